@@ -1,0 +1,114 @@
+"""Every failure that credfresh can name.
+
+An error says what was wrong, where, what was got and what to do (`hint`), and answers the
+policy's question: who can mend it (`Mend`) and what else it concerns (`Scope`). No error
+carries a secret: messages are built from names, paths, codes and counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Mend(StrEnum):
+    """Who can mend a failed renewal; it decides the spacing of the attempts."""
+
+    TIME = "time"  # transient: the same request may succeed by itself
+    THROTTLE = "throttle"  # as TIME, and STS asks for patience
+    HUMAN = "human"  # the request, the trust policy or the source must change
+
+
+class Scope(StrEnum):
+    """What a failure is evidence about, beyond the one attempt."""
+
+    PROFILE = "profile"  # this profile only
+    SOURCE = "source"  # every profile of the same source
+    ENDPOINT = "endpoint"  # the call failed in transport: every profile of the same endpoint
+
+
+class CredfreshError(Exception):
+    """The base of all: a message for people, and a hint that says what to do."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a configuration, at its position (1-based; 0 when it has none)."""
+
+    source: str
+    line: int
+    column: int
+    path: str
+    reason: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        """Render as `file:line:column: path: reason (hint)`, leaving out what is absent."""
+        where = f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+        path = f" {self.path}:" if self.path else ""
+        hint = f"\n    hint: {self.hint}" if self.hint else ""
+        return f"{where}:{path} {self.reason}{hint}"
+
+
+class ConfigError(CredfreshError):
+    """The configuration is refused: all of its problems, in the order of the file."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class RenewalError(CredfreshError):
+    """One attempt to obtain session credentials failed.
+
+    `code` is AWS's error code where there is one (`AccessDenied`), else a short word of ours.
+    `retry_after` is in seconds, where the server named a time.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        mend: Mend,
+        scope: Scope = Scope.PROFILE,
+        hint: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.mend = mend
+        self.scope = scope
+        self.retry_after = retry_after
+
+
+class PublishError(CredfreshError):
+    """Credentials are in memory but could not be published; the old file stands.
+
+    `step` is the step of the write that failed; `code` an errno name (`ENOSPC`) or a word of ours.
+    """
+
+    def __init__(
+        self, message: str, *, path: str, step: str, code: str, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+        self.step = step
+        self.code = code
+
+
+class AlreadyRunningError(CredfreshError):
+    """Another daemon holds the file for life."""
+
+    def __init__(self, path: str, *, holder: str) -> None:
+        super().__init__(
+            f"{path}: another credfresh keeps this file ({holder})",
+            hint="stop that one, or give this one another credentials_file",
+        )
+        self.path = path
+        self.holder = holder

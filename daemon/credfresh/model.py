@@ -1,0 +1,79 @@
+"""The values that the layers exchange: frozen, without behaviour that needs the world.
+
+Times are seconds as floats: `wall` since the Unix epoch (CLOCK_REALTIME), `boot` since the
+machine started, suspend included (CLOCK_BOOTTIME). Durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Instant:
+    """One moment on both clocks.
+
+    The wall clock is what STS and readers go by and may be stepped; the boot clock cannot be
+    stepped. A deadline is a pair too, and is due when either clock has passed it.
+    """
+
+    wall: float
+    boot: float
+
+    def __add__(self, seconds: float) -> Instant:
+        """Return the moment `seconds` later on both clocks."""
+        return Instant(self.wall + seconds, self.boot + seconds)
+
+    def reached(self, deadline: Instant) -> bool:
+        """Say whether either clock has passed the deadline."""
+        return self.wall >= deadline.wall or self.boot >= deadline.boot
+
+    def until(self, deadline: Instant) -> float:
+        """Return the seconds until the deadline is reached; 0 when it has been."""
+        return max(0.0, min(deadline.wall - self.wall, deadline.boot - self.boot))
+
+
+Clock = Callable[[], Instant]
+Roll = Callable[[], float]
+"""A source of randomness: each call returns a new x with 0 <= x < 1."""
+
+
+def rfc3339(wall: float) -> str:
+    """Render a wall-clock time as `2026-11-24T12:00:00Z` (whole seconds, rounded down)."""
+    return datetime.fromtimestamp(int(wall), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCredentials:
+    """What STS issues. The secrets are kept out of `repr`; the key id is no secret."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+    expiration: float
+    """STS's own `Expiration`, in wall seconds of the server's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Session credentials with the times that the renewal policy needs.
+
+    `sent_at` is the moment before the request left; `lifetime` (L) the seconds granted from
+    then on, judged by the server's clock where it gave one; `asked` the duration requested.
+    `skew` is server minus local wall clock in seconds, where the server gave its time.
+    """
+
+    credentials: SessionCredentials
+    sent_at: Instant
+    lifetime: float
+    asked: float
+    request: str
+    """Fingerprint of the request that obtained it (16 hex digits)."""
+    skew: float | None = None
+
+    @property
+    def expires_at(self) -> Instant:
+        """The moment after which the credentials are worth nothing."""
+        return self.sent_at + self.lifetime

@@ -1,0 +1,62 @@
+"""What is asked of a destination, and what it answers: the vocabulary of publishing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from credfresh.model import Grant
+from credfresh.settings import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What should stand published for one profile.
+
+    With a `grant`: these credentials. Without one: whatever stands is left alone (nothing is in
+    hand yet), unless `withdraw` says that it should go.
+    """
+
+    profile: Profile
+    grant: Grant | None = None
+    withdraw: bool = False
+
+
+Wanted = Mapping[str, Publication]
+"""Every enabled profile by name. What a destination holds of ours beyond it is an orphan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One profile that could not be published while the others were.
+
+    `code`: `foreign` (a section that we did not write stands there), `taken` (ours was
+    replaced by somebody's keys).
+    """
+
+    profile: str
+    code: Literal["foreign", "taken"]
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A thing the destination saw that an operator should know: the event `name` with fields."""
+
+    event: str
+    fields: tuple[tuple[str, str | int | float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PublishReport:
+    """The outcome of one publish: what is on disk now, profile by profile."""
+
+    written: bool
+    """False when the bytes were equal and nothing was written."""
+    size: int = 0
+    removed: tuple[str, ...] = ()
+    """Sections taken away (orphans and withdrawals)."""
+    refused: tuple[Refusal, ...] = ()
+    remarks: tuple[Remark, ...] = ()

@@ -1,0 +1,29 @@
+"""What every test shares: an environment in which no test can find credentials or leave the host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+# Before any SDK is imported: without it the default chain asks 169.254.169.254.
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No AWS, credfresh or systemd variable of the host reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "CREDFRESH_")) or name in {
+            "NOTIFY_SOCKET",
+            "WATCHDOG_USEC",
+            "JOURNAL_STREAM",
+            "CREDENTIALS_DIRECTORY",
+            "RUNTIME_DIRECTORY",
+        }:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    yield

@@ -1,0 +1,1 @@
+"""Hand-written doubles that several tests share."""
