@@ -1,9 +1,8 @@
-"""What every test shares: an environment in which no test can find credentials or leave the host."""
+"""What every test shares: an environment without credentials or a way off the host."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +11,7 @@ os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No AWS, credfresh or systemd variable of the host reaches a test."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "CREDFRESH_")) or name in {
@@ -26,4 +25,3 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    yield
