@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from credfresh.errors import PublishError
 from credfresh.model import Grant
 from credfresh.settings import Profile
 
@@ -60,3 +61,7 @@ class PublishReport:
     """Sections taken away (orphans and withdrawals)."""
     refused: tuple[Refusal, ...] = ()
     remarks: tuple[Remark, ...] = ()
+
+
+Outcomes = Mapping[str, PublishReport | PublishError]
+"""What became of one publish, by the `path` of each target: one failing file stops no other."""

@@ -1,0 +1,112 @@
+"""The renewal policy: when to renew, and when to try again. Pure: time and chance are passed in.
+
+    sent_at                                renew_at                       expires_at
+       |------------------------------------|-- jitter --|-- renew_before --|
+       0                                                                    L (lifetime)
+
+Everything is counted from the moment before the request left, so that the time a slow answer
+took is never mistaken for life. Deadlines are pairs (`Instant`): whichever clock comes first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from credfresh.errors import Mend
+from credfresh.model import Grant, Instant
+from credfresh.settings import RenewBefore
+
+MOST_RENEW_BEFORE = 0.8
+"""`renew_before` is clamped to this share of the granted lifetime, else it would renew for ever."""
+
+JITTER = (0.02, 0.07)
+"""The bounds of the jitter, as shares of the granted lifetime."""
+
+FLOOR = 1.0
+"""Seconds from the end of one attempt to the next, at least, whatever else is said (I6)."""
+
+CAP = 60.0
+"""The longest delay between attempts that time may mend, seconds."""
+
+HUMAN_CAP = 300.0
+"""The longest delay between attempts while a human must mend something, seconds."""
+
+ATTEMPT_LIMIT = 60.0
+"""Seconds after which an attempt in flight counts as failed (I1)."""
+
+MUCH_SHORTER = 0.9
+"""A grant below this share of what was asked is worth a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When a grant is to be renewed, and how much life readers then still find."""
+
+    renew_at: Instant
+    renew_before: float
+    clamped: bool
+
+
+def jitter(access_key_id: str, lifetime: float) -> float:
+    """Return the seconds by which this grant is renewed early, so that profiles spread.
+
+    Drawn once: it is a hash of the access key id, so a restart, a reload or a second look
+    gives the same. (Drawn anew at each look, the earliest draw wins and the spread collapses.)
+    """
+    digest = hashlib.sha256(access_key_id.encode()).digest()
+    x = int.from_bytes(digest[:8]) / 2**64
+    low, high = JITTER
+    return (low + (high - low) * x) * lifetime
+
+
+def plan(grant: Grant, renew_before: RenewBefore) -> Plan:
+    """Decide when to renew `grant`."""
+    wished = renew_before.of(grant.lifetime)
+    most = MOST_RENEW_BEFORE * grant.lifetime
+    before = min(wished, most)
+    early = jitter(grant.credentials.access_key_id, grant.lifetime)
+    return Plan(
+        renew_at=grant.sent_at + (grant.lifetime - before - early),
+        renew_before=before,
+        clamped=wished > most,
+    )
+
+
+def much_shorter(grant: Grant) -> bool:
+    """Say whether STS granted much less than was asked (a success all the same)."""
+    return grant.lifetime < MUCH_SHORTER * grant.asked
+
+
+def retry_cap(mend: Mend, life_left: float) -> float:
+    """Return the longest delay before the next attempt, seconds.
+
+    `life_left` is what the published credentials still have, 0 when there are none: the less
+    is left, the more often we try.
+    """
+    if mend is Mend.HUMAN:
+        return HUMAN_CAP
+    if life_left <= 0:
+        return CAP
+    return min(max(life_left / 10, FLOOR), CAP)
+
+
+def retry_delay(
+    failures: int,
+    mend: Mend,
+    life_left: float,
+    roll: float,
+    retry_after: float | None = None,
+) -> float:
+    """Return the seconds from the end of a failed attempt until the next is eligible.
+
+    Full jitter between the floor and a ceiling that doubles with each consecutive failure
+    (`failures` >= 1) up to the cap. What the server asked for (`retry_after`) is honoured
+    within the cap. 0 <= `roll` < 1.
+    """
+    cap = retry_cap(mend, life_left)
+    ceiling = max(FLOOR, min(cap, float(1 << min(failures, 30))))
+    delay = FLOOR + roll * (ceiling - FLOOR)
+    if retry_after is not None:
+        delay = max(delay, min(retry_after, cap))
+    return delay

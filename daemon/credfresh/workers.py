@@ -1,0 +1,83 @@
+"""Threads that carry out attempts, and can be written off when one hangs.
+
+A thread cannot be killed, and neither the SDK's timeouts nor a pool can bound a resolver that
+hangs or a server that drips. So a worker whose attempt is past its deadline is written off and
+replaced; at most as many are written off at once as there are workers. Threads are daemonic: a
+hung one never holds up the exit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+Job = Callable[[], None]
+"""What a worker runs: it reports its own outcome and does not raise."""
+
+
+class Workers:
+    """Up to `count` working threads, started when first needed.
+
+    All methods are for one thread, the owner's; jobs run in the workers.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._idle: list[_Worker] = []
+        self._busy: dict[int, _Worker] = {}
+        self._hung: list[_Worker] = []
+
+    @property
+    def free(self) -> int:
+        """How many more jobs may start now."""
+        self._hung = [worker for worker in self._hung if worker.thread.is_alive()]
+        # Twice the count is the most threads there may ever be, the hung ones included.
+        replaceable = 2 * self._count - len(self._hung) - len(self._busy)
+        return max(0, min(self._count - len(self._busy), replaceable))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so many workers hang that no attempt can start."""
+        return not self._busy and self.free == 0
+
+    def start(self, ticket: int, job: Job) -> None:
+        """Run `job` in a free worker; `ticket` names it until `finish` or `write_off`."""
+        worker = self._idle.pop() if self._idle else _Worker()
+        self._busy[ticket] = worker
+        worker.jobs.put(job)
+
+    def finish(self, ticket: int) -> None:
+        """Take back the worker whose job has reported."""
+        worker = self._busy.pop(ticket, None)
+        if worker is not None:
+            self._idle.append(worker)
+
+    def write_off(self, ticket: int) -> None:
+        """Give up the worker of a job past its deadline; it ends when its job ever does."""
+        worker = self._busy.pop(ticket)
+        worker.jobs.put(None)
+        self._hung.append(worker)
+
+    def resize(self, count: int) -> None:
+        """Change how many may work at once; running jobs go on."""
+        self._count = count
+
+    def stop(self) -> None:
+        """Let idle and busy workers end when they can; does not wait."""
+        for worker in [*self._idle, *self._busy.values()]:
+            worker.jobs.put(None)
+        self._idle.clear()
+
+
+class _Worker:
+    """One thread and its inbox; None ends it."""
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self.thread = threading.Thread(target=self._run, name="credfresh-worker", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        while (job := self.jobs.get()) is not None:
+            job()
