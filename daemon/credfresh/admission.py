@@ -8,6 +8,7 @@ there. Of those that may start, the one whose published credentials expire first
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -34,7 +35,7 @@ class Admission:
     _lane_of: dict[str, Lane] = field(default_factory=dict)
     _flying: Counter[str] = field(default_factory=Counter)
     _suspect: set[str] = field(default_factory=set)
-    _next_call: float = 0.0
+    _next_call: float = -math.inf
 
     def enqueue(self, name: str, lane: Lane, expires: float) -> None:
         """Let `name` wait for its turn; `expires` orders (the earliest first)."""

@@ -1,0 +1,160 @@
+"""Turns what happens to profiles into events: changes of state, never single attempts.
+
+Profiles of one broken endpoint or source fail as one: their failure is told once, under the
+endpoint's or the source's name, and so is their recovery.
+"""
+
+from __future__ import annotations
+
+from credfresh import policy
+from credfresh.errors import PublishError, RenewalError, Scope
+from credfresh.events import Emit
+from credfresh.model import Grant, rfc3339
+from credfresh.publication import PublishReport, Refusal
+from credfresh.roster import Entry
+
+SKEW_LIMIT = 300.0
+"""Seconds between our clock and STS's from which it is told; SigV4 fails at 900."""
+
+
+class Announcer:
+    """Remembers what has been told, so that nothing is told twice."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._down: set[tuple[Scope, str]] = set()
+        self._failing: dict[str, str] = {}
+        self._shortened: set[str] = set()
+        self._clamped: set[str] = set()
+        self._refused: dict[str, str] = {}
+        self._unwritable: dict[str, str] = {}
+        self._skewed = False
+
+    def renewed(self, entry: Entry, grant: Grant, plan: policy.Plan) -> None:
+        """An attempt has succeeded; `entry` still tells what was before it."""
+        profile = entry.profile
+        self._up(Scope.ENDPOINT, entry.lane.endpoint)
+        self._up(Scope.SOURCE, entry.lane.source)
+        if self._failing.pop(profile.name, None) is not None:
+            self._emit("renewal_recovered", profile=profile.name, failures=entry.failures)
+        self._emit(
+            "credentials_renewed",
+            profile=profile.name,
+            role_arn=profile.role_arn,
+            access_key_id=grant.credentials.access_key_id,
+            expiration=rfc3339(grant.credentials.expiration),
+            renew_at=rfc3339(plan.renew_at.wall),
+            lifetime_s=round(grant.lifetime),
+        )
+        self._odd_grant(profile.name, grant, plan)
+
+    def failed(self, entry: Entry, error: RenewalError, retry_in: float) -> None:
+        """An attempt has failed for the `entry.failures`th time."""
+        name = entry.profile.name
+        match error.scope:
+            case Scope.ENDPOINT:
+                self._went_down(error, entry.lane.endpoint, name)
+            case Scope.SOURCE:
+                self._went_down(error, entry.lane.source, name)
+            case Scope.PROFILE:
+                self._up(Scope.ENDPOINT, entry.lane.endpoint)
+                if self._failing.get(name) != error.code:
+                    self._failing[name] = error.code
+                    self._emit(
+                        "renewal_failed",
+                        profile=name,
+                        role_arn=entry.profile.role_arn,
+                        code=error.code,
+                        mend=error.mend.value,
+                        error=error.message,
+                        hint=error.hint,
+                        retry_in_s=round(retry_in, 1),
+                    )
+
+    def refused(self, name: str, refusal: Refusal | None) -> None:
+        """A destination refuses this profile, or does no longer (None)."""
+        code = refusal.code if refusal else None
+        if self._refused.get(name) == code:
+            return
+        if refusal is None:
+            del self._refused[name]
+            return
+        self._refused[name] = refusal.code
+        event = "section_taken" if refusal.code == "taken" else "section_foreign"
+        self._emit(event, profile=name, reason=refusal.reason, hint=refusal.hint)
+
+    def published(self, path: str, report: PublishReport, took: float) -> None:
+        """A publish to `path` has gone well."""
+        if self._unwritable.pop(path, None) is not None:
+            self._emit("publish_recovered", path=path)
+        for remark in report.remarks:
+            self._emit(remark.event, **dict(remark.fields))
+        for section in report.removed:
+            self._emit("section_removed", path=path, section=section)
+        if report.written:
+            self._emit(
+                "file_published", path=path, bytes=report.size, took_ms=round(took * 1000, 1)
+            )
+
+    def publish_failed(self, path: str, error: PublishError) -> None:
+        """A publish to `path` has failed; the old file stands."""
+        if self._unwritable.get(path) == error.code:
+            return
+        self._unwritable[path] = error.code
+        self._emit(
+            "publish_failed",
+            path=path,
+            step=error.step,
+            code=error.code,
+            error=error.message,
+            hint=error.hint,
+        )
+
+    def forgotten(self, name: str) -> None:
+        """A profile is gone from the configuration."""
+        self._failing.pop(name, None)
+        self._refused.pop(name, None)
+        self._shortened.discard(name)
+        self._clamped.discard(name)
+
+    def _odd_grant(self, name: str, grant: Grant, plan: policy.Plan) -> None:
+        granted, asked = round(grant.lifetime), round(grant.asked)
+        if _newly(self._shortened, name, truth=policy.much_shorter(grant)):
+            self._emit("grant_shortened", profile=name, granted_s=granted, asked_s=asked)
+        if _newly(self._clamped, name, truth=plan.clamped):
+            self._emit(
+                "renew_before_clamped",
+                profile=name,
+                granted_s=granted,
+                renew_before_s=round(plan.renew_before),
+            )
+        skewed = grant.skew is not None and abs(grant.skew) > SKEW_LIMIT
+        if skewed and not self._skewed:
+            self._emit("clock_skewed", skew_s=round(grant.skew or 0.0, 1))
+        self._skewed = skewed
+
+    def _went_down(self, error: RenewalError, what: str, profile: str) -> None:
+        if (error.scope, what) in self._down:
+            return
+        self._down.add((error.scope, what))
+        self._emit(
+            f"{error.scope.value}_failed",
+            **{error.scope.value: what},
+            profile=profile,
+            code=error.code,
+            mend=error.mend.value,
+            error=error.message,
+            hint=error.hint,
+        )
+
+    def _up(self, scope: Scope, what: str) -> None:
+        if (scope, what) in self._down:
+            self._down.discard((scope, what))
+            self._emit(f"{scope.value}_recovered", **{scope.value: what})
+
+
+def _newly(told: set[str], name: str, *, truth: bool) -> bool:
+    """Say whether `name` has just become true; keep `told` in step."""
+    new = truth and name not in told
+    (told.add if truth else told.discard)(name)
+    return new

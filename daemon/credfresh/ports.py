@@ -1,0 +1,78 @@
+"""What the supervisor needs of the world, and the messages by which the world answers.
+
+The supervisor is the consumer, so the protocols are its own; threads behind them never touch its
+state, they post a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from credfresh.errors import RenewalError
+from credfresh.model import Grant
+from credfresh.publication import Publication
+from credfresh.publisher import Published
+
+
+class Timers(Protocol):
+    """Alarm clocks: `arm`ed keys come back as `Due` messages. They may fail to."""
+
+    def arm(self, key: str, at: float) -> None:
+        """Ring at wall-clock second `at`."""
+
+    def disarm(self, key: str) -> None:
+        """Do not ring."""
+
+    def armed(self, key: str) -> bool:
+        """Say whether the key will ring."""
+
+    def wakeup(self) -> None:
+        """Read the clock again."""
+
+
+class Workers(Protocol):
+    """Threads for attempts."""
+
+    @property
+    def free(self) -> int:
+        """How many more may start."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether too many hang for any to start."""
+
+    def start(self, ticket: int, job: Callable[[], None]) -> None:
+        """Run it."""
+
+    def finish(self, ticket: int) -> None:
+        """It has reported."""
+
+    def write_off(self, ticket: int) -> None:
+        """It hangs."""
+
+
+class Outlet(Protocol):
+    """Where publications go (the publisher)."""
+
+    def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
+        """Publish these too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A profile's alarm has rung."""
+
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt has ended."""
+
+    ticket: int
+    result: Grant | RenewalError
+
+
+Message = Due | Finished | Published

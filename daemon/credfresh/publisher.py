@@ -1,0 +1,228 @@
+"""Publishing at the right moment: many renewals in one write, urgent ones at once.
+
+`Coalescer` decides when (pure); `Publisher` owns the thread that writes. Writing costs what the
+whole file costs, so a publish waits for quiet, and the more it took the later the next one may
+start. What cannot be written stays in memory and is tried again with the policy's backoff.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from credfresh import policy
+from credfresh.errors import Mend, PublishError
+from credfresh.model import Clock, Roll
+from credfresh.publication import Outcomes, Publication, PublishReport
+from credfresh.renewer import Destination
+
+QUIET = 0.05
+"""Seconds without a new renewal before a publish starts."""
+
+MOST_WAIT = 0.5
+"""Seconds after the first unpublished renewal at which it starts even so."""
+
+REST = 50.0
+"""A publish starts no sooner after the last than this many times what that one took."""
+
+TICK = 5.0
+"""Seconds between two looks at what was published (drift, a rival's late write)."""
+
+
+@dataclass(slots=True)
+class Coalescer:
+    """When to publish next. Times are seconds of a clock that cannot be stepped."""
+
+    rest_limit: float = 10.0
+    """The longest rest, seconds: min(10 s, 1 % of the shortest lifetime)."""
+    _first: float | None = None
+    _last: float = 0.0
+    _urgent: bool = False
+    _rest_until: float = 0.0
+
+    def note(self, now: float, *, urgent: bool) -> None:
+        """A renewal has come in; an urgent one waits for nothing."""
+        if self._first is None:
+            self._first = now
+        self._last = now
+        self._urgent = self._urgent or urgent
+
+    def due_at(self) -> float | None:
+        """Return when to start; None when nothing waits."""
+        if self._first is None:
+            return None
+        if self._urgent:
+            return self._first
+        return max(min(self._last + QUIET, self._first + MOST_WAIT), self._rest_until)
+
+    def started(self) -> None:
+        """A publish takes all that has come in so far."""
+        self._first = None
+        self._urgent = False
+
+    def ended(self, now: float, took: float) -> None:
+        """It is done, after `took` seconds."""
+        self._rest_until = now + min(REST * took, self.rest_limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What one publish did: its outcomes, and the publications that are now on disk through it."""
+
+    outcomes: Outcomes
+    landed: Mapping[str, Publication]
+    took: float
+
+
+class Publisher:
+    """Keeps destinations equal to what was last asked; one thread, its own.
+
+    `report` is called in that thread after each publish; it must not block.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        clock: Clock,
+        roll: Roll,
+        report: Callable[[Published], None],
+    ) -> None:
+        self._destination = destination
+        self._clock = clock
+        self._roll = roll
+        self._report = report
+        self._changed = threading.Condition()
+        self._incoming: dict[str, Publication | None] = {}
+        self._coalescer = Coalescer()
+        self._wanted: dict[str, Publication] = {}
+        self._pending: dict[str, Publication] = {}
+        self._failures = 0
+        self._retry_at: float | None = None
+        self._busy = False
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="credfresh-publisher", daemon=True)
+
+    def start(self, wanted: Mapping[str, Publication], rest_limit: float) -> None:
+        """Begin with `wanted` as what should stand, and bring the destinations to it."""
+        self._incoming = dict(wanted)
+        self._coalescer.rest_limit = rest_limit
+        self._coalescer.note(self._clock().boot, urgent=True)
+        self._thread.start()
+
+    def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
+        """Ask for these publications too; None forgets a profile, whose section then goes."""
+        with self._changed:
+            self._incoming.update(changes)
+            self._coalescer.note(self._clock().boot, urgent=urgent)
+            self._changed.notify()
+
+    def idle(self) -> bool:
+        """Say whether all that was asked has been written, or at least tried."""
+        with self._changed:
+            return not self._busy and self._coalescer.due_at() is None
+
+    def alive(self) -> bool:
+        """Say whether the thread still runs."""
+        return self._thread.is_alive()
+
+    def stop(self, patience: float) -> bool:
+        """Write what waits, then end; False when that took longer than `patience` seconds.
+
+        What could not be written so far is tried once more.
+        """
+        with self._changed:
+            self._stopping = True
+            if self._retry_at is not None:
+                self._coalescer.note(self._clock().boot, urgent=True)
+            self._changed.notify()
+        self._thread.join(patience)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        next_tick = self._clock().boot + TICK
+        while True:
+            with self._changed:
+                pause = self._pause(next_tick)
+                if pause > 0 and not self._stopping:
+                    self._changed.wait(pause)
+                    continue
+                now = self._clock().boot
+                self._busy = self._is_due(now)
+                if self._busy:
+                    self._coalescer.started()
+                    self._take_incoming()
+                elif self._stopping:
+                    return
+            if self._busy:
+                self._publish()
+            if now >= next_tick:
+                next_tick = now + TICK
+                self._tick(now)
+
+    def _tick(self, now: float) -> None:
+        try:
+            again = self._destination.tick()
+        except Exception:  # noqa: BLE001 - a publish meets the same trouble, and reports it
+            again = True
+        if again:
+            with self._changed:
+                self._coalescer.note(now, urgent=True)
+
+    def _pause(self, next_tick: float) -> float:
+        now = self._clock().boot
+        times = (next_tick, self._coalescer.due_at(), self._retry_at)
+        return min(time for time in times if time is not None) - now
+
+    def _is_due(self, now: float) -> bool:
+        due_at = self._coalescer.due_at()
+        if self._stopping:
+            return due_at is not None
+        return (due_at is not None and due_at <= now) or (
+            self._retry_at is not None and self._retry_at <= now
+        )
+
+    def _take_incoming(self) -> None:
+        for name, publication in self._incoming.items():
+            if publication is None:
+                self._wanted.pop(name, None)
+                self._pending.pop(name, None)
+            else:
+                self._wanted[name] = self._pending[name] = publication
+        self._incoming.clear()
+
+    def _publish(self) -> None:
+        started = self._clock().boot
+        outcomes = self._try()
+        now = self._clock()
+        took = now.boot - started
+        landed = {
+            name: publication
+            for name, publication in self._pending.items()
+            if isinstance(outcomes.get(publication.profile.target.path), PublishReport)
+        }
+        for name in landed:
+            del self._pending[name]
+        failed = any(isinstance(outcome, PublishError) for outcome in outcomes.values())
+        with self._changed:
+            self._coalescer.ended(now.boot, took)
+            self._failures = self._failures + 1 if failed else 0
+            self._retry_at = now.boot + self._delay() if failed else None
+            self._busy = False
+        self._report(Published(outcomes, landed, took))
+
+    def _try(self) -> Outcomes:
+        try:
+            return self._destination.publish(self._wanted)
+        except Exception as error:  # noqa: BLE001 - nothing may end the thread that publishes
+            unforeseen = PublishError(
+                f"unforeseen {type(error).__name__}", path="", step="publish", code="unforeseen"
+            )
+            unforeseen.__cause__ = error
+            return {p.profile.target.path: unforeseen for p in self._wanted.values()}
+
+    def _delay(self) -> float:
+        now = self._clock()
+        lives = (now.until(p.grant.expires_at) for p in self._wanted.values() if p.grant)
+        return policy.retry_delay(self._failures, Mend.TIME, min(lives, default=0.0), self._roll())

@@ -1,0 +1,81 @@
+"""The use case: one attempt to renew, and the protocols of what it needs.
+
+Where credentials come from (STS today, another service tomorrow) is a `Provider`; where they are
+published is a `Destination`. A new one of either is a new module, not a new branch here.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.model import Grant, SessionCredentials
+from credfresh.publication import Outcomes, Wanted
+from credfresh.settings import Profile
+
+STARVED = "SourceProfileUnusable"
+"""The code of an attempt that could not start for want of the parent's credentials."""
+
+
+class Provider(Protocol):
+    """Grants session credentials. Called from several threads at once."""
+
+    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+        """Return fresh credentials for `profile`.
+
+        `parent` are the credentials of its `source_profile`, where it has one.
+
+        Raises:
+            RenewalError: this attempt failed; the error says who can mend it.
+        """
+
+
+class Destination(Protocol):
+    """A place where readers find credentials. Called from one thread only."""
+
+    def publish(self, wanted: Wanted) -> Outcomes:
+        """Make what stands there equal to `wanted`; report, for each target, what became of it."""
+
+    def tick(self) -> bool:
+        """Look after what was published; True asks for another `publish`."""
+
+
+def attempt(
+    provider: Provider, profile: Profile, parent: SessionCredentials | None
+) -> Grant | RenewalError:
+    """Carry out one attempt. Never raises: what a provider did not foresee is a failure too."""
+    try:
+        return provider.obtain(profile, parent)
+    except RenewalError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - nothing may kill the worker or lose the attempt
+        # The text of an unforeseen error may quote a secret: only its type is told.
+        unforeseen = RenewalError(
+            f"unforeseen {type(error).__name__}", code=type(error).__name__, mend=Mend.TIME
+        )
+        unforeseen.__cause__ = error
+        return unforeseen
+
+
+def hung(after: float) -> RenewalError:
+    """Return the failure of an attempt that has not ended within `after` seconds."""
+    return RenewalError(
+        f"no answer within {after:.0f} s",
+        code="Hung",
+        mend=Mend.TIME,
+        scope=Scope.ENDPOINT,
+        hint="something accepts the connection and does not answer: look at proxy and resolver",
+    )
+
+
+def parent_unusable(parent: str, error: RenewalError | None) -> RenewalError:
+    """Return the failure of an attempt whose `source_profile` has nothing valid to offer.
+
+    `error` is what keeps the parent from renewing: a human's work there is one here.
+    """
+    return RenewalError(
+        f"source_profile {parent} has no valid credentials",
+        code=STARVED,
+        mend=error.mend if error else Mend.TIME,
+        hint=f"mend {parent} first; this profile follows by itself",
+    )

@@ -1,0 +1,122 @@
+"""The alarm clock on the real APScheduler, each of its traps tried."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from credfresh.timers import ApschedulerTimers
+
+
+class Alarm:
+    """Timers with the queue into which they ring."""
+
+    def __init__(self) -> None:
+        self.rung: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.timers = ApschedulerTimers(self.rung.put)
+        self.timers.start()
+
+    def wait(self) -> str:
+        """Return the next key that rings."""
+        return self.rung.get(timeout=10)
+
+    def silent(self, seconds: float) -> bool:
+        """Say whether nothing rings for so long."""
+        try:
+            self.rung.get(timeout=seconds)
+        except queue.Empty:
+            return True
+        return False
+
+
+@pytest.fixture(name="alarm")
+def _alarm() -> Iterator[Alarm]:
+    alarm = Alarm()
+    yield alarm
+    alarm.timers.stop()
+
+
+@pytest.fixture(name="now")
+def _now() -> Callable[[], float]:
+    return time.time  # noqa: TID251 - the real scheduler goes by the real clock
+
+
+def test_a_key_rings_once_and_not_before_its_time(alarm: Alarm, now: Callable[[], float]) -> None:
+    """An armed key rings when the wall clock has reached it."""
+    at = now() + 0.2
+    alarm.timers.arm("a", at)
+    assert alarm.timers.armed("a")
+
+    assert "a" == alarm.wait()
+    assert now() >= at
+    assert not alarm.timers.armed("a")
+    assert alarm.silent(0.1)
+
+
+def test_a_key_five_minutes_late_rings(alarm: Alarm, now: Callable[[], float]) -> None:
+    """APScheduler's default grace would delete a one-shot job that is a second late."""
+    alarm.timers.arm("late", now() - 300)
+
+    assert "late" == alarm.wait()
+
+
+def test_a_hundred_due_at_once_all_ring(alarm: Alarm, now: Callable[[], float]) -> None:
+    """Default settings lose most of a hundred jobs that are due together."""
+    at = now() + 0.1
+    for n in range(100):
+        alarm.timers.arm(f"p{n}", at)
+
+    assert {f"p{n}" for n in range(100)} == {alarm.wait() for _ in range(100)}
+
+
+def test_arming_again_from_the_ring_never_loses_the_alarm(now: Callable[[], float]) -> None:
+    """A job that re-arms its own id from inside its run is deleted by APScheduler; ours is not."""
+    rung: queue.SimpleQueue[int] = queue.SimpleQueue()
+    count = 0
+
+    def ring(key: str) -> None:
+        nonlocal count
+        count += 1
+        if count < 300:
+            timers.arm(key, now())
+        rung.put(count)
+
+    timers = ApschedulerTimers(ring)
+    timers.start()
+    timers.arm("again", now())
+
+    assert list(range(1, 301)) == [rung.get(timeout=10) for _ in range(300)]
+    timers.stop()
+
+
+def test_arming_anew_forgets_the_old_time(alarm: Alarm, now: Callable[[], float]) -> None:
+    """Only the last time counts."""
+    alarm.timers.arm("a", now() + 0.1)
+    alarm.timers.arm("a", now() + 3600)
+
+    assert alarm.silent(0.3)
+    assert alarm.timers.armed("a")
+
+
+def test_a_disarmed_key_is_silent(alarm: Alarm, now: Callable[[], float]) -> None:
+    """Disarming twice, or what was never armed, is no error."""
+    alarm.timers.arm("a", now() + 0.1)
+    alarm.timers.disarm("a")
+    alarm.timers.disarm("a")
+    alarm.timers.disarm("never")
+
+    assert not alarm.timers.armed("a")
+    assert alarm.silent(0.3)
+
+
+def test_a_job_that_the_scheduler_drops_is_no_longer_armed(
+    alarm: Alarm, now: Callable[[], float]
+) -> None:
+    """What is lost inside the scheduler shows, so that the beat can arm it again."""
+    alarm.timers.arm("a", now() + 3600)
+    alarm.timers._scheduler.get_jobs()[0].remove()
+
+    assert not alarm.timers.armed("a")

@@ -1,0 +1,137 @@
+"""Who may start now: rate, workers, probes, and the nearest expiry first."""
+
+from __future__ import annotations
+
+from credfresh.admission import Admission, Lane
+from credfresh.errors import Scope
+
+HERE = Lane("eu-west-1", "ci")
+THERE = Lane("us-east-1", "ci")
+
+
+def ended(admission: Admission, lane: Lane, failed: Scope | None) -> None:
+    """Let one attempt start and end on `lane`."""
+    admission.enqueue("first", lane, 0)
+    assert ["first"] == admission.admit(-10.0, slots=1)
+    admission.finished(lane, failed)
+
+
+def test_the_nearest_expiry_goes_first() -> None:
+    """Slots go to the profile whose published credentials expire first."""
+    admission = Admission(calls_per_second=1000)
+    for name, expires in (("late", 300.0), ("never", 0.0), ("soon", 10.0)):
+        admission.enqueue(name, HERE, expires)
+
+    assert ["never", "soon", "late"] == admission.admit(100.0, slots=10)
+
+
+def test_no_more_than_the_free_workers() -> None:
+    """What finds no worker stays in the queue."""
+    admission = Admission(calls_per_second=1000)
+    for n in range(5):
+        admission.enqueue(f"p{n}", HERE, n)
+
+    assert ["p0", "p1"] == admission.admit(0.0, slots=2)
+    assert 3 == admission.waiting()
+
+
+def test_the_rate_is_kept_over_time() -> None:
+    """Over ten seconds no more starts than the rate allows, plus one burst."""
+    admission = Admission(calls_per_second=50)
+    for n in range(2000):
+        admission.enqueue(f"p{n:04}", HERE, 0)
+
+    started = sum(len(admission.admit(t / 100, slots=100)) for t in range(1001))
+
+    assert 500 <= started <= 506
+
+
+def test_it_says_when_the_rate_allows_the_next() -> None:
+    """The owner is told how long to sleep, and nothing when nothing waits for the rate."""
+    admission = Admission(calls_per_second=2)
+    assert admission.next_in(0.0) is None
+    for n in range(2):
+        admission.enqueue(f"p{n}", HERE, 0)
+
+    assert ["p0"] == admission.admit(0.0, slots=5)
+    assert 0.5 == admission.next_in(0.0)
+    assert ["p1"] == admission.admit(0.5, slots=5)
+
+
+def test_a_suspect_endpoint_gets_one_probe() -> None:
+    """After a failure in transport one attempt at a time goes there, others are not held up."""
+    admission = Admission(calls_per_second=1000)
+    ended(admission, HERE, Scope.ENDPOINT)
+    for n in range(3):
+        admission.enqueue(f"here{n}", HERE, n)
+        admission.enqueue(f"there{n}", THERE, 100 + n)
+
+    assert ["here0", "there0", "there1", "there2"] == admission.admit(0.0, slots=10)
+    assert [] == admission.admit(1.0, slots=10)
+
+
+def test_a_success_opens_the_endpoint_again() -> None:
+    """When the probe succeeds, all who wait may go."""
+    admission = Admission(calls_per_second=1000)
+    ended(admission, HERE, Scope.ENDPOINT)
+    for n in range(3):
+        admission.enqueue(f"p{n}", HERE, n)
+    admission.admit(0.0, slots=10)
+
+    admission.finished(HERE, None)
+
+    assert ["p1", "p2"] == admission.admit(1.0, slots=10)
+
+
+def test_a_failed_probe_lets_the_next_one_probe() -> None:
+    """While the endpoint stays silent there is always one probe, never two."""
+    admission = Admission(calls_per_second=1000)
+    ended(admission, HERE, Scope.ENDPOINT)
+    for n in range(3):
+        admission.enqueue(f"p{n}", HERE, n)
+
+    assert ["p0"] == admission.admit(0.0, slots=10)
+    admission.finished(HERE, Scope.ENDPOINT)
+    assert ["p1"] == admission.admit(1.0, slots=10)
+
+
+def test_a_suspect_source_holds_back_its_profiles_at_every_endpoint() -> None:
+    """One broken source is probed once, whatever endpoints its profiles use."""
+    admission = Admission(calls_per_second=1000)
+    ended(admission, HERE, Scope.SOURCE)
+    admission.enqueue("a", HERE, 0)
+    admission.enqueue("b", THERE, 1)
+
+    assert ["a"] == admission.admit(0.0, slots=10)
+
+
+def test_an_answer_about_the_request_shows_that_the_endpoint_lives() -> None:
+    """AccessDenied for one profile ends the suspicion of its endpoint."""
+    admission = Admission(calls_per_second=1000)
+    ended(admission, HERE, Scope.ENDPOINT)
+    ended(admission, HERE, Scope.PROFILE)
+    for n in range(2):
+        admission.enqueue(f"p{n}", HERE, n)
+
+    assert ["p0", "p1"] == admission.admit(0.0, slots=10)
+
+
+def test_a_discarded_name_does_not_start() -> None:
+    """A profile that is gone leaves the queue."""
+    admission = Admission(calls_per_second=1000)
+    for n in range(3):
+        admission.enqueue(f"p{n}", HERE, n)
+
+    admission.discard("p1")
+    admission.discard("unknown")
+
+    assert ["p0", "p2"] == admission.admit(0.0, slots=10)
+
+
+def test_queueing_twice_starts_once() -> None:
+    """A profile waits at most once."""
+    admission = Admission(calls_per_second=1000)
+    admission.enqueue("p", HERE, 0)
+    admission.enqueue("p", HERE, 0)
+
+    assert ["p"] == admission.admit(0.0, slots=10)

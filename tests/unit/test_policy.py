@@ -1,0 +1,114 @@
+"""The renewal policy: when to renew, when to try again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from credfresh import policy
+from credfresh.errors import Mend
+from credfresh.model import Instant
+from credfresh.settings import RenewBefore
+from fakes import EPOCH, grant, profile
+
+NOW = Instant(EPOCH, 1000.0)
+KEYS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", min_size=16, max_size=16).map("ASIA".__add__)
+LIFETIMES = st.floats(1, 43200)
+
+
+def test_half_the_life_less_the_jitter_is_the_default() -> None:
+    """A one-hour grant is renewed between 43 % and 48 % of its life."""
+    made = policy.plan(grant(profile(), NOW, lifetime=3600), RenewBefore())
+
+    assert 0.43 * 3600 <= made.renew_at.boot - NOW.boot <= 0.48 * 3600
+    assert 1800 == made.renew_before
+    assert not made.clamped
+
+
+def test_both_clocks_carry_the_same_deadline() -> None:
+    """The renewal time lies equally far ahead on the wall clock and on the boot clock."""
+    made = policy.plan(grant(profile(), NOW, lifetime=3600), RenewBefore())
+
+    assert made.renew_at.wall - NOW.wall == pytest.approx(made.renew_at.boot - NOW.boot)
+
+
+def test_renew_before_is_clamped_to_four_fifths_of_what_was_granted() -> None:
+    """An absolute renew_before beyond a short grant does not renew for ever."""
+    made = policy.plan(grant(profile(), NOW, lifetime=900), RenewBefore(None, 1200))
+
+    assert made.clamped
+    assert 720 == made.renew_before
+    assert made.renew_at.boot > NOW.boot + 0.1 * 900
+
+
+@given(KEYS, LIFETIMES)
+def test_jitter_stays_within_its_bounds(key: str, lifetime: float) -> None:
+    """The jitter is between 2 % and 7 % of the lifetime."""
+    assert 0.02 * lifetime <= policy.jitter(key, lifetime) <= 0.07 * lifetime
+
+
+def test_jitter_is_drawn_once() -> None:
+    """The same key id gives the same jitter, in this process and in every other."""
+    assert policy.jitter("ASIAFAKE000000000000", 3600) == pytest.approx(244.6069, abs=1e-3)
+
+
+def test_jitter_spreads() -> None:
+    """A thousand grants made together are renewed over most of the jitter's width."""
+    drawn = sorted(policy.jitter(f"ASIA{n:016d}", 3600) for n in range(1000))
+
+    assert drawn[950] - drawn[50] > 0.8 * 0.05 * 3600
+
+
+def test_first_retry_comes_within_two_seconds() -> None:
+    """The ceiling starts at twice the floor."""
+    assert 1.0 == policy.retry_delay(1, Mend.TIME, 3600, 0.0)
+    assert 2.0 == pytest.approx(policy.retry_delay(1, Mend.TIME, 3600, 0.999999), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("mend", "life_left", "cap"),
+    [
+        (Mend.TIME, 3600, 60),
+        (Mend.TIME, 300, 30),
+        (Mend.TIME, 5, 1),
+        (Mend.TIME, 0, 60),
+        (Mend.THROTTLE, 100, 10),
+        (Mend.HUMAN, 3600, 300),
+        (Mend.HUMAN, 5, 300),
+    ],
+)
+def test_the_cap_follows_who_can_mend_it_and_the_life_left(
+    mend: Mend, life_left: float, cap: float
+) -> None:
+    """The less life is left the more often we try; a human is given five minutes."""
+    assert cap == policy.retry_cap(mend, life_left)
+    assert cap == pytest.approx(policy.retry_delay(40, mend, life_left, 0.9999999), rel=1e-3)
+
+
+@given(
+    st.integers(1, 10_000),
+    st.sampled_from(Mend),
+    st.floats(0, 43200),
+    st.floats(0, 1, exclude_max=True),
+    st.none() | st.floats(0, 1e6),
+)
+def test_delays_keep_floor_and_cap(
+    failures: int, mend: Mend, life: float, roll: float, asked: float | None
+) -> None:
+    """Whatever came before and whatever the server asks, a delay is >= 1 s and <= the cap."""
+    delay = policy.retry_delay(failures, mend, life, roll, asked)
+
+    assert 1.0 <= delay <= policy.retry_cap(mend, life)
+
+
+def test_what_the_server_asks_is_honoured_within_the_cap() -> None:
+    """Retry-After lengthens a delay, up to the cap."""
+    assert 20 == policy.retry_delay(1, Mend.THROTTLE, 3600, 0.0, retry_after=20)
+    assert 60 == policy.retry_delay(1, Mend.THROTTLE, 3600, 0.0, retry_after=7200)
+
+
+def test_a_grant_much_shorter_than_asked_is_told_apart() -> None:
+    """Nine tenths of what was asked is enough not to be remarkable."""
+    assert policy.much_shorter(grant(profile(duration=3600), NOW, lifetime=900))
+    assert not policy.much_shorter(grant(profile(duration=3600), NOW, lifetime=3599))

@@ -1,0 +1,177 @@
+"""When to publish: coalescing, urgency, rest; and the thread that does it."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+
+import pytest
+
+from credfresh.errors import PublishError
+from credfresh.publication import Publication
+from credfresh.publisher import Coalescer, Published, Publisher
+from fakes import FakeClock, MemoryDestination, grant, profile
+
+PATH = profile().target.path
+
+
+def test_nothing_asked_is_nothing_due() -> None:
+    """An idle coalescer wakes nobody."""
+    assert Coalescer().due_at() is None
+
+
+def test_it_waits_for_quiet() -> None:
+    """A publish starts 50 ms after the last of a flow of renewals."""
+    coalescer = Coalescer()
+    coalescer.note(10.0, urgent=False)
+    coalescer.note(10.03, urgent=False)
+
+    assert 10.08 == coalescer.due_at()
+
+
+def test_it_waits_half_a_second_at_most() -> None:
+    """A flow that never pauses is published 500 ms after its first renewal."""
+    coalescer = Coalescer()
+    for n in range(100):
+        coalescer.note(10.0 + n / 100, urgent=False)
+
+    assert 10.5 == coalescer.due_at()
+
+
+def test_an_urgent_one_goes_at_once() -> None:
+    """Neither quiet nor rest delay what has nothing valid published."""
+    coalescer = Coalescer()
+    coalescer.ended(10.0, took=1.0)
+    coalescer.note(10.1, urgent=False)
+    coalescer.note(10.2, urgent=True)
+
+    assert 10.1 == coalescer.due_at()
+
+
+def test_it_rests_fifty_times_what_the_last_one_took() -> None:
+    """Writing costs at most 2 % of the time, whatever the size of the file."""
+    coalescer = Coalescer()
+    coalescer.ended(10.0, took=0.1)
+    coalescer.note(10.5, urgent=False)
+
+    assert 15.0 == coalescer.due_at()
+
+
+def test_the_rest_is_limited() -> None:
+    """A slow disk delays no renewal beyond the limit."""
+    coalescer = Coalescer(rest_limit=9.0)
+    coalescer.ended(10.0, took=3.0)
+    coalescer.note(10.5, urgent=False)
+
+    assert 19.0 == coalescer.due_at()
+
+
+def test_what_comes_in_during_a_publish_waits_for_the_next() -> None:
+    """`started` takes what is there; a later renewal begins a new round."""
+    coalescer = Coalescer()
+    coalescer.note(10.0, urgent=True)
+    coalescer.started()
+    assert coalescer.due_at() is None
+    coalescer.note(10.2, urgent=False)
+
+    assert 10.25 == coalescer.due_at()
+
+
+class Bench:
+    """A publisher with its real thread on a memory destination."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.destination = MemoryDestination()
+        self.reports: queue.SimpleQueue[Published] = queue.SimpleQueue()
+        self.publisher = Publisher(
+            self.destination, clock=self.clock, roll=lambda: 0.0, report=self.reports.put
+        )
+
+    def next_report(self) -> Published:
+        """Wait for the next publish to end."""
+        return self.reports.get(timeout=10)
+
+
+@pytest.fixture(name="bench")
+def _bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.publisher.stop(10)
+
+
+def publication(name: str = "production", *, path: str = PATH) -> Publication:
+    """Return credentials to publish."""
+    one = profile(name, path=path)
+    return Publication(one, grant(one, FakeClock()()))
+
+
+def test_the_first_publish_brings_the_destination_to_what_stands(bench: Bench) -> None:
+    """At start the destination is told everything once, without waiting."""
+    bench.publisher.start({"production": publication()}, rest_limit=10)
+
+    assert {"production"} == set(bench.next_report().landed)
+    assert [{"production"}] == [set(write) for write in bench.destination.writes]
+
+
+def test_an_urgent_update_is_written_with_all_that_stood(bench: Bench) -> None:
+    """Each publish hands over everything that should stand, and reports only what is new."""
+    bench.publisher.start({"production": publication()}, rest_limit=10)
+    bench.next_report()
+    bench.publisher.update({"dev": publication("dev")}, urgent=True)
+
+    assert {"dev"} == set(bench.next_report().landed)
+    assert {"production", "dev"} == set(bench.destination.writes[-1])
+
+
+def test_a_forgotten_profile_is_no_longer_wanted(bench: Bench) -> None:
+    """None takes a profile out of what should stand."""
+    bench.publisher.start({"production": publication(), "dev": publication("dev")}, rest_limit=10)
+    bench.next_report()
+    bench.publisher.update({"dev": None}, urgent=True)
+    bench.next_report()
+
+    assert {"production"} == set(bench.destination.writes[-1])
+
+
+def test_one_failing_file_stops_no_other(bench: Bench) -> None:
+    """What landed in one file is reported although the other failed, which is tried again."""
+    error = PublishError("no space", path="/b", step="write", code="ENOSPC")
+    here, there = publication("here", path="/a"), publication("there", path="/b")
+    bench.publisher.start({}, rest_limit=10)
+    bench.next_report()
+    ok = MemoryDestination().publish({"here": here})
+    bench.destination.failing = {**ok, "/b": error}
+    bench.publisher.update({"here": here, "there": there}, urgent=True)
+    assert {"here"} == set(bench.next_report().landed)
+
+    bench.destination.failing = None
+    bench.clock.advance(2)
+    bench.publisher.update({}, urgent=True)
+
+    assert {"there"} == set(bench.next_report().landed)
+
+
+def test_an_unforeseen_error_of_a_destination_is_a_failed_publish(bench: Bench) -> None:
+    """Nothing that a destination raises ends the thread that publishes."""
+    bench.destination.failing = RuntimeError("boom")
+    bench.publisher.start({"production": publication()}, rest_limit=10)
+
+    outcome = bench.next_report().outcomes[PATH]
+
+    assert isinstance(outcome, PublishError)
+    assert "unforeseen RuntimeError" == outcome.message
+    assert bench.publisher.alive()
+
+
+def test_stopping_writes_what_waits(bench: Bench) -> None:
+    """What came in just before the end is on disk after it, also what failed before."""
+    bench.publisher.start({}, rest_limit=10)
+    bench.next_report()
+    bench.destination.failing = RuntimeError("disk full")
+    bench.publisher.update({"production": publication()}, urgent=True)
+    bench.next_report()
+    bench.destination.failing = None
+
+    assert bench.publisher.stop(10)
+    assert {"production"} == set(bench.destination.writes[-1])

@@ -1,0 +1,399 @@
+"""Every profile is always armed, queued or in flight, and renewed ahead of expiration."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from credfresh import policy
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.model import Instant
+from credfresh.ports import Due, Finished
+from credfresh.publication import PublishReport, Refusal
+from credfresh.publisher import Published
+from credfresh.roster import Phase
+from credfresh.settings import Profile, StsLimits
+from fakes import failure, grant, profile, settings
+from simulation import Simulation
+
+
+def simulate(*profiles: Profile, hold: bool = False, sts: StsLimits | None = None) -> Simulation:
+    """Return a simulation of these profiles."""
+    return Simulation(settings(*(profiles or (profile(),)), sts=sts), hold=hold)
+
+
+def test_a_cold_start_renews_at_once() -> None:
+    """A profile with nothing on disk is renewed and published, urgently, right away."""
+    sim = simulate()
+
+    sim.start()
+
+    assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
+    assert True in sim.outlet.urgent
+    assert ["credentials_renewed"] == [n for n in sim.log.names() if n.startswith("cred")]
+
+
+def test_it_renews_about_half_way() -> None:
+    """A one-hour session is renewed once in the first half hour, and no more."""
+    sim = simulate()
+    sim.start()
+
+    sim.run(0.42 * 3600)
+    assert 1 == len(sim.provider.calls)
+    sim.run(0.06 * 3600)
+    assert 2 == len(sim.provider.calls)
+
+
+def test_readers_always_find_renew_before_while_sts_is_healthy() -> None:
+    """Over a day the published life never falls below half a session."""
+    sim = simulate(profile("a"), profile("b", duration=7200))
+    sim.start()
+
+    least = {"a": 9e9, "b": 9e9}
+    for _ in range(1440):
+        sim.run(60, step=60)
+        least = {n: min(life, sim.life_left(n)) for n, life in least.items()}
+
+    assert least["a"] >= 1800 - 60
+    assert least["b"] >= 3600 - 60
+
+
+def test_standing_credentials_that_fit_cost_no_call() -> None:
+    """A warm restart renews at the time that was planned before it."""
+    sim = simulate()
+    issued = Instant(sim.clock().wall - 600, sim.clock().boot - 600)
+    standing = grant(profile(), issued)
+
+    sim.start({"production": standing})
+    sim.run(60)
+
+    assert [] == sim.provider.calls
+    assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
+    assert policy.plan(standing, profile().renew_before).renew_at == (
+        sim.supervisor.roster["production"].due
+    )
+
+
+def test_standing_credentials_for_another_request_are_renewed_now() -> None:
+    """A changed request is not served by what the old one obtained, which stays until then."""
+    sim = simulate(profile(duration=3600))
+    standing = grant(profile(duration=7200), sim.clock())
+    sim.provider.fault = lambda _: failure()
+
+    sim.start({"production": standing})
+
+    assert 1 == len(sim.provider.calls)
+    published = sim.outlet.published["production"]
+    assert published is not None
+    assert standing == published.grant
+
+
+def test_a_failure_keeps_the_last_good_credentials_and_tries_again() -> None:
+    """The published credentials stay, and the next attempt comes after the policy's delay."""
+    sim = simulate()
+    sim.start()
+    first = sim.supervisor.roster["production"].published
+    sim.provider.fault = lambda _: failure()
+
+    sim.run(2000)
+
+    entry = sim.supervisor.roster["production"]
+    assert first is entry.published
+    assert entry.failures > 3
+    assert Phase.ARMED is entry.phase
+
+
+def test_only_the_change_of_state_is_told() -> None:
+    """An outage of many attempts is one renewal_failed and one renewal_recovered."""
+    sim = simulate()
+    sim.start()
+    sim.provider.fault = lambda _: failure()
+    sim.run(2000)
+    sim.provider.fault = lambda _: None
+    sim.run(120)
+
+    assert 1 == sim.log.names().count("renewal_failed")
+    assert 1 == sim.log.names().count("renewal_recovered")
+
+
+def test_an_endpoint_that_is_down_is_told_once_for_all_its_profiles() -> None:
+    """Ten profiles of one dead endpoint are one event, and one when it is back."""
+    sim = simulate(*(profile(f"p{n}") for n in range(10)))
+    sim.provider.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)
+    sim.start()
+    sim.run(600)
+    sim.provider.fault = lambda _: None
+    sim.run(120)
+
+    assert 1 == sim.log.names().count("endpoint_failed")
+    assert 1 == sim.log.names().count("endpoint_recovered")
+    assert 0 == sim.log.names().count("renewal_failed")
+    assert 10 == sim.log.names().count("credentials_renewed")
+
+
+def test_an_attempt_past_its_deadline_is_given_up_and_its_late_answer_dropped() -> None:
+    """After 60 s in flight the attempt has failed, its worker is replaced, its answer ignored."""
+    sim = simulate(hold=True)
+    sim.start()
+    late = dict(sim.workers.held)
+    ticket = next(iter(late))
+
+    sim.run(75)
+
+    assert [ticket] == sim.workers.hung[:1]
+    entry = sim.supervisor.roster["production"]
+    assert entry.failures >= 1
+    sim.supervisor.handle(Finished(ticket, grant(profile(), sim.clock())))
+    assert entry.grant is None
+    assert "attempt_abandoned" in sim.log.names()
+
+
+def test_no_attempt_is_in_flight_for_more_than_the_limit_and_a_beat() -> None:
+    """With every attempt hanging for an hour, none is held longer than 60 s plus a beat."""
+    sim = simulate(*(profile(f"p{n}") for n in range(5)), hold=True)
+    sim.start()
+
+    for _ in range(3600):
+        sim.run(1)
+        for entry in sim.supervisor.roster:
+            if entry.phase is Phase.IN_FLIGHT and entry.started is not None:
+                assert sim.clock().boot - entry.started.boot <= policy.ATTEMPT_LIMIT + 10
+
+
+def test_a_lost_alarm_is_set_again() -> None:
+    """When the scheduler forgets a job, the next beat arms it again and says so."""
+    sim = simulate()
+    sim.start()
+    sim.timers.at.clear()
+
+    sim.run(10)
+
+    assert sim.timers.armed("production")
+    assert ["production"] == [e["profile"] for e in sim.log.of("profile_orphaned")]
+
+
+def test_an_alarm_that_never_rings_delays_a_renewal_by_one_beat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a scheduler that is dead, the beat alone keeps every profile renewed."""
+    sim = simulate()
+    sim.start()
+    monkeypatch.setattr(sim.timers, "ringing", lambda _wall: [])  # a dead scheduler
+
+    sim.run(1800)
+
+    assert 2 == len(sim.provider.calls)
+
+
+@pytest.mark.parametrize("step", [7200, -7200, 90 * 86400, -90 * 86400])
+def test_a_step_of_the_wall_clock_neither_delays_nor_storms(step: float) -> None:
+    """After a step both ways, renewals go on at their pace by the clock that cannot be stepped."""
+    sim = simulate()
+    sim.start()
+    sim.clock.step(step)
+
+    sim.run(86400, step=5)
+
+    boots = [boot for _, boot in sim.provider.calls]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(boots)]
+    assert max(gaps) <= 0.48 * 3600 + 10
+    assert min(gaps[1:]) >= 0.42 * 3600
+    assert 1 == sim.log.names().count("clock_jumped")
+
+
+def test_a_wild_clock_causes_no_hot_loop() -> None:
+    """A wall clock stepped back and forth every second never shortens the floor to nothing."""
+    sim = simulate()
+    sim.start()
+    for n in range(600):
+        sim.clock.step(4000 if n % 2 else -4000)
+        sim.run(0.25, step=0.05)
+
+    boots = [boot for _, boot in sim.provider.calls]
+    assert all(b - a >= policy.FLOOR for a, b in itertools.pairwise(boots))
+
+
+def test_an_absurdly_short_grant_causes_no_hot_loop() -> None:
+    """Grants of a tenth of a second are renewed no faster than the floor allows."""
+    sim = simulate()
+    sim.provider.lifetime = 0.1
+    sim.start()
+    sim.run(60, step=0.05)
+
+    boots = [boot for _, boot in sim.provider.calls]
+    assert 30 <= len(boots) <= 61
+    assert all(b - a >= policy.FLOOR - 1e-6 for a, b in itertools.pairwise(boots))
+
+
+def test_a_child_is_renewed_with_its_parents_new_keys() -> None:
+    """A chain starts in dependency order, each link with the credentials just granted above it."""
+    sim = simulate(
+        profile("leaf", source_profile="middle"),
+        profile("middle", source_profile="root"),
+        profile("root"),
+    )
+
+    sim.start()
+    sim.run(1, step=0.1)
+
+    assert ["root", "middle", "leaf"] == [name for name, _ in sim.provider.calls]
+    keys = {e["profile"]: e["access_key_id"] for e in sim.log.of("credentials_renewed")}
+    assert [None, keys["root"], keys["middle"]] == sim.provider.parents
+
+
+def test_a_child_waits_for_a_parent_that_is_being_renewed() -> None:
+    """When both are due the child goes after the parent, with the new keys."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.start()
+    first = sim.supervisor.roster["parent"].grant
+
+    sim.clock.advance(3000)
+    sim.supervisor.handle(Due("child"))
+    sim.settle()
+
+    assert sim.provider.parents[-1] != (first and first.credentials.access_key_id)
+
+
+def test_a_child_of_a_broken_parent_fails_without_a_call_and_follows_its_recovery() -> None:
+    """No call is made with credentials that do not exist; the parent's success wakes the child."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
+    sim.start()
+    sim.run(900)
+    assert {"parent"} == {name for name, _ in sim.provider.calls}
+    assert sim.supervisor.roster.settled(sim.clock())
+
+    sim.provider.fault = lambda _: None
+    sim.run(300)
+
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_a_child_still_renews_while_its_failing_parent_has_life_left() -> None:
+    """A parent that cannot renew lends its last good credentials for as long as they live."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.start()
+    sim.provider.fault = lambda name: failure() if name == "parent" else None
+
+    sim.run(1800)
+
+    assert 2 == len([name for name, _ in sim.provider.calls if name == "child"])
+
+
+def test_expiry_is_told_once_and_keeps_the_section() -> None:
+    """After expiry the profile is told expired, stays published, and is retried for ever."""
+    sim = simulate()
+    sim.start()
+    sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
+    sim.run(7200, step=5)
+
+    assert 1 == sim.log.names().count("profile_expired")
+    assert "expired" == sim.supervisor.roster["production"].state(sim.clock())
+    published = sim.outlet.published["production"]
+    assert published is not None
+    assert not published.withdraw
+    assert sim.provider.calls[-1][1] > sim.clock().boot - 301
+
+
+def test_on_expired_remove_withdraws_the_section_and_success_brings_it_back() -> None:
+    """An expired section goes where the profile says so, and returns with the next grant."""
+    sim = simulate(profile(on_expired="remove"))
+    sim.start()
+    sim.provider.fault = lambda _: failure()
+    sim.run(3700, step=5)
+    withdrawn = sim.outlet.published["production"]
+    assert withdrawn is not None
+    assert withdrawn.withdraw
+    assert "missing" == sim.supervisor.roster["production"].state(sim.clock())
+
+    sim.provider.fault = lambda _: None
+    sim.run(70)
+
+    assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
+
+
+def test_memory_ahead_of_disk_is_late() -> None:
+    """While a renewal could not be published the profile is late, judged by what is on disk."""
+    sim = simulate()
+    sim.start()
+    sim.disk_full = True
+    sim.run(1800)
+
+    assert "late" == sim.supervisor.roster["production"].state(sim.clock())
+    assert 1 == sim.log.names().count("credentials_renewed") - 1
+
+
+def test_a_refused_section_is_told_and_settled() -> None:
+    """A section that is somebody else's is refused, which is for a human to mend."""
+    sim = simulate()
+    sim.start()
+    path = profile().target.path
+    refusal = Refusal("production", "foreign", "somebody's section", "adopt: true")
+    report = PublishReport(written=False, refused=(refusal,))
+
+    for _ in range(2):
+        sim.supervisor.handle(Published({path: report}, {}, 0.0))
+
+    assert "refused" == sim.supervisor.roster["production"].state(sim.clock())
+    assert sim.supervisor.roster.settled(sim.clock())
+    assert 1 == sim.log.names().count("section_foreign")
+
+
+def test_a_much_shorter_grant_is_a_success_told_once() -> None:
+    """It is published and renewed on what was granted, with one warning."""
+    sim = simulate()
+    sim.provider.lifetime = 900
+    sim.start()
+    sim.run(3600)
+
+    assert 1 == sim.log.names().count("grant_shortened")
+    assert 7 <= len(sim.provider.calls) <= 9
+
+
+def test_draining_starts_nothing_and_takes_what_ends() -> None:
+    """After drain no attempt starts, and one in flight may still bring its credentials home."""
+    sim = simulate(hold=True)
+    sim.start()
+    assert 1 == sim.supervisor.in_flight
+
+    sim.supervisor.drain()
+    sim.workers.release()
+    sim.settle()
+    sim.run(7200, step=60)
+
+    assert 0 == sim.supervisor.in_flight
+    assert 1 == len(sim.provider.calls)
+    assert sim.supervisor.roster["production"].grant is not None
+
+
+def test_a_source_failure_holds_back_the_other_profiles_of_the_source() -> None:
+    """While a source is broken one attempt at a time probes it."""
+    sim = simulate(*(profile(f"p{n}", source="ci") for n in range(20)))
+    broken = RenewalError("no", code="source_missing", mend=Mend.TIME, scope=Scope.SOURCE)
+    sim.provider.fault = lambda _: broken
+    sim.start()
+    sim.run(300)
+
+    assert 1 == sim.log.names().count("source_failed")
+    sim.provider.fault = lambda _: None
+    sim.run(65)
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+    assert 1 == sim.log.names().count("source_recovered")
+
+
+def test_a_month_by_the_minute_with_outages() -> None:
+    """Over 30 days with an outage of 25 minutes each day, nothing expires and all stay armed."""
+    sim = simulate(profile("dev"), profile("preprod", duration=7200), profile("prod"))
+    sim.start()
+    for minute in range(30 * 24 * 60):
+        down = minute % 1440 in range(600, 625)
+        sim.provider.fault = (lambda _: failure(scope=Scope.ENDPOINT)) if down else (lambda _: None)
+        sim.clock.advance(60)
+        sim.settle()
+        for entry in sim.supervisor.roster:
+            assert entry.life_left(sim.clock()) > 0
+            assert entry.phase is not Phase.ARMED or sim.timers.armed(entry.profile.name)
+
+    assert len(sim.provider.calls) > 3 * 30 * 24
+    assert 0 == sim.log.names().count("profile_expired")

@@ -1,0 +1,98 @@
+"""Workers that can be written off."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from credfresh.workers import Workers
+
+
+def wait_for(event: threading.Event) -> Callable[[], None]:
+    """Return a job that hangs until the event."""
+
+    def job() -> None:
+        event.wait(10)
+
+    return job
+
+
+def test_a_job_runs_and_its_worker_is_used_again() -> None:
+    """A hundred jobs one after the other need one thread."""
+    workers = Workers(4)
+    names = set()
+    for ticket in range(100):
+        done = threading.Event()
+
+        def job(done: threading.Event = done) -> None:
+            names.add(threading.current_thread().ident)
+            done.set()
+
+        workers.start(ticket, job)
+        assert done.wait(10)
+        workers.finish(ticket)
+    workers.stop()
+
+    assert 1 == len(names)
+
+
+def test_no_more_than_the_count_are_free() -> None:
+    """A running job takes a slot until it is finished."""
+    workers = Workers(2)
+    hold = threading.Event()
+    workers.start(1, wait_for(hold))
+    assert 1 == workers.free
+    hold.set()
+    workers.finish(1)
+    assert 2 == workers.free
+    workers.stop()
+
+
+def test_a_hung_worker_is_replaced() -> None:
+    """Writing a job off frees its slot although the thread still hangs."""
+    workers = Workers(1)
+    hold = threading.Event()
+    workers.start(1, wait_for(hold))
+    workers.write_off(1)
+
+    assert 1 == workers.free
+    assert not workers.exhausted
+    hold.set()
+    workers.stop()
+
+
+def test_at_most_twice_the_count_exist() -> None:
+    """When as many hang as may be written off, nothing starts any more, and it is said."""
+    workers = Workers(2)
+    hold = threading.Event()
+    for ticket in range(4):
+        workers.start(ticket, wait_for(hold))
+        workers.write_off(ticket)
+
+    assert 0 == workers.free
+    assert workers.exhausted
+    hold.set()
+    workers.stop()
+
+
+def test_a_hung_worker_that_comes_back_frees_its_place() -> None:
+    """Once hung jobs end, their threads end too and new ones may start."""
+    workers = Workers(1)
+    hold = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def job() -> None:
+        threads.append(threading.current_thread())
+        hold.wait(10)
+
+    for ticket in range(2):
+        workers.start(ticket, job)
+        workers.write_off(ticket)
+    assert workers.exhausted
+
+    hold.set()
+    for thread in threads:
+        thread.join(10)
+
+    assert 1 == workers.free
+    workers.stop()
