@@ -179,7 +179,7 @@ class Roster:
     def tried(self, now: Instant) -> bool:
         """Say whether every profile that was due has had an attempt end."""
         return all(
-            entry.attempts > 0 or (entry.phase is Phase.ARMED and not now.reached(entry.due))
+            entry.attempts > 0 or (not entry.waits_for_parent and not now.reached(entry.due))
             for entry in self
         )
 

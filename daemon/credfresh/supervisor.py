@@ -138,6 +138,11 @@ class Supervisor:
         """How many attempts have not ended."""
         return len(self._flights)
 
+    @property
+    def busy(self) -> bool:
+        """Whether an attempt is in flight or waits for its turn."""
+        return bool(self._flights) or self._admission.waiting() > 0
+
     def _arm(self, entry: Entry, due: Instant) -> None:
         entry.phase = Phase.ARMED
         entry.due = due

@@ -1,0 +1,46 @@
+"""sd_notify(3): telling systemd how we are. Silent where systemd does not listen.
+
+The protocol is a datagram of `KEY=value` lines to the socket in $NOTIFY_SOCKET (a path, or an
+abstract name behind `@`). A message that cannot be delivered is dropped: it must never cost the
+daemon its life.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+
+class Notifier:
+    """Sends state to the service manager; `address` is $NOTIFY_SOCKET, None for nobody."""
+
+    def __init__(self, address: str | None) -> None:
+        self._address = "\0" + address[1:] if address and address[0] == "@" else address
+        self._status = ""
+
+    def ready(self) -> None:
+        """Start-up is finished."""
+        self._send("READY=1")
+
+    def stopping(self) -> None:
+        """Shutdown has begun."""
+        self._send("STOPPING=1")
+
+    def extend(self, seconds: float) -> None:
+        """Start-up, or shutdown, goes on for up to so many more seconds."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
+    def status(self, line: str) -> None:
+        """Show one line in `systemctl status`; sent only when it has changed."""
+        if line != self._status:
+            self._status = line
+            self._send(f"STATUS={line}")
+
+    def _send(self, message: str) -> None:
+        if self._address is None:
+            return
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
+        ):
+            sender.sendto(message.encode(), self._address)
