@@ -1,0 +1,192 @@
+"""The process's life on real threads: startup, loop, shutdown."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from credfresh.daemon import Daemon
+from credfresh.errors import AlreadyRunningError, Mend
+from credfresh.model import Grant, Instant, SessionCredentials
+from credfresh.notify import Notifier
+from credfresh.publication import Publication
+from credfresh.roster import ProfileStatus
+from credfresh.settings import Profile, Settings
+from fakes import EventLog, MemoryDestination, failure, grant, profile, settings
+
+
+def clock() -> Instant:
+    """Return the real time."""
+    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real threads
+
+
+class MemoryFiles(MemoryDestination):
+    """Files in memory, with a claim that can be refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claimed = False
+        self.taken = False
+        self.stands: dict[str, Grant] = {}
+
+    def claim(self) -> None:
+        if self.taken:
+            raise AlreadyRunningError("/run/credfresh/credentials", holder="pid 1")
+        self.claimed = True
+
+    def release(self) -> None:
+        self.claimed = False
+
+    def standing(self, settings: Settings) -> dict[str, Grant]:
+        return {name: g for name, g in self.stands.items() if name in settings.profiles}
+
+
+class QuickSts:
+    """Grants short sessions, unless told to fail or to hang."""
+
+    def __init__(self, lifetime: float = 3600.0) -> None:
+        self.lifetime = lifetime
+        self.calls = 0
+        self.gate = threading.Event()
+        self.gate.set()
+        self.refuse = False
+
+    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+        del parent
+        self.calls += 1
+        self.gate.wait(30)
+        if self.refuse:
+            raise failure("AccessDenied", mend=Mend.HUMAN)
+        return grant(profile, clock(), lifetime=self.lifetime, key=f"ASIA{self.calls:016d}")
+
+
+class House:
+    """A daemon with its doubles, run in a thread of the test."""
+
+    def __init__(self, config: Settings, sts: QuickSts | None = None) -> None:
+        self.files = MemoryFiles()
+        self.sts = sts or QuickSts()
+        self.log = EventLog()
+        self.seen: list[list[ProfileStatus]] = []
+        self.daemon = Daemon(
+            config,
+            files=self.files,
+            provider=self.sts,
+            clock=clock,
+            roll=lambda: 0.0,
+            emit=self.log,
+            notifier=Notifier(None),
+            observe=self.seen.append,
+        )
+
+
+def stop_when(house: House, condition: Callable[[], bool]) -> threading.Thread:
+    """Stop the daemon once the condition holds (or after ten seconds)."""
+
+    def watch() -> None:
+        pause = threading.Event()
+        for _ in range(1000):
+            if condition():
+                break
+            pause.wait(0.01)
+        house.daemon.stop()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def last_write(house: House) -> Mapping[str, Publication]:
+    """Return what was published last."""
+    return house.files.writes[-1]
+
+
+def test_it_publishes_every_profile_and_stops_when_told() -> None:
+    """All profiles are on disk, readiness is told, and the end is clean."""
+    house = House(settings(profile("dev"), profile("production")))
+    watcher = stop_when(house, lambda: "daemon_ready" in house.log.names())
+
+    assert house.daemon.run()
+
+    watcher.join()
+    assert {"dev", "production"} == {n for n, p in last_write(house).items() if p.grant}
+    assert not house.files.claimed
+    assert ["daemon_stopping", "daemon_stopped"] == house.log.names()[-2:]
+
+
+def test_it_renews_ahead_of_expiration() -> None:
+    """Sessions of three seconds are renewed several times, and never found expired."""
+    house = House(settings(profile()), QuickSts(lifetime=3.0))
+    watcher = stop_when(house, lambda: house.sts.calls >= 4)
+
+    house.daemon.run()
+
+    watcher.join()
+    assert 0 == house.log.names().count("profile_expired")
+    assert house.log.names().count("credentials_renewed") >= 3
+
+
+def test_once_tries_every_profile_and_returns() -> None:
+    """`once` needs no signal: it ends when everything has been tried and published."""
+    house = House(settings(profile("dev"), profile("production", source_profile="dev")))
+
+    statuses = house.daemon.once()
+
+    assert ["fresh", "fresh"] == [s.state for s in statuses]
+    assert 2 == house.sts.calls
+
+
+def test_once_ends_although_nothing_succeeds() -> None:
+    """One attempt for each profile, children of a broken parent included, is enough."""
+    house = House(settings(profile("dev"), profile("production", source_profile="dev")))
+    house.sts.refuse = True
+
+    statuses = house.daemon.once()
+
+    assert ["missing", "missing"] == [s.state for s in statuses]
+    assert 1 == house.sts.calls
+
+
+def test_another_daemon_on_the_file_ends_it_before_any_call() -> None:
+    """A second daemon is refused, and leaves without touching STS."""
+    house = House(settings(profile()))
+    house.files.taken = True
+
+    with pytest.raises(AlreadyRunningError):
+        house.daemon.run()
+
+    assert 0 == house.sts.calls
+
+
+def test_what_is_in_flight_at_the_end_is_still_published() -> None:
+    """A stop waits, bounded, for answers that are on their way, and writes them."""
+    house = House(settings(profile()))
+    house.sts.gate.clear()
+    watcher = stop_when(house, lambda: house.sts.calls == 1)
+    opener = threading.Timer(0.5, house.sts.gate.set)
+    opener.start()
+
+    assert house.daemon.run()
+
+    watcher.join()
+    opener.join()
+    assert last_write(house)["production"].grant is not None
+
+
+def test_a_second_signal_forces_the_end() -> None:
+    """An attempt that hangs holds up the end only until somebody insists."""
+    house = House(settings(profile()))
+    house.sts.gate.clear()
+    watcher = stop_when(house, lambda: house.sts.calls == 1)
+    insist = threading.Timer(0.5, house.daemon.stop)
+    insist.start()
+
+    assert not house.daemon.run()
+
+    house.sts.gate.set()
+    watcher.join()
+    insist.join()
+    assert [{"clean": False}] == house.log.of("daemon_stopped")
