@@ -1,22 +1,308 @@
-"""The shared credentials file as bytes: where its sections begin, and what is wrong with it."""
+"""The shared credentials file as bytes: where its sections begin, and what is wrong with it.
+
+A file is cut into stretches: what stands before the first header, then one section after
+another, each from its header line up to the next. A header is a line that starts at column 0
+with `[` and closes it, after LF, CRLF or a lone CR (configparser takes nothing else for granted:
+an indented `[x]` may be a continuation, an unclosed one is a bad line). A section with another
+line in it whose first character is `[` is `tangled`: readers disagree on where it ends, so
+nobody should rewrite what follows its header.
+
+Cutting is unambiguous in any bytes whatever, broken files included. A stretch knows its size and
+not its place, so that a changed section costs the others nothing: `splice` shares them all.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Generic, NamedTuple, TypeVar
+
+from credfresh.ini_lines import BOM, DEFAULT_SECTION, Code, Finding, examine, text
+
+MOST_FLAWS = 20
+"""How many flaws of one file are told: whoever mends twenty sees the next twenty."""
+
+# A bracket that nothing or white space precedes. The literal comes first: it is found by memchr.
+_BRACKET = re.compile(rb"\[(?<!\S\[)")
+_LINE = re.compile(rb"[^\r\n]*")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+L = TypeVar("L")
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """A thing wrong with the file. `fatal`: botocore and the AWS CLI refuse the whole file."""
+    """A thing wrong with the file, at its line (from 1).
+
+    `fatal`: botocore and the AWS CLI refuse the whole file for it, every profile of everybody.
+    Otherwise it is worth a remark.
+    """
 
     line: int
-    code: str
+    code: Code
     reason: str
     fatal: bool = True
 
 
+class Section(NamedTuple, Generic[L]):
+    """One stretch of the file. The first of a document has no header: it may be empty."""
+
+    size: int
+    """Bytes, from its header to the next."""
+    name: str = ""
+    """What stands between the brackets, spaces included, as botocore reads it."""
+    label: L | None = None
+    """What the caller made of it."""
+    aliases: tuple[str, ...] = ()
+    """Further names, trimmed, by which some reader may find something in this stretch."""
+    tangled: bool = False
+    findings: tuple[Finding, ...] = ()
+
+
+Label = Callable[[bytes, int, int], tuple[L | None, bool]]
+"""Given the data and a section's span: what it is to the caller, and whether that proves that
+botocore reads it (which saves the examination)."""
+
+
 @dataclass(frozen=True, slots=True)
-class Document:
+class Document(Generic[L]):
     """A scanned file: hand it back instead of the bytes while they are unchanged."""
 
     data: bytes = field(repr=False)
+    sections: Sequence[Section[L]] = field(repr=False)
+    named: Mapping[str, tuple[int, ...]] = field(repr=False)
+    """Trimmed name to the places (in `sections`) where some reader may find it."""
+
+    def starts(self) -> list[int]:
+        """Return where each section starts, and at last the size of the file."""
+        return list(accumulate((section.size for section in self.sections), initial=0))
+
+
+def scan(data: bytes, label: Label[L]) -> Document[L]:
+    """Cut a file into its sections and label them."""
+    heads, inner = _brackets(data)
+    sections = [
+        section_at(data, start, end, label, tangled=False)
+        for start, end in pairwise([*heads, len(data)])
+    ]
+    preamble = data[: heads[0]] if heads else data
+    sections.insert(0, _preamble(preamble))
+    if inner:
+        _tangle(data, sections, inner, label)
+    return Document(data, sections, _names(sections))
+
+
+def section_at(data: bytes, start: int, end: int, label: Label[L], *, tangled: bool) -> Section[L]:
+    """Return the section that stands at `data[start:end]`, its header first."""
+    what, proven = label(data, start, end)
+    head = _LINE.match(data, start)
+    close = data.rfind(b"]", start, head.end() if head else end)
+    name = text(data[start + 1 : close])
+    first = text(data[start + 1 : data.index(b"]", start + 1)]).strip()
+    aliases = {name.strip(), first}
+    findings: tuple[Finding, ...] = ()
+    if not proven:
+        reading = examine(data[start:end])
+        findings = reading.findings
+        aliases.update(other.strip() for other in reading.names)
+    if tangled:
+        aliases.update(_claims(data[start:end]))
+    return Section(end - start, name, what, _further(name, aliases), tangled, findings)
+
+
+def splice(
+    document: Document[L],
+    edits: Mapping[int, bytes],
+    added: Sequence[bytes],
+    label: Label[L],
+) -> Document[L]:
+    """Replace whole stretches by place, and add sections at the end.
+
+    A replacement that does not start with a header becomes the end of the section before it (an
+    empty one is how a section goes). Untouched sections are shared with the old document; the
+    bytes are copied once.
+    """
+    starts = document.starts()
+    view = memoryview(document.data)
+    parts: list[bytes | memoryview] = []
+    copied = 0
+    for place in sorted(edits):
+        parts += [view[copied : starts[place]], edits[place]]
+        copied = starts[place + 1]
+    data = b"".join([*parts, view[copied:], *added])
+
+    sections = list(document.sections)
+    same = not added
+    start = shift = 0
+    grown: dict[int, int] = {}
+    for place in sorted(edits):
+        size = len(edits[place])
+        start = starts[place] + shift
+        shift += size - sections[place].size
+        if place and not edits[place].startswith(b"["):
+            grown[place] = size
+            continue
+        old = sections[place]
+        sections[place] = _stretch(data, start, start + size, label, old)
+        same = same and _known_as(sections[place]) == _known_as(old)
+    if grown:
+        sections = _grow(data, sections, grown, label)
+        same = False
+    start = len(data) - sum(map(len, added))
+    for size in map(len, added):
+        sections.append(section_at(data, start, start + size, label, tangled=False))
+        start += size
+    return Document(data, sections, document.named if same else _names(sections))
+
+
+def line_of(document: Document[L], place: int) -> int:
+    """Return the line (from 1) of the header at a place."""
+    start = sum(section.size for section in document.sections[:place])
+    return 1 + sum(1 for _ in _LINE_END.finditer(document.data, 0, start))
+
+
+def flaws(document: Document[L]) -> tuple[Flaw, ...]:
+    """Return what is wrong with the file, in the order of its lines, at most `MOST_FLAWS`."""
+    found = [(place, section.findings) for place, section in enumerate(document.sections)]
+    flawed = [(place, finding) for place, findings in found for finding in findings]
+    flawed += [
+        twin
+        for name, places in document.named.items()
+        if len(places) > 1
+        for twin in _twins(document, name, places)
+    ]
+    flawed.sort(key=lambda each: (each[0], each[1].line))
+    return tuple(
+        Flaw(line_of(document, place) + line, code, reason, fatal)
+        for place, (line, code, reason, fatal) in flawed[:MOST_FLAWS]
+    )
+
+
+def _brackets(data: bytes) -> tuple[list[int], list[int]]:
+    """Return where headers start, and where other lines start with a bracket."""
+    heads: list[int] = []
+    inner: list[int] = []
+    if data.startswith(BOM + b"["):
+        inner.append(len(BOM))
+    for match in _BRACKET.finditer(data):
+        at = match.start()
+        if at == 0 or data[at - 1] in b"\r\n":
+            line = _LINE.match(data, at)
+            closed = line is not None and data.rfind(b"]", at + 2, line.end()) > 0
+            (heads if closed else inner).append(at)
+        else:
+            before = at - 1
+            while before >= 0 and data[before] in b" \t\v\f":
+                before -= 1
+            if before < 0 or data[before] in b"\r\n":
+                inner.append(at)
+    return heads, inner
+
+
+def _stretch(data: bytes, start: int, end: int, label: Label[L], old: Section[L]) -> Section[L]:
+    """Return what stands at a span where `old` stood before."""
+    if start or (data.startswith(b"[") and old.name):
+        return section_at(data, start, end, label, tangled=old.tangled)
+    return _preamble(data[start:end], tangled=old.tangled)
+
+
+def _grow(
+    data: bytes, sections: list[Section[L]], grown: Mapping[int, int], label: Label[L]
+) -> list[Section[L]]:
+    """Give what is left of sections without a header to the sections before them."""
+    kept: list[Section[L]] = []
+    start = end = 0
+    for place, section in enumerate(sections):
+        if place not in grown:
+            kept.append(section)
+            start, end = end, end + section.size
+        elif grown[place]:
+            end += grown[place]
+            tangled = kept[-1].tangled or section.tangled
+            kept[-1] = _stretch(data, start, end, label, kept[-1]._replace(tangled=tangled))
+    return kept
+
+
+def _preamble(stretch: bytes, *, tangled: bool = False) -> Section[L]:
+    if not stretch:
+        return Section(0)
+    reading = examine(stretch)
+    names = {name.strip() for name in reading.names}
+    if tangled:
+        names |= _claims(stretch)
+    return Section(
+        len(stretch),
+        aliases=_further("", names),
+        tangled=tangled,
+        findings=reading.findings,
+    )
+
+
+def _tangle(data: bytes, sections: list[Section[L]], inner: list[int], label: Label[L]) -> None:
+    """Examine anew, as tangled, the sections in which other lines start with a bracket."""
+    starts = list(accumulate((section.size for section in sections), initial=0))
+    brackets = iter(inner)
+    bracket = next(brackets, None)
+    for place, (start, end) in enumerate(pairwise(starts)):
+        if bracket is None:
+            break
+        if bracket >= end:
+            continue
+        if place:
+            sections[place] = section_at(data, start, end, label, tangled=True)
+        else:
+            sections[0] = _preamble(data[:end], tangled=True)
+        while bracket is not None and bracket < end:
+            bracket = next(brackets, None)
+
+
+def _claims(stretch: bytes) -> set[str]:
+    """Return the trimmed names in all lines of a stretch that start with a closed bracket."""
+    lines = (line.strip() for line in _LINE_END.split(stretch.removeprefix(BOM)))
+    return {
+        text(line[1 : line.index(b"]")]).strip()
+        for line in lines
+        if line.startswith(b"[") and b"]" in line
+    }
+
+
+def _further(name: str, names: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(names - {name, ""})) if names != {name} else ()
+
+
+def _known_as(section: Section[L]) -> tuple[str, tuple[str, ...]]:
+    return section.name, section.aliases
+
+
+def _names(sections: Sequence[Section[L]]) -> dict[str, tuple[int, ...]]:
+    named: dict[str, tuple[int, ...]] = {}
+    for place, section in enumerate(sections):
+        if section.name and section.name == section.name.strip():
+            named[section.name] = (*named.get(section.name, ()), place)
+        for alias in section.aliases:
+            named[alias] = (*named.get(alias, ()), place)
+    return named
+
+
+def _twins(document: Document[L], name: str, places: tuple[int, ...]) -> list[tuple[int, Finding]]:
+    """Return what readers hold against several stretches that answer to one trimmed name."""
+    starts = document.starts()
+    stretches = [document.data[starts[place] : starts[place + 1]] for place in places]
+    first = line_of(document, places[0])
+    found: list[tuple[int, Finding]] = []
+    seen: set[str] = set()
+    for place, stretch in zip(places, stretches, strict=True):
+        exact = {each for each in examine(stretch).names if each.strip() == name}
+        if exact & seen:
+            reason = f"a second section of the name on line {first}"
+            found.append((place, Finding(0, "duplicate_section", reason)))
+        elif seen and exact:
+            reason = f"to readers that trim names, the section on line {first} again"
+            found.append((place, Finding(0, "same_name", reason, fatal=False)))
+        seen |= exact
+    if name == DEFAULT_SECTION:
+        together = examine(b"".join(stretches)).findings
+        found += [(places[-1], each) for each in together if each.code == "duplicate_key"]
+    return found

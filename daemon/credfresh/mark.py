@@ -1,15 +1,60 @@
-"""The ownership mark: the comment under the header of each section that credfresh writes."""
+"""The ownership mark: the comment under the header of each section that credfresh writes.
+
+A *block* is what we write for one section, and the only thing that is ours in a file:
+
+    [production]
+    # credfresh v=1 instance=ID role=ARN request=HEX16 issued=… expires=… key=ASIA… size=N sum=HEX16
+    aws_access_key_id = ASIA…
+    …
+
+from the header up to the `size` bytes of key lines below the mark. `sum` is taken over the
+header, the mark up to itself, and those bytes: so it proves where the block ends, that nobody
+altered it, and that it was written for a section of this name (a copy by hand under another name
+proves nothing). It is a checksum and no signature: whoever may write the file can forge it.
+
+`nl=HEX8`, where present, says that the line end before the header is ours too: the text before
+it had none. The digits are taken over the last line of that text, so that the line end is taken
+away with the section only while it still ends that very line.
+
+Unknown fields between `instance` and `key` do no harm within `v=1`; another `v` makes the section
+somebody else's.
+Marks are believed up to `LONGEST_MARK` bytes; ours are some 300.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import NamedTuple
+
+from credfresh.ini_lines import DEFAULT_SECTION
+from credfresh.model import rfc3339
+
+PREFIX = "# credfresh v="
+LONGEST_MARK = 4096
+TOLERANCE = 300.0
+"""Seconds by which the times in a mark may be off (DESIGN: 5 minutes)."""
+SESSION_KEY = "ASIA"
+"""What STS's temporary access key ids start with (IAM user guide, unique identifiers)."""
+
+_BLOCK = re.compile(
+    rb"\[([^\[\]\r\n]+)\]\n"
+    rb"# credfresh v=1 instance=([!-~]+)(?: [!-~]+)*? key=([!-~]+) size=([0-9]{1,9})"
+    rb"(?: nl=([0-9a-f]{8}))?( sum=)([0-9a-f]{16})\n"
+)
+_PLAIN = re.compile(r"[!-~]+")
+_FIELD = re.compile(r" ([a-z]+)=(\S*)")
+_VALUE = re.compile(rb"([a-z_]+) = ([!-~]+)\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Who wrote a section, for which role and request, and for how long it is good.
 
-    `issued` and `expires` are whole wall seconds; `request` is 16 hex digits.
+    `issued` and `expires` are whole wall seconds; `request` is the request's fingerprint.
     """
 
     instance: str
@@ -21,10 +66,128 @@ class Mark:
     """The access key id (no secret: the CloudTrail join key)."""
 
 
+class Block(NamedTuple):
+    """A proven block, in brief: what a scan keeps of each."""
+
+    size: int
+    """Bytes from the header to the end of the last key line."""
+    instance: str
+    key: str
+    line_end: str
+    """The `nl` field; empty without one."""
+
+
+def render(section: str, mark: Mark, values: Iterable[tuple[str, str]]) -> bytes:
+    """Return the block of a section. The same arguments give the same bytes.
+
+    Raises:
+        ValueError: something cannot be written in one plain line; the message names the field
+            and never repeats the value.
+    """
+    body = "".join(f"{key} = {_plain(key, value)}\n" for key, value in values).encode()
+    fields = (
+        f"[{_section(section)}]\n# credfresh v=1"
+        f" instance={_plain('instance', mark.instance)} role={_plain('role', mark.role)}"
+        f" request={_plain('request', mark.request)} issued={rfc3339(mark.issued)}"
+        f" expires={rfc3339(mark.expires)} key={_plain('key', mark.key)} size={len(body)}"
+    ).encode()
+    return _summed(fields, body)
+
+
+def with_line_end(block: bytes, line_end: str) -> bytes:
+    """Return a block with its `nl` field set, or taken out when `line_end` is empty."""
+    match = _BLOCK.match(block)
+    if match is None:
+        raise ValueError("not a block")
+    end = match.end(4)
+    field = f" nl={line_end}".encode() if line_end else b""
+    return _summed(block[:end] + field, block[match.end() :])
+
+
+def line_end_field(text: bytes) -> str:
+    """Return the `nl` field for a line end of ours after this text, which ends without one."""
+    return sha256(text[text.rfind(b"\n") + 1 :]).hexdigest()[:8]
+
+
+def find(data: bytes, start: int, end: int) -> Block | None:
+    """Return the block at the start of the section `data[start:end]`, if its sum is right."""
+    match = _BLOCK.match(data, start, min(end, start + LONGEST_MARK))
+    if match is None:
+        return None
+    top = match.end()
+    bottom = top + int(match[4])
+    if bottom > end:
+        return None
+    if _sum(data[start : match.start(6)], data[top:bottom]) != match[7]:
+        return None
+    line_end = match[5].decode() if match[5] else ""
+    return Block(bottom - start, match[2].decode(), match[3].decode(), line_end)
+
+
+def claim(line: str) -> tuple[str, str] | None:
+    """Return the instance and key id that a mark line names, proven or not; None without both."""
+    fields = dict(_FIELD.findall(line[:LONGEST_MARK]))
+    if not line.startswith("# credfresh v=1 ") or not fields.keys() >= {"instance", "key"}:
+        return None
+    return fields["instance"], fields["key"]
+
+
+def parse(block: bytes) -> tuple[Mark, tuple[tuple[str, str], ...]] | None:
+    """Return a proven block's mark and values; None when a field is missing or malformed."""
+    line, _, body = block.partition(b"\n")[2].partition(b"\n")
+    fields = dict(_FIELD.findall(line.decode("ascii", "replace")))
+    try:
+        mark = Mark(
+            instance=fields["instance"],
+            role=fields["role"],
+            request=fields["request"],
+            issued=_seconds(fields["issued"]),
+            expires=_seconds(fields["expires"]),
+            key=fields["key"],
+        )
+    except (KeyError, ValueError):
+        return None
+    values = tuple((key.decode(), value.decode()) for key, value in _VALUE.findall(body))
+    return mark, values
+
+
 def sane(mark: Mark, *, now: float, asked: float, any_key: bool = False) -> bool:
     """Say whether a mark can be believed at start: sane times and a session key id.
 
-    Issued at most 5 minutes after `now`, granted at most 5 minutes longer than `asked`, after
-    being issued, and an id that starts with ASIA (unless `any_key`: an `endpoint_url` is set).
+    Issued at most 5 minutes after `now`, and good for at most 5 minutes longer than `asked`
+    seconds; the key id starts with ASIA (unless `any_key`: an `endpoint_url` is set).
     """
-    raise NotImplementedError
+    return (
+        mark.issued <= now + TOLERANCE
+        and 0 < mark.expires - mark.issued <= asked + TOLERANCE
+        and (any_key or mark.key.startswith(SESSION_KEY))
+    )
+
+
+def _summed(fields: bytes, body: bytes) -> bytes:
+    return b"%b sum=%b\n%b" % (fields, _sum(fields, body), body)
+
+
+def _sum(fields: bytes, body: bytes) -> bytes:
+    digest = sha256(fields)
+    digest.update(b"\n")
+    digest.update(body)
+    return digest.hexdigest()[:16].encode()
+
+
+def _plain(name: str, value: str) -> str:
+    if not _PLAIN.fullmatch(value):
+        raise ValueError(f"{name}: not printable ASCII without spaces")
+    return value
+
+
+def _section(name: str) -> str:
+    if not name.isprintable() or name != name.strip() or not name or set(name) & set("[]"):
+        raise ValueError("section: not a printable name without brackets")
+    if name == DEFAULT_SECTION:
+        raise ValueError("section: [DEFAULT] leaks into every section")
+    return name
+
+
+def _seconds(stamp: str) -> int:
+    return int(datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S%z").timestamp())

@@ -1,0 +1,136 @@
+"""What one section holds, and what it should hold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from credfresh import ini, mark
+from credfresh.ini_lines import Line, lines
+from credfresh.mark import Mark
+
+RULING = frozenset(
+    {
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "aws_security_token",
+        "aws_account_id",
+        "aws_credential_scope",
+        "aws_expiration",
+        "expiration",
+        "x_security_token_expires",
+        "role_arn",
+        "source_profile",
+        "credential_source",
+        "credential_process",
+        "web_identity_token_file",
+        "sso_session",
+        "sso_start_url",
+        "sso_account_id",
+        "sso_role_name",
+    }
+)
+"""The keys that decide which credentials a reader of a section gets: they cannot stand beside
+ours. (botocore prefers `aws_security_token` to the session token, and a role to static keys.)"""
+KEY_ID = "aws_access_key_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one section of ours should hold. Keep it: the same object makes the next merge cheap."""
+
+    section: str
+    profile: str
+    mark: Mark
+    values: tuple[tuple[str, str], ...] = field(repr=False)
+    adopt: bool = False
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys that the section sets, and those that must not stand beside them."""
+        return RULING.union(key for key, _ in self.values)
+
+    def render(self) -> bytes:
+        """Return the block that says it."""
+        return mark.render(self.section, self.mark, self.values)
+
+
+class Held(NamedTuple):
+    """What a scan makes of a section with a proven block."""
+
+    block: mark.Block
+    said: Piece | None = None
+    """What the block was compared with and found to say."""
+
+
+Document = ini.Document[Held]
+
+
+class Claims(NamedTuple):
+    """Whose an unproven section may be."""
+
+    key_ids: frozenset[str]
+    """Every access key id that a reader may find in it."""
+    marks: frozenset[tuple[str, str] | None]
+    """Instance and key id of each mark line in it; None for one of another version."""
+
+
+def label(data: bytes, start: int, end: int) -> tuple[Held | None, bool]:
+    """Label a section for `ini.scan`. A block that fills its section needs no examination."""
+    block = mark.find(data, start, end)
+    return (Held(block), start + block.size == end) if block else (None, False)
+
+
+def claims(stretch: bytes) -> Claims:
+    """Return whose a section may be, by the key ids and the marks in it."""
+    found = list(lines(stretch))
+    return Claims(
+        frozenset(
+            line.value
+            for line in found
+            if line.kind in ("key", "more") and line.name == KEY_ID and line.value
+        ),
+        frozenset(mark.claim(line.value) for line in found if _marking(line)),
+    )
+
+
+def remainder(stretch: bytes, block: int, taken: Collection[str] = ()) -> bytes:
+    """Return what stays of a section when its block (its header, where `block` is 0) goes.
+
+    What continues the last value of the block goes with it. Where a new block comes in its
+    place, `taken` are the keys that it speaks for: lines that set them go, and so do other
+    marks; and an indented key line moves to column 0, for it would continue our last value.
+    """
+    kept = []
+    ours = block > 0
+    for line in lines(stretch):
+        if line.start < max(block, 1):
+            continue
+        ours = ours and line.kind in ("blank", "comment", "more")
+        if ours and line.kind == "more":
+            continue
+        raw = stretch[line.start : line.end]
+        if taken:
+            if _marking(line) or (line.kind in ("key", "more") and line.name in taken):
+                continue
+            if line.kind in ("key", "junk"):
+                raw = raw.lstrip(b" \t\v\f")
+        kept.append(raw)
+    return b"".join(kept)
+
+
+def speaks(stretch: bytes) -> bool:
+    """Say whether a reader takes more from a text than comments and blank lines."""
+    return any(line.kind not in ("blank", "comment") for line in lines(stretch))
+
+
+def header(stretch: bytes) -> bytes:
+    """Return a section's header line."""
+    first = next(lines(stretch))
+    return stretch[: first.end]
+
+
+def _marking(line: Line) -> bool:
+    return line.kind == "comment" and line.value.startswith(mark.PREFIX)

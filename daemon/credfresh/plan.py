@@ -1,0 +1,214 @@
+"""The decisions of one merge, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
+
+from credfresh import holding, ini, mark
+from credfresh.holding import Document, Piece
+from credfresh.layout import Draft, lay_out
+from credfresh.publication import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """The outcome of one merge: the new bytes, and what happened to whom."""
+
+    data: bytes = field(repr=False)
+    changed: bool
+    document: Document = field(repr=False)
+    """The new bytes, scanned: hand it to the next merge while the file holds these bytes."""
+    removed: tuple[str, ...] = ()
+    """Sections of ours taken away: orphans and withdrawals."""
+    repaired: tuple[str, ...] = ()
+    """Sections of ours that had been altered and were put back."""
+    adopted: tuple[str, ...] = ()
+    """Sections of somebody else that were replaced because the profile says `adopt: true`."""
+    refused: tuple[Refusal, ...] = ()
+    flaws: tuple[ini.Flaw, ...] = ()
+    """What is wrong with the new bytes (all of it foreign), each with its line."""
+
+
+class Plan:
+    """The decisions of one merge, section by section, then carried out together."""
+
+    def __init__(self, document: Document, instance: str, issued: Container[str]) -> None:
+        self._document = document
+        self._starts = document.starts()
+        self._instance = instance
+        self._issued = issued
+        self._drafts: dict[int, Draft] = {}
+        self._added: list[Draft] = []
+        self._said: dict[str, Piece] = {}
+        self._removed: list[str] = []
+        self._repaired: list[str] = []
+        self._adopted: list[str] = []
+        self._refused: list[Refusal] = []
+
+    def put(self, name: str, wanted: Piece) -> None:
+        """Have a piece stand in its section, or say why not."""
+        places = self._document.named.get(name, ())
+        if len(places) == 1:
+            held = self._document.sections[places[0]].label
+            if held is not None and held.said is wanted:
+                return
+        mine = [place for place in places if self._proven(place, name)]
+        if mine:
+            self._renew(mine[0], wanted)
+            for copy in mine[1:]:
+                self._drafts[copy] = self._without_block(copy)
+        elif places:
+            self._claim(places, wanted)
+        else:
+            self._added.append(Draft(self._render(wanted), b""))
+
+    def remove(self, place: int) -> None:
+        """Take away a section with a proven block."""
+        self._drafts[place] = self._without_block(place)
+        self._removed.append(self._document.sections[place].name)
+
+    def withdraw(self, name: str) -> None:
+        """Take away what stands altered under a name of ours; the proven goes with the orphans."""
+        for place in self._document.named.get(name, ()):
+            section = self._document.sections[place]
+            if section.label is None and self._claimable(place, name) and self._issued_all(place):
+                stretch = self._stretch(place)
+                rest = holding.remainder(stretch, 0, holding.RULING)
+                self._drafts[place] = _headless(stretch, rest)
+                self._removed.append(name)
+
+    def carry_out(self) -> Merge:
+        """Make the new file of what was decided."""
+        document = self._document
+        if self._drafts or self._added:
+            document = lay_out(document, self._drafts, self._added, self._instance)
+        if self._said:
+            document = _remember(document, self._said)
+        return Merge(
+            data=document.data,
+            changed=document.data != self._document.data,
+            document=document,
+            removed=tuple(self._removed),
+            repaired=tuple(self._repaired),
+            adopted=tuple(self._adopted),
+            refused=tuple(self._refused),
+            flaws=ini.flaws(document),
+        )
+
+    def _renew(self, place: int, wanted: Piece) -> None:
+        """Replace our proven block, unless it says what is wanted."""
+        section = self._document.sections[place]
+        held = section.label
+        if held is None:
+            raise AssertionError("only a section with a proven block is renewed")
+        stretch = self._stretch(place)
+        rest = below = stretch[held.block.size :]
+        if below and not section.tangled:
+            rest = holding.remainder(stretch, held.block.size, wanted.keys)
+        if rest != below:
+            if not self._issued_all(place, held.block.key):
+                self._claim((place,), wanted)
+                return
+            self._repaired.append(wanted.section)
+        block = self._render(wanted)
+        noted = mark.with_line_end(block, held.block.line_end)
+        if noted + rest != stretch:
+            self._drafts[place] = Draft(block, rest)
+
+    def _claim(self, places: tuple[int, ...], wanted: Piece) -> None:
+        """Put back what was altered, adopt what may be adopted, refuse the rest."""
+        place = places[0]
+        simple = len(places) == 1 and self._claimable(place, wanted.section)
+        if simple and self._issued_all(place):
+            self._repaired.append(wanted.section)
+        elif simple and wanted.adopt:
+            self._adopted.append(wanted.section)
+        else:
+            self._refused.append(self._refusal(places, wanted))
+            return
+        rest = holding.remainder(self._stretch(place), 0, wanted.keys)
+        self._drafts[place] = Draft(self._render(wanted), rest)
+
+    def _without_block(self, place: int) -> Draft:
+        section = self._document.sections[place]
+        stretch = self._stretch(place)
+        size = section.label.block.size if section.label is not None else 0
+        below = stretch[size:]
+        if below and not section.tangled:
+            below = holding.remainder(stretch, size)
+        return _headless(stretch, below)
+
+    def _proven(self, place: int, name: str) -> bool:
+        section = self._document.sections[place]
+        held = section.label
+        return held is not None and section.name == name and held.block.instance == self._instance
+
+    def _claimable(self, place: int, name: str) -> bool:
+        """Say whether a section can be rewritten at all: its bounds are beyond doubt."""
+        section = self._document.sections[place]
+        return section.name.strip() == name and not section.tangled
+
+    def _issued_all(self, place: int, *proven: str) -> bool:
+        """Say whether every access key id in a section is one of ours, and no mark another's."""
+        claims = holding.claims(self._stretch(place))
+        marked = {claim for claim in claims.marks if claim is not None}
+        if len(marked) < len(claims.marks) or any(who != self._instance for who, _ in marked):
+            return False
+        ids = claims.key_ids or {key for _, key in marked}
+        return bool(ids) and all(each in proven or each in self._issued for each in ids)
+
+    def _refusal(self, places: tuple[int, ...], wanted: Piece) -> Refusal:
+        name = wanted.section
+        on = " and ".join(str(ini.line_of(self._document, place)) for place in places)
+        marks = holding.claims(self._stretch(places[0])).marks
+        if len(places) > 1 or not self._claimable(places[0], name):
+            return Refusal(
+                wanted.profile,
+                "foreign",
+                f"what stands on line {on} answers to [{name}], and its bounds are in doubt",
+                "leave at most one plain section of that name",
+            )
+        if any(claim is not None and claim[0] == self._instance for claim in marks):
+            return Refusal(
+                wanted.profile,
+                "taken",
+                f"[{name}] on line {on} was ours and now holds keys that we did not issue",
+                "remove that section to have ours back, or say `adopt: true` to replace it",
+            )
+        other = f" (its mark: {_whose(marks)})" if marks else ""
+        return Refusal(
+            wanted.profile,
+            "foreign",
+            f"[{name}] on line {on} was not written by us{other}",
+            "give the profile another `section`, remove that one, or say `adopt: true`",
+        )
+
+    def _stretch(self, place: int) -> bytes:
+        return self._document.data[self._starts[place] : self._starts[place + 1]]
+
+    def _render(self, wanted: Piece) -> bytes:
+        self._said[wanted.section] = wanted
+        return wanted.render()
+
+
+def _whose(marks: frozenset[tuple[str, str] | None]) -> str:
+    names = {f"instance {claim[0]}" if claim else "another version" for claim in marks}
+    return ", ".join(sorted(names))
+
+
+def _headless(stretch: bytes, rest: bytes) -> Draft:
+    """Return what is left of a section without its block: with its header only if it must."""
+    return Draft(b"", holding.header(stretch) + rest if holding.speaks(rest) else rest)
+
+
+def _remember(document: Document, said: Mapping[str, Piece]) -> Document:
+    """Note at each section which piece it says, so that the next merge need not compare."""
+    sections = list(document.sections)
+    for name, wanted in said.items():
+        for place in document.named[name]:
+            section = sections[place]
+            if section.label is not None and section.name == name:
+                sections[place] = section._replace(label=section.label._replace(said=wanted))
+                break
+    return replace(document, sections=sections)
