@@ -1,0 +1,63 @@
+"""One attempt, whatever the provider does."""
+
+from __future__ import annotations
+
+import pytest
+
+from credfresh import renewer
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.model import Grant, SessionCredentials
+from credfresh.settings import Profile
+from fakes import FakeClock, FakeProvider, failure, profile
+
+
+def test_a_grant_is_the_result() -> None:
+    """What the provider grants comes back as it is."""
+    clock = FakeClock()
+
+    result = renewer.attempt(FakeProvider(clock), profile(), None)
+
+    assert isinstance(result, Grant)
+    assert profile().request == result.request
+
+
+def test_a_failure_is_a_result_too() -> None:
+    """A failure that the provider names is returned, not raised."""
+    provider = FakeProvider(FakeClock())
+    error = failure("Throttling")
+    provider.fault = lambda _: error
+
+    assert error is renewer.attempt(provider, profile(), None)
+
+
+class Broken:
+    """A provider that raises what it should not."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [KeyError("AssumeRoleResult"), ValueError("wJalr-secret")])
+def test_what_a_provider_did_not_foresee_is_a_failed_attempt(error: Exception) -> None:
+    """An unforeseen error is a failure that time may mend, told by its type and nothing else."""
+    result = renewer.attempt(Broken(error), profile(), None)
+
+    assert isinstance(result, RenewalError)
+    assert type(error).__name__ == result.code
+    assert Mend.TIME is result.mend
+    assert "secret" not in str(result)
+
+
+def test_a_hung_attempt_is_evidence_about_its_endpoint() -> None:
+    """Whoever does not answer one is not asked by many."""
+    assert Scope.ENDPOINT is renewer.hung(60).scope
+    assert "60 s" in renewer.hung(60).message
+
+
+def test_a_child_waits_for_a_human_when_its_parent_does() -> None:
+    """The parent's trouble decides who can mend the child's."""
+    assert Mend.HUMAN is renewer.parent_unusable("p", failure(mend=Mend.HUMAN)).mend
+    assert Mend.TIME is renewer.parent_unusable("p", None).mend
