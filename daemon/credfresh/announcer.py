@@ -9,12 +9,15 @@ from __future__ import annotations
 from credfresh import policy
 from credfresh.errors import PublishError, RenewalError, Scope
 from credfresh.events import Emit
-from credfresh.model import Grant, rfc3339
+from credfresh.model import Grant, Instant, rfc3339
 from credfresh.publication import PublishReport, Refusal
 from credfresh.roster import Entry
 
 SKEW_LIMIT = 300.0
 """Seconds between our clock and STS's from which it is told; SigV4 fails at 900."""
+
+JUMP = 5.0
+"""A difference between the clocks' advances, in seconds, from which it is told as a jump."""
 
 
 class Announcer:
@@ -29,6 +32,23 @@ class Announcer:
         self._refused: dict[str, str] = {}
         self._unwritable: dict[str, str] = {}
         self._skewed = False
+        self._last: Instant | None = None
+
+    def clock(self, now: Instant) -> None:
+        """Compare how far both clocks have come since the last time; tell a jump."""
+        last, self._last = self._last or now, now
+        jump = (now.wall - last.wall) - (now.boot - last.boot)
+        if abs(jump) > JUMP:
+            self._emit("clock_jumped", seconds=round(jump, 3))
+
+    def expired(self, entry: Entry, grant: Grant) -> None:
+        """What is published for a profile has expired."""
+        self._emit(
+            "profile_expired",
+            profile=entry.profile.name,
+            expiration=rfc3339(grant.credentials.expiration),
+            on_expired=entry.profile.on_expired,
+        )
 
     def renewed(self, entry: Entry, grant: Grant, plan: policy.Plan) -> None:
         """An attempt has succeeded; `entry` still tells what was before it."""

@@ -13,7 +13,7 @@ from credfresh.errors import Mend, RenewalError
 from credfresh.model import Grant, Instant
 from credfresh.publication import Publication, Refusal
 from credfresh.renewer import STARVED
-from credfresh.settings import Profile, StsLimits
+from credfresh.settings import Profile, Settings, StsLimits
 
 OVERDUE = 60.0
 """Seconds past its renewal time after which valid credentials count as late."""
@@ -72,6 +72,16 @@ class Entry:
         self.grant = grant
         self.plan = policy.plan(grant, self.profile.renew_before)
         return self.plan
+
+    def change(self, profile: Profile, lane: Lane, now: Instant) -> None:
+        """Go over to another configuration of this profile; another request is due now."""
+        same_request = profile.request == self.profile.request
+        self.profile, self.lane = profile, lane
+        self.waits_for_parent = False
+        if not same_request:
+            self.due = now
+        elif self.grant is not None and self.failures == 0:
+            self.due = self.take(self.grant).renew_at
 
     def attempt_ended(self, now: Instant) -> None:
         """Keep the floor between this attempt and the next."""
@@ -142,6 +152,24 @@ def status(entry: Entry, now: Instant) -> ProfileStatus:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """An attempt in flight: for whom, through what, and which request it makes."""
+
+    entry: Entry
+    lane: Lane
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a reload changed, by profile."""
+
+    added: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
+
+
 class Roster:
     """All enabled profiles, in the order of the configuration, and who chains from whom."""
 
@@ -165,6 +193,25 @@ class Roster:
         if profile.source_profile is not None:
             self._children.setdefault(profile.source_profile, []).append(profile.name)
         return entry
+
+    def reload(self, settings: Settings, now: Instant) -> Changes:
+        """Take over the profiles of other settings, with what is known of those that stay."""
+        before, self._entries, self._children = self._entries, {}, {}
+        changed = set()
+        for profile in settings.profiles.values():
+            entry = self.add(profile, settings.sts, now)
+            known = before.get(profile.name)
+            if known is None:
+                continue
+            if (known.profile, known.lane) != (profile, entry.lane):
+                changed.add(profile.name)
+                known.change(profile, entry.lane, now)
+            self._entries[profile.name] = known
+        return Changes(
+            added=frozenset(self._entries.keys() - before.keys()),
+            removed=frozenset(before.keys() - self._entries.keys()),
+            changed=frozenset(changed),
+        )
 
     def parent(self, entry: Entry) -> Entry | None:
         """Return the entry whose credentials this one is assumed with."""

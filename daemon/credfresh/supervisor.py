@@ -17,19 +17,16 @@ from credfresh.admission import Admission
 from credfresh.announcer import Announcer
 from credfresh.errors import PublishError, RenewalError, Scope
 from credfresh.events import Emit
-from credfresh.model import Clock, Grant, Instant, Roll, rfc3339
+from credfresh.model import Clock, Grant, Instant, Roll
 from credfresh.ports import Due, Finished, Message, Outlet, Timers, Workers
 from credfresh.publication import Publication, PublishReport
 from credfresh.publisher import Published
 from credfresh.renewer import Provider, attempt, hung, parent_unusable
-from credfresh.roster import Entry, Phase, Roster
+from credfresh.roster import Changes, Entry, Flight, Phase, Roster
 from credfresh.settings import Settings
 
 BEAT = 10.0
 """The longest time between two beats, seconds."""
-
-JUMP = 5.0
-"""A difference between the clocks' advances, in seconds, from which it is told as a jump."""
 
 
 class Supervisor:
@@ -60,9 +57,8 @@ class Supervisor:
         self._tell = Announcer(emit)
         self._admission = Admission(settings.sts.calls_per_second)
         self.roster = Roster()
-        self._flights: dict[int, str] = {}
+        self._flights: dict[int, Flight] = {}
         self._last_ticket = 0
-        self._last_beat = clock()
         self._exhausted = False
         self._draining = False
 
@@ -71,7 +67,7 @@ class Supervisor:
 
         Returns what should stand published at first.
         """
-        now = self._last_beat = self._clock()
+        now = self._clock()
         for profile in self._settings.profiles.values():
             entry = self.roster.add(profile, self._settings.sts, now)
             grant = standing.get(profile.name)
@@ -82,6 +78,29 @@ class Supervisor:
                     entry.due = plan.renew_at
             self._arm(entry, entry.due)
         return {entry.profile.name: entry.publication(now) for entry in self.roster}
+
+    def reload(self, settings: Settings) -> Changes:
+        """Go over to other settings; profiles that did not change keep credentials and due time.
+
+        What changed in its request is renewed now, what is gone leaves the file.
+        """
+        now = self._clock()
+        self._settings = settings
+        self._admission.calls_per_second = settings.sts.calls_per_second
+        changes = self.roster.reload(settings, now)
+        for name in changes.removed:
+            self._timers.disarm(name)
+            self._tell.forgotten(name)
+        for name in changes.removed | changes.changed:
+            self._admission.discard(name)
+        for name in changes.changed | changes.added:
+            entry = self.roster[name]
+            if entry.phase is not Phase.IN_FLIGHT:
+                self._arm(entry, entry.due)
+        gone: dict[str, Publication | None] = dict.fromkeys(changes.removed)
+        kept = {entry.profile.name: entry.publication(now) for entry in self.roster}
+        self._outlet.update(gone | kept, urgent=True)
+        return changes
 
     def handle(self, message: Message) -> None:
         """Act on one message."""
@@ -98,7 +117,7 @@ class Supervisor:
     def beat(self) -> float:
         """Look after everything; return the seconds after which to call again, at the latest."""
         now = self._clock()
-        self._notice_jump(now)
+        self._tell.clock(now)
         self._timers.wakeup()
         for entry in self.roster:
             match entry.phase:
@@ -175,31 +194,36 @@ class Supervisor:
         self._last_ticket += 1
         ticket = entry.ticket = self._last_ticket
         entry.started, entry.phase = now, Phase.IN_FLIGHT
-        self._flights[ticket] = entry.profile.name
+        self._flights[ticket] = Flight(entry, entry.lane, entry.profile.request)
         parent = self.roster.parent(entry)
         credentials = parent.grant.credentials if parent and parent.grant else None
         work = partial(attempt, self._provider, entry.profile, credentials)
         self._workers.start(ticket, lambda: self._post(Finished(ticket, work())))
 
     def _finish(self, ticket: int, result: Grant | RenewalError) -> None:
-        name = self._flights.pop(ticket, None)
-        if name is None:
-            return  # too late: the attempt was given up
         self._workers.finish(ticket)
-        entry = self.roster[name]
-        if isinstance(result, RenewalError):
-            self._admission.finished(entry.lane, result.scope)
+        flight = self._flights.pop(ticket, None)
+        if flight is None:
+            return  # too late: the attempt was given up
+        entry = flight.entry
+        self._admission.finished(
+            flight.lane, result.scope if isinstance(result, RenewalError) else None
+        )
+        if self.roster.get(entry.profile.name) is not entry:
+            return  # its profile is gone
+        if flight.request != entry.profile.request:
+            self._arm(entry, self._clock())  # its request has changed meanwhile: ask again
+        elif isinstance(result, RenewalError):
             self._failed(entry, result)
         else:
-            self._admission.finished(entry.lane, None)
             self._renewed(entry, result)
 
     def _abandon(self, entry: Entry) -> None:
         """Count an attempt past its deadline as failed; its late answer will be dropped."""
-        del self._flights[entry.ticket]
+        flight = self._flights.pop(entry.ticket)
         self._workers.write_off(entry.ticket)
         self._emit("attempt_abandoned", profile=entry.profile.name, after_s=policy.ATTEMPT_LIMIT)
-        self._admission.finished(entry.lane, Scope.ENDPOINT)
+        self._admission.finished(flight.lane, Scope.ENDPOINT)
         self._failed(entry, hung(policy.ATTEMPT_LIMIT))
 
     def _renewed(self, entry: Entry, grant: Grant) -> None:
@@ -260,17 +284,6 @@ class Supervisor:
         if published is None or entry.told_expired or not now.reached(published.expires_at):
             return
         entry.told_expired = True
-        self._emit(
-            "profile_expired",
-            profile=entry.profile.name,
-            expiration=rfc3339(published.credentials.expiration),
-            on_expired=entry.profile.on_expired,
-        )
+        self._tell.expired(entry, published)
         if entry.profile.on_expired == "remove":
             self._outlet.update({entry.profile.name: entry.publication(now)}, urgent=True)
-
-    def _notice_jump(self, now: Instant) -> None:
-        last, self._last_beat = self._last_beat, now
-        jump = (now.wall - last.wall) - (now.boot - last.boot)
-        if abs(jump) > JUMP:
-            self._emit("clock_jumped", seconds=round(jump, 3))

@@ -13,7 +13,7 @@ from credfresh.ports import Due, Finished
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.roster import Phase
-from credfresh.settings import Profile, StsLimits
+from credfresh.settings import Profile, RenewBefore, StsLimits
 from fakes import failure, grant, profile, settings
 from simulation import Simulation
 
@@ -397,3 +397,85 @@ def test_a_month_by_the_minute_with_outages() -> None:
 
     assert len(sim.provider.calls) > 3 * 30 * 24
     assert 0 == sim.log.names().count("profile_expired")
+
+
+def test_a_reload_leaves_unchanged_profiles_alone() -> None:
+    """Their credentials and due times stay, and no call is made for them."""
+    sim = simulate(profile("dev"), profile("production"))
+    sim.start()
+    before = {e.profile.name: (e.grant, e.due) for e in sim.supervisor.roster}
+
+    changes = sim.supervisor.reload(settings(profile("production"), profile("dev")))
+    sim.settle()
+
+    assert not changes.added | changes.removed | changes.changed
+    assert before == {e.profile.name: (e.grant, e.due) for e in sim.supervisor.roster}
+    assert 2 == len(sim.provider.calls)
+
+
+def test_a_reload_takes_in_new_profiles_and_lets_old_ones_go() -> None:
+    """A new profile is renewed at once; a removed one is forgotten in the same publish."""
+    sim = simulate(profile("old"), profile("kept"))
+    sim.start()
+
+    sim.supervisor.reload(settings(profile("kept"), profile("new")))
+    sim.run(1)
+
+    assert ["old", "kept", "new"] == [name for name, _ in sim.provider.calls]
+    assert sim.outlet.published["old"] is None
+    assert not sim.timers.armed("old")
+
+
+def test_a_reload_renews_what_asks_for_something_else_now() -> None:
+    """A changed request is renewed at once, and its old credentials stay until then."""
+    sim = simulate(profile("production"))
+    sim.start()
+    first = sim.supervisor.roster["production"].grant
+    sim.provider.fault = lambda _: failure()
+    sim.supervisor.reload(settings(profile("production", duration=7200)))
+    sim.run(1)
+    assert 2 == len(sim.provider.calls)
+    published = sim.outlet.published["production"]
+    assert published is not None
+    assert first is published.grant
+
+    sim.provider.fault = lambda _: None
+    sim.run(5)
+
+    assert 7200 == pytest.approx(sim.life_left("production"), abs=10)
+
+
+def test_a_changed_renew_before_moves_the_due_time_without_a_call() -> None:
+    """Only the plan is made anew."""
+    sim = simulate(profile("production"))
+    sim.start()
+    sim.supervisor.reload(settings(profile("production", renew_before=RenewBefore(0.2))))
+    sim.run(0.6 * 3600)
+
+    assert 1 == len(sim.provider.calls)
+
+
+def test_an_answer_to_a_request_that_was_changed_meanwhile_is_asked_for_again() -> None:
+    """What comes back for the old request is not published under the new one."""
+    sim = simulate(profile("production"), hold=True)
+    sim.start()
+    sim.supervisor.reload(settings(profile("production", duration=7200)))
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.run(5)
+
+    assert 2 == len(sim.provider.calls)
+    assert 7200 == pytest.approx(sim.life_left("production"), abs=10)
+
+
+def test_an_answer_for_a_profile_that_is_gone_is_dropped() -> None:
+    """A removed profile comes back through no late answer, and its worker is free again."""
+    sim = simulate(profile("old"), profile("kept"), hold=True)
+    sim.start()
+    sim.supervisor.reload(settings(profile("kept")))
+    sim.workers.release()
+    sim.settle()
+
+    assert sim.outlet.published["old"] is None
+    assert 0 == sim.supervisor.in_flight
+    assert ["kept"] == [e["profile"] for e in sim.log.of("credentials_renewed")]
