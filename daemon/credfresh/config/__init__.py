@@ -1,0 +1,14 @@
+"""One YAML file to frozen settings, or every mistake in it at once.
+
+    bytes ─ document ▶ data, positions ─ verdicts ▶ schema ─ checks, relations, assemble ▶ Settings
+
+The only door to yaml and pydantic. Nothing outside sees the file's shape; what the daemon does
+is decided by `credfresh.settings` alone.
+"""
+
+from credfresh.config.file import load
+from credfresh.config.json_schema import json_schema
+from credfresh.config.parse import parse
+from credfresh.config.surroundings import Surroundings
+
+__all__ = ["Surroundings", "json_schema", "load", "parse"]

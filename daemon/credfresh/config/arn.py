@@ -1,0 +1,101 @@
+"""ARNs of roles and policies, and which partition a region belongs to."""
+
+from __future__ import annotations
+
+import re
+
+from credfresh.config.words import RefusedError, length_within, text
+
+# botocore's partitions.json, 2026-11: each partition and how its regions begin.
+_REGIONS = {
+    "aws-cn": "cn-",
+    "aws-us-gov": "us-gov-",
+    "aws-iso": "us-iso-",
+    "aws-iso-b": "us-isob-",
+    "aws-iso-e": "eu-isoe-",
+    "aws-iso-f": "us-isof-",
+    "aws-eusc": "eusc-",
+}
+PARTITIONS = ("aws", *_REGIONS)
+"""The partitions of AWS."""
+
+_FORM = "arn:aws:iam::ACCOUNT:role/NAME"
+# IAM quotas: a role's name is 1 to 64 of [\w+=,.@-], a policy's to 128; a path is up to 512
+# printable characters, from its first slash to its last.
+_NAMES = {"role": 64, "policy": 128}
+_PATH = re.compile(r"(?:[\x21-\x7e]{0,510}/)?")
+
+
+def partition_of_arn(arn: str) -> str:
+    """Return the partition of an accepted ARN."""
+    return arn.split(":", 2)[1]
+
+
+def account_of_arn(arn: str) -> str:
+    """Return the account of an accepted ARN (`aws` for AWS's own policies)."""
+    return arn.split(":", 5)[4]
+
+
+def partition_of_region(region: str) -> str:
+    """Return the partition whose regions begin like this one."""
+    return next((p for p, prefix in _REGIONS.items() if region.startswith(prefix)), "aws")
+
+
+def role_arn(value: object) -> str:
+    """Accept the ARN of a role, and say which part of it is wrong.
+
+    Bounds: AWS STS API reference, AssumeRole, RoleArn (20 to 2,048 characters).
+    """
+    return _iam_arn(value, "role")
+
+
+def policy_arn(value: object) -> str:
+    """Accept the ARN of a managed policy, of an account or of AWS."""
+    return _iam_arn(value, "policy")
+
+
+def _iam_arn(value: object, kind: str) -> str:
+    word = text(value)
+    form = _FORM.replace("role", kind)
+    fields = word.split(":", 5)
+    if fields[0] != "arn" or len(fields) < 6:  # noqa: PLR2004  # the six fields of an ARN
+        raise RefusedError(f"must be the ARN of a {kind}", hint=f"it looks like {form}")
+    _, partition, service, region, account, resource = fields
+    _judge_head(partition, service, region, resource, form)
+    owners = r"[0-9]{12}|aws" if kind == "policy" else r"[0-9]{12}"
+    if not re.fullmatch(owners, account):
+        raise RefusedError("has no account of 12 digits", hint=f"it looks like {form}")
+    _judge_resource(resource, kind, form)
+    length_within(word, 20, 2048)
+    return word
+
+
+def _judge_head(partition: str, service: str, region: str, resource: str, form: str) -> None:
+    if partition not in PARTITIONS:
+        raise RefusedError(
+            "is in a partition that AWS does not have", hint=f"one of {', '.join(PARTITIONS)}"
+        )
+    if service == "sts" and resource.startswith("assumed-role/"):
+        raise RefusedError("is a session of a role, not the role", hint=f"write it as {form}")
+    if service != "iam":
+        raise RefusedError("is not an ARN of the service `iam`", hint=f"it looks like {form}")
+    if region:
+        raise RefusedError(
+            "names a region, which IAM does not have", hint=f"two colons after iam: {form}"
+        )
+
+
+def _judge_resource(resource: str, kind: str, form: str) -> None:
+    head, slash, rest = resource.partition("/")
+    if head != kind or not slash:
+        raise RefusedError(f"is not the ARN of a {kind}", hint=f"it looks like {form}")
+    cut = rest.rfind("/") + 1
+    path, name = rest[:cut], rest[cut:]
+    most = _NAMES[kind]
+    if not re.fullmatch(rf"[A-Za-z0-9_+=,.@-]{{1,{most}}}", name):
+        raise RefusedError(
+            f"has no valid {kind} name at its end",
+            hint=f"1 to {most} letters, digits and any of +=,.@_-",
+        )
+    if not _PATH.fullmatch(path):
+        raise RefusedError(f"has a path before the {kind} name that IAM does not have")

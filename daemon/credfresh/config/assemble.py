@@ -1,0 +1,106 @@
+"""From the file's shape to the daemon's: the settings of a configuration without mistakes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import assert_never
+
+from credfresh import settings
+from credfresh.config import schema
+from credfresh.config.checks import Case, region_of
+from credfresh.config.drafts import Draft
+from credfresh.config.notices import notices_for
+from credfresh.config.session import default_session_name
+from credfresh.config.surroundings import Surroundings
+
+
+def assemble(
+    case: Case,
+    targets: Mapping[str, settings.FileTarget],
+    source: str,
+    surroundings: Surroundings,
+) -> settings.Settings:
+    """Return the settings. Every check has passed."""
+    file = case.file
+    profiles = {
+        name: _profile(draft, targets[name], surroundings) for name, draft in case.drafts.items()
+    }
+    sources: dict[str, settings.Source] = {settings.DEFAULT_SOURCE: settings.DefaultChain()}
+    sources.update((name, _source(shape)) for name, shape in (file.sources or {}).items())
+    digest = hashlib.sha256(surroundings.resolve(source).encode("utf-8", "surrogateescape"))
+    used = dict.fromkeys([targets[""], *(targets[name] for name in profiles)])
+    return settings.Settings(
+        path=source,
+        instance=file.instance or digest.hexdigest()[:16],
+        target=targets[""],
+        profiles=profiles,
+        sources=sources,
+        sts=_sts(file.sts),
+        log=_log(file.log),
+        ready=file.ready or "settled",
+        notices=notices_for(profiles, used),
+    )
+
+
+def _profile(
+    draft: Draft, target: settings.FileTarget, surroundings: Surroundings
+) -> settings.Profile:
+    shape = draft.profile
+    return settings.Profile(
+        name=draft.name,
+        section=draft.section,
+        role_arn=shape.role_arn,
+        role_session_name=shape.role_session_name
+        or default_session_name(surroundings.hostname, draft.name),
+        duration=draft.duration,
+        renew_before=shape.renew_before or settings.RenewBefore(),
+        region=region_of(draft, surroundings.environment) or "",
+        target=target,
+        source=settings.DEFAULT_SOURCE if shape.source_profile else draft.source,
+        source_profile=shape.source_profile,
+        external_id=shape.external_id,
+        policy=shape.policy,
+        policy_arns=shape.policy_arns or (),
+        session_tags=shape.session_tags or (),
+        transitive_tag_keys=shape.transitive_tag_keys or (),
+        source_identity=shape.source_identity,
+        endpoint_url=shape.endpoint_url,
+        fips=bool(shape.fips),
+        publish_region=shape.region is not None,
+        adopt=bool(shape.adopt),
+        account_id=bool(shape.account_id),
+        on_expired=shape.on_expired or "keep",
+    )
+
+
+def _source(shape: schema.Source) -> settings.Source:  # noqa: PLR0911  # one line a kind
+    match shape:
+        case schema.FileSource():
+            return settings.FileSource(shape.credentials_file, shape.profile)
+        case schema.ProfileSource():
+            return settings.ProfileSource(shape.profile)
+        case schema.EnvironmentSource():
+            return settings.EnvironmentSource()
+        case schema.Ec2Source():
+            return settings.Ec2Source()
+        case schema.EcsSource():
+            return settings.EcsSource()
+        case schema.WebIdentitySource(web_identity=web):
+            return settings.WebIdentitySource(web.token_file, web.role_arn, web.role_session_name)
+        case schema.SystemdCredentialSource():
+            return settings.SystemdCredentialSource(shape.systemd_credential, shape.profile)
+        case schema.ProcessSource():
+            return settings.ProcessSource(shape.credential_process)
+        case _:
+            assert_never(shape)
+
+
+def _sts(shape: schema.Sts | None) -> settings.StsLimits:
+    given = shape.model_dump(exclude_none=True) if shape else {}
+    return settings.StsLimits(**given)
+
+
+def _log(shape: schema.Log | None) -> settings.LogSettings:
+    given = shape.model_dump(exclude_none=True) if shape else {}
+    return settings.LogSettings(**given)

@@ -1,0 +1,175 @@
+"""What must hold within one profile, over several of its keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from credfresh.config import arn, schema
+from credfresh.config.drafts import Draft
+from credfresh.config.echo import Path, did_you_mean, shown
+from credfresh.config.findings import Findings, Place
+
+CHAINED_DURATION = 3600
+"""Seconds; the most that STS grants to role credentials (role chaining), whatever the role says."""
+
+ROLE_CREDENTIALS = (schema.Ec2Source, schema.EcsSource, schema.WebIdentitySource)
+"""Sources whose credentials are those of a role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What the checks look at: the file as far as it was understood, and where things stand."""
+
+    file: schema.ConfigFile
+    place: Place
+    drafts: Mapping[str, Draft]
+    environment: Mapping[str, str]
+    findings: Findings
+
+    def add(self, path: Path, reason: str, hint: str | None = None) -> None:
+        """Record a problem."""
+        self.findings.add_at(self.place, path, reason, hint=hint)
+
+    def add_to(self, draft: Draft, key: str, reason: str, hint: str | None = None) -> None:
+        """Record a problem of a profile, and say so when the value is inherited."""
+        if key in draft.inherited:
+            hint = f"it comes from `defaults`; {hint}" if hint else "it comes from `defaults`"
+        self.add(("profiles", draft.name, key), reason, hint)
+
+    def names(self, section: str) -> tuple[str, ...]:
+        """Return all names under a section of the file, faulty or disabled ones too."""
+        place = self.place.within.get(section)
+        return tuple(str(name) for name in place.within) if place else ()
+
+
+def check_profiles(case: Case) -> None:
+    """Check every enabled profile by itself."""
+    for draft in case.drafts.values():
+        for keys, check in _CHECKS:
+            if draft.sound(*keys):
+                check(draft, case)
+
+
+def _source_exists(draft: Draft, case: Case) -> None:
+    if draft.profile.source_profile is not None and "source" not in draft.inherited:
+        if draft.profile.source is not None:
+            hint = "`source_profile` is another profile of this file, `source` a principal"
+            case.add_to(draft, "source_profile", "cannot stand beside `source`", hint)
+        return
+    known = ("default", *case.names("sources"))
+    if draft.source not in known:
+        hint = did_you_mean(draft.source, known) or f"known: {', '.join(map(shown, known[:10]))}"
+        case.add_to(draft, "source", f"no such source (got {shown(draft.source)})", hint)
+
+
+def _chained_duration(draft: Draft, case: Case) -> None:
+    if draft.duration <= CHAINED_DURATION:
+        return
+    if draft.profile.source_profile is not None:
+        because = "assumed with another role's credentials (`source_profile`)"
+    elif isinstance((case.file.sources or {}).get(draft.source), ROLE_CREDENTIALS):
+        because = f"assumed with a role's credentials (source {shown(draft.source)})"
+    else:
+        return
+    reason = f"must be at most 1h: the role is {because} (got {spell(draft.duration)})"
+    hint = "set `duration: 1h` here" if "duration" in draft.inherited else "STS refuses more"
+    case.add_to(draft, "duration", reason, hint)
+
+
+def _renew_before(draft: Draft, case: Case) -> None:
+    wished = draft.profile.renew_before
+    if wished is None or wished.seconds is None or wished.seconds < draft.duration:
+        return
+    reason = (
+        f"must be less than the duration of {spell(draft.duration)}"
+        f" (got {spell(int(wished.seconds))})"
+    )
+    case.add_to(draft, "renew_before", reason, "the default is 50%")
+
+
+def _transitive_tags(draft: Draft, case: Case) -> None:
+    tags = {key for key, _ in draft.profile.session_tags or ()}
+    for number, key in enumerate(draft.profile.transitive_tag_keys or (), start=1):
+        if key not in tags:
+            reason = f"item {number} is not among the keys of `session_tags`"
+            case.add_to(draft, "transitive_tag_keys", reason, "only a tag of the session passes on")
+
+
+def _policy_arns(draft: Draft, case: Case) -> None:
+    role = draft.profile.role_arn
+    home = arn.partition_of_arn(role), arn.account_of_arn(role)
+    for number, policy in enumerate(draft.profile.policy_arns or (), start=1):
+        partition, account = arn.partition_of_arn(policy), arn.account_of_arn(policy)
+        if partition != home[0] or account not in (home[1], "aws"):
+            reason = f"item {number} is not in the account of the role"
+            case.add_to(draft, "policy_arns", reason, "STS takes policies of that account or AWS's")
+
+
+def _region(draft: Draft, case: Case) -> None:
+    region = region_of(draft, case.environment)
+    path: Path = ("profiles", draft.name, "region")
+    if region is None:
+        hint = "set it here or under `defaults`; AWS_REGION and AWS_DEFAULT_REGION are not set"
+        case.add(path, "is required", hint)
+    elif not re.fullmatch(r"[a-z0-9-]{1,63}", region):
+        reason = "AWS_REGION or AWS_DEFAULT_REGION in the environment is not an AWS region"
+        case.add(path, reason, "set `region` here or under `defaults`")
+    elif draft.sound("role_arn") and not endpoint_of(draft, case.file):
+        partition = arn.partition_of_arn(draft.profile.role_arn)
+        theirs = arn.partition_of_region(region)
+        if partition != theirs:
+            reason = f"is in partition {theirs}, the role in {partition} (got {shown(region)})"
+            case.add_to(draft, "region", reason, "credentials do not cross partitions")
+
+
+def _fips(draft: Draft, case: Case) -> None:
+    if draft.profile.fips and endpoint_of(draft, case.file):
+        reason = "cannot be true where `endpoint_url` is set"
+        case.add_to(draft, "fips", reason, "the SDK refuses a FIPS endpoint of one's own")
+
+
+def _default_section(draft: Draft, case: Case) -> None:
+    if draft.section == "default" and not draft.profile.allow_default:
+        path: Path = ("profiles", draft.name)
+        if draft.profile.section:
+            path = (*path, "section")
+        reason = "the section `default` is what every process on the host falls back to"
+        case.add(path, reason, "name it otherwise, or set `allow_default: true`")
+
+
+def region_of(draft: Draft, environment: Mapping[str, str]) -> str | None:
+    """Return the region of a profile: its own, the defaults', the environment's."""
+    return (
+        draft.profile.region
+        or environment.get("AWS_REGION")
+        or environment.get("AWS_DEFAULT_REGION")
+        or None
+    )
+
+
+def endpoint_of(draft: Draft, file: schema.ConfigFile) -> str | None:
+    """Return the endpoint that the file sets for a profile, if any."""
+    return draft.profile.endpoint_url or (file.sts.endpoint_url if file.sts else None)
+
+
+def spell(seconds: int) -> str:
+    """Render seconds as the file would: `90m`, `2h`, `45s`."""
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+_CHECKS: tuple[tuple[tuple[str, ...], Callable[[Draft, Case], None]], ...] = (
+    (("source", "source_profile"), _source_exists),
+    (("source", "source_profile", "duration"), _chained_duration),
+    (("duration", "renew_before"), _renew_before),
+    (("session_tags", "transitive_tag_keys"), _transitive_tags),
+    (("role_arn", "policy_arns"), _policy_arns),
+    (("region", "endpoint_url"), _region),
+    (("fips", "endpoint_url"), _fips),
+    (("section", "allow_default"), _default_section),
+)
+"""Each check, and the keys that it relies on: it is left out where one of them was refused."""

@@ -1,0 +1,285 @@
+"""Bytes to plain data with positions: the one door to yaml.
+
+Built from the parser's events with a stack of our own, not from its nodes: anchors and tags are
+seen where they stand, and no depth of nesting can exhaust the stack of the parser or of Python.
+Every scalar is a string, so the traps of YAML 1.1 have nothing to spring on (an account id
+`012345670123` is octal there, `1:30` is 90, `no` is false).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import yaml
+
+from credfresh.config.echo import Path
+from credfresh.config.findings import Findings, Place
+from credfresh.config.syntax import explain
+
+MOST_BYTES = 8 * 1024 * 1024
+"""The largest configuration read: three times what 10,000 profiles with every key need."""
+
+MOST_DEPTH = 32
+"""The deepest nesting; the deepest that a valid configuration needs (a policy) is about 12."""
+
+Tree = dict[str, "Tree"] | list["Tree"] | str
+"""What a document holds: mappings, lists and text."""
+
+Loader = type[yaml.BaseLoader] | type[yaml.cyaml.CBaseLoader]
+
+FASTEST: Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+# YAML 1.1 section 5.1 (c-printable): what may stand in a stream at all.
+_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_TOP = Place(1, 1, 1, 1, {})
+_LEAF: dict[str | int, Place] = {}
+
+
+class _StopReadingError(Exception):
+    """What follows cannot be understood; the reason is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The data of a file, and where each part of it stands."""
+
+    data: dict[str, Tree]
+    place: Place
+
+
+def read(data: bytes, findings: Findings, loader: Loader = FASTEST) -> Document:
+    """Read one YAML document that is a mapping at its top.
+
+    What is wrong is added to `findings`; what could be understood all the same is returned.
+
+    Raises:
+        ConfigError: nothing could be understood, or what follows the mistake could not.
+    """
+    text = _decode(data, findings)
+    builder = _Builder(findings)
+    try:
+        for event in _events(text, loader):
+            builder.feed(event)
+            if findings.full:
+                findings.raise_if_any()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        reason, hint = explain(error, text)
+        findings.add(_at(line, column), (), reason, hint=hint)
+        findings.raise_if_any()
+    except _StopReadingError:
+        findings.raise_if_any()
+    return _whole(builder, findings)
+
+
+def _events(text: str, loader: Loader) -> Iterator[yaml.Event]:
+    events: Iterator[yaml.Event] = yaml.parse(text, Loader=loader)
+    return events
+
+
+def _whole(builder: _Builder, findings: Findings) -> Document:
+    match builder.root:
+        case dict() as data:
+            return Document(data, builder.place)
+        case list():
+            reason = "the file must be a mapping of keys at its top (got a list)"
+        case str():
+            reason = "the file must be a mapping of keys at its top (got text)"
+        case _:
+            reason = "the file is empty"
+    findings.add(builder.place, (), reason, hint="start from config/minimal.yaml")
+    findings.raise_if_any()
+    raise AssertionError  # pragma: no cover  # the line above has raised
+
+
+def _decode(data: bytes, findings: Findings) -> str:
+    if len(data) > MOST_BYTES:
+        reason = f"the file has {len(data):,} bytes; at most {MOST_BYTES:,} are read"
+        findings.add(_TOP, (), reason, hint="split the profiles over several daemons")
+        findings.raise_if_any()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8")
+        reason = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        findings.add(_end_of(before), (), reason, hint="save the file as UTF-8")
+        findings.raise_if_any()
+    text = text.removeprefix("\ufeff")
+    if odd := _UNPRINTABLE.search(text):
+        reason = f"the character U+{ord(odd.group()):04X} cannot stand in YAML"
+        findings.add(_end_of(text[: odd.start()]), (), reason)
+        findings.raise_if_any()
+    return text
+
+
+def _end_of(text: str) -> Place:
+    lines = re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text)
+    return _at(len(lines) - 1, len(lines[-1].removeprefix("\ufeff")))
+
+
+def _at(line: int, column: int) -> Place:
+    return Place(line + 1, column + 1, line + 1, column + 1, _LEAF)
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A collection that is being filled."""
+
+    into: dict[str, Tree] | list[Tree]
+    place: Place
+    key: str | int | None = None
+    key_place: Place = _TOP
+    attached: bool = True
+    """False for the second value of a duplicate key: read to its end, and dropped."""
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Turns events into data; refuses what has no place in a configuration."""
+
+    findings: Findings
+    root: Tree | None = None
+    place: Place = _TOP
+    stack: list[_Frame] = field(default_factory=list)
+    documents: int = 0
+
+    def feed(self, event: yaml.Event) -> None:
+        match event:
+            case yaml.ScalarEvent():
+                self._scalar(event)
+            case yaml.CollectionStartEvent():
+                self._open(event)
+            case yaml.CollectionEndEvent():
+                self.stack.pop()
+                self._next()
+            case yaml.AliasEvent():
+                self._alias(event)
+            case yaml.DocumentStartEvent():
+                self._document(event)
+            case _:
+                pass
+
+    def _document(self, event: yaml.DocumentStartEvent) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            reason = "a second document begins here; the file must be one"
+            self._stop(event, reason, "take the `---` away")
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        where = _place(event)
+        frame = self.stack[-1] if self.stack else None
+        if frame is not None and frame.key is None:
+            self._key(frame, event, where)
+            self._refuse_marks(event, where)
+            return
+        self._refuse_marks(event, where)
+        if not event.style and not event.tag and event.value in _NULLS:
+            self._nothing(event, where)
+        else:
+            self._put(event.value, where)
+        self._next()
+
+    def _nothing(self, event: yaml.ScalarEvent, where: Place) -> None:
+        if not self.stack:
+            self.place = where
+            return
+        word = f" ({event.value!r} is YAML's word for nothing)" if event.value else ""
+        hint = 'leave the key out, or write "" for an empty text'
+        self.findings.add(where, self._path(), f"has no value{word}", hint=hint)
+        self._omit(where)
+
+    def _key(self, frame: _Frame, event: yaml.ScalarEvent, where: Place) -> None:
+        name = event.value
+        frame.key, frame.key_place = name, where
+        if name == "<<" and not event.style:
+            hint = "write the keys out, or put what profiles share under `defaults`"
+            self._stop(event, "merge keys (`<<`) are refused", hint)
+        first = frame.place.within.get(name)
+        frame.attached = first is None
+        if first is not None:
+            reason = f"is set twice; the first is at {first.key_line}:{first.key_column}"
+            self.findings.add(where, self._path(), reason, hint="keep one of them")
+
+    def _open(self, event: yaml.CollectionStartEvent) -> None:
+        frame = self.stack[-1] if self.stack else None
+        if frame is not None and frame.key is None:
+            self._stop(event, "a key must be text (got a collection)", None)
+        if len(self.stack) >= MOST_DEPTH:
+            self._stop(event, f"is nested more than {MOST_DEPTH} deep", None)
+        where = _place(event, {})
+        self._refuse_marks(event, where)
+        into: dict[str, Tree] | list[Tree] = {} if isinstance(event, yaml.MappingStartEvent) else []
+        self._put(into, where)
+        key = None if isinstance(into, dict) else 0
+        self.stack.append(_Frame(into, where, key))
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        if not self.stack or self.stack[-1].key is None:
+            self._stop(event, "aliases (`*name`) are refused", None)
+        where = _place(event)
+        hint = "write the value out; a text that begins with `*` needs quotes"
+        self.findings.add(where, self._path(), "aliases (`*name`) are refused", hint=hint)
+        self._omit(where)
+        self._next()
+
+    def _refuse_marks(
+        self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, where: Place
+    ) -> None:
+        if event.anchor:
+            hint = "write the value out; a text that begins with `&` needs quotes"
+            self.findings.add(where, self._path(), "anchors (`&name`) are refused", hint=hint)
+        if event.tag:
+            hint = "every value is read as text; a text that begins with `!` needs quotes"
+            self.findings.add(where, self._path(), "tags (`!name`) are refused", hint=hint)
+
+    def _put(self, value: Tree, where: Place) -> None:
+        """Attach a value to what is being filled, with the position of its key."""
+        if not self.stack:
+            self.root, self.place = value, where
+            return
+        frame = self.stack[-1]
+        if not frame.attached:
+            return
+        key = frame.key
+        if isinstance(frame.into, list):
+            frame.into.append(value)
+            frame.place.within[len(frame.into) - 1] = where
+        elif isinstance(key, str):
+            frame.into[key] = value
+            at = frame.key_place
+            frame.place.within[key] = where._replace(key_line=at.line, key_column=at.column)
+
+    def _omit(self, where: Place) -> None:
+        """Note a refused value as faulty, so that nobody misses it a second time."""
+        frame = self.stack[-1]
+        if not frame.attached:
+            return
+        if isinstance(frame.key, str):
+            at = frame.key_place
+            frame.place.within[frame.key] = where._replace(key_line=at.line, key_column=at.column)
+            self.findings.faulty.add(self._path())
+        else:
+            self.findings.faulty.add(tuple(f.key for f in self.stack[:-1] if f.key is not None))
+
+    def _next(self) -> None:
+        """After a value: a mapping expects a key, a list its next item."""
+        if not self.stack:
+            return
+        frame = self.stack[-1]
+        frame.key = frame.key + 1 if isinstance(frame.key, int) else None
+
+    def _path(self) -> Path:
+        return tuple(frame.key for frame in self.stack if frame.key is not None)
+
+    def _stop(self, event: yaml.Event, reason: str, hint: str | None) -> None:
+        self.findings.add(_place(event), self._path(), reason, hint=hint)
+        raise _StopReadingError
+
+
+def _place(event: yaml.Event, within: dict[str | int, Place] = _LEAF) -> Place:
+    mark = event.start_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    return Place(line, column, line, column, within)

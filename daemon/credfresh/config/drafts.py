@@ -1,0 +1,81 @@
+"""Profiles on their way to the settings: merged with the defaults, not yet trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from credfresh.config import schema
+from credfresh.config.findings import Findings
+
+DURATION = 3600
+"""Seconds a session lasts unless the file says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One enabled profile, with what it inherits filled in."""
+
+    name: str
+    profile: schema.Profile
+    inherited: frozenset[str]
+    """Keys whose value comes from `defaults`."""
+    faulty: frozenset[str]
+    """Keys that were refused; what depends on them is not judged."""
+
+    @property
+    def section(self) -> str:
+        """The section to publish to."""
+        return self.profile.section or self.name
+
+    @property
+    def duration(self) -> int:
+        """Seconds to ask for."""
+        return self.profile.duration or DURATION
+
+    @property
+    def source(self) -> str:
+        """The name of the source, where there is no `source_profile`."""
+        return self.profile.source or "default"
+
+    def sound(self, *keys: str) -> bool:
+        """Say whether all of `keys` were accepted, so that a check may rely on them."""
+        return self.faulty.isdisjoint(keys)
+
+
+def drafts_of(file: schema.ConfigFile, findings: Findings) -> dict[str, Draft]:
+    """Return the enabled profiles, in the order of the file."""
+    defaults = file.defaults or schema.Defaults()
+    given = {
+        key: value
+        for key in schema.Defaults.model_fields
+        if (value := getattr(defaults, key)) is not None
+    }
+    wrong_defaults, wrong_in = _faulty(findings)
+    found: dict[str, Draft] = {}
+    for name, own in file.profiles.items():
+        absent = {key for key in schema.Defaults.model_fields if getattr(own, key) is None}
+        if own.source_profile is not None:
+            absent.discard("source")
+        inherited = absent & given.keys()
+        merged = own.model_copy(update={key: given[key] for key in inherited})
+        wrong = wrong_in.get(name, set()) | (wrong_defaults & absent)
+        if merged.enabled is not False and "enabled" not in wrong:
+            found[name] = Draft(name, merged, frozenset(inherited), frozenset(wrong))
+    return found
+
+
+def _faulty(findings: Findings) -> tuple[set[str], dict[str, set[str]]]:
+    """Return the keys that were refused in the defaults, and in each profile."""
+    defaults: set[str] = set()
+    profiles: dict[str, set[str]] = {}
+    for path in findings.faulty:
+        match path:
+            case ("defaults",):
+                defaults.update(schema.Defaults.model_fields)
+            case ("defaults", str(key), *_):
+                defaults.add(key)
+            case ("profiles", str(name), str(key), *_):
+                profiles.setdefault(name, set()).add(key)
+            case _:
+                pass
+    return defaults, profiles

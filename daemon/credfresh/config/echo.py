@@ -1,0 +1,111 @@
+"""What a message may repeat of the configuration: never a thing that may be a secret."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+Path = tuple[str | int, ...]
+"""Where a value stands: keys and list indexes, from the top."""
+
+HIDDEN = frozenset(
+    {
+        "credential_process",
+        "external_id",
+        "policy",
+        "session_tags",
+        "transitive_tag_keys",
+    }
+)
+"""Keys whose values, and all within them, are never shown."""
+
+_MOST_SHOWN = 72
+_MOST_PARTS = 8
+_RUN = re.compile(r"[A-Za-z0-9+/=]{20,}")
+_HEX = re.compile(r"[0-9A-Fa-f]{32,}")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+_MOST_CANDIDATES = 200
+
+
+def looks_secret(text: str) -> bool:
+    """Say whether `text` holds what may be a key, a token or a digest.
+
+    A secret access key is 40 characters of base64; a token is longer. An access key id (no lower
+    case) and a role ARN are not taken for one. A false alarm costs one `(got …)`.
+    """
+    if "PRIVATE KEY" in text or _HEX.search(text):
+        return True
+    return any(
+        any(c.islower() for c in run) and any(c.isupper() for c in run) and re.search(r"\d", run)
+        for run in _RUN.findall(text)
+    )
+
+
+def shown(text: str) -> str:
+    """Render one word of the file, quoted and on one line, or say that it is withheld."""
+    if looks_secret(text):
+        return "a value not shown here"
+    if len(text) > _MOST_SHOWN:
+        return f"{text[: _MOST_SHOWN - 12]!r}… ({len(text):,} characters)"
+    return repr(text)
+
+
+def got(value: object, path: Path = ()) -> str:
+    """Render `(got …)` for a value at `path`: its kind where its content may be secret."""
+    match value:
+        case str() if HIDDEN.isdisjoint(path):
+            return f"(got {shown(value)})"
+        case str():
+            return f"(got {len(value):,} characters, not shown)"
+        case dict():
+            return "(got a mapping)"
+        case list():
+            return "(got a list)"
+        case _:
+            return ""
+
+
+def kind(value: object) -> str:
+    """Name the kind of a value, never its content."""
+    match value:
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case _:
+            return "text"
+
+
+def dotted(path: Path) -> str:
+    """Render a path as `profiles.production.policy_arns[2]`, odd names in quotes."""
+    parts = [
+        f"[{part}]" if isinstance(part, int) else f".{_name(part)}" for part in path[:_MOST_PARTS]
+    ]
+    rest = "…" if len(path) > _MOST_PARTS else ""
+    return "".join(parts).removeprefix(".") + rest
+
+
+def _name(part: str) -> str:
+    if looks_secret(part):
+        return "(name not shown)"
+    return part if _PLAIN.fullmatch(part) and len(part) <= _MOST_SHOWN else shown(part)
+
+
+def closest(word: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that `word` is probably a slip of, if any. Bounded in time."""
+    word = word[:_MOST_SHOWN]
+    folded: dict[str, str] = {}
+    for candidate in candidates:
+        if abs(len(candidate) - len(word)) <= max(3, len(word) // 3):
+            folded.setdefault(candidate.lower().replace("-", "_"), candidate)
+            if len(folded) >= _MOST_CANDIDATES:
+                break
+    near = difflib.get_close_matches(word.lower().replace("-", "_"), folded, n=1)
+    return folded[near[0]] if near and not looks_secret(near[0]) else None
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
+    """Return the hint for a misspelt word, if one candidate is close."""
+    near = closest(word, candidates)
+    return f"did you mean `{near}`?" if near else None

@@ -1,0 +1,80 @@
+"""Opening the configuration: only a file that nobody else may write is believed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from credfresh.config.document import MOST_BYTES
+from credfresh.config.parse import parse
+from credfresh.config.surroundings import Surroundings
+from credfresh.errors import ConfigError, Problem
+from credfresh.settings import Settings
+
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_NOTHING_THERE = "name the file with --config, or in CREDFRESH_CONFIG"
+_HINTS = {
+    errno.ENOENT: _NOTHING_THERE,
+    errno.ENOTDIR: _NOTHING_THERE,
+    errno.EACCES: "let the daemon's user read it: chgrp credfresh and chmod 0640",
+    errno.ELOOP: "it is a symbolic link that leads to itself",
+}
+
+
+def load(path: str, surroundings: Surroundings | None = None) -> Settings:
+    """Read and parse the configuration at `path`.
+
+    A file that others may write is refused: commands are run from it. File and directory must
+    belong to root or to this user and be writable by neither group nor others (a sticky
+    directory passes).
+
+    Raises:
+        ConfigError: it cannot be read, is not to be trusted, or has problems.
+    """
+    return parse(_read(path), path, surroundings or Surroundings.here())
+
+
+def _read(path: str) -> bytes:
+    try:
+        # Not blocking: a fifo would hold us for ever before fstat can say what it is.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise _refused(path, "is a directory", "name the file in it")
+        if not stat.S_ISREG(status.st_mode):
+            raise _refused(path, "is not a regular file")
+        _refuse_untrusted(path, path, status, "the file")
+        try:
+            # Of the name, and of what the name leads to.
+            for directory in dict.fromkeys([Path(path).parent, Path(path).resolve().parent]):
+                _refuse_untrusted(path, str(directory), directory.stat(), "its directory")
+            return file.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise _unreadable(path, error) from None
+
+
+def _refuse_untrusted(config: str, path: str, status: os.stat_result, what: str) -> None:
+    if status.st_uid not in (0, os.geteuid()):
+        reason = f"{what} belongs to user {status.st_uid}; it must be root's or ours"
+        raise _refused(config, reason, f"chown root {path}")
+    sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+    if status.st_mode & _WRITABLE_BY_OTHERS and not sticky:
+        mode = stat.S_IMODE(status.st_mode)
+        reason = f"others may write {what} (mode {mode:04o}), and so decide what is run"
+        raise _refused(config, reason, f"chmod go-w {path}")
+
+
+def _unreadable(path: str, error: OSError | ValueError) -> ConfigError:
+    if not isinstance(error, OSError):  # a NUL in the path
+        return _refused(path, "is not a path")
+    reason = f"cannot be read: {os.strerror(error.errno or 0).lower()}"
+    return _refused(path, reason, _HINTS.get(error.errno or 0))
+
+
+def _refused(path: str, reason: str, hint: str | None = None) -> ConfigError:
+    return ConfigError((Problem(path, 0, 0, "", reason, hint),))

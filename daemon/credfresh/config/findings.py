@@ -1,0 +1,85 @@
+"""The mistakes found so far, and the places where they stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from credfresh.config.echo import Path, dotted
+from credfresh.errors import ConfigError, Problem
+
+MOST_PROBLEMS = 200
+"""More problems than this are counted, not listed: nobody reads on."""
+
+
+class Place(NamedTuple):
+    """Where a value and its key stand (1-based), and the same for all within it."""
+
+    line: int
+    column: int
+    key_line: int
+    key_column: int
+    within: dict[str | int, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """A collector: every stage adds what it finds, the end reports all of it at once."""
+
+    source: str
+    problems: list[Problem] = field(default_factory=list)
+    faulty: set[Path] = field(default_factory=set)
+    """Paths whose value was refused: what depends on them is not judged a second time."""
+
+    def add(self, where: Place, path: Path, reason: str, *, hint: str | None = None) -> None:
+        """Record one problem at a place of the file."""
+        self.problems.append(
+            Problem(self.source, where.line, where.column, dotted(path), reason, hint)
+        )
+
+    def add_at(self, root: Place, path: Path, reason: str, *, hint: str | None = None) -> None:
+        """Record one problem at the value of `path`; of an absent one, at the key above it."""
+        self.add(value_or_parent(root, path), path, reason, hint=hint)
+
+    @property
+    def full(self) -> bool:
+        """Whether looking for more would only lengthen a list that nobody reads to its end."""
+        return len(self.problems) >= MOST_PROBLEMS
+
+    def raise_if_any(self) -> None:
+        """Raise ConfigError with every problem, in the order of the file.
+
+        Raises:
+            ConfigError: something was found.
+        """
+        if not self.problems:
+            return
+        ordered = sorted(self.problems, key=lambda p: (p.line, p.column, p.path, p.reason))
+        if self.full:
+            reason = f"these are the first {MOST_PROBLEMS} problems; mend them and look again"
+            ordered = [*ordered[:MOST_PROBLEMS], Problem(self.source, 0, 0, "", reason)]
+        raise ConfigError(tuple(ordered))
+
+
+def find(root: Place, path: Path) -> Place | None:
+    """Return the place of `path`, or None where the file has no such thing."""
+    place: Place | None = root
+    for part in path:
+        place = place.within.get(part) if place else None
+    return place
+
+
+def key_of(place: Place) -> Place:
+    """Return the place of a value's key."""
+    return Place(place.key_line, place.key_column, place.key_line, place.key_column, {})
+
+
+def value_or_parent(root: Place, path: Path) -> Place:
+    """Return the place of a word, of a collection's key, or of the nearest key above."""
+    found = find(root, path)
+    if found is not None and not found.within:
+        return found
+    while found is None:
+        path = path[:-1]
+        found = find(root, path)
+    return key_of(found)

@@ -1,0 +1,63 @@
+"""What is worth saying, once, about a configuration that is accepted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from credfresh.settings import FileTarget, Notice, Profile
+
+BOTOCORE_WINDOW = 900
+"""Seconds; botocore asks again for credentials that have less left than this (15 minutes)."""
+
+MOST_SHARE = 0.8
+"""The policy clamps `renew_before` to this share of what was granted."""
+
+
+def notices_for(
+    profiles: Mapping[str, Profile], targets: Iterable[FileTarget]
+) -> tuple[Notice, ...]:
+    """Return the notices, each kind once with the number of profiles that it concerns.
+
+    `profile` is the first of them in the order of the file.
+    """
+    counted: dict[tuple[str, tuple[tuple[str, str | int | float], ...]], list[str]] = {}
+    for profile in profiles.values():
+        for event, fields in _about(profile):
+            counted.setdefault((event, fields), []).append(profile.name)
+    about_files = (notice for target in targets for notice in _about_file(target))
+    return (
+        *about_files,
+        *(
+            Notice(event, (("profile", names[0]), ("profiles", len(names)), *fields))
+            for (event, fields), names in counted.items()
+        ),
+    )
+
+
+def guarantee(profile: Profile) -> float:
+    """Return the seconds of life that a reader finds at least, on the configured duration."""
+    return min(profile.renew_before.of(profile.duration), MOST_SHARE * profile.duration)
+
+
+def _about(
+    profile: Profile,
+) -> Iterator[tuple[str, tuple[tuple[str, str | int | float], ...]]]:
+    wished = profile.renew_before.of(profile.duration)
+    if wished > MOST_SHARE * profile.duration:
+        most = int(MOST_SHARE * profile.duration)
+        yield "renew_before_clamped", (("renew_before_s", int(wished)), ("clamped_s", most))
+    if profile.duration <= BOTOCORE_WINDOW:
+        yield "short_session", (("duration_s", profile.duration),)
+    elif guarantee(profile) < BOTOCORE_WINDOW:
+        yield "short_guarantee", (("guarantee_s", int(guarantee(profile))),)
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", profile.section):
+        yield "unusual_section_name", (("section", profile.section),)
+
+
+def _about_file(target: FileTarget) -> Iterator[Notice]:
+    fields = (("path", target.path), ("mode", f"{target.mode:04o}"))
+    if target.mode & 0o004:
+        yield Notice("credentials_file_readable_by_all", fields)
+    if target.mode & 0o020:
+        yield Notice("credentials_file_writable_by_group", fields)

@@ -1,0 +1,49 @@
+"""Bytes to settings, through the stages: document, shape, checks, assembly."""
+
+from __future__ import annotations
+
+from credfresh.config import document, schema
+from credfresh.config.assemble import assemble
+from credfresh.config.checks import Case, check_profiles
+from credfresh.config.drafts import drafts_of
+from credfresh.config.findings import Findings
+from credfresh.config.relations import check_chains, check_sections, targets_of
+from credfresh.config.surroundings import Surroundings
+from credfresh.config.verdicts import judge_shape
+from credfresh.settings import Settings
+
+
+def parse(
+    data: bytes,
+    source: str,
+    surroundings: Surroundings | None = None,
+    *,
+    loader: document.Loader | None = None,
+) -> Settings:
+    """Return the settings that `data` (UTF-8 YAML, at most 8 MiB) describes.
+
+    `source` is the name of the file: it stands in messages, and by default its real path
+    decides `instance`. `surroundings` are those of an empty environment unless given.
+
+    Raises:
+        ConfigError: with every problem that could be found, in the order of the file.
+    """
+    around = surroundings or Surroundings()
+    findings = Findings(source)
+    read = document.read(data, findings, loader or document.FASTEST)
+    file = judge_shape(read, findings)
+    case = Case(file, read.place, drafts_of(file, findings), around.environment, findings)
+    _check_presence(case, file)
+    check_profiles(case)
+    check_chains(case)
+    targets = targets_of(case, around.resolve)
+    check_sections(case, targets, around.resolve)
+    findings.raise_if_any()
+    return assemble(case, targets, source, around)
+
+
+def _check_presence(case: Case, file: schema.ConfigFile) -> None:
+    if case.drafts or case.findings.problems:
+        return
+    reason = "every profile is disabled" if file.profiles else "has no profile"
+    case.add(("profiles",), reason, "there must be one to keep fresh")

@@ -1,0 +1,166 @@
+"""What must hold between profiles: chains end, sections and files have one owner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from credfresh.config import schema
+from credfresh.config.checks import Case
+from credfresh.config.drafts import Draft
+from credfresh.config.echo import Path, did_you_mean, shown
+from credfresh.settings import FileTarget
+
+Resolve = Callable[[str], str]
+
+_MOST_OF_A_RING = 9
+
+
+def check_chains(case: Case) -> None:
+    """Check that every `source_profile` names an enabled profile, and that no chain is a cycle."""
+    parents: dict[str, str] = {}
+    for draft in case.drafts.values():
+        parent = draft.profile.source_profile
+        if parent is None or not draft.sound("source_profile"):
+            continue
+        if parent in case.drafts:
+            parents[draft.name] = parent
+            _check_link(draft, case.drafts[parent], case)
+        elif parent in case.names("profiles"):
+            if not _is_broken(parent, case):
+                case.add_to(
+                    draft,
+                    "source_profile",
+                    f"is disabled (got {shown(parent)})",
+                    "enable that profile, or disable this one too",
+                )
+        else:
+            known = case.names("profiles")
+            hint = did_you_mean(parent, known)
+            if parent in case.names("sources"):
+                hint = "that is a source: use `source`"
+            case.add_to(draft, "source_profile", f"no such profile (got {shown(parent)})", hint)
+    for cycle in _cycles(parents):
+        ring = " -> ".join(shown(name) for name in [*cycle, cycle[0]][:_MOST_OF_A_RING])
+        ring += f" … ({len(cycle):,} in all)" if len(cycle) >= _MOST_OF_A_RING else ""
+        case.add_to(
+            case.drafts[cycle[0]],
+            "source_profile",
+            f"is a cycle: {ring}",
+            "a chain must begin with a profile that has a `source`",
+        )
+
+
+def _is_broken(name: str, case: Case) -> bool:
+    """Say whether a profile is missing because it, or its `enabled`, was refused already."""
+    faulty = case.findings.faulty
+    return ("profiles", name) in faulty or ("profiles", name, "enabled") in faulty
+
+
+def _check_link(child: Draft, parent: Draft, case: Case) -> None:
+    """Check what a chained session takes over from the one before it (AWS: session tags)."""
+    theirs, ours = parent.profile.source_identity, child.profile.source_identity
+    sound = child.sound("source_identity") and parent.sound("source_identity")
+    if sound and theirs and ours and theirs != ours:
+        reason = f"differs from that of profile {shown(parent.name)}, which it is chained to"
+        case.add_to(child, "source_identity", reason, "it cannot change within a chain")
+    keys = ("session_tags", "transitive_tag_keys")
+    if not (child.sound(*keys) and parent.sound(*keys)):
+        return
+    passed_on = {key.casefold() for key in parent.profile.transitive_tag_keys or ()}
+    for number, (key, _) in enumerate(child.profile.session_tags or (), start=1):
+        if key.casefold() in passed_on:
+            reason = f"tag {number} is passed on already by profile {shown(parent.name)}"
+            case.add_to(child, "session_tags", reason, "a transitive tag cannot be set again")
+
+
+def _cycles(parents: Mapping[str, str]) -> Iterator[list[str]]:
+    """Yield each cycle once, from its first profile in the order of the file."""
+    settled: set[str] = set()
+    for start in parents:
+        walk: dict[str, None] = {}
+        name: str | None = start
+        while name is not None and name not in settled and name not in walk:
+            walk[name] = None
+            name = parents.get(name)
+        if name in walk:
+            ring = list(walk)
+            yield ring[ring.index(str(name)) :]
+        settled.update(walk)
+
+
+def targets_of(case: Case, resolve: Resolve) -> dict[str, FileTarget]:
+    """Return the file of each profile, and of "" the default; one file is one target.
+
+    Two paths that lead to one file are one target under the path that came first; two
+    descriptions of one file that differ are a problem.
+    """
+    first = _target(case.file.credentials_file)
+    by_file = {resolve(first.path): (first, "`credentials_file`")}
+    resolved = {first.path: resolve(first.path)}
+    found = {"": first}
+    for draft in case.drafts.values():
+        mapping = draft.profile.credentials_file
+        if mapping is None or not draft.sound("credentials_file"):
+            found[draft.name] = first
+            continue
+        target = _target(mapping)
+        real = resolved.setdefault(target.path, resolve(target.path))
+        known, whose = by_file.setdefault(real, (target, f"profile {shown(draft.name)}"))
+        if _rights(known) != _rights(target):
+            reason = f"the same file has another mode, owner or group in {whose}"
+            hint = 'absent keys count with their defaults (mode "0600"); say the same in both'
+            case.add_to(draft, "credentials_file", reason, hint)
+        found[draft.name] = known
+    return found
+
+
+def _target(mapping: schema.CredentialsFile) -> FileTarget:
+    plain = FileTarget(mapping.path)
+    mode = plain.mode if mapping.mode is None else mapping.mode
+    return FileTarget(mapping.path, mode, mapping.owner, mapping.group)
+
+
+def _rights(target: FileTarget) -> tuple[int, str | None, str | None]:
+    return target.mode, target.owner, target.group
+
+
+def check_sections(case: Case, targets: Mapping[str, FileTarget], resolve: Resolve) -> None:
+    """Check that a section has one profile, and that no source reads what we write."""
+    owners: dict[tuple[str, str], str] = {}
+    for draft in case.drafts.values():
+        if not draft.sound("section", "credentials_file") or "credentials_file" in _faulty(case):
+            continue
+        published = (targets[draft.name].path, draft.section)
+        owner = owners.setdefault(published, draft.name)
+        if owner != draft.name:
+            path: Path = ("profiles", draft.name)
+            if draft.profile.section:
+                path = (*path, "section")
+            reason = f"profile {shown(owner)} publishes to the section {shown(draft.section)} too"
+            case.add(path, reason, "give one of them another `section` or `credentials_file`")
+    written = {(resolve(path), section): owner for (path, section), owner in owners.items()}
+    _check_sources(case, written, resolve)
+
+
+def _faulty(case: Case) -> frozenset[str]:
+    return frozenset(str(path[0]) for path in case.findings.faulty if len(path) == 1)
+
+
+def _check_sources(case: Case, written: Mapping[tuple[str, str], str], resolve: Resolve) -> None:
+    shared = case.environment.get("AWS_SHARED_CREDENTIALS_FILE")
+    if not shared and (home := case.environment.get("HOME")):
+        shared = f"{home}/.aws/credentials"
+    for name, source in (case.file.sources or {}).items():
+        match source:
+            case schema.FileSource(credentials_file=path, profile=section):
+                where = path
+            case schema.ProfileSource(profile=section) if shared:
+                where = shared
+            case _:
+                continue
+        owner = written.get((resolve(where), section))
+        if owner is None:
+            continue
+        reason = f"reads the section {shown(section)} that profile {shown(owner)} publishes"
+        hint = f"use `source_profile: {owner}` to chain roles, or keep the source's keys elsewhere"
+        case.add(("sources", name), reason, hint)

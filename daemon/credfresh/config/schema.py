@@ -1,0 +1,272 @@
+"""The file-shaped configuration: one pydantic model a mapping, as the file may spell it.
+
+The docstring under a key is its description in the JSON Schema. Absent keys are None: the
+defaults live in `credfresh.settings` alone. Nothing outside this package sees these models.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+
+from credfresh.config.spelling import (
+    Account,
+    BeforeExpiry,
+    Command,
+    ConnectTimeout,
+    Duration,
+    ExternalId,
+    FilePath,
+    Flag,
+    Label,
+    Mode,
+    Policy,
+    PolicyArns,
+    Present,
+    ProfileName,
+    Rate,
+    ReadTimeout,
+    Region,
+    RoleArn,
+    Section,
+    SessionName,
+    SessionTags,
+    SourceIdentity,
+    SourceName,
+    SystemdName,
+    TagKeys,
+    Text,
+    Threads,
+    Url,
+)
+
+
+class Strict(BaseModel):
+    """A mapping of known keys and no others."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class CredentialsFile(Strict):
+    """A shared credentials file, and who may read it."""
+
+    path: FilePath
+    """Absolute path of the file; its directory must exist and be writable by nobody else."""
+    mode: Mode | None = None
+    """Permission bits, octal; "0600" if absent."""
+    owner: Account | None = None
+    """The user whose file it shall be; the daemon's own if absent."""
+    group: Account | None = None
+    """The group whose file it shall be; the directory's choice if absent."""
+
+
+class FileSource(Strict):
+    """A profile of a credentials file (or config file) of its own."""
+
+    credentials_file: FilePath
+    """Absolute path of the file; re-read when it changes."""
+    profile: Text
+    """The section of it that holds the principal's keys."""
+
+
+class ProfileSource(Strict):
+    """A profile of the SDK's own files (~/.aws or where AWS_CONFIG_FILE points)."""
+
+    profile: Text
+    """The name of the profile."""
+
+
+class EnvironmentSource(Strict):
+    """AWS_ACCESS_KEY_ID and its companions in the daemon's environment."""
+
+    environment: Present
+    """Always true."""
+
+
+class Ec2Source(Strict):
+    """The instance profile of this EC2 machine, through IMDSv2."""
+
+    ec2_instance_metadata: Present
+    """Always true."""
+
+
+class EcsSource(Strict):
+    """The task role of this ECS container."""
+
+    ecs_container: Present
+    """Always true."""
+
+
+class WebIdentity(Strict):
+    """A role assumed with an OIDC token."""
+
+    token_file: FilePath
+    """Absolute path of the token; re-read at every call."""
+    role_arn: RoleArn
+    """The role that the token may assume."""
+    role_session_name: SessionName | None = None
+    """The name of that session."""
+
+
+class WebIdentitySource(Strict):
+    """AssumeRoleWithWebIdentity."""
+
+    web_identity: WebIdentity
+    """The token and the role."""
+
+
+class SystemdCredentialSource(Strict):
+    """A file that systemd hands to the service (LoadCredential=)."""
+
+    systemd_credential: SystemdName
+    """Its name in $CREDENTIALS_DIRECTORY; the format is that of a credentials file."""
+    profile: Text
+    """The section of it that holds the principal's keys."""
+
+
+class ProcessSource(Strict):
+    """A command that prints credentials (credential_process)."""
+
+    credential_process: Command
+    """The command as a list: an absolute path and its arguments; no shell reads it."""
+
+
+SOURCE_KINDS: dict[str, type[Strict]] = {
+    "credentials_file": FileSource,
+    "systemd_credential": SystemdCredentialSource,
+    "environment": EnvironmentSource,
+    "ec2_instance_metadata": Ec2Source,
+    "ecs_container": EcsSource,
+    "web_identity": WebIdentitySource,
+    "credential_process": ProcessSource,
+    "profile": ProfileSource,
+}
+"""The key that says which kind of source it is; `profile` last, for two kinds have it too."""
+
+
+def source_kind(value: Any) -> str | None:
+    """Return the one kind whose key is there, or None where no or several kinds are meant."""
+    kinds = [kind for kind in SOURCE_KINDS if isinstance(value, dict) and kind in value]
+    if kinds[1:] == ["profile"] and kinds[0] in {"credentials_file", "systemd_credential"}:
+        return kinds[0]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+Source = Annotated[
+    Annotated[FileSource, Tag("credentials_file")]
+    | Annotated[SystemdCredentialSource, Tag("systemd_credential")]
+    | Annotated[EnvironmentSource, Tag("environment")]
+    | Annotated[Ec2Source, Tag("ec2_instance_metadata")]
+    | Annotated[EcsSource, Tag("ecs_container")]
+    | Annotated[WebIdentitySource, Tag("web_identity")]
+    | Annotated[ProcessSource, Tag("credential_process")]
+    | Annotated[ProfileSource, Tag("profile")],
+    Discriminator(source_kind),
+]
+
+
+class Sts(Strict):
+    """What the daemon allows itself against AWS STS."""
+
+    calls_per_second: Rate | None = None
+    """Calls a second at most, over all profiles; 50 if absent (AWS's quota is 600)."""
+    max_concurrency: Threads | None = None
+    """Calls at the same time at most; 16 if absent."""
+    connect_timeout: ConnectTimeout | None = None
+    """1s to 20s; 3s if absent."""
+    read_timeout: ReadTimeout | None = None
+    """1s to 30s; 10s if absent."""
+    endpoint_url: Url | None = None
+    """Another STS endpoint for all profiles; the regional endpoint of AWS if absent."""
+
+
+class Log(Strict):
+    """What the log shows."""
+
+    level: Literal["debug", "info", "warning", "error"] | None = None
+    """The least level shown; info if absent."""
+    format: Literal["auto", "json", "console"] | None = None
+    """auto (if absent): for people on a terminal, else JSON lines."""
+
+
+class Defaults(Strict):
+    """What a profile has unless it says otherwise."""
+
+    source: Text | None = None
+    """The source that assumes the role: a name under `sources`, or default (if absent)."""
+    region: Region | None = None
+    """The AWS region whose STS is asked; written beside the keys where it is set."""
+    duration: Duration | None = None
+    """How long a session lasts, 15m to 12h; 1h if absent."""
+    renew_before: BeforeExpiry | None = None
+    """How long before expiration to renew: a share or a duration; 50% if absent."""
+    role_session_name: SessionName | None = None
+    """The name of the session in CloudTrail; credfresh-HOSTNAME-PROFILE if absent."""
+    policy: Policy | None = None
+    """A session policy that narrows the role: a mapping, or text that is JSON."""
+    policy_arns: PolicyArns | None = None
+    """Managed policies that narrow the role, at most 10."""
+    session_tags: SessionTags | None = None
+    """Session tags, at most 50."""
+    transitive_tag_keys: TagKeys | None = None
+    """Which of the session tags pass on to sessions chained from this one."""
+    source_identity: SourceIdentity | None = None
+    """The source identity, kept through chained sessions."""
+    endpoint_url: Url | None = None
+    """Another STS endpoint for this profile; see also sts.endpoint_url."""
+    fips: Flag | None = None
+    """Whether to ask the FIPS endpoint of the region; false if absent."""
+    credentials_file: CredentialsFile | None = None
+    """Another file to publish in."""
+    allow_default: Flag | None = None
+    """Whether the section may be `default`, which every process on the host falls back to."""
+    account_id: Flag | None = None
+    """Whether to write aws_account_id; it moves DynamoDB to other host names."""
+    on_expired: Literal["keep", "remove"] | None = None
+    """What becomes of a section whose credentials have expired; keep if absent."""
+    enabled: Flag | None = None
+    """false: as if the profile were not in the file."""
+
+
+class Profile(Defaults):
+    """One role to keep assumed, and the section where its credentials are published."""
+
+    role_arn: RoleArn
+    """The role to assume."""
+    source_profile: Text | None = None
+    """Assume the role with the credentials of this other profile (role chaining)."""
+    section: Section | None = None
+    """The section of the credentials file; the profile's name if absent."""
+    external_id: ExternalId | None = None
+    """The external ID that the role's trust policy asks for."""
+    adopt: Flag | None = None
+    """Whether a section that is there already, not written by credfresh, may be replaced."""
+
+
+class ConfigFile(Strict):
+    """The configuration of credfresh."""
+
+    model_config = ConfigDict(title="credfresh configuration")
+
+    credentials_file: CredentialsFile
+    """The shared credentials file that is kept."""
+    instance: Label | None = None
+    """What marks our sections as this daemon's; a hash of this file's real path if absent."""
+    sources: dict[SourceName, Source] | None = None
+    """The principals that may assume roles. The name `default` is the SDK's own chain."""
+    sts: Sts | None = None
+    """What the daemon allows itself against AWS STS."""
+    log: Log | None = None
+    """What the log shows."""
+    ready: Literal["settled", "fresh"] | None = None
+    """When systemd is told that the service is up: settled if absent."""
+    defaults: Defaults | None = None
+    """What a profile has unless it says otherwise."""
+    profiles: dict[ProfileName, Profile]
+    """The roles to keep assumed, by name."""

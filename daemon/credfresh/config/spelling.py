@@ -1,0 +1,124 @@
+"""How each value of the file may be spelt: what it means, and how a schema says so."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from credfresh.config import arn, policy_document, session, words
+from credfresh.settings import RenewBefore
+
+
+def _json(kind: str, **more: object) -> WithJsonSchema:
+    return WithJsonSchema({"type": kind, **more})
+
+
+_WORD = r"^[A-Za-z0-9_+=,.@-]+$"
+_DURATION = _json("string", pattern="^[0-9]+(s|m|h)$", examples=["1h", "90m"])
+_ARN = "^arn:(" + "|".join(arn.PARTITIONS) + "):iam::"
+
+Text = Annotated[str, PlainValidator(words.text), _json("string", minLength=1)]
+Flag = Annotated[bool, PlainValidator(words.flag), _json("boolean")]
+Present = Annotated[bool, PlainValidator(words.present), WithJsonSchema({"const": True})]
+FilePath = Annotated[str, PlainValidator(words.path), _json("string", pattern="^/")]
+Account = Annotated[
+    str, PlainValidator(words.account), WithJsonSchema({"type": ["string", "integer"]})
+]
+Mode = Annotated[
+    int,
+    PlainValidator(words.mode),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^(0o?)?[0-7]{3}$"},
+                {"type": "integer", "minimum": 400, "maximum": 664},
+            ],
+            "examples": ["0600", "0640"],
+        }
+    ),
+]
+Duration = Annotated[int, PlainValidator(words.duration), _DURATION]
+ConnectTimeout = Annotated[int, PlainValidator(words.connect_timeout), _DURATION]
+ReadTimeout = Annotated[int, PlainValidator(words.read_timeout), _DURATION]
+BeforeExpiry = Annotated[
+    RenewBefore,
+    PlainValidator(words.renew_before),
+    _json("string", pattern="^([0-9]{1,2}%|[0-9]+(s|m|h))$", examples=["50%", "20m"]),
+]
+Rate = Annotated[
+    float, PlainValidator(words.calls_per_second), _json("number", minimum=0.1, maximum=600)
+]
+Threads = Annotated[
+    int, PlainValidator(words.max_concurrency), _json("integer", minimum=1, maximum=64)
+]
+Label = Annotated[
+    str, PlainValidator(words.instance), _json("string", pattern="^[A-Za-z0-9._-]{1,64}$")
+]
+SystemdName = Annotated[
+    str, PlainValidator(words.systemd_credential), _json("string", pattern="^[A-Za-z0-9._-]{1,64}$")
+]
+SourceName = Annotated[
+    str, PlainValidator(words.source_name), _json("string", pattern="^[A-Za-z0-9._-]{1,64}$")
+]
+ProfileName = Annotated[
+    str, PlainValidator(words.profile_name), _json("string", minLength=1, maxLength=128)
+]
+Section = Annotated[str, PlainValidator(words.section), _json("string", minLength=1, maxLength=128)]
+Region = Annotated[str, PlainValidator(words.region), _json("string", pattern="^[a-z0-9-]{1,63}$")]
+Url = Annotated[str, PlainValidator(words.endpoint_url), _json("string", pattern="^https?://")]
+RoleArn = Annotated[
+    str, PlainValidator(arn.role_arn), _json("string", pattern=_ARN + "[0-9]{12}:role/")
+]
+PolicyArns = Annotated[
+    tuple[str, ...],
+    PlainValidator(session.policy_arns),
+    _json(
+        "array",
+        maxItems=session.MOST_POLICY_ARNS,
+        items={"type": "string", "pattern": _ARN + "([0-9]{12}|aws):policy/"},
+    ),
+]
+SessionName = Annotated[
+    str,
+    PlainValidator(session.role_session_name),
+    _json("string", minLength=2, maxLength=64, pattern=_WORD),
+]
+SourceIdentity = Annotated[
+    str,
+    PlainValidator(session.source_identity),
+    _json("string", minLength=2, maxLength=64, pattern=_WORD),
+]
+ExternalId = Annotated[
+    str,
+    PlainValidator(session.external_id),
+    _json("string", minLength=2, maxLength=1224, pattern="^[A-Za-z0-9_+=,.@:/-]+$"),
+]
+Policy = Annotated[
+    str,
+    PlainValidator(policy_document.session_policy),
+    WithJsonSchema({"type": ["object", "string"]}),
+]
+SessionTags = Annotated[
+    tuple[tuple[str, str], ...],
+    PlainValidator(session.session_tags),
+    _json(
+        "object",
+        maxProperties=session.MOST_TAGS,
+        additionalProperties={"type": "string", "maxLength": 256},
+    ),
+]
+TagKeys = Annotated[
+    tuple[str, ...],
+    PlainValidator(session.transitive_tag_keys),
+    _json(
+        "array",
+        maxItems=session.MOST_TAGS,
+        items={"type": "string", "minLength": 1, "maxLength": 128},
+    ),
+]
+Command = Annotated[
+    tuple[str, ...],
+    PlainValidator(session.credential_process),
+    _json("array", minItems=1, items={"type": "string"}),
+]

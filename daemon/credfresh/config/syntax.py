@@ -1,0 +1,70 @@
+"""Sentences of our own for what the YAML parser says.
+
+The two parsers of PyYAML word the same mistake differently, and one of them quotes the file; so
+what they say is recognised, never repeated.
+"""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+_TAGS = "tags (`!name`) are refused"
+
+_SENTENCES: tuple[tuple[str, str, str | None], ...] = (
+    ("maximum nesting depth", "is nested too deep", None),
+    ("tag", _TAGS, "a text that begins with `!` needs quotes"),
+    (
+        "mapping values are not allowed",
+        "a key and its `:` cannot stand here",
+        "a text with `: ` in it needs quotes; keys of one mapping stand in one column",
+    ),
+    ("tab character", "a tab cannot indent", "indent with spaces"),
+    ("unexpected end of stream", "a quote is opened and never closed", None),
+    ("expected ',' or", "expected `,` or the closing bracket", None),
+    ("unknown escape", "unknown escape in a text in double quotes", "use single quotes"),
+    ("alphabetic or numeric", "a text that begins with `*` or `&` needs quotes", None),
+    ("incompatible YAML document", "only YAML 1.x is read", None),
+    ("directive", "directives (`%`) are refused", None),
+    ("document start", "nothing may follow the end of the document", None),
+    (
+        "expected key|block end|'-' indicator",
+        "the line does not continue what stands above it",
+        "keys of one mapping stand in one column; so do the dashes of one list",
+    ),
+    ("could not find expected ':'", "expected a `:` after the key", None),
+)
+
+
+def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str | None]:
+    """Return the reason and the hint for a syntax error in `text`."""
+    said = error.problem or ""
+    mark = error.problem_mark
+    if mark and "cannot start any token" in said:
+        return _cannot_start(_character(text, mark.line, mark.column))
+    for pattern, reason, hint in _SENTENCES:
+        if re.search(pattern, said):
+            return reason + _since(error), hint
+    return "is not valid YAML" + _since(error), None
+
+
+def _cannot_start(character: str) -> tuple[str, str | None]:
+    if character == "\t":
+        return "a tab cannot indent", "indent with spaces"
+    return f"a text cannot begin with `{character}`", "put it in quotes"
+
+
+def _character(text: str, line: int, column: int) -> str:
+    lines = text.splitlines()
+    if line < len(lines) and column < len(lines[line]):
+        return lines[line][column]
+    return "that"
+
+
+def _since(error: yaml.MarkedYAMLError) -> str:
+    """Name the start of what was being read, when it lies on another line."""
+    start, end = error.context_mark, error.problem_mark
+    if start is None or end is None or start.line == end.line:
+        return ""
+    return f" (in what begins at {start.line + 1}:{start.column + 1})"

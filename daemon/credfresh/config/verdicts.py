@@ -1,0 +1,220 @@
+"""Validation of the file's shape: pydantic's findings in our own words, with positions.
+
+pydantic's messages repeat the input, so none of them leaves this module: an error's type and
+place are read, its text never is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from credfresh.config import schema
+from credfresh.config.document import Document
+from credfresh.config.echo import Path, closest, did_you_mean, got, kind
+from credfresh.config.findings import Findings, Place, find, key_of, value_or_parent
+from credfresh.config.not_yet import is_not_yet
+from credfresh.config.words import RefusedError
+
+_HOMES: Mapping[str, type[schema.Strict]] = {
+    "at the top": schema.ConfigFile,
+    "under `defaults` or in a profile": schema.Defaults,
+    "in a profile": schema.Profile,
+    "under `credentials_file`": schema.CredentialsFile,
+    "under `sts`": schema.Sts,
+    "under `log`": schema.Log,
+}
+_UNIT = {"profiles": 3, "sources": 2, "defaults": 2, "sts": 2, "log": 2}
+"""How many parts of a path name the whole that is set aside when anything in it is wrong."""
+
+
+def judge_shape(document: Document, findings: Findings) -> schema.ConfigFile:
+    """Validate every key by itself; return the file with what was wrong set aside.
+
+    What was set aside is in `findings.faulty`, for the checks that follow.
+
+    Raises:
+        ConfigError: so much was wrong that nothing can be judged further.
+    """
+    try:
+        return schema.ConfigFile.model_validate(document.data)
+    except ValidationError as error:
+        # The messages are made before anything is set aside: they look at the data.
+        units = [
+            unit
+            for e in error.errors(include_url=False, include_input=False)
+            for unit in _judge(e, document, findings)
+        ]
+    for unit in units:
+        _set_aside(document.data, unit)
+    findings.faulty.update(units)
+    try:
+        return schema.ConfigFile.model_validate(document.data)
+    except ValidationError:
+        findings.raise_if_any()
+        raise AssertionError("a problem was found and not recorded") from None
+
+
+def _judge(error: ErrorDetails, document: Document, findings: Findings) -> Iterator[Path]:
+    """Record one error, and name the whole that must be set aside because of it."""
+    path = _path(error)
+    if findings.full:
+        findings.raise_if_any()
+    unit = path[: _UNIT.get(str(path[0]), 1)]
+    match error["type"]:
+        case "extra_forbidden":
+            yield path
+            meant = _unknown_key(path, document, findings)
+            if meant:
+                findings.faulty.add((*path[:-1], meant)[: len(unit)])
+        case "missing":
+            yield unit
+            if find(document.place, path) is None and path not in _meant(path, document):
+                hint = _MISSING_HINTS.get(str(path[-1]))
+                findings.add_at(document.place, path, "is required", hint=hint)
+        case _:
+            yield unit
+            _wrong_value(error, path, document, findings)
+
+
+def _path(error: ErrorDetails) -> Path:
+    """Return the path in the file: pydantic adds the tag of a union, and marks keys."""
+    path = error["loc"]
+    if path[0] == "sources" and len(path) > 2 and path[2] != "[key]":  # noqa: PLR2004  # sources.NAME.TAG
+        path = (*path[:2], *path[3:])
+    if path[-1] == "[key]" and error["type"] == "value_error":
+        path = path[:-1]
+    return path
+
+
+def _value(data: Any, path: Path) -> Any:
+    for part in path:
+        data = data[part]
+    return data
+
+
+_MODELS: Mapping[Path, type[schema.Strict]] = {
+    (): schema.ConfigFile,
+    ("credentials_file",): schema.CredentialsFile,
+    ("sources", "*", "web_identity"): schema.WebIdentity,
+    ("sts",): schema.Sts,
+    ("log",): schema.Log,
+    ("defaults",): schema.Defaults,
+    ("defaults", "credentials_file"): schema.CredentialsFile,
+    ("profiles", "*"): schema.Profile,
+    ("profiles", "*", "credentials_file"): schema.CredentialsFile,
+}
+
+
+def _known_keys(path: Path, data: Any) -> tuple[str, ...]:
+    """Return the keys that the mapping at `path` may have."""
+    if path[0:1] == ("sources",) and len(path) == 2:  # noqa: PLR2004  # sources.NAME
+        model = schema.SOURCE_KINDS[schema.source_kind(_value(data, path)) or "profile"]
+    else:
+        named = path[0:1] in (("sources",), ("profiles",))
+        model = _MODELS[(path[0], "*", *path[2:]) if named else path]
+    return tuple(model.model_fields)
+
+
+def _unknown_key(path: Path, document: Document, findings: Findings) -> str | None:
+    """Record an unknown key; return the key that was probably meant."""
+    place = key_of(value_or_parent(document.place, path))
+    key = str(path[-1])
+    if is_not_yet(path):
+        findings.add(place, path, "is known, but not available in this version", hint="take it out")
+        return None
+    known = _known_keys(path[:-1], document.data)
+    home = next((home for home, keys in _HOMES.items() if key in keys.model_fields), None)
+    meant = None if home else closest(key, known)
+    if meant:
+        hint = f"did you mean `{meant}`?"
+    elif home:
+        hint = f"it belongs {home}"
+    else:
+        hint = f"known here: {', '.join(known)}"
+    findings.add(place, path, "unknown key", hint=hint)
+    return meant
+
+
+def _meant(path: Path, document: Document) -> frozenset[Path]:
+    """Return the required keys that an unknown sibling is probably a slip of."""
+    known = _known_keys(path[:-1], document.data)
+    siblings = _value(document.data, path[:-1])
+    slips = (closest(key, known) for key in list(siblings)[:100] if key not in known)
+    return frozenset((*path[:-1], slip) for slip in slips if slip)
+
+
+def _wrong_value(error: ErrorDetails, path: Path, document: Document, findings: Findings) -> None:
+    value = _value(document.data, path)
+    place = value_or_parent(document.place, path)
+    if error["loc"][-1] == "[key]":
+        place, value = key_of(place), path[-1]
+    reason, hint = "cannot be accepted", None
+    match error:
+        case {"type": "value_error", "ctx": {"error": RefusedError() as refused}}:
+            hint = refused.hint
+            said = got(value, path) if refused.got is None else refused.got
+            reason = f"{refused.reason} {said}".rstrip()
+        case {"type": "literal_error", "ctx": {"expected": str(expected)}}:
+            reason = f"must be {expected} {got(value, path)}"
+            words = expected.replace("'", "").replace(",", " ").split()
+            hint = did_you_mean(value, words) if isinstance(value, str) else None
+        case {"type": "union_tag_not_found"}:
+            _no_kind(value, path, place, document, findings)
+            return
+        case {"type": "model_type" | "dict_type"}:
+            reason = f"must be a mapping of keys (got {kind(value)})"
+        case _:
+            pass
+    findings.add(place, path, reason, hint=hint)
+
+
+def _no_kind(
+    value: object, path: Path, place: Place, document: Document, findings: Findings
+) -> None:
+    """Record a source of no kind, or of several."""
+    if not isinstance(value, dict):
+        findings.add(place, path, f"must be a mapping of keys (got {kind(value)})")
+        return
+    later = [key for key in value if is_not_yet((*path, key))]
+    for key in later:
+        at = key_of(value_or_parent(document.place, (*path, key)))
+        reason = "is known, but not available in this version"
+        findings.add(at, (*path, key), reason, hint="use another kind of source")
+    kinds = [key for key in schema.SOURCE_KINDS if key in value]
+    if not later and kinds:
+        reason = f"is of {len(kinds)} kinds at once: {', '.join(kinds)}"
+        findings.add(key_of(place), path, reason, hint="keep one")
+    elif not later:
+        slips = (closest(key, schema.SOURCE_KINDS) for key in list(value)[:20])
+        meant = next((slip for slip in slips if slip), None)
+        hint = f"did you mean `{meant}`?" if meant else f"one of {', '.join(schema.SOURCE_KINDS)}"
+        findings.add(key_of(place), path, "does not say what kind of source it is", hint=hint)
+
+
+_MISSING_HINTS = {
+    "role_arn": "the role to assume: arn:aws:iam::ACCOUNT:role/NAME",
+    "credentials_file": "the file to publish in: {path: /run/credfresh/credentials}",
+    "profiles": "the roles to keep assumed, by name",
+}
+
+
+def _set_aside(data: dict[str, Any], unit: Path) -> None:
+    """Take a faulty whole out of the data, or put a stand-in where one is required."""
+    parent: Any = data
+    for part in unit[:-1]:
+        parent = parent.get(part) if isinstance(parent, dict) else None
+    if not isinstance(parent, dict):
+        return
+    match unit:
+        case ("credentials_file",):
+            parent["credentials_file"] = {"path": "/nonexistent/credentials"}
+        case ("profiles",):
+            parent["profiles"] = {}
+        case ("profiles", _, "role_arn"):
+            parent["role_arn"] = "arn:aws:iam::000000000000:role/stand-in"
+        case _:
+            parent.pop(unit[-1], None)

@@ -1,0 +1,286 @@
+"""Single words of the file to values: durations, modes, names, paths, addresses.
+
+Every function takes what stood in the file and returns its meaning, or raises `RefusedError`
+with a reason and a hint, neither of which repeats the word.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import urllib.parse
+from typing import NoReturn
+
+from credfresh.settings import RenewBefore
+
+LEAST_DURATION = 900
+"""Seconds; AWS STS API reference, AssumeRole, DurationSeconds (the bounds of the API)."""
+
+MOST_DURATION = 43_200
+"""Seconds; the same. The role's own MaxSessionDuration may be less; only STS knows it."""
+
+MOST_NAME = 128
+"""The longest section name that was seen to work in every SDK's parser."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_LATER_OF_FILE = "the credentials file is read by SDKs that take it for something else"
+_PREFIXES = ("profile ", "sso-session ", "services ")
+
+
+class RefusedError(ValueError):
+    """A value cannot be accepted. `got` replaces the usual rendering of what was got."""
+
+    def __init__(self, reason: str, *, hint: str | None = None, got: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+        self.got = got
+
+
+def text(value: object) -> str:
+    """Accept any text but the empty one."""
+    if not isinstance(value, str):
+        raise RefusedError("must be text")
+    if not value:
+        raise RefusedError("must not be empty", got="")
+    return value
+
+
+def length_within(word: str, least: int, most: int, what: str = "") -> None:
+    """Raise RefusedError unless `word` has `least` to `most` characters."""
+    if not least <= len(word) <= most:
+        raise RefusedError(
+            f"{what}must have {least:,} to {most:,} characters", got=f"(got {len(word):,})"
+        )
+
+
+def flag(value: object) -> bool:
+    """Accept exactly `true` and `false` (YAML 1.1 has twenty more spellings, one is `n`)."""
+    word = text(value)
+    if word in {"true", "false"}:
+        return word == "true"
+    meant = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
+    low = word.lower()
+    near = low if low in {"true", "false"} else meant.get(low)
+    raise RefusedError("must be true or false", hint=f"did you mean `{near}`?" if near else None)
+
+
+def present(value: object) -> bool:
+    """Accept exactly `true`: the key says which kind of source it is."""
+    if not flag(value):
+        raise RefusedError("must be true", hint="for another kind of source, use its own key")
+    return True
+
+
+def seconds(value: object) -> int:
+    """Accept `^[0-9]+(s|m|h)$` and return seconds."""
+    word = text(value)
+    if match := re.fullmatch(r"([0-9]{1,9})(s|m|h)", word):
+        return int(match[1]) * _UNITS[match[2]]
+    hint = "write it as 45s, 20m or 1h"
+    if re.fullmatch(r"[0-9]{1,9}", word):
+        hint = f"did you mean `{word}s`?"
+    elif match := re.fullmatch(r"([0-9]{1,3}):([0-5][0-9])", word):
+        hint = f"did you mean `{int(match[1]) * 60 + int(match[2])}m`?"
+    raise RefusedError("must be a number and s, m or h", hint=hint)
+
+
+def _seconds_within(value: object, least: int, most: int, bounds: str) -> int:
+    amount = seconds(value)
+    if not least <= amount <= most:
+        raise RefusedError(f"must be {bounds}")
+    return amount
+
+
+def duration(value: object) -> int:
+    """Accept the length of a session, 15m to 12h, and return seconds."""
+    return _seconds_within(
+        value, LEAST_DURATION, MOST_DURATION, "15m to 12h, the bounds of AssumeRole"
+    )
+
+
+def connect_timeout(value: object) -> int:
+    """Accept 1s to 20s: with the read, an attempt must end within 60 s."""
+    return _seconds_within(value, 1, 20, "1s to 20s")
+
+
+def read_timeout(value: object) -> int:
+    """Accept 1s to 30s: with the connect, an attempt must end within 60 s."""
+    return _seconds_within(value, 1, 30, "1s to 30s")
+
+
+def renew_before(value: object) -> RenewBefore:
+    """Accept a share of the granted lifetime (`1%` to `80%`) or a duration of 1s and more."""
+    word = text(value)
+    if word.endswith("%"):
+        match = re.fullmatch(r"([0-9]{1,2})%", word)
+        if match is None or not 1 <= int(match[1]) <= 80:  # noqa: PLR2004  # said in the reason
+            raise RefusedError("must be 1% to 80%, or a duration such as 20m")
+        return RenewBefore(share=int(match[1]) / 100)
+    try:
+        amount = seconds(word)
+    except RefusedError as error:
+        raise RefusedError(
+            "must be a share such as 50% or a duration such as 20m", hint=error.hint
+        ) from None
+    if not amount:
+        raise RefusedError("must be at least 1s", hint="the default is 50%")
+    return RenewBefore(share=None, seconds=amount)
+
+
+def calls_per_second(value: object) -> float:
+    """Accept 0.1 to 600 (AWS's quota for STS is 600 a second, an account and region)."""
+    word = text(value)
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", word) and 0.1 <= float(word) <= 600:  # noqa: PLR2004  # said in the reason
+        return float(word)
+    raise RefusedError("must be a number from 0.1 to 600")
+
+
+def max_concurrency(value: object) -> int:
+    """Accept 1 to 64: each is a thread."""
+    word = text(value)
+    if re.fullmatch(r"[0-9]{1,2}", word) and 1 <= int(word) <= 64:  # noqa: PLR2004  # said in the reason
+        return int(word)
+    raise RefusedError("must be a whole number from 1 to 64")
+
+
+def mode(value: object) -> int:
+    """Accept three octal digits, with or without a leading 0 or 0o: `0640`, `640`, `0o640`."""
+    match = re.fullmatch(r"(?:0o?)?([0-7]{3})", text(value))
+    if match is None:
+        raise RefusedError("must be an octal file mode", hint='write it as "0600" or "0640"')
+    bits = int(match[1], 8)
+    if bits & 0o111:
+        raise RefusedError("must not be executable", hint='write it as "0600" or "0640"')
+    if bits & 0o002:
+        raise RefusedError("must not be writable by everybody", hint='"0644" at the most')
+    if bits & 0o600 != 0o600:  # noqa: PLR2004  # owner read and write
+        raise RefusedError("must let the owner read and write", hint='"0600" at the least')
+    return bits
+
+
+def path(value: object) -> str:
+    """Accept the absolute path of a file."""
+    word = text(value)
+    if word.startswith("~"):
+        raise RefusedError("must be an absolute path", hint="`~` is not expanded: write it out")
+    if not word.startswith("/"):
+        raise RefusedError("must be an absolute path", hint="begin it with `/`")
+    if not word.isprintable():
+        raise RefusedError("must not contain control characters")
+    if word.endswith(("/", "/.", "/..")):
+        raise RefusedError("must name a file, not a directory")
+    if len(word.encode()) > 4095:  # noqa: PLR2004  # PATH_MAX, less its NUL
+        raise RefusedError("is longer than a path can be", got="")
+    return word
+
+
+def account(value: object) -> str:
+    """Accept the name or number of a user or group; whether it exists is found when writing."""
+    word = text(value)
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?|[0-9]{1,10}", word):
+        return word
+    raise RefusedError("must be the name or number of a user or group")
+
+
+def region(value: object) -> str:
+    """Accept the code of an AWS region; which regions exist is AWS's to say."""
+    word = text(value)
+    if re.fullmatch(r"[a-z0-9-]{1,63}", word):
+        return word
+    raise RefusedError("must be an AWS region", hint="regions look like `eu-west-1`")
+
+
+def instance(value: object) -> str:
+    """Accept what marks our sections as ours: 1 to 64 of `[A-Za-z0-9._-]`."""
+    return _label(value)
+
+
+def source_name(value: object) -> str:
+    """Accept the name of a source."""
+    if value == "default":
+        raise RefusedError(
+            "is reserved: `default` is the SDK's own chain",
+            hint="give the source another name",
+            got="",
+        )
+    return _label(value)
+
+
+def systemd_credential(value: object) -> str:
+    """Accept the name of a file in $CREDENTIALS_DIRECTORY."""
+    word = _label(value)
+    if word in {".", ".."}:
+        raise RefusedError("must be the name of a file")
+    return word
+
+
+def _label(value: object) -> str:
+    word = text(value)
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", word):
+        return word
+    raise RefusedError("must be 1 to 64 letters, digits, dots, dashes and underscores")
+
+
+def section(value: object) -> str:
+    """Accept a name that every reader of the credentials file can be given as `[name]`.
+
+    Seen in the parsers of 17 SDKs and tools: names beyond ASCII break some, `DEFAULT` is magic
+    to Python's configparser, and names that begin with `profile ` are read as another's.
+    """
+    word = text(value)
+    if not word.isascii() or not word.isprintable():
+        raise RefusedError("must be printable ASCII", hint="some SDKs cannot read the file else")
+    if word != word.strip():
+        raise RefusedError("must not begin or end with a space")
+    if "]" in word or "[" in word:
+        raise RefusedError("must not contain `[` or `]`")
+    if word == "DEFAULT":
+        raise RefusedError("must not be `DEFAULT`", hint=_LATER_OF_FILE, got="")
+    if word.startswith(_PREFIXES):
+        raise RefusedError(
+            "must be the bare name of the profile", hint="only ~/.aws/config has such prefixes"
+        )
+    length_within(word, 1, MOST_NAME)
+    return word
+
+
+def profile_name(value: object) -> str:
+    """Accept the name of a profile: a section name that no command takes for an option."""
+    word = section(value)
+    if word.startswith("-"):
+        raise RefusedError("must not begin with `-`", hint="use the key `section` for that")
+    return word
+
+
+def endpoint_url(value: object) -> str:
+    """Accept https://HOST[:PORT], or http:// to this host alone: requests carry signatures."""
+    word = text(value)
+    try:
+        parts = urllib.parse.urlsplit(word)
+        port = parts.port
+    except ValueError:
+        _bad_url("must be a URL", word)
+    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"} or not host or port == 0:
+        _bad_url("must be https://HOST or https://HOST:PORT", word)
+    if parts.username or parts.password:
+        _bad_url("must not contain a user or password", word)
+    if parts.query or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", word):
+        _bad_url("must be https://HOST or https://HOST:PORT", word)
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise RefusedError("must be https, except to this host", hint="http:// only to 127.0.0.1")
+    return word
+
+
+def _bad_url(reason: str, word: str) -> NoReturn:
+    raise RefusedError(reason, got="" if "@" in word or "?" in word else None)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
