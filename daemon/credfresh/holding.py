@@ -39,13 +39,22 @@ KEY_ID = "aws_access_key_id"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one section of ours should hold. Keep it: the same object makes the next merge cheap."""
+    """What one section of ours should hold. Keep it: the same object makes the next merge cheap.
+
+    Raises:
+        ValueError: something cannot be written; the message names the field, never the value.
+    """
 
     section: str
     profile: str
     mark: Mark
     values: tuple[tuple[str, str], ...] = field(repr=False)
     adopt: bool = False
+    sum: str = field(init=False, compare=False)
+    """The sum of its block: a proven block with the same one says the same."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sum", mark.sum_of(self.render()))
 
     @property
     def keys(self) -> frozenset[str]:

@@ -17,17 +17,26 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
-from credfresh.ini_lines import BOM, DEFAULT_SECTION, Code, Finding, examine, text
+from credfresh.ini_lines import (
+    DEFAULT_SECTION,
+    Code,
+    Finding,
+    bracketed_names,
+    brackets,
+    examine,
+    text,
+)
 
 MOST_FLAWS = 20
 """How many flaws of one file are told: whoever mends twenty sees the next twenty."""
 
-# A bracket that nothing or white space precedes. The literal comes first: it is found by memchr.
-_BRACKET = re.compile(rb"\[(?<!\S\[)")
 _LINE = re.compile(rb"[^\r\n]*")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+
+_SIZE = itemgetter(0)
 
 L = TypeVar("L")
 
@@ -74,15 +83,17 @@ class Document(Generic[L]):
     sections: Sequence[Section[L]] = field(repr=False)
     named: Mapping[str, tuple[int, ...]] = field(repr=False)
     """Trimmed name to the places (in `sections`) where some reader may find it."""
+    shared: Mapping[str, tuple[int, ...]] = field(repr=False)
+    """What of `named` has more than one place."""
 
     def starts(self) -> list[int]:
         """Return where each section starts, and at last the size of the file."""
-        return list(accumulate((section.size for section in self.sections), initial=0))
+        return list(accumulate(map(_SIZE, self.sections), initial=0))
 
 
 def scan(data: bytes, label: Label[L]) -> Document[L]:
     """Cut a file into its sections and label them."""
-    heads, inner = _brackets(data)
+    heads, inner = brackets(data)
     sections = [
         section_at(data, start, end, label, tangled=False)
         for start, end in pairwise([*heads, len(data)])
@@ -91,7 +102,7 @@ def scan(data: bytes, label: Label[L]) -> Document[L]:
     sections.insert(0, _preamble(preamble))
     if inner:
         _tangle(data, sections, inner, label)
-    return Document(data, sections, _names(sections))
+    return _document(data, sections)
 
 
 def section_at(data: bytes, start: int, end: int, label: Label[L], *, tangled: bool) -> Section[L]:
@@ -100,6 +111,8 @@ def section_at(data: bytes, start: int, end: int, label: Label[L], *, tangled: b
     head = _LINE.match(data, start)
     close = data.rfind(b"]", start, head.end() if head else end)
     name = text(data[start + 1 : close])
+    if proven and not tangled and name == name.strip():
+        return Section(end - start, name, what)
     first = text(data[start + 1 : data.index(b"]", start + 1)]).strip()
     aliases = {name.strip(), first}
     findings: tuple[Finding, ...] = ()
@@ -108,7 +121,7 @@ def section_at(data: bytes, start: int, end: int, label: Label[L], *, tangled: b
         findings = reading.findings
         aliases.update(other.strip() for other in reading.names)
     if tangled:
-        aliases.update(_claims(data[start:end]))
+        aliases.update(bracketed_names(data[start:end]))
     return Section(end - start, name, what, _further(name, aliases), tangled, findings)
 
 
@@ -154,7 +167,9 @@ def splice(
     for size in map(len, added):
         sections.append(section_at(data, start, start + size, label, tangled=False))
         start += size
-    return Document(data, sections, document.named if same else _names(sections))
+    if same:
+        return Document(data, sections, document.named, document.shared)
+    return _document(data, sections)
 
 
 def line_of(document: Document[L], place: int) -> int:
@@ -165,40 +180,20 @@ def line_of(document: Document[L], place: int) -> int:
 
 def flaws(document: Document[L]) -> tuple[Flaw, ...]:
     """Return what is wrong with the file, in the order of its lines, at most `MOST_FLAWS`."""
-    found = [(place, section.findings) for place, section in enumerate(document.sections)]
-    flawed = [(place, finding) for place, findings in found for finding in findings]
+    flawed = [
+        (place, finding)
+        for place, section in enumerate(document.sections)
+        if section.findings
+        for finding in section.findings
+    ]
     flawed += [
-        twin
-        for name, places in document.named.items()
-        if len(places) > 1
-        for twin in _twins(document, name, places)
+        twin for name, places in document.shared.items() for twin in _twins(document, name, places)
     ]
     flawed.sort(key=lambda each: (each[0], each[1].line))
     return tuple(
         Flaw(line_of(document, place) + line, code, reason, fatal)
         for place, (line, code, reason, fatal) in flawed[:MOST_FLAWS]
     )
-
-
-def _brackets(data: bytes) -> tuple[list[int], list[int]]:
-    """Return where headers start, and where other lines start with a bracket."""
-    heads: list[int] = []
-    inner: list[int] = []
-    if data.startswith(BOM + b"["):
-        inner.append(len(BOM))
-    for match in _BRACKET.finditer(data):
-        at = match.start()
-        if at == 0 or data[at - 1] in b"\r\n":
-            line = _LINE.match(data, at)
-            closed = line is not None and data.rfind(b"]", at + 2, line.end()) > 0
-            (heads if closed else inner).append(at)
-        else:
-            before = at - 1
-            while before >= 0 and data[before] in b" \t\v\f":
-                before -= 1
-            if before < 0 or data[before] in b"\r\n":
-                inner.append(at)
-    return heads, inner
 
 
 def _stretch(data: bytes, start: int, end: int, label: Label[L], old: Section[L]) -> Section[L]:
@@ -231,7 +226,7 @@ def _preamble(stretch: bytes, *, tangled: bool = False) -> Section[L]:
     reading = examine(stretch)
     names = {name.strip() for name in reading.names}
     if tangled:
-        names |= _claims(stretch)
+        names |= bracketed_names(stretch)
     return Section(
         len(stretch),
         aliases=_further("", names),
@@ -242,7 +237,7 @@ def _preamble(stretch: bytes, *, tangled: bool = False) -> Section[L]:
 
 def _tangle(data: bytes, sections: list[Section[L]], inner: list[int], label: Label[L]) -> None:
     """Examine anew, as tangled, the sections in which other lines start with a bracket."""
-    starts = list(accumulate((section.size for section in sections), initial=0))
+    starts = list(accumulate(map(_SIZE, sections), initial=0))
     brackets = iter(inner)
     bracket = next(brackets, None)
     for place, (start, end) in enumerate(pairwise(starts)):
@@ -258,16 +253,6 @@ def _tangle(data: bytes, sections: list[Section[L]], inner: list[int], label: La
             bracket = next(brackets, None)
 
 
-def _claims(stretch: bytes) -> set[str]:
-    """Return the trimmed names in all lines of a stretch that start with a closed bracket."""
-    lines = (line.strip() for line in _LINE_END.split(stretch.removeprefix(BOM)))
-    return {
-        text(line[1 : line.index(b"]")]).strip()
-        for line in lines
-        if line.startswith(b"[") and b"]" in line
-    }
-
-
 def _further(name: str, names: set[str]) -> tuple[str, ...]:
     return tuple(sorted(names - {name, ""})) if names != {name} else ()
 
@@ -276,14 +261,15 @@ def _known_as(section: Section[L]) -> tuple[str, tuple[str, ...]]:
     return section.name, section.aliases
 
 
-def _names(sections: Sequence[Section[L]]) -> dict[str, tuple[int, ...]]:
+def _document(data: bytes, sections: Sequence[Section[L]]) -> Document[L]:
     named: dict[str, tuple[int, ...]] = {}
     for place, section in enumerate(sections):
         if section.name and section.name == section.name.strip():
             named[section.name] = (*named.get(section.name, ()), place)
         for alias in section.aliases:
             named[alias] = (*named.get(alias, ()), place)
-    return named
+    shared = {name: places for name, places in named.items() if len(places) > 1}
+    return Document(data, sections, named, shared)
 
 
 def _twins(document: Document[L], name: str, places: tuple[int, ...]) -> list[tuple[int, Finding]]:

@@ -25,6 +25,10 @@ DEFAULT_SECTION = "DEFAULT"
 BOM = b"\xef\xbb\xbf"
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_CONTENT = re.compile(rb"[^\r\n]*")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+# A bracket that nothing or white space precedes. The literal comes first: it is found by memchr.
+_BRACKET = re.compile(rb"\[(?<!\S\[)")
 _DELIMITER = re.compile(r"[=:]")
 # What nearly every stretch looks like; anything else takes the slow way.
 _PLAIN = re.compile(
@@ -80,6 +84,37 @@ class Reading(NamedTuple):
 def text(raw: bytes) -> str:
     """Decode as UTF-8; bytes that are none survive as surrogates."""
     return raw.decode("utf-8", "surrogateescape")
+
+
+def brackets(data: bytes) -> tuple[list[int], list[int]]:
+    """Return where headers start, and where other lines start with a bracket."""
+    heads: list[int] = []
+    inner: list[int] = []
+    if data.startswith(BOM + b"["):
+        inner.append(len(BOM))
+    for match in _BRACKET.finditer(data):
+        at = match.start()
+        if at == 0 or data[at - 1] in b"\r\n":
+            line = _CONTENT.match(data, at)
+            closed = line is not None and data.rfind(b"]", at + 2, line.end()) > 0
+            (heads if closed else inner).append(at)
+        else:
+            before = at - 1
+            while before >= 0 and data[before] in b" \t\v\f":
+                before -= 1
+            if before < 0 or data[before] in b"\r\n":
+                inner.append(at)
+    return heads, inner
+
+
+def bracketed_names(stretch: bytes) -> set[str]:
+    """Return the trimmed names in all lines of a stretch that start with a closed bracket."""
+    lines = (line.strip() for line in _LINE_END.split(stretch.removeprefix(BOM)))
+    return {
+        text(line[1 : line.index(b"]")]).strip()
+        for line in lines
+        if line.startswith(b"[") and b"]" in line
+    }
 
 
 def header_name(line: str) -> str:

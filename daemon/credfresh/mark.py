@@ -75,6 +75,7 @@ class Block(NamedTuple):
     key: str
     line_end: str
     """The `nl` field; empty without one."""
+    sum: str
 
 
 def render(section: str, mark: Mark, values: Iterable[tuple[str, str]]) -> bytes:
@@ -104,6 +105,12 @@ def with_line_end(block: bytes, line_end: str) -> bytes:
     return _summed(block[:end] + field, block[match.end() :])
 
 
+def sum_of(block: bytes) -> str:
+    """Return the sum in a block's mark."""
+    end = block.index(b"\n", block.index(b"\n") + 1)
+    return block[end - 16 : end].decode()
+
+
 def line_end_field(text: bytes) -> str:
     """Return the `nl` field for a line end of ours after this text, which ends without one."""
     return sha256(text[text.rfind(b"\n") + 1 :]).hexdigest()[:8]
@@ -118,10 +125,10 @@ def find(data: bytes, start: int, end: int) -> Block | None:
     bottom = top + int(match[4])
     if bottom > end:
         return None
-    if _sum(data[start : match.start(6)], data[top:bottom]) != match[7]:
+    if _sum(data[start : match.start(6)], data[top - 1 : bottom]) != match[7]:
         return None
     line_end = match[5].decode() if match[5] else ""
-    return Block(bottom - start, match[2].decode(), match[3].decode(), line_end)
+    return Block(bottom - start, match[2].decode(), match[3].decode(), line_end, match[7].decode())
 
 
 def claim(line: str) -> tuple[str, str] | None:
@@ -165,13 +172,12 @@ def sane(mark: Mark, *, now: float, asked: float, any_key: bool = False) -> bool
 
 
 def _summed(fields: bytes, body: bytes) -> bytes:
-    return b"%b sum=%b\n%b" % (fields, _sum(fields, body), body)
+    return b"%b sum=%b\n%b" % (fields, _sum(fields, b"\n" + body), body)
 
 
-def _sum(fields: bytes, body: bytes) -> bytes:
+def _sum(fields: bytes, below: bytes) -> bytes:
     digest = sha256(fields)
-    digest.update(b"\n")
-    digest.update(body)
+    digest.update(below)
     return digest.hexdigest()[:16].encode()
 
 

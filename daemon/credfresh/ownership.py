@@ -85,9 +85,7 @@ def piece(publication: Publication, instance: str) -> Piece:
     if profile.account_id:
         values.append(("aws_account_id", profile.role_arn.split(":")[4]))
     values.append(("x_security_token_expires", rfc3339(said.expires)))
-    wanted = Piece(profile.section, profile.name, said, tuple(values), profile.adopt)
-    wanted.render()  # or it raises
-    return wanted
+    return Piece(profile.section, profile.name, said, tuple(values), profile.adopt)
 
 
 def read(data: bytes) -> Document:
@@ -116,19 +114,21 @@ def merge(
     Merging the result again changes nothing.
     """
     document = read(standing) if isinstance(standing, bytes) else standing
+    sections, named = document.sections, document.named
     plan = Plan(document, instance, issued)
     for name, wanted in put.items():
-        plan.put(name, wanted)
+        # The usual case, ten thousand times a merge: it says so already, and it is alone.
+        places = named.get(name, ())
+        held = sections[places[0]].label if len(places) == 1 else None
+        if held is None or held.said is not wanted:
+            plan.put(name, wanted)
     for name in withdraw:
         plan.withdraw(name)
-    for place, section in enumerate(document.sections):
+    for place, section in enumerate(sections):
         held = section.label
-        if (
-            held is not None
-            and section.name not in put
-            and held.block.instance == instance
-            and section.name not in leave
-        ):
+        if held is None or section.name in put or section.name in leave:
+            continue
+        if held.block.instance == instance:
             plan.remove(place)
     return plan.carry_out()
 

@@ -45,14 +45,11 @@ class Plan:
         self._repaired: list[str] = []
         self._adopted: list[str] = []
         self._refused: list[Refusal] = []
+        self._left: list[str] = []
 
     def put(self, name: str, wanted: Piece) -> None:
         """Have a piece stand in its section, or say why not."""
         places = self._document.named.get(name, ())
-        if len(places) == 1:
-            held = self._document.sections[places[0]].label
-            if held is not None and held.said is wanted:
-                return
         mine = [place for place in places if self._proven(place, name)]
         if mine:
             self._renew(mine[0], wanted)
@@ -72,11 +69,15 @@ class Plan:
         """Take away what stands altered under a name of ours; the proven goes with the orphans."""
         for place in self._document.named.get(name, ()):
             section = self._document.sections[place]
-            if section.label is None and self._claimable(place, name) and self._issued_all(place):
-                stretch = self._stretch(place)
+            if section.label is not None or not self._claimable(place, name):
+                continue
+            stretch = self._stretch(place)
+            if self._issued_all(place):
                 rest = holding.remainder(stretch, 0, holding.RULING)
                 self._drafts[place] = _headless(stretch, rest)
                 self._removed.append(name)
+            elif self._marked_ours(holding.claims(stretch)):
+                self._left.append(name)
 
     def carry_out(self) -> Merge:
         """Make the new file of what was decided."""
@@ -93,7 +94,7 @@ class Plan:
             repaired=tuple(self._repaired),
             adopted=tuple(self._adopted),
             refused=tuple(self._refused),
-            flaws=ini.flaws(document),
+            flaws=ini.flaws(document) + tuple(_left_alone(document, name) for name in self._left),
         )
 
     def _renew(self, place: int, wanted: Piece) -> None:
@@ -111,10 +112,10 @@ class Plan:
                 self._claim((place,), wanted)
                 return
             self._repaired.append(wanted.section)
-        block = self._render(wanted)
-        noted = mark.with_line_end(block, held.block.line_end)
-        if noted + rest != stretch:
-            self._drafts[place] = Draft(block, rest)
+        if rest == below and _says(held.block, wanted):
+            self._said[wanted.section] = wanted
+        else:
+            self._drafts[place] = Draft(self._render(wanted), rest)
 
     def _claim(self, places: tuple[int, ...], wanted: Piece) -> None:
         """Put back what was altered, adopt what may be adopted, refuse the rest."""
@@ -158,10 +159,13 @@ class Plan:
         ids = claims.key_ids or {key for _, key in marked}
         return bool(ids) and all(each in proven or each in self._issued for each in ids)
 
+    def _marked_ours(self, claims: holding.Claims) -> bool:
+        return any(claim is not None and claim[0] == self._instance for claim in claims.marks)
+
     def _refusal(self, places: tuple[int, ...], wanted: Piece) -> Refusal:
         name = wanted.section
         on = " and ".join(str(ini.line_of(self._document, place)) for place in places)
-        marks = holding.claims(self._stretch(places[0])).marks
+        claims = holding.claims(self._stretch(places[0]))
         if len(places) > 1 or not self._claimable(places[0], name):
             return Refusal(
                 wanted.profile,
@@ -169,14 +173,14 @@ class Plan:
                 f"what stands on line {on} answers to [{name}], and its bounds are in doubt",
                 "leave at most one plain section of that name",
             )
-        if any(claim is not None and claim[0] == self._instance for claim in marks):
+        if self._marked_ours(claims):
             return Refusal(
                 wanted.profile,
                 "taken",
                 f"[{name}] on line {on} was ours and now holds keys that we did not issue",
                 "remove that section to have ours back, or say `adopt: true` to replace it",
             )
-        other = f" (its mark: {_whose(marks)})" if marks else ""
+        other = f" (its mark: {_whose(claims)})" if claims.marks else ""
         return Refusal(
             wanted.profile,
             "foreign",
@@ -192,9 +196,21 @@ class Plan:
         return wanted.render()
 
 
-def _whose(marks: frozenset[tuple[str, str] | None]) -> str:
-    names = {f"instance {claim[0]}" if claim else "another version" for claim in marks}
+def _says(block: mark.Block, wanted: Piece) -> bool:
+    if not block.line_end:
+        return block.sum == wanted.sum
+    return block.sum == mark.sum_of(mark.with_line_end(wanted.render(), block.line_end))
+
+
+def _whose(claims: holding.Claims) -> str:
+    names = {f"instance {claim[0]}" if claim else "another version" for claim in claims.marks}
     return ", ".join(sorted(names))
+
+
+def _left_alone(document: Document, name: str) -> ini.Flaw:
+    line = ini.line_of(document, document.named[name][0])
+    reason = f"[{name}] should go, but holds keys that we did not issue"
+    return ini.Flaw(line, "left_alone", reason, fatal=False)
 
 
 def _headless(stretch: bytes, rest: bytes) -> Draft:
