@@ -1,0 +1,10 @@
+"""The one door to AWS: nothing else imports boto3 or botocore.
+
+StsProvider ── Sources (whose keys?) ── botocore's own credential providers
+    │ └─────── Clients (one per endpoint, signing with the keys lent to the call)
+    └───────── classify (what does this failure mean?)
+"""
+
+from credfresh.sts.provider import StsProvider
+
+__all__ = ["StsProvider"]

@@ -1,0 +1,100 @@
+"""What AssumeRole is asked, and what its answer grants. Pure.
+
+https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from credfresh.errors import Mend, RenewalError
+from credfresh.model import Grant, Instant, SessionCredentials
+from credfresh.settings import Profile
+
+MOST_OVER = 5.0
+"""Seconds by which a grant may exceed what was asked before we doubt the server's clock."""
+
+
+def arguments(profile: Profile) -> dict[str, Any]:
+    """Return AssumeRole's arguments for `profile`; what it does not set is not sent."""
+    asked: dict[str, Any] = {
+        "RoleArn": profile.role_arn,
+        "RoleSessionName": profile.role_session_name,
+        "DurationSeconds": profile.duration,
+        "ExternalId": profile.external_id,
+        "Policy": profile.policy,
+        "PolicyArns": [{"arn": arn} for arn in profile.policy_arns],
+        "Tags": [{"Key": key, "Value": value} for key, value in profile.session_tags],
+        "TransitiveTagKeys": list(profile.transitive_tag_keys),
+        "SourceIdentity": profile.source_identity,
+    }
+    return {name: value for name, value in asked.items() if value not in (None, [])}
+
+
+def server_time(answer: Mapping[str, Any]) -> float | None:
+    """Return the answer's `Date` in wall seconds, None where it has none that can be read."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def granted(answer: Mapping[str, Any], profile: Profile, sent: Instant, took: float) -> Grant:
+    """Read the grant out of AssumeRole's answer, which came `took` seconds after `sent`.
+
+    The lifetime is counted from the moment the request left, by the server's own clock where it
+    tells it, and is never more than was asked plus `MOST_OVER`: a local clock that is hours slow
+    must not make an hour look like three.
+
+    Raises:
+        RenewalError: nothing usable was granted.
+    """
+    credentials = _credentials(answer)
+    date = server_time(answer)
+    now_there = sent.wall if date is None else date
+    lifetime = min(credentials.expiration - now_there, profile.duration + MOST_OVER)
+    if lifetime <= 0:
+        raise RenewalError(
+            f"STS granted credentials that expired {-lifetime:.0f} s ago",
+            code="GrantExpired",
+            mend=Mend.TIME,
+            hint="compare this host's clock with the server's",
+        )
+    return Grant(
+        credentials=credentials,
+        sent_at=sent,
+        lifetime=lifetime,
+        asked=float(profile.duration),
+        request=profile.request,
+        skew=None if date is None else date - (sent.wall + took / 2),
+    )
+
+
+def _credentials(answer: Mapping[str, Any]) -> SessionCredentials:
+    given = answer.get("Credentials") or {}
+    expiration = given.get("Expiration")
+    texts = [given.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+    missing = [
+        name
+        for name, value in zip(
+            ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"),
+            (*texts, expiration),
+            strict=True,
+        )
+        if not value
+    ]
+    wall = expiration.timestamp() if isinstance(expiration, datetime) else math.nan
+    if missing or math.isnan(wall):
+        raise RenewalError(
+            f"STS answered without {' and '.join(missing) or 'a readable Expiration'}",
+            code="GrantIncomplete",
+            mend=Mend.TIME,
+            hint="what answers at this endpoint does not speak STS: look at endpoint_url and proxy",
+        )
+    key_id, secret, token = map(str, texts)
+    return SessionCredentials(key_id, secret, token, wall)

@@ -1,0 +1,206 @@
+"""What a failed call means: who can mend it, what else it concerns, what to do.
+
+Nothing of an unforeseen error is repeated but its type: its text may quote the answer, in which
+the secrets are. What STS says about itself (a code and a message) is repeated, scrubbed.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from botocore import exceptions as sdk
+from botocore.parsers import ResponseParserError
+
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.sts.assume import server_time
+from credfresh.sts.codes import CLOCK_CODES, THROTTLES, rule_of
+from credfresh.sts.scrub import scrubbed
+
+CLOCK_TOLERANCE = 300.0
+"""Seconds that signatures may be off; beyond, the clock is named instead of the signature.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
+"""
+
+_TLS_HINT = (
+    "a proxy that opens TLS needs AWS_CA_BUNDLE; a wrong clock makes certificates invalid too"
+)
+_NOT_STS = "something other than STS answered: look at endpoint_url and proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose keys signed: those of a source, or of a parent profile."""
+
+    source: str | None = None
+    parent: str | None = None
+
+    def __str__(self) -> str:
+        """Name it."""
+        return f"source {self.source}" if self.source else f"source_profile {self.parent}"
+
+
+def classify(
+    error: Exception, caller: Caller, *, wall: float, secrets: tuple[str, ...] = ()
+) -> RenewalError:
+    """Say what the failed call means. `wall` is the local wall clock when it failed."""
+    match error:
+        case RenewalError():
+            return error
+        case sdk.ClientError():
+            return _refusal(error.response, caller, wall, secrets)
+        case sdk.ConnectionError() | sdk.HTTPClientError() | sdk.IncompleteReadError():
+            return _transport(error)
+        case ResponseParserError():
+            return RenewalError(
+                "the answer could not be parsed",
+                code="ResponseParserError",
+                mend=Mend.TIME,
+                scope=Scope.ENDPOINT,
+                hint=_NOT_STS,
+            )
+        case (
+            sdk.ParamValidationError()
+            | sdk.EndpointProviderError()
+            | sdk.BaseEndpointResolverError()
+            | sdk.InvalidRegionError()
+            | sdk.InvalidEndpointConfigurationError()
+            | sdk.InvalidProxiesConfigError()
+        ):
+            return RenewalError(
+                f"the SDK refuses the request: {scrubbed(str(error), secrets)}",
+                code=type(error).__name__,
+                mend=Mend.HUMAN,
+                hint="look at region, endpoint_url, fips and the profile's own keys",
+            )
+        case _:
+            return RenewalError(
+                f"unforeseen {type(error).__name__} in the SDK",
+                code=type(error).__name__,
+                mend=Mend.TIME,
+            )
+
+
+def _refusal(
+    response: Mapping[str, Any], caller: Caller, wall: float, secrets: tuple[str, ...]
+) -> RenewalError:
+    """Read an error that a server answered; servers that are not AWS's may leave out anything."""
+    metadata = response.get("ResponseMetadata") or {}
+    status = metadata.get("HTTPStatusCode")
+    told = response.get("Error") or response  # S3-flavoured servers have no `Error`
+    code = _code(told.get("Code"), status, secrets)
+    said = scrubbed(str(told.get("Message") or ""), secrets)
+    skew = _skew(response, wall)
+    if code in CLOCK_CODES and (
+        (skew is not None and abs(skew) > CLOCK_TOLERANCE) or _names_time(code, said)
+    ):
+        return _clock(code, skew, said)
+    if code in THROTTLES or status == 429:  # noqa: PLR2004 - HTTP's own number for it
+        return RenewalError(
+            f"{code}: {said or 'too many requests'}",
+            code=code,
+            mend=Mend.THROTTLE,
+            hint="lower sts.calls_per_second, or ask AWS for a higher STS quota",
+            retry_after=_retry_after(metadata.get("HTTPHeaders") or {}, wall),
+        )
+    rule = rule_of(code, status)
+    scope = rule.scope
+    if scope is Scope.SOURCE and caller.source is None:
+        scope = Scope.PROFILE  # the parent is a profile of its own, with its own renewals
+    return RenewalError(
+        f"{code}: {said}" if said else code,
+        code=code,
+        mend=Mend.TIME if rule.scope is not scope else rule.mend,
+        scope=scope,
+        hint=rule.hint.format(caller=caller) if rule.hint else None,
+        retry_after=_retry_after(metadata.get("HTTPHeaders") or {}, wall),
+    )
+
+
+def _code(code: object, status: object, secrets: tuple[str, ...]) -> str:
+    text = str(code or "")
+    if re.fullmatch(r"[A-Za-z][\w.:-]{0,63}", text) and text not in secrets:
+        return text
+    return f"HTTP{status}" if status else "Unknown"
+
+
+def _skew(response: Mapping[str, Any], wall: float) -> float | None:
+    there = server_time(response)
+    return None if there is None else there - wall
+
+
+def _names_time(code: str, said: str) -> bool:
+    return code in {"RequestExpired", "RequestTimeTooSkewed"} or bool(
+        re.search(r"signature (expired|not yet current)", said, re.IGNORECASE)
+    )
+
+
+def _clock(code: str, skew: float | None, said: str) -> RenewalError:
+    if skew is None or abs(skew) <= CLOCK_TOLERANCE:
+        off = "this host's clock and the server's differ"
+    else:
+        off = f"this host's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} STS's"
+    return RenewalError(
+        f"clock: {off} ({code}: {said})",
+        code=code,
+        mend=Mend.TIME,
+        scope=Scope.ENDPOINT,
+        hint="mend this host's clock (`timedatectl`, `chronyc tracking`)",
+    )
+
+
+def _retry_after(headers: Mapping[str, str], wall: float) -> float | None:
+    """Return the seconds that the server asks for, None when it asks for none.
+
+    `x-amz-retry-after` is in milliseconds (as botocore's standard mode reads it); `Retry-After`
+    in seconds or a date (RFC 9110, section 10.2.3).
+    """
+    for name, unit in (("x-amz-retry-after", 0.001), ("retry-after", 1.0)):
+        value = str(headers.get(name, "")).strip()
+        if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value):
+            return float(value) * unit
+        if value and unit == 1.0:
+            try:
+                return max(0.0, parsedate_to_datetime(value).timestamp() - wall)
+            except (TypeError, ValueError, OverflowError):
+                return None
+    return None
+
+
+def _transport(error: sdk.BotoCoreError) -> RenewalError:
+    where = scrubbed(str(error.kwargs.get("endpoint_url") or "the endpoint"))
+    hint = "look at network, proxy and endpoint_url"
+    match error:
+        case sdk.SSLError():
+            what, hint = f"TLS with {where} failed", _TLS_HINT
+        case sdk.ConnectTimeoutError():
+            what = f"no connection to {where} in time"
+        case sdk.ReadTimeoutError():
+            what = f"no answer from {where} in time"
+        case sdk.ConnectionClosedError() | sdk.IncompleteReadError():
+            what = f"{where} closed the connection before it had answered"
+        case sdk.ProxyConnectionError():
+            what = "the proxy does not let us through"
+        case _:
+            what = f"cannot reach {where}"
+            if any(isinstance(e, socket.gaierror) for e in _beneath(error)):
+                what, hint = f"{where}: its name does not resolve", "look at DNS and endpoint_url"
+    return RenewalError(
+        what, code=type(error).__name__, mend=Mend.TIME, scope=Scope.ENDPOINT, hint=hint
+    )
+
+
+def _beneath(error: BaseException) -> Iterator[BaseException]:
+    """Walk down to what the error was made of, at most ten deep."""
+    at: object = error
+    for _ in range(10):
+        if not isinstance(at, BaseException):
+            return
+        yield at
+        told = getattr(at, "kwargs", {}).get("error") or getattr(at, "reason", None)
+        at = told or at.__cause__ or at.__context__

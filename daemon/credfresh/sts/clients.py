@@ -1,0 +1,105 @@
+"""boto3 clients for STS: one session for all, one client for each endpoint, whoever signs.
+
+The session reads no file and no profile: AWS_PROFILE and ~/.aws concern the sources that name
+them, not how STS is reached. Of the environment, what concerns reaching an endpoint is honoured
+as in every SDK: AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, AWS_CA_BUNDLE, proxies.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+
+from credfresh import __version__
+from credfresh.settings import Profile, StsLimits
+from credfresh.sts.keys import LentKeys, SourceKeys
+
+if TYPE_CHECKING:  # the stubs are not there at run time
+    from types_boto3_sts import STSClient
+
+_NO_FILES = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+    "sts_regional_endpoints": (None, None, "regional", None),
+    "defaults_mode": (None, None, "legacy", None),  # `auto` would ask the instance metadata
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a request goes. `url` is None for the region's own."""
+
+    region: str
+    url: str | None = None
+    fips: bool = False
+
+    @classmethod
+    def of(cls, profile: Profile, limits: StsLimits) -> Endpoint:
+        """Return the endpoint of a profile: its own before everybody's before the SDK's."""
+        return cls(profile.region, profile.endpoint_url or limits.endpoint_url, profile.fips)
+
+
+def client_config(limits: StsLimits) -> Config:
+    """Return what all clients have in common: a single attempt, and patience that ends.
+
+    The scheduler is the one owner of retries; botocore's default number of attempts differs
+    between versions, so it is set. Workers that were written off may hold a connection each.
+    """
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": 1},
+        connect_timeout=limits.connect_timeout,
+        read_timeout=limits.read_timeout,
+        max_pool_connections=2 * limits.max_concurrency,
+        user_agent_extra=f"credfresh/{__version__}",
+        tcp_keepalive=True,
+    )
+
+
+class Clients:
+    """The clients in use, made when first needed. Thread-safe."""
+
+    def __init__(self, limits: StsLimits) -> None:
+        self._config = client_config(limits)
+        self._keys = LentKeys()
+        core = botocore.session.Session(session_vars=_NO_FILES)
+        core.register_component("credential_provider", self._keys)
+        self._session = boto3.Session(botocore_session=core)
+        self._made: dict[tuple[Endpoint, bool], STSClient] = {}
+        self._lock = threading.Lock()  # making clients from one session is not thread-safe
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def sign_with(self, keys: SourceKeys) -> AbstractContextManager[None]:
+        """Sign with `keys` what this thread asks of any client within the block."""
+        return self._keys.lend(keys)
+
+    def at(self, endpoint: Endpoint, *, signed: bool = True) -> STSClient:
+        """Return the client of an endpoint; unsigned for calls that carry their own proof."""
+        made = self._made.get((endpoint, signed))
+        if made is not None:
+            return made
+        with self._lock:
+            made = self._made.get((endpoint, signed))
+            if made is None:
+                made = self._made[endpoint, signed] = self._make(endpoint, signed=signed)
+            return made
+
+    def _make(self, endpoint: Endpoint, *, signed: bool) -> STSClient:
+        config = self._config
+        if endpoint.fips:
+            config = config.merge(Config(use_fips_endpoint=True))
+        if not signed:
+            config = config.merge(Config(signature_version=UNSIGNED))
+        return self._session.client(
+            "sts", region_name=endpoint.region, endpoint_url=endpoint.url, config=config
+        )

@@ -1,0 +1,130 @@
+"""The error codes of STS, and what each asks for. Data.
+
+https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html#API_AssumeRole_Errors and
+https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from credfresh.errors import Mend, Scope
+
+REFUSED_KEYS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+    }
+)
+"""STS does not, or no longer, know the keys that signed: looking them up again may help."""
+
+THROTTLES = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+"""The spellings of "slower, please" that the SDK knows."""
+
+CLOCK_CODES = frozenset(
+    {
+        "InvalidSignatureException",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+    }
+)
+"""Refusals that a wrong clock causes too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a code asks for. In a hint, `{caller}` names whose keys signed."""
+
+    mend: Mend
+    scope: Scope = Scope.PROFILE
+    hint: str | None = None
+
+
+_DENIED = Rule(
+    Mend.HUMAN,
+    hint="docs/aws-setup.md: the role's trust policy must name the principal of {caller} (and its"
+    " ExternalId, tags, source identity), and that principal needs sts:AssumeRole on the role",
+)
+_EXPIRED = Rule(
+    Mend.TIME, Scope.SOURCE, "the keys of {caller} have expired: whatever renews them has not"
+)
+_UNKNOWN_KEY = Rule(
+    Mend.HUMAN,
+    Scope.SOURCE,
+    "the keys of {caller} are unknown to STS: deleted, inactive, or of another partition",
+)
+_WRONG_SIGNATURE = Rule(
+    Mend.HUMAN, Scope.SOURCE, "the secret access key of {caller} does not belong to its key id"
+)
+_POLICY = Rule(Mend.HUMAN, hint="look at policy, policy_arns and session_tags")
+_SICK = Rule(Mend.TIME, Scope.ENDPOINT)
+
+RULES = {
+    "AccessDenied": _DENIED,
+    "AccessDeniedException": _DENIED,
+    "NotAuthorized": _DENIED,
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "InvalidClientTokenId": _UNKNOWN_KEY,
+    "UnrecognizedClientException": _UNKNOWN_KEY,
+    "MissingAuthenticationToken": _UNKNOWN_KEY,
+    "SignatureDoesNotMatch": _WRONG_SIGNATURE,
+    "InvalidSignatureException": _WRONG_SIGNATURE,
+    "IncompleteSignature": _WRONG_SIGNATURE,
+    "OptInRequired": Rule(Mend.HUMAN, hint="the account is not signed up for this region"),
+    "RegionDisabledException": Rule(
+        Mend.HUMAN,
+        hint="activate STS in that region (IAM console, Account settings) or set another region",
+    ),
+    "MalformedPolicyDocument": _POLICY,
+    "PackedPolicyTooLarge": _POLICY,
+    "PackedPolicyTooLargeException": _POLICY,
+    "ValidationError": Rule(
+        Mend.HUMAN,
+        hint="often a duration beyond the role's MaxSessionDuration, or beyond 1h for a chained"
+        " role: docs/aws-setup.md",
+    ),
+    "IDPCommunicationError": Rule(
+        Mend.TIME, Scope.SOURCE, "AWS cannot reach the identity provider of {caller}"
+    ),
+    "InvalidIdentityToken": Rule(
+        Mend.HUMAN,
+        Scope.SOURCE,
+        "AWS does not accept the token of {caller}: look at its issuer, audience and expiry",
+    ),
+    "IDPRejectedClaim": Rule(
+        Mend.HUMAN, Scope.SOURCE, "the identity provider of {caller} rejected the token"
+    ),
+    "InternalFailure": _SICK,
+    "InternalError": _SICK,
+    "ServiceUnavailable": _SICK,
+}
+
+
+def rule_of(code: str, status: object) -> Rule:
+    """Return what a code asks for; of an unknown one, its HTTP status decides the scope."""
+    known = RULES.get(code)
+    if known is not None:
+        return known
+    sick = isinstance(status, int) and status >= 500  # noqa: PLR2004 - HTTP's server errors
+    return _SICK if sick else Rule(Mend.TIME)

@@ -1,0 +1,233 @@
+"""How each kind of source is resolved: always by botocore's own providers."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import (
+    AssumeRoleWithWebIdentityCredentialFetcher,
+    ContainerProvider,
+    Credentials,
+    DeferredRefreshableCredentials,
+    EnvProvider,
+    InstanceMetadataProvider,
+    ProcessProvider,
+)
+from botocore.utils import (
+    FileWebIdentityTokenLoader,
+    InstanceMetadataFetcher,
+)
+
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.settings import (
+    DefaultChain,
+    Ec2Source,
+    EcsSource,
+    EnvironmentSource,
+    FileSource,
+    ProcessSource,
+    ProfileSource,
+    Source,
+    SystemdCredentialSource,
+    WebIdentitySource,
+)
+from credfresh.sts.clients import Clients, Endpoint
+from credfresh.sts.processes import BoundedProcess
+
+_BEYOND_FILES = ("env", "ec2-credentials-file", "boto-config", "container-role", "iam-role")
+"""The links of the SDK's chain that a named profile must not fall back to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One way to find credentials.
+
+    `wanted` says what is looked for; `files` are those whose change calls for a new look; `load`
+    returns botocore's credentials object (which renews itself where it can), None for nothing.
+    """
+
+    wanted: str
+    load: Callable[[Endpoint], Credentials | None]
+    hint: str
+    files: tuple[str, ...] = ()
+
+    def seen(self) -> tuple[tuple[int, ...] | None, ...]:
+        """Return what changes when one of the files does."""
+        return tuple(_identity(path) for path in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """Makes the lookup of each kind of source."""
+
+    clients: Clients
+    config: Config
+    environ: Mapping[str, str]
+
+    def of(self, name: str, source: Source) -> Lookup:  # noqa: PLR0911 - one for each kind
+        """Return how `source`, called `name`, is resolved."""
+        match source:
+            case FileSource(path, profile):
+                return self._profile(name, profile, path, path)
+            case SystemdCredentialSource(credential, profile):
+                return self._systemd(name, credential, profile)
+            case ProfileSource(profile):
+                return self._profile(name, profile, *self._sdk_files())
+            case EnvironmentSource():
+                return Lookup(
+                    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the daemon's environment",
+                    lambda _: EnvProvider(dict(self.environ)).load(),
+                    "the unit's Environment= or EnvironmentFile= sets them",
+                )
+            case Ec2Source():
+                return self._instance()
+            case EcsSource():
+                return Lookup(
+                    "the container credentials endpoint",
+                    lambda _: ContainerProvider(dict(self.environ)).load(),
+                    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI names it: https, a"
+                    " loopback address, or 169.254.170.2 or .23",
+                )
+            case WebIdentitySource():
+                return self._web_identity(source)
+            case ProcessSource(argv):
+                return self._process(name, argv)
+            case DefaultChain():
+                return Lookup(
+                    "credentials in the SDK's default chain",
+                    partial(self._chain, name, None),
+                    "name a source: environment, files, container and instance have none",
+                    files=self._sdk_files(),
+                )
+
+    def _sdk_files(self) -> tuple[str, str]:
+        config = self.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"
+        shared = self.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
+        return os.path.expanduser(config), os.path.expanduser(shared)  # noqa: PTH111 - as the SDK
+
+    def _profile(self, name: str, profile: str, config: str, shared: str) -> Lookup:
+        files = tuple(dict.fromkeys((config, shared)))
+        return Lookup(
+            f"keys of profile {profile} in {' or '.join(files)}",
+            partial(self._chain, name, (profile, config, shared)),
+            "it needs aws_access_key_id and aws_secret_access_key, or what else an SDK's profile"
+            " may say, and must be readable by the daemon's user",
+            files=files,
+        )
+
+    def _systemd(self, name: str, credential: str, profile: str) -> Lookup:
+        directory = self.environ.get("CREDENTIALS_DIRECTORY")
+        if directory is None:
+            return Lookup(
+                f"credential {credential}, but there is no $CREDENTIALS_DIRECTORY",
+                lambda _: None,
+                f"the unit needs LoadCredential={credential}:PATH (read when the unit starts)",
+            )
+        path = f"{directory}/{credential}"
+        return self._profile(name, profile, path, path)
+
+    def _chain(
+        self, name: str, files: tuple[str, str, str] | None, endpoint: Endpoint
+    ) -> Credentials | None:
+        """Ask the SDK's own chain; of a profile of two files only what those say."""
+        if files is None:
+            session = botocore.session.Session()
+        else:
+            profile, config, shared = files
+            session = botocore.session.Session(
+                profile=profile,
+                session_vars={
+                    "config_file": (None, None, config, None),
+                    "credentials_file": (None, None, shared, None),
+                },
+            )
+        session.set_config_variable("region", endpoint.region)
+        session.set_default_client_config(self.config)
+        _refuse_prompt(name, session)
+        chain = session.get_component("credential_provider")
+        for link in _BEYOND_FILES if files else ():
+            chain.remove(link)
+        found: Credentials | None = chain.load_credentials()
+        return found
+
+    def _instance(self) -> Lookup:
+        options = {
+            "ec2_metadata_service_endpoint": self.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+            "ec2_metadata_service_endpoint_mode": self.environ.get(
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipv4"
+            ).lower(),
+            "ec2_metadata_v1_disabled": True,
+        }
+
+        def load(_: Endpoint) -> Credentials | None:
+            fetcher = InstanceMetadataFetcher(
+                timeout=int(self.environ.get("AWS_METADATA_SERVICE_TIMEOUT", "1")),
+                num_attempts=1,
+                env=dict(self.environ),
+                config=options,
+            )
+            return InstanceMetadataProvider(fetcher).load()
+
+        return Lookup(
+            "an instance profile at the EC2 instance metadata (IMDSv2)",
+            load,
+            "attach one; in a container the instance's hop limit must be 2 or more; and"
+            " AWS_EC2_METADATA_DISABLED must not be true",
+        )
+
+    def _web_identity(self, source: WebIdentitySource) -> Lookup:
+        def load(endpoint: Endpoint) -> Credentials:
+            fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
+                # botocore asks for an unsigned client: it is one of ours, made once.
+                client_creator=lambda _service, **_config: self.clients.at(endpoint, signed=False),
+                web_identity_token_loader=FileWebIdentityTokenLoader(source.token_file),
+                role_arn=source.role_arn,
+                extra_args={"RoleSessionName": source.role_session_name or "credfresh"},
+            )
+            return DeferredRefreshableCredentials(fetcher.fetch_credentials, "web-identity")
+
+        return Lookup(
+            f"web identity: the token in {source.token_file} for {source.role_arn}",
+            load,
+            "the daemon's user must be able to read the token file",
+        )
+
+    def _process(self, name: str, argv: tuple[str, ...]) -> Lookup:
+        # botocore splits the command as a POSIX shell would; joined like this it is argv again.
+        config: dict[str, Any] = {"profiles": {name: {"credential_process": shlex.join(argv)}}}
+
+        def start(command: list[str], **_pipes: object) -> BoundedProcess:
+            return BoundedProcess(command, name=name, environ=self.environ)
+
+        return Lookup(
+            f"what {argv[0]} prints (credential_process)",
+            lambda _: ProcessProvider(name, lambda: config, popen=start).load(),
+            "it must print Version 1 JSON with AccessKeyId and SecretAccessKey",
+        )
+
+
+def _refuse_prompt(name: str, session: botocore.session.Session) -> None:
+    """Refuse a profile for which the SDK would ask at the terminal."""
+    if "mfa_serial" in session.get_scoped_config():
+        raise RenewalError(
+            f"source {name}: its profile has an mfa_serial, and nobody is there to type a code",
+            code="source_needs_mfa",
+            mend=Mend.HUMAN,
+            scope=Scope.SOURCE,
+            hint="use a principal whose role needs no MFA, or a credential_process that asks",
+        )
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - on the path of every renewal: no Path to build
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

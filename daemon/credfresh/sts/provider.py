@@ -1,0 +1,96 @@
+"""The provider that asks AWS STS: one AssumeRole for each attempt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from credfresh.errors import RenewalError
+from credfresh.model import Clock, Grant, Instant, SessionCredentials
+from credfresh.settings import Profile, Source, StsLimits
+from credfresh.sts.assume import arguments, granted
+from credfresh.sts.classify import Caller, classify
+from credfresh.sts.clients import Clients, Endpoint
+from credfresh.sts.codes import REFUSED_KEYS
+from credfresh.sts.keys import SourceKeys
+from credfresh.sts.sources import Sources
+
+
+class StsProvider:
+    """Grants session credentials through AssumeRole. Called from many threads at once.
+
+    `sources` are the principals by name. `issued` says whether an access key id is one that we
+    issued ourselves: a source that resolves to one reads our own output. `environ` is what the
+    sources read instead of the process's environment, where the SDK lets them.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        limits: StsLimits,
+        *,
+        clock: Clock,
+        issued: Callable[[str], bool] = lambda _: False,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._clients = Clients(limits)
+        self._sources = Sources(
+            sources,
+            clients=self._clients,
+            limits=limits,
+            clock=clock,
+            issued=issued,
+            environ=environ,
+        )
+
+    @property
+    def clients(self) -> int:
+        """How many clients there are: it follows the endpoints in use, never the renewals."""
+        return len(self._clients)
+
+    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+        """Return fresh credentials for `profile`, asked for once.
+
+        `parent` signs where the profile is chained to another, else the profile's source. Keys
+        that STS no longer knows are looked up again, and only other keys are tried, once.
+
+        Raises:
+            RenewalError: the attempt failed.
+        """
+        if parent is not None:
+            caller = Caller(parent=profile.source_profile or parent.access_key_id)
+            return self._assume(profile, SourceKeys.of(parent), caller)
+        endpoint = Endpoint.of(profile, self._limits)
+        keys = self._sources.keys(profile.source, endpoint)
+        caller = Caller(source=profile.source)
+        try:
+            return self._assume(profile, keys, caller)
+        except RenewalError as error:
+            if error.code not in REFUSED_KEYS:
+                raise
+            newer = self._sources.after_refusal(profile.source, endpoint, refused=keys)
+            if newer == keys:
+                raise
+        return self._assume(profile, newer, caller)
+
+    def _assume(self, profile: Profile, keys: SourceKeys, caller: Caller) -> Grant:
+        sent = self._clock()
+        try:
+            client = self._clients.at(Endpoint.of(profile, self._limits))
+            with self._clients.sign_with(keys):
+                sent = self._clock()
+                answer = client.assume_role(**arguments(profile))
+            return granted(answer, profile, sent, took=self._since(sent))
+        except RenewalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the SDK raises is a failed attempt
+            wall = sent.wall + self._since(sent)
+            failure = classify(error, caller, wall=wall, secrets=keys.secrets)
+        # Outside of the handler, so that the SDK's error is not chained: its text may quote an
+        # answer, secrets included.
+        raise failure
+
+    def _since(self, sent: Instant) -> float:
+        return self._clock().boot - sent.boot

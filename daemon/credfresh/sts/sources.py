@@ -1,0 +1,221 @@
+"""The sources' current keys: looked up once for all who ask, kept until they change or expire.
+
+A lookup may read files, ask a metadata service or STS, or run a process. However many attempts
+need the same source, one of them looks and the others get what it found (or how it failed).
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from botocore import exceptions as sdk
+from botocore.credentials import Credentials, RefreshableCredentials
+
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.model import Clock
+from credfresh.settings import DEFAULT_SOURCE, DefaultChain, Source, StsLimits
+from credfresh.sts.classify import Caller, classify
+from credfresh.sts.clients import Clients, Endpoint, client_config
+from credfresh.sts.keys import SourceKeys
+from credfresh.sts.lookups import Lookup, Lookups
+from credfresh.sts.scrub import scrubbed
+
+PATIENCE = 40.0
+"""Seconds that an attempt waits for a lookup that another one makes."""
+
+WRITTEN_OFF = 60.0
+"""Seconds after which a lookup that has not ended is nobody's any more: another may start."""
+
+_SAYS_WHAT_IS_MISSING = (
+    sdk.ConfigNotFound,
+    sdk.ConfigParseError,
+    sdk.InvalidConfigError,
+    sdk.LoginError,
+    sdk.PartialCredentialsError,
+    sdk.ProfileNotFound,
+    sdk.SSOError,
+    sdk.TokenRetrievalError,
+    sdk.UnknownCredentialError,
+)
+"""Errors whose text is made of names alone; that of others may quote what was read."""
+
+
+class Sources:
+    """The keys of every source, by name. Thread-safe."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        *,
+        clients: Clients,
+        limits: StsLimits,
+        clock: Clock,
+        issued: Callable[[str], bool],
+        environ: Mapping[str, str],
+    ) -> None:
+        lookups = Lookups(clients, client_config(limits), environ)
+        named = {DEFAULT_SOURCE: DefaultChain(), **sources}
+        self._sources = {
+            name: _Source(name, lookups.of(name, source), clock, issued)
+            for name, source in named.items()
+        }
+
+    def keys(self, name: str, endpoint: Endpoint) -> SourceKeys:
+        """Return the source's current keys; `endpoint` is used where STS must be asked for them.
+
+        Raises:
+            RenewalError: the source has none to offer.
+        """
+        return self._sources[name].keys(endpoint)
+
+    def after_refusal(self, name: str, endpoint: Endpoint, *, refused: SourceKeys) -> SourceKeys:
+        """Return the keys after STS refused `refused`: found anew, unless that was done already.
+
+        Raises:
+            RenewalError: the source has none to offer.
+        """
+        return self._sources[name].after_refusal(endpoint, refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What was found, and what the files looked like before it was."""
+
+    seen: object
+    credentials: Credentials = field(repr=False)
+    keys: SourceKeys
+
+    def good(self, seen: object) -> bool:
+        """Say whether the keys may be used without another look."""
+        if isinstance(self.credentials, RefreshableCredentials) and (
+            self.credentials.refresh_needed()
+        ):
+            return False
+        return self.seen == seen
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A lookup that is being made."""
+
+    since: float
+    outcome: concurrent.futures.Future[SourceKeys | RenewalError] = field(
+        default_factory=concurrent.futures.Future
+    )
+
+
+class _Source:
+    """One source: its lookup, what it found, and the lookup in flight."""
+
+    def __init__(
+        self, name: str, lookup: Lookup, clock: Clock, issued: Callable[[str], bool]
+    ) -> None:
+        self._name = name
+        self._lookup = lookup
+        self._clock = clock
+        self._issued = issued
+        self._lock = threading.Lock()
+        self._held: _Held | None = None
+        self._flight: _Flight | None = None
+
+    def keys(self, endpoint: Endpoint) -> SourceKeys:
+        held = self._held
+        if held is not None and held.good(self._lookup.seen()):
+            return held.keys
+        return self._look(endpoint, held)
+
+    def after_refusal(self, endpoint: Endpoint, refused: SourceKeys) -> SourceKeys:
+        held = self._held
+        if held is not None and held.keys != refused:
+            return self.keys(endpoint)
+        return self._look(endpoint, None)
+
+    def _look(self, endpoint: Endpoint, held: _Held | None) -> SourceKeys:
+        """Look, or wait for who does. `held` may renew itself; None looks from scratch."""
+        now = self._clock().boot
+        with self._lock:
+            flight = self._flight
+            mine = flight is None or now - flight.since > WRITTEN_OFF
+            if mine or flight is None:
+                flight = self._flight = _Flight(now)
+        outcome = self._fly(flight, endpoint, held) if mine else self._wait(flight)
+        if isinstance(outcome, RenewalError):
+            raise outcome
+        return outcome
+
+    def _wait(self, flight: _Flight) -> SourceKeys | RenewalError:
+        try:
+            return flight.outcome.result(timeout=PATIENCE)
+        except concurrent.futures.TimeoutError:
+            return self._failure("source_timeout", "the lookup has not ended", Mend.TIME)
+
+    def _fly(
+        self, flight: _Flight, endpoint: Endpoint, held: _Held | None
+    ) -> SourceKeys | RenewalError:
+        found = self._found(endpoint, held)
+        with self._lock:
+            if self._flight is flight:  # else it was written off, and is too late to count
+                self._flight = None
+                self._held = found if isinstance(found, _Held) else None
+        outcome = found.keys if isinstance(found, _Held) else found
+        flight.outcome.set_result(outcome)
+        return outcome
+
+    def _found(self, endpoint: Endpoint, held: _Held | None) -> _Held | RenewalError:
+        try:
+            seen = self._lookup.seen()  # before reading: a change meanwhile is seen next time
+            credentials = (
+                held.credentials
+                if held is not None and held.seen == seen
+                else self._lookup.load(endpoint)
+            )
+            if credentials is None:
+                return self._failure("source_missing", "not found", Mend.HUMAN)
+            frozen = credentials.get_frozen_credentials()
+        except Exception as error:  # noqa: BLE001 - whatever a provider raises, the source failed
+            return self._explained(error)
+        if not (frozen.access_key and frozen.secret_key):
+            return self._failure("source_missing", "the keys are empty", Mend.HUMAN)
+        if self._issued(frozen.access_key):
+            return self._failure(
+                "source_own_output",
+                f"{frozen.access_key} is a key that credfresh itself has published",
+                Mend.HUMAN,
+                hint="the source must not read a section that credfresh writes: name another file"
+                " or profile, or unset AWS_PROFILE and AWS_SHARED_CREDENTIALS_FILE",
+            )
+        return _Held(
+            seen, credentials, SourceKeys(frozen.access_key, frozen.secret_key, frozen.token)
+        )
+
+    def _explained(self, error: Exception) -> RenewalError:
+        match error:
+            case RenewalError():
+                return error
+            case sdk.ClientError():
+                inner = classify(error, Caller(source=self._name), wall=self._clock().wall)
+                return self._failure("source_refused", inner.message, inner.mend, hint=inner.hint)
+            case sdk.ConnectionError() | sdk.HTTPClientError():
+                inner = classify(error, Caller(source=self._name), wall=self._clock().wall)
+                return self._failure("source_unreachable", inner.message, Mend.TIME)
+            case _ if isinstance(error, _SAYS_WHAT_IS_MISSING):
+                return self._failure("source_incomplete", scrubbed(str(error)), Mend.HUMAN)
+            case OSError():
+                what = f"{error.filename or 'reading'}: {error.strerror or type(error).__name__}"
+                return self._failure("source_unreadable", scrubbed(what), Mend.HUMAN)
+            case _:
+                return self._failure("source_failed", type(error).__name__, Mend.TIME)
+
+    def _failure(
+        self, code: str, what: str, mend: Mend, *, hint: str | None = None
+    ) -> RenewalError:
+        return RenewalError(
+            f"source {self._name}: wanted {self._lookup.wanted}: {what}",
+            code=code,
+            mend=mend,
+            scope=Scope.SOURCE,
+            hint=hint or self._lookup.hint,
+        )
