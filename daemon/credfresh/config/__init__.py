@@ -9,6 +9,5 @@ is decided by `credfresh.settings` alone.
 from credfresh.config.file import load
 from credfresh.config.json_schema import json_schema
 from credfresh.config.parse import parse
-from credfresh.config.surroundings import Surroundings
 
-__all__ = ["Surroundings", "json_schema", "load", "parse"]
+__all__ = ["json_schema", "load", "parse"]

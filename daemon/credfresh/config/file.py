@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from credfresh.config.document import MOST_BYTES
 from credfresh.config.parse import parse
-from credfresh.config.surroundings import Surroundings
 from credfresh.errors import ConfigError, Problem
 from credfresh.settings import Settings
 
@@ -23,8 +24,15 @@ _HINTS = {
 }
 
 
-def load(path: str, surroundings: Surroundings | None = None) -> Settings:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    hostname: str | None = None,
+) -> Settings:
     """Read and parse the configuration at `path`.
+
+    `environment` and `hostname` are those of this process and host unless given.
 
     A file that others may write is refused: commands are run from it. File and directory must
     belong to root or to this user and be writable by neither group nor others (a sticky
@@ -33,7 +41,13 @@ def load(path: str, surroundings: Surroundings | None = None) -> Settings:
     Raises:
         ConfigError: it cannot be read, is not to be trusted, or has problems.
     """
-    return parse(_read(path), path, surroundings or Surroundings.here())
+    name = os.fspath(path)
+    return parse(
+        _read(name),
+        name,
+        environment=os.environ if environment is None else environment,
+        hostname=socket.gethostname() if hostname is None else hostname,
+    )
 
 
 def _read(path: str) -> bytes:

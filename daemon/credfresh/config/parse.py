@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
+
 from credfresh.config import document, schema
 from credfresh.config.assemble import assemble
 from credfresh.config.checks import Case, check_profiles
@@ -16,19 +19,22 @@ from credfresh.settings import Settings
 def parse(
     data: bytes,
     source: str,
-    surroundings: Surroundings | None = None,
     *,
+    environment: Mapping[str, str] | None = None,
+    hostname: str = "localhost",
+    resolve: Callable[[str], str] = os.path.realpath,
     loader: document.Loader | None = None,
 ) -> Settings:
     """Return the settings that `data` (UTF-8 YAML, at most 8 MiB) describes.
 
     `source` is the name of the file: it stands in messages, and by default its real path
-    decides `instance`. `surroundings` are those of an empty environment unless given.
+    decides `instance`. `environment` gives AWS_REGION and the like, `hostname` a part of the
+    session names, `resolve` what a path leads to (no other thing on disk is looked at).
 
     Raises:
         ConfigError: with every problem that could be found, in the order of the file.
     """
-    around = surroundings or Surroundings()
+    around = Surroundings(environment or {}, hostname, resolve)
     findings = Findings(source)
     read = document.read(data, findings, loader or document.FASTEST)
     file = judge_shape(read, findings)

@@ -147,9 +147,11 @@ def _faulty(case: Case) -> frozenset[str]:
 
 
 def _check_sources(case: Case, written: Mapping[tuple[str, str], str], resolve: Resolve) -> None:
+    """Check that no source reads what we write: it would feed on its own sessions."""
     shared = case.environment.get("AWS_SHARED_CREDENTIALS_FILE")
     if not shared and (home := case.environment.get("HOME")):
         shared = f"{home}/.aws/credentials"
+    hint = "name it with `source_profile` to chain roles, or keep the source's keys elsewhere"
     for name, source in (case.file.sources or {}).items():
         match source:
             case schema.FileSource(credentials_file=path, profile=section):
@@ -159,8 +161,14 @@ def _check_sources(case: Case, written: Mapping[tuple[str, str], str], resolve: 
             case _:
                 continue
         owner = written.get((resolve(where), section))
-        if owner is None:
-            continue
-        reason = f"reads the section {shown(section)} that profile {shown(owner)} publishes"
-        hint = f"use `source_profile: {owner}` to chain roles, or keep the source's keys elsewhere"
-        case.add(("sources", name), reason, hint)
+        if owner is not None:
+            reason = f"reads the section {shown(section)} that profile {shown(owner)} publishes"
+            case.add(("sources", name), reason, hint)
+    section = case.environment.get("AWS_PROFILE", "default")
+    owner = written.get((resolve(shared), section)) if shared else None
+    users = [
+        d for d in case.drafts.values() if d.source == "default" and not d.profile.source_profile
+    ]
+    if owner is not None and users:
+        reason = f"the SDK's own chain reads the section that profile {shown(owner)} publishes"
+        case.add(("profiles", users[0].name, "source"), reason, hint)
