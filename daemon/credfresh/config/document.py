@@ -59,20 +59,28 @@ def read(data: bytes, findings: Findings, loader: Loader = FASTEST) -> Document:
     """
     text = _decode(data, findings)
     builder = _Builder(findings)
+    understood = _feed(builder, text, loader)
+    if not understood or findings.full:
+        findings.raise_if_any()
+    return _whole(builder, findings)
+
+
+def _feed(builder: _Builder, text: str, loader: Loader) -> bool:
+    """Build until the end or the first thing that cannot be understood; record that."""
     try:
         for event in _events(text, loader):
             builder.feed(event)
-            if findings.full:
-                findings.raise_if_any()
+            if builder.findings.full:
+                break
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
         reason, hint = explain(error, text)
-        findings.add(_at(line, column), (), reason, hint=hint)
-        findings.raise_if_any()
+        builder.findings.add(_at(line, column), (), reason, hint=hint)
+        return False
     except _StopReadingError:
-        findings.raise_if_any()
-    return _whole(builder, findings)
+        return False
+    return True
 
 
 def _events(text: str, loader: Loader) -> Iterator[yaml.Event]:
@@ -100,19 +108,26 @@ def _decode(data: bytes, findings: Findings) -> str:
         reason = f"the file has {len(data):,} bytes; at most {MOST_BYTES:,} are read"
         findings.add(_TOP, (), reason, hint="split the profiles over several daemons")
         findings.raise_if_any()
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8")
-        reason = f"byte 0x{data[error.start]:02x} is not UTF-8"
+    bad = _first_bad_byte(data)
+    if bad is not None:
+        before = data[:bad].decode("utf-8")
+        reason = f"byte 0x{data[bad]:02x} is not UTF-8"
         findings.add(_end_of(before), (), reason, hint="save the file as UTF-8")
         findings.raise_if_any()
-    text = text.removeprefix("\ufeff")
+    text = data.decode("utf-8").removeprefix("\ufeff")
     if odd := _UNPRINTABLE.search(text):
         reason = f"the character U+{ord(odd.group()):04X} cannot stand in YAML"
         findings.add(_end_of(text[: odd.start()]), (), reason)
         findings.raise_if_any()
     return text
+
+
+def _first_bad_byte(data: bytes) -> int | None:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
 
 
 def _end_of(text: str) -> Place:

@@ -39,23 +39,27 @@ def judge_shape(document: Document, findings: Findings) -> schema.ConfigFile:
     Raises:
         ConfigError: so much was wrong that nothing can be judged further.
     """
-    try:
-        return schema.ConfigFile.model_validate(document.data)
-    except ValidationError as error:
-        # The messages are made before anything is set aside: they look at the data.
-        units = [
-            unit
-            for e in error.errors(include_url=False, include_input=False)
-            for unit in _judge(e, document, findings)
-        ]
+    file, errors = _validated(document.data)
+    if file is not None:
+        return file
+    # The messages are made before anything is set aside: they look at the data.
+    units = [unit for error in errors for unit in _judge(error, document, findings)]
     for unit in units:
         _set_aside(document.data, unit)
     findings.faulty.update(units)
-    try:
-        return schema.ConfigFile.model_validate(document.data)
-    except ValidationError:
+    file, _ = _validated(document.data)
+    if file is None:  # pragma: no cover  # what is faulty has been set aside
         findings.raise_if_any()
-        raise AssertionError("a problem was found and not recorded") from None
+        raise AssertionError("a problem was found and not recorded")
+    return file
+
+
+def _validated(data: Any) -> tuple[schema.ConfigFile | None, list[ErrorDetails]]:
+    """Validate, and let pydantic's error go: it would hang on ours and quote the file."""
+    try:
+        return schema.ConfigFile.model_validate(data), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False, include_input=False)
 
 
 def _judge(error: ErrorDetails, document: Document, findings: Findings) -> Iterator[Path]:

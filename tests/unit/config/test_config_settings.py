@@ -1,0 +1,317 @@
+"""What an accepted configuration means to the daemon."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from configs import ROLE, accepted, one_profile, only_problem, production, profiles
+from credfresh.settings import (
+    DefaultChain,
+    Ec2Source,
+    EcsSource,
+    EnvironmentSource,
+    FileSource,
+    FileTarget,
+    LogSettings,
+    ProcessSource,
+    Profile,
+    ProfileSource,
+    RenewBefore,
+    StsLimits,
+    SystemdCredentialSource,
+    WebIdentitySource,
+)
+
+
+def test_what_is_absent_has_its_default() -> None:
+    """A profile with a role alone gets the documented defaults."""
+    settings = accepted(one_profile())
+    target = FileTarget("/run/credfresh/credentials", 0o600, None, None)
+    expected = Profile(
+        name="production",
+        section="production",
+        role_arn=ROLE,
+        role_session_name="credfresh-build-7-production",
+        duration=3600,
+        renew_before=RenewBefore(share=0.5),
+        region="eu-west-1",
+        target=target,
+    )
+    assert settings.profiles == {"production": expected}
+    assert settings.target == target
+    assert settings.sources == {"default": DefaultChain()}
+    assert (settings.sts, settings.log) == (StsLimits(), LogSettings())
+    assert (settings.ready, settings.path, settings.notices) == ("settled", "c.yaml", ())
+
+
+def test_every_key_of_a_profile_arrives() -> None:
+    """Each key of a profile ends in the field of its name."""
+    profile = production(
+        one_profile(
+            """
+            section: prod
+            role_session_name: ci@host
+            duration: 2h
+            renew_before: 30m
+            external_id: "012345670123"
+            policy: {Statement: [{Effect: Allow, Action: "s3:*", Resource: "*"}]}
+            policy_arns: [arn:aws:iam::aws:policy/ReadOnlyAccess]
+            session_tags: {team: release, empty: ""}
+            transitive_tag_keys: [team]
+            source_identity: build
+            region: eu-central-1
+            endpoint_url: http://127.0.0.1:4566
+            fips: false
+            adopt: true
+            account_id: true
+            on_expired: remove
+            enabled: true
+            credentials_file: {path: /run/other, mode: 640, owner: root, group: "33"}
+            """
+        )
+    )
+    assert profile == Profile(
+        name="production",
+        section="prod",
+        role_arn=ROLE,
+        role_session_name="ci@host",
+        duration=7200,
+        renew_before=RenewBefore(share=None, seconds=1800),
+        region="eu-central-1",
+        target=FileTarget("/run/other", 0o640, "root", "33"),
+        external_id="012345670123",
+        policy='{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}',
+        policy_arns=("arn:aws:iam::aws:policy/ReadOnlyAccess",),
+        session_tags=(("team", "release"), ("empty", "")),
+        transitive_tag_keys=("team",),
+        source_identity="build",
+        endpoint_url="http://127.0.0.1:4566",
+        adopt=True,
+        account_id=True,
+        on_expired="remove",
+    )
+
+
+def test_every_kind_of_source_arrives() -> None:
+    """Each kind of source becomes the value of its kind, beside the SDK's own chain."""
+    settings = accepted(
+        one_profile(
+            top="""
+            sources:
+              file: {credentials_file: /etc/credfresh/source, profile: ci}
+              sdk: {profile: ci}
+              env: {environment: true}
+              ec2: {ec2_instance_metadata: true}
+              ecs: {ecs_container: true}
+              oidc: {web_identity: {token_file: /run/token, role_arn: ROLE}}
+              systemd: {systemd_credential: aws, profile: ci}
+              process: {credential_process: [/bin/creds, "a b"]}
+            """.replace("ROLE", f"'{ROLE}'")
+        )
+    )
+    assert settings.sources == {
+        "default": DefaultChain(),
+        "file": FileSource("/etc/credfresh/source", "ci"),
+        "sdk": ProfileSource("ci"),
+        "env": EnvironmentSource(),
+        "ec2": Ec2Source(),
+        "ecs": EcsSource(),
+        "oidc": WebIdentitySource("/run/token", ROLE),
+        "systemd": SystemdCredentialSource("aws", "ci"),
+        "process": ProcessSource(("/bin/creds", "a b")),
+    }
+
+
+def test_the_rest_of_the_file_arrives() -> None:
+    """The sections beside the profiles end in the settings."""
+    settings = accepted(
+        one_profile(
+            top="""
+            instance: host-a
+            sts: {calls_per_second: 2.5, max_concurrency: 4, connect_timeout: 1s, read_timeout: 30s}
+            log: {level: debug, format: json}
+            ready: fresh
+            """
+        )
+    )
+    assert settings.instance == "host-a"
+    assert settings.sts == StsLimits(2.5, 4, 1, 30, None)
+    assert settings.log == LogSettings("debug", "json")
+    assert settings.ready == "fresh"
+
+
+def test_a_profile_overrides_the_defaults() -> None:
+    """What a profile says replaces the default whole; what it does not say is inherited."""
+    settings = accepted(
+        profiles(
+            """
+            a: {role_arn: ROLE, session_tags: {own: x}, duration: 15m}
+            b: {role_arn: ROLE}
+            """,
+            defaults="{region: eu-west-1, duration: 2h, session_tags: {all: y}}",
+        )
+    )
+    a, b = settings.profiles["a"], settings.profiles["b"]
+    assert (a.duration, a.session_tags) == (900, (("own", "x"),))
+    assert (b.duration, b.session_tags) == (7200, (("all", "y"),))
+
+
+def test_a_chained_profile_does_not_inherit_the_source() -> None:
+    """`source_profile` takes the place of the `source` under `defaults`."""
+    settings = accepted(
+        profiles(
+            "a: {role_arn: ROLE}\nb: {role_arn: ROLE, source_profile: a}",
+            top="sources: {ci: {profile: ci}}\n",
+            defaults="{region: eu-west-1, source: ci}",
+        )
+    )
+    assert settings.profiles["a"].source == "ci"
+    assert settings.profiles["b"].source_profile == "a"
+    assert settings.profiles["b"].source == "default"
+
+
+def test_a_disabled_profile_is_as_if_absent() -> None:
+    """It is not in the settings, and the section that it names is free."""
+    settings = accepted(
+        profiles(
+            """
+            old: {role_arn: ROLE, enabled: false, section: prod}
+            new: {role_arn: ROLE, section: prod}
+            """
+        )
+    )
+    assert list(settings.profiles) == ["new"]
+
+
+def test_profiles_keep_the_order_of_the_file() -> None:
+    """Output that lists profiles is in the order that the operator wrote."""
+    text = profiles("\n".join(f"{name}: {{role_arn: ROLE}}" for name in ("zebra", "ant", "mole")))
+    assert list(accepted(text).profiles) == ["zebra", "ant", "mole"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "region"),
+    [
+        ({"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-2"}, "us-east-1"),
+        ({"AWS_DEFAULT_REGION": "us-east-2"}, "us-east-2"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "us-east-2"}, "us-east-2"),
+    ],
+)
+def test_the_region_of_the_environment_is_asked_and_not_published(
+    environment: dict[str, str], region: str
+) -> None:
+    """AWS_REGION, then AWS_DEFAULT_REGION say whose STS is asked; only the file's is written."""
+    profile = production(one_profile(defaults="{duration: 1h}"), environment)
+    assert (profile.region, profile.publish_region) == (region, False)
+    assert production(one_profile(), environment).region == "eu-west-1"
+    assert production(one_profile(), environment).publish_region
+
+
+def test_no_region_anywhere_is_a_problem_of_the_profile() -> None:
+    """The profile is named, at its place."""
+    problem = only_problem(one_profile(defaults="{duration: 1h}"))
+    assert (problem.path, problem.reason) == ("profiles.production.region", "is required")
+    assert (problem.line, problem.column) == (4, 3)
+
+
+def test_a_bad_region_of_the_environment_is_named() -> None:
+    """What AWS_REGION holds is judged like the file's own."""
+    problem = only_problem(one_profile(defaults="{duration: 1h}"), {"AWS_REGION": "EU West"})
+    assert "AWS_REGION" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("hostname", "name", "expected"),
+    [
+        ("build-7", "production", "credfresh-build-7-production"),
+        ("bäck", "a b/c", "credfresh-b-ck-a-b-c"),
+        ("h" * 60, "production", "credfresh-" + "h" * 45 + "-"),
+    ],
+)
+def test_the_session_name_is_made_valid(hostname: str, name: str, expected: str) -> None:
+    """By default the session is named after host and profile, within what STS takes."""
+    settings = accepted(profiles(f'"{name}": {{role_arn: ROLE}}'), hostname=hostname)
+    made = settings.profiles[name].role_session_name
+    assert made.startswith(expected)
+    assert 2 <= len(made) <= 64
+
+
+def test_long_session_names_stay_distinct() -> None:
+    """Two profiles with one long beginning do not share a session name in CloudTrail."""
+    settings = accepted(profiles("a1: {role_arn: ROLE}\na2: {role_arn: ROLE}"), hostname="h" * 70)
+    assert len({p.role_session_name for p in settings.profiles.values()}) == 2
+
+
+def test_the_instance_follows_the_real_path() -> None:
+    """By default it is 16 hex digits of the config's real path, so a link changes nothing."""
+    one = accepted(one_profile(), resolve=lambda path: "/real/" + path)
+    two = accepted(one_profile(), resolve=lambda path: "/real/" + path)
+    other = accepted(one_profile())
+    assert one.instance == two.instance != other.instance
+    assert len(one.instance) == 16
+    assert int(one.instance, 16) >= 0
+
+
+def test_two_names_of_one_file_are_one_target() -> None:
+    """A link to the file at the top is that file, so it has one writer."""
+    text = profiles(
+        "a: {role_arn: ROLE}\nb: {role_arn: ROLE, credentials_file: {path: /var/run/link}}"
+    )
+    links = {"/var/run/link": "/run/credfresh/credentials"}
+    settings = accepted(text, resolve=lambda path: links.get(path, path))
+    assert settings.targets == (FileTarget("/run/credfresh/credentials"),)
+
+
+@pytest.mark.parametrize(
+    ("word", "bits"), [('"0640"', 0o640), ("640", 0o640), ("0o640", 0o640), ("0600", 0o600)]
+)
+def test_a_mode_is_octal_however_it_is_written(word: str, bits: int) -> None:
+    """Quoted or not, with the zero of YAML 1.1, of YAML 1.2 or without."""
+    text = one_profile().replace("credentials}", f"credentials, mode: {word}}}")
+    assert accepted(text).target.mode == bits
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("50%", RenewBefore(share=0.5)),
+        ("1%", RenewBefore(share=0.01)),
+        ("80%", RenewBefore(share=0.8)),
+        ("20m", RenewBefore(share=None, seconds=1200)),
+        ("3599s", RenewBefore(share=None, seconds=3599)),
+    ],
+)
+def test_renew_before_is_a_share_or_a_duration(word: str, expected: RenewBefore) -> None:
+    """Both spellings arrive as what the policy takes."""
+    assert production(one_profile(f"renew_before: {word}")).renew_before == expected
+
+
+def test_a_policy_may_be_laid_out_in_any_way() -> None:
+    """A mapping, and JSON with any white space, are one and the same compact text."""
+    mapping = one_profile("policy: {Version: 2012-10-17, Statement: []}")
+    text = one_profile("""policy: '{ "Version": "2012-10-17",  "Statement": [ ] }'""")
+    expected = '{"Version":"2012-10-17","Statement":[]}'
+    assert production(mapping).policy == production(text).policy == expected
+
+
+def test_the_settings_do_not_need_pydantic() -> None:
+    """Commands that only speak to the daemon import the values, and neither yaml nor pydantic."""
+    code = (
+        "import sys, credfresh.settings, credfresh.errors\n"
+        "print(sorted({'yaml', 'pydantic'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file() -> None:
+    """Editors of other systems write one."""
+    assert accepted(b"\xef\xbb\xbf" + one_profile().encode()).profiles
+
+
+def test_crlf_line_ends_are_read() -> None:
+    """So do they these."""
+    assert accepted(one_profile().replace("\n", "\r\n")).profiles.keys() == {"production"}
