@@ -1,0 +1,217 @@
+"""The simulator as a whole: a world, its STS, faults, a journal, and a server in front."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from credfresh.model import Clock
+from credfresh.simulator.desk import Desk
+from credfresh.simulator.faults import Fault, Injection, Predicate
+from credfresh.simulator.journal import Call
+from credfresh.simulator.server import Server
+from credfresh.simulator.service import Service
+from credfresh.simulator.world import Entropy, Mint, Role, Session, User, WebIdentity, World
+
+
+class Simulator:
+    """AWS STS on loopback. Every method may be called from any thread, at any time.
+
+    Times are those of `clock` (wall); latencies and drips alone are real seconds.
+    `grant_seconds` caps every grant: sessions of half a minute for who asks an hour.
+    `max_skew` (seconds) is how far a signature's time may be off, None for any: needed where
+    `clock` is not the one that clients sign by. `port` 0 takes a free one, kept over restarts.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        grant_seconds: float | None = None,
+        max_skew: float | None = 900.0,
+        max_sessions: int = 100_000,
+        entropy: Entropy = os.urandom,
+    ) -> None:
+        self._world = World(Mint(entropy), max_sessions=max_sessions)
+        self._service = Service(self._world, grant_seconds=grant_seconds, max_skew=max_skew)
+        self._desk = Desk(self._service, clock, entropy)
+        self._server = Server(self._desk, host, port)
+
+    def start(self) -> Self:
+        """Listen and serve. Raises OSError when the port cannot be had."""
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Close the port and all connections, as an outage does; what exists is kept.
+
+        Raises the first error of the simulator itself, if it ever made one.
+        """
+        self._server.stop()
+        if self._server.crashes:
+            raise self._server.crashes[0]
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The endpoint URL; valid after the first start."""
+        return f"http://{self._server.host}:{self._server.port}"
+
+    # The world
+
+    def add_user(self, arn: str) -> User:
+        """Make an IAM user with a new access key, long-term."""
+        with self._desk.changed:
+            return self._world.add_user(arn)
+
+    def add_role(
+        self,
+        arn: str,
+        *,
+        trusts: Iterable[str],
+        external_id: str | None = None,
+        max_session_duration: int = 3600,
+    ) -> Role:
+        """Make a role, or change the one of that ARN. `trusts`: see `Role`."""
+        with self._desk.changed:
+            return self._world.add_role(arn, trusts, external_id, max_session_duration)
+
+    def remove_role(self, arn: str) -> None:
+        """Delete a role; its sessions are refused from now on."""
+        with self._desk.changed:
+            self._world.remove_role(arn)
+
+    def add_web_identity(
+        self,
+        token: str,
+        *,
+        provider: str,
+        subject: str,
+        audience: str = "sts.amazonaws.com",
+        expires_at: float | None = None,
+    ) -> WebIdentity:
+        """Take this token for one that the provider issued; roles trust the provider."""
+        identity = WebIdentity(token, provider, subject, audience, expires_at)
+        with self._desk.changed:
+            self._world.web_identities[token] = identity
+        return identity
+
+    def disable_region(self, region: str) -> None:
+        """Answer RegionDisabledException to what is signed for this region."""
+        with self._desk.changed:
+            self._world.disabled_regions.add(region)
+
+    def enable_region(self, region: str) -> None:
+        """Undo `disable_region`."""
+        with self._desk.changed:
+            self._world.disabled_regions.discard(region)
+
+    def revoke(self, access_key_id: str) -> None:
+        """Withdraw a session or a user's key: InvalidClientTokenId from now on."""
+        with self._desk.changed:
+            self._world.revoke(access_key_id)
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The sessions issued, oldest first, ended ones too (the latest `max_sessions`)."""
+        with self._desk.changed:
+            return tuple(self._world.sessions.values())
+
+    @property
+    def grant_seconds(self) -> float | None:
+        """The cap on every grant, in seconds; may be set at any time."""
+        return self._service.grant_seconds
+
+    @grant_seconds.setter
+    def grant_seconds(self, seconds: float | None) -> None:
+        self._service.grant_seconds = seconds
+
+    # Faults
+
+    def inject(
+        self,
+        *faults: Fault,
+        times: int | None = 1,
+        after: int = 0,
+        action: str | None = None,
+        role: str | None = None,
+        when: Predicate | None = None,
+    ) -> Injection:
+        """Strike the next `times` matching requests (None: all) with these faults together.
+
+        `after` lets as many matching requests pass first; `action`, `role` (an ARN) and `when`
+        choose. Of two injections whose faults share a slot (see `faults`), the first goes first.
+        """
+        injection = Injection(faults, times=times, after=after, action=action, role=role, when=when)
+        with self._desk.changed:
+            self._desk.injections.append(injection)
+        return injection
+
+    def clear_faults(self) -> None:
+        """Withdraw every injection; what hangs goes on hanging until `release`."""
+        with self._desk.changed:
+            for injection in self._desk.injections:
+                injection.withdraw()
+
+    def release(self) -> None:
+        """Let the requests that hang at this moment be answered."""
+        self._server.release()
+
+    # The journal
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """What was asked, in the order of arrival (the latest 100,000)."""
+        with self._desk.changed:
+            return self._desk.journal.calls()
+
+    def count(
+        self, action: str | None = None, *, role: str | None = None, outcome: str | None = None
+    ) -> int:
+        """Return how many calls were made, or how many came to that `outcome`: see `Call`."""
+        with self._desk.changed:
+            return self._desk.journal.count(action, role, outcome)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have arrived and are not answered."""
+        return self._desk.journal.in_flight
+
+    @property
+    def high_water(self) -> int:
+        """The most requests that were ever in flight at once."""
+        return self._desk.journal.high_water
+
+    def clear_journal(self) -> None:
+        """Begin counting anew."""
+        with self._desk.changed:
+            self._desk.journal.clear()
+
+    def wait_for(
+        self,
+        number: int,
+        action: str | None = None,
+        *,
+        role: str | None = None,
+        outcome: str | None = None,
+        timeout: float = 10.0,
+    ) -> bool:
+        """Wait (at most `timeout` real seconds) until `count` reaches a number; say if it did."""
+        with self._desk.changed:
+            return self._desk.changed.wait_for(
+                lambda: self._desk.journal.count(action, role, outcome) >= number, timeout
+            )
