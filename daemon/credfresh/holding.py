@@ -82,8 +82,8 @@ class Claims(NamedTuple):
 
     key_ids: frozenset[str]
     """Every access key id that a reader may find in it."""
-    marks: frozenset[tuple[str, str] | None]
-    """Instance and key id of each mark line in it; None for one of another version."""
+    marks: frozenset[mark.Claim | None]
+    """What each mark line in it says; None for one of another version."""
 
 
 def label(data: bytes, start: int, end: int) -> tuple[Held | None, bool]:

@@ -24,6 +24,8 @@ class Draft:
 
     block: bytes
     rest: bytes
+    note: str = ""
+    """The note that the section's mark bore before, where a proven block did not."""
 
     @property
     def bytes(self) -> bytes:
@@ -70,9 +72,8 @@ class _Layout:
     def _note(self, place: int) -> str:
         """Return the note of the section that stands at a place, if it still holds."""
         held = self._sections[place].label
-        if held is None or held.block.instance != self._instance:
-            return ""
-        note = held.block.line_end
+        ours = held is not None and held.block.instance == self._instance
+        note = held.block.line_end if held is not None and ours else self._drafts[place].note
         before = self._data[self._starts[place - 1] : self._starts[place]] if note else b""
         return note if _ended_by_us(before, note) else ""
 

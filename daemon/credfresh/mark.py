@@ -131,12 +131,21 @@ def find(data: bytes, start: int, end: int) -> Block | None:
     return Block(bottom - start, match[2].decode(), match[3].decode(), line_end, match[7].decode())
 
 
-def claim(line: str) -> tuple[str, str] | None:
-    """Return the instance and key id that a mark line names, proven or not; None without both."""
+class Claim(NamedTuple):
+    """What a mark line says, proven or not."""
+
+    instance: str
+    key: str
+    line_end: str
+    """The `nl` field, which proves itself by the line before; empty without one."""
+
+
+def claim(line: str) -> Claim | None:
+    """Return what a mark line says; None unless it is version 1 with instance and key."""
     fields = dict(_FIELD.findall(line[:LONGEST_MARK]))
     if not line.startswith("# credfresh v=1 ") or not fields.keys() >= {"instance", "key"}:
         return None
-    return fields["instance"], fields["key"]
+    return Claim(fields["instance"], fields["key"], fields.get("nl", ""))
 
 
 def parse(block: bytes) -> tuple[Mark, tuple[tuple[str, str], ...]] | None:

@@ -74,7 +74,7 @@ class Plan:
             stretch = self._stretch(place)
             if self._issued_all(place):
                 rest = holding.remainder(stretch, 0, holding.RULING)
-                self._drafts[place] = _headless(stretch, rest)
+                self._drafts[place] = _headless(stretch, rest, self._note(stretch))
                 self._removed.append(name)
             elif self._marked_ours(holding.claims(stretch)):
                 self._left.append(name)
@@ -128,8 +128,9 @@ class Plan:
         else:
             self._refused.append(self._refusal(places, wanted))
             return
-        rest = holding.remainder(self._stretch(place), 0, wanted.keys)
-        self._drafts[place] = Draft(self._render(wanted), rest)
+        stretch = self._stretch(place)
+        rest = holding.remainder(stretch, 0, wanted.keys)
+        self._drafts[place] = Draft(self._render(wanted), rest, self._note(stretch))
 
     def _without_block(self, place: int) -> Draft:
         section = self._document.sections[place]
@@ -154,13 +155,19 @@ class Plan:
         """Say whether every access key id in a section is one of ours, and no mark another's."""
         claims = holding.claims(self._stretch(place))
         marked = {claim for claim in claims.marks if claim is not None}
-        if len(marked) < len(claims.marks) or any(who != self._instance for who, _ in marked):
+        if len(marked) < len(claims.marks) or {each.instance for each in marked} - {self._instance}:
             return False
-        ids = claims.key_ids or {key for _, key in marked}
+        ids = claims.key_ids or {each.key for each in marked}
         return bool(ids) and all(each in proven or each in self._issued for each in ids)
 
+    def _note(self, stretch: bytes) -> str:
+        """Return the note in an altered mark of ours: it proves itself."""
+        marks = holding.claims(stretch).marks
+        notes = {each.line_end for each in marks if each and each.instance == self._instance}
+        return notes.pop() if len(notes) == 1 else ""
+
     def _marked_ours(self, claims: holding.Claims) -> bool:
-        return any(claim is not None and claim[0] == self._instance for claim in claims.marks)
+        return any(claim is not None and claim.instance == self._instance for claim in claims.marks)
 
     def _refusal(self, places: tuple[int, ...], wanted: Piece) -> Refusal:
         name = wanted.section
@@ -203,7 +210,7 @@ def _says(block: mark.Block, wanted: Piece) -> bool:
 
 
 def _whose(claims: holding.Claims) -> str:
-    names = {f"instance {claim[0]}" if claim else "another version" for claim in claims.marks}
+    names = {f"instance {claim.instance}" if claim else "another version" for claim in claims.marks}
     return ", ".join(sorted(names))
 
 
@@ -213,9 +220,9 @@ def _left_alone(document: Document, name: str) -> ini.Flaw:
     return ini.Flaw(line, "left_alone", reason, fatal=False)
 
 
-def _headless(stretch: bytes, rest: bytes) -> Draft:
+def _headless(stretch: bytes, rest: bytes, note: str = "") -> Draft:
     """Return what is left of a section without its block: with its header only if it must."""
-    return Draft(b"", holding.header(stretch) + rest if holding.speaks(rest) else rest)
+    return Draft(b"", holding.header(stretch) + rest if holding.speaks(rest) else rest, note)
 
 
 def _remember(document: Document, said: Mapping[str, Piece]) -> Document:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from credfresh import mark
-from credfresh.mark import Mark
+from credfresh.mark import Claim, Mark
 
 SAID = Mark(
     instance="host-7",
@@ -147,8 +147,9 @@ def test_a_name_that_can_be_written_is_proven_under_it(name: str) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("# credfresh v=1 instance=a key=b", ("a", "b")),
-        ("# credfresh v=1 instance=a key=b and=more sum=wrong", ("a", "b")),
+        ("# credfresh v=1 instance=a key=b nl=01234567", Claim("a", "b", "01234567")),
+        ("# credfresh v=1 instance=a key=b", Claim("a", "b", "")),
+        ("# credfresh v=1 instance=a key=b and=more sum=wrong", Claim("a", "b", "")),
         ("# credfresh v=2 instance=a key=b", None),
         ("# credfresh v=1 instance=a", None),
         ("# credfresh v=10 instance=a key=b", None),
@@ -156,7 +157,7 @@ def test_a_name_that_can_be_written_is_proven_under_it(name: str) -> None:
     ],
 )
 def test_a_mark_names_its_owner_even_when_it_proves_nothing(
-    line: str, expected: tuple[str, str] | None
+    line: str, expected: Claim | None
 ) -> None:
     """An altered section still says whose it was, if its mark can be read at all."""
     assert mark.claim(line) == expected

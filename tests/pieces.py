@@ -1,0 +1,85 @@
+"""Pieces for the tests of the file core, and the least that shows whose bytes are whose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Container, Mapping
+
+from credfresh import ownership
+from credfresh.mark import Mark
+from credfresh.ownership import Document, Merge, Piece
+
+INSTANCE = "build-host"
+SECRET = "canary-secret"
+
+
+class _AnySessionKey:
+    def __contains__(self, key: object) -> bool:
+        return str(key).startswith("ASIA")
+
+
+ISSUED = _AnySessionKey()
+"""As if we had issued every session key id there is."""
+
+
+def piece(
+    section: str,
+    generation: int = 0,
+    *,
+    adopt: bool = False,
+    instance: str = INSTANCE,
+    region: str | None = None,
+) -> Piece:
+    """Return a piece; another generation has other keys and times."""
+    key = f"ASIA{section.upper()}{generation}"
+    values = [
+        ("aws_access_key_id", key),
+        ("aws_secret_access_key", f"{SECRET}{generation}"),
+        ("aws_session_token", f"{SECRET}-token-{section}-{generation}"),
+    ]
+    if region:
+        values.append(("region", region))
+    values.append(("x_security_token_expires", "2026-11-24T13:00:00Z"))
+    issued = 1_795_521_600 + 60 * generation
+    role = "arn:aws:iam::111111111111:role/deploy"
+    said = Mark(instance, role, "0123456789abcdef", issued, issued + 3600, key)
+    return Piece(section, f"profile-{section}", said, tuple(values), adopt)
+
+
+def pieces(*given: Piece) -> dict[str, Piece]:
+    """Return the pieces by section."""
+    return {each.section: each for each in given}
+
+
+def merge(
+    standing: Document | bytes,
+    put: Mapping[str, Piece],
+    *,
+    issued: Container[str] = ISSUED,
+    leave: Collection[str] = (),
+    withdraw: Collection[str] = (),
+) -> Merge:
+    """Merge as the daemon of these tests does."""
+    return ownership.merge(
+        standing, put, instance=INSTANCE, issued=issued, leave=leave, withdraw=withdraw
+    )
+
+
+def block(wanted: Piece) -> str:
+    """Return what we write for a piece where no line end had to be added."""
+    return wanted.render().decode()
+
+
+_HEAD = re.compile(
+    rb"\[[^\r\n]*\]\n# credfresh v=1 instance=build-host [^\r\n]* size=(\d+)[^\n]*\n"
+)
+
+
+def split(data: bytes) -> list[bytes | None]:
+    """Cut a file into the foreign texts and our blocks (None), by the marks' sizes alone."""
+    parts: list[bytes | None] = []
+    at = 0
+    for head in _HEAD.finditer(data):
+        parts += [data[at : head.start()], None]
+        at = head.end() + int(head[1])
+    return [*parts, data[at:]]

@@ -1,0 +1,336 @@
+"""No order of renewals, removals and foreign edits loses, adds or moves a foreign byte."""
+
+from __future__ import annotations
+
+import tempfile
+from itertools import count
+from pathlib import Path
+
+import pytest
+from botocore.configloader import raw_config_parse
+from botocore.exceptions import ConfigParseError
+from configupdater import ConfigUpdater
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from credfresh import ownership
+from credfresh.ownership import Document, Piece
+from pieces import INSTANCE, merge, piece, pieces, split
+
+NAMES = ("dev", "stage", "prod")
+BODIES = (
+    b"",
+    b"region = eu-west-1\n",
+    b"s3 =\n  max_concurrent_requests = 20\n  addressing_style = path\n",
+    b"aws_access_key_id=AKIAEXAMPLE\r\naws_secret_access_key : 100%(x)s\r\n",
+    b"k = v\nK = w\n",
+    b"stray words\n",
+    b"  indented = key\n\n\n",
+    b"latin = \xe9\n",
+    b"nul = \x00\n",
+    b"long = " + b"x" * 70_000 + b"\n",
+    b"mac = 1\rtwo = 2\r",
+    b"unfinished",
+    b"# no end",
+    b"[unclosed\n",
+)
+HEADERS = (
+    b"[f%d]\n",
+    b"[f%d]\r\n",
+    b"[ f%d ]\n",
+    b"[profile f%d] # c\n",
+    b"# only %d\n",
+    b"; %d\r\n",
+)
+WILD = (
+    *(header % 1 for header in HEADERS),
+    *BODIES,
+    b"\xef\xbb\xbf",
+    b"[DEFAULT]\n",
+    b"[dev]\n",
+    b"[ stage ]\n",
+    b"  [prod]\n",
+    b"[prod",
+    b"\r",
+    b"\n",
+    b"aws_access_key_id = ASIADEV0\n",
+    b"# credfresh v=1 instance=build-host key=ASIADEV0\n",
+    b"# credfresh v=1 instance=other key=ASIADEV0\n",
+    piece("dev").render(),
+    piece("dev").render()[:-5],
+    piece("stage").render().replace(b"[stage]", b"[staging]"),
+    piece("prod", instance="other").render(),
+)
+EDITS = (
+    (b"canary", b"other"),
+    (b"ASIA", b"ASIAEDITED"),
+    (b"\n", b"\r\n"),
+    (b" = ", b"="),
+    (b"aws_secret_access_key", b"AWS_SECRET_ACCESS_KEY"),
+    (b"aws_session_token", b"aws_security_token"),
+)
+any_bytes = st.lists(st.one_of(st.sampled_from(WILD), st.binary(max_size=8)), max_size=8).map(
+    b"".join
+)
+
+
+def as_read(data: bytes) -> dict[str, dict[str, object]] | None:
+    """Return what botocore reads; None when it refuses the file."""
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(data)
+        try:
+            return raw_config_parse(file.name)
+        except ConfigParseError:
+            return None
+
+
+def plain(document: Document) -> list[object]:
+    """Return a document's sections without what was remembered about them."""
+    return [
+        section._replace(label=section.label and section.label._replace(said=None))
+        for section in document.sections
+    ]
+
+
+def check_scan(document: Document) -> None:
+    """A document that was carried along is the one that a fresh scan of its bytes gives."""
+    fresh = ownership.read(document.data)
+    assert plain(document) == plain(fresh)
+    assert (document.named, document.shared) == (fresh.named, fresh.shared)
+
+
+class File(RuleBasedStateMachine):
+    """A file under renewals, removals and foreign edits, beside a model of its foreign text.
+
+    The model is a list of texts (foreign) and names (ours), in the order of the file.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model: list[bytes | str] = []
+        self.put: dict[str, Piece] = {}
+        self.document = ownership.read(b"")
+        self.number = count(1)
+
+    @initialize(text=any_bytes.filter(lambda text: b"credfresh" not in text), body=st.booleans())
+    def start(self, text: bytes, body: bool) -> None:  # noqa: FBT001 -- drawn
+        """Start from any file whatever in which nothing of ours stands or is in our way."""
+        document = ownership.read(text)
+        if body and not any(name in document.named for name in NAMES):
+            self.document = document
+            self.model = [text]
+
+    @rule(name=st.sampled_from(NAMES), region=st.sampled_from([None, "eu-west-1"]))
+    def renew(self, name: str, region: str | None) -> None:
+        """A profile has new keys."""
+        if name not in self.put:
+            self.model.append(name)
+        self.put[name] = piece(name, next(self.number), region=region)
+        self._merge()
+
+    @rule()
+    def renew_all(self) -> None:
+        """Every profile has new keys, in one publish."""
+        self.put = {name: piece(name, next(self.number)) for name in self.put}
+        self._merge()
+
+    @rule(gone=st.sets(st.sampled_from(NAMES)), new=st.sampled_from(NAMES))
+    def reconfigure(self, gone: set[str], new: str) -> None:
+        """Profiles leave the configuration while another comes, in one publish."""
+        for name in (gone & self.put.keys()) - {new}:
+            del self.put[name]
+            self._drop(name)
+        if new not in self.put:
+            self.model.append(new)
+            self.put[new] = piece(new, next(self.number))
+        self._merge()
+
+    @precondition(lambda self: self.put)
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        """A profile leaves the configuration."""
+        name = data.draw(st.sampled_from(sorted(self.put)))
+        del self.put[name]
+        self._drop(name)
+        self._merge()
+
+    @rule(header=st.sampled_from(HEADERS), body=st.sampled_from(BODIES))
+    def append(self, header: bytes, body: bytes) -> None:
+        """Somebody adds a section or a comment at the end."""
+        text = header % next(self.number)
+        if text[:1] == b"[":
+            text += body
+        elif body in (b"unfinished", b"# no end"):
+            text = text.rstrip()
+        self._end_lines()
+        if self.model and isinstance(self.model[-1], bytes):
+            self.model[-1] += text
+        else:
+            self.model.append(text)
+        self._edit(self.document.data + text)
+
+    @rule()
+    def insert(self) -> None:
+        """Somebody adds a section at the top."""
+        text = b"[top%d]\nk = v\n\n" % next(self.number)
+        self.model.insert(0, text)
+        if len(self.model) > 1 and isinstance(self.model[1], bytes):
+            self.model[:2] = [text + self.model[1]]
+        self._edit(text + self.document.data)
+
+    @precondition(lambda self: self.put)
+    @rule(data=st.data(), edit=st.sampled_from(EDITS))
+    def alter(self, data: st.DataObject, edit: tuple[bytes, bytes]) -> None:
+        """Somebody edits inside a block of ours; the daemon puts it back."""
+        name = data.draw(st.sampled_from(sorted(self.put)))
+        stood = self.document.data
+        start = stood.index(b"[%b]\n# credfresh" % name.encode())
+        old, new = edit
+        at = stood.index(old, start + len(name) + 3)
+        self._edit(stood[:at] + new + stood[at + len(old) :])
+        outcome = merge(self.document, self.put)
+        assert outcome.repaired == (name,)
+        assert outcome.refused == ()
+        self.document = outcome.document
+
+    @invariant()
+    def foreign_bytes_are_what_others_wrote(self) -> None:
+        """Between our blocks stands the model, and a line end where two would touch."""
+        expected: list[bytes | None] = [b""]
+        for item in self.model:
+            last = expected[-1] or b""
+            if isinstance(item, bytes):
+                expected[-1] = last + item
+            else:
+                needs = last and not last.endswith(b"\n")
+                expected[-1] = last + b"\n" if needs else last
+                expected += [None, b""]
+        assert expected == split(self.document.data)
+
+    @invariant()
+    def ours_stand_as_wanted(self) -> None:
+        """Each piece stands once, in the order in which it came."""
+        assert [item for item in self.model if isinstance(item, str)] == [
+            each.section for each in ownership.owned(self.document, INSTANCE)
+        ]
+        assert {each.mark for each in self.put.values()} == {
+            each.mark for each in ownership.owned(self.document, INSTANCE)
+        }
+        assert not merge(self.document.data, self.put).changed
+
+    @invariant()
+    def a_scan_agrees(self) -> None:
+        """The document that was carried along is the file."""
+        check_scan(self.document)
+
+    @invariant()
+    def removing_ours_gives_back_the_foreign_text(self) -> None:
+        """As if we had never been there."""
+        theirs = b"".join(item for item in self.model if isinstance(item, bytes))
+        assert theirs == merge(self.document, {}).data
+
+    @invariant()
+    def botocore_reads_theirs_and_ours(self) -> None:
+        """A file that can be read stays so; it says what it said, and ours."""
+        theirs = as_read(b"".join(item for item in self.model if isinstance(item, bytes)))
+        if theirs is not None:
+            ours = {name: dict(each.values) for name, each in self.put.items()}
+            assert theirs | ours == as_read(self.document.data)
+
+    def _merge(self) -> None:
+        outcome = merge(self.document, self.put)
+        assert outcome.refused == ()
+        assert outcome.changed == (outcome.data != self.document.data)
+        self.document = outcome.document
+
+    def _edit(self, data: bytes) -> None:
+        self.document = ownership.read(data)
+
+    def _end_lines(self) -> None:
+        """A foreign text comes last: a line end that we added before ours is in use from now."""
+        if self.model and isinstance(self.model[-1], str):
+            for place in range(len(self.model) - 1, -1, -1):
+                text = self.model[place]
+                if isinstance(text, bytes):
+                    if text and not text.endswith(b"\n"):
+                        self.model[place] = text + b"\n"
+                    break
+
+    def _drop(self, name: str) -> None:
+        place = self.model.index(name)
+        del self.model[place]
+        if 0 < place < len(self.model):
+            before, after = self.model[place - 1], self.model[place]
+            if isinstance(before, bytes) and isinstance(after, bytes):
+                self.model[place - 1 : place + 1] = [before + after]
+
+
+TestFile = File.TestCase
+TestFile.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
+
+
+@pytest.mark.long
+class TestFileForLonger(File.TestCase):  # type: ignore[misc,valid-type]  # hypothesis makes it
+    """The same, for as long as an everyday run may not."""
+
+    settings = settings(max_examples=1500, stateful_step_count=30, deadline=None)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=any_bytes, put=st.sets(st.sampled_from(NAMES)))
+def test_whatever_stands_survives_us(data: bytes, put: set[str]) -> None:
+    """Any bytes at all: with no key of ours known nothing is rewritten but proven blocks."""
+    wanted = pieces(*(piece(name, 1) for name in sorted(put)))
+    before = ownership.read(data)
+    theirs = merge(before, {}, issued=()).data
+    outcome = merge(before, wanted, issued=())
+    check_scan(outcome.document)
+    assert not merge(outcome.data, wanted, issued=()).changed
+    if not outcome.repaired:
+        assert theirs == merge(outcome.document, {}, issued=()).data
+    if not ownership.owned(before, INSTANCE):
+        assert theirs == data
+        assert outcome.data.startswith(data)
+        clashes = {f"profile-{name}" for name in put if name in before.named}
+        assert clashes == {refusal.profile for refusal in outcome.refused}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    data=any_bytes,
+    put=st.sets(st.sampled_from(NAMES)),
+    leave=st.sets(st.sampled_from(NAMES)),
+    withdraw=st.sets(st.sampled_from(NAMES)),
+)
+def test_any_merge_of_anything_is_final(
+    data: bytes, put: set[str], leave: set[str], withdraw: set[str]
+) -> None:
+    """Adopting, repairing and withdrawing come to rest at once, in any bytes at all."""
+    wanted = pieces(*(piece(name, 1, adopt=True) for name in sorted(put)))
+    leave, withdraw = leave - put, withdraw - put - leave
+    outcome = merge(data, wanted, leave=leave, withdraw=withdraw)
+    check_scan(outcome.document)
+    again = merge(outcome.data, wanted, leave=leave, withdraw=withdraw)
+    assert (again.changed, again.repaired, again.adopted) == (False, (), ())
+    assert again.refused == outcome.refused
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=any_bytes)
+def test_an_ini_library_sees_only_our_sections_come(data: bytes) -> None:
+    """Where configupdater reads the file, it finds every foreign line and ours, and no other."""
+    theirs = ConfigUpdater(strict=True)
+    try:
+        theirs.read_string(data.decode())
+    except Exception:  # noqa: BLE001 -- it raises what it likes; then it is no judge
+        return
+    if any(name in ownership.read(data).named for name in NAMES):
+        return
+    ours = ConfigUpdater(strict=True)
+    ours.read_string(merge(data, pieces(*map(piece, NAMES))).data.decode())
+    assert [*theirs.sections(), *NAMES] == ours.sections()
+    for name in theirs.sections():
+        assert theirs[name].to_dict() == ours[name].to_dict()
+    for name in NAMES:
+        assert dict(piece(name).values) == ours[name].to_dict()

@@ -1,0 +1,354 @@
+"""What happens to a section, situation by situation: the table of docs/credentials-file.md."""
+
+from __future__ import annotations
+
+import pytest
+
+from credfresh import ownership
+from credfresh.ownership import Piece
+from credfresh.publication import Refusal
+from pieces import INSTANCE, SECRET, block, merge, piece, pieces
+
+OURS = piece("prod")
+NEWER = piece("prod", 1)
+STAGE = piece("stage")
+LONG_TERM = "[prod]\naws_access_key_id = AKIAHUMAN\naws_secret_access_key = theirs\n"
+
+
+def result(standing: str, *put: Piece, issued: tuple[str, ...] = (), **options: object) -> str:
+    """Return the file after a merge."""
+    return merged(standing, *put, issued=issued, **options).data.decode()
+
+
+def merged(
+    standing: str, *put: Piece, issued: tuple[str, ...] = (), **options: object
+) -> ownership.Merge:
+    """Return the merge, checked to be stable."""
+    outcome = merge(standing.encode(), pieces(*put), issued=issued, **options)  # type: ignore[arg-type]  # the tests name them
+    again = merge(outcome.data, pieces(*put), issued=issued, **options)  # type: ignore[arg-type]  # as above
+    assert (again.changed, again.data) == (False, outcome.data)
+    return outcome
+
+
+class TestNew:
+    """A profile that does not stand yet."""
+
+    def test_it_is_appended(self) -> None:
+        """It comes last, with nothing between it and what was there."""
+        assert "[a]\nk = v\n" + block(OURS) == result("[a]\nk = v\n", OURS)
+
+    def test_an_empty_file_takes_it(self) -> None:
+        """Nothing but our block stands in a file of our own."""
+        assert block(OURS) + block(STAGE) == result("", OURS, STAGE)
+
+    def test_a_text_without_a_line_end_gets_one_and_loses_it_again(self) -> None:
+        """The line end that had to be added goes with the section."""
+        stood = "[a]\nk = v"
+        with_ours = result(stood, OURS)
+        assert with_ours.startswith(stood + "\n[prod]\n")
+        assert " nl=" in with_ours
+        assert stood == result(with_ours)
+
+    def test_the_same_merge_again_writes_nothing(self) -> None:
+        """Merging is idempotent, from the bytes and from the scanned file."""
+        first = merge(b"[a]\n", pieces(OURS))
+        second = merge(first.document, pieces(OURS))
+        third = merge(first.data, pieces(piece("prod")))
+        assert [first.changed, second.changed, third.changed] == [True, False, False]
+        assert second.data is first.data
+
+
+class TestOurs:
+    """A section that stands as we wrote it."""
+
+    def test_it_is_updated_where_it_stands(self) -> None:
+        """A renewal moves nothing."""
+        stood = "# top\n" + block(OURS) + "# bottom\n[z]\n"
+        assert stood.replace(block(OURS), block(NEWER)) == result(stood, NEWER)
+
+    def test_what_stands_below_it_stays_below_it(self) -> None:
+        """A foreign key that does not rule credentials lives on under our block."""
+        stood = block(OURS) + "# why\noutput = json\ns3 =\n  max = 1\n\n"
+        assert stood.replace(block(OURS), block(NEWER)) == result(stood, NEWER)
+
+    def test_an_orphan_is_removed(self) -> None:
+        """A profile that left the configuration leaves the file."""
+        outcome = merged("# top\n" + block(OURS) + "# bottom\n")
+        assert (b"# top\n# bottom\n", ("prod",)) == (outcome.data, outcome.removed)
+
+    def test_a_profile_with_nothing_in_hand_is_left(self) -> None:
+        """Nothing is taken from readers because a renewal has yet to come."""
+        assert block(OURS) == result(block(OURS), leave={"prod"})
+
+    def test_a_withdrawn_profile_goes(self) -> None:
+        """A section that shall not stand is removed."""
+        assert merged(block(OURS), withdraw={"prod"}).removed == ("prod",)
+
+    def test_the_header_stays_when_foreign_keys_stay(self) -> None:
+        """Without the header they would change the section above."""
+        stood = "[a]\nk = 1\n" + block(OURS) + "# why\noutput = json\n"
+        assert "[a]\nk = 1\n[prod]\n# why\noutput = json\n" == result(stood)
+
+    def test_what_continues_our_value_goes_with_it(self) -> None:
+        """An indented line below our block would be a broken line without it."""
+        stood = "[a]\nk =\n" + block(OURS) + "  continued\nx = 1\n"
+        assert "[a]\nk =\n[prod]\nx = 1\n" == result(stood)
+
+    def test_a_copy_of_it_goes(self) -> None:
+        """Of two identical sections one is enough, and two are unreadable to botocore."""
+        outcome = merged(block(OURS) + "[z]\n" + block(OURS), OURS)
+        assert (block(OURS) + "[z]\n", ()) == (outcome.data.decode(), outcome.flaws)
+
+    def test_another_instance_owns_its_own(self) -> None:
+        """What another daemon wrote is neither an orphan nor ours to replace."""
+        theirs = block(piece("prod", instance="other"))
+        assert theirs == result(theirs)
+        outcome = merged(theirs, OURS)
+        assert (theirs, "foreign") == (outcome.data.decode(), outcome.refused[0].code)
+        assert "instance other" in outcome.refused[0].reason
+
+
+class TestAltered:
+    """A section that we wrote and somebody changed."""
+
+    def test_it_is_put_back_while_its_key_is_ours(self) -> None:
+        """Drift is repaired."""
+        stood = "[a]\n" + block(OURS).replace(SECRET, "edited") + "[z]\n"
+        outcome = merged(stood, OURS, issued=("ASIAPROD0",))
+        assert "[a]\n" + block(OURS) + "[z]\n" == outcome.data.decode()
+        assert outcome.repaired == ("prod",)
+
+    def test_it_was_taken_when_another_key_stands_in_it(self) -> None:
+        """Somebody pasted keys over ours: not a byte of them is touched."""
+        stood = block(OURS).replace("ASIAPROD0\naws_secret", "AKIAHUMAN\naws_secret")
+        outcome = merged(stood, NEWER, issued=("ASIAPROD0", "ASIAPROD1"))
+        assert stood == outcome.data.decode()
+        assert [("profile-prod", "taken")] == [(r.profile, r.code) for r in outcome.refused]
+
+    def test_a_key_pasted_below_ours_takes_it_too(self) -> None:
+        """A second key id in the section is somebody's, wherever it stands."""
+        stood = block(OURS) + "aws_access_key_id=AKIAHUMAN\n"
+        outcome = merged(stood, NEWER, issued=("ASIAPROD0", "ASIAPROD1"))
+        assert (stood, "taken") == (outcome.data.decode(), outcome.refused[0].code)
+
+    def test_an_orphan_with_such_a_key_leaves_it_behind(self) -> None:
+        """Our block goes; the keys below it were never ours."""
+        stood = block(OURS) + "aws_access_key_id = AKIAHUMAN\n"
+        assert "[prod]\naws_access_key_id = AKIAHUMAN\n" == result(stood)
+
+    def test_one_that_lost_its_mark_is_put_back_by_its_key(self) -> None:
+        """Many writers of this file drop every comment; the keys are still ours."""
+        stood = "".join(line for line in block(OURS).splitlines(keepends=True) if line[0] != "#")
+        outcome = merged(stood, OURS, issued=("ASIAPROD0",))
+        assert (block(OURS), ("prod",)) == (outcome.data.decode(), outcome.repaired)
+
+    def test_one_that_lost_its_keys_is_put_back_by_its_mark(self) -> None:
+        """A section cut short is completed."""
+        stood = "".join(block(OURS).splitlines(keepends=True)[:2])
+        assert block(OURS) == result(stood, OURS, issued=("ASIAPROD0",))
+        assert stood == result(stood, OURS)
+
+    def test_line_ends_changed_by_an_editor_are_put_back(self) -> None:
+        """A file saved with CRLF throughout keeps them, but in our blocks."""
+        stood = ("[a]\n" + block(OURS) + "[z]\n").replace("\n", "\r\n")
+        assert "[a]\r\n" + block(OURS) + "[z]\r\n" == result(stood, OURS, issued=("ASIAPROD0",))
+
+    def test_a_foreign_key_inside_it_moves_below(self) -> None:
+        """`aws configure set` adds its line after the last key: the line stays, ours are whole."""
+        lines = block(OURS).splitlines(keepends=True)
+        stood = "".join([*lines[:3], "output = json\n", "# why\n", *lines[3:]])
+        expected = block(OURS) + "output = json\n# why\n"
+        assert expected == result(stood, OURS, issued=("ASIAPROD0",))
+
+    @pytest.mark.parametrize(
+        "line",
+        ["role_arn = x\n", "AWS_Security_Token: x\n", "aws_session_token=x\n  y\n", "  tail\n"],
+    )
+    def test_a_line_that_rules_credentials_gives_way(self, line: str) -> None:
+        """A key that would outrank or repeat ours is drift, and so is a continued value."""
+        outcome = merged(block(OURS) + line + "# kept\n", OURS)
+        assert (block(OURS) + "# kept\n", ("prod",)) == (outcome.data.decode(), outcome.repaired)
+
+    def test_a_region_of_theirs_stays_until_we_write_one(self) -> None:
+        """Only where we write the key ourselves would theirs be a second."""
+        stood = block(OURS) + "region = eu-west-3\n"
+        assert block(NEWER) + "region = eu-west-3\n" == result(stood, NEWER)
+        ours = piece("prod", 1, region="eu-west-1")
+        assert block(ours) == result(stood, ours)
+
+    def test_an_altered_orphan_is_left(self) -> None:
+        """Without a right sum nothing is removed: it may be somebody's copy of ours."""
+        stood = block(OURS).replace("[prod]", "[mycopy]")
+        assert stood == result(stood, issued=("ASIAPROD0",))
+
+    def test_an_altered_withdrawn_section_goes_if_its_key_is_ours(self) -> None:
+        """A compromised role's keys do not outlive a stray edit."""
+        stood = "[a]\n" + block(OURS).replace(SECRET, "edited") + "# note\n"
+        outcome = merged(stood, issued=("ASIAPROD0",), withdraw={"prod"})
+        assert ("[a]\n# note\n", ("prod",)) == (outcome.data.decode(), outcome.removed)
+
+    def test_a_withdrawn_section_with_other_keys_is_left_and_told(self) -> None:
+        """What we did not issue we do not remove, and say where it stands."""
+        stood = "[a]\n" + block(OURS).replace("ASIAPROD0\naws_secret", "AKIAHUMAN\naws_secret")
+        outcome = merged(stood, withdraw={"prod"})
+        assert stood == outcome.data.decode()
+        assert [(2, "left_alone", False)] == [(f.line, f.code, f.fatal) for f in outcome.flaws]
+
+    def test_a_withdrawn_name_that_others_hold_is_no_news(self) -> None:
+        """A foreign section is nobody's withdrawal."""
+        outcome = merged(LONG_TERM, withdraw={"prod", "never-stood"})
+        assert (LONG_TERM, (), ()) == (outcome.data.decode(), outcome.removed, outcome.flaws)
+
+
+class TestForeign:
+    """A section that we did not write."""
+
+    @pytest.mark.parametrize(
+        "stood",
+        [
+            LONG_TERM,
+            "[prod]\n",
+            "[prod] # comment\nk = v\n",
+            LONG_TERM.replace("[prod]", "[ prod ]"),
+            "\ufeff" + LONG_TERM,
+            "  " + LONG_TERM,
+            "[a]\nk = v\n  " + LONG_TERM,
+            "[a]\r" + LONG_TERM,
+            "[prod] x [y]\n",
+            LONG_TERM + "[z]\n" + LONG_TERM,
+            "[prod]\n# credfresh v=2 instance=build-host\n",
+        ],
+    )
+    def test_it_is_never_touched(self, stood: str) -> None:
+        """Whatever some reader would take for the section stands in our way."""
+        outcome = merged(stood, OURS, STAGE)
+        assert stood + block(STAGE) == outcome.data.decode()
+        assert [("profile-prod", "foreign")] == [(r.profile, r.code) for r in outcome.refused]
+
+    def test_the_refusal_says_where_and_what_to_do(self) -> None:
+        """An operator needs the line and the way out."""
+        assert merged("# c\n" + LONG_TERM, OURS).refused == (
+            Refusal(
+                "profile-prod",
+                "foreign",
+                "[prod] on line 2 was not written by us",
+                "give the profile another `section`, remove that one, or say `adopt: true`",
+            ),
+        )
+
+    def test_names_differ_by_case(self) -> None:
+        """No reader takes [PROD] for [prod]."""
+        stood = LONG_TERM.replace("[prod]", "[PROD]")
+        assert stood + block(OURS) == result(stood, OURS)
+
+    def test_adoption_replaces_what_rules_and_keeps_the_rest(self) -> None:
+        """The keys are ours from now on; comments and other settings are still theirs."""
+        stood = (
+            "[a]\n[ prod ] # mine\n# since 2019\n  output = json\naws_access_key_id = AKIAHUMAN\n"
+            "aws_secret_access_key = x\n  y\n\n# kept\ns3 =\n  max = 1\n"
+            "role_arn = x\n# about z\n[z]\n"
+        )
+        adopter = piece("prod", adopt=True)
+        outcome = merged(stood, adopter)
+        assert outcome.adopted == ("prod",)
+        assert outcome.data.decode() == (
+            "[a]\n" + block(adopter) + "# since 2019\noutput = json\n\n# kept\ns3 =\n"
+            "  max = 1\n# about z\n[z]\n"
+        )
+
+    @pytest.mark.parametrize("stood", [LONG_TERM * 2, "[prod]\nk = 1\n  [x]\n"])
+    def test_adoption_needs_plain_bounds(self, stood: str) -> None:
+        """Where readers disagree on what the section is, nobody can replace it."""
+        outcome = merged(stood, piece("prod", adopt=True))
+        assert (stood, "foreign") == (outcome.data.decode(), outcome.refused[0].code)
+        assert "in doubt" in outcome.refused[0].reason
+
+    def test_adoption_takes_a_taken_section_back(self) -> None:
+        """`adopt: true` says that ours outranks what was pasted."""
+        stood = block(OURS).replace("ASIAPROD0\naws_secret", "AKIAHUMAN\naws_secret")
+        adopter = piece("prod", 1, adopt=True)
+        assert block(adopter) == result(stood, adopter)
+
+    def test_beside_a_foreign_twin_ours_is_kept_fresh(self) -> None:
+        """The file is broken for botocore, not by us; the readers that manage get new keys."""
+        outcome = merged(block(OURS) + LONG_TERM, NEWER)
+        assert block(NEWER) + LONG_TERM == outcome.data.decode()
+        assert [(7, "duplicate_section")] == [(f.line, f.code) for f in outcome.flaws]
+
+    def test_a_tangled_section_of_ours_is_renewed_and_nothing_below_it_moves(self) -> None:
+        """An indented header below our block is a section to some readers."""
+        stood = block(OURS) + "  [x]\nrole_arn = y\n"
+        assert block(NEWER) + "  [x]\nrole_arn = y\n" == result(stood, NEWER)
+        assert "[prod]\n  [x]\nrole_arn = y\n" == result(stood)
+
+
+class TestBroken:
+    """A file that SDKs cannot read."""
+
+    @pytest.mark.parametrize("stood", ["[a]\nstray", "[unclosed", "\0\0", "[a]\n[a]", "k = v"])
+    def test_it_is_spliced_all_the_same(self, stood: str) -> None:
+        """Our bounds are clear in any file, and some readers read on."""
+        outcome = merged(stood, OURS)
+        assert outcome.data.decode().startswith(stood + "\n[prod]\n")
+        assert any(flaw.fatal for flaw in outcome.flaws)
+        assert stood == result(outcome.data.decode())
+
+
+class TestLineEnd:
+    """The line end that had to be added, and the orders in which sections may go."""
+
+    def test_it_moves_on_to_the_next_of_ours(self) -> None:
+        """Whichever goes first, the last one takes the line end with it."""
+        both = result("x", OURS, STAGE)
+        only_stage, only_prod = result(both, STAGE), result(both, OURS)
+        assert only_stage.startswith("x\n[stage]\n")
+        assert only_prod.startswith("x\n[prod]\n")
+        assert ["x", "x"] == [result(only_stage), result(only_prod)]
+
+    def test_it_moves_on_to_one_that_comes_as_the_other_goes(self) -> None:
+        """A profile renamed in the configuration leaves no trace either."""
+        renamed = result(result("x", OURS), STAGE)
+        assert renamed.startswith("x\n[stage]\n")
+        assert "x" == result(renamed)
+
+    def test_it_stays_when_a_foreign_line_follows(self) -> None:
+        """Two foreign lines never become one."""
+        assert "x\n# y" == result(result("x", OURS) + "# y")
+
+    def test_it_stays_when_the_line_before_is_another(self) -> None:
+        """Somebody's own line end is not ours to take, wherever the section slid to."""
+        stood = result("x", OURS).replace("x\n", "x\n# inserted\n")
+        assert "x\n# inserted\n" == result(stood)
+
+    def test_it_survives_renewals(self) -> None:
+        """The note is carried from block to block."""
+        assert "x" == result(result(result("x", OURS), NEWER))
+
+    def test_it_survives_a_repair_and_an_altered_withdrawal(self) -> None:
+        """The note proves itself, even in a block that does not."""
+        altered = result("x", OURS).replace(SECRET, "edited")
+        known = ("ASIAPROD0",)
+        assert "x" == result(result(altered, NEWER, issued=known))
+        assert "x" == result(altered, issued=known, withdraw={"prod"})
+
+    def test_a_stale_note_is_forgotten(self) -> None:
+        """When the text that it was about is gone, so is the note at the next renewal."""
+        stood = result("x", OURS)[2:]
+        assert block(NEWER) == result(stood, NEWER)
+        assert not result(stood)
+
+    def test_two_texts_without_an_end_are_two_notes(self) -> None:
+        """Each line end goes with its own section."""
+        twice = result(result("x", OURS) + "# y", OURS, STAGE)
+        assert "x\n# y" == result(twice)
+        assert result(twice, OURS) == result("x", OURS) + "# y"
+        assert result(twice, STAGE).startswith("x\n# y\n[stage]\n")
+
+
+def test_nothing_that_is_returned_shows_a_secret() -> None:
+    """No repr of the pure core carries what it is about."""
+    outcome = merged(block(OURS) + LONG_TERM, NEWER, STAGE)
+    parts = (outcome, outcome.document, outcome.document.sections, NEWER)
+    shown = repr((parts, ownership.owned(outcome.document, INSTANCE)))
+    assert SECRET not in shown
+    assert "theirs" not in shown
