@@ -62,6 +62,16 @@ class Lookup:
         """Return what changes when one of the files does."""
         return tuple(_identity(path) for path in self.files)
 
+    def missing(self) -> str:
+        """Say why nothing was found: the SDK passes over files that it cannot read."""
+        if not self.files:
+            return "not found"
+        there = [path for path in self.files if _identity(path) is not None]
+        if not there:
+            return "no such file"
+        closed = [path for path in there if not os.access(path, os.R_OK)]
+        return f"{closed[0]} may not be read by this user" if closed else "no such profile or keys"
+
 
 @dataclass(frozen=True, slots=True)
 class Lookups:

@@ -7,6 +7,7 @@ need the same source, one of them looks and the others get what it found (or how
 from __future__ import annotations
 
 import concurrent.futures
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +36,6 @@ _SAYS_WHAT_IS_MISSING = (
     sdk.InvalidConfigError,
     sdk.LoginError,
     sdk.PartialCredentialsError,
-    sdk.ProfileNotFound,
     sdk.SSOError,
     sdk.TokenRetrievalError,
     sdk.UnknownCredentialError,
@@ -56,6 +56,8 @@ class Sources:
         issued: Callable[[str], bool],
         environ: Mapping[str, str],
     ) -> None:
+        # It tells every failed refresh with a traceback, which may quote the answer; we tell once.
+        logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
         lookups = Lookups(clients, client_config(limits), environ)
         named = {DEFAULT_SOURCE: DefaultChain(), **sources}
         self._sources = {
@@ -173,7 +175,7 @@ class _Source:
                 else self._lookup.load(endpoint)
             )
             if credentials is None:
-                return self._failure("source_missing", "not found", Mend.HUMAN)
+                return self._failure("source_missing", self._lookup.missing(), Mend.HUMAN)
             frozen = credentials.get_frozen_credentials()
         except Exception as error:  # noqa: BLE001 - whatever a provider raises, the source failed
             return self._explained(error)
@@ -192,22 +194,23 @@ class _Source:
         )
 
     def _explained(self, error: Exception) -> RenewalError:
+        if isinstance(error, RenewalError):
+            return error
+        told = classify(error, Caller(source=self._name), wall=self._clock().wall)
+        code, what, mend, hint = "source_failed", type(error).__name__, Mend.TIME, None
         match error:
-            case RenewalError():
-                return error
             case sdk.ClientError():
-                inner = classify(error, Caller(source=self._name), wall=self._clock().wall)
-                return self._failure("source_refused", inner.message, inner.mend, hint=inner.hint)
+                code, what, mend, hint = "source_refused", told.message, told.mend, told.hint
             case sdk.ConnectionError() | sdk.HTTPClientError():
-                inner = classify(error, Caller(source=self._name), wall=self._clock().wall)
-                return self._failure("source_unreachable", inner.message, Mend.TIME)
+                code, what = "source_unreachable", told.message
+            case sdk.ProfileNotFound():
+                code, what, mend = "source_missing", self._lookup.missing(), Mend.HUMAN
             case _ if isinstance(error, _SAYS_WHAT_IS_MISSING):
-                return self._failure("source_incomplete", scrubbed(str(error)), Mend.HUMAN)
+                code, what, mend = "source_incomplete", scrubbed(str(error)), Mend.HUMAN
             case OSError():
-                what = f"{error.filename or 'reading'}: {error.strerror or type(error).__name__}"
-                return self._failure("source_unreadable", scrubbed(what), Mend.HUMAN)
-            case _:
-                return self._failure("source_failed", type(error).__name__, Mend.TIME)
+                why = f"{error.filename or 'reading'}: {error.strerror or type(error).__name__}"
+                code, what, mend = "source_unreadable", scrubbed(why), Mend.HUMAN
+        return self._failure(code, what, mend, hint=hint)
 
     def _failure(
         self, code: str, what: str, mend: Mend, *, hint: str | None = None

@@ -1,0 +1,343 @@
+"""Every way in which a call to STS fails, on real sockets: its class, scope, hint and bounds."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import fakes
+from aws_servers import Answer, ScriptedServer, error_xml, free_port, grant_xml, scripted
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.model import Instant
+from credfresh.settings import EnvironmentSource, StsLimits
+from credfresh.sts import StsProvider
+
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIASOURCE", "AWS_SECRET_ACCESS_KEY": SECRET}
+TOKEN = "IQoJb3JpZ2luX2VjE" * 40
+
+
+def now() -> Instant:
+    """Both true clocks."""
+    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the world's clock, for real servers
+
+
+def failure(url: str, *, slow: float = 0.0) -> RenewalError:
+    """Return how an attempt at `url` fails; `slow` is by how much our wall clock is behind."""
+
+    def clock() -> Instant:
+        true = now()
+        return Instant(true.wall - slow, true.boot)
+
+    provider = StsProvider(
+        {"ci": EnvironmentSource()},
+        StsLimits(endpoint_url=url, connect_timeout=0.3, read_timeout=0.3),
+        clock=clock,
+        environ=KEYS,
+    )
+    profile = fakes.profile(source="ci")
+    with pytest.raises(RenewalError) as failed:
+        provider.obtain(profile, None)
+    error = failed.value
+    told = "".join(traceback.format_exception(error)) + repr(error) + str(error.hint)
+    assert SECRET not in told
+    assert TOKEN[:30] not in told
+    assert "\n" not in error.message
+    return error
+
+
+def told(error: RenewalError) -> tuple[str, Mend, Scope]:
+    """Return what the policy acts on."""
+    return error.code, error.mend, error.scope
+
+
+@pytest.fixture
+def sts() -> Iterator[ScriptedServer]:
+    """An STS whose script each test sets."""
+    with scripted(lambda _: Answer(body=grant_xml())) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def listening(reply: bytes | None) -> Iterator[str]:
+    """Accept one connection; send `reply` and close, or (None) say nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = threading.Event()
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = server.accept()
+                with connection:
+                    if reply is not None:
+                        connection.recv(65536)
+                        connection.sendall(reply)
+                    else:
+                        done.wait(5)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        done.set()
+    thread.join()
+
+
+def test_connection_refused() -> None:
+    """Nobody listens: transport, so every profile of the endpoint is concerned."""
+    error = failure(f"http://127.0.0.1:{free_port()}")
+    assert ("EndpointConnectionError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert "127.0.0.1" in error.message
+
+
+def test_a_name_that_does_not_resolve() -> None:
+    """DNS is named as what failed."""
+    error = failure("http://sts.invalid")
+    assert ("EndpointConnectionError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert "does not resolve" in error.message
+    assert "DNS" in str(error.hint)
+
+
+def test_hung_up_without_an_answer(sts: ScriptedServer) -> None:
+    """The server closes the connection instead of answering."""
+    sts.script = lambda _: Answer(body=None)
+    assert ("ConnectionClosedError", Mend.TIME, Scope.ENDPOINT) == told(failure(sts.url))
+
+
+def test_a_reset_in_the_middle_of_the_answer() -> None:
+    """RST while the answer is read."""
+    with listening(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n<Assume") as url:
+        error = failure(url)
+    assert (Mend.TIME, Scope.ENDPOINT) == (error.mend, error.scope)
+
+
+def test_an_answer_cut_short(sts: ScriptedServer) -> None:
+    """Fewer bytes than promised, secrets among them: transport, and nothing of them is told."""
+    body = grant_xml(secret=SECRET, token=TOKEN)[:600]
+    sts.script = lambda _: Answer(body=body, length=5000)
+    error = failure(sts.url)
+    assert (Mend.TIME, Scope.ENDPOINT) == (error.mend, error.scope)
+
+
+def test_silence_ends_with_the_read_timeout() -> None:
+    """A server that accepts and says nothing costs the read timeout, once."""
+    began = time.monotonic()
+    with listening(None) as url:
+        error = failure(url)
+    assert ("ReadTimeoutError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_black_hole_ends_with_the_connect_timeout() -> None:
+    """A full backlog drops the handshake: connecting is given up after its timeout."""
+    with socket.socket() as full, contextlib.ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            client.connect_ex(full.getsockname())
+        began = time.monotonic()
+        error = failure(f"http://127.0.0.1:{full.getsockname()[1]}")
+    assert ("ConnectTimeoutError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert time.monotonic() - began < 2.0
+
+
+def test_tls_with_a_server_that_speaks_none() -> None:
+    """Not TLS at all: the hint speaks of proxies and clocks."""
+    with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
+        error = failure(url.replace("http:", "https:"))
+    assert ("SSLError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert "AWS_CA_BUNDLE" in str(error.hint)
+
+
+def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
+    """A self-signed certificate is refused: nothing is sent to it."""
+    certificate = _self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = server.accept()
+                with connection, context.wrap_socket(connection, server_side=True):
+                    pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        error = failure(f"https://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+    assert ("SSLError", Mend.TIME, Scope.ENDPOINT) == told(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(500, "InternalFailure"), (503, "ServiceUnavailable"), (502, "BadGateway")],
+)
+def test_a_sick_server(sts: ScriptedServer, status: int, code: str) -> None:
+    """5xx is about the endpoint, and time mends it."""
+    sts.script = lambda _: Answer(status, error_xml(code))
+    assert (code, Mend.TIME, Scope.ENDPOINT) == told(failure(sts.url))
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException",
+     "SlowDown"],
+)  # fmt: skip
+def test_throttling_in_every_spelling(sts: ScriptedServer, code: str) -> None:
+    """Whatever the spelling, STS asks for patience."""
+    sts.script = lambda _: Answer(400, error_xml(code, "Rate exceeded"))
+    error = failure(sts.url)
+    assert (code, Mend.THROTTLE, Scope.PROFILE) == told(error)
+    assert error.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"x-amz-retry-after": "1500"}, 1.5),
+        ({"x-amz-retry-after": "1500", "Retry-After": "7"}, 1.5),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-4"}, None),
+        ({"Retry-After": "9" * 400}, None),
+    ],
+)
+def test_throttling_that_names_a_time(
+    sts: ScriptedServer, headers: dict[str, str], seconds: float | None
+) -> None:
+    """Retry-After is in seconds, AWS's own header in milliseconds; nonsense is no time."""
+    sts.script = lambda _: Answer(400, error_xml("Throttling"), headers)
+    assert seconds == failure(sts.url).retry_after
+
+
+def test_throttling_until_a_date(sts: ScriptedServer) -> None:
+    """Retry-After may be a date."""
+    at = formatdate(time.time() + 30, usegmt=True)  # noqa: TID251 - the server's clock
+    sts.script = lambda _: Answer(503, error_xml("SlowDown"), {"Retry-After": at})
+    assert failure(sts.url).retry_after == pytest.approx(30, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("code", "mend", "scope", "hint"),
+    [
+        ("AccessDenied", Mend.HUMAN, Scope.PROFILE, "docs/aws-setup.md"),
+        ("ValidationError", Mend.HUMAN, Scope.PROFILE, "MaxSessionDuration"),
+        ("RegionDisabledException", Mend.HUMAN, Scope.PROFILE, "activate STS"),
+        ("MalformedPolicyDocument", Mend.HUMAN, Scope.PROFILE, "policy"),
+        ("PackedPolicyTooLarge", Mend.HUMAN, Scope.PROFILE, "session_tags"),
+        ("ExpiredToken", Mend.TIME, Scope.SOURCE, "source ci"),
+        ("InvalidClientTokenId", Mend.HUMAN, Scope.SOURCE, "source ci"),
+        ("UnrecognizedClientException", Mend.HUMAN, Scope.SOURCE, "source ci"),
+        ("SignatureDoesNotMatch", Mend.HUMAN, Scope.SOURCE, "secret access key of source ci"),
+        ("IDPCommunicationError", Mend.TIME, Scope.SOURCE, "identity provider"),
+        ("InvalidIdentityToken", Mend.HUMAN, Scope.SOURCE, "token"),
+        ("NeverHeardOf", Mend.TIME, Scope.PROFILE, "None"),
+    ],
+)
+def test_what_sts_refuses(
+    sts: ScriptedServer, code: str, mend: Mend, scope: Scope, hint: str
+) -> None:
+    """Each refusal says who mends it, whom it concerns and what to do."""
+    sts.script = lambda _: Answer(403, error_xml(code))
+    error = failure(sts.url)
+    assert (code, mend, scope) == told(error)
+    assert hint in str(error.hint)
+    assert f"{code}: said so" == error.message
+
+
+@pytest.mark.parametrize("slow", [7200.0, -7200.0])
+def test_a_wrong_clock_is_called_a_clock(sts: ScriptedServer, slow: float) -> None:
+    """A signature refused while the clocks are two hours apart: the clock is to blame."""
+    sts.script = lambda _: Answer(403, error_xml("SignatureDoesNotMatch"))
+    error = failure(sts.url, slow=slow)
+    assert ("SignatureDoesNotMatch", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert error.message.startswith("clock: this host's clock is 7")
+    assert ("behind" if slow > 0 else "ahead of") in error.message
+
+
+def test_a_signature_expired_is_a_clock_even_without_a_date(sts: ScriptedServer) -> None:
+    """STS's own words for it are enough."""
+    text = "Signature expired: 20261124T120000Z is now earlier than 20261124T140000Z"
+    sts.script = lambda _: Answer(403, error_xml("SignatureDoesNotMatch", text), date="")
+    assert failure(sts.url).message.startswith("clock: ")
+
+
+def test_a_refusal_without_an_error_key(sts: ScriptedServer) -> None:
+    """S3-flavoured STS servers put the code elsewhere, or nowhere."""
+    sts.script = lambda _: Answer(
+        403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    )
+    error = failure(sts.url)
+    assert (Mend.HUMAN if error.code == "AccessDenied" else Mend.TIME) == error.mend
+    assert error.code in {"AccessDenied", "HTTP403"}
+    sts.script = lambda _: Answer(418, "<Teapot/>")
+    assert ("HTTP418", Mend.TIME, Scope.PROFILE) == told(failure(sts.url))
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["<html><body>502 Bad Gateway", "not XML", grant_xml(secret=SECRET, token=TOKEN)[:700]],
+)
+def test_garbage_is_not_repeated(sts: ScriptedServer, body: str) -> None:
+    """What cannot be parsed is a transport failure; the SDK's text quotes it, ours does not."""
+    sts.script = lambda _: Answer(body=body)
+    error = failure(sts.url)
+    assert ("ResponseParserError", Mend.TIME, Scope.ENDPOINT) == told(error)
+
+
+def test_a_message_that_quotes_the_token_is_cleaned(sts: ScriptedServer) -> None:
+    """STS explains a wrong signature by what it signed, session token included."""
+    text = f"It is wrong. The Canonical String was 'x-amz-security-token:{TOKEN}' {SECRET}"
+    sts.script = lambda _: Answer(403, error_xml("SignatureDoesNotMatch", text))
+    assert "SignatureDoesNotMatch: It is wrong." == failure(sts.url).message
+
+
+def test_arguments_that_the_sdk_refuses(sts: ScriptedServer) -> None:
+    """The SDK's own validation is for a human, and sends nothing."""
+    provider = StsProvider(
+        {"ci": EnvironmentSource()}, StsLimits(endpoint_url=sts.url), clock=now, environ=KEYS
+    )
+    with pytest.raises(RenewalError) as failed:
+        provider.obtain(fakes.profile(source="ci", duration=1), None)
+    assert ("ParamValidationError", Mend.HUMAN, Scope.PROFILE) == told(failed.value)
+    assert [] == sts.requests
+
+
+def _self_signed(tmp_path: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=36500))
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "server.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path

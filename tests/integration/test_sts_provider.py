@@ -1,0 +1,347 @@
+"""The provider against servers on loopback: what it asks, what it makes of the answer."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import formatdate
+
+import pytest
+
+import fakes
+from aws_servers import Answer, AwsServer, Request, ScriptedServer, error_xml, grant_xml, scripted
+from credfresh import __version__
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.model import Instant, SessionCredentials
+from credfresh.settings import EnvironmentSource, FileSource, Profile, StsLimits
+from credfresh.sts import StsProvider
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIASOURCE", "AWS_SECRET_ACCESS_KEY": "source-secret"}
+PARENT = SessionCredentials("ASIAPARENT", "parent-secret", "parent-token", 0.0)
+
+
+def now() -> Instant:
+    """Both true clocks."""
+    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the world's clock, for real servers
+
+
+def provider(url: str, **limits: float) -> StsProvider:
+    """Return a provider whose one source is an environment with keys."""
+    return StsProvider(
+        {"ci": EnvironmentSource()},
+        StsLimits(endpoint_url=url, connect_timeout=2.0, **{"read_timeout": 2.0, **limits}),  # type: ignore[arg-type] # tests pass floats
+        clock=now,
+        environ=KEYS,
+    )
+
+
+def profile(name: str = "production", **changes: object) -> Profile:
+    """Return a profile of the source with keys."""
+    return replace(fakes.profile(name, source="ci"), **changes)  # type: ignore[arg-type] # fields by name
+
+
+@pytest.fixture
+def sts() -> Iterator[ScriptedServer]:
+    """An STS that grants whatever it is asked."""
+    with scripted(lambda _: Answer(body=grant_xml())) as server:
+        yield server
+
+
+def test_every_argument_of_the_profile_reaches_sts(sts: ScriptedServer) -> None:
+    """What a profile says is what AssumeRole is asked, under AWS's names."""
+    full = profile(
+        role_arn="arn:aws:iam::111111111111:role/deploy",
+        role_session_name="credfresh-host-production",
+        duration=1800,
+        external_id="012345670123",
+        policy='{"Version":"2012-10-17","Statement":[]}',
+        policy_arns=("arn:aws:iam::aws:policy/ReadOnlyAccess",),
+        session_tags=(("team", "release"), ("stage", "production")),
+        transitive_tag_keys=("team",),
+        source_identity="build-7",
+    )
+    provider(sts.url).obtain(full, None)
+    (request,) = sts.requests
+    assert {
+        "Action": "AssumeRole",
+        "Version": "2011-06-15",
+        "RoleArn": "arn:aws:iam::111111111111:role/deploy",
+        "RoleSessionName": "credfresh-host-production",
+        "DurationSeconds": "1800",
+        "ExternalId": "012345670123",
+        "Policy": '{"Version":"2012-10-17","Statement":[]}',
+        "PolicyArns.member.1.arn": "arn:aws:iam::aws:policy/ReadOnlyAccess",
+        "Tags.member.1.Key": "team",
+        "Tags.member.1.Value": "release",
+        "Tags.member.2.Key": "stage",
+        "Tags.member.2.Value": "production",
+        "TransitiveTagKeys.member.1": "team",
+        "SourceIdentity": "build-7",
+    } == request.form
+    assert f"credfresh/{__version__}" in request.headers["user-agent"]
+
+
+def test_what_a_profile_leaves_out_is_not_sent(sts: ScriptedServer) -> None:
+    """A minimal profile asks for role, session name and duration, and nothing else."""
+    provider(sts.url).obtain(profile(), None)
+    assert {"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds"} == set(
+        sts.requests[0].form
+    )
+
+
+def test_the_source_signs_and_for_a_chained_profile_the_parent(sts: ScriptedServer) -> None:
+    """The key id in the signature is the source's, or that of the parent's credentials."""
+    asking = provider(sts.url)
+    asking.obtain(profile(), None)
+    asking.obtain(profile(source_profile="production"), PARENT)
+    assert ["AKIASOURCE", "ASIAPARENT"] == [r.key_id for r in sts.requests]
+    assert [None, "parent-token"] == [r.headers.get("x-amz-security-token") for r in sts.requests]
+
+
+def test_one_client_serves_a_thousand_renewals_with_a_thousand_parents(
+    sts: ScriptedServer,
+) -> None:
+    """A chained parent has new keys at every renewal, and months of them cost no memory."""
+    asking = provider(sts.url)
+
+    def renew(count: int) -> None:
+        for serial in range(count):
+            parent = SessionCredentials(f"ASIA{serial:016d}", f"secret-{serial}", "t" * 1000, 0.0)
+            asking.obtain(profile(source_profile="production"), parent)
+        sts.requests.clear()
+        gc.collect()
+
+    renew(50)
+    before = len(gc.get_objects())
+    renew(1000)
+    assert 1 == asking.clients
+    assert len(gc.get_objects()) - before < 500, "one object for two renewals would be a leak"
+
+
+def test_each_endpoint_has_its_own_client(sts: ScriptedServer) -> None:
+    """A client is made for a (region, URL), not for a profile."""
+    asking = provider("http://127.0.0.1:1")
+    for name in ("development", "production"):
+        for region in ("eu-west-1", "us-east-1"):
+            asking.obtain(profile(name, region=region, endpoint_url=sts.url), None)
+    assert 2 == asking.clients
+    assert {"eu-west-1", "us-east-1"} == {
+        r.headers["authorization"].split("/")[2] for r in sts.requests
+    }
+
+
+def test_the_profiles_endpoint_goes_before_everybodys_and_that_before_the_environments(
+    sts: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """endpoint_url of the profile, of `sts`, then AWS_ENDPOINT_URL_STS as the SDK reads it."""
+    nowhere = "http://127.0.0.1:1"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", nowhere)
+    provider(nowhere).obtain(profile(endpoint_url=sts.url), None)
+    provider(sts.url).obtain(profile(), None)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+    unset = StsProvider({"ci": EnvironmentSource()}, StsLimits(), clock=now, environ=KEYS)
+    unset.obtain(profile(), None)
+    assert 3 == len(sts.requests)
+
+
+def test_the_daemons_own_profile_does_not_leak_into_other_sources(
+    sts: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An AWS_PROFILE that exists nowhere, and AWS_MAX_ATTEMPTS, change nothing for a source."""
+    monkeypatch.setenv("AWS_PROFILE", "not-there")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "other")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")
+    monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "legacy")
+    sts.script = lambda _: Answer(503, error_xml("ServiceUnavailable"))
+    with pytest.raises(RenewalError, match="ServiceUnavailable"):
+        provider(sts.url).obtain(profile(), None)
+    assert ["AKIASOURCE"] == [r.key_id for r in sts.requests], "one attempt, signed by the source"
+
+
+def test_the_lifetime_is_counted_by_the_servers_clock(sts: ScriptedServer) -> None:
+    """A server two hours ahead grants an hour, not three, and the skew is known."""
+    ahead = time.time() + 7200  # noqa: TID251 - the server's clock
+    sts.script = lambda _: Answer(
+        body=grant_xml(expiration=_stamp(ahead + 3600)), date=formatdate(ahead, usegmt=True)
+    )
+    before = now()
+    grant = provider(sts.url).obtain(profile(), None)
+    assert grant.lifetime == pytest.approx(3600, abs=2)
+    assert grant.skew == pytest.approx(7200, abs=2)
+    assert before.wall <= grant.sent_at.wall <= now().wall
+    assert grant.credentials.expiration == pytest.approx(ahead + 3600, abs=1)
+
+
+def test_without_a_date_the_lifetime_is_never_much_more_than_was_asked(
+    sts: ScriptedServer,
+) -> None:
+    """A local clock three hours slow and a server that tells no time: an hour stays an hour."""
+    sts.script = lambda _: Answer(body=grant_xml(lifetime=3600 + 3 * 3600), date="")
+    grant = provider(sts.url).obtain(profile(), None)
+    assert 3605.0 == grant.lifetime
+    assert grant.skew is None
+
+
+def test_a_shorter_grant_is_a_success(sts: ScriptedServer) -> None:
+    """STS may grant less than was asked: the grant says how much."""
+    sts.script = lambda _: Answer(body=grant_xml(lifetime=900))
+    grant = provider(sts.url).obtain(profile(), None)
+    assert grant.lifetime == pytest.approx(900, abs=2)
+    assert 3600.0 == grant.asked
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (grant_xml(lifetime=-10), "GrantExpired"),
+        (grant_xml(expiration=""), "GrantIncomplete"),
+        (grant_xml(secret=""), "GrantIncomplete"),
+        ("", "ResponseParserError"),
+        ("<html>captive portal</html>", "KeyError"),
+    ],
+)
+def test_a_grant_that_is_no_use_is_a_failure(sts: ScriptedServer, body: str, code: str) -> None:
+    """Expired already, without an expiration, without a secret, or a 200 that is no grant."""
+    sts.script = lambda _: Answer(body=body)
+    with pytest.raises(RenewalError) as failed:
+        provider(sts.url).obtain(profile(), None)
+    assert (code, Mend.TIME) == (failed.value.code, failed.value.mend)
+
+
+def test_sixteen_threads_get_each_their_own_grant(sts: ScriptedServer) -> None:
+    """Keys lent to one call never sign another, however many run at once."""
+
+    def echo(request: Request) -> Answer:
+        return Answer(body=grant_xml(key_id=f"{request.form['RoleSessionName']}{request.key_id}"))
+
+    sts.script = echo
+    asking = provider(sts.url)
+
+    def one(serial: int) -> bool:
+        parent = SessionCredentials(f"ASIA{serial:04d}", f"s{serial}", f"t{serial}", 0.0)
+        asked = profile(role_session_name=f"n{serial}", source_profile="p")
+        key = asking.obtain(asked, parent).credentials.access_key_id
+        return key == f"n{serial}ASIA{serial:04d}"
+
+    with ThreadPoolExecutor(16) as pool:
+        assert [True] * 200 == list(pool.map(one, range(200)))
+
+
+def test_refused_keys_are_looked_up_again_at_once_and_once(
+    sts: ScriptedServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A rotation between our look at the file and STS's answer costs no failed attempt."""
+    path = tmp_path_factory.mktemp("source") / "credentials"
+    path.write_text("[ci]\naws_access_key_id = AKIAOLD\naws_secret_access_key = old\n")
+
+    def rotate(request: Request) -> Answer:
+        if request.key_id == "AKIANEW":
+            return Answer(body=grant_xml())
+        path.write_text("[ci]\naws_access_key_id = AKIANEW\naws_secret_access_key = new\n")
+        return Answer(403, error_xml("InvalidClientTokenId"))
+
+    sts.script = rotate
+    asking = StsProvider(
+        {"ci": FileSource(str(path), "ci")}, StsLimits(endpoint_url=sts.url), clock=now, environ={}
+    )
+    asking.obtain(profile(), None)
+    assert ["AKIAOLD", "AKIANEW"] == [r.key_id for r in sts.requests]
+
+
+def test_the_same_keys_are_not_tried_twice(sts: ScriptedServer) -> None:
+    """Keys that are found again unchanged cost one request, and the source is to blame."""
+    sts.script = lambda _: Answer(403, error_xml("ExpiredToken"))
+    with pytest.raises(RenewalError) as failed:
+        provider(sts.url).obtain(profile(), None)
+    assert 1 == len(sts.requests)
+    assert ("ExpiredToken", Scope.SOURCE) == (failed.value.code, failed.value.scope)
+    assert "ci" in str(failed.value.hint)
+
+
+def test_a_parents_refused_keys_concern_the_chained_profile_alone(sts: ScriptedServer) -> None:
+    """No source is blamed for what a parent profile's credentials are refused."""
+    sts.script = lambda _: Answer(403, error_xml("ExpiredToken"))
+    with pytest.raises(RenewalError) as failed:
+        provider(sts.url).obtain(profile(source_profile="production"), PARENT)
+    assert (Scope.PROFILE, Mend.TIME) == (failed.value.scope, failed.value.mend)
+    assert "source_profile production" in str(failed.value.hint)
+
+
+def _stamp(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+TRUST_ALL = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+}
+MAY_ASSUME = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}],
+}
+
+
+def test_a_chain_of_three_roles_against_ministack(ministack: AwsServer) -> None:
+    """Source, role, role, role: each trusts only the one before it, and the last is assumed."""
+    key_id, secret = ministack.user("chain-ci", MAY_ASSUME)
+    arns = ["arn:aws:iam::000000000000:user/chain-ci"]
+    for name in ("chain-one", "chain-two", "chain-three"):
+        trust = json.loads(json.dumps(TRUST_ALL))
+        trust["Statement"][0]["Principal"]["AWS"] = arns[-1]
+        arns.append(ministack.role(name, trust, MAY_ASSUME))
+    asking = StsProvider(
+        {"ci": EnvironmentSource()},
+        StsLimits(endpoint_url=ministack.url),
+        clock=now,
+        environ={"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret},
+    )
+    grant = asking.obtain(profile("one", role_arn=arns[1]), None)
+    for name, arn in zip(("two", "three"), arns[2:], strict=True):
+        chained = profile(name, role_arn=arn, source_profile="before")
+        grant = asking.obtain(chained, grant.credentials)
+    who = ministack.client(
+        "sts",
+        {
+            "aws_access_key_id": grant.credentials.access_key_id,
+            "aws_secret_access_key": grant.credentials.secret_access_key,
+            "aws_session_token": grant.credentials.session_token,
+        },
+    ).get_caller_identity()
+    assert "assumed-role/chain-three/credfresh-host-three" in who["Arn"]
+    with pytest.raises(RenewalError, match="AccessDenied"):
+        asking.obtain(profile("three", role_arn=arns[3]), None)  # the source may not skip a link
+
+
+def test_ministack_refuses_a_wrong_secret_and_we_name_the_source(ministack: AwsServer) -> None:
+    """A judge that verifies signatures: the source is to blame, and a human mends it."""
+    key_id, _ = ministack.user("typo-ci", MAY_ASSUME)
+    arn = ministack.role("typo-role", TRUST_ALL)
+    asking = StsProvider(
+        {"ci": EnvironmentSource()},
+        StsLimits(endpoint_url=ministack.url),
+        clock=now,
+        environ={"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": "mistyped"},
+    )
+    with pytest.raises(RenewalError) as failed:
+        asking.obtain(profile(role_arn=arn), None)
+    assert ("SignatureDoesNotMatch", Scope.SOURCE, Mend.HUMAN) == (
+        failed.value.code,
+        failed.value.scope,
+        failed.value.mend,
+    )
+
+
+def test_renewal_against_motos_server(moto: AwsServer) -> None:
+    """A server that is neither ours nor ministack grants the hour that was asked for."""
+    asking = provider(moto.url)
+    grant = asking.obtain(profile(), None)
+    assert grant.lifetime == pytest.approx(3600, abs=2)
+    assert grant.credentials.access_key_id.startswith("ASIA")
+    again = asking.obtain(profile(), None)
+    assert again.credentials != grant.credentials
