@@ -1,0 +1,112 @@
+"""What AssumeRole is asked, and what its answer is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.session import Session
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fakes
+from credfresh.errors import RenewalError
+from credfresh.model import Instant, SessionCredentials
+from credfresh.settings import Profile
+from credfresh.sts.assume import MOST_OVER, arguments, granted
+from credfresh.sts.keys import LentKeys, SourceKeys
+
+SENT = Instant(1_800_000_000.0, 1000.0)
+PROFILE = fakes.profile()
+
+
+def answer(expiration: float, date: str | None = None, **changes: object) -> dict[str, Any]:
+    """Return what the SDK makes of an answer."""
+    given = {
+        "AccessKeyId": "ASIA",
+        "SecretAccessKey": "secret",
+        "SessionToken": "token",
+        "Expiration": datetime.fromtimestamp(expiration, UTC),
+        **changes,
+    }
+    headers = {} if date is None else {"date": date}
+    return {"Credentials": given, "ResponseMetadata": {"HTTPHeaders": headers}}
+
+
+def test_the_lifetime_is_expiration_minus_date() -> None:
+    """Both of the server's clock; counted from the moment the request left."""
+    # 1_800_000_000 is Fri, 15 Jan 2027 08:00:00 GMT
+    got = granted(answer(SENT.wall + 7800, "Fri, 15 Jan 2027 09:10:02 GMT"), PROFILE, SENT, 4.0)
+    assert 7800 - 4202 == got.lifetime
+    assert 4202 - 2.0 == got.skew
+    assert SENT + (7800 - 4202) == got.expires_at
+    assert PROFILE.request == got.request
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Fri, 99 Jan 2027 09:00:00 GMT"])
+def test_without_a_readable_date_the_local_clock_must_do(date: str | None) -> None:
+    """The wall clock at sending, and no skew is claimed."""
+    got = granted(answer(SENT.wall + 1800, date), PROFILE, SENT, 0.0)
+    assert (1800.0, None) == (got.lifetime, got.skew)
+
+
+@given(st.floats(-1e6, 1e6))
+def test_a_grant_is_positive_and_bounded_by_what_was_asked(after: float) -> None:
+    """Whatever expiration is told: a failure, or a lifetime in (0, asked + 5 s]."""
+    if after > 0.001:
+        got = granted(answer(SENT.wall + after), PROFILE, SENT, 0.0)
+        assert 0 < got.lifetime <= PROFILE.duration + MOST_OVER
+    elif after < 0:
+        with pytest.raises(RenewalError, match="expired"):
+            granted(answer(SENT.wall + after), PROFILE, SENT, 0.0)
+
+
+@pytest.mark.parametrize("name", ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"])
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_part_is_named(name: str, value: object) -> None:
+    """An answer without a part is a failure that says which."""
+    with pytest.raises(RenewalError, match=name):
+        granted(answer(SENT.wall + 3600, None, **{name: value}), PROFILE, SENT, 0.0)
+
+
+@pytest.mark.parametrize("odd", [{}, {"Credentials": None}, {"Credentials": {}}])
+def test_an_answer_without_credentials_is_a_failure(odd: dict[str, Any]) -> None:
+    """Nothing was granted."""
+    with pytest.raises(RenewalError, match="without AccessKeyId and Secret"):
+        granted(odd, PROFILE, SENT, 0.0)
+
+
+def test_every_argument_is_one_that_assume_role_has() -> None:
+    """Botocore's own model of AssumeRole knows every name that we send."""
+    full: Profile = replace(
+        PROFILE,
+        external_id="id",
+        policy="{}",
+        policy_arns=("a",),
+        session_tags=(("k", "v"),),
+        transitive_tag_keys=("k",),
+        source_identity="me",
+    )
+    model = Session().get_service_model("sts").operation_model("AssumeRole").input_shape
+    assert model is not None
+    assert set(arguments(full)) < set(model.members)
+    assert {"RoleArn", "RoleSessionName", "DurationSeconds"} == set(arguments(PROFILE))
+
+
+def test_keys_are_lent_for_a_block_and_no_secret_is_in_a_repr() -> None:
+    """Nested or not, what signs is what was lent last; afterwards nothing is."""
+    lent = LentKeys()
+    outer, inner = SourceKeys("AKIAOUTER", "s3cret"), SourceKeys("ASIAINNER", "s3cret", "t0ken")
+    with lent.lend(outer):
+        with lent.lend(inner):
+            assert "ASIAINNER" == lent.get_frozen_credentials().access_key
+        assert "AKIAOUTER" == lent.get_frozen_credentials().access_key
+    with pytest.raises(LookupError):
+        lent.get_frozen_credentials()
+    assert "s3cret" not in repr((outer, inner, lent))
+    assert "t0ken" not in repr((outer, inner, lent))
+    assert ("s3cret", "t0ken") == inner.secrets
+    parent = SessionCredentials("ASIAPARENT", "ps", "pt", 0.0)
+    assert SourceKeys("ASIAPARENT", "ps", "pt") == SourceKeys.of(parent)
