@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -584,3 +585,45 @@ def test_a_broken_source_fails_for_all_who_wait_and_recovers(provide: Provide) -
         assert len(container.requests) <= 4, (
             "three tries of the SDK's in one look, then the mended one"
         )
+
+
+HANGS_ONCE = """
+import json, os, sys
+if not os.path.exists(sys.argv[1]):
+    open(sys.argv[1], "w").close()
+    open(sys.argv[2]).read()
+    key = "AKIALATE"
+else:
+    key = "AKIANEXT"
+print(json.dumps({"Version": 1, "AccessKeyId": key, "SecretAccessKey": "s"}))
+"""
+
+
+def test_a_lookup_that_hangs_is_written_off_and_its_late_answer_dropped(
+    sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """After a minute the next attempt looks for itself, and its answer stays."""
+    clock = fakes.FakeClock()
+    begun, fifo, path = tmp_path / "begun", tmp_path / "fifo", tmp_path / "source"
+    os.mkfifo(fifo)
+    (tmp_path / "p.py").write_text(HANGS_ONCE)
+    path.write_text(
+        f"[ci]\ncredential_process = {sys.executable} {tmp_path / 'p.py'} {begun} {fifo}\n"
+    )
+    provider = StsProvider(
+        {"ci": FileSource(str(path), "ci")},
+        StsLimits(endpoint_url=sts.url),
+        clock=clock,
+        environ={},
+    )
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(obtain, provider)
+        while not begun.exists():
+            assert not hanging.done()
+            threading.Event().wait(0.01)
+        clock.advance(61)
+        obtain(provider)
+        fifo.write_text("go on")
+        hanging.result(timeout=10)
+    obtain(provider)
+    assert ["AKIANEXT", "AKIALATE", "AKIANEXT"] == signers(sts)
