@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from credfresh import holding, ini, mark
 from credfresh.holding import Document, Piece
@@ -44,7 +45,8 @@ class Plan:
         self._removed: list[str] = []
         self._repaired: list[str] = []
         self._adopted: list[str] = []
-        self._refused: list[Refusal] = []
+        self._refused: list[tuple[Piece, Literal["foreign", "taken"], str, str]] = []
+        self._withdrawn: set[str] = set()
         self._left: list[str] = []
 
     def put(self, name: str, wanted: Piece) -> None:
@@ -67,6 +69,7 @@ class Plan:
 
     def withdraw(self, name: str) -> None:
         """Take away what stands altered under a name of ours; the proven goes with the orphans."""
+        self._withdrawn.add(name)
         for place in self._document.named.get(name, ()):
             section = self._document.sections[place]
             if section.label is not None or not self._claimable(place, name):
@@ -93,7 +96,7 @@ class Plan:
             removed=tuple(self._removed),
             repaired=tuple(self._repaired),
             adopted=tuple(self._adopted),
-            refused=tuple(self._refused),
+            refused=tuple(_refusal(document, *each) for each in self._refused),
             flaws=ini.flaws(document) + tuple(_left_alone(document, name) for name in self._left),
         )
 
@@ -126,7 +129,7 @@ class Plan:
         elif simple and wanted.adopt:
             self._adopted.append(wanted.section)
         else:
-            self._refused.append(self._refusal(places, wanted))
+            self._refuse(places, wanted)
             return
         stretch = self._stretch(place)
         rest = holding.remainder(stretch, 0, wanted.keys)
@@ -138,8 +141,13 @@ class Plan:
         size = section.label.block.size if section.label is not None else 0
         below = stretch[size:]
         if below and not section.tangled:
-            below = holding.remainder(stretch, size)
+            whole = section.name in self._withdrawn and self._issued_all(place, *self._keys(place))
+            below = holding.remainder(stretch, size, holding.RULING if whole else ())
         return _headless(stretch, below)
+
+    def _keys(self, place: int) -> tuple[str, ...]:
+        held = self._document.sections[place].label
+        return () if held is None else (held.block.key,)
 
     def _proven(self, place: int, name: str) -> bool:
         section = self._document.sections[place]
@@ -169,31 +177,21 @@ class Plan:
     def _marked_ours(self, claims: holding.Claims) -> bool:
         return any(claim is not None and claim.instance == self._instance for claim in claims.marks)
 
-    def _refusal(self, places: tuple[int, ...], wanted: Piece) -> Refusal:
+    def _refuse(self, places: tuple[int, ...], wanted: Piece) -> None:
         name = wanted.section
-        on = " and ".join(str(ini.line_of(self._document, place)) for place in places)
         claims = holding.claims(self._stretch(places[0]))
         if len(places) > 1 or not self._claimable(places[0], name):
-            return Refusal(
-                wanted.profile,
-                "foreign",
-                f"what stands on line {on} answers to [{name}], and its bounds are in doubt",
-                "leave at most one plain section of that name",
-            )
-        if self._marked_ours(claims):
-            return Refusal(
-                wanted.profile,
-                "taken",
-                f"[{name}] on line {on} was ours and now holds keys that we did not issue",
-                "remove that section to have ours back, or say `adopt: true` to replace it",
-            )
-        other = f" (its mark: {_whose(claims)})" if claims.marks else ""
-        return Refusal(
-            wanted.profile,
-            "foreign",
-            f"[{name}] on line {on} was not written by us{other}",
-            "give the profile another `section`, remove that one, or say `adopt: true`",
-        )
+            reason = f"what answers to [{name}] (line {{}}) has no bounds that readers agree on"
+            hint = "leave at most one plain section of that name"
+            self._refused.append((wanted, "foreign", reason, hint))
+        elif self._marked_ours(claims):
+            reason = f"[{name}] (line {{}}) was ours and now holds keys that we did not issue"
+            hint = "remove that section to have ours back, or say `adopt: true` to replace it"
+            self._refused.append((wanted, "taken", reason, hint))
+        else:
+            reason = f"[{name}] (line {{}}) was not written by us{_whose(claims)}"
+            hint = "give the profile another `section`, remove that one, or say `adopt: true`"
+            self._refused.append((wanted, "foreign", reason, hint))
 
     def _stretch(self, place: int) -> bytes:
         return self._document.data[self._starts[place] : self._starts[place + 1]]
@@ -211,7 +209,20 @@ def _says(block: mark.Block, wanted: Piece) -> bool:
 
 def _whose(claims: holding.Claims) -> str:
     names = {f"instance {claim.instance}" if claim else "another version" for claim in claims.marks}
-    return ", ".join(sorted(names))
+    return f"; its mark: {', '.join(sorted(names))}" if names else ""
+
+
+def _refusal(
+    document: Document,
+    wanted: Piece,
+    code: Literal["foreign", "taken"],
+    reason: str,
+    hint: str,
+) -> Refusal:
+    places = document.named[wanted.section]
+    lines = " and ".join(str(ini.line_of(document, place)) for place in places)
+    # Not str.format: a section's name may hold braces.
+    return Refusal(wanted.profile, code, reason.replace("(line {})", f"(line {lines})"), hint)
 
 
 def _left_alone(document: Document, name: str) -> ini.Flaw:

@@ -160,7 +160,8 @@ class File(RuleBasedStateMachine):
         """Somebody adds a section or a comment at the end."""
         text = header % next(self.number)
         if text[:1] == b"[":
-            text += body
+            started = self.document.data[-1:] in (b"", b"\r", b"\n")
+            text = (b"" if started else b"\n") + text + body
         elif body in (b"unfinished", b"# no end"):
             text = text.rstrip()
         self._end_lines()

@@ -231,7 +231,7 @@ class TestForeign:
             Refusal(
                 "profile-prod",
                 "foreign",
-                "[prod] on line 2 was not written by us",
+                "[prod] (line 2) was not written by us",
                 "give the profile another `section`, remove that one, or say `adopt: true`",
             ),
         )
@@ -261,7 +261,7 @@ class TestForeign:
         """Where readers disagree on what the section is, nobody can replace it."""
         outcome = merged(stood, piece("prod", adopt=True))
         assert (stood, "foreign") == (outcome.data.decode(), outcome.refused[0].code)
-        assert "in doubt" in outcome.refused[0].reason
+        assert "no bounds that readers agree on" in outcome.refused[0].reason
 
     def test_adoption_takes_a_taken_section_back(self) -> None:
         """`adopt: true` says that ours outranks what was pasted."""
