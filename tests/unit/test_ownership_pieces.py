@@ -139,7 +139,7 @@ def test_the_aws_cli_may_set_a_key_in_our_section(tmp_path: Path) -> None:
 
 
 def test_a_rival_that_rewrites_the_file_without_comments_is_survived() -> None:
-    """A rewrite by configparser loses every mark: the sections are known again by keys that we issued."""
+    """A rewrite by configparser loses every mark: sections are known again by our keys."""
     ours = pieces(piece("prod"), piece("stage"))
     rival = configparser.RawConfigParser()
     rival.read_string("[a]\nk = v\n" + "".join(map(block, ours.values())))
