@@ -98,4 +98,7 @@ def _judge_resource(resource: str, kind: str, form: str) -> None:
             hint=f"1 to {most} letters, digits and any of +=,.@_-",
         )
     if not _PATH.fullmatch(path):
-        raise RefusedError(f"has a path before the {kind} name that IAM does not have")
+        raise RefusedError(
+            f"has a path before the {kind} name that IAM does not have",
+            hint="at most 512 printable characters, without spaces",
+        )

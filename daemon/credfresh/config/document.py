@@ -8,18 +8,15 @@ Every scalar is a string, so the traps of YAML 1.1 have nothing to spring on (an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import yaml
 
+from credfresh.config.decoding import START, at, decode
 from credfresh.config.echo import Path
 from credfresh.config.findings import Findings, Place
 from credfresh.config.syntax import explain
-
-MOST_BYTES = 8 * 1024 * 1024
-"""The largest configuration read: three times what 10,000 profiles with every key need."""
 
 MOST_DEPTH = 32
 """The deepest nesting; the deepest that a valid configuration needs (a policy) is about 12."""
@@ -30,10 +27,7 @@ Tree = dict[str, "Tree"] | list["Tree"] | str
 Loader = type[yaml.BaseLoader] | type[yaml.cyaml.CBaseLoader]
 
 FASTEST: Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-# YAML 1.1 section 5.1 (c-printable): what may stand in a stream at all.
-_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_TOP = Place(1, 1, 1, 1, {})
 _LEAF: dict[str | int, Place] = {}
 
 
@@ -57,7 +51,7 @@ def read(data: bytes, findings: Findings, loader: Loader = FASTEST) -> Document:
     Raises:
         ConfigError: nothing could be understood, or what follows the mistake could not.
     """
-    text = _decode(data, findings)
+    text = decode(data, findings)
     builder = _Builder(findings)
     understood = _feed(builder, text, loader)
     if not understood or findings.full:
@@ -76,7 +70,7 @@ def _feed(builder: _Builder, text: str, loader: Loader) -> bool:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
         reason, hint = explain(error, text)
-        builder.findings.add(_at(line, column), (), reason, hint=hint)
+        builder.findings.add(at(line, column), (), reason, hint=hint)
         return False
     except _StopReadingError:
         return False
@@ -103,42 +97,6 @@ def _whole(builder: _Builder, findings: Findings) -> Document:
     raise AssertionError  # pragma: no cover  # the line above has raised
 
 
-def _decode(data: bytes, findings: Findings) -> str:
-    if len(data) > MOST_BYTES:
-        reason = f"the file has {len(data):,} bytes; at most {MOST_BYTES:,} are read"
-        findings.add(_TOP, (), reason, hint="split the profiles over several daemons")
-        findings.raise_if_any()
-    bad = _first_bad_byte(data)
-    if bad is not None:
-        before = data[:bad].decode("utf-8")
-        reason = f"byte 0x{data[bad]:02x} is not UTF-8"
-        findings.add(_end_of(before), (), reason, hint="save the file as UTF-8")
-        findings.raise_if_any()
-    text = data.decode("utf-8").removeprefix("\ufeff")
-    if odd := _UNPRINTABLE.search(text):
-        reason = f"the character U+{ord(odd.group()):04X} cannot stand in YAML"
-        findings.add(_end_of(text[: odd.start()]), (), reason)
-        findings.raise_if_any()
-    return text
-
-
-def _first_bad_byte(data: bytes) -> int | None:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.start
-    return None
-
-
-def _end_of(text: str) -> Place:
-    lines = re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text)
-    return _at(len(lines) - 1, len(lines[-1].removeprefix("\ufeff")))
-
-
-def _at(line: int, column: int) -> Place:
-    return Place(line + 1, column + 1, line + 1, column + 1, _LEAF)
-
-
 @dataclass(slots=True)
 class _Frame:
     """A collection that is being filled."""
@@ -146,7 +104,7 @@ class _Frame:
     into: dict[str, Tree] | list[Tree]
     place: Place
     key: str | int | None = None
-    key_place: Place = _TOP
+    key_place: Place = START
     attached: bool = True
     """False for the second value of a duplicate key: read to its end, and dropped."""
 
@@ -157,7 +115,7 @@ class _Builder:
 
     findings: Findings
     root: Tree | None = None
-    place: Place = _TOP
+    place: Place = START
     stack: list[_Frame] = field(default_factory=list)
     documents: int = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 Path = tuple[str | int, ...]
 """Where a value stands: keys and list indexes, from the top."""
@@ -20,7 +21,7 @@ HIDDEN = frozenset(
 )
 """Keys whose values, and all within them, are never shown."""
 
-_MOST_SHOWN = 72
+_MOST_SHOWN = 100
 _MOST_PARTS = 8
 _RUN = re.compile(r"[A-Za-z0-9+/=]{20,}")
 _HEX = re.compile(r"[0-9A-Fa-f]{32,}")
@@ -92,17 +93,26 @@ def _name(part: str) -> str:
     return part if _PLAIN.fullmatch(part) and len(part) <= _MOST_SHOWN else shown(part)
 
 
-def closest(word: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate that `word` is probably a slip of, if any. Bounded in time."""
-    word = word[:_MOST_SHOWN]
-    folded: dict[str, str] = {}
-    for candidate in candidates:
-        if abs(len(candidate) - len(word)) <= max(3, len(word) // 3):
-            folded.setdefault(candidate.lower().replace("-", "_"), candidate)
-            if len(folded) >= _MOST_CANDIDATES:
-                break
-    near = difflib.get_close_matches(word.lower().replace("-", "_"), folded, n=1)
-    return folded[near[0]] if near and not looks_secret(near[0]) else None
+def closest(word: str, candidates: Iterable[str], *, least: float = 0.6) -> str | None:
+    """Return the candidate that `word` is probably a slip of, if any. Bounded in time.
+
+    `least` is how alike they must be, 0 to 1; a word cut short is taken for the whole of it.
+    """
+    word = _folded(word[:_MOST_SHOWN])
+    slack = max(4, len(word) // 3)
+    worth = (c for c in candidates if abs(len(c) - len(word)) <= slack or _begins(c, word))
+    folded = {_folded(candidate): candidate for candidate in islice(worth, _MOST_CANDIDATES)}
+    near = difflib.get_close_matches(word, folded, n=1, cutoff=least)
+    near = near or [whole for whole in folded if _begins(whole, word)]
+    return folded[near[0]] if near and not looks_secret(folded[near[0]]) else None
+
+
+def _begins(whole: str, word: str) -> bool:
+    return len(word) > 2 and _folded(whole).startswith(word)  # noqa: PLR2004  # `prod`, not `p`
+
+
+def _folded(word: str) -> str:
+    return word.lower().replace("-", "_")
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from credfresh.config.document import MOST_BYTES
+from credfresh.config.decoding import MOST_BYTES
 from credfresh.config.parse import parse
 from credfresh.errors import ConfigError, Problem
 from credfresh.settings import Settings
@@ -56,20 +56,26 @@ def _read(path: str) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise _refused(path, "is a directory", "name the file in it")
-        if not stat.S_ISREG(status.st_mode):
-            raise _refused(path, "is not a regular file")
-        _refuse_untrusted(path, path, status, "the file")
-        try:
-            # Of the name, and of what the name leads to.
-            for directory in dict.fromkeys([Path(path).parent, Path(path).resolve().parent]):
-                _refuse_untrusted(path, str(directory), directory.stat(), "its directory")
+    try:
+        _judge(path, os.fstat(descriptor))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(MOST_BYTES + 1)
-        except OSError as error:
-            raise _unreadable(path, error) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    finally:
+        os.close(descriptor)
+
+
+def _judge(path: str, status: os.stat_result) -> None:
+    """Raise ConfigError unless this is a file that only root and we may write."""
+    if stat.S_ISDIR(status.st_mode):
+        raise _refused(path, "is a directory", "name the file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise _refused(path, "is not a regular file")
+    _refuse_untrusted(path, path, status, "the file")
+    # Of the name, and of what the name leads to.
+    for directory in dict.fromkeys([Path(path).parent, Path(path).resolve().parent]):
+        _refuse_untrusted(path, str(directory), directory.stat(), "its directory")
 
 
 def _refuse_untrusted(config: str, path: str, status: os.stat_result, what: str) -> None:

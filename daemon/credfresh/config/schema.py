@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from credfresh.config.spelling import (
     Account,
@@ -258,7 +258,13 @@ class ConfigFile(Strict):
     """The shared credentials file that is kept."""
     instance: Label | None = None
     """What marks our sections as this daemon's; a hash of this file's real path if absent."""
-    sources: dict[SourceName, Source] | None = None
+    sources: dict[SourceName, Source] | None = Field(
+        None,
+        json_schema_extra={
+            "additionalProperties": False,
+            "propertyNames": {"not": {"const": "default"}},
+        },
+    )
     """The principals that may assume roles. The name `default` is the SDK's own chain."""
     sts: Sts | None = None
     """What the daemon allows itself against AWS STS."""

@@ -132,7 +132,7 @@ def _unknown_key(path: Path, document: Document, findings: Findings) -> str | No
         return None
     known = _known_keys(path[:-1], document.data)
     home = next((home for home, keys in _HOMES.items() if key in keys.model_fields), None)
-    meant = None if home else closest(key, known)
+    meant = closest(key, known, least=0.9 if home else 0.6)
     if meant:
         hint = f"did you mean `{meant}`?"
     elif home:

@@ -67,7 +67,7 @@ def flag(value: object) -> bool:
 
 def present(value: object) -> bool:
     """Accept exactly `true`: the key says which kind of source it is."""
-    if not flag(value):
+    if text(value) != "true":
         raise RefusedError("must be true", hint="for another kind of source, use its own key")
     return True
 
@@ -120,8 +120,9 @@ def renew_before(value: object) -> RenewBefore:
     try:
         amount = seconds(word)
     except RefusedError as error:
+        hint = f"did you mean `{word}%`?" if re.fullmatch(r"[1-7]?[0-9]|80", word) else error.hint
         raise RefusedError(
-            "must be a share such as 50% or a duration such as 20m", hint=error.hint
+            "must be a share such as 50% or a duration such as 20m", hint=hint
         ) from None
     if not amount:
         raise RefusedError("must be at least 1s", hint="the default is 50%")

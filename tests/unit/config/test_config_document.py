@@ -9,7 +9,7 @@ import yaml
 
 from configs import TOP, accepted, one_profile, only_problem, production, refused
 from credfresh.config import parse
-from credfresh.config.document import MOST_BYTES
+from credfresh.config.decoding import MOST_BYTES
 from credfresh.errors import ConfigError
 
 LOADERS = [
@@ -155,11 +155,11 @@ def test_ten_thousand_levels_within_a_json_policy_are_answered() -> None:
 
 
 def test_a_ten_megabyte_file_is_refused_before_it_is_parsed() -> None:
-    """The answer names both sizes, at once."""
+    """The answer names the bound, at once."""
     began = time.perf_counter()
     problem = only_problem(b"a: b\n" * 2_000_000)
     assert time.perf_counter() - began < 0.5
-    assert problem.reason == "the file has 10,000,000 bytes; at most 8,388,608 are read"
+    assert problem.reason == "the file is larger than the 8,388,608 bytes that are read at most"
     assert MOST_BYTES == 8_388_608
 
 

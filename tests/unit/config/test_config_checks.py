@@ -1,0 +1,382 @@
+"""What must hold over several keys, several profiles and several files."""
+
+from __future__ import annotations
+
+import pytest
+
+from configs import ROLE, TOP, accepted, one_profile, only_problem, profiles, refused
+
+TOP_KEYS = "credentials_file", "instance", "sources", "sts", "log", "ready", "defaults", "profiles"
+
+RING = (("x", "a"), ("a", "b"), ("b", "c"), ("c", "a"))
+
+
+def found(text: str, environment: dict[str, str] | None = None) -> list[tuple[str, str]]:
+    """Return path and reason of each problem."""
+    return [(p.path, p.reason) for p in refused(text, environment)]
+
+
+def test_unknown_keys_at_every_level_are_named_with_what_was_meant() -> None:
+    """A slip is answered with the key; a key of elsewhere with its home."""
+    text = profiles(
+        """
+        a: {role_arn: ROLE, sesion_tags: {}, sts: {}}
+        b: {role_arnn: ROLE, credentials_file: {path: /x, grp: y}}
+        """,
+        top="""
+        credential_file: {path: /x}
+        regions: {}
+        region: eu-west-1
+        log: {levle: info}
+        sts: {max-concurrency: 4}
+        sources:
+          s: {credentials_file: /x, profle: y}
+          t: {web_identity: {tokn_file: /x, role_arn: ROLE, token_file: /y}}
+          u: {enviroment: true}
+        """.replace("ROLE", f"'{ROLE}'"),
+        defaults="{region: eu-west-1, role_arn: ROLE, durations: 1h}",
+    )
+    assert [(p.path, p.hint) for p in refused(text)] == [
+        ("credential_file", "did you mean `credentials_file`?"),
+        ("regions", f"known here: {', '.join(TOP_KEYS)}"),
+        ("region", "it belongs under `defaults` or in a profile"),
+        ("log.levle", "did you mean `level`?"),
+        ("sts.max-concurrency", "did you mean `max_concurrency`?"),
+        ("sources.s.profle", "did you mean `profile`?"),
+        ("sources.t.web_identity.tokn_file", "did you mean `token_file`?"),
+        ("sources.u", "did you mean `environment`?"),
+        ("defaults.role_arn", "it belongs in a profile"),
+        ("defaults.durations", "did you mean `duration`?"),
+        ("profiles.a.sesion_tags", "did you mean `session_tags`?"),
+        ("profiles.a.sts", "it belongs at the top"),
+        ("profiles.b.role_arnn", "did you mean `role_arn`?"),
+        ("profiles.b.credentials_file.grp", "did you mean `group`?"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        *(
+            (one_profile(top=f"{key}: x\n"), key)
+            for key in ("process_dir", "endpoint", "control", "metrics", "reload", "on_renew")
+        ),
+        (one_profile(defaults="{region: eu-west-1, on_renew: {}}"), "defaults.on_renew"),
+        (one_profile("on_renew: {command: [x]}"), "profiles.production.on_renew"),
+        (one_profile(top="sources: {a: {vault: {}}}\n"), "sources.a.vault"),
+    ],
+)
+def test_a_key_of_a_later_version_is_refused_by_name(text: str, path: str) -> None:
+    """It is not called unknown, so nobody looks for a slip."""
+    reason = "is known, but not available in this version"
+    assert found(text) == [(path, reason)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{}", [("credentials_file", "is required"), ("profiles", "is required")]),
+        (TOP + "profiles: {}", [("profiles", "has no profile")]),
+        (TOP + "profiles:", [("profiles", "has no value")]),
+        (TOP + "profiles: [a]", [("profiles", "must be a mapping of keys (got a list)")]),
+        (profiles("a: {role_arn: ROLE, enabled: false}"),
+         [("profiles", "every profile is disabled")]),
+        (TOP + "profiles: {a: {}}",
+         [("profiles.a.region", "is required"), ("profiles.a.role_arn", "is required")]),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_named(text: str, expected: list[tuple[str, str]]) -> None:
+    """A configuration that keeps nothing fresh is a mistake."""
+    assert found(text) == expected
+
+
+def test_a_disabled_profile_is_still_read() -> None:
+    """A mistake in it is found when it is written, not when it is enabled."""
+    text = profiles("a: {role_arn: ROLE}\nb: {role_arn: x, enabled: false, durration: 1h}")
+    assert [path for path, _ in found(text)] == ["profiles.b.role_arn", "profiles.b.durration"]
+
+
+def test_two_profiles_on_one_section_of_one_file() -> None:
+    """The second is named, with the first; links do not hide it."""
+    text = profiles(
+        """
+        a: {role_arn: ROLE, section: prod}
+        prod: {role_arn: ROLE}
+        b: {role_arn: ROLE, section: prod, credentials_file: {path: /link}}
+        c: {role_arn: ROLE, section: prod, credentials_file: {path: /other}}
+        """
+    )
+    links = {"/link": "/run/credfresh/credentials"}
+    problems = refused(text, resolve=lambda path: links.get(path, path))
+    reason = "profile 'a' publishes to the section 'prod' too"
+    assert [(p.path, p.line, p.reason) for p in problems] == [
+        ("profiles.prod", 5, reason),
+        ("profiles.b.section", 6, reason),
+    ]
+
+
+def test_one_file_with_two_rights() -> None:
+    """Two descriptions of one file that differ would change its mode for ever."""
+    text = profiles(
+        """
+        a: {role_arn: ROLE}
+        b: {role_arn: ROLE, credentials_file: {path: /run/credfresh/credentials, mode: "0640"}}
+        c: {role_arn: ROLE, credentials_file: {path: /other, group: a}}
+        d: {role_arn: ROLE, credentials_file: {path: /other, group: b}}
+        e: {role_arn: ROLE, credentials_file: {path: /other, group: a}}
+        """
+    )
+    reason = "the same file has another mode, owner or group in "
+    assert found(text) == [
+        ("profiles.b.credentials_file", reason + "`credentials_file`"),
+        ("profiles.d.credentials_file", reason + "profile 'c'"),
+    ]
+
+
+def test_the_default_section_needs_consent() -> None:
+    """By the profile's name or by `section`; with `allow_default` it passes."""
+    text = profiles("default: {role_arn: ROLE}\na: {role_arn: ROLE, section: default}")
+    assert [path for path, _ in found(text)] == [
+        "profiles.default",
+        "profiles.a.section",
+        "profiles.a.section",
+    ]
+    consent = profiles("default: {role_arn: ROLE, allow_default: true}")
+    assert accepted(consent).profiles["default"].section == "default"
+
+
+def test_source_and_source_profile_exclude_each_other() -> None:
+    """A role is assumed by one principal."""
+    text = profiles("a: {role_arn: ROLE}\nb: {role_arn: ROLE, source: default, source_profile: a}")
+    assert found(text) == [("profiles.b.source_profile", "cannot stand beside `source`")]
+
+
+@pytest.mark.parametrize(
+    ("text", "ring"),
+    [
+        ("a: {role_arn: ROLE, source_profile: a}", "'a' -> 'a'"),
+        (
+            "a: {role_arn: ROLE, source_profile: b}\nb: {role_arn: ROLE, source_profile: a}",
+            "'a' -> 'b' -> 'a'",
+        ),
+        (
+            "\n".join(f"{n}: {{role_arn: ROLE, source_profile: {m}}}" for n, m in RING),
+            "'a' -> 'b' -> 'c' -> 'a'",
+        ),
+    ],
+)
+def test_a_chain_that_is_a_cycle_is_printed(text: str, ring: str) -> None:
+    """Once, at its first profile, whoever else leads into it."""
+    problem = only_problem(profiles(text))
+    assert (problem.path, problem.reason) == ("profiles.a.source_profile", f"is a cycle: {ring}")
+
+
+def test_a_chain_of_thousands_ends() -> None:
+    """Neither a long chain nor a long cycle costs recursion or a page of names."""
+    links = [f"p{n}: {{role_arn: ROLE, source_profile: p{n + 1}}}" for n in range(3_000)]
+    chain = profiles("\n".join([*links, "p3000: {role_arn: ROLE}"]))
+    assert len(accepted(chain).profiles) == 3_001
+    ring = profiles("\n".join([*links, "p3000: {role_arn: ROLE, source_profile: p0}"]))
+    problem = only_problem(ring)
+    assert problem.reason.endswith("… (3,001 in all)")
+    assert len(problem.reason) < 150
+
+
+def test_a_parent_must_exist_and_be_enabled() -> None:
+    """A slip is answered, a disabled parent said, a source pointed out."""
+    text = profiles(
+        """
+        production: {role_arn: ROLE, enabled: false}
+        a: {role_arn: ROLE, source_profile: prodution}
+        b: {role_arn: ROLE, source_profile: production}
+        c: {role_arn: ROLE, source_profile: ci}
+        """,
+        top="sources: {ci: {profile: ci}}\n",
+    )
+    assert [(p.path, p.reason, p.hint) for p in refused(text)] == [
+        (
+            "profiles.a.source_profile",
+            "no such profile (got 'prodution')",
+            "did you mean `production`?",
+        ),
+        (
+            "profiles.b.source_profile",
+            "is disabled (got 'production')",
+            "enable that profile, or disable this one too",
+        ),
+        (
+            "profiles.c.source_profile",
+            "no such profile (got 'ci')",
+            "that is a source: use `source`",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{ec2_instance_metadata: true}",
+        "{ecs_container: true}",
+        f"{{web_identity: {{token_file: /x, role_arn: '{ROLE}'}}}}",
+    ],
+)
+def test_role_credentials_last_an_hour(source: str) -> None:
+    """STS refuses more to a role's credentials, so the load does."""
+    top = f"sources: {{role: {source}}}\n"
+    problem = only_problem(one_profile("source: role\nduration: 2h", top=top))
+    assert problem.path == "profiles.production.duration"
+    assert problem.reason.startswith("must be at most 1h")
+    assert problem.reason.endswith("(got 2h)")
+    assert accepted(one_profile("source: role\nduration: 1h", top=top)).profiles
+
+
+def test_a_chain_with_two_hours_is_refused_at_its_key() -> None:
+    """A duration of its own is marked where it stands."""
+    text = profiles("a: {role_arn: ROLE}\nb: {role_arn: ROLE, source_profile: a, duration: 7200s}")
+    problem = only_problem(text)
+    assert (problem.path, problem.line) == ("profiles.b.duration", 5)
+
+
+def test_an_inherited_duration_says_where_it_comes_from() -> None:
+    """The profile is marked, and the hint names the defaults and what to do."""
+    text = profiles(
+        "a: {role_arn: ROLE}\nb: {role_arn: ROLE, source_profile: a}",
+        defaults="{region: eu-west-1, duration: 2h}",
+    )
+    problem = only_problem(text)
+    assert (problem.line, problem.column) == (5, 3)
+    assert problem.hint == "it comes from `defaults`; set `duration: 1h` here"
+
+
+@pytest.mark.parametrize("source", ["{profile: x}", "{credential_process: [/x]}"])
+def test_sources_that_may_be_users_may_last_longer(source: str) -> None:
+    """Only what is known to be a role's is bounded at load."""
+    text = one_profile("source: s\nduration: 12h", top=f"sources: {{s: {source}}}\n")
+    assert accepted(text).profiles["production"].duration == 43_200
+    assert accepted(one_profile("duration: 12h")).profiles["production"].duration == 43_200
+
+
+def test_a_source_that_reads_our_section_is_refused() -> None:
+    """It would be fed by the sessions that it makes."""
+    text = one_profile(
+        top="sources: {s: {credentials_file: /run/credfresh/credentials, profile: production}}\n"
+    )
+    problem = only_problem(text)
+    assert problem.path == "sources.s"
+    assert problem.reason == "reads the section 'production' that profile 'production' publishes"
+    assert "source_profile" in (problem.hint or "")
+    assert accepted(text.replace("profile: production}", "profile: keys}")).profiles
+
+
+@pytest.mark.parametrize(
+    ("environment", "path"),
+    [
+        ({"AWS_SHARED_CREDENTIALS_FILE": "/run/mine"}, "/run/mine"),
+        ({"HOME": "/home/ci"}, "/home/ci/.aws/credentials"),
+    ],
+)
+def test_an_sdk_profile_that_is_our_section_is_refused(
+    environment: dict[str, str], path: str
+) -> None:
+    """The SDK's own files may be the file that we write."""
+    text = one_profile(top="sources: {s: {profile: production}}\n")
+    text = text.replace("/run/credfresh/credentials", path)
+    assert [path for path, _ in found(text, environment)] == ["sources.s"]
+    assert accepted(text, {"AWS_SHARED_CREDENTIALS_FILE": "/elsewhere"}).profiles
+    assert accepted(text).profiles
+
+
+def test_the_sdks_own_chain_must_not_end_in_our_section() -> None:
+    """AWS_PROFILE, or `default`, in the file that we write."""
+    environment = {
+        "AWS_SHARED_CREDENTIALS_FILE": "/run/credfresh/credentials",
+        "AWS_PROFILE": "production",
+    }
+    assert [path for path, _ in found(one_profile(), environment)] == ["profiles.production.source"]
+    del environment["AWS_PROFILE"]
+    assert accepted(one_profile(), environment).profiles
+
+
+def test_what_a_chained_session_takes_over_cannot_be_set_again() -> None:
+    """STS refuses a transitive tag that is set again, and another source identity."""
+    text = profiles(
+        """
+        a: {role_arn: ROLE, session_tags: {Team: x}, transitive_tag_keys: [Team],
+            source_identity: me}
+        b: {role_arn: ROLE, source_profile: a, session_tags: {team: y}, source_identity: you}
+        c: {role_arn: ROLE, source_profile: a, session_tags: {other: y}, source_identity: me}
+        """
+    )
+    assert found(text) == [
+        ("profiles.b.session_tags", "tag 1 is passed on already by profile 'a'"),
+        (
+            "profiles.b.source_identity",
+            "differs from that of profile 'a', which it is chained to",
+        ),
+    ]
+
+
+def test_inherited_transitive_keys_are_judged_with_the_profiles_own_tags() -> None:
+    """What is merged is what is judged."""
+    text = profiles(
+        "a: {role_arn: ROLE, session_tags: {own: x}}",
+        defaults="{region: eu-west-1, session_tags: {team: x}, transitive_tag_keys: [team]}",
+    )
+    assert [path for path, _ in found(text)] == ["profiles.a.transitive_tag_keys"]
+
+
+def test_one_mistake_is_one_problem() -> None:
+    """What depends on a refused value is not judged, so no second problem follows from it."""
+    text = profiles(
+        """
+        a: {role_arn: ROLE, source_profle: b, duration: 2h}
+        b: {role_arn: ROLE, section: "a]"}
+        c: {role_arn: ROLE, duration: 1:30, renew_before: 2h}
+        d: {role_arn: ROLE, source: broken}
+        e: {role_arn: ROLE, source_profile: f}
+        f: {role_arn: ROLE, enabled: maybe}
+        g: text
+        h: {role_arn: ROLE, source_profile: g}
+        """,
+        top="sources: {broken: {}}\n",
+    )
+    assert [path for path, _ in found(text)] == [
+        "sources.broken",
+        "profiles.a.source_profle",
+        "profiles.b.section",
+        "profiles.c.duration",
+        "profiles.f.enabled",
+        "profiles.g",
+    ]
+
+
+def test_all_problems_come_in_the_order_of_the_file() -> None:
+    """Those of syntax, of shape and of relations, mixed by position."""
+    text = profiles(
+        """
+        a: {role_arn: ROLE, source_profile: a}
+        b: {role_arn: x, external_id: ~}
+        c: {role_arn: ROLE, source: nobody, duration: 13h}
+        """,
+        top="ready: soon\n",
+    )
+    problems = refused(text)
+    places = [(p.line, p.column) for p in problems]
+    assert places == sorted(places)
+    assert [p.path for p in problems] == [
+        "ready",
+        "profiles.a.source_profile",
+        "profiles.b.role_arn",
+        "profiles.b.external_id",
+        "profiles.c.source",
+        "profiles.c.duration",
+    ]
+
+
+def test_a_problem_reads_as_file_line_column_path_reason_hint() -> None:
+    """The line that an operator, an editor and grep can all use."""
+    problem = only_problem(one_profile("duration: 13h"))
+    assert str(problem) == (
+        "c.yaml:6:15: profiles.production.duration: "
+        "must be 15m to 12h, the bounds of AssumeRole (got '13h')"
+    )

@@ -1,0 +1,64 @@
+"""What is said about a configuration that is accepted."""
+
+from __future__ import annotations
+
+import pytest
+
+from configs import accepted, one_profile, profiles
+from credfresh.settings import Notice
+
+
+@pytest.mark.parametrize(
+    ("keys", "event", "fields"),
+    [
+        ("duration: 15m", "short_session", {"duration_s": 900}),
+        ("duration: 20m", "short_guarantee", {"guarantee_s": 600}),
+        ("renew_before: 14m", "short_guarantee", {"guarantee_s": 840}),
+        ("renew_before: 50m", "renew_before_clamped", {"renew_before_s": 3000, "clamped_s": 2880}),
+        ("section: team/prod", "unusual_section_name", {"section": "team/prod"}),
+    ],
+)
+def test_a_doubtful_profile_is_accepted_with_a_notice(
+    keys: str, event: str, fields: dict[str, int | str]
+) -> None:
+    """Said with the profile's name, how many it concerns, and the figures."""
+    (notice,) = accepted(one_profile(keys)).notices
+    assert notice.event == event
+    assert dict(notice.fields) == {"profile": "production", "profiles": 1, **fields}
+
+
+@pytest.mark.parametrize(
+    "keys", ["", "duration: 30m", "renew_before: 80%", "renew_before: 48m", "section: a.b_C-1"]
+)
+def test_nothing_is_said_about_what_is_in_order(keys: str) -> None:
+    """The edges of what is usual are quiet."""
+    assert accepted(one_profile(keys)).notices == ()
+
+
+def test_a_notice_about_many_profiles_is_said_once() -> None:
+    """A default that concerns thousands is not a flood."""
+    text = profiles(
+        "\n".join(f"p{n}: {{role_arn: ROLE}}" for n in range(100)),
+        defaults="{region: eu-west-1, duration: 15m}",
+    )
+    fields = (("profile", "p0"), ("profiles", 100), ("duration_s", 900))
+    assert accepted(text).notices == (Notice("short_session", fields),)
+
+
+@pytest.mark.parametrize(
+    ("mode", "events"),
+    [
+        ("0600", []),
+        ("0640", []),
+        ("0644", ["credentials_file_readable_by_all"]),
+        ("0660", ["credentials_file_writable_by_group"]),
+        ("0664", ["credentials_file_readable_by_all", "credentials_file_writable_by_group"]),
+    ],
+)
+def test_a_wide_mode_is_said_with_its_file(mode: str, events: list[str]) -> None:
+    """Each file once, with its path and mode."""
+    text = one_profile().replace("credentials}", f"credentials, mode: '{mode}'}}")
+    notices = accepted(text).notices
+    assert [notice.event for notice in notices] == events
+    for notice in notices:
+        assert dict(notice.fields) == {"path": "/run/credfresh/credentials", "mode": mode}

@@ -1,0 +1,121 @@
+"""No message repeats what may be a secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from configs import TOP, accepted, one_profile, refused
+from credfresh.config.echo import closest, looks_secret, shown
+
+KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+WORD = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        one_profile(f"external_id: 'a {WORD}'"),
+        one_profile(f"external_id: [{WORD}]"),
+        one_profile(f"external_id: {{{WORD}: {WORD}}}"),
+        one_profile(f"policy: '{WORD}'"),
+        one_profile(f"policy: '{{\"Statement\": {WORD}}}'"),
+        one_profile(f"policy: {{Version: {WORD}}}"),
+        one_profile(f"session_tags: {{a: '{WORD};'}}"),
+        one_profile(f"session_tags: {{'{WORD};': a}}"),
+        one_profile(f"session_tags: {WORD}"),
+        one_profile(f"session_tags: {{aws:{WORD}: x}}"),
+        one_profile(f"transitive_tag_keys: [{WORD}]"),
+        one_profile(f"transitive_tag_keys: {WORD}"),
+        one_profile(f"endpoint_url: https://me:{WORD}@sts.example.com"),
+        one_profile(f"endpoint_url: http://sts.example.com/?{WORD}"),
+        one_profile(f"endpoint_url: sts.example.com/?{WORD}"),
+        one_profile(f"aws_secret_access_key: {WORD}"),
+        one_profile(top=f"sources: {{a: {{credential_process: [{WORD}]}}}}\n"),
+        one_profile(top=f"sources: {{a: {{credential_process: '/x {WORD}'}}}}\n"),
+        one_profile(top=f"sources: {{a: {{aws_secret_access_key: {WORD}}}}}\n"),
+        one_profile(top=f"sources: {{a: {{vault: {WORD}}}}}\n"),
+        one_profile(f"external_id: &{WORD} x"),
+        one_profile(f"external_id: !{WORD} x"),
+        one_profile(f"external_id: !{WORD}!{WORD} x"),
+        one_profile(f"external_id: *{WORD}"),
+        one_profile(f"external_id: %{WORD}"),
+        one_profile(f"external_id: '{WORD}\n"),
+        one_profile(f"external_id: a: {WORD}"),
+        TOP + f"profiles: {WORD}\n",
+        TOP + f"profiles: {{a: {WORD}}}\n",
+        f"{WORD}\n",
+        f"- {WORD}\n",
+    ],
+)
+def test_what_may_be_secret_by_its_place_is_not_repeated(text: str) -> None:
+    """Neither in a message nor in what hangs on the error."""
+    assert WORD not in repr(refused(text))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "role_arn", "source", "source_profile", "section", "role_session_name", "duration",
+        "renew_before", "region", "endpoint_url", "fips", "on_expired", "enabled", KEY,
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_key_is_not_repeated_wherever_it_stands(key: str) -> None:
+    """A secret access key pasted as any value, or as a key, stays unsaid."""
+    text = TOP + f"defaults: {{region: eu-west-1}}\nprofiles: {{a: {{{key}: {KEY}}}}}\n"
+    assert KEY not in repr(refused(text))
+
+
+def test_a_key_pasted_as_a_name_is_not_repeated() -> None:
+    """Names of profiles and sources are shown, but not one like this."""
+    text = TOP + f"sources: {{{KEY}: {{}}}}\nprofiles: {{{KEY}: {{source_profile: {KEY}}}}}\n"
+    assert KEY not in repr(refused(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEY,
+        f"x {KEY} y",
+        "IQoJb3JpZ2luX2VjEJr//////////wEaCXVzLWVhc3QtMSJHMEUCIQ" * 4,
+        "0123456789abcdef0123456789abcdef01234567",
+        "-----BEGIN PRIVATE KEY-----",
+    ],
+)
+def test_keys_tokens_and_digests_look_secret(text: str) -> None:
+    """The forms that credentials come in."""
+    assert looks_secret(text)
+    assert text not in shown(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AKIAIOSFODNN7EXAMPLE",
+        "arn:aws:iam::111111111111:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0123ab",
+        "/var/lib/buildkite-agent/credentials",
+        "https://vpce-0123456789abcdef0.sts.eu-west-1.vpce.amazonaws.com",
+        "credfresh-build-host-017.internal.example.com-production",
+    ],
+)
+def test_what_an_operator_must_see_does_not(text: str) -> None:
+    """The access key id is the CloudTrail join key; ARNs, paths and hosts are no secrets."""
+    assert not looks_secret(text)
+    assert shown(text) == repr(text)
+
+
+def test_a_long_value_is_cut() -> None:
+    """A message stays on a screen."""
+    assert shown("x y " * 1_000) == f"{'x y ' * 22!r}… (4,000 characters)"
+
+
+def test_a_guess_is_never_a_secret() -> None:
+    """Did-you-mean names what stands elsewhere in the file, so it is guarded too."""
+    assert closest(KEY[:-1] + "Z", [KEY]) is None
+    assert closest("prod", ["production", "staging"]) == "production"
+    assert closest("xyz", ["production", "staging"]) is None
+
+
+def test_settings_do_not_show_what_the_daemon_must_not_log() -> None:
+    """The external id is needed, and arrives unchanged."""
+    settings = accepted(one_profile(f"external_id: '{WORD}'"))
+    assert settings.profiles["production"].external_id == WORD
