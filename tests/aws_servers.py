@@ -41,10 +41,15 @@ class AwsServer:
     key_id: str = "test"
     secret: str = field(default="test", repr=False)
 
-    def client(self, service: str, keys: Mapping[str, str] | None = None) -> Any:
-        """Return a client of one of its services, as the administrator or with other keys."""
+    def client(
+        self, service: str, keys: Mapping[str, str] | None = None, *, account: str | None = None
+    ) -> Any:
+        """Return a client of one of its services, with these keys or as an administrator.
+
+        To ministack a key id of twelve digits is the administrator of that account.
+        """
         given = keys or {
-            "aws_access_key_id": self.key_id,
+            "aws_access_key_id": account or self.key_id,
             "aws_secret_access_key": self.secret,
         }
         return boto3.Session().client(
@@ -55,18 +60,22 @@ class AwsServer:
             **given,
         )
 
-    def user(self, name: str, policy: object | None = None) -> tuple[str, str]:
+    def user(
+        self, name: str, policy: object | None = None, *, account: str | None = None
+    ) -> tuple[str, str]:
         """Create a user with one inline policy; return the id and secret of a new key."""
-        iam = self.client("iam")
+        iam = self.client("iam", account=account)
         iam.create_user(UserName=name)
         if policy is not None:
             iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
         key = iam.create_access_key(UserName=name)["AccessKey"]
         return key["AccessKeyId"], key["SecretAccessKey"]
 
-    def role(self, name: str, trust: object, policy: object | None = None) -> str:
-        """Create a role; return its ARN."""
-        iam = self.client("iam")
+    def role(
+        self, name: str, trust: object, policy: object | None = None, *, account: str | None = None
+    ) -> str:
+        """Create a role with one inline policy; return its ARN."""
+        iam = self.client("iam", account=account)
         made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
         if policy is not None:
             iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
