@@ -33,11 +33,11 @@ class Refusal:
     """One profile that could not be published while the others were.
 
     `code`: `foreign` (a section that we did not write stands there), `taken` (ours was
-    replaced by somebody's keys).
+    replaced by somebody's keys), `unwritable` (what was granted does not fit into the file).
     """
 
     profile: str
-    code: Literal["foreign", "taken"]
+    code: Literal["foreign", "taken", "unwritable"]
     reason: str
     hint: str
 

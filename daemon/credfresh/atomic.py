@@ -1,0 +1,187 @@
+"""Bytes put in the place of a file whole or not at all: the only rename of the project.
+
+A `Temporary` is written beside its target and has owner, mode, ACL and label before it has
+content. It is then put in place by one of three swaps:
+
+- `exchange` (renameat2(2), RENAME_EXCHANGE): what stood there lies under the temporary name
+  afterwards, so that what a writer without a lock did at the last moment is not lost;
+- `fill` where nothing stood: it fails if something stands there by then;
+- `replace` where the file system knows no exchange.
+
+A reader finds the old file or the new one, whole, at any moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import struct
+from dataclasses import dataclass
+
+try:
+    import ctypes
+except (ImportError, MemoryError):  # where no memory may be made executable the import can fail
+    _renameat2 = None
+else:
+    _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+
+_NOREPLACE, _EXCHANGE = 1, 2  # RENAME_* of linux/fs.h
+_UNKNOWN = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+
+_CHUNK = 1 << 16
+_UNCHANGED = -1  # to chown(2)
+
+_ACL = "system.posix_acl_access"
+_LABEL = "security.selinux"
+# linux/posix_acl_xattr.h: a version, then entries of tag, permissions and id.
+_ACL_HEADER = struct.Struct("<I")
+_ACL_ENTRY = struct.Struct("<HHI")
+_ACL_BITS = {0x01: 6, 0x10: 3, 0x20: 0}
+"""Where the mode says what an entry allows: owner, mask (in the group's place), others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dress:
+    """What a file wears before it has content: permission bits, owner, group, ACL and label.
+
+    None leaves what the file got by birth, which a setgid directory or a default ACL decides.
+    """
+
+    mode: int
+    owner: int | None = None
+    group: int | None = None
+    acl: bytes | None = None
+    label: bytes | None = None
+
+
+@dataclass(slots=True)
+class Temporary:
+    """A file on its way: open, and named in its directory until it is put in place or dropped."""
+
+    directory: int
+    name: str
+    descriptor: int
+    named: bool = True
+
+    def drop(self) -> None:
+        """Close it, and take its name away if it still has one."""
+        os.close(self.descriptor)
+        if self.named:
+            with contextlib.suppress(OSError):
+                os.unlink(self.name, dir_fd=self.directory)
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data` (write(2) may take less at a time)."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+
+def is_temporary(entry: str, name: str) -> bool:
+    """Say whether a directory entry has the name of a temporary of ours for the file `name`."""
+    return re.fullmatch(rf"\.{re.escape(name)}\.credfresh-[0-9a-f]{{8}}\.tmp", entry) is not None
+
+
+def create(directory: int, name: str) -> Temporary:
+    """Create an empty temporary for the file `name`, closed to everybody else."""
+    while True:
+        entry = f".{name}.credfresh-{os.urandom(4).hex()}.tmp"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with contextlib.suppress(FileExistsError):
+            return Temporary(directory, entry, os.open(entry, flags, 0o600, dir_fd=directory))
+
+
+def dress(descriptor: int, wanted: Dress) -> None:
+    """Give an empty file its owner, group, ACL, mode and label, never more than all of them.
+
+    The group bits of the mode are the mask of an ACL: the most that its named readers may do.
+    """
+    born = os.fstat(descriptor)
+    owner = born.st_uid if wanted.owner is None else wanted.owner
+    group = born.st_gid if wanted.group is None else wanted.group
+    if (owner, group) != (born.st_uid, born.st_gid):
+        os.fchown(
+            descriptor,
+            owner if owner != born.st_uid else _UNCHANGED,
+            group if group != born.st_gid else _UNCHANGED,
+        )
+    if wanted.acl is not None:
+        os.setxattr(descriptor, _ACL, _acl_for(wanted.acl, wanted.mode))
+    if os.fstat(descriptor).st_mode & 0o7777 != wanted.mode:
+        os.fchmod(descriptor, wanted.mode)
+    if wanted.label is not None and wanted.label != label_of(descriptor):
+        with contextlib.suppress(OSError):  # the policy decides, and its default may well do
+            os.setxattr(descriptor, _LABEL, wanted.label)
+
+
+def acl_of(descriptor: int) -> bytes | None:
+    """Return a file's ACL as the kernel keeps it; None when it has none beyond the mode."""
+    return _attribute(descriptor, _ACL)
+
+
+def label_of(descriptor: int) -> bytes | None:
+    """Return a file's SELinux label, where there is one."""
+    return _attribute(descriptor, _LABEL)
+
+
+def holds(descriptor: int, data: bytes) -> bool:
+    """Say whether an open file holds exactly these bytes."""
+    if os.fstat(descriptor).st_size != len(data):
+        return False
+    for start in range(0, len(data), _CHUNK):
+        chunk = os.pread(descriptor, _CHUNK, start)
+        if chunk != data[start : start + _CHUNK]:
+            return False
+    return not os.pread(descriptor, 1, len(data))
+
+
+def exchange(directory: int, one: str, other: str) -> bool:
+    """Swap two names at once; False where the file system knows no such thing."""
+    return _rename(directory, one, other, _EXCHANGE)
+
+
+def fill(directory: int, temporary: str, name: str) -> None:
+    """Give a temporary its name for good where nothing stands.
+
+    Raises:
+        FileExistsError: something does by now.
+    """
+    if not _rename(directory, temporary, name, _NOREPLACE):
+        os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        os.unlink(temporary, dir_fd=directory)
+
+
+def replace(directory: int, temporary: str, name: str) -> None:
+    """Put a temporary in the place of what stands there, which is gone then."""
+    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)  # noqa: TID251 - the one
+
+
+def _rename(directory: int, source: str, target: str, flag: int) -> bool:
+    """Call renameat2(2); False where the system or the file system does not know the flag."""
+    if _renameat2 is None:
+        return False
+    names = (directory, os.fsencode(source), directory, os.fsencode(target))
+    if _renameat2(*names, flag) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _UNKNOWN:
+        return False
+    raise OSError(number, os.strerror(number))
+
+
+def _acl_for(acl: bytes, mode: int) -> bytes:
+    """Return an ACL with what the mode says for owner, mask and others; the rest stays."""
+    entries = []
+    for tag, allowed, who in _ACL_ENTRY.iter_unpack(acl[_ACL_HEADER.size :]):
+        bits = mode >> _ACL_BITS[tag] & 7 if tag in _ACL_BITS else allowed
+        entries.append(_ACL_ENTRY.pack(tag, bits, who))
+    return acl[: _ACL_HEADER.size] + b"".join(entries)
+
+
+def _attribute(descriptor: int, name: str) -> bytes | None:
+    try:
+        return os.getxattr(descriptor, name)
+    except OSError:  # none there, or none known to this file system
+        return None

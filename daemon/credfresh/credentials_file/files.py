@@ -1,0 +1,123 @@
+"""All the credentials files of one daemon as one destination: no file suffers for another."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+
+from credfresh.credentials_file.shared import SharedCredentialsFile
+from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.locks import Pause
+from credfresh.model import Clock, Grant
+from credfresh.publication import Publication, PublishReport, Wanted
+from credfresh.settings import FileTarget, Profile
+
+
+class CredentialsFiles:
+    """Splits what is wanted by file. For one thread at a time.
+
+    Files that come up with a publication are claimed then; those of which nothing is wanted any
+    more are cleared of our sections once, and let go.
+    """
+
+    def __init__(
+        self,
+        targets: Iterable[FileTarget],
+        *,
+        instance: str,
+        clock: Clock,
+        pause: Pause | None = None,
+    ) -> None:
+        self._instance = instance
+        self._clock = clock
+        self._pause = pause
+        self._targets: dict[str, FileTarget] = {}
+        self._files: dict[str, SharedCredentialsFile] = {}
+        for target in targets:
+            self._file(target)
+
+    def issued(self, access_key_id: str) -> bool:
+        """Say whether an access key id is one that we issued. Safe in any thread."""
+        return any(file.issued(access_key_id) for file in tuple(self._files.values()))
+
+    def claim(self) -> None:
+        """Become the only daemon that keeps these files.
+
+        A file that cannot be kept where it is stops no other: its next publish says so.
+
+        Raises:
+            AlreadyRunningError: another one keeps one of them; none is claimed then.
+        """
+        try:
+            for file in self._files.values():
+                with contextlib.suppress(PublishError):
+                    file.claim()
+        except AlreadyRunningError:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let another one have them."""
+        for file in self._files.values():
+            file.release()
+
+    def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
+        """Return what the files say is published, by profile."""
+        grants: dict[str, Grant] = {}
+        for path, file in self._files.items():
+            mine = {name: p for name, p in profiles.items() if p.target.path == path}
+            try:
+                grants.update(file.standing(mine))
+            except PublishError:
+                continue  # the first publish reports it
+        return grants
+
+    def publish(self, wanted: Wanted) -> dict[str, PublishReport | PublishError]:
+        """Make every file equal to what is wanted of it; return what became of each, by path."""
+        shares: dict[str, dict[str, Publication]] = {path: {} for path in self._files}
+        for name, publication in wanted.items():
+            target = publication.profile.target
+            shares.setdefault(target.path, {})[name] = publication
+        outcomes: dict[str, PublishReport | PublishError] = {}
+        for path, share in shares.items():
+            for publication in share.values():
+                self._file(publication.profile.target)
+                break
+            outcomes[path] = outcome = _publish(self._files[path], path, share)
+            if not share and isinstance(outcome, PublishReport):
+                self._files.pop(path).release()
+                del self._targets[path]
+        return outcomes
+
+    def tick(self) -> bool:
+        """Look after every file; True asks for a `publish`."""
+        again = [file.tick() for file in self._files.values()]  # all of them, so no generator
+        return any(again)
+
+    def _file(self, target: FileTarget) -> None:
+        """Keep the file of a target, dressed as it says."""
+        path = target.path
+        if path not in self._files:
+            self._files[path] = SharedCredentialsFile(
+                target, instance=self._instance, clock=self._clock, pause=self._pause
+            )
+        elif self._targets[path] != target:
+            self._files[path].dress(target)
+        self._targets[path] = target
+
+
+def _publish(file: SharedCredentialsFile, path: str, share: Wanted) -> PublishReport | PublishError:
+    try:
+        return file.publish(share)
+    except PublishError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw stops no other file either
+        # The text of an unforeseen error may quote a secret: only its type is told.
+        unforeseen = PublishError(
+            f"{path}: unforeseen {type(error).__name__}",
+            path=path,
+            step="publish",
+            code="unforeseen",
+        )
+        unforeseen.__cause__ = error
+        return unforeseen

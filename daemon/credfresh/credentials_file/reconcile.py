@@ -1,0 +1,50 @@
+"""Two writers at once: what one changed is carried over to what the other left."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from credfresh import ini
+
+
+def carry_over(base: bytes, altered: bytes, onto: bytes) -> bytes:
+    """Return `onto` with the sections that differ between `base` and `altered`.
+
+    Section by section and by name; where both sides changed one, `onto` stands. What has no
+    header of its own, or shares its name, is left as it stands.
+    """
+    old, theirs = _sections(base), _sections(altered)
+    document: ini.Document[None] = ini.scan(onto, _unlabelled)
+    ours = _sections(onto)
+    edits: dict[int, bytes] = {}
+    for place, section in enumerate(document.sections):
+        name = section.name
+        if name in ours and ours[name] == old.get(name) and theirs.get(name) != old.get(name):
+            edits[place] = theirs.get(name, b"")
+    added = [text for name, text in theirs.items() if name not in ours and text != old.get(name)]
+    starts = document.starts()
+    parts = [
+        edits.get(place, onto[start:end]) for place, (start, end) in enumerate(pairwise(starts))
+    ]
+    whole = b""
+    for part in [*parts, *added]:
+        if part and whole and not whole.endswith((b"\n", b"\r")):
+            whole += b"\n"
+        whole += part
+    return whole
+
+
+def _unlabelled(_data: bytes, _start: int, _end: int) -> tuple[None, bool]:
+    return None, True
+
+
+def _sections(data: bytes) -> dict[str, bytes]:
+    """Return the text of each section whose name only it has."""
+    document: ini.Document[None] = ini.scan(data, _unlabelled)
+    texts: dict[str, bytes] = {}
+    doubled: set[str] = {""}
+    for section, (start, end) in zip(document.sections, pairwise(document.starts()), strict=True):
+        if section.name in texts:
+            doubled.add(section.name)
+        texts[section.name] = data[start:end]
+    return {name: text for name, text in texts.items() if name not in doubled}

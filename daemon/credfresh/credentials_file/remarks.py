@@ -1,0 +1,55 @@
+"""What a destination has to say beside its report: events each time, conditions when they begin."""
+
+from __future__ import annotations
+
+from credfresh.ownership import Merge
+from credfresh.publication import Remark
+
+Value = str | int | float
+
+
+class Remarks:
+    """Collects the remarks of one publish at a time, for one file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._events: dict[Remark, None] = {}
+        self._conditions: dict[Remark, None] = {}
+        self._told: set[Remark] = set()
+
+    def event(self, name: str, **fields: Value) -> None:
+        """Something has happened."""
+        self._events[self._remark(name, fields)] = None
+
+    def condition(self, name: str, **fields: Value) -> None:
+        """Something is the case; it is told once, until it has been otherwise."""
+        self._conditions[self._remark(name, fields)] = None
+
+    def merged(self, merged: Merge) -> None:
+        """Note what a merge met."""
+        for section in merged.repaired:
+            self.event("section_repaired", section=section)
+        for section in merged.adopted:
+            self.event("section_adopted", section=section)
+        if merged.flaws:
+            worst = next((flaw for flaw in merged.flaws if flaw.fatal), merged.flaws[0])
+            self.condition(
+                "file_flawed",
+                line=worst.line,
+                code=worst.code,
+                reason=worst.reason,
+                unreadable=worst.fatal,
+                flaws=len(merged.flaws),
+            )
+
+    def take(self) -> tuple[Remark, ...]:
+        """Return what is new, and begin anew."""
+        new = [remark for remark in self._conditions if remark not in self._told]
+        taken = (*self._events, *new)
+        self._told = set(self._conditions)
+        self._events.clear()
+        self._conditions.clear()
+        return taken
+
+    def _remark(self, name: str, fields: dict[str, Value]) -> Remark:
+        return Remark(name, (("path", self._path), *fields.items()))

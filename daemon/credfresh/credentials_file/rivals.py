@@ -1,0 +1,220 @@
+"""Writers that take no lock: seen before they are overtaken, and undone by no write of ours.
+
+`look` reads a file when nobody is writing it. `put_in_place` swaps a new file in and makes sure
+that what it replaced is what was read: else everything is put back, and the caller looks again.
+What was replaced is kept as `Replaced` until it is certain, or has been looked at twice, that
+nobody wrote into it after all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+
+from credfresh import atomic
+from credfresh.atomic import Temporary
+from credfresh.locks import Pause, Watch, disturbed, unwatch, watch
+from credfresh.paths import Place
+from credfresh.steps import Steps
+
+STEP = 0.005
+"""Seconds between two looks at a file that somebody is writing."""
+
+PATIENCE = 2.0
+"""Seconds that a rival is given to finish."""
+
+Identity = tuple[int, int, int, int, int]
+"""Device, inode, size, mtime and ctime in ns: while they are the same, so is the content, but for
+writes within one tick of the file system's clock (up to 10 ms)."""
+
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def identity(info: os.stat_result) -> Identity:
+    """Return what tells one state of a file from another."""
+    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+class OvertakenError(Exception):
+    """A rival wrote while we did. All is as the rival would have it: look again.
+
+    `left` is what still holds a write of a rival's that the standing file lacks.
+    """
+
+    def __init__(self, left: Replaced | None = None) -> None:
+        super().__init__()
+        self.left = left
+
+
+@dataclass(slots=True)
+class Standing:
+    """What stands under the name: a file open for reading, and its bytes."""
+
+    descriptor: int
+    info: os.stat_result
+    data: bytes = field(repr=False)
+    busy: bool
+    """Somebody has it open for writing and would not finish."""
+    was_read: bool
+    """Whether the bytes were read just now, not taken for known."""
+    handed_on: bool = False
+
+    def close(self) -> None:
+        """Let go of it, unless it lives on as `Replaced`."""
+        if not self.handed_on:
+            os.close(self.descriptor)
+
+
+@dataclass(slots=True)
+class Replaced:
+    """A file that we replaced."""
+
+    descriptor: int
+    name: str | None
+    """Its temporary name; None where it has none any more."""
+    expected: bytes | None = field(repr=False)
+    """What was in it when we replaced it; None: something else than is now."""
+    put: bytes = field(repr=False)
+    """What we put in its place."""
+    watched: bool = False
+
+    def altered(self, pause: Pause) -> bool:
+        """Say whether somebody wrote into it; whoever is at it may finish first."""
+        if self.expected is None:
+            return True
+        if self.watched and not disturbed(self.descriptor):
+            return False
+        unwatch(self.descriptor)
+        waited = 0.0
+        while (answer := watch(self.descriptor)) is Watch.BUSY and waited < PATIENCE:
+            pause(STEP)
+            waited += STEP
+        self.watched = answer is Watch.KEPT
+        return not atomic.holds(self.descriptor, self.expected)
+
+    def drop(self, directory: int) -> None:
+        """Take it away for good."""
+        os.close(self.descriptor)
+        if self.name is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self.name, dir_fd=directory)
+
+
+def look(place: Place, known: tuple[Identity, bytes] | None, pause: Pause) -> Standing | None:
+    """Read the file as it is while nobody writes it; None when there is none.
+
+    Where it looks like `known`, the bytes that are known are taken without reading them: the
+    comparison at the swap finds out if that was wrong.
+    """
+    waited = 0.0
+    while True:
+        try:
+            descriptor = os.open(place.name, READ, dir_fd=place.directory)
+        except FileNotFoundError:
+            return None
+        try:
+            busy = watch(descriptor) is Watch.BUSY
+            unwatch(descriptor)
+            before = os.fstat(descriptor)
+            taken = known is not None and identity(before) == known[0]
+            data = known[1] if known is not None and taken else read(descriptor)
+            after = os.fstat(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+        quiet = identity(before) == identity(after) and len(data) == after.st_size and not busy
+        if quiet or waited >= PATIENCE:
+            return Standing(descriptor, after, data, busy, not taken)
+        os.close(descriptor)
+        pause(STEP)
+        waited += STEP
+
+
+def read(descriptor: int) -> bytes:
+    """Return all the bytes of an open file."""
+    size = os.fstat(descriptor).st_size
+    parts = []
+    at = 0
+    while chunk := os.pread(descriptor, max(size - at, 0) + 1, at):
+        parts.append(chunk)
+        at += len(chunk)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def put_in_place(
+    place: Place, temporary: Temporary, standing: Standing | None, data: bytes, steps: Steps
+) -> Replaced | None:
+    """Put a finished temporary under the name; return what it replaced, `standing`'s file.
+
+    Raises:
+        OvertakenError: a rival was quicker.
+        PublishError: the system refused it.
+    """
+    if standing is None:
+        with steps("swap"):
+            try:
+                atomic.fill(place.directory, temporary.name, place.name)
+            except FileExistsError:
+                raise OvertakenError from None
+        temporary.named = False
+        return None
+
+    with steps("swap"):
+        watched = _still(place, standing)
+        try:
+            exchanged = atomic.exchange(place.directory, temporary.name, place.name)
+            if not exchanged:
+                atomic.replace(place.directory, temporary.name, place.name)
+        except FileNotFoundError:
+            raise OvertakenError from None
+    with steps("compare"):
+        if exchanged and not _as_read(place, temporary.name, standing, watched=watched):
+            _put_back(place, temporary, standing, data)
+            raise OvertakenError
+    temporary.named = False
+    standing.handed_on = True
+    name = temporary.name if exchanged else None
+    return Replaced(standing.descriptor, name, standing.data, data, watched)
+
+
+def _still(place: Place, standing: Standing) -> bool:
+    """Make sure, as far as can be, that the file is as it was read; say whether we watch it."""
+    answer = watch(standing.descriptor)
+    if answer is Watch.BUSY and not standing.busy:
+        raise OvertakenError
+    same = _names(place, place.name, standing.descriptor)
+    if not same or not atomic.holds(standing.descriptor, standing.data):
+        raise OvertakenError
+    return answer is Watch.KEPT
+
+
+def _as_read(place: Place, name: str, standing: Standing, *, watched: bool) -> bool:
+    """Say whether what now lies under the temporary name is the file, and the bytes, we read."""
+    if not _names(place, name, standing.descriptor):
+        return False
+    if watched:
+        return not disturbed(standing.descriptor)
+    return atomic.holds(standing.descriptor, standing.data)
+
+
+def _put_back(place: Place, temporary: Temporary, standing: Standing, data: bytes) -> None:
+    """Undo an exchange; if somebody wrote into ours meanwhile, theirs is the newer and stays."""
+    atomic.exchange(place.directory, temporary.name, place.name)
+    if _names(place, temporary.name, temporary.descriptor) and atomic.holds(
+        temporary.descriptor, data
+    ):
+        return
+    atomic.exchange(place.directory, temporary.name, place.name)
+    temporary.named = False
+    left = os.open(temporary.name, READ, dir_fd=place.directory)
+    raise OvertakenError(Replaced(left, temporary.name, standing.data, data))
+
+
+def _names(place: Place, name: str, descriptor: int) -> bool:
+    """Say whether a name leads to an open file."""
+    try:
+        there = os.stat(name, dir_fd=place.directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))

@@ -1,0 +1,290 @@
+"""One shared credentials file: claimed for life, read warm, published whole, looked after."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Mapping
+
+from credfresh import ownership
+from credfresh.credentials_file import leftovers, rivals, warm, writing
+from credfresh.credentials_file.asked import Asked, Pieces
+from credfresh.credentials_file.knowledge import Knowledge
+from credfresh.credentials_file.reconcile import carry_over
+from credfresh.credentials_file.remarks import Remarks
+from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing, identity
+from credfresh.credentials_file.tenure import Tenure, Turn
+from credfresh.credentials_file.wardrobe import Wardrobe
+from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.holding import Document
+from credfresh.locks import Pause
+from credfresh.model import Clock, Grant
+from credfresh.paths import Place, resolved
+from credfresh.publication import PublishReport, Wanted
+from credfresh.settings import FileTarget, Profile
+from credfresh.steps import Hook, Steps
+
+ATTEMPTS = 10
+"""How often a publish starts over because of rivals that take no lock."""
+
+
+class SharedCredentialsFile:
+    """Keeps the sections of one instance in one file. For one thread at a time.
+
+    `pause` waits so many seconds; `hook` is called before each step of a write (for tests).
+    """
+
+    def __init__(
+        self,
+        target: FileTarget,
+        *,
+        instance: str,
+        clock: Clock,
+        pause: Pause | None = None,
+        hook: Hook | None = None,
+    ) -> None:
+        self._path = target.path
+        self._instance = instance
+        self._clock = clock
+        self._pause = pause or threading.Event().wait
+        self._steps = Steps(target.path, hook)
+        self._pieces = Pieces(instance)
+        self._knowledge = Knowledge(instance)
+        self._remarks = Remarks(target.path)
+        self._wardrobe = Wardrobe(target)
+        self._tenure = Tenure(instance, self._steps)
+        self._turn = Turn(self._pause, self._steps)
+        self._late: Replaced | None = None
+        self._wanted: Wanted | None = None
+        self._failing = False
+        self._durable = True
+
+    def dress(self, target: FileTarget) -> None:
+        """From now on, let mode, owner and group be those of `target`, which has our path."""
+        self._wardrobe = Wardrobe(target)
+
+    def issued(self, access_key_id: str) -> bool:
+        """Say whether an access key id is one that we issued. Safe in any thread."""
+        return access_key_id in self._pieces.issued
+
+    def claim(self) -> None:
+        """Become the only daemon that keeps the file, and clear up after the one before.
+
+        Raises:
+            AlreadyRunningError: another one keeps it.
+            PublishError: the file cannot be kept where it is.
+        """
+        with resolved(self._path) as place:
+            self._keep_claim(place)
+
+    def release(self) -> None:
+        """Let another one have the file, once no write of a rival's can be lost any more.
+
+        If one would be, it is left to the next `claim`, which finds it.
+        """
+        with contextlib.suppress(PublishError):
+            if self._late is not None and self._wanted is not None:
+                if self._late.altered(self._pause):
+                    self.publish(self._wanted)
+                with resolved(self._path) as place:
+                    self._keep_late(place, None)
+        self._tenure.close()
+
+    def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
+        """Return what the file says is published, by profile; nothing where it is not trusted.
+
+        Raises:
+            PublishError: the file cannot be read.
+        """
+        with resolved(self._path) as place:
+            with self._steps("read"):
+                standing = self._look(place)
+            if standing is None:
+                return {}
+            standing.close()
+            document = self._knowledge.document(standing)
+            self._knowledge.saw(standing, document, self._clock().wall)
+            if not warm.trustworthy(place, standing.info):
+                return {}
+        grants = warm.believed(document, self._instance, profiles, self._clock())
+        for grant in grants.values():
+            self._pieces.issued[grant.credentials.access_key_id] = grant.credentials.expiration
+        return grants
+
+    def publish(self, wanted: Wanted) -> PublishReport:
+        """Make our sections of the file equal to `wanted`, and leave every other byte alone.
+
+        Raises:
+            PublishError: they could not be published. The old file stands, unless the step that
+                failed came after the swap.
+        """
+        self._wanted = wanted
+        self._failing = True
+        self._pieces.forget(self._clock().wall)
+        asked = self._pieces.ask(wanted)
+        with resolved(self._path) as place:
+            try:
+                self._keep_claim(place)
+            except AlreadyRunningError as error:
+                raise PublishError(
+                    error.message, path=self._path, step="claim", code="claimed", hint=error.hint
+                ) from error
+            with self._turn.taken(place, self._remarks):
+                report = self._persist(place, asked)
+        self._failing = False
+        return report
+
+    def tick(self) -> bool:
+        """Look after the file; True asks for a `publish`: it drifted, or a rival came late.
+
+        While the last publish has failed it asks for nothing: that is retried anyway.
+        """
+        if self._failing or self._wanted is None:
+            return False
+        try:
+            with resolved(self._path) as place:
+                if not self._tenure.covers(place):
+                    return True
+                if self._late is not None and self._late.altered(self._pause):
+                    return True
+                self._keep_late(place, None)
+                return not self._stands(place)
+        except (PublishError, OSError):
+            return True  # a publish meets the same, and reports it
+
+    def _persist(self, place: Place, asked: Asked) -> PublishReport:
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self._pause(attempt * rivals.STEP)
+            with self._steps("read"):
+                standing = self._look(place)
+            try:
+                return self._publish_over(place, standing, asked)
+            except OvertakenError as overtaken:
+                self._knowledge.distrust()
+                if overtaken.left is not None:
+                    self._keep_late(place, overtaken.left)
+            finally:
+                if standing is not None:
+                    standing.close()
+        raise PublishError(
+            f"{self._path}: others wrote it {ATTEMPTS} times while we tried to",
+            path=self._path,
+            step="swap",
+            code="contended",
+            hint="find who writes it all the time, or keep a file of our own",
+        )
+
+    def _publish_over(self, place: Place, standing: Standing | None, asked: Asked) -> PublishReport:
+        """Publish in the place of what stands, unless a rival comes between (OvertakenError)."""
+        document = self._knowledge.document(standing)
+        if standing is not None:
+            self._wardrobe.judge(standing.info, known=self._knowledge.holds(standing))
+        with self._steps("splice"):
+            merged = ownership.merge(
+                self._basis(place, document),
+                asked.put,
+                instance=self._instance,
+                issued=self._pieces.issued,
+                leave=asked.leave,
+                withdraw=asked.withdraw,
+            )
+        misfit = standing is not None and not self._wardrobe.fits(standing.info)
+        written = misfit or merged.data != document.data
+        if written:
+            self._write(place, standing, merged.document)
+        else:
+            self._keep_late(place, None)
+            if standing is not None:
+                self._knowledge.saw(standing, merged.document, self._clock().wall)
+            self._make_durable(place)
+        self._remarks.merged(merged)
+        if standing is not None and standing.info.st_nlink > 1:
+            self._remarks.condition("hard_linked", links=standing.info.st_nlink)
+        return PublishReport(
+            written=written,
+            size=len(merged.data),
+            removed=merged.removed,
+            refused=merged.refused + asked.refused,
+            remarks=self._remarks.take(),
+        )
+
+    def _write(self, place: Place, standing: Standing | None, document: Document) -> None:
+        with self._steps("dress"):
+            dress = self._wardrobe.dress(standing.descriptor if standing else None)
+        temporary = writing.prepare(place, document.data, dress, self._steps)
+        try:
+            self._tenure.note(leftovers.note(temporary, standing))
+            replaced = rivals.put_in_place(place, temporary, standing, document.data, self._steps)
+            self._durable = False
+            self._knowledge.wrote(document)
+            self._keep_late(place, replaced)
+            info = writing.settle(place, temporary, self._steps)
+        finally:
+            temporary.drop()
+        self._durable = True
+        self._knowledge.wrote(document, identity(info))
+        if replaced is not None and replaced.name is None:
+            self._remarks.condition("exchange_unsupported")
+
+    def _make_durable(self, place: Place) -> None:
+        """Finish a write that failed after its swap."""
+        if not self._durable:
+            with self._steps("sync_directory"):
+                os.fsync(place.directory)
+            self._durable = True
+
+    def _look(self, place: Place) -> Standing | None:
+        """Read the file, but not while somebody is between truncating and writing it."""
+        waited = 0.0
+        while True:
+            standing = rivals.look(place, self._knowledge.hint, self._pause)
+            if standing is None or waited >= rivals.PATIENCE:
+                return standing
+            if not self._knowledge.half_written(standing, self._clock().wall):
+                return standing
+            standing.close()
+            self._pause(rivals.STEP)
+            waited += rivals.STEP
+
+    def _stands(self, place: Place) -> bool:
+        """Say whether the file is as we left it, reading it only where its times prove nothing."""
+        info = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
+        if not self._knowledge.proves(identity(info)):
+            standing = rivals.look(place, None, self._pause)
+            if standing is None:
+                return False
+            standing.close()
+            if not self._knowledge.holds(standing):
+                return False
+            document = self._knowledge.document(standing)
+            self._knowledge.saw(standing, document, self._clock().wall)
+        return self._wardrobe.fits(info)
+
+    def _basis(self, place: Place, document: Document) -> Document | bytes:
+        """Return what to splice from: the file, with what a rival wrote into the one replaced."""
+        late = self._late
+        if late is None:
+            return document
+        altered = rivals.read(late.descriptor) if late.altered(self._pause) else b""
+        if not altered:  # an altered, empty one: whoever truncated it has died
+            self._keep_late(place, None)
+            return document
+        self._remarks.event("rival_write_recovered")
+        if document.data == late.put:
+            return altered
+        base = late.put if late.expected is None else late.expected
+        return carry_over(base, altered, document.data)
+
+    def _keep_late(self, place: Place, replaced: Replaced | None) -> None:
+        if self._late is not None and self._late is not replaced:
+            self._late.drop(place.directory)
+        self._late = replaced
+
+    def _keep_claim(self, place: Place) -> None:
+        """Claim the file, anew if it moved or if somebody removed the lock's file."""
+        if not self._tenure.covers(place):
+            late = self._tenure.begin(place, self._wardrobe.owner)
+            if late is not None:
+                self._keep_late(place, late)

@@ -1,0 +1,89 @@
+"""Our locks on one file: the one for life, and the one for our turn to write."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from credfresh.credentials_file import leftovers
+from credfresh.credentials_file.remarks import Remarks
+from credfresh.credentials_file.rivals import Replaced
+from credfresh.locks import LifeLock, Pause, WriteLock
+from credfresh.paths import Place
+from credfresh.steps import Steps
+
+PATIENCE = 10.0
+"""Seconds that we wait for the write lock."""
+
+SHORT_PATIENCE = 0.5
+"""The same, while the last wait was in vain."""
+
+
+class Tenure:
+    """The claim of one instance to the file, wherever its path leads."""
+
+    def __init__(self, instance: str, steps: Steps) -> None:
+        self._instance = instance
+        self._steps = steps
+        self._life: LifeLock | None = None
+
+    def covers(self, place: Place) -> bool:
+        """Say whether the claim stands, and for this place."""
+        return self._life is not None and self._life.covers(place)
+
+    def begin(self, place: Place, owner: int | None) -> Replaced | None:
+        """Claim a place and sweep it; return a leftover that holds a rival's write.
+
+        The claim to another place ends. Files of `owner` count as ours.
+
+        Raises:
+            AlreadyRunningError: another one keeps it.
+            PublishError: it cannot be claimed, or not swept.
+        """
+        life = LifeLock(place, self._instance)
+        self.close()
+        self._life = life
+        with self._steps("sweep"):
+            late = leftovers.sweep(place, life.found, owner)
+        life.note(life.found.partition("\n")[2] if late is not None else "")
+        return late
+
+    def note(self, text: str) -> None:
+        """Leave a note for the next claimant."""
+        if self._life is not None:
+            self._life.note(text)
+
+    def close(self) -> None:
+        """Give the claim up."""
+        if self._life is not None:
+            self._life.close()
+            self._life = None
+
+
+class Turn:
+    """The write lock, taken for each write, and done without when somebody keeps it for ever."""
+
+    def __init__(self, pause: Pause, steps: Steps) -> None:
+        self._pause = pause
+        self._steps = steps
+        self._patience = PATIENCE
+
+    @contextlib.contextmanager
+    def taken(self, place: Place, remarks: Remarks) -> Iterator[None]:
+        """Hold the lock if it can be had.
+
+        Raises:
+            PublishError: its file cannot be made.
+        """
+        lock = WriteLock()
+        with self._steps("lock"):
+            blocked = lock.take(place, self._patience, self._pause)
+        self._patience = PATIENCE if blocked is None else SHORT_PATIENCE
+        if blocked is not None and blocked.waited:
+            remarks.condition("lock_held", pid=blocked.holder or 0)
+        elif blocked is not None:
+            remarks.condition("lock_unusable")
+        try:
+            yield
+        finally:
+            lock.close()

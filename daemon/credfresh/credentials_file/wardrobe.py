@@ -1,0 +1,120 @@
+"""Whose a credentials file should be and who may read it, and whether it is so."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+
+from credfresh import atomic
+from credfresh.atomic import Dress
+from credfresh.errors import PublishError
+from credfresh.paths import OTHERS_WRITE, trusted_owner
+from credfresh.settings import FileTarget
+
+_GROUP_BITS = 0o070
+
+
+class Wardrobe:
+    """What the file of one target wears.
+
+    Owner and group that the configuration does not name are those of the standing file, and of a
+    new file those that it gets by birth.
+    """
+
+    def __init__(self, target: FileTarget) -> None:
+        self._target = target
+        self._ids: tuple[int | None, int | None] | None = None
+
+    @property
+    def owner(self) -> int | None:
+        """The owner that the configuration names, by number.
+
+        Raises:
+            PublishError: there is none of that name.
+        """
+        return self._configured()[0]
+
+    def dress(self, descriptor: int | None) -> Dress:
+        """Return what the successor of an open file should wear (None: there was no file).
+
+        Raises:
+            PublishError: the configuration names an owner or group that does not exist.
+            OSError: the file cannot be examined.
+        """
+        owner, group = self._configured()
+        mode = self._target.mode
+        if descriptor is None:
+            return Dress(mode, owner, group)
+        info = os.fstat(descriptor)
+        root = os.geteuid() == 0
+        if owner is None and root:
+            owner = info.st_uid
+        if group is None and (root or mode & _GROUP_BITS):
+            group = info.st_gid
+        label = atomic.label_of(descriptor)
+        return Dress(mode, owner, group, atomic.acl_of(descriptor), label)
+
+    def fits(self, info: os.stat_result) -> bool:
+        """Say whether a file wears what the configuration asks for.
+
+        Raises:
+            PublishError: it names an owner or group that does not exist.
+        """
+        owner, group = self._configured()
+        return (
+            stat.S_IMODE(info.st_mode) == self._target.mode
+            and owner in (None, info.st_uid)
+            and group in (None, info.st_gid)
+        )
+
+    def judge(self, info: os.stat_result, *, known: bool) -> None:
+        """Refuse a file that others may have written, unless its content is known to be ours.
+
+        Raises:
+            PublishError: they may have.
+        """
+        path = self._target.path
+        owner, _ = self._configured()
+        if not trusted_owner(info.st_uid, *([] if owner is None else [owner])):
+            raise PublishError(
+                f"{path}: belongs to uid {info.st_uid}, whose content we would pass on",
+                path=path,
+                step="read",
+                code="foreign_owner",
+                hint=f"give it to the daemon's user (uid {os.geteuid()}), or name its owner in"
+                " credentials_file.owner",
+            )
+        if info.st_mode & OTHERS_WRITE & ~self._target.mode and not known:
+            raise PublishError(
+                f"{path}: others may write it (mode {stat.S_IMODE(info.st_mode):04o}), and we would"
+                " pass on what they wrote",
+                path=path,
+                step="read",
+                code="writable_by_others",
+                hint=f"look through it, then chmod go-w {path}",
+            )
+
+    def _configured(self) -> tuple[int | None, int | None]:
+        if self._ids is None:
+            self._ids = (
+                self._look_up("owner", self._target.owner),
+                self._look_up("group", self._target.group),
+            )
+        return self._ids
+
+    def _look_up(self, what: str, name: str | None) -> int | None:
+        """Return the number of an account; once, since a directory service may be slow."""
+        if name is None or name.isdecimal():
+            return None if name is None else int(name)
+        try:
+            return pwd.getpwnam(name).pw_uid if what == "owner" else grp.getgrnam(name).gr_gid
+        except KeyError:
+            raise PublishError(
+                f"{self._target.path}: no {what} is called {name}",
+                path=self._target.path,
+                step="dress",
+                code=f"unknown_{what}",
+                hint=f"create it, or correct credentials_file.{what}",
+            ) from None

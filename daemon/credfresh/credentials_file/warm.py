@@ -1,0 +1,64 @@
+"""What a file that we left says of itself: the warm restart, which costs no STS call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from credfresh import mark, ownership
+from credfresh.holding import Document
+from credfresh.model import Grant, Instant, SessionCredentials
+from credfresh.paths import OTHERS_WRITE, Place, trusted_owner
+from credfresh.settings import Profile
+
+
+def trustworthy(place: Place, info: os.stat_result) -> bool:
+    """Say whether nobody but root and us can have written a file: then its marks are believed."""
+    return place.private and trusted_owner(info.st_uid) and not info.st_mode & OTHERS_WRITE
+
+
+def believed(
+    document: Document, instance: str, profiles: Mapping[str, Profile], now: Instant
+) -> dict[str, Grant]:
+    """Return the credentials that stand in the sections of `profiles`, by profile.
+
+    The boot clock of another life says nothing: the moment of sending is rebuilt from how long
+    ago it was by the wall clock.
+    """
+    by_section = {profile.section: profile for profile in profiles.values()}
+    grants: dict[str, Grant] = {}
+    for owned in ownership.owned(document, instance):
+        profile = by_section.get(owned.section)
+        if profile is None or owned.mark.role != profile.role_arn:
+            continue
+        grant = _grant(owned, profile, now)
+        if grant is not None:
+            grants[profile.name] = grant
+    return grants
+
+
+def _grant(owned: ownership.Owned, profile: Profile, now: Instant) -> Grant | None:
+    said, values = owned.mark, dict(owned.values)
+    asked = float(profile.duration)
+    any_key = profile.endpoint_url is not None
+    if not mark.sane(said, now=now.wall, asked=asked, any_key=any_key):
+        return None
+    if values.get("aws_access_key_id") != said.key:
+        return None
+    try:
+        credentials = SessionCredentials(
+            said.key,
+            values["aws_secret_access_key"],
+            values["aws_session_token"],
+            float(said.expires),
+        )
+    except KeyError:
+        return None
+    ago = now.wall - said.issued
+    return Grant(
+        credentials=credentials,
+        sent_at=Instant(float(said.issued), now.boot - ago),
+        lifetime=float(said.expires - said.issued),
+        asked=asked,
+        request=said.request,
+    )

@@ -1,0 +1,62 @@
+"""The steps of a write before and after the swap."""
+
+from __future__ import annotations
+
+import os
+
+from credfresh import atomic
+from credfresh.atomic import Dress, Temporary
+from credfresh.errors import PublishError
+from credfresh.paths import Place
+from credfresh.steps import Steps
+
+
+def prepare(place: Place, data: bytes, dress: Dress, steps: Steps) -> Temporary:
+    """Write a temporary that is complete, durable, and found to hold what was meant.
+
+    Raises:
+        PublishError: it could not be; nothing is left of it.
+    """
+    with steps("create"):
+        temporary = atomic.create(place.directory, place.name)
+    try:
+        with steps("dress"):
+            atomic.dress(temporary.descriptor, dress)
+        with steps("write"):
+            temporary.write(data)
+        with steps("sync"):
+            os.fsync(temporary.descriptor)
+        with steps("verify"):
+            _verify(temporary, data, steps)
+    except BaseException:
+        temporary.drop()
+        raise
+    return temporary
+
+
+def settle(place: Place, temporary: Temporary, steps: Steps) -> os.stat_result:
+    """Give the file that was swapped in a time that readers find new, and make the swap durable.
+
+    The time is set after the swap: a reader that loaded the old file just before compares with
+    the moment of its load (the SDKs for Java 2 and .NET).
+
+    Raises:
+        PublishError: it could not be done; the new file stands all the same.
+    """
+    with steps("stamp"):
+        os.utime(temporary.descriptor)
+        info = os.fstat(temporary.descriptor)
+    with steps("sync_directory"):
+        os.fsync(place.directory)
+    return info
+
+
+def _verify(temporary: Temporary, data: bytes, steps: Steps) -> None:
+    if not atomic.holds(temporary.descriptor, data):
+        raise PublishError(
+            f"{steps.path}: what was written is not what was read back",
+            path=steps.path,
+            step="verify",
+            code="garbled",
+            hint="the disk or its driver is faulty: look at the kernel's log",
+        )
