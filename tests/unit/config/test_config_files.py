@@ -206,7 +206,7 @@ def test_a_key_of_a_later_version_is_in_no_model() -> None:
 
 
 def test_defaults_are_a_profile_less_what_cannot_be_shared() -> None:
-    """The list of DESIGN: any key of a profile but five."""
+    """Any key of a profile but the five that make it this one."""
     apart = {"role_arn", "source_profile", "section", "external_id", "adopt"}
     assert keys_of([schema.Profile]) - keys_of([schema.Defaults]) == apart
 
