@@ -188,8 +188,6 @@ def _check_together(request: RoleRequest) -> None:
     """Refuse parameters that are each valid by themselves and make no request."""
     if not _ROLE_ARN.fullmatch(request.role_arn):
         raise refusals.invalid_value("Request ARN is invalid")
-    if request.source_identity and request.source_identity.startswith("aws:"):
-        raise refusals.invalid_value("SourceIdentity must not begin with 'aws:'")
     known = {key.casefold() for key in request.tags}
     if any(key.casefold() not in known for key in request.transitive_tag_keys):
         raise refusals.invalid_tags(
@@ -215,6 +213,8 @@ def check_policy(text: str) -> None:
     if policy.get("Version", "2012-10-17") not in {"2012-10-17", "2008-10-17"}:
         raise refusals.malformed_policy("The policy must contain a valid version string")
     statements = policy.get("Statement")
+    if not statements:
+        raise refusals.malformed_policy("Missing required field Statement")
     for statement in statements if isinstance(statements, list) else [statements]:
         _check_statement(statement)
 

@@ -160,10 +160,12 @@ class Injection:
 
     def apply(self, query: Query, plan: Plan) -> None:
         """Strike this request, if it is one that is meant and the slots are free."""
-        if self.spent or not self._meant(query) or not all(map(plan.takes, self.faults)):
+        if self.spent or not self._meant(query):
             return
         if self._skip > 0:
             self._skip -= 1
+            return
+        if not all(map(plan.takes, self.faults)):
             return
         self._left -= 1
         self.used += 1

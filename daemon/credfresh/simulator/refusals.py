@@ -90,9 +90,13 @@ def invalid_identity_token(reason: str) -> StsError:
     return StsError("InvalidIdentityToken", reason)
 
 
-def expired_identity_token() -> StsError:
+def expired_identity_token(now: float, expires_at: float) -> StsError:
     """The web identity token has ended."""
-    return StsError("ExpiredTokenException", "Token expired: the web identity token has ended")
+    return StsError(
+        "ExpiredTokenException",
+        f"Token expired: current date/time {now:.0f} must be before the expiration date/time "
+        f"{expires_at:.0f}",
+    )
 
 
 def region_disabled(account: str) -> StsError:

@@ -176,12 +176,13 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, exchange: Exchange) -> None:
         if isinstance(exchange.plan.outcome, Reset):
-            self._reset()
             self._desk.end(exchange, "reset")
+            self._reset()
             return
         reply = self._desk.reply(exchange)
-        self._send(reply)
+        # Before it is sent: who has an answer finds it in the journal.
         self._desk.end(exchange, reply.outcome)
+        self._send(reply)
 
     async def _answer_slowly(self, exchange: Exchange, gate: asyncio.Event) -> None:
         plan = exchange.plan
@@ -200,12 +201,14 @@ class _Connection(asyncio.Protocol):
 
     async def _drip(self, exchange: Exchange, seconds: float) -> None:
         reply = self._desk.reply(exchange)
-        for byte in reply.render():
+        *most, last = reply.render()
+        for byte in most:
             self._transport.write(bytes((byte,)))
             await asyncio.sleep(seconds)
+        self._desk.end(exchange, reply.outcome)
+        self._transport.write(bytes((last,)))
         if reply.close:
             self._transport.close()
-        self._desk.end(exchange, reply.outcome)
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         """Go on with the next request, once one that had to wait is answered."""

@@ -215,7 +215,7 @@ class World:
         if identity is None:
             raise refusals.invalid_identity_token("The ID Token provided is not a valid JWT.")
         if identity.expires_at is not None and now >= identity.expires_at:
-            raise refusals.expired_identity_token()
+            raise refusals.expired_identity_token(now, identity.expires_at)
         return identity
 
     def new_keys(self) -> tuple[str, str, str]:

@@ -1,0 +1,116 @@
+"""How many AssumeRole a second the simulator serves: `python tests/bench/bench_simulator.py [S]`.
+
+The simulator runs in a process of its own, held to one core; the client is light (raw sockets,
+requests signed beforehand) and runs on another core where there is one. Each line is S seconds
+(default 3) with so many connections: requests a second, the share of a core that the simulator
+used, and its CPU time for a request. Every answer is checked to be a grant.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import selectors
+import socket
+import sys
+import time
+from multiprocessing.connection import Connection
+from urllib.parse import urlencode
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from credfresh.model import Instant
+from credfresh.simulator import Simulator
+
+ROLE = "arn:aws:iam::222222222222:role/deploy"
+END = b"</AssumeRoleResponse>\n"
+
+
+def clock() -> Instant:
+    """Both true clocks."""
+    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - requests are signed by it
+
+
+def serve(pipe: Connection) -> None:
+    """Run a simulator; answer each message with the CPU seconds used, until told None."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with Simulator(clock) as sts:
+        user = sts.add_user("arn:aws:iam::111111111111:user/ci")
+        sts.add_role(ROLE, trusts={user.arn})
+        pipe.send((sts.url, user.access_key_id, user.secret_access_key))
+        while pipe.recv() is not None:
+            pipe.send(time.process_time())
+
+
+def signed_request(url: str, key_id: str, secret: str) -> bytes:
+    """Return the bytes of one AssumeRole, valid for a quarter of an hour."""
+    host = url.removeprefix("http://")
+    body = urlencode(
+        {
+            "Action": "AssumeRole",
+            "Version": "2011-06-15",
+            "RoleArn": ROLE,
+            "RoleSessionName": "credfresh-build-host-production",
+            "DurationSeconds": "3600",
+        }
+    )
+    request = AWSRequest("POST", f"{url}/", {"Host": host}, body)
+    request.headers["Content-Type"] = "application/x-www-form-urlencoded; charset=utf-8"
+    SigV4Auth(Credentials(key_id, secret), "sts", "eu-west-1").add_auth(request)
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    return f"POST / HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def load(url: str, request: bytes, connections: int, seconds: float) -> int:
+    """Ask on so many connections, each as soon as it is answered; return the grants."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    selector = selectors.DefaultSelector()
+    for _ in range(connections):
+        peer = socket.create_connection((host, int(port)))
+        selector.register(peer, selectors.EVENT_READ, (peer, bytearray()))
+        peer.sendall(request)
+    grants = 0
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for key, _ in selector.select(1.0):
+            peer, answer = key.data
+            answer.extend(peer.recv(65536))
+            if b"Error" in answer:
+                raise SystemExit(answer.decode())
+            if answer.endswith(END):
+                answer.clear()
+                grants += 1
+                peer.sendall(request)
+    for key in list(selector.get_map().values()):
+        key.data[0].close()
+    return grants
+
+
+def main() -> None:
+    """Measure with 1, 4, 16 and 64 connections."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,))
+    server.start()
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    url, key_id, secret = ours.recv()
+    request = signed_request(url, key_id, secret)
+    load(url, request, 4, 0.5)
+    for connections in (1, 4, 16, 64):
+        ours.send("cpu")
+        before = ours.recv()
+        grants = load(url, request, connections, seconds)
+        ours.send("cpu")
+        used = ours.recv() - before
+        print(  # noqa: T201 - a report
+            f"{connections:3} connections  {grants / seconds:8,.0f} AssumeRole/s  "
+            f"{100 * used / seconds:4.0f} % of a core  {1e6 * used / grants:5.0f} us CPU each"
+        )
+    ours.send(None)
+    server.join()
+
+
+if __name__ == "__main__":
+    main()
