@@ -29,6 +29,7 @@ _CONTENT = re.compile(rb"[^\r\n]*")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 # A bracket that nothing or white space precedes. The literal comes first: it is found by memchr.
 _BRACKET = re.compile(rb"\[(?<!\S\[)")
+_LF = 0x0A
 _DELIMITER = re.compile(r"[=:]")
 # What nearly every stretch looks like; anything else takes the slow way.
 _PLAIN = re.compile(
@@ -90,11 +91,9 @@ def brackets(data: bytes) -> tuple[list[int], list[int]]:
     """Return where headers start, and where other lines start with a bracket."""
     heads: list[int] = []
     inner: list[int] = []
-    if data.startswith(BOM + b"["):
-        inner.append(len(BOM))
     for match in _BRACKET.finditer(data):
         at = match.start()
-        if at == 0 or data[at - 1] in b"\r\n":
+        if at == 0 or data[at - 1] == _LF:
             line = _CONTENT.match(data, at)
             closed = line is not None and data.rfind(b"]", at + 2, line.end()) > 0
             (heads if closed else inner).append(at)

@@ -18,7 +18,6 @@ away with the section only while it still ends that very line.
 
 Unknown fields between `instance` and `key` do no harm within `v=1`; another `v` makes the section
 somebody else's.
-Marks are believed up to `LONGEST_MARK` bytes; ours are some 300.
 """
 
 from __future__ import annotations
@@ -34,7 +33,6 @@ from credfresh.ini_lines import DEFAULT_SECTION
 from credfresh.model import rfc3339
 
 PREFIX = "# credfresh v="
-LONGEST_MARK = 4096
 TOLERANCE = 300.0
 """Seconds by which the times in a mark may be off (DESIGN: 5 minutes)."""
 SESSION_KEY = "ASIA"
@@ -118,7 +116,7 @@ def line_end_field(text: bytes) -> str:
 
 def find(data: bytes, start: int, end: int) -> Block | None:
     """Return the block at the start of the section `data[start:end]`, if its sum is right."""
-    match = _BLOCK.match(data, start, min(end, start + LONGEST_MARK))
+    match = _BLOCK.match(data, start, end)
     if match is None:
         return None
     top = match.end()
@@ -142,7 +140,7 @@ class Claim(NamedTuple):
 
 def claim(line: str) -> Claim | None:
     """Return what a mark line says; None unless it is version 1 with instance and key."""
-    fields = dict(_FIELD.findall(line[:LONGEST_MARK]))
+    fields = dict(_FIELD.findall(line))
     if not line.startswith("# credfresh v=1 ") or not fields.keys() >= {"instance", "key"}:
         return None
     return Claim(fields["instance"], fields["key"], fields.get("nl", ""))

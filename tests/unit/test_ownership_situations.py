@@ -125,6 +125,15 @@ class TestAltered:
         assert stood == outcome.data.decode()
         assert [("profile-prod", "taken")] == [(r.profile, r.code) for r in outcome.refused]
 
+    @pytest.mark.parametrize(
+        "id_line", ["AWS_ACCESS_KEY_ID: AKIAHUMAN", "aws_access_key_id =\n  AKIAHUMAN"]
+    )
+    def test_a_key_is_found_however_it_is_spelled(self, id_line: str) -> None:
+        """What a reader takes for a key id counts, upper case and continued on the next line."""
+        stood = block(OURS).replace("aws_access_key_id = ASIAPROD0", id_line)
+        outcome = merged(stood, NEWER, issued=("ASIAPROD0", "ASIAPROD1"))
+        assert (stood, "taken") == (outcome.data.decode(), outcome.refused[0].code)
+
     def test_a_key_pasted_below_ours_takes_it_too(self) -> None:
         """A second key id in the section is somebody's, wherever it stands."""
         stood = block(OURS) + "aws_access_key_id=AKIAHUMAN\n"
