@@ -345,20 +345,16 @@ def test_a_program_that_is_not_there(provide: Provide) -> None:
 def test_a_process_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     """The time limit holds for the whole group, though a child keeps the pipe open."""
     pid = tmp_path / "pid"
-    argv = script(
-        tmp_path,
-        "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-        f"open({str(pid)!r}, 'w').write(str(child.pid))\n"
-        "time.sleep(60)\n",
-    )
+    argv = ("/bin/sh", "-c", f"sleep 60 & echo $! >{pid}; sleep 60")
     began = time.monotonic()
     with pytest.raises(RenewalError) as failed:
-        BoundedProcess(argv, name="ci", environ={}, limit=0.5).communicate()
+        BoundedProcess(argv, name="ci", environ={}, limit=1.0).communicate()
     assert ("source_timeout", Scope.SOURCE) == (failed.value.code, failed.value.scope)
-    assert time.monotonic() - began < 5.0
-    status = Path(f"/proc/{pid.read_text()}/stat")
-    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert time.monotonic() - began < 10.0
+    child = Path(f"/proc/{pid.read_text().strip()}/stat")
+    while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() - began < 10.0, "the child outlived its parent"
+        threading.Event().wait(0.01)
 
 
 # --- metadata services
