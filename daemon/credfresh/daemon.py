@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -22,7 +22,7 @@ from credfresh.ports import Due, Message
 from credfresh.publisher import Publisher
 from credfresh.renewer import Destination, Provider
 from credfresh.roster import ProfileStatus
-from credfresh.settings import Settings
+from credfresh.settings import Profile, Settings
 from credfresh.summary import one_line
 from credfresh.supervisor import BEAT, Supervisor
 from credfresh.timers import ApschedulerTimers
@@ -54,7 +54,7 @@ class Files(Destination, Protocol):
     def release(self) -> None:
         """Let another one have them."""
 
-    def standing(self, settings: Settings) -> dict[str, Grant]:
+    def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
         """Return what the files say is still published, by profile."""
 
 
@@ -136,7 +136,7 @@ class Daemon:
         self._files.claim()
         now = self._clock()
         self._ready_by = now.boot + READY_LIMIT
-        standing = self._files.standing(self._settings)
+        standing = self._files.standing(self._settings.profiles)
         self._emit("daemon_started", profiles=len(self._settings.profiles), standing=len(standing))
         shortest = min(p.duration for p in self._settings.profiles.values())
         self._publisher.start(

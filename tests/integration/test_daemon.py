@@ -40,8 +40,8 @@ class MemoryFiles(MemoryDestination):
     def release(self) -> None:
         self.claimed = False
 
-    def standing(self, settings: Settings) -> dict[str, Grant]:
-        return {name: g for name, g in self.stands.items() if name in settings.profiles}
+    def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
+        return {name: g for name, g in self.stands.items() if name in profiles}
 
 
 class QuickSts:

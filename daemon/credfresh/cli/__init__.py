@@ -1,0 +1,74 @@
+"""The command line, and the composition root: only here are clock, chance and clients made.
+
+What is printed for people follows these rules: results go to stdout; errors go to stderr as
+`credfresh: what was wrong` and `hint: what to do`, lower case, without a final full stop. Each
+command's module is imported when the command runs, so that a command costs what it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+import click
+
+from credfresh import __version__
+from credfresh.cli.exits import Exit
+from credfresh.errors import AlreadyRunningError, ConfigError, CredfreshError
+
+COMMANDS = {
+    "run": "keep all profiles fresh until told to stop",
+    "once": "renew what is due, publish, leave",
+    "check": "validate the configuration; with --online try each role",
+    "schema": "print the JSON Schema of the configuration",
+    "demo": "see it work: simulated STS, real daemon, no AWS account",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command's module only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in COMMANDS:
+            return None
+        return cast("click.Command", importlib.import_module(f"credfresh.cli.{name}").command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="credfresh", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Keep AWS session credentials fresh in the shared credentials file.
+
+    Exit status: 0 done; 2 usage; 3 some profiles failed; 69 no daemon; 75 another daemon keeps
+    the file; 77 not allowed; 78 bad configuration.
+    """
+
+
+def main() -> None:
+    """Run the command line; every error of ours becomes a message and an exit status."""
+    try:
+        cli(standalone_mode=True)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        raise SystemExit(Exit.CONFIG) from None
+    except AlreadyRunningError as error:
+        _say(error)
+        raise SystemExit(Exit.ALREADY_RUNNING) from None
+    except CredfreshError as error:
+        _say(error)
+        raise SystemExit(Exit.FAILED) from None
+
+
+def _say(error: CredfreshError) -> None:
+    click.echo(f"credfresh: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)

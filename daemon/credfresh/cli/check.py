@@ -1,0 +1,117 @@
+"""`credfresh check`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+
+import click
+
+from credfresh.cli.exits import Exit
+from credfresh.cli.world import clock, config_option, load
+from credfresh.errors import ConfigError, Problem, RenewalError
+from credfresh.model import Grant
+from credfresh.renewer import attempt, parent_unusable
+from credfresh.settings import Notice, Profile, Settings
+
+
+@click.command("check")
+@config_option
+@click.option("--online", is_flag=True, help="also assume each role once; publishes nothing")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object on stdout")
+def command(path: str, *, online: bool, as_json: bool) -> None:
+    """Validate the configuration.
+
+    Exit status: 0 valid; 78 not valid; 3 valid, but with --online some roles were refused.
+    """
+    try:
+        settings = load(path)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        problems = [_as_dict(problem) for problem in error.problems]
+        click.echo(json.dumps({"version": 1, "valid": False, "problems": problems}))
+        raise SystemExit(Exit.CONFIG) from None
+    results = dict(try_roles(settings)) if online else {}
+    if as_json:
+        click.echo(json.dumps(_report(settings, results, online=online)))
+    else:
+        _print(settings, results)
+    if any(isinstance(result, RenewalError) for result in results.values()):
+        raise SystemExit(Exit.SOME_FAILED)
+
+
+def try_roles(settings: Settings) -> Iterator[tuple[str, Grant | RenewalError]]:
+    """Assume every role once, parents before their children; yield what came of each."""
+    from credfresh.sts import StsProvider  # noqa: PLC0415 - boto3 is slow to import
+
+    provider = StsProvider(settings.sources, settings.sts, clock=clock, environ=os.environ)
+    done: dict[str, Grant | RenewalError] = {}
+
+    def one(profile: Profile) -> tuple[str, Grant | RenewalError]:
+        parent = done[profile.source_profile] if profile.source_profile else None
+        if isinstance(parent, RenewalError):
+            return profile.name, parent_unusable(str(profile.source_profile), parent)
+        return profile.name, attempt(provider, profile, parent.credentials if parent else None)
+
+    with ThreadPoolExecutor(settings.sts.max_concurrency) as pool:
+        while waiting := [p for p in settings.profiles.values() if p.name not in done]:
+            ready = [p for p in waiting if p.source_profile is None or p.source_profile in done]
+            for name, result in pool.map(one, ready):
+                done[name] = result
+                yield name, result
+
+
+def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None:
+    for notice in settings.notices:
+        click.echo(f"note: {_describe(notice)}")
+    for name, result in results.items():
+        if isinstance(result, RenewalError):
+            click.echo(f"{name}: refused: {result.code}: {result.message}")
+            if result.hint:
+                click.echo(f"    hint: {result.hint}")
+        else:
+            click.echo(f"{name}: granted for {result.lifetime:.0f} s")
+    count = len(settings.profiles)
+    click.echo(f"{settings.path}: valid, {count} profile{'' if count == 1 else 's'}")
+
+
+def _report(
+    settings: Settings, results: dict[str, Grant | RenewalError], *, online: bool
+) -> dict[str, object]:
+    report: dict[str, object] = {
+        "version": 1,
+        "valid": True,
+        "notices": [{"event": n.event, **dict(n.fields)} for n in settings.notices],
+        "profiles": [
+            {"profile": p.name, "section": p.section, "role_arn": p.role_arn}
+            for p in settings.profiles.values()
+        ],
+    }
+    if online:
+        report["online"] = [_outcome(name, result) for name, result in results.items()]
+    return report
+
+
+def _outcome(name: str, result: Grant | RenewalError) -> dict[str, object]:
+    if isinstance(result, RenewalError):
+        return {
+            "profile": name,
+            "granted": False,
+            "code": result.code,
+            "error": result.message,
+            "hint": result.hint,
+        }
+    return {"profile": name, "granted": True, "lifetime_s": round(result.lifetime)}
+
+
+def _as_dict(problem: Problem) -> dict[str, object]:
+    return asdict(problem)
+
+
+def _describe(notice: Notice) -> str:
+    fields = " ".join(f"{name}={value}" for name, value in notice.fields)
+    return f"{notice.event} {fields}"

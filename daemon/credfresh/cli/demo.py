@@ -1,0 +1,71 @@
+"""`credfresh demo`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from credfresh.cli.world import clock, compose, load
+from credfresh.demo import LIFETIME, Screen, Stage, default_directory, invitation
+from credfresh.simulator import Simulator
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def _seconds(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]+)(s|m|h)", value)
+    if match is None:
+        raise click.BadParameter(f"{value}: a duration is a number with s, m or h, such as 60s")
+    return float(match[1]) * UNITS[match[2]]
+
+
+@click.command("demo")
+@click.option("--for", "limit", callback=_seconds, metavar="DURATION", help="end by itself")
+def command(limit: float | None) -> None:
+    """See it work, with no AWS account.
+
+    Starts a simulated STS on loopback and the real daemon against it: three environments,
+    sessions of half a minute, renewed before they end. Prints what to try from another
+    terminal. Ctrl-C ends it and leaves nothing behind.
+    """
+    stage = Stage(default_directory())
+    live = sys.stdout.isatty()
+    with stage.enter(), Simulator(clock, grant_seconds=LIFETIME) as sts:
+        try:
+            stage.build(sts)
+            settings = load(str(stage.config))
+            screen = Screen(_write, clock=clock, live=live, heading=invitation(stage, sts.url))
+            daemon = compose(settings, screen.emit, observe=screen.observe)
+            alarm = threading.Timer(limit or 0, daemon.stop)
+            alarm.daemon = True
+            if limit is not None:
+                alarm.start()
+            with _full_screen(live=live):
+                daemon.run()
+            alarm.cancel()
+        finally:
+            stage.clear()
+    click.echo("The demo has ended; nothing of it is left.")
+
+
+@contextmanager
+def _full_screen(*, live: bool) -> Iterator[None]:
+    """Borrow the terminal: another screen, no cursor; give both back."""
+    if live:
+        _write("\x1b[?1049h\x1b[?25l\x1b[2J")
+    try:
+        yield
+    finally:
+        if live:
+            _write("\x1b[?25h\x1b[?1049l")
+
+
+def _write(text: str) -> None:
+    click.echo(text, nl=not text.startswith("\x1b"))

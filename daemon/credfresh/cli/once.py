@@ -1,0 +1,23 @@
+"""`credfresh once`."""
+
+from __future__ import annotations
+
+import click
+
+from credfresh.cli.exits import Exit
+from credfresh.cli.world import compose, config_option, format_option, start
+
+
+@click.command("once")
+@config_option
+@format_option
+def command(path: str, log_format: str | None) -> None:
+    """Renew what is due, publish, leave: for cron, containers and images.
+
+    Exit status: 0 all profiles are fresh; 3 some failed or were refused (the others are
+    published); 75 a daemon keeps the file; 78 bad configuration.
+    """
+    settings, emit = start(path, log_format)
+    statuses = compose(settings, emit).once()
+    if any(status.state != "fresh" for status in statuses):
+        raise SystemExit(Exit.SOME_FAILED)

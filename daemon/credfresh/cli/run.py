@@ -1,0 +1,24 @@
+"""`credfresh run`."""
+
+from __future__ import annotations
+
+import click
+
+from credfresh.cli.exits import Exit
+from credfresh.cli.world import compose, config_option, format_option, start
+
+
+@click.command("run")
+@config_option
+@format_option
+def command(path: str, log_format: str | None) -> None:
+    """Keep all profiles fresh until SIGTERM or SIGINT.
+
+    Stays in the foreground and logs to stdout. The first signal waits for answers on their way
+    (15 seconds at most) and leaves the credentials on disk; a second one ends it at once.
+
+    Exit status: 0 a clean stop; 1 forced; 75 another daemon keeps the file; 78 bad configuration.
+    """
+    settings, emit = start(path, log_format)
+    if not compose(settings, emit).run():
+        raise SystemExit(Exit.FAILED)

@@ -1,0 +1,118 @@
+"""The one place where clocks and chance are made, and the parts are put together."""
+
+from __future__ import annotations
+
+import os
+import random  # noqa: TID251 - the composition root makes the one source of randomness
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Literal, cast
+
+import click
+
+from credfresh import config
+from credfresh.cli.exits import Exit
+from credfresh.errors import ConfigError
+from credfresh.events import Emit
+from credfresh.logs import Log, configure
+from credfresh.model import Instant, Roll
+from credfresh.notify import Notifier
+from credfresh.roster import ProfileStatus
+from credfresh.settings import LogSettings, Settings
+
+if TYPE_CHECKING:
+    from credfresh.daemon import Daemon
+
+DEFAULT_CONFIG = "/etc/credfresh/credfresh.yaml"
+
+config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(dir_okay=False),
+    default=lambda: os.environ.get("CREDFRESH_CONFIG", DEFAULT_CONFIG),
+    show_default=f"$CREDFRESH_CONFIG, else {DEFAULT_CONFIG}",
+    metavar="FILE",
+    help="the configuration",
+)
+
+LogFormat = Literal["auto", "json", "console"]
+
+format_option = click.option(
+    "--log-format",
+    type=click.Choice(["auto", "json", "console"]),
+    help="instead of the configuration's log.format",
+)
+
+
+def clock() -> Instant:
+    """Return this moment on CLOCK_REALTIME and CLOCK_BOOTTIME."""
+    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the maker
+
+
+roll: Roll = random.SystemRandom().random
+
+
+def load(path: str) -> Settings:
+    """Read and validate the configuration at `path`.
+
+    Raises:
+        ConfigError: it cannot be read, or is not valid.
+    """
+    return config.load(path)
+
+
+def start(path: str, log_format: str | None) -> tuple[Settings, Log]:
+    """Load the configuration and open the log, for a command that works like the daemon.
+
+    Raises:
+        ConfigError: it is not valid, and people are watching.
+        SystemExit: it is not valid; each problem has been logged.
+    """
+    at_first = LogSettings(format=cast("LogFormat", log_format or "auto"))
+    log = configure(at_first, stream=sys.stdout, clock=clock)
+    try:
+        settings = load(path)
+    except ConfigError as error:
+        if log.console:
+            raise
+        for problem in error.problems:
+            fields = asdict(problem)
+            log("config_refused", file=fields.pop("source"), **fields)
+        raise SystemExit(Exit.CONFIG) from None
+    wished = (
+        replace(settings.log, format=cast("LogFormat", log_format)) if log_format else settings.log
+    )
+    log = configure(wished, stream=sys.stdout, clock=clock)
+    for notice in settings.notices:
+        log(notice.event, **dict(notice.fields))
+    return settings, log
+
+
+def compose(
+    settings: Settings,
+    emit: Emit,
+    *,
+    observe: Callable[[list[ProfileStatus]], None] | None = None,
+) -> Daemon:
+    """Put the daemon together."""
+    # Imported here: the commands that need no SDK and no scheduler do not pay for them.
+    from credfresh.credentials_file import CredentialsFiles  # noqa: PLC0415
+    from credfresh.daemon import Daemon  # noqa: PLC0415
+    from credfresh.sts import StsProvider  # noqa: PLC0415
+
+    files = CredentialsFiles(settings.targets, instance=settings.instance, clock=clock)
+    provider = StsProvider(
+        settings.sources, settings.sts, clock=clock, issued=files.issued, environ=os.environ
+    )
+    return Daemon(
+        settings,
+        files=files,
+        provider=provider,
+        clock=clock,
+        roll=roll,
+        emit=emit,
+        notifier=Notifier(os.environ.get("NOTIFY_SOCKET")),
+        observe=observe,
+    )

@@ -1,0 +1,176 @@
+"""The main job with no AWS account: an STS on loopback and the real daemon against it.
+
+Everything lives in one directory and in this process, so that whatever ends it ends all; what a
+`kill -9` leaves behind is that directory, and the next start sweeps it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from credfresh import summary
+from credfresh.errors import AlreadyRunningError
+from credfresh.model import Clock, rfc3339
+from credfresh.roster import ProfileStatus
+from credfresh.simulator import Simulator
+
+LIFETIME = 30.0
+"""Seconds that the simulated STS grants, whatever is asked: long enough to watch."""
+
+TAIL = 8
+"""Events shown under the table."""
+
+PLAIN_EVERY = 5
+"""Looks (seconds) between two tables where there is no terminal."""
+
+ACCOUNTS = {
+    "development": "111111111111",
+    "preproduction": "222222222222",
+    "production": "333333333333",
+}
+EXTERNAL_ID = "demo-external-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The demo's directory, and what stands in it."""
+
+    directory: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration."""
+        return self.directory / "credfresh.yaml"
+
+    @property
+    def credentials(self) -> Path:
+        """The shared credentials file, for you to read."""
+        return self.directory / "credentials"
+
+    @property
+    def source(self) -> Path:
+        """The long-term keys of the principal."""
+        return self.directory / "source"
+
+    def enter(self) -> socket.socket:
+        """Become the only demo that plays here; closing the socket, or dying, lets others in.
+
+        Raises:
+            AlreadyRunningError: another one does.
+        """
+        # An abstract name is gone with its process, however that ends.
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            door.bind(f"\0{self.directory}")
+        except OSError:
+            door.close()
+            raise AlreadyRunningError(str(self.credentials), holder="another demo") from None
+        return door
+
+    def build(self, sts: Simulator) -> None:
+        """Clear what an earlier demo left, and write keys and configuration anew."""
+        self.clear()
+        self.directory.mkdir(mode=0o700)
+        user = sts.add_user("arn:aws:iam::111111111111:user/ci")
+        for name, account in ACCOUNTS.items():
+            sts.add_role(
+                f"arn:aws:iam::{account}:role/deploy",
+                trusts={user.arn},
+                external_id=EXTERNAL_ID if name == "production" else None,
+            )
+        keys = (
+            f"[ci]\naws_access_key_id = {user.access_key_id}\n"
+            f"aws_secret_access_key = {user.secret_access_key}\n"
+        )
+        self.source.touch(mode=0o600)
+        self.source.write_text(keys)
+        self.config.write_text(_yaml(self, sts.url))
+
+    def clear(self) -> None:
+        """Remove the directory, if it is there and ours."""
+        if self.directory.is_symlink():
+            self.directory.unlink()
+        elif self.directory.exists():
+            shutil.rmtree(self.directory)
+
+
+def invitation(stage: Stage, url: str) -> str:
+    """Return what to try from a second terminal."""
+    where = (
+        f"AWS_SHARED_CREDENTIALS_FILE={stage.credentials} AWS_CONFIG_FILE=/dev/null "
+        f"AWS_ENDPOINT_URL_STS={url} AWS_REGION=eu-west-1"
+    )
+    boto3 = (
+        "import boto3; print(boto3.Session(profile_name='production')"
+        ".client('sts').get_caller_identity()['Arn'])"
+    )
+    return (
+        f"Three roles, kept fresh by the real daemon; sessions are cut to {LIFETIME:.0f} s to watch.\n"
+        "Try it from another terminal, now and in a minute (old keys get ExpiredToken):\n\n"
+        f"  cat {stage.credentials}\n\n"
+        f"  {where} \\\n    aws sts get-caller-identity --profile production\n\n"
+        f'  {where} \\\n    {sys.executable} -c "{boto3}"\n'
+    )
+
+
+class Screen:
+    """Shows table and events: redrawn on a terminal, line by line elsewhere."""
+
+    def __init__(
+        self, write: Callable[[str], None], *, clock: Clock, live: bool, heading: str
+    ) -> None:
+        self._write = write
+        self._clock = clock
+        self._live = live
+        self._heading = heading
+        self._events: list[str] = []
+        self._looks = 0
+        if not live:
+            write(heading)
+
+    def emit(self, event: str, /, **fields: object) -> None:
+        """Take one event of the daemon's log."""
+        shown = " ".join(f"{k}={v}" for k, v in fields.items() if v is not None and k != "hint")
+        line = f"{rfc3339(self._clock().wall)[11:19]}  {event:22} {shown}"
+        if self._live:
+            self._events = [*self._events, line][-TAIL:]
+        else:
+            self._write(line)
+
+    def observe(self, statuses: list[ProfileStatus]) -> None:
+        """Show how the profiles are."""
+        if self._live:
+            table = summary.table(statuses, colour=True)
+            body = "\n".join((self._heading, table, "", *self._events, "", "Ctrl-C ends it."))
+            # Home, each line cleared to its end, then all below: no flicker.
+            self._write("\x1b[H" + body.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J")
+        elif self._looks % PLAIN_EVERY == 0:
+            self._write(summary.table(statuses))
+        self._looks += 1
+
+
+def default_directory() -> Path:
+    """Return where the demo of this user plays."""
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"credfresh-demo-{os.getuid()}"  # noqa: S108 - sticky; the directory is made 0700 and checked
+
+
+def _yaml(stage: Stage, url: str) -> str:
+    profiles = "".join(
+        f"  {name}:\n    role_arn: arn:aws:iam::{account}:role/deploy\n"
+        + (f"    external_id: {EXTERNAL_ID}\n" if name == "production" else "")
+        for name, account in ACCOUNTS.items()
+    )
+    return (
+        "# The demo's configuration: what yours would look like, but for the endpoint.\n"
+        f"credentials_file:\n  path: {stage.credentials}\n"
+        f"sources:\n  ci:\n    credentials_file: {stage.source}\n    profile: ci\n"
+        f"sts:\n  endpoint_url: {url}\n"
+        "defaults:\n  source: ci\n  region: eu-west-1\n  duration: 1h\n"
+        f"profiles:\n{profiles}"
+    )

@@ -1,0 +1,32 @@
+"""A host in a directory: simulated STS, source keys, configuration, and the installed command."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from credfresh.model import Instant
+from credfresh.simulator import Simulator
+from host import Host
+
+
+@pytest.fixture(name="sts")
+def _sts() -> Iterator[Simulator]:
+    def clock() -> Instant:
+        return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real
+
+    with Simulator(clock) as sts:
+        yield sts
+
+
+@pytest.fixture(name="host")
+def _host(sts: Simulator, tmp_path: Path) -> Iterator[Host]:
+    tmp_path.chmod(0o700)
+    os.umask(0o022)
+    host = Host(tmp_path, sts)
+    yield host
+    host.end()

@@ -1,0 +1,142 @@
+"""`credfresh run` as it is installed: a process, signals, a real file, a real HTTP STS."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from credfresh.simulator import faults
+from host import ENVIRONMENTS, Host, wait_until
+
+
+def test_it_publishes_all_environments_and_leaves_them_at_the_end(host: Host) -> None:
+    """Three roles are assumed, published and usable; SIGTERM leaves the credentials on disk."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+
+    assert set(ENVIRONMENTS) == set(host.sections())
+    assert 0 == running.stop()
+    assert set(ENVIRONMENTS) == set(host.sections())
+    answer = host.identity("production")
+    assert ":assumed-role/production/" in answer.stdout, answer.stderr
+
+
+def test_every_line_is_one_json_object_with_an_event(host: Host) -> None:
+    """An operator's tools can parse whatever the daemon prints."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    running.stop()
+
+    assert all({"event", "level", "timestamp"} <= event.keys() for event in running.events())
+
+
+def test_it_renews_ahead_of_expiration(host: Host) -> None:
+    """With sessions of six seconds, readers find valid keys at every moment for three lives."""
+    host.sts.grant_seconds = 6
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+
+    running.wait_for("credentials_renewed", count=3 * 4)
+
+    assert [] == running.events("profile_expired")
+    assert ":assumed-role/development/" in host.identity("development").stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_waits_for_what_is_in_flight(host: Host, number: int) -> None:
+    """An answer on its way is waited for and published before the end."""
+    host.sts.inject(faults.Latency(1.0), times=3)
+    running = host.start("run")
+    host.sts.wait_for(1, "AssumeRole")
+
+    running.signal(number)
+
+    assert 0 == running.wait()
+    assert [{"clean": True}] == [{"clean": e["clean"]} for e in running.events("daemon_stopped")]
+    assert host.sections()
+
+
+def test_a_second_signal_forces_the_end(host: Host) -> None:
+    """STS that hangs does not hold up an operator who insists."""
+    host.sts.inject(faults.Hang(), times=3)
+    running = host.start("run")
+    wait_until(lambda: host.sts.in_flight > 0, "a call in flight")
+
+    running.signal(signal.SIGTERM)
+    running.wait_for("daemon_stopping")
+    running.signal(signal.SIGTERM)
+
+    assert 1 == running.wait()
+
+
+def test_killed_and_started_again_it_asks_for_nothing(host: Host) -> None:
+    """After SIGKILL the file itself is the state: no call is made, and nothing changes on disk."""
+    first = host.start("run")
+    first.wait_for("daemon_ready")
+    first.signal(signal.SIGKILL)
+    first.wait()
+    calls, content = host.sts.count("AssumeRole"), host.credentials.read_bytes()
+
+    second = host.start("run")
+    second.wait_for("daemon_ready")
+
+    assert calls == host.sts.count("AssumeRole")
+    assert content == host.credentials.read_bytes()
+    assert 3 == second.events("daemon_started")[0]["standing"]
+
+
+def test_a_failing_sts_leaves_the_last_good_credentials(host: Host) -> None:
+    """Through an outage the file stays, the failure is told, and the recovery too."""
+    host.sts.grant_seconds = 8
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    before = set(host.sections())
+
+    injection = host.sts.inject(faults.internal_error(), times=1000)
+    running.wait_for("endpoint_failed")
+    assert before == set(host.sections())
+    injection.withdraw()
+
+    running.wait_for("endpoint_recovered")
+
+
+def test_a_second_daemon_on_the_file_is_refused(host: Host) -> None:
+    """One daemon keeps a file: another one leaves with 75 and says who does."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+
+    second = host.start("run")
+
+    assert 75 == second.wait()
+    assert f"pid={running.process.pid}" in "".join(second.lines)
+
+
+def test_a_bad_configuration_ends_it_with_78(host: Host) -> None:
+    """Every problem is told, each with its place, and nothing is touched."""
+    host.configure("  production:\n    role_arn: nonsense\n    duration: 30s\n")
+    running = host.start("run")
+
+    assert 78 == running.wait()
+    refused = running.events("config_refused")
+    assert {"profiles.production.role_arn", "profiles.production.duration"} == {
+        problem["path"] for problem in refused
+    }
+    assert {str(host.config)} == {problem["file"] for problem in refused}
+    assert not host.credentials.exists()
+
+
+def test_no_secret_is_printed_at_any_level(host: Host) -> None:
+    """At log level debug neither the source's key nor what STS issued reaches the output."""
+    host.configure(extra="log:\n  level: debug\n")
+    host.sts.inject(faults.internal_error(), times=1)
+    running = host.start("run", BOTO_DEBUG="1")
+    running.wait_for("daemon_ready")
+    running.stop()
+    output = "".join(running.lines)
+
+    secrets = [host.user.secret_access_key]
+    for section in host.sections().values():
+        secrets += [section["aws_secret_access_key"], section["aws_session_token"]]
+    assert len(secrets) == 7
+    assert not [secret for secret in secrets if secret in output]
