@@ -1,0 +1,133 @@
+"""What the tests of files on a real disk share: keepers, publications, rivals, readers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from botocore.configloader import raw_config_parse
+
+from credfresh.credentials_file import SharedCredentialsFile
+from credfresh.model import Instant
+from credfresh.publication import Publication, PublishReport
+from credfresh.settings import FileTarget
+from fakes import grant, profile
+
+FOREIGN = b"# by hand\n[foreign]\naws_access_key_id = AKIAFOREIGN\naws_secret_access_key = theirs\n"
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: CI runs it as root")
+
+
+def clock() -> Instant:
+    """Return the real time."""
+    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real disk
+
+
+class Waits:
+    """A pause that takes no time, counts, and lets something happen after so many."""
+
+    def __init__(self) -> None:
+        self.waited = 0.0
+        self.then: dict[int, Callable[[], object]] = {}
+        self.count = 0
+
+    def __call__(self, seconds: float) -> None:
+        self.waited += seconds
+        self.count += 1
+        happens = self.then.pop(self.count, None)
+        if happens is not None:
+            happens()
+
+
+class Steps:
+    """A hook that notes the steps, and lets something happen before one, once."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.before: dict[str, Callable[[], object]] = {}
+
+    def __call__(self, step: str) -> None:
+        self.taken.append(step)
+        happens = self.before.pop(step, None)
+        if happens is not None:
+            happens()
+
+
+def keeper(
+    path: Path,
+    *,
+    mode: int = 0o600,
+    owner: str | None = None,
+    group: str | None = None,
+    instance: str = "test",
+    hook: Callable[[str], None] | None = None,
+    pause: Callable[[float], object] | None = None,
+) -> SharedCredentialsFile:
+    """Return what keeps one file, with a real clock and real waits unless told otherwise."""
+    target = FileTarget(str(path), mode, owner, group)
+    return SharedCredentialsFile(target, instance=instance, clock=clock, pause=pause, hook=hook)
+
+
+def publish_and_leave(
+    path: Path, asked: Mapping[str, Publication], *, instance: str = "test"
+) -> PublishReport:
+    """Publish as one whole life of a daemon."""
+    file = keeper(path, instance=instance)
+    try:
+        return file.publish(asked)
+    finally:
+        file.release()
+
+
+def publication(name: str, path: Path, serial: int = 0, *, adopt: bool = False) -> Publication:
+    """Return credentials to publish, told from others by `serial`."""
+    one = replace(profile(name, path=str(path)), adopt=adopt)
+    return Publication(one, grant(one, clock(), key=f"ASIAFAKE{serial:012d}"))
+
+
+def wanted(path: Path, *names: str, serial: int = 0) -> dict[str, Publication]:
+    """Return publications for these profiles."""
+    return {name: publication(name, path, serial) for name in names}
+
+
+def read_by_sdk(path: Path) -> Mapping[str, Mapping[str, str]]:
+    """Return the file as botocore parses it."""
+    return raw_config_parse(str(path))
+
+
+def key_of(path: Path, name: str) -> str:
+    """Return the access key id that an SDK finds."""
+    return read_by_sdk(path)[name]["aws_access_key_id"]
+
+
+def temporaries(path: Path) -> list[str]:
+    """Return the names of temporaries beside a file."""
+    return sorted(entry.name for entry in path.parent.glob(".*.tmp"))
+
+
+def age(path: Path, seconds: float = 10.0) -> None:
+    """Let a file look last modified that long ago."""
+    then = time.time() - seconds  # noqa: TID251 - real disk
+    os.utime(path, (then, then))
+
+
+def in_mount_namespace(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell script as root in a mount namespace of its own; `$PYTHON` is ours."""
+    return subprocess.run(
+        ["unshare", "--mount", "--propagation=private", "sh", "-euc", script, "sh", *arguments],
+        env={
+            **os.environ,
+            "PYTHON": sys.executable,
+            "PYTHONPATH": str(Path(__file__).parent),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -1,0 +1,213 @@
+"""Who may write, who keeps the file, and who has it open."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.locks import Blocked, LifeLock, Watch, WriteLock, disturbed, unwatch, watch
+from credfresh.paths import Place, resolved
+from disk import Waits, needs_root
+
+
+@pytest.fixture(name="place")
+def _place(tmp_path: Path) -> Iterator[Place]:
+    with resolved(f"{tmp_path}/credentials") as place:
+        yield place
+
+
+def test_the_write_lock_excludes_a_second_one(place: Place) -> None:
+    """While one holds it, another waits out its patience and learns the holder's pid."""
+    first, waits = WriteLock(), Waits()
+    assert first.take(place, 0.0, waits) is None
+
+    blocked = WriteLock().take(place, 10.0, waits)
+
+    assert isinstance(blocked, Blocked)
+    assert os.getpid() == blocked.holder
+    assert 10.0 == pytest.approx(waits.waited, abs=0.02)
+    first.close()
+    second = WriteLock()
+    assert second.take(place, 0.0, waits) is None
+    second.close()
+
+
+def test_the_write_lock_is_that_of_flock_1(place: Place) -> None:
+    """A script that says `flock <file>.lock` keeps us out, and we keep it out."""
+    path = f"{place.path}.lock"
+    ours = WriteLock()
+    assert ours.take(place, 0.0, Waits()) is None
+    assert 1 == subprocess.run(["flock", "--nonblock", path, "true"], check=False).returncode
+    ours.close()
+
+    with subprocess.Popen(
+        ["flock", path, "sh", "-c", "echo held; read _"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as theirs:
+        assert theirs.stdout is not None
+        assert theirs.stdin is not None
+        theirs.stdout.readline()
+        assert isinstance(WriteLock().take(place, 0.0, Waits()), Blocked)
+        theirs.stdin.close()
+
+
+def test_a_lock_file_removed_while_we_waited_does_not_count(place: Place) -> None:
+    """The lock is taken on the file that stands: a removed one excludes nobody."""
+    first, second, waits = WriteLock(), WriteLock(), Waits()
+    assert first.take(place, 0.0, waits) is None
+
+    def remove() -> None:
+        Path(f"{place.path}.lock").unlink()
+        first.close()
+
+    waits.then[3] = remove
+    assert second.take(place, 10.0, waits) is None
+    assert isinstance(WriteLock().take(place, 0.0, waits), Blocked)
+    second.close()
+
+
+@pytest.mark.parametrize("plant", ["link", "directory", "pipe"])
+def test_a_planted_lock_is_not_followed(place: Place, tmp_path: Path, plant: str) -> None:
+    """What cannot be locked is reported at once, and nothing behind it is touched."""
+    lock, target = tmp_path / "credentials.lock", tmp_path / "target"
+    match plant:
+        case "link":
+            lock.symlink_to(target)
+        case "directory":
+            lock.mkdir()
+        case "pipe":
+            os.mkfifo(lock)
+
+    assert Blocked(0.0, None) == WriteLock().take(place, 10.0, Waits())
+    assert not target.exists()
+
+
+def test_side_files_are_for_us_alone(place: Place, tmp_path: Path) -> None:
+    """Nobody else can hold what nobody else can open."""
+    lock = WriteLock()
+    before = os.umask(0)
+    try:
+        lock.take(place, 0.0, Waits())
+        life = LifeLock(place, "one")
+    finally:
+        os.umask(before)
+    for name in ("credentials.lock", "credentials.credfresh"):
+        assert 0o100600 == (tmp_path / name).stat().st_mode
+    lock.close()
+    life.close()
+
+
+def test_the_life_lock_excludes_a_second_daemon_and_names_the_first(place: Place) -> None:
+    """The refused one learns who keeps the file; afterwards it is free again."""
+    life = LifeLock(place, "one")
+    life.note("swap=…")
+
+    with pytest.raises(AlreadyRunningError) as caught:
+        LifeLock(place, "two")
+
+    assert f"pid={os.getpid()} instance=one" == caught.value.holder
+    life.close()
+    LifeLock(place, "two").close()
+
+
+def test_the_life_lock_leaves_a_note(place: Place) -> None:
+    """What the last claimant noted is found by the next, shorter notes included."""
+    life = LifeLock(place, "one")
+    life.note("a long note\n")
+    life.note("short\n")
+    life.close()
+
+    heir = LifeLock(place, "two")
+
+    assert f"pid={os.getpid()} instance=one\nshort\n" == heir.found
+    heir.close()
+
+
+def test_a_removed_life_lock_covers_nothing(place: Place) -> None:
+    """Someone tidied up: another daemon could claim the file, so we have to claim it anew."""
+    life = LifeLock(place, "one")
+    assert life.covers(place)
+
+    Path(f"{place.path}.credfresh").unlink()
+
+    assert not life.covers(place)
+    life.close()
+
+
+def test_a_life_lock_behind_a_link_is_refused(place: Place, tmp_path: Path) -> None:
+    """A planted link is neither followed nor written through."""
+    (tmp_path / "credentials.credfresh").symlink_to(tmp_path / "target")
+
+    with pytest.raises(PublishError) as caught:
+        LifeLock(place, "one")
+
+    assert ("claim", "ELOOP") == (caught.value.step, caught.value.code)
+    assert not (tmp_path / "target").exists()
+
+
+@needs_root
+def test_a_life_lock_of_somebody_else_is_refused(place: Place, tmp_path: Path) -> None:
+    """Its owner could keep us out for ever; the hint says to move."""
+    (tmp_path / "credentials.credfresh").touch()
+    os.chown(tmp_path / "credentials.credfresh", 65_534, 65_534)
+
+    with pytest.raises(PublishError) as caught:
+        LifeLock(place, "one")
+
+    assert "planted" == caught.value.code
+
+
+@pytest.fixture(name="opened")
+def _opened(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "file").write_bytes(b"old")
+    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
+    yield descriptor
+    os.close(descriptor)
+
+
+def test_a_watch_is_refused_while_somebody_writes(opened: int, tmp_path: Path) -> None:
+    """An open writer is seen, whatever it has written so far; a reader does not matter."""
+    with (tmp_path / "file").open("rb"):
+        with (tmp_path / "file").open("r+b"):
+            assert Watch.BUSY is watch(opened)
+        assert Watch.KEPT is watch(opened)
+
+
+def test_a_watch_makes_a_writer_wait_and_be_seen(opened: int, tmp_path: Path) -> None:
+    """It truncates and writes only once the watch is over, and we know that it came."""
+    assert Watch.KEPT is watch(opened)
+    assert not disturbed(opened)
+    writer = threading.Thread(target=(tmp_path / "file").write_bytes, args=(b"new",))
+    writer.start()
+    pause = threading.Event()
+    while not disturbed(opened):
+        pause.wait(0.001)
+
+    assert b"old" == os.pread(opened, 9, 0)
+    unwatch(opened)
+    writer.join()
+    assert b"new" == os.pread(opened, 9, 0)
+
+
+def test_unwatching_what_was_not_watched_does_nothing(opened: int) -> None:
+    """It is called on ways out that do not know."""
+    unwatch(opened)
+
+    assert Watch.KEPT is watch(opened)
+
+
+def test_a_pipe_cannot_be_watched() -> None:
+    """Where there are no leases the answer says so, and nothing fails."""
+    reading, writing = os.pipe()
+
+    assert Watch.BLIND is watch(reading)
+
+    os.close(reading)
+    os.close(writing)

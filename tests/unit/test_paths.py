@@ -1,0 +1,165 @@
+"""Where a path leads, and whom one has to trust on the way."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from credfresh.errors import PublishError
+from credfresh.paths import resolved
+from disk import needs_root
+
+OTHER = 65_534
+"""Some uid that is neither root's nor ours."""
+
+
+def refusal(path: Path) -> PublishError:
+    """Return the error that a path meets."""
+    with pytest.raises(PublishError) as caught, resolved(str(path)):
+        pass
+    return caught.value
+
+
+def test_it_leads_to_directory_and_name(tmp_path: Path) -> None:
+    """A plain path is its directory, open, and a name in it; the file need not exist."""
+    with resolved(f"{tmp_path}/credentials") as place:
+        assert "credentials" == place.name
+        assert f"{tmp_path}/credentials" == place.path
+        assert place.private
+        assert os.path.samestat(os.fstat(place.directory), tmp_path.stat())
+
+
+def test_it_follows_links_of_directories_and_files(tmp_path: Path) -> None:
+    """Absolute and relative links are followed to the real file, past any `..`."""
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "real" / "credentials").touch()
+    (tmp_path / "short").symlink_to("real/deep")
+    (tmp_path / "real" / "deep" / "file").symlink_to("../credentials")
+    (tmp_path / "entry").symlink_to(tmp_path / "short" / "." / "file")
+
+    with resolved(f"{tmp_path}/entry") as place:
+        assert f"{tmp_path}/real/credentials" == place.path
+
+
+def test_a_dangling_link_leads_to_where_its_target_would_be(tmp_path: Path) -> None:
+    """A link into an empty run-time directory is how a new file comes about there."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "entry").symlink_to("run/credentials")
+
+    with resolved(f"{tmp_path}/entry") as place:
+        assert f"{tmp_path}/run/credentials" == place.path
+
+
+def test_a_sticky_directory_passes_but_is_not_private(tmp_path: Path) -> None:
+    """Where others may add names, nobody can take ours away; marks there are not believed."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o1777)
+
+    with resolved(f"{tmp_path}/open/credentials") as place:
+        assert not place.private
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o2775])
+def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    """Whoever may write it could put a link in our file's place; the hint names the chmod."""
+    (tmp_path / "open" / "inner").mkdir(parents=True)
+    (tmp_path / "open").chmod(mode)
+
+    error = refusal(tmp_path / "open" / "inner" / "credentials")
+
+    assert ("resolve", "writable_by_others") == (error.step, error.code)
+    assert f"chmod go-w {tmp_path}/open" in (error.hint or "")
+
+
+def test_what_lies_behind_a_link_is_judged_too(tmp_path: Path) -> None:
+    """A trusted link does not make its target trusted."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "entry").symlink_to("open/credentials")
+
+    assert "writable_by_others" == refusal(tmp_path / "entry").code
+
+
+@needs_root
+def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """Its owner could replace the file at will."""
+    (tmp_path / "home").mkdir()
+    os.chown(tmp_path / "home", OTHER, OTHER)
+
+    error = refusal(tmp_path / "home" / "credentials")
+
+    assert "foreign_owner" == error.code
+    assert str(OTHER) in error.message
+
+
+@needs_root
+def test_a_link_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """In a sticky directory anybody may plant a link at a name that we have not taken yet."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o1777)
+    (tmp_path / "open" / "credentials").symlink_to("/etc/passwd")
+    os.chown(tmp_path / "open" / "credentials", OTHER, OTHER, follow_symlinks=False)
+
+    assert "foreign_owner" == refusal(tmp_path / "open" / "credentials").code
+
+
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    """ELOOP, as the kernel would say."""
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+
+    assert "ELOOP" == refusal(tmp_path / "a").code
+
+
+def test_a_missing_directory_says_so(tmp_path: Path) -> None:
+    """We create no directories: who may read them is not ours to decide."""
+    error = refusal(tmp_path / "missing" / "credentials")
+
+    assert "ENOENT" == error.code
+    assert "create" in (error.hint or "")
+
+
+def test_a_file_in_the_place_of_a_directory_says_so(tmp_path: Path) -> None:
+    """ENOTDIR, with a hint."""
+    (tmp_path / "file").touch()
+
+    assert "ENOTDIR" == refusal(tmp_path / "file" / "credentials").code
+
+
+def test_a_directory_at_the_path_is_refused(tmp_path: Path) -> None:
+    """A mount of a missing file makes a directory of its name in some container engines."""
+    error = refusal(tmp_path)
+
+    assert "not_a_file" == error.code
+    assert "directory" in error.message
+
+
+def test_a_pipe_at_the_path_is_refused(tmp_path: Path) -> None:
+    """Only regular files can be replaced without surprising somebody."""
+    os.mkfifo(tmp_path / "credentials")
+
+    error = refusal(tmp_path / "credentials")
+
+    assert "not_a_file" == error.code
+    assert "pipe" in error.message
+
+
+def test_a_device_at_the_path_is_refused() -> None:
+    """/dev/null is the one that people really write there."""
+    assert "not_a_file" == refusal(Path("/dev/null")).code
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    """Neither a good path nor a refused one leaks: this runs for months."""
+    (tmp_path / "a").symlink_to("a")
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    for _ in range(3):
+        with resolved(f"{tmp_path}/credentials"):
+            pass
+        refusal(tmp_path / "a")
+        refusal(tmp_path / "missing" / "credentials")
+        refusal(Path("/dev/null"))
+
+    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
