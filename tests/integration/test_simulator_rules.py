@@ -294,6 +294,18 @@ def test_a_parameter_out_of_bounds_is_a_validation_error(
     assert () == sts.sessions
 
 
+def test_a_role_and_a_name_are_required(sts: Simulator, user: User) -> None:
+    """Null is said where AWS says null."""
+    with pytest.raises(ClientError) as caught:
+        client(sts, user).assume_role()  # type: ignore[call-arg] # that is the point
+    _, code, message = refusal(caught.value)
+    assert "ValidationError" == code
+    assert (
+        "Value null at 'roleArn' failed to satisfy constraint: Member must not be null" in message
+    )
+    assert "Value null at 'roleSessionName'" in message
+
+
 def test_all_broken_constraints_are_told_at_once(sts: Simulator, user: User) -> None:
     """AWS counts them."""
     _, _, message = refused(sts, user, RoleSessionName="x", DurationSeconds=1, ExternalId="1")

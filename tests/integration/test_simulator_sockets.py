@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from credfresh.simulator import Simulator, faults
+from credfresh.simulator import Fault, Simulator, faults, server
 from simulated import ROLE_ARN, USER_ARN, client, true_clock
 
 UNSIGNED = b"GET /?Action=GetCallerIdentity&Version=2011-06-15 HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -192,38 +192,77 @@ def test_a_port_in_use_is_an_error_at_start(sts: Simulator) -> None:
     with pytest.raises(OSError, match="address already in use"):
         second.start()
     second.stop()
+    with pytest.raises(OverflowError):
+        Simulator(true_clock, port=70000).start()
     with pytest.raises(RuntimeError, match="running already"):
         sts.start()
 
 
 def test_a_client_that_does_not_read_is_not_buffered_without_bound(sts: Simulator) -> None:
-    """Beyond what the socket holds, requests of such a client wait unanswered."""
+    """Beyond what the socket holds its requests wait unanswered, and others do not."""
     sts.inject(faults.Respond("x" * 1_000_000), times=None)
     with connected(sts) as peer:
-        peer.sendall(UNSIGNED * 200)
+        peer.sendall(UNSIGNED * 40)
         assert sts.wait_for(1)
         with connected(sts) as other:
             other.sendall(UNSIGNED)
             read_response(other)
-        assert sts.count() < 100
-        for _ in range(3):
-            peer.sendall(UNSIGNED)
-            peer.recv(65536)
+        assert sts.count() < 30
+        received = 0
+        while received < 40_000_000:
+            received += len(peer.recv(1 << 20))
+    assert 41 == sts.count()
 
 
-def test_an_error_of_the_simulator_itself_is_raised_at_stop() -> None:
-    """A bug (here: of the predicate of an injection) cannot pass for an outage."""
+def test_a_client_that_sends_ahead_is_not_read_without_bound(sts: Simulator) -> None:
+    """While its first request waits, only some megabytes more are taken from a client."""
+    sts.inject(faults.Hang())
+    with connected(sts) as peer:
+        peer.sendall(UNSIGNED)
+        peer.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            peer.sendall(b"x" * 40_000_000)
+        sts.release()
+        assert 403 == read_response(peer)[0]
 
-    def broken(_: object) -> bool:
-        raise LookupError("a bug")
 
+def test_connections_beyond_the_limit_are_closed_at_once(
+    sts: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those within it go on."""
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+    with connected(sts) as first:
+        first.sendall(UNSIGNED)
+        assert 403 == read_response(first)[0]
+        with connected(sts) as second, contextlib.suppress(ConnectionResetError):
+            assert b"" == second.recv(1)
+        first.sendall(UNSIGNED)
+        assert 403 == read_response(first)[0]
+
+
+def _broken(_: object) -> bool:
+    raise LookupError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("struck", "when", "error"),
+    [
+        ((faults.Hang(),), _broken, LookupError),
+        ((faults.Latency(0), faults.Respond("\ud800")), None, UnicodeEncodeError),
+    ],
+    ids=["on arrival", "while answering later"],
+)
+def test_an_error_of_the_simulator_itself_is_raised_at_stop(
+    struck: tuple[Fault, ...], when: Callable[[object], bool] | None, error: type[Exception]
+) -> None:
+    """A bug (here: of what a test injected) cannot pass for an outage."""
     sts = Simulator(true_clock).start()
-    sts.inject(faults.Hang(), when=broken)
+    sts.inject(*struck, when=when)
     with connected(sts) as peer:
         peer.sendall(UNSIGNED)
         with contextlib.suppress(ConnectionResetError):
             assert b"" == peer.recv(1)
-    with pytest.raises(LookupError, match="a bug"):
+    with pytest.raises(error):
         sts.stop()
 
 

@@ -1,10 +1,11 @@
-"""When injected faults strike: slots, order, counts."""
+"""When injected faults strike, and what the journal keeps of the requests."""
 
 from __future__ import annotations
 
 import pytest
 
-from credfresh.simulator import faults
+from credfresh.model import Instant
+from credfresh.simulator import faults, journal
 from credfresh.simulator.faults import Fault, Injection, Plan, Predicate
 from credfresh.simulator.query import Query
 
@@ -106,3 +107,22 @@ def test_list_parameters_are_taken_in_the_order_of_their_numbers() -> None:
     assert ({"Key": "b", "Value": "2"}, {"Key": "j"}) == query.members("Tags")
     assert ({"": "b"},) == query.members("TransitiveTagKeys")
     assert "TransitiveTagKeys" not in repr(query)
+
+
+def test_the_journal_keeps_the_latest_calls_and_all_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded; how many there were is not forgotten."""
+    monkeypatch.setattr(journal, "KEPT", 2)
+    kept = journal.Journal()
+    now = Instant(0, 0)
+    calls = [journal.Call(number, now, "AssumeRole", f"r{number % 2}", None) for number in range(3)]
+    for call in calls:
+        kept.arrive(call)
+    for call in calls:
+        kept.end(call, "ok", now)
+    assert [1, 2] == [call.number for call in kept.calls()]
+    assert (3, 2, 2) == (
+        kept.count(None, None, None),
+        kept.count("AssumeRole", "r0", None),
+        kept.count(None, "r0", "ok"),
+    )
+    assert (0, 3) == (kept.in_flight, kept.high_water)

@@ -50,7 +50,7 @@ class Server:
         thread.start()
         try:
             self.port = listening.result()
-        except OSError:
+        except (OSError, OverflowError):
             thread.join()
             raise
         self._thread = thread
@@ -83,7 +83,7 @@ class Server:
     def _run(self, listening: Future[int]) -> None:
         try:
             asyncio.run(self._serve(listening))
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # a port in use, a port that is none
             if listening.done():
                 raise
             listening.set_exception(error)
@@ -142,16 +142,16 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._framing.feed(data)
-        if self._waiting is not None and self._framing.pending > _AHEAD_LIMIT:
-            self._transport.pause_reading()
         self._advance()
+        if self._framing.pending > _AHEAD_LIMIT:
+            self._transport.pause_reading()
 
     def pause_writing(self) -> None:
         self._congested = True
 
     def resume_writing(self) -> None:
         self._congested = False
-        self._advance()
+        self._go_on()
 
     def _advance(self) -> None:
         """Answer what has arrived whole, up to a request that has to wait."""
@@ -220,6 +220,9 @@ class _Connection(asyncio.Protocol):
             self._server.crashes.append(error)
             self._transport.abort()
             return
+        self._go_on()
+
+    def _go_on(self) -> None:
         self._transport.resume_reading()
         self._advance()
 
