@@ -111,7 +111,7 @@ def invitation(stage: Stage, url: str) -> str:
         ".client('sts').get_caller_identity()['Arn'])"
     )
     return (
-        f"Three roles, kept fresh by the real daemon; sessions are cut to {LIFETIME:.0f} s to watch.\n"
+        f"Three roles, kept fresh by the real daemon. Sessions last {LIFETIME:.0f} s, to watch.\n"
         "Try it from another terminal, now and in a minute (old keys get ExpiredToken):\n\n"
         f"  cat {stage.credentials}\n\n"
         f"  {where} \\\n    aws sts get-caller-identity --profile production\n\n"
