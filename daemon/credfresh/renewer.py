@@ -6,6 +6,8 @@ published is a `Destination`. A new one of either is a new module, not a new bra
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import Protocol
 
 from credfresh.errors import Mend, RenewalError, Scope
@@ -47,14 +49,17 @@ def attempt(
     try:
         return provider.obtain(profile, parent)
     except RenewalError as error:
-        return error
+        # Kept for as long as the profile fails: without the frames, whose variables hold keys.
+        return error.with_traceback(None)
     except Exception as error:  # noqa: BLE001 - nothing may kill the worker or lose the attempt
-        # The text of an unforeseen error may quote a secret: only its type is told.
-        unforeseen = RenewalError(
-            f"unforeseen {type(error).__name__}", code=type(error).__name__, mend=Mend.TIME
+        # The text of an unforeseen error may quote a secret: its type and place are told.
+        kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
+        return RenewalError(
+            f"unforeseen {kind} at {Path(place.filename).name}:{place.lineno}",
+            code=kind,
+            mend=Mend.TIME,
+            hint="a mistake in credfresh, or an answer that no STS should give: please report it",
         )
-        unforeseen.__cause__ = error
-        return unforeseen
 
 
 def hung(after: float) -> RenewalError:

@@ -49,6 +49,9 @@ def test_what_a_provider_did_not_foresee_is_a_failed_attempt(error: Exception) -
     assert type(error).__name__ == result.code
     assert Mend.TIME is result.mend
     assert "secret" not in str(result)
+    assert "at test_renewer.py:" in result.message
+    assert result.__traceback__ is None
+    assert result.__cause__ is None
 
 
 def test_a_hung_attempt_is_evidence_about_its_endpoint() -> None:
