@@ -27,10 +27,19 @@ _HINTS = {
     errno.ENFILE: "the host is out of file descriptors: raise fs.file-max",
     errno.EIO: "the disk reports errors: look at the kernel's log",
 }
+_PHRASES = {
+    "claim": "claim the file",
+    "create": "create a temporary file beside it",
+    "dress": "give the new file its owner and mode",
+    "sync": "make the new file durable",
+    "swap": "put the new file in its place",
+    "compare": "read what was replaced",
+    "sync_directory": "make the swap durable",
+}
 _IMMUTABLE = "the file or its directory is immutable or append-only: see lsattr, then chattr -i -a"
 _CHOWN = (
     "only root may set another owner, and only a member a group: put the daemon's user into the"
-    " group, or let a setgid directory give its group to new files"
+    " group, or let a setgid directory give new files its own"
 )
 
 
@@ -48,9 +57,9 @@ class Steps:
         Raises:
             PublishError: the system refused it.
         """
-        if self._hook is not None:
-            self._hook(step)
         try:
+            if self._hook is not None:
+                self._hook(step)
             yield
         except OSError as error:
             raise failure(self.path, step, error) from error
@@ -61,7 +70,7 @@ def failure(path: str, step: str, error: OSError) -> PublishError:
     number = error.errno or 0
     code = errno.errorcode.get(number, "unknown")
     return PublishError(
-        f"{path}: cannot {step.replace('_', ' ')}: {os.strerror(number)}",
+        f"{path}: cannot {_PHRASES.get(step, step)}: {os.strerror(number)}",
         path=path,
         step=step,
         code=code,

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from credfresh import ownership
+from credfresh.credentials_file import rivals
 from credfresh.credentials_file.rivals import Identity, Standing, identity
 from credfresh.holding import Document
+from credfresh.locks import Pause
+from credfresh.model import Clock
+from credfresh.paths import Place
 
 YOUNG = 1.0
 """Seconds since its last change in which a file that got shorter may be half written."""
@@ -19,16 +25,47 @@ _NOWHERE: Identity = (0, 0, 0, 0, 0)
 class Knowledge:
     """The bytes and sections of the file as last read or written, for one instance."""
 
-    def __init__(self, instance: str) -> None:
+    def __init__(self, instance: str, *, clock: Clock, pause: Pause) -> None:
         self._instance = instance
+        self._clock = clock
+        self._pause = pause
         self._document: Document | None = None
         self._identity = _NOWHERE
         self._proven = False
 
-    @property
-    def hint(self) -> tuple[Identity, bytes] | None:
-        """What the file most likely holds, if it still looks like this."""
-        return None if self._document is None else (self._identity, self._document.data)
+    def look(self, place: Place) -> Standing | None:
+        """Read the file, but not while somebody is between truncating and writing it.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        waited = 0.0
+        while True:
+            document = self._document
+            known = None if document is None else (self._identity, document.data)
+            standing = rivals.look(place, known, self._pause)
+            if standing is None or waited >= rivals.PATIENCE or not self._half_written(standing):
+                return standing
+            standing.close()
+            self._pause(rivals.STEP)
+            waited += rivals.STEP
+
+    def confirms(self, place: Place, now: os.stat_result) -> bool:
+        """Say whether the file is as we know it, reading it only where its times prove nothing.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if self._proven and identity(now) == self._identity:
+            return True
+        standing = rivals.look(place, None, self._pause)
+        if standing is None:
+            return False
+        standing.close()
+        if not self.holds(standing):
+            return False
+        self.saw(standing, self.document(standing))
+        return True
 
     def distrust(self) -> None:
         """Read the file next time, whatever it looks like."""
@@ -39,15 +76,11 @@ class Knowledge:
         """Remember what we put there. It proves nothing yet: somebody may have been as quick."""
         self._document, self._identity, self._proven = document, now, False
 
-    def saw(self, standing: Standing, document: Document, now: float) -> None:
-        """Remember what we found there at wall second `now`."""
+    def saw(self, standing: Standing, document: Document) -> None:
+        """Remember what we found there."""
         if standing.was_read:
-            self._proven = now - standing.info.st_ctime > GRAIN
+            self._proven = self._clock().wall - standing.info.st_ctime > GRAIN
         self._document, self._identity = document, identity(standing.info)
-
-    def proves(self, now: Identity) -> bool:
-        """Say whether a file that looks like this must hold what we know."""
-        return self._proven and now == self._identity
 
     def holds(self, standing: Standing) -> bool:
         """Say whether a file holds the bytes that we know."""
@@ -60,13 +93,9 @@ class Knowledge:
             return self._document
         return ownership.read(data)
 
-    def half_written(self, standing: Standing, now: float) -> bool:
-        """Say whether somebody may be between truncating the file and writing it.
-
-        That is so if what is not ours got shorter less than a second before wall second `now`;
-        an older one is somebody's decision.
-        """
-        if not standing.was_read or now - standing.info.st_mtime >= YOUNG:
+    def _half_written(self, standing: Standing) -> bool:
+        """Say whether what is not ours got shorter a moment ago; if earlier, somebody meant it."""
+        if not standing.was_read or self._clock().wall - standing.info.st_mtime >= YOUNG:
             return False
         if self._document is None:
             return not standing.data

@@ -1,9 +1,9 @@
 """Writers that take no lock: seen before they are overtaken, and undone by no write of ours.
 
-`look` reads a file when nobody is writing it. `put_in_place` swaps a new file in and makes sure
-that what it replaced is what was read: else everything is put back, and the caller looks again.
-What was replaced is kept as `Replaced` until it is certain, or has been looked at twice, that
-nobody wrote into it after all.
+`look` reads a file when nobody is writing it. `swap` puts a new file in its place, and `confirm`
+makes sure that what it replaced is what was read: else the swap is undone, and the caller looks
+again. What was replaced is kept as `Replaced` until it is certain, or has been looked at twice,
+that nobody wrote into it after all.
 """
 
 from __future__ import annotations
@@ -142,25 +142,23 @@ def read(descriptor: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def put_in_place(
+def swap(
     place: Place, temporary: Temporary, standing: Standing | None, data: bytes, steps: Steps
 ) -> Replaced | None:
-    """Put a finished temporary under the name; return what it replaced, `standing`'s file.
+    """Put a finished temporary with `data` under the name; return what it replaced.
 
     Raises:
-        OvertakenError: a rival was quicker.
+        OvertakenError: a rival was quicker; nothing was done.
         PublishError: the system refused it.
     """
-    if standing is None:
-        with steps("swap"):
+    with steps("swap"):
+        if standing is None:
             try:
                 atomic.fill(place.directory, temporary.name, place.name)
             except FileExistsError:
                 raise OvertakenError from None
-        temporary.named = False
-        return None
-
-    with steps("swap"):
+            temporary.named = False
+            return None
         watched = _still(place, standing)
         try:
             exchanged = atomic.exchange(place.directory, temporary.name, place.name)
@@ -168,14 +166,30 @@ def put_in_place(
                 atomic.replace(place.directory, temporary.name, place.name)
         except FileNotFoundError:
             raise OvertakenError from None
-    with steps("compare"):
-        if exchanged and not _as_read(place, temporary.name, standing, watched=watched):
-            _put_back(place, temporary, standing, data)
-            raise OvertakenError
     temporary.named = False
-    standing.handed_on = True
     name = temporary.name if exchanged else None
     return Replaced(standing.descriptor, name, standing.data, data, watched)
+
+
+def confirm(place: Place, temporary: Temporary, replaced: Replaced | None, steps: Steps) -> None:
+    """Make sure that what was replaced is what had been read; else undo the swap.
+
+    Raises:
+        OvertakenError: it was not; the swap is undone.
+        PublishError: the system would not tell; the swap stands.
+    """
+    with steps("compare"):
+        if replaced is None or replaced.name is None or _as_read(place, replaced):
+            return
+        atomic.exchange(place.directory, replaced.name, place.name)
+        mine = _names(place, replaced.name, temporary.descriptor)
+        if mine and atomic.holds(temporary.descriptor, replaced.put):
+            temporary.named = True
+            raise OvertakenError
+        # Somebody wrote into ours in these microseconds: that is the newer, and stays.
+        atomic.exchange(place.directory, replaced.name, place.name)
+        left = os.open(replaced.name, READ, dir_fd=place.directory)
+        raise OvertakenError(Replaced(left, replaced.name, replaced.expected, replaced.put))
 
 
 def _still(place: Place, standing: Standing) -> bool:
@@ -189,26 +203,13 @@ def _still(place: Place, standing: Standing) -> bool:
     return answer is Watch.KEPT
 
 
-def _as_read(place: Place, name: str, standing: Standing, *, watched: bool) -> bool:
-    """Say whether what now lies under the temporary name is the file, and the bytes, we read."""
-    if not _names(place, name, standing.descriptor):
+def _as_read(place: Place, replaced: Replaced) -> bool:
+    """Say whether the temporary name leads to the file, and the bytes, that were read."""
+    if replaced.name is None or not _names(place, replaced.name, replaced.descriptor):
         return False
-    if watched:
-        return not disturbed(standing.descriptor)
-    return atomic.holds(standing.descriptor, standing.data)
-
-
-def _put_back(place: Place, temporary: Temporary, standing: Standing, data: bytes) -> None:
-    """Undo an exchange; if somebody wrote into ours meanwhile, theirs is the newer and stays."""
-    atomic.exchange(place.directory, temporary.name, place.name)
-    if _names(place, temporary.name, temporary.descriptor) and atomic.holds(
-        temporary.descriptor, data
-    ):
-        return
-    atomic.exchange(place.directory, temporary.name, place.name)
-    temporary.named = False
-    left = os.open(temporary.name, READ, dir_fd=place.directory)
-    raise OvertakenError(Replaced(left, temporary.name, standing.data, data))
+    if replaced.watched:
+        return not disturbed(replaced.descriptor)
+    return replaced.expected is None or atomic.holds(replaced.descriptor, replaced.expected)
 
 
 def _names(place: Place, name: str, descriptor: int) -> bool:

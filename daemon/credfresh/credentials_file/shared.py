@@ -50,7 +50,7 @@ class SharedCredentialsFile:
         self._pause = pause or threading.Event().wait
         self._steps = Steps(target.path, hook)
         self._pieces = Pieces(instance)
-        self._knowledge = Knowledge(instance)
+        self._knowledge = Knowledge(instance, clock=clock, pause=self._pause)
         self._remarks = Remarks(target.path)
         self._wardrobe = Wardrobe(target)
         self._tenure = Tenure(instance, self._steps)
@@ -99,12 +99,12 @@ class SharedCredentialsFile:
         """
         with resolved(self._path) as place:
             with self._steps("read"):
-                standing = self._look(place)
+                standing = self._knowledge.look(place)
             if standing is None:
                 return {}
             standing.close()
             document = self._knowledge.document(standing)
-            self._knowledge.saw(standing, document, self._clock().wall)
+            self._knowledge.saw(standing, document)
             if not warm.trustworthy(place, standing.info):
                 return {}
         grants = warm.believed(document, self._instance, profiles, self._clock())
@@ -149,7 +149,8 @@ class SharedCredentialsFile:
                 if self._late is not None and self._late.altered(self._pause):
                     return True
                 self._keep_late(place, None)
-                return not self._stands(place)
+                info = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
+                return not (self._knowledge.confirms(place, info) and self._wardrobe.fits(info))
         except (PublishError, OSError):
             return True  # a publish meets the same, and reports it
 
@@ -158,7 +159,7 @@ class SharedCredentialsFile:
             if attempt:
                 self._pause(attempt * rivals.STEP)
             with self._steps("read"):
-                standing = self._look(place)
+                standing = self._knowledge.look(place)
             try:
                 return self._publish_over(place, standing, asked)
             except OvertakenError as overtaken:
@@ -197,7 +198,7 @@ class SharedCredentialsFile:
         else:
             self._keep_late(place, None)
             if standing is not None:
-                self._knowledge.saw(standing, merged.document, self._clock().wall)
+                self._knowledge.saw(standing, merged.document)
             self._make_durable(place)
         self._remarks.merged(merged)
         if standing is not None and standing.info.st_nlink > 1:
@@ -216,10 +217,13 @@ class SharedCredentialsFile:
         temporary = writing.prepare(place, document.data, dress, self._steps)
         try:
             self._tenure.note(leftovers.note(temporary, standing))
-            replaced = rivals.put_in_place(place, temporary, standing, document.data, self._steps)
-            self._durable = False
-            self._knowledge.wrote(document)
-            self._keep_late(place, replaced)
+            replaced = rivals.swap(place, temporary, standing, document.data, self._steps)
+            try:
+                rivals.confirm(place, temporary, replaced, self._steps)
+            except PublishError:
+                self._took_over(place, standing, replaced, document)
+                raise
+            self._took_over(place, standing, replaced, document)
             info = writing.settle(place, temporary, self._steps)
         finally:
             temporary.drop()
@@ -228,39 +232,26 @@ class SharedCredentialsFile:
         if replaced is not None and replaced.name is None:
             self._remarks.condition("exchange_unsupported")
 
+    def _took_over(
+        self,
+        place: Place,
+        standing: Standing | None,
+        replaced: Replaced | None,
+        document: Document,
+    ) -> None:
+        """The new file stands, if not durably yet; what it replaced is kept for another look."""
+        self._durable = False
+        self._knowledge.wrote(document)
+        if standing is not None:
+            standing.handed_on = True
+        self._keep_late(place, replaced)
+
     def _make_durable(self, place: Place) -> None:
         """Finish a write that failed after its swap."""
         if not self._durable:
             with self._steps("sync_directory"):
                 os.fsync(place.directory)
             self._durable = True
-
-    def _look(self, place: Place) -> Standing | None:
-        """Read the file, but not while somebody is between truncating and writing it."""
-        waited = 0.0
-        while True:
-            standing = rivals.look(place, self._knowledge.hint, self._pause)
-            if standing is None or waited >= rivals.PATIENCE:
-                return standing
-            if not self._knowledge.half_written(standing, self._clock().wall):
-                return standing
-            standing.close()
-            self._pause(rivals.STEP)
-            waited += rivals.STEP
-
-    def _stands(self, place: Place) -> bool:
-        """Say whether the file is as we left it, reading it only where its times prove nothing."""
-        info = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
-        if not self._knowledge.proves(identity(info)):
-            standing = rivals.look(place, None, self._pause)
-            if standing is None:
-                return False
-            standing.close()
-            if not self._knowledge.holds(standing):
-                return False
-            document = self._knowledge.document(standing)
-            self._knowledge.saw(standing, document, self._clock().wall)
-        return self._wardrobe.fits(info)
 
     def _basis(self, place: Place, document: Document) -> Document | bytes:
         """Return what to splice from: the file, with what a rival wrote into the one replaced."""
