@@ -73,6 +73,8 @@ class Running:
         """Wait for the end; return the exit status."""
         status = self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         return status
 
     def stop(self) -> int:

@@ -165,7 +165,12 @@ class Supervisor:
     def _arm(self, entry: Entry, due: Instant) -> None:
         entry.phase = Phase.ARMED
         entry.due = due
-        if not self._draining:
+        if self._draining:
+            return
+        if self._clock().reached(due):
+            self._timers.disarm(entry.profile.name)
+            self._post(Due(entry.profile.name))
+        else:
             self._timers.arm(entry.profile.name, due.wall)
 
     def _come_due(self, entry: Entry, now: Instant) -> None:
