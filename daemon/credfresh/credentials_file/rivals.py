@@ -90,8 +90,9 @@ class Replaced:
         while (answer := watch(self.descriptor)) is Watch.BUSY and waited < PATIENCE:
             pause(STEP)
             waited += STEP
-        self.watched = answer is Watch.KEPT
-        return not atomic.holds(self.descriptor, self.expected)
+        same = atomic.holds(self.descriptor, self.expected)
+        self.watched = same and answer is Watch.KEPT
+        return not same
 
     def drop(self, directory: int) -> None:
         """Take it away for good."""
@@ -117,8 +118,10 @@ def look(place: Place, known: tuple[Identity, bytes] | None, pause: Pause) -> St
             busy = watch(descriptor) is Watch.BUSY
             unwatch(descriptor)
             before = os.fstat(descriptor)
-            taken = known is not None and identity(before) == known[0]
-            data = known[1] if known is not None and taken else read(descriptor)
+            data = known[1] if known is not None and known[0] == identity(before) else None
+            taken = data is not None and len(data) == before.st_size
+            if data is None or not taken:
+                data = read(descriptor)
             after = os.fstat(descriptor)
         except OSError:
             os.close(descriptor)

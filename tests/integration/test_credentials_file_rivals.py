@@ -1,0 +1,464 @@
+"""Writers that take no lock, keep theirs for ever or mean harm: nothing of anybody's is lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from credfresh import atomic
+from credfresh.credentials_file import SharedCredentialsFile, rivals
+from credfresh.errors import PublishError
+from credfresh.locks import Watch
+from disk import (
+    FOREIGN,
+    Steps,
+    Waits,
+    keeper,
+    key_of,
+    publish_and_leave,
+    read_by_sdk,
+    temporaries,
+    wanted,
+)
+
+STEPS = "lock read splice create dress write sync verify swap compare stamp sync_directory".split()  # noqa: SIM905
+THEIRS = b"[late]\nkey = theirs\n"
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    path = tmp_path / "credentials"
+    path.write_bytes(FOREIGN)
+    return path
+
+
+def append_in_place(path: Path) -> None:
+    """Truncate the file, then write it with a section more: what `aws configure set` does."""
+    content = path.read_bytes()
+    path.write_bytes(content + THEIRS)
+
+
+def append_by_rename(path: Path) -> None:
+    """Write a new file and rename it over: what editors do."""
+    new = path.with_name("new")
+    new.write_bytes(path.read_bytes() + THEIRS)
+    new.replace(path)
+
+
+def append_at_the_end(path: Path) -> None:
+    """Write behind the end: `cat >>`."""
+    with path.open("ab") as file:
+        file.write(THEIRS)
+
+
+def settle(file: SharedCredentialsFile, path: Path, serial: int) -> None:
+    """Let the keeper tick and publish as the daemon does, until it asks for nothing more."""
+    for _ in range(5):
+        if not file.tick():
+            break
+        file.publish(wanted(path, "dev", serial=serial))
+
+
+@pytest.mark.parametrize("how", [append_in_place, append_by_rename, append_at_the_end])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_rival_between_any_two_steps_loses_nothing(
+    path: Path, step: str, how: Callable[[Path], None]
+) -> None:
+    """Before every step a whole update of a rival's: both its section and ours stand at the end."""
+    steps, waits = Steps(), Waits()
+    file = keeper(path, hook=steps, pause=waits)
+    file.publish(wanted(path, "dev"))
+    file.tick()
+    steps.before[step] = lambda: how(path)
+
+    file.publish(wanted(path, "dev", serial=1))
+    settle(file, path, 1)
+
+    assert waits.waited < 0.1
+    assert path.read_bytes().startswith(FOREIGN)
+    assert "theirs" == read_by_sdk(path)["late"]["key"]
+    assert "ASIAFAKE000000000001" == key_of(path, "dev")
+    assert [] == temporaries(path)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_file_removed_between_any_two_steps_comes_back(path: Path, step: str) -> None:
+    """Our sections stand again after a tick, whenever the file was removed."""
+    steps = Steps()
+    file = keeper(path, hook=steps)
+    file.publish(wanted(path, "dev"))
+    file.tick()
+    steps.before[step] = path.unlink
+
+    file.publish(wanted(path, "dev", serial=1))
+    settle(file, path, 1)
+
+    assert "ASIAFAKE000000000001" == key_of(path, "dev")
+    assert [] == temporaries(path)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_file_that_appears_meanwhile_is_not_overwritten(path: Path, step: str) -> None:
+    """Where there was none, somebody else may create it at any moment: kept, with ours added."""
+    path.unlink()
+    steps = Steps()
+    file = keeper(path, hook=steps)
+    steps.before[step] = lambda: append_at_the_end(path)
+
+    file.publish(wanted(path, "dev"))
+    settle(file, path, 0)
+
+    assert "theirs" == read_by_sdk(path)["late"]["key"]
+    assert "ASIAFAKE000000000000" == key_of(path, "dev")
+
+
+class SlowRival:
+    """A writer that truncates the file, and writes it when it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        self._content = path.read_bytes()
+        self._file = path.open("wb", buffering=0)
+
+    def finish(self) -> None:
+        """Write what it had read, and a section more."""
+        self._file.write(self._content + THEIRS)
+        self._file.close()
+
+
+def test_a_rival_between_truncate_and_write_is_waited_for(path: Path) -> None:
+    """It has the file open: its write is in the file that we splice."""
+    waits = Waits()
+    file = keeper(path, pause=waits)
+    rival = SlowRival(path)
+    waits.then[20] = rival.finish
+
+    file.publish(wanted(path, "dev"))
+
+    assert path.read_bytes().startswith(FOREIGN + THEIRS)
+    assert 0.1 == pytest.approx(waits.waited)
+
+
+def test_a_rival_that_comes_back_for_the_rest_is_waited_for(path: Path) -> None:
+    """`: >file; cat >>file`: closed in between, so only the missing bytes tell."""
+    waits = Waits()
+    file = keeper(path, pause=waits)
+    file.publish(wanted(path, "dev"))
+    path.write_bytes(b"")
+    waits.then[20] = lambda: path.write_bytes(FOREIGN + THEIRS)
+
+    file.publish(wanted(path, "dev", serial=1))
+
+    assert path.read_bytes().startswith(FOREIGN + THEIRS)
+    assert "ASIAFAKE000000000001" == key_of(path, "dev")
+
+
+def test_a_shortened_file_of_some_age_is_somebody_s_decision(path: Path) -> None:
+    """Whoever deletes a section by hand has it deleted."""
+    waits = Waits()
+    file = keeper(path, pause=waits)
+    file.publish(wanted(path, "dev"))
+    shorter = path.read_bytes().replace(FOREIGN, b"# nothing\n")
+    path.write_bytes(shorter)
+    os.utime(path, (1e9, 1e9))
+
+    file.publish(wanted(path, "dev", serial=1))
+
+    assert 0.0 == waits.waited
+    assert path.read_bytes().startswith(b"# nothing\n[dev]\n")
+
+
+def test_a_rival_that_never_finishes_delays_two_seconds(path: Path) -> None:
+    """Then we publish, watch what it does, and bring its write home when it comes at last."""
+    waits = Waits()
+    file = keeper(path, pause=waits)
+    file.publish(wanted(path, "dev"))
+    file.tick()
+    rival = path.open("r+b", buffering=0)
+
+    file.publish(wanted(path, "dev", serial=1))
+
+    assert 2.0 <= waits.waited <= 2.5
+    assert "ASIAFAKE000000000001" == key_of(path, "dev")
+    rival.seek(0, os.SEEK_END)
+    rival.write(THEIRS)
+    rival.close()
+    assert file.tick()
+    report = file.publish(wanted(path, "dev", serial=1))
+    assert "rival_write_recovered" in [remark.event for remark in report.remarks]
+    assert "theirs" == read_by_sdk(path)["late"]["key"]
+    assert "ASIAFAKE000000000001" == key_of(path, "dev")
+    assert not file.tick()
+    assert [] == temporaries(path)
+
+
+def test_two_rivals_at_once_both_keep_their_update(path: Path) -> None:
+    """One wrote into the file that we replaced, the other into ours: neither is lost."""
+    waits = Waits()
+    file = keeper(path, pause=waits)
+    file.publish(wanted(path, "dev"))
+    file.tick()
+    late = path.open("r+b", buffering=0)
+    file.publish(wanted(path, "dev", serial=1))
+    late.seek(0, os.SEEK_END)
+    late.write(THEIRS)
+    late.close()
+    with path.open("ab") as other:
+        other.write(b"[other]\nkey = too\n")
+
+    assert file.tick()
+    file.publish(wanted(path, "dev", serial=1))
+
+    assert {"foreign", "dev", "late", "other"} == set(read_by_sdk(path))
+    assert path.read_bytes().startswith(FOREIGN)
+
+
+def test_a_rival_that_died_after_truncating_costs_nothing(path: Path) -> None:
+    """What it left in the replaced file is empty: the one that we put stands."""
+    file = keeper(path, pause=Waits())
+    file.publish(wanted(path, "dev"))
+    file.tick()
+    rival = path.open("r+b")
+    file.publish(wanted(path, "dev", serial=1))
+    rival.truncate(0)
+    rival.close()
+
+    settle(file, path, 1)
+
+    assert path.read_bytes().startswith(FOREIGN)
+    assert "ASIAFAKE000000000001" == key_of(path, "dev")
+
+
+def test_a_writer_that_comes_at_the_swap_gets_its_turn(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits in open(2) until we have put everything back, and its write is in what we splice."""
+    content = path.read_bytes()
+    rival = threading.Thread(target=path.write_bytes, args=(content + THEIRS,))
+    exchange = atomic.exchange
+    pause = threading.Event()
+
+    def exchange_with_a_rival_waiting(directory: int, one: str, other: str) -> bool:
+        if not rival.ident:
+            rival.start()
+            pause.wait(0.2)  # for the rival to reach open(2), where it waits
+        return exchange(directory, one, other)
+
+    monkeypatch.setattr(atomic, "exchange", exchange_with_a_rival_waiting)
+    file = keeper(path)
+
+    file.publish(wanted(path, "dev"))
+
+    rival.join()
+    settle(file, path, 0)
+    assert path.read_bytes().startswith(FOREIGN + THEIRS)
+    assert "ASIAFAKE000000000000" == key_of(path, "dev")
+
+
+def test_a_writer_that_never_rests_is_an_error(path: Path) -> None:
+    """Ten times put back and started over, then an error; the rival's bytes stand."""
+    steps = Steps()
+    file = keeper(path, hook=steps, pause=Waits())
+    count = [0]
+
+    def again() -> None:
+        count[0] += 1
+        path.write_bytes(FOREIGN + b"# %d\n" % count[0])
+        steps.before["swap"] = again
+
+    steps.before["swap"] = again
+
+    with pytest.raises(PublishError) as caught:
+        file.publish(wanted(path, "dev"))
+
+    assert "contended" == caught.value.code
+    assert 10 == count[0]
+    assert FOREIGN + b"# 10\n" == path.read_bytes()
+    assert [] == temporaries(path)
+
+
+@pytest.mark.parametrize("how", [append_in_place, append_by_rename, append_at_the_end])
+@pytest.mark.parametrize("step", STEPS)
+def test_all_this_holds_without_leases(
+    path: Path, step: str, how: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On file systems without them, exchange and comparison do: the same rivals lose nothing."""
+    monkeypatch.setattr(rivals, "watch", lambda _: Watch.BLIND)
+
+    test_a_rival_between_any_two_steps_loses_nothing(path, step, how)
+
+
+@pytest.mark.parametrize("how", [append_in_place, append_by_rename, append_at_the_end])
+@pytest.mark.parametrize("step", STEPS)
+def test_and_without_exchange(
+    path: Path, step: str, how: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where renameat2 knows no exchange a plain rename does, and it is said once."""
+    monkeypatch.setattr(atomic, "_renameat2", None)
+    report = keeper(path.with_name("other")).publish(wanted(path, "dev"))
+    assert () == report.remarks  # there was nothing to exchange
+
+    test_a_rival_between_any_two_steps_loses_nothing(path, step, how)
+
+
+def test_a_missing_exchange_is_said_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator may want to move the file; once is enough."""
+    monkeypatch.setattr(atomic, "_renameat2", None)
+    file = keeper(path)
+
+    told = [file.publish(wanted(path, "dev", serial=n)).remarks for n in range(3)]
+
+    assert [["exchange_unsupported"], [], []] == [[r.event for r in remarks] for remarks in told]
+
+
+def test_aws_configure_set_and_we_get_along(path: Path) -> None:
+    """AWS's own tool rewrites the file in place while we publish: all of both is there."""
+    aws = Path(sys.executable).with_name("aws")
+    file = keeper(path)
+    environment = {**os.environ, "AWS_SHARED_CREDENTIALS_FILE": str(path)}
+    environment["AWS_CONFIG_FILE"] = os.devnull
+    command = [aws, "configure", "set", "aws_access_key_id", "AKIATHEIRS", "--profile", "their"]
+    serial = 0
+    with subprocess.Popen(command, env=environment) as rival:
+        while rival.poll() is None:
+            serial += 1
+            file.publish(wanted(path, "dev", serial=serial))
+    settle(file, path, serial)
+
+    assert 0 == rival.returncode
+    assert serial > 10
+    assert path.read_bytes().startswith(FOREIGN)
+    assert "AKIATHEIRS" == key_of(path, "their")
+    assert f"ASIAFAKE{serial:012d}" == key_of(path, "dev")
+
+
+def test_a_script_with_flock_and_we_take_turns(path: Path) -> None:
+    """Writers that hold `<file>.lock` are never overtaken: each of their updates stands."""
+    script = """
+        for n in $(seq 40); do
+            flock "$1.lock" sh -c 'c=$(cat "$1"; echo .); printf "%s[script%d]\\nn = 1\\n" \\
+                "${c%.}" "$2" >"$1"' sh "$1" "$n"
+        done
+    """
+    file = keeper(path)
+    serial = 0
+    with subprocess.Popen(["sh", "-euc", script, "sh", str(path)]) as rival:
+        while rival.poll() is None:
+            serial += 1
+            file.publish(wanted(path, "dev", serial=serial))
+    settle(file, path, serial)
+
+    assert 0 == rival.returncode
+    assert {f"script{n}" for n in range(1, 41)} <= set(read_by_sdk(path))
+    assert path.read_bytes().startswith(FOREIGN)
+
+
+class TestLeftovers:
+    """What a killed daemon leaves is swept by the next, unless a rival's write is in it."""
+
+    @staticmethod
+    def crash(path: Path, step: str) -> None:
+        """Publish in a process that kills itself before a step."""
+        script = (
+            "import os, pathlib, signal, sys; from disk import Steps, keeper, wanted\n"
+            "path, step = pathlib.Path(sys.argv[1]), sys.argv[2]\n"
+            "steps = Steps(); file = keeper(path, hook=steps)\n"
+            "file.publish(wanted(path, 'dev')); file.tick()\n"
+            "steps.before[step] = lambda: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "file.publish(wanted(path, 'dev', serial=1))\n"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        died = subprocess.run(
+            [sys.executable, "-c", script, path, step], env=environment, check=False
+        )
+        assert -9 == died.returncode
+
+    @pytest.mark.parametrize("step", ["write", "sync", "swap", "compare", "stamp"])
+    def test_they_are_swept(self, path: Path, step: str) -> None:
+        """Half written, unswapped or replaced: gone with the next claim, nothing else touched."""
+        self.crash(path, step)
+        assert 1 == len(temporaries(path))
+
+        publish_and_leave(path, wanted(path, "dev", serial=2))
+
+        assert [] == temporaries(path)
+        assert path.read_bytes().startswith(FOREIGN)
+        assert "ASIAFAKE000000000002" == key_of(path, "dev")
+        assert {"foreign", "dev"} == set(read_by_sdk(path))
+
+    def test_a_rival_s_write_in_one_is_brought_home(self, path: Path) -> None:
+        """It wrote into the replaced file when nobody was left to notice."""
+        self.crash(path, "stamp")
+        append_at_the_end(path.parent / temporaries(path)[0])
+
+        publish_and_leave(path, wanted(path, "dev", serial=2))
+
+        assert [] == temporaries(path)
+        assert "theirs" == read_by_sdk(path)["late"]["key"]
+        assert "ASIAFAKE000000000002" == key_of(path, "dev")
+
+    def test_it_waits_for_the_first_publish(self, path: Path) -> None:
+        """A daemon that starts and stops without publishing loses it no more than one that runs."""
+        self.crash(path, "stamp")
+        append_at_the_end(path.parent / temporaries(path)[0])
+        file = keeper(path)
+        file.claim()
+        file.release()
+
+        publish_and_leave(path, wanted(path, "dev", serial=2))
+
+        assert "theirs" == read_by_sdk(path)["late"]["key"]
+        assert [] == temporaries(path)
+
+    @pytest.mark.parametrize("plant", ["directory", "link", "pipe", "other name"])
+    def test_nothing_else_is_swept(self, path: Path, plant: str) -> None:
+        """What merely looks like one of ours is left where it is."""
+        name = path.with_name(".credentials.credfresh-01234567.tmp")
+        match plant:
+            case "directory":
+                name.mkdir()
+            case "link":
+                name.symlink_to(path)
+            case "pipe":
+                os.mkfifo(name)
+            case _:
+                name = path.with_name(".credentials.credfresh-0123456.tmp")
+                name.touch()
+
+        publish_and_leave(path, wanted(path, "dev"))
+
+        assert os.path.lexists(name)
+
+
+def test_a_planted_temporary_is_neither_followed_nor_used(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody guessed the name: we take another."""
+    names = iter([b"\x01\x23\x45\x67", b"\x89\xab\xcd\xef"])
+    monkeypatch.setattr(os, "urandom", lambda _: next(names))
+    planted = path.with_name(".credentials.credfresh-01234567.tmp")
+    planted.symlink_to(path.with_name("victim"))
+
+    keeper(path).publish(wanted(path, "dev"))
+
+    assert not path.with_name("victim").exists()
+    assert planted.is_symlink()
+    assert "ASIAFAKE000000000000" == key_of(path, "dev")
+
+
+def test_a_file_that_is_replaced_by_a_pipe_is_an_error(path: Path) -> None:
+    """And no hang: it is opened without waiting for a writer."""
+    file = keeper(path)
+    file.publish(wanted(path, "dev"))
+    path.unlink()
+    os.mkfifo(path)
+
+    assert file.tick()
+    with pytest.raises(PublishError) as caught:
+        file.publish(wanted(path, "dev", serial=1))
+    assert "not_a_file" == caught.value.code
