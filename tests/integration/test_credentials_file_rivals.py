@@ -322,7 +322,15 @@ def test_aws_configure_set_and_we_get_along(path: Path) -> None:
     file = keeper(path)
     environment = {**os.environ, "AWS_SHARED_CREDENTIALS_FILE": str(path)}
     environment["AWS_CONFIG_FILE"] = os.devnull
-    command = [str(aws), "configure", "set", "aws_access_key_id", "AKIATHEIRS", "--profile", "their"]
+    command = [
+        str(aws),
+        "configure",
+        "set",
+        "aws_access_key_id",
+        "AKIATHEIRS",
+        "--profile",
+        "their",
+    ]
     serial = 0
     with subprocess.Popen(command, env=environment) as rival:
         while rival.poll() is None:
