@@ -1,30 +1,34 @@
 """The life of the process: startup, main loop, shutdown.
 
-The main thread owns the supervisor. Everybody else (alarms, workers, publisher, signal handlers)
-puts a message into the inbox, whose `put` is reentrant and so safe in a signal handler; the loop
-handles what has come and beats at least every ten seconds whether or not anything came.
+The main thread owns the supervisor. Everybody else (alarms, workers, publisher, attendants, signal
+handlers) puts a message into the inbox, whose `put` is reentrant and so safe in a signal handler;
+the loop handles what has come and beats at least every ten seconds whether or not anything came.
 """
 
 from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
-from types import FrameType
 from typing import Protocol
 
+from credfresh import signals
+from credfresh.agenda import Agenda
+from credfresh.desk import Attendant, Desk, Errand
 from credfresh.events import Emit
-from credfresh.model import Clock, Grant, Roll
+from credfresh.model import Clock, Grant, Instant, Roll
 from credfresh.notify import Notifier
 from credfresh.ports import Due, Message
-from credfresh.publisher import Publisher
+from credfresh.publisher import Published, Publisher
+from credfresh.readiness import Readiness
+from credfresh.reloader import Reloader, Source
+from credfresh.reloading import Reloading, rest_limit
 from credfresh.renewer import Destination, Provider
 from credfresh.roster import ProfileStatus
 from credfresh.settings import Profile, Settings
-from credfresh.summary import one_line
-from credfresh.supervisor import BEAT, Supervisor
+from credfresh.signals import Signal
+from credfresh.supervisor import Supervisor
 from credfresh.timers import ApschedulerTimers
 from credfresh.workers import Workers
 
@@ -33,12 +37,6 @@ DRAIN = 15.0
 
 FLUSH = 10.0
 """Seconds that the last publish is given after that."""
-
-READY_LIMIT = 300.0
-"""Seconds after which readiness is told whatever the state of the profiles."""
-
-LOOK = 1.0
-"""Seconds between two looks at what is slow to judge (readiness, the status line)."""
 
 
 class Files(Destination, Protocol):
@@ -58,17 +56,10 @@ class Files(Destination, Protocol):
         """Return what the files say is still published, by profile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """A signal has come in."""
-
-    number: int
-
-
 class Daemon:
     """One run of the daemon over one configuration.
 
-    `observe` is called about once a second with the status of every profile.
+    `source` is where a reload reads the configuration; without one there is no reload.
     """
 
     def __init__(
@@ -81,15 +72,15 @@ class Daemon:
         roll: Roll,
         emit: Emit,
         notifier: Notifier,
-        observe: Callable[[list[ProfileStatus]], None] | None = None,
+        source: Source | None = None,
+        attendants: Sequence[Attendant] = (),
     ) -> None:
-        self._settings = settings
         self._files = files
         self._clock = clock
         self._emit = emit
         self._notifier = notifier
-        self._observe = observe
-        self._inbox: SimpleQueue[Message | Signal] = SimpleQueue()
+        self._attendants = attendants
+        self._inbox: SimpleQueue[Message | Errand | Signal] = SimpleQueue()
         self._timers = ApschedulerTimers(lambda key: self._inbox.put(Due(key)))
         self._workers = Workers(settings.sts.max_concurrency)
         self._publisher = Publisher(files, clock=clock, roll=roll, report=self._inbox.put)
@@ -105,12 +96,31 @@ class Daemon:
             emit=emit,
         )
         self._signals = 0
-        self._next_beat = self._next_look = clock().boot
-        self._ready_by: float | None = None
+        self._agenda = Agenda()
+        self._desk = Desk(
+            settings=settings,
+            supervisor=self._supervisor,
+            agenda=self._agenda,
+            clock=clock,
+            post=self._inbox.put,
+        )
+        self._readiness = Readiness(self._desk, notifier, emit)
+        self._recorded = [signal.SIGTERM, signal.SIGINT]
+        self._reloading: Reloading | None = None
+        if source is not None:
+            self._recorded.append(signal.SIGHUP)
+            self._reloading = Reloading(
+                self._desk,
+                Reloader(settings, source, emit),
+                workers=self._workers,
+                publisher=self._publisher,
+                readiness=self._readiness,
+                emit=emit,
+            )
 
     def run(self) -> bool:
         """Keep everything fresh until SIGTERM or SIGINT; False when a second one forced the end."""
-        with self._signals_recorded():
+        with signals.recorded(self._recorded, self._inbox.put):
             self._startup()
             try:
                 self._loop(lambda: self._signals > 0)
@@ -120,43 +130,43 @@ class Daemon:
 
     def once(self) -> list[ProfileStatus]:
         """Renew what is due, publish, and return what came of it."""
-        with self._signals_recorded():
+        with signals.recorded(self._recorded, self._inbox.put):
             self._startup()
             try:
                 self._loop(lambda: self._signals > 0 or self._tried())
             finally:
                 self._shutdown()
-        return self._statuses()
+        return self._supervisor.roster.statuses(self._clock())
 
     def stop(self) -> None:
         """Ask for the end, from any thread."""
         self._inbox.put(Signal(signal.SIGTERM))
 
     def _startup(self) -> None:
+        settings = self._desk.settings
         self._files.claim()
-        now = self._clock()
-        self._ready_by = now.boot + READY_LIMIT
-        standing = self._files.standing(self._settings.profiles)
-        self._emit("daemon_started", profiles=len(self._settings.profiles), standing=len(standing))
-        shortest = min(p.duration for p in self._settings.profiles.values())
-        self._publisher.start(
-            self._supervisor.start(standing), rest_limit=min(10.0, 0.01 * shortest)
-        )
+        try:
+            for attendant in self._attendants:
+                attendant.open(self._desk)
+        except BaseException:
+            self._close_attendants()
+            self._files.release()
+            raise
+        standing = self._files.standing(settings.profiles)
+        self._emit("daemon_started", profiles=len(settings.profiles), standing=len(standing))
+        self._publisher.rest(rest_limit(settings))
+        self._publisher.start(self._supervisor.start(standing))
         self._timers.start()
+        self._agenda.add(self._beat)
+        self._agenda.add(self._readiness.look)
+        if self._reloading is not None:
+            self._agenda.add(self._reloading.look)
 
     def _loop(self, done: Callable[[], bool]) -> None:
         while not done():
-            now = self._clock().boot
-            if now >= self._next_beat:
-                self._next_beat = now + self._supervisor.beat()
-            if now >= self._next_look:
-                self._next_look = now + self._look()
-            self._handle_within(self._patience(now))
-
-    def _patience(self, now: float) -> float:
-        until = min(self._next_beat, self._next_look) - now
-        pump = self._supervisor.pump()
-        return max(0.0, until if pump is None else min(until, pump))
+            until = self._agenda.turn(self._clock())
+            pump = self._supervisor.pump()
+            self._handle_within(until if pump is None else min(until, pump))
 
     def _handle_within(self, timeout: float) -> None:
         """Handle the first message that comes in time, and all that came with it."""
@@ -165,30 +175,23 @@ class Daemon:
             while True:
                 self._handle(self._inbox.get_nowait())
 
-    def _handle(self, message: Message | Signal) -> None:
-        if isinstance(message, Signal):
-            self._signals += 1
-        else:
-            self._supervisor.handle(message)
+    def _handle(self, message: Message | Errand | Signal) -> None:
+        match message:
+            case Signal(signal.SIGHUP) if self._reloading is not None:
+                self._reloading.ask()
+            case Signal():
+                self._signals += 1
+            case Errand(run):
+                run()
+            case Published():
+                self._supervisor.handle(message)
+                for listener in self._desk.on_published:
+                    listener(message)
+            case _:
+                self._supervisor.handle(message)
 
-    def _look(self) -> float:
-        """Judge what is slow to judge; return the seconds until the next look."""
-        if self._ready_by is not None:
-            self._consider_ready(self._ready_by)
-        if self._observe is not None:
-            self._observe(self._statuses())
-        self._notifier.status(one_line(self._supervisor.roster, self._clock()))
-        return LOOK if self._observe is not None or self._ready_by is not None else BEAT
-
-    def _consider_ready(self, ready_by: float) -> None:
-        now = self._clock()
-        settled = self._supervisor.roster.settled(now, fresh=self._settings.ready == "fresh")
-        if settled or now.boot >= ready_by:
-            self._ready_by = None
-            self._notifier.ready()
-            self._emit("daemon_ready", settled=settled)
-        else:
-            self._notifier.extend(10 * LOOK)
+    def _beat(self, _now: Instant) -> float:
+        return self._supervisor.beat()
 
     def _tried(self) -> bool:
         return (
@@ -196,9 +199,6 @@ class Daemon:
             and self._supervisor.roster.tried(self._clock())
             and self._publisher.idle()
         )
-
-    def _statuses(self) -> list[ProfileStatus]:
-        return self._supervisor.roster.statuses(self._clock())
 
     def _shutdown(self) -> bool:
         self._notifier.stopping()
@@ -213,22 +213,13 @@ class Daemon:
             self._handle_within(left)
         flushed = self._publisher.stop(FLUSH if self._signals == asked else 0.0)
         self._handle_within(0.0)
+        self._close_attendants()
         self._workers.stop()
         self._files.release()
         clean = flushed and self._signals == asked
         self._emit("daemon_stopped", clean=clean)
         return clean
 
-    @contextlib.contextmanager
-    def _signals_recorded(self) -> Iterator[None]:
-        """Let SIGTERM and SIGINT become messages for as long as the daemon runs."""
-
-        def record(number: int, _frame: FrameType | None) -> None:
-            self._inbox.put(Signal(number))
-
-        before = {n: signal.signal(n, record) for n in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _close_attendants(self) -> None:
+        for attendant in reversed(self._attendants):
+            attendant.close()

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from credfresh import summary
+from credfresh.desk import Desk
 from credfresh.errors import AlreadyRunningError
-from credfresh.model import Clock, rfc3339
+from credfresh.model import Clock, Instant, rfc3339
 from credfresh.roster import ProfileStatus
 from credfresh.simulator import Simulator
 
@@ -143,8 +144,19 @@ class Screen:
         else:
             self._write(line)
 
-    def observe(self, statuses: list[ProfileStatus]) -> None:
-        """Show how the profiles are."""
+    def open(self, desk: Desk) -> None:
+        """Show how the profiles are, every second."""
+
+        def look(now: Instant) -> float:
+            self._show(desk.supervisor.roster.statuses(now))
+            return 1.0
+
+        desk.agenda.add(look)
+
+    def close(self) -> None:
+        """Leave what was shown last."""
+
+    def _show(self, statuses: list[ProfileStatus]) -> None:
         if self._live:
             table = summary.table(statuses, colour=True)
             body = "\n".join((self._heading, table, "", *self._events, "", "Ctrl-C ends it."))

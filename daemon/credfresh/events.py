@@ -39,7 +39,7 @@ EVENTS: dict[str, Event] = {
     "daemon_stopped": _event("info", "clean"),
     # The configuration. Its notices are told once, when it is taken over.
     "config_refused": _event("error", "file line column path reason hint"),
-    "config_reloaded": _event("info", "added removed changed"),
+    "config_reloaded": _event("info", "added removed changed needs_restart"),
     "config_reload_failed": _event("error", "problems first"),
     "short_session": _event("warning", "profile profiles duration_s"),
     "short_guarantee": _event("warning", "profile profiles guarantee_s"),

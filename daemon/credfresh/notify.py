@@ -9,18 +9,31 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
+from collections.abc import Callable
 
 
 class Notifier:
-    """Sends state to the service manager; `address` is $NOTIFY_SOCKET, None for nobody."""
+    """Sends state to the service manager; `address` is $NOTIFY_SOCKET, None for nobody.
 
-    def __init__(self, address: str | None) -> None:
+    `monotonic_ns` reads CLOCK_MONOTONIC, by which systemd orders reloads.
+    """
+
+    def __init__(
+        self, address: str | None, *, monotonic_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._monotonic_ns = monotonic_ns
         self._address = "\0" + address[1:] if address and address[0] == "@" else address
         self._status = ""
 
     def ready(self) -> None:
         """Start-up is finished."""
         self._send("READY=1")
+
+    def reloading(self) -> None:
+        """A reload has begun; `ready` ends it, however it went."""
+        # systemd tells this reload from an earlier one by the time in the same datagram.
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={self._monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
         """Shutdown has begun."""

@@ -104,10 +104,14 @@ class Publisher:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="credfresh-publisher", daemon=True)
 
-    def start(self, wanted: Mapping[str, Publication], rest_limit: float) -> None:
+    def rest(self, limit: float) -> None:
+        """Rest after a publish for at most `limit` seconds."""
+        with self._changed:
+            self._coalescer.rest_limit = limit
+
+    def start(self, wanted: Mapping[str, Publication]) -> None:
         """Begin with `wanted` as what should stand, and bring the destinations to it."""
         self._incoming = dict(wanted)
-        self._coalescer.rest_limit = rest_limit
         self._coalescer.note(self._clock().boot, urgent=True)
         self._thread.start()
 

@@ -199,6 +199,7 @@ class Settings:
     sts: StsLimits = field(default_factory=StsLimits)
     log: LogSettings = field(default_factory=LogSettings)
     ready: Literal["settled", "fresh"] = "settled"
+    reload: Literal["signal", "auto"] = "signal"
     notices: tuple[Notice, ...] = ()
 
     @property

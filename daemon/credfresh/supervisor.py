@@ -79,13 +79,15 @@ class Supervisor:
             self._arm(entry, entry.due)
         return {entry.profile.name: entry.publication(now) for entry in self.roster}
 
-    def reload(self, settings: Settings) -> Changes:
+    def reload(self, settings: Settings, provider: Provider | None = None) -> Changes:
         """Go over to other settings; profiles that did not change keep credentials and due time.
 
-        What changed in its request is renewed now, what is gone leaves the file.
+        What changed in its request is renewed now, what is gone leaves the file. `provider`
+        replaces the old one, which stays without it.
         """
         now = self._clock()
         self._settings = settings
+        self._provider = provider or self._provider
         self._admission.calls_per_second = settings.sts.calls_per_second
         changes = self.roster.reload(settings, now)
         for name in changes.removed:

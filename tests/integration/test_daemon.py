@@ -13,7 +13,6 @@ from credfresh.errors import AlreadyRunningError, Mend
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.notify import Notifier
 from credfresh.publication import Publication
-from credfresh.roster import ProfileStatus
 from credfresh.settings import Profile, Settings
 from fakes import EventLog, MemoryDestination, failure, grant, profile, settings
 
@@ -70,7 +69,6 @@ class House:
         self.files = MemoryFiles()
         self.sts = sts or QuickSts()
         self.log = EventLog()
-        self.seen: list[list[ProfileStatus]] = []
         self.daemon = Daemon(
             config,
             files=self.files,
@@ -79,7 +77,6 @@ class House:
             roll=lambda: 0.0,
             emit=self.log,
             notifier=Notifier(None),
-            observe=self.seen.append,
         )
 
 

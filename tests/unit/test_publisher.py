@@ -108,7 +108,7 @@ def publication(name: str = "production", *, path: str = PATH) -> Publication:
 
 def test_the_first_publish_brings_the_destination_to_what_stands(bench: Bench) -> None:
     """At start the destination is told everything once, without waiting."""
-    bench.publisher.start({"production": publication()}, rest_limit=10)
+    bench.publisher.start({"production": publication()})
 
     assert {"production"} == set(bench.next_report().landed)
     assert [{"production"}] == [set(write) for write in bench.destination.writes]
@@ -116,7 +116,7 @@ def test_the_first_publish_brings_the_destination_to_what_stands(bench: Bench) -
 
 def test_an_urgent_update_is_written_with_all_that_stood(bench: Bench) -> None:
     """Each publish hands over everything that should stand, and reports only what is new."""
-    bench.publisher.start({"production": publication()}, rest_limit=10)
+    bench.publisher.start({"production": publication()})
     bench.next_report()
     bench.publisher.update({"dev": publication("dev")}, urgent=True)
 
@@ -126,7 +126,7 @@ def test_an_urgent_update_is_written_with_all_that_stood(bench: Bench) -> None:
 
 def test_a_forgotten_profile_is_no_longer_wanted(bench: Bench) -> None:
     """None takes a profile out of what should stand."""
-    bench.publisher.start({"production": publication(), "dev": publication("dev")}, rest_limit=10)
+    bench.publisher.start({"production": publication(), "dev": publication("dev")})
     bench.next_report()
     bench.publisher.update({"dev": None}, urgent=True)
     bench.next_report()
@@ -138,7 +138,7 @@ def test_one_failing_file_stops_no_other(bench: Bench) -> None:
     """What landed in one file is reported although the other failed, which is tried again."""
     error = PublishError("no space", path="/b", step="write", code="ENOSPC")
     here, there = publication("here", path="/a"), publication("there", path="/b")
-    bench.publisher.start({}, rest_limit=10)
+    bench.publisher.start({})
     bench.next_report()
     ok = MemoryDestination().publish({"here": here})
     bench.destination.failing = {**ok, "/b": error}
@@ -155,7 +155,7 @@ def test_one_failing_file_stops_no_other(bench: Bench) -> None:
 def test_an_unforeseen_error_of_a_destination_is_a_failed_publish(bench: Bench) -> None:
     """Nothing that a destination raises ends the thread that publishes."""
     bench.destination.failing = RuntimeError("boom")
-    bench.publisher.start({"production": publication()}, rest_limit=10)
+    bench.publisher.start({"production": publication()})
 
     outcome = bench.next_report().outcomes[PATH]
 
@@ -166,7 +166,7 @@ def test_an_unforeseen_error_of_a_destination_is_a_failed_publish(bench: Bench) 
 
 def test_stopping_writes_what_waits(bench: Bench) -> None:
     """What came in just before the end is on disk after it, also what failed before."""
-    bench.publisher.start({}, rest_limit=10)
+    bench.publisher.start({})
     bench.next_report()
     bench.destination.failing = RuntimeError("disk full")
     bench.publisher.update({"production": publication()}, urgent=True)

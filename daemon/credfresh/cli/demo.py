@@ -42,7 +42,7 @@ def command(limit: float | None) -> None:
             stage.build(sts)
             settings = load(str(stage.config))
             screen = Screen(_write, clock=clock, live=live, heading=invitation(stage, sts.url))
-            daemon = compose(settings, screen.emit, observe=screen.observe)
+            daemon = compose(settings, screen.emit, attendants=[screen])
             alarm = threading.Timer(limit or 0, daemon.stop)
             alarm.daemon = True
             if limit is not None:

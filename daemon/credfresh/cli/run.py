@@ -16,9 +16,10 @@ def command(path: str, log_format: str | None) -> None:
 
     Stays in the foreground and logs to stdout. The first signal waits for answers on their way
     (15 seconds at most) and leaves the credentials on disk; a second one ends it at once.
+    SIGHUP reads the configuration again: a bad one changes nothing.
 
     Exit status: 0 a clean stop; 1 forced; 75 another daemon keeps the file; 78 bad configuration.
     """
-    settings, emit = start(path, log_format)
-    if not compose(settings, emit).run():
+    settings, log = start(path, log_format)
+    if not compose(settings, log, log=log).run():
         raise SystemExit(Exit.FAILED)

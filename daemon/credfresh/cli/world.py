@@ -6,8 +6,8 @@ import os
 import random  # noqa: TID251 - the composition root makes the one source of randomness
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 import click
@@ -19,11 +19,12 @@ from credfresh.events import Emit
 from credfresh.logs import Log, configure
 from credfresh.model import Instant, Roll
 from credfresh.notify import Notifier
-from credfresh.roster import ProfileStatus
+from credfresh.renewer import Provider
 from credfresh.settings import LogSettings, Settings
 
 if TYPE_CHECKING:
     from credfresh.daemon import Daemon
+    from credfresh.desk import Attendant
 
 DEFAULT_CONFIG = "/etc/credfresh/credfresh.yaml"
 
@@ -90,29 +91,55 @@ def start(path: str, log_format: str | None) -> tuple[Settings, Log]:
     return settings, log
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """Where the running daemon reads its configuration again."""
+
+    path: str
+    log: Log
+    make_provider: Callable[[Settings], Provider]
+
+    def load(self) -> Settings:
+        """Read and validate the file; see `load`."""
+        return load(self.path)
+
+    def provider(self, settings: Settings) -> Provider:
+        """Make a provider for other sources or limits."""
+        return self.make_provider(settings)
+
+    def apply(self, settings: Settings) -> None:
+        """Let the log's level follow."""
+        self.log.level = settings.log.level
+
+
 def compose(
     settings: Settings,
     emit: Emit,
     *,
-    observe: Callable[[list[ProfileStatus]], None] | None = None,
+    log: Log | None = None,
+    attendants: Sequence[Attendant] = (),
 ) -> Daemon:
-    """Put the daemon together."""
+    """Put the daemon together; with its `log` it can reload what the command line named."""
     # Imported here: the commands that need no SDK and no scheduler do not pay for them.
     from credfresh.credentials_file import CredentialsFiles  # noqa: PLC0415
     from credfresh.daemon import Daemon  # noqa: PLC0415
     from credfresh.sts import StsProvider  # noqa: PLC0415
 
     files = CredentialsFiles(settings.targets, instance=settings.instance, clock=clock)
-    provider = StsProvider(
-        settings.sources, settings.sts, clock=clock, issued=files.issued, environ=os.environ
-    )
+
+    def provider(now: Settings) -> StsProvider:
+        return StsProvider(
+            now.sources, now.sts, clock=clock, issued=files.issued, environ=os.environ
+        )
+
     return Daemon(
         settings,
         files=files,
-        provider=provider,
+        provider=provider(settings),
         clock=clock,
         roll=roll,
         emit=emit,
         notifier=Notifier(os.environ.get("NOTIFY_SOCKET")),
-        observe=observe,
+        source=ConfigFile(settings.path, log, provider) if log else None,
+        attendants=attendants,
     )

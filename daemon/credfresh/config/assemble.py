@@ -39,6 +39,7 @@ def assemble(
         sts=_sts(file.sts),
         log=_log(file.log),
         ready=file.ready or "settled",
+        reload=file.reload or "signal",
         notices=notices_for(profiles, used),
     )
 

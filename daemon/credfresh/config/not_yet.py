@@ -9,7 +9,6 @@ NOT_YET: tuple[Path, ...] = (
     ("endpoint",),
     ("control",),
     ("metrics",),
-    ("reload",),
     ("on_renew",),
     ("defaults", "on_renew"),
     ("profiles", "*", "on_renew"),

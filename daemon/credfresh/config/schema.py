@@ -272,6 +272,8 @@ class ConfigFile(Strict):
     """What the log shows."""
     ready: Literal["settled", "fresh"] | None = None
     """When systemd is told that the service is up: settled if absent."""
+    reload: Literal["signal", "auto"] | None = None
+    """When this file is read again: at SIGHUP, or also when it changes; signal if absent."""
     defaults: Defaults | None = None
     """What a profile has unless it says otherwise."""
     profiles: dict[ProfileName, Profile]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from configs import ROLE, TOP, accepted, one_profile, only_problem, profiles, refused
+from credfresh.config import schema
 
-TOP_KEYS = "credentials_file", "instance", "sources", "sts", "log", "ready", "defaults", "profiles"
+TOP_KEYS = tuple(schema.ConfigFile.model_fields)
 
 RING = (("x", "a"), ("a", "b"), ("b", "c"), ("c", "a"))
 
@@ -59,7 +60,7 @@ def test_unknown_keys_at_every_level_are_named_with_what_was_meant() -> None:
     [
         *(
             (one_profile(top=f"{key}: x\n"), key)
-            for key in ("process_dir", "endpoint", "control", "metrics", "reload", "on_renew")
+            for key in ("process_dir", "endpoint", "control", "metrics", "on_renew")
         ),
         (one_profile(defaults="{region: eu-west-1, on_renew: {}}"), "defaults.on_renew"),
         (one_profile("on_renew: {command: [x]}"), "profiles.production.on_renew"),

@@ -1,0 +1,59 @@
+"""Where those who serve others while the daemon runs meet its main thread.
+
+An attendant (a control socket, a listener, a file of figures, a hook) is opened before the first
+renewal and closed after the last. It has threads of its own or none; the daemon's state belongs to
+the main thread, so whatever it wants to see or change it sends there as an errand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from credfresh.agenda import Agenda
+from credfresh.model import Clock
+from credfresh.publisher import Published
+from credfresh.reloader import Reload
+from credfresh.settings import Settings
+from credfresh.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something that the main thread is asked to do; it must be quick and must not raise."""
+
+    run: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Desk:
+    """What an attendant finds. All but `post` is for the main thread."""
+
+    settings: Settings
+    """Those in force; another value after a reload."""
+    supervisor: Supervisor
+    agenda: Agenda
+    clock: Clock
+    post: Callable[[Errand], None]
+    """Send an errand, from any thread."""
+    reload: Callable[[], Reload] | None = None
+    """Read the configuration again now; None where there is nothing to read it from."""
+    on_published: list[Callable[[Published], None]] = field(default_factory=list)
+    """Called after each publish, when the supervisor has taken note of it."""
+    on_reloaded: list[Callable[[Settings], None]] = field(default_factory=list)
+    """Called after each reload that was accepted."""
+
+
+class Attendant(Protocol):
+    """Serves others for as long as the daemon runs."""
+
+    def open(self, desk: Desk) -> None:
+        """Begin; called in the main thread, once.
+
+        Raises:
+            CredfreshError: it cannot; the daemon does not start then.
+        """
+
+    def close(self) -> None:
+        """End within a second; called in the main thread, once, also when `open` raised."""

@@ -1,0 +1,68 @@
+"""When the service counts as up, and the one line that says how it is."""
+
+from __future__ import annotations
+
+from credfresh.desk import Desk
+from credfresh.events import Emit
+from credfresh.model import Instant
+from credfresh.notify import Notifier
+from credfresh.summary import one_line
+
+LIMIT = 300.0
+"""Seconds after which readiness is told whatever the state of the profiles."""
+
+WAITING = 1.0
+"""Seconds between two looks until the service is up."""
+
+UP = 10.0
+"""Seconds between two looks afterwards."""
+
+EXTENSION = 10.0
+"""Seconds by which the manager's patience is extended at each look."""
+
+
+class Readiness:
+    """Tells the service manager when we are ready, and keeps its status line."""
+
+    def __init__(self, desk: Desk, notifier: Notifier, emit: Emit) -> None:
+        self._desk = desk
+        self._notifier = notifier
+        self._emit = emit
+        self._give_up: float | None = None
+        self._ready = False
+        self.trouble: str | None = None
+        """What the status line says beside the state of the profiles."""
+
+    def look(self, now: Instant) -> float:
+        """Judge, tell, and return the seconds until the next look."""
+        if not self._ready:
+            self._consider(now)
+        self._notifier.status(self._line(now))
+        return UP if self._ready else WAITING
+
+    def reloading(self) -> None:
+        """A reload begins."""
+        self._notifier.reloading()
+
+    def reloaded(self, now: Instant) -> None:
+        """It has ended, however it went."""
+        self._notifier.status(self._line(now))
+        if self._ready:
+            self._notifier.ready()
+
+    def _consider(self, now: Instant) -> None:
+        if self._give_up is None:
+            self._give_up = now.boot + LIMIT
+        settled = self._desk.supervisor.roster.settled(
+            now, fresh=self._desk.settings.ready == "fresh"
+        )
+        if settled or now.boot >= self._give_up:
+            self._ready = True
+            self._notifier.ready()
+            self._emit("daemon_ready", settled=settled)
+        else:
+            self._notifier.extend(EXTENSION)
+
+    def _line(self, now: Instant) -> str:
+        line = one_line(self._desk.supervisor.roster, now)
+        return f"{line}; {self.trouble}" if self.trouble else line

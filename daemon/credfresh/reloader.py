@@ -1,0 +1,131 @@
+"""Going over to another configuration while running: validate first, then swap (I7).
+
+A configuration that is not valid changes nothing: the old one goes on, and it is said why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from credfresh.errors import ConfigError, Problem
+from credfresh.events import Emit
+from credfresh.renewer import Provider
+from credfresh.roster import Changes
+from credfresh.settings import Settings
+
+POLL = 2.0
+"""Seconds between two looks at the configuration file, with `reload: auto`."""
+
+MOST_TOLD = 20
+"""Problems of one refused configuration that are logged one by one."""
+
+
+class Source(Protocol):
+    """Where settings come from: the composition root knows the file and the environment."""
+
+    def load(self) -> Settings:
+        """Read the configuration again.
+
+        Raises:
+            ConfigError: it cannot be read, or is not valid.
+        """
+
+    def provider(self, settings: Settings) -> Provider:
+        """Make a provider for other sources or limits."""
+
+    def apply(self, settings: Settings) -> None:
+        """Let what lies outside of the daemon (the log's level) follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A configuration that was accepted, and the provider that goes with it."""
+
+    settings: Settings
+    provider: Provider | None
+    """None when sources and limits are as before: the old provider, and what it caches, stays."""
+    needs_restart: tuple[str, ...]
+    """Keys whose new value counts from the next start on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """What one reload came to: `changes`, or the `problems` for which the old settings stay."""
+
+    changes: Changes = field(default_factory=Changes)
+    problems: tuple[Problem, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+
+
+class Reloader:
+    """Judges what stands in the configuration file now."""
+
+    def __init__(self, settings: Settings, source: Source, emit: Emit) -> None:
+        self._settings = settings
+        self._source = source
+        self._emit = emit
+        self._seen = _identity(settings.path)
+
+    def changed(self) -> bool:
+        """Say whether the file is another than when last read; each change is told once."""
+        before, self._seen = self._seen, _identity(self._settings.path)
+        return self._seen != before and self._seen is not None
+
+    def take(self) -> Taken | tuple[Problem, ...]:
+        """Read and judge the configuration; its problems where the old one stays."""
+        self._seen = _identity(self._settings.path)
+        try:
+            settings = self._source.load()
+        except ConfigError as error:
+            self._refused(error.problems)
+            return error.problems
+        old, self._settings = self._settings, settings
+        self._source.apply(settings)
+        same_provider = (old.sources, old.sts) == (settings.sources, settings.sts)
+        return Taken(
+            settings=settings,
+            provider=None if same_provider else self._source.provider(settings),
+            needs_restart=tuple(_needs_restart(old, settings)),
+        )
+
+    def _refused(self, problems: tuple[Problem, ...]) -> None:
+        for problem in problems[:MOST_TOLD]:
+            self._emit(
+                "config_refused",
+                file=problem.source,
+                line=problem.line,
+                column=problem.column,
+                path=problem.path,
+                reason=problem.reason,
+                hint=problem.hint,
+            )
+        self._emit("config_reload_failed", problems=len(problems), first=brief(problems[0]))
+
+
+def brief(problem: Problem) -> str:
+    """Return a problem as one line without its hint."""
+    where = f"{problem.source}:{problem.line}" if problem.line else problem.source
+    return (
+        f"{where}: {problem.path}: {problem.reason}"
+        if problem.path
+        else f"{where}: {problem.reason}"
+    )
+
+
+def _needs_restart(old: Settings, new: Settings) -> list[str]:
+    kept = {
+        "instance": old.instance != new.instance,
+        "log.format": old.log.format != new.log.format,
+    }
+    return [name for name, changed in kept.items() if changed]
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    """Return what tells one version of a file from the next; None while there is none."""
+    with contextlib.suppress(OSError):
+        status = os.stat(path)  # noqa: PTH116 - one call every two seconds, and no Path for it
+        return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return None

@@ -1,0 +1,87 @@
+"""A reload, carried out: what is judged valid is taken over by all parts, and everybody is told."""
+
+from __future__ import annotations
+
+from credfresh.desk import Desk
+from credfresh.events import Emit
+from credfresh.model import Instant
+from credfresh.publisher import Publisher
+from credfresh.readiness import Readiness
+from credfresh.reloader import POLL, Reload, Reloader, Taken, brief
+from credfresh.settings import Settings
+from credfresh.workers import Workers
+
+IDLE = 3600.0
+"""Seconds between two looks where only a signal reloads."""
+
+
+class Reloading:
+    """Reloads when asked and, with `reload: auto`, when the configuration file has changed."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        reloader: Reloader,
+        *,
+        workers: Workers,
+        publisher: Publisher,
+        readiness: Readiness,
+        emit: Emit,
+    ) -> None:
+        self._desk = desk
+        self._reloader = reloader
+        self._workers = workers
+        self._publisher = publisher
+        self._readiness = readiness
+        self._emit = emit
+        self._asked = False
+        desk.reload = self.reload
+
+    def ask(self) -> None:
+        """Reload soon; many wishes in a burst are one reload."""
+        self._asked = True
+        self._desk.agenda.hasten(self.look)
+
+    def look(self, _now: Instant) -> float:
+        """Reload if that was asked or the file has changed; return the seconds to the next look."""
+        auto = self._desk.settings.reload == "auto" and self._reloader.changed()
+        if self._asked or auto:
+            self.reload()
+        return POLL if self._desk.settings.reload == "auto" else IDLE
+
+    def reload(self) -> Reload:
+        """Read the configuration and go over to it, if it is valid."""
+        self._asked = False
+        self._readiness.reloading()
+        taken = self._reloader.take()
+        if isinstance(taken, Taken):
+            done = self._take_over(taken)
+            self._readiness.trouble = None
+        else:
+            done = Reload(problems=taken)
+            self._readiness.trouble = f"reload refused: {brief(taken[0])}"
+        self._readiness.reloaded(self._desk.clock())
+        return done
+
+    def _take_over(self, taken: Taken) -> Reload:
+        settings = self._desk.settings = taken.settings
+        self._workers.resize(settings.sts.max_concurrency)
+        self._publisher.rest(rest_limit(settings))
+        changes = self._desk.supervisor.reload(settings, taken.provider)
+        self._emit(
+            "config_reloaded",
+            added=len(changes.added),
+            removed=len(changes.removed),
+            changed=len(changes.changed),
+            needs_restart=" ".join(taken.needs_restart) or None,
+        )
+        for notice in settings.notices:
+            self._emit(notice.event, **dict(notice.fields))
+        for listener in self._desk.on_reloaded:
+            listener(settings)
+        return Reload(changes=changes, needs_restart=taken.needs_restart)
+
+
+def rest_limit(settings: Settings) -> float:
+    """Return the longest rest of the publisher: min(10 s, 1 % of the shortest lifetime)."""
+    return min(10.0, 0.01 * min(p.duration for p in settings.profiles.values()))
