@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.events import undeclared
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.publication import Outcomes, Publication, PublishReport, Wanted
 from credfresh.settings import (
@@ -42,11 +43,12 @@ class FakeClock:
 
 @dataclass(slots=True)
 class EventLog:
-    """Collects what is emitted."""
+    """Collects what is emitted; an event or field that is not declared fails the test."""
 
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     def __call__(self, event: str, /, **fields: object) -> None:
+        assert not undeclared(event, frozenset(fields)), f"not in events.py: {event} {fields}"
         self.events.append((event, fields))
 
     def names(self) -> list[str]:

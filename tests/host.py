@@ -94,7 +94,7 @@ class Host:
         self.credentials.parent.mkdir(mode=0o755)
         self.source = root / "source"
         self.user = sts.add_user("arn:aws:iam::111111111111:user/ci")
-        self._processes: list[subprocess.Popen[str]] = []
+        self._running: list[Running] = []
         self.source.touch(mode=0o600)
         self.source.write_text(
             f"[ci]\naws_access_key_id = {self.user.access_key_id}\n"
@@ -138,8 +138,8 @@ class Host:
             stdin=subprocess.DEVNULL,
             text=True,
         )
-        self._processes.append(process)
-        return Running(process)
+        self._running.append(Running(process))
+        return self._running[-1]
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command to its end, with its output captured."""
@@ -185,9 +185,10 @@ class Host:
         )
 
     def end(self) -> None:
-        """End what still runs."""
-        for process in self._processes:
-            process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+        """End what still runs; fail on what no daemon may ever have said."""
+        for running in self._running:
+            running.process.kill()
+            running.wait()
+        said = [line for running in self._running for line in running.lines]
+        assert not [line for line in said if '"undeclared_event"' in line]
+        assert not [line for line in said if '"unexpected_error"' in line]

@@ -19,6 +19,14 @@ SKEW_LIMIT = 300.0
 JUMP = 5.0
 """A difference between the clocks' advances, in seconds, from which it is told as a jump."""
 
+_FAILED = {Scope.ENDPOINT: "endpoint_failed", Scope.SOURCE: "source_failed"}
+_RECOVERED = {Scope.ENDPOINT: "endpoint_recovered", Scope.SOURCE: "source_recovered"}
+_REFUSED = {
+    "foreign": "section_foreign",
+    "taken": "section_taken",
+    "unwritable": "section_unwritable",
+}
+
 
 class Announcer:
     """Remembers what has been told, so that nothing is told twice."""
@@ -100,7 +108,7 @@ class Announcer:
             del self._refused[name]
             return
         self._refused[name] = refusal.code
-        event = "section_taken" if refusal.code == "taken" else "section_foreign"
+        event = _REFUSED[refusal.code]
         self._emit(event, profile=name, reason=refusal.reason, hint=refusal.hint)
 
     def published(self, path: str, report: PublishReport, took: float) -> None:
@@ -158,7 +166,7 @@ class Announcer:
             return
         self._down.add((error.scope, what))
         self._emit(
-            f"{error.scope.value}_failed",
+            _FAILED[error.scope],
             **{error.scope.value: what},
             profile=profile,
             code=error.code,
@@ -170,7 +178,7 @@ class Announcer:
     def _up(self, scope: Scope, what: str) -> None:
         if (scope, what) in self._down:
             self._down.discard((scope, what))
-            self._emit(f"{scope.value}_recovered", **{scope.value: what})
+            self._emit(_RECOVERED[scope], **{scope.value: what})
 
 
 def _newly(told: set[str], name: str, *, truth: bool) -> bool:

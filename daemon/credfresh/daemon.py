@@ -8,12 +8,13 @@ the loop handles what has come and beats at least every ten seconds whether or n
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from credfresh import signals
+from credfresh import __version__, signals
 from credfresh.agenda import Agenda
 from credfresh.desk import Attendant, Desk, Errand
 from credfresh.events import Emit
@@ -153,7 +154,15 @@ class Daemon:
             self._files.release()
             raise
         standing = self._files.standing(settings.profiles)
-        self._emit("daemon_started", profiles=len(settings.profiles), standing=len(standing))
+        self._emit(
+            "daemon_started",
+            version=__version__,
+            pid=os.getpid(),
+            config=settings.path,
+            instance=settings.instance,
+            profiles=len(settings.profiles),
+            standing=len(standing),
+        )
         self._publisher.rest(rest_limit(settings))
         self._publisher.start(self._supervisor.start(standing))
         self._timers.start()

@@ -1,0 +1,162 @@
+"""The list of events is complete, and the same in code and documentation."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import credfresh
+from configs import TOP, accepted
+from credfresh.events import EVENTS, undeclared
+from credfresh.settings import Notice
+
+PACKAGE = Path(credfresh.__file__).parent
+PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+
+TELLERS = {"emit", "_emit", "event", "condition", "log", "_log"}
+"""What the functions are called that tell an event by name, with its fields as keywords."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the page says of one event."""
+
+    name: str
+    level: str
+    fields: frozenset[str]
+    meaning: str
+    what_to_do: str
+
+
+ENTRY = re.compile(
+    r"^### `(?P<name>\w+)` \((?P<level>\w+)\)\n\n"
+    r"Fields: (?P<fields>[^\n]+)\.\n\n"
+    r"(?P<meaning>.+?)\n\n"
+    r"What to do: (?P<what_to_do>.+?)\n(?=\n|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def entries() -> list[Entry]:
+    """Read the page."""
+    return [
+        Entry(
+            name=found["name"],
+            level=found["level"],
+            fields=frozenset(re.findall(r"`(\w+)`", found["fields"])),
+            meaning=found["meaning"],
+            what_to_do=found["what_to_do"],
+        )
+        for found in ENTRY.finditer(PAGE)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """A call in the package that tells an event whose name stands there."""
+
+    where: str
+    name: str
+    fields: frozenset[str]
+
+
+def tellings() -> Iterator[Telling]:
+    """Find every call that tells an event by name."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr=called) | ast.Name(id=called),
+                    args=[ast.Constant(value=str(name)), *_],
+                    keywords=words,
+                ) if called in TELLERS:
+                    fields = frozenset(word.arg for word in words if word.arg)
+                    yield Telling(f"{path.name}:{node.lineno}", name, fields)
+                case _:
+                    pass
+
+
+def composed_names() -> Iterator[str]:
+    """Find every call that puts an event's name together, which no search would find."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr=called) | ast.Name(id=called),
+                    args=[ast.JoinedStr() | ast.BinOp(), *_],
+                ) if called in TELLERS:
+                    yield f"{path.name}:{node.lineno}"
+                case _:
+                    pass
+
+
+def test_what_the_code_tells_is_declared() -> None:
+    """No call tells an event, or a field of one, that is not in the list."""
+    found = list(tellings())
+    assert len(found) > 20
+    assert [] == [telling for telling in found if undeclared(telling.name, telling.fields)]
+
+
+def test_names_of_events_stand_in_the_code_as_a_whole() -> None:
+    """Who searches for a name from the log finds where it is told."""
+    assert [] == list(composed_names())
+
+
+def test_what_is_declared_is_told() -> None:
+    """No event is left over in the list after the code that told it is gone."""
+    elsewhere = [path for path in PACKAGE.rglob("*.py") if path.name != "events.py"]
+    source = "".join(path.read_text(encoding="utf-8") for path in elsewhere)
+    assert [] == [name for name in EVENTS if f'"{name}"' not in source]
+
+
+def test_every_event_has_its_entry_and_no_other() -> None:
+    """Name, level and fields on the page are those of the code."""
+    page = {entry.name: (entry.level, entry.fields) for entry in entries()}
+    assert len(page) == PAGE.count("\n### ")
+    assert {name: (event.level, event.fields) for name, event in EVENTS.items()} == page
+
+
+def test_every_entry_says_what_it_means_and_what_to_do() -> None:
+    """An event that asks for somebody says more than "nothing"."""
+    for entry in entries():
+        assert len(entry.meaning) > 20, entry.name
+        assert not (entry.level == "error" and entry.what_to_do.startswith("nothing")), entry.name
+
+
+def test_every_field_is_explained_once() -> None:
+    """The table at the end has each field, and no other."""
+    table = re.findall(r"^\| (`.+?) \|", PAGE.partition("\n## Fields\n")[2], re.MULTILINE)
+    explained = [name for cell in table for name in re.findall(r"`(\w+)`", cell)]
+    assert len(set(explained)) == len(explained)
+    assert set(explained) == {name for event in EVENTS.values() for name in event.fields}
+
+
+def test_notices_of_a_configuration_are_declared() -> None:
+    """Whatever an accepted configuration is told about is in the list."""
+    settings = accepted(
+        TOP.replace("}", ", mode: '0664'}")
+        + "defaults: {region: eu-west-1}\nprofiles:\n"
+        + _profile("a b", "duration: 15m")
+        + _profile("b", "renew_before: 1m")
+        + _profile("c", "duration: 1h, renew_before: 59m")
+    )
+    assert {
+        "credentials_file_readable_by_all",
+        "credentials_file_writable_by_group",
+        "renew_before_clamped",
+        "short_guarantee",
+        "short_session",
+        "unusual_section_name",
+    } == {notice.event for notice in settings.notices}
+    assert not [notice for notice in settings.notices if _undeclared(notice)]
+
+
+def _profile(name: str, more: str) -> str:
+    return f"  {name}: {{role_arn: 'arn:aws:iam::111111111111:role/x', {more}}}\n"
+
+
+def _undeclared(notice: Notice) -> bool:
+    return undeclared(notice.event, frozenset(dict(notice.fields)))
