@@ -1,0 +1,118 @@
+"""What the documents say about the project is so."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import credfresh
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+
+
+def contracts() -> list[dict[str, Any]]:
+    """Return import-linter's contracts."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    found: list[dict[str, Any]] = project["tool"]["importlinter"]["contracts"]
+    return found
+
+
+def rows(page: str, heading: str) -> Iterator[list[str]]:
+    """Return the cells of the table whose header row begins with `heading`."""
+    lines = iter(page.splitlines())
+    assert any(line.startswith(f"| {heading} |") for line in lines), heading
+    next(lines)
+    for line in lines:
+        if not line.startswith("|"):
+            return
+        yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A link within the repository names a file, and a heading of it, that exists."""
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
+    for link in LINK.finditer(text):
+        target, _, anchor = link["target"].partition("#")
+        if re.match(r"[a-z]+:", target):
+            assert target.startswith("https://"), target
+            continue
+        file = (page.parent / target) if target else page
+        assert file.exists(), link["target"]
+        if anchor:
+            assert anchor in anchors(file), link["target"]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.+)$", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_layers_are_those_of_the_contract() -> None:
+    """The table of layers is the one that import-linter holds, in its order."""
+    [layers] = [c["layers"] for c in contracts() if c["type"] == "layers"]
+    page = [
+        re.sub(r"[`\\]", "", cells[0]) for cells in rows(ARCHITECTURE, "layer") if cells[0] != "---"
+    ]
+    assert layers == page
+
+
+def test_every_part_of_the_package_has_its_layer() -> None:
+    """No module escapes the rule of who may import whom."""
+    [contract] = [c for c in contracts() if c["type"] == "layers"]
+    assert contract["exhaustive"]
+    layered = {name for layer in contract["layers"] for name in re.findall(r"\w+", layer)}
+    package = Path(credfresh.__file__).parent
+    parts = {p.stem for p in package.glob("*.py")} | {
+        p.parent.name for p in package.glob("*/__init__.py")
+    }
+    assert layered == parts - {"__init__"}
+
+
+def test_the_doors_are_those_of_the_contracts() -> None:
+    """Each third party, and its one door, is in the table of doors."""
+    held = {
+        ", ".join(c["forbidden_modules"]): {
+            re.sub(r"^credfresh\.|\.\*\*$", "", one.split(" -> ")[0]) for one in c["ignore_imports"]
+        }
+        for c in contracts()
+        if c["type"] == "forbidden" and c["source_modules"] == ["credfresh"]
+    }
+    page = {
+        library: set(re.findall(r"`([\w.]+)`", door))
+        for library, door in rows(ARCHITECTURE, "library")
+        if library != "---"
+    }
+    assert held == page
+
+
+def test_modules_that_the_architecture_names_exist() -> None:
+    """A file that was moved is not looked for in vain."""
+    package = Path(credfresh.__file__).parent
+    for name in re.findall(r"`([\w/.-]+\.(?:py|md|yaml|json|toml))`", ARCHITECTURE):
+        assert (package / name).exists() or (ROOT / name).exists(), name
+
+
+def test_the_newest_change_is_of_this_version() -> None:
+    """Changelog, package and installed metadata say the same version."""
+    changelog = (ROOT / "docs" / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"(?m)^## (\S+)", changelog)
+    assert newest is not None
+    assert newest[1] == credfresh.__version__ == version("credfresh")
+
+
+def test_no_page_shows_something_that_is_a_secret() -> None:
+    """Examples hold no key that could be one."""
+    for page in PAGES:
+        keys = re.findall(r"(?<![A-Z0-9])A[KS]IA[A-Z0-9]{16}(?![A-Z0-9])", page.read_text("utf-8"))
+        assert [] == [key for key in keys if "EXAMPLE" not in key], page
