@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from credfresh import settings
-from credfresh.config import schema
+from credfresh.config import schema, source_shapes
 from credfresh.config.checks import Case, region_of
 from credfresh.config.drafts import Draft
 from credfresh.config.notices import notices_for
@@ -75,23 +75,23 @@ def _profile(
     )
 
 
-def _source(shape: schema.Source) -> settings.Source:  # noqa: PLR0911  # one line a kind
+def _source(shape: source_shapes.Source) -> settings.Source:  # noqa: PLR0911  # one line a kind
     match shape:
-        case schema.FileSource():
+        case source_shapes.FileSource():
             return settings.FileSource(shape.credentials_file, shape.profile)
-        case schema.ProfileSource():
+        case source_shapes.ProfileSource():
             return settings.ProfileSource(shape.profile)
-        case schema.EnvironmentSource():
+        case source_shapes.EnvironmentSource():
             return settings.EnvironmentSource()
-        case schema.Ec2Source():
+        case source_shapes.Ec2Source():
             return settings.Ec2Source()
-        case schema.EcsSource():
+        case source_shapes.EcsSource():
             return settings.EcsSource()
-        case schema.WebIdentitySource(web_identity=web):
+        case source_shapes.WebIdentitySource(web_identity=web):
             return settings.WebIdentitySource(web.token_file, web.role_arn, web.role_session_name)
-        case schema.SystemdCredentialSource():
+        case source_shapes.SystemdCredentialSource():
             return settings.SystemdCredentialSource(shape.systemd_credential, shape.profile)
-        case schema.ProcessSource():
+        case source_shapes.ProcessSource():
             return settings.ProcessSource(shape.credential_process)
         case _:
             assert_never(shape)

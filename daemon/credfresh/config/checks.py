@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from credfresh.config import arn, schema
+from credfresh.config import arn, schema, source_shapes
 from credfresh.config.drafts import Draft
 from credfresh.config.echo import Path, did_you_mean, shown
 from credfresh.config.findings import Findings, Place
@@ -14,7 +14,11 @@ from credfresh.config.findings import Findings, Place
 CHAINED_DURATION = 3600
 """Seconds; the most that STS grants to role credentials (role chaining), whatever the role says."""
 
-ROLE_CREDENTIALS = (schema.Ec2Source, schema.EcsSource, schema.WebIdentitySource)
+ROLE_CREDENTIALS = (
+    source_shapes.Ec2Source,
+    source_shapes.EcsSource,
+    source_shapes.WebIdentitySource,
+)
 """Sources whose credentials are those of a role."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from credfresh.config import schema
+from credfresh.config import schema, source_shapes
 from credfresh.config.checks import Case
 from credfresh.config.drafts import Draft
 from credfresh.config.echo import Path, did_you_mean, shown
@@ -154,9 +154,9 @@ def _check_sources(case: Case, written: Mapping[tuple[str, str], str], resolve: 
     hint = "name it with `source_profile` to chain roles, or keep the source's keys elsewhere"
     for name, source in (case.file.sources or {}).items():
         match source:
-            case schema.FileSource(credentials_file=path, profile=section):
+            case source_shapes.FileSource(credentials_file=path, profile=section):
                 where = path
-            case schema.ProfileSource(profile=section) if shared:
+            case source_shapes.ProfileSource(profile=section) if shared:
                 where = shared
             case _:
                 continue

@@ -12,14 +12,15 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from credfresh.config import schema
+from credfresh.config import schema, source_shapes
 from credfresh.config.document import Document
 from credfresh.config.echo import Path, closest, did_you_mean, got, kind
 from credfresh.config.findings import Findings, Place, find, key_of, value_or_parent
 from credfresh.config.not_yet import is_not_yet
+from credfresh.config.strict import Strict
 from credfresh.config.words import RefusedError
 
-_HOMES: Mapping[str, type[schema.Strict]] = {
+_HOMES: Mapping[str, type[Strict]] = {
     "at the top": schema.ConfigFile,
     "under `defaults` or in a profile": schema.Defaults,
     "in a profile": schema.Profile,
@@ -100,10 +101,10 @@ def _value(data: Any, path: Path) -> Any:
     return data
 
 
-_MODELS: Mapping[Path, type[schema.Strict]] = {
+_MODELS: Mapping[Path, type[Strict]] = {
     (): schema.ConfigFile,
     ("credentials_file",): schema.CredentialsFile,
-    ("sources", "*", "web_identity"): schema.WebIdentity,
+    ("sources", "*", "web_identity"): source_shapes.WebIdentity,
     ("sts",): schema.Sts,
     ("log",): schema.Log,
     ("defaults",): schema.Defaults,
@@ -116,7 +117,9 @@ _MODELS: Mapping[Path, type[schema.Strict]] = {
 def _known_keys(path: Path, data: Any) -> tuple[str, ...]:
     """Return the keys that the mapping at `path` may have."""
     if path[0:1] == ("sources",) and len(path) == 2:  # noqa: PLR2004  # sources.NAME
-        model = schema.SOURCE_KINDS[schema.source_kind(_value(data, path)) or "profile"]
+        model = source_shapes.SOURCE_KINDS[
+            source_shapes.source_kind(_value(data, path)) or "profile"
+        ]
     else:
         named = path[0:1] in (("sources",), ("profiles",))
         model = _MODELS[(path[0], "*", *path[2:]) if named else path]
@@ -188,14 +191,18 @@ def _no_kind(
         at = key_of(value_or_parent(document.place, (*path, key)))
         reason = "is known, but not available in this version"
         findings.add(at, (*path, key), reason, hint="use another kind of source")
-    kinds = [key for key in schema.SOURCE_KINDS if key in value]
+    kinds = [key for key in source_shapes.SOURCE_KINDS if key in value]
     if not later and kinds:
         reason = f"is of {len(kinds)} kinds at once: {', '.join(kinds)}"
         findings.add(key_of(place), path, reason, hint="keep one")
     elif not later:
-        slips = (closest(key, schema.SOURCE_KINDS) for key in list(value)[:20])
+        slips = (closest(key, source_shapes.SOURCE_KINDS) for key in list(value)[:20])
         meant = next((slip for slip in slips if slip), None)
-        hint = f"did you mean `{meant}`?" if meant else f"one of {', '.join(schema.SOURCE_KINDS)}"
+        hint = (
+            f"did you mean `{meant}`?"
+            if meant
+            else f"one of {', '.join(source_shapes.SOURCE_KINDS)}"
+        )
         findings.add(key_of(place), path, "does not say what kind of source it is", hint=hint)
 
 

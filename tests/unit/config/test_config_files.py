@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from configs import accepted, one_profile
-from credfresh.config import json_schema, schema
+from credfresh.config import json_schema, schema, source_shapes
 from credfresh.config.echo import Path
 from credfresh.config.not_yet import NOT_YET
+from credfresh.config.strict import Strict
 from credfresh.config.words import mode, seconds
 from credfresh.settings import FileTarget, StsLimits
 
@@ -22,11 +23,11 @@ EXAMPLE = ROOT / "config" / "credfresh.example.yaml"
 MINIMAL = ROOT / "config" / "minimal.yaml"
 REFERENCE = ROOT / "docs" / "configuration.md"
 
-MODELS: dict[str, list[type[schema.Strict]]] = {
+MODELS: dict[str, list[type[Strict]]] = {
     "Top": [schema.ConfigFile],
     "`credentials_file`": [schema.CredentialsFile],
-    "`sources.NAME`": list(schema.SOURCE_KINDS.values()),
-    "`sources.NAME.web_identity`": [schema.WebIdentity],
+    "`sources.NAME`": list(source_shapes.SOURCE_KINDS.values()),
+    "`sources.NAME.web_identity`": [source_shapes.WebIdentity],
     "`sts`": [schema.Sts],
     "`log`": [schema.Log],
     "`profiles.NAME`": [schema.Profile],
@@ -39,7 +40,7 @@ def uncommented(text: str) -> str:
     return re.sub(r"(?m)^( *)#(?! \S|$)", r"\1", text)
 
 
-def keys_of(models: list[type[schema.Strict]]) -> set[str]:
+def keys_of(models: list[type[Strict]]) -> set[str]:
     """Return the keys of some models."""
     return {key for model in models for key in model.model_fields}
 
@@ -195,11 +196,11 @@ def test_the_reference_lists_the_notices() -> None:
 
 def test_a_key_of_a_later_version_is_in_no_model() -> None:
     """Else it would be accepted and ignored."""
-    models: dict[Path, list[type[schema.Strict]]] = {
+    models: dict[Path, list[type[Strict]]] = {
         (): [schema.ConfigFile],
         ("defaults",): [schema.Defaults],
         ("profiles", "*"): [schema.Profile],
-        ("sources", "*"): list(schema.SOURCE_KINDS.values()),
+        ("sources", "*"): list(source_shapes.SOURCE_KINDS.values()),
     }
     for path in NOT_YET:
         assert path[-1] not in keys_of(models[path[:-1]])
