@@ -7,15 +7,14 @@ import os
 import threading
 from collections.abc import Mapping
 
-from credfresh import ownership
-from credfresh.credentials_file import leftovers, rivals, warm, writing
+from credfresh import ownership, writing
+from credfresh.credentials_file import leftovers, rivals, warm
 from credfresh.credentials_file.asked import Asked, Pieces
 from credfresh.credentials_file.knowledge import Knowledge
 from credfresh.credentials_file.reconcile import carry_over
 from credfresh.credentials_file.remarks import Remarks
 from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing, identity
 from credfresh.credentials_file.tenure import Tenure, Turn
-from credfresh.credentials_file.wardrobe import Wardrobe
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.holding import Document
 from credfresh.locks import Pause
@@ -24,6 +23,7 @@ from credfresh.paths import Place, resolved
 from credfresh.publication import PublishReport, Wanted
 from credfresh.settings import FileTarget, Profile
 from credfresh.steps import Hook, Steps
+from credfresh.wardrobe import Wardrobe
 
 ATTEMPTS = 10
 """How often a publish starts over because of rivals that take no lock."""
