@@ -7,6 +7,7 @@ Everything lives in one directory and in this process, so that whatever ends it 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from credfresh import summary
 from credfresh.desk import Desk
-from credfresh.errors import AlreadyRunningError
+from credfresh.errors import AlreadyRunningError, CredfreshError
 from credfresh.model import Clock, Instant, rfc3339
 from credfresh.roster import ProfileStatus
 from credfresh.simulator import Simulator
@@ -25,10 +26,15 @@ LIFETIME = 30.0
 """Seconds that the simulated STS grants, whatever is asked: long enough to watch."""
 
 TAIL = 8
-"""Events shown under the table."""
+"""Events shown under the table, if the terminal has room for them."""
+
+Size = Callable[[], tuple[int, int]]
+"""Returns columns and lines of the terminal, which people resize."""
 
 PLAIN_EVERY = 5
 """Looks (seconds) between two tables where there is no terminal."""
+
+WRAP_OFF, WRAP_ON = "\x1b[?7l", "\x1b[?7h"
 
 ACCOUNTS = {
     "development": "111111111111",
@@ -59,6 +65,11 @@ class Stage:
         """The long-term keys of the principal."""
         return self.directory / "source"
 
+    @property
+    def variables(self) -> Path:
+        """What a shell in another terminal reads to be where the demo is."""
+        return self.directory / "env"
+
     def enter(self) -> socket.socket:
         """Become the only demo that plays here; closing the socket, or dying, lets others in.
 
@@ -75,7 +86,11 @@ class Stage:
         return door
 
     def build(self, sts: Simulator) -> None:
-        """Clear what an earlier demo left, and write keys and configuration anew."""
+        """Clear what an earlier demo left, and write keys and configuration anew.
+
+        Raises:
+            CredfreshError: something of another user stands in the way.
+        """
         self.clear()
         self.directory.mkdir(mode=0o700)
         user = sts.add_user("arn:aws:iam::111111111111:user/ci")
@@ -92,21 +107,31 @@ class Stage:
         self.source.touch(mode=0o600)
         self.source.write_text(keys)
         self.config.write_text(_yaml(self, sts.url))
+        self.variables.write_text(_variables(self, sts.url))
 
     def clear(self) -> None:
-        """Remove the directory, if it is there and ours."""
-        if self.directory.is_symlink():
-            self.directory.unlink()
-        elif self.directory.exists():
+        """Remove the directory, if there is one.
+
+        Raises:
+            CredfreshError: it is another user's.
+        """
+        try:
+            owner = self.directory.lstat().st_uid
+        except FileNotFoundError:
+            return
+        if owner != os.getuid():
+            raise CredfreshError(
+                f"{self.directory} belongs to another user",
+                hint="point XDG_RUNTIME_DIR to a directory of yours",
+            )
+        if self.directory.is_dir() and not self.directory.is_symlink():
             shutil.rmtree(self.directory)
+        else:
+            self.directory.unlink()
 
 
-def invitation(stage: Stage, url: str) -> str:
+def invitation(stage: Stage) -> str:
     """Return what to try from a second terminal."""
-    where = (
-        f"AWS_SHARED_CREDENTIALS_FILE={stage.credentials} AWS_CONFIG_FILE=/dev/null "
-        f"AWS_ENDPOINT_URL_STS={url} AWS_REGION=eu-west-1"
-    )
     boto3 = (
         "import boto3; print(boto3.Session(profile_name='production')"
         ".client('sts').get_caller_identity()['Arn'])"
@@ -114,35 +139,35 @@ def invitation(stage: Stage, url: str) -> str:
     return (
         f"Three roles, kept fresh by the real daemon. Sessions last {LIFETIME:.0f} s, to watch.\n"
         "Try it from another terminal, now and in a minute (old keys get ExpiredToken):\n\n"
-        f"  cat {stage.credentials}\n\n"
-        f"  {where} \\\n    aws sts get-caller-identity --profile production\n\n"
-        f'  {where} \\\n    {sys.executable} -c "{boto3}"\n'
+        f"  . {shlex.quote(str(stage.variables))}; cat $AWS_SHARED_CREDENTIALS_FILE\n"
+        "  aws sts get-caller-identity --profile production\n"
+        f'  {shlex.quote(sys.executable)} -c "{boto3}"\n'
     )
 
 
 class Screen:
-    """Shows table and events: redrawn on a terminal, line by line elsewhere."""
+    """Shows table and events: redrawn on a terminal of that `size`, line by line without one."""
 
     def __init__(
-        self, write: Callable[[str], None], *, clock: Clock, live: bool, heading: str
+        self, write: Callable[[str], None], *, clock: Clock, heading: str, size: Size | None
     ) -> None:
         self._write = write
         self._clock = clock
-        self._live = live
         self._heading = heading
+        self._size = size
         self._events: list[str] = []
         self._looks = 0
-        if not live:
+        if size is None:
             write(heading)
 
     def emit(self, event: str, /, **fields: object) -> None:
         """Take one event of the daemon's log."""
         shown = " ".join(f"{k}={v}" for k, v in fields.items() if v is not None and k != "hint")
         line = f"{rfc3339(self._clock().wall)[11:19]}  {event:22} {shown}"
-        if self._live:
-            self._events = [*self._events, line][-TAIL:]
-        else:
+        if self._size is None:
             self._write(line)
+        else:
+            self._events = [*self._events, line][-TAIL:]
 
     def open(self, desk: Desk) -> None:
         """Show how the profiles are, every second."""
@@ -157,14 +182,26 @@ class Screen:
         """Leave what was shown last."""
 
     def _show(self, statuses: list[ProfileStatus]) -> None:
-        if self._live:
-            table = summary.table(statuses, colour=True)
-            body = "\n".join((self._heading, table, "", *self._events, "", "Ctrl-C ends it."))
-            # Home, each line cleared to its end, then all below: no flicker.
-            self._write("\x1b[H" + body.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J")
+        if self._size is not None:
+            columns, lines = self._size()
+            self._write(_screen(self._heading, statuses, self._events, columns, lines))
         elif self._looks % PLAIN_EVERY == 0:
             self._write(summary.table(statuses))
         self._looks += 1
+
+
+def _screen(
+    heading: str, statuses: list[ProfileStatus], events: list[str], columns: int, lines: int
+) -> str:
+    """Return the whole screen: what to try wraps, to be copied; all below is cut at the edge."""
+    table = summary.table(statuses, colour=True).splitlines()
+    above = sum(max(1, -(-len(line) // columns)) for line in heading.splitlines()) + 1
+    room = max(0, lines - above - len(table) - 3)
+    below = [*table, "", *events[max(0, len(events) - room) :], "", "Ctrl-C ends it."]
+    # Home, each line cleared to its end, then all below: no flicker. Wrapping is switched off
+    # for the lower part (DECAWM), or one long line would scroll the rest away.
+    text = heading + "\n" + WRAP_OFF + "\n".join(below)
+    return "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J" + WRAP_ON
 
 
 def default_directory() -> Path:
@@ -186,3 +223,13 @@ def _yaml(stage: Stage, url: str) -> str:
         "defaults:\n  source: ci\n  region: eu-west-1\n  duration: 1h\n"
         f"profiles:\n{profiles}"
     )
+
+
+def _variables(stage: Stage, url: str) -> str:
+    values = {
+        "AWS_SHARED_CREDENTIALS_FILE": str(stage.credentials),
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_ENDPOINT_URL_STS": url,
+        "AWS_REGION": "eu-west-1",
+    }
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())

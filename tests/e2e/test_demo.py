@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import math
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 import threading
 from pathlib import Path
 
@@ -52,7 +56,7 @@ def test_off_a_terminal_it_prints_lines_and_ends_by_itself(environment: dict[str
 
 
 def test_its_own_invitation_works(environment: dict[str, str]) -> None:
-    """The boto3 one-liner that it prints answers who production is, from another process."""
+    """What it says to try in another terminal answers who production is."""
     with subprocess.Popen(
         [COMMAND, "demo"], env=environment, stdout=subprocess.PIPE, text=True
     ) as demo:
@@ -60,27 +64,30 @@ def test_its_own_invitation_works(environment: dict[str, str]) -> None:
         text = ""
         while re.search(r"production +fresh", text) is None:
             text += demo.stdout.readline()
-        one_liner = re.search(r"  (AWS_SHARED.+ \\\n    \S*python\S* -c .+)\n", text)
-        assert one_liner is not None, text
+        commands = re.findall(r"(?m)^  (\..+|aws .+|\S*python\S* -c .+)$", text)
         answer = subprocess.run(
-            ["sh", "-c", one_liner[1]],
-            env=environment,
+            ["sh", "-eu", "-c", "\n".join(commands)],
+            env=environment | {"PATH": f"{Path(COMMAND).parent}:{environment['PATH']}"},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=30)
 
-    assert "arn:aws:sts::333333333333:assumed-role/deploy/" in answer.stdout, answer.stderr
+    assert 3 == len(commands), text
+    assert "[production]" in answer.stdout
+    arn = "arn:aws:sts::333333333333:assumed-role/deploy/"
+    assert 2 == answer.stdout.count(arn), answer.stdout + answer.stderr
     assert 0 == demo.returncode
     assert not stage_of(environment).exists()
 
 
-def test_on_a_terminal_it_draws_a_table_with_bars(environment: dict[str, str]) -> None:
-    """The screen is borrowed, redrawn, and given back."""
+def on_terminal(environment: dict[str, str], columns: int, lines: int) -> str:
+    """Return what the demo writes in four seconds on a terminal of that size."""
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     with subprocess.Popen(
         [COMMAND, "demo", "--for", "4s"], env=environment, stdout=slave, stderr=slave
     ) as demo:
@@ -97,14 +104,75 @@ def test_on_a_terminal_it_draws_a_table_with_bars(environment: dict[str, str]) -
 
         reader = threading.Thread(target=read)
         reader.start()
-        demo.wait(30)
+        assert 0 == demo.wait(30)
         reader.join(30)
     os.close(master)
-    text = b"".join(shown).decode()
+    return b"".join(shown).decode()
 
-    assert 0 == demo.returncode
+
+def test_on_a_terminal_it_draws_a_table_with_bars(environment: dict[str, str]) -> None:
+    """The screen is borrowed, redrawn, and given back with its cursor and its line wrap."""
+    text = on_terminal(environment, 100, 40)
+
     assert text.index("\x1b[?1049h") < text.index("█") < text.index("\x1b[?1049l")
     assert "\x1b[?25h" in text
+    assert text.rindex("\x1b[?7h") > text.rindex("\x1b[?7l")
+    assert "credentials_renewed" in text
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (132, 43), (100, 18)])
+def test_what_it_draws_fits_the_terminal(
+    environment: dict[str, str], columns: int, lines: int
+) -> None:
+    """No screen is longer than the terminal: what to try and the table are never scrolled away."""
+    screens = on_terminal(environment, columns, lines).split("\x1b[H")[1:]
+
+    assert len(screens) > 2
+    for screen in screens:
+        above, _, below = screen.partition("\x1b[?7l")
+        plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", above).splitlines()
+        rows = sum(max(1, math.ceil(len(line) / columns)) for line in plain)
+        assert rows + below.partition("\x1b[J")[0].count("\n") + 1 <= lines
+        assert "Ctrl-C" in below
+
+
+def test_it_ends_when_nobody_reads_it_any_more(environment: dict[str, str]) -> None:
+    """A closed pipe ends it without a traceback, and nothing is left."""
+    with subprocess.Popen(
+        [COMMAND, "demo"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        demo.stdout.readline()
+        demo.stdout.close()
+        demo.wait(30)
+        said = demo.stderr.read()
+
+    assert b"" == said
+    assert not stage_of(environment).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a directory of another user's")
+def test_it_touches_nothing_of_another_user(environment: dict[str, str]) -> None:
+    """Where a directory of its name belongs to somebody else, it says so and leaves it."""
+    stage = stage_of(environment)
+    stage.mkdir()
+    (stage / "precious").touch()
+    os.chown(stage, 65534, 65534)
+
+    result = subprocess.run(
+        [COMMAND, "demo", "--for", "1s"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert 1 == result.returncode
+    assert "belongs to another user" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (stage / "precious").exists()
 
 
 def test_what_a_killed_demo_leaves_is_swept_by_the_next(environment: dict[str, str]) -> None:

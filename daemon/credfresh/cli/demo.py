@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -38,11 +39,15 @@ def command(limit: float | None) -> None:
     stage = Stage(default_directory())
     live = sys.stdout.isatty()
     with stage.enter(), Simulator(clock, grant_seconds=LIFETIME) as sts:
+        stage.build(sts)
         try:
-            stage.build(sts)
-            settings = load(str(stage.config))
-            screen = Screen(_write, clock=clock, live=live, heading=invitation(stage, sts.url))
-            daemon = compose(settings, screen.emit, attendants=[screen])
+            screen = Screen(
+                _write,
+                clock=clock,
+                heading=invitation(stage),
+                size=shutil.get_terminal_size if live else None,
+            )
+            daemon = compose(load(str(stage.config)), screen.emit, attendants=[screen])
             alarm = threading.Timer(limit or 0, daemon.stop)
             alarm.daemon = True
             if limit is not None:
