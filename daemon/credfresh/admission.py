@@ -84,6 +84,8 @@ class Admission:
             case Scope.PROFILE:
                 # The endpoint answered with an opinion on this request: it is reachable.
                 self._suspect.discard(endpoint)
+            case Scope.NONE:
+                pass
 
     def next_in(self, now: float) -> float | None:
         """Return the seconds until the rate allows a waiting attempt; None if none waits for it.

@@ -7,11 +7,11 @@ endpoint's or the source's name, and so is their recovery.
 from __future__ import annotations
 
 from credfresh import policy
+from credfresh.entry import Entry
 from credfresh.errors import PublishError, RenewalError, Scope
 from credfresh.events import Emit
 from credfresh.model import Grant, Instant, rfc3339
 from credfresh.publication import PublishReport, Refusal
-from credfresh.roster import Entry
 
 SKEW_LIMIT = 300.0
 """Seconds between our clock and STS's from which it is told; SigV4 fails at 900."""
@@ -84,8 +84,9 @@ class Announcer:
                 self._went_down(error, entry.lane.endpoint, name)
             case Scope.SOURCE:
                 self._went_down(error, entry.lane.source, name)
-            case Scope.PROFILE:
-                self._up(Scope.ENDPOINT, entry.lane.endpoint)
+            case Scope.PROFILE | Scope.NONE:
+                if error.scope is Scope.PROFILE:
+                    self._up(Scope.ENDPOINT, entry.lane.endpoint)
                 if self._failing.get(name) != error.code:
                     self._failing[name] = error.code
                     self._emit(

@@ -22,7 +22,8 @@ class Mend(StrEnum):
 class Scope(StrEnum):
     """What a failure is evidence about, beyond the one attempt."""
 
-    PROFILE = "profile"  # this profile only
+    NONE = "none"  # nothing: STS was not asked, or it is not known how far the call came
+    PROFILE = "profile"  # this profile only: STS has answered
     SOURCE = "source"  # every profile of the same source
     ENDPOINT = "endpoint"  # the call failed in transport: every profile of the same endpoint
 

@@ -58,6 +58,7 @@ def attempt(
             f"unforeseen {kind} at {Path(place.filename).name}:{place.lineno}",
             code=kind,
             mend=Mend.TIME,
+            scope=Scope.NONE,
             hint="a mistake in credfresh, or an answer that no STS should give: please report it",
         )
 
@@ -82,5 +83,17 @@ def parent_unusable(parent: str, error: RenewalError | None) -> RenewalError:
         f"source_profile {parent} has no valid credentials",
         code=STARVED,
         mend=error.mend if error else Mend.TIME,
+        scope=Scope.NONE,
         hint=f"mend {parent} first; this profile follows by itself",
+    )
+
+
+def withdrawn(name: str) -> RenewalError:
+    """Return why a profile that was withdrawn by hand is not renewed."""
+    return RenewalError(
+        "was withdrawn by hand",
+        code="Withdrawn",
+        mend=Mend.HUMAN,
+        scope=Scope.NONE,
+        hint=f"`credfresh renew {name}`, a reload or a restart brings it back",
     )

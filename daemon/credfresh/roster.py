@@ -1,119 +1,16 @@
-"""The state of each profile in the daemon's hands, and what it amounts to."""
+"""All profiles in the daemon's hands, who chains from whom, and what is said of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
-from typing import Literal
 
-from credfresh import policy
 from credfresh.admission import Lane
-from credfresh.errors import Mend, RenewalError
-from credfresh.model import Grant, Instant
-from credfresh.publication import Publication, Refusal
-from credfresh.renewer import STARVED
+from credfresh.entry import Entry, Phase, State
+from credfresh.errors import RenewalError
+from credfresh.model import Instant
+from credfresh.publication import Refusal
 from credfresh.settings import Profile, Settings, StsLimits
-
-OVERDUE = 60.0
-"""Seconds past its renewal time after which valid credentials count as late."""
-
-State = Literal["fresh", "late", "expired", "missing", "refused"]
-
-
-class Phase(Enum):
-    """Where a profile stands between two renewals. There is no fourth place (I1)."""
-
-    ARMED = "armed"
-    QUEUED = "queued"
-    IN_FLIGHT = "in flight"
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One enabled profile: what is in hand, what is on disk, what comes next."""
-
-    profile: Profile
-    lane: Lane
-    due: Instant
-    phase: Phase = Phase.ARMED
-    waits_for_parent: bool = False
-    ticket: int = 0
-    started: Instant | None = None
-    grant: Grant | None = None
-    plan: policy.Plan | None = None
-    published: Grant | None = None
-    refusal: Refusal | None = None
-    error: RenewalError | None = None
-    failures: int = 0
-    attempts: int = 0
-    not_before: float = 0.0
-    """Boot-clock second before which no attempt may start (I6)."""
-    told_expired: bool = False
-
-    def life_left(self, now: Instant) -> float:
-        """Return the seconds that the credentials on disk still have."""
-        return now.until(self.published.expires_at) if self.published else 0.0
-
-    def usable(self, now: Instant) -> bool:
-        """Say whether the credentials in hand are still worth something."""
-        return self.grant is not None and not now.reached(self.grant.expires_at)
-
-    def fits(self) -> bool:
-        """Say whether the credentials in hand answer today's request."""
-        return self.grant is not None and self.grant.request == self.profile.request
-
-    def renewal(self) -> Instant | None:
-        """Return when the credentials in hand are to be renewed."""
-        return self.plan.renew_at if self.plan else None
-
-    def take(self, grant: Grant) -> policy.Plan:
-        """Hold `grant` from now on, and plan its renewal."""
-        self.grant = grant
-        self.plan = policy.plan(grant, self.profile.renew_before)
-        return self.plan
-
-    def change(self, profile: Profile, lane: Lane, now: Instant) -> None:
-        """Go over to another configuration of this profile; another request is due now."""
-        same_request = profile.request == self.profile.request
-        self.profile, self.lane = profile, lane
-        self.waits_for_parent = False
-        if not same_request:
-            self.due = now
-        elif self.grant is not None and self.failures == 0:
-            self.due = self.take(self.grant).renew_at
-
-    def attempt_ended(self, now: Instant) -> None:
-        """Keep the floor between this attempt and the next."""
-        self.attempts += 1
-        self.not_before = now.boot + policy.FLOOR
-
-    def starved(self) -> bool:
-        """Say whether the last attempt failed for want of the parent's credentials."""
-        return self.error is not None and self.error.code == STARVED
-
-    def for_human(self) -> bool:
-        """Say whether a human must mend something before this profile can be fresh."""
-        return self.refusal is not None or (
-            self.error is not None and self.error.mend is Mend.HUMAN
-        )
-
-    def publication(self, now: Instant) -> Publication:
-        """Return what should stand published for this profile."""
-        if self.profile.on_expired == "remove" and not self.usable(now):
-            return Publication(self.profile, withdraw=self.grant is not None)
-        return Publication(self.profile, self.grant)
-
-    def state(self, now: Instant) -> State:
-        """Judge the profile by what is on disk."""
-        if self.refusal is not None:
-            return "refused"
-        if self.published is None:
-            return "missing"
-        if now.reached(self.published.expires_at):
-            return "expired"
-        overdue = self.plan is not None and now.reached(self.plan.renew_at + OVERDUE)
-        return "late" if overdue or self.published is not self.grant else "fresh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +23,8 @@ class ProfileStatus:
     expiration: float | None
     seconds_left: float
     lifetime: float | None
-    renew_in: float
+    renew_in: float | None
+    """None while it is withdrawn."""
     consecutive_failures: int
     access_key_id: str | None
     last_error: str | None
@@ -144,21 +42,12 @@ def status(entry: Entry, now: Instant) -> ProfileStatus:
         expiration=published.credentials.expiration if published else None,
         seconds_left=entry.life_left(now),
         lifetime=published.lifetime if published else None,
-        renew_in=now.until(entry.due),
+        renew_in=None if entry.withdrawn else now.until(entry.due),
         consecutive_failures=entry.failures,
         access_key_id=published.credentials.access_key_id if published else None,
         last_error=_describe(trouble) if trouble else None,
         hint=trouble.hint if trouble else None,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """An attempt in flight: for whom, through what, and which request it makes."""
-
-    entry: Entry
-    lane: Lane
-    request: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from credfresh.entry import State
 from credfresh.model import Instant
-from credfresh.roster import ProfileStatus, Roster, State
+from credfresh.roster import ProfileStatus, Roster
 
 BAR = 20
 """Width of the life bar, characters."""
@@ -27,8 +28,9 @@ def one_line(roster: Roster, now: Instant) -> str:
     entries = list(roster)
     fresh = sum(entry.state(now) == "fresh" for entry in entries)
     line = f"{fresh}/{len(entries)} fresh"
-    if entries:
-        nearest = min(entries, key=lambda entry: now.until(entry.due))
+    enabled = [entry for entry in entries if not entry.withdrawn]
+    if enabled:
+        nearest = min(enabled, key=lambda entry: now.until(entry.due))
         line += f", next {nearest.profile.name} in {duration(now.until(nearest.due))}"
     return line
 
@@ -72,7 +74,7 @@ def _row(status: ProfileStatus) -> tuple[str, ...]:
         status.state,
         life,
         bar(status.seconds_left, status.lifetime or 0.0),
-        f"in {duration(status.renew_in)}",
+        "never" if status.renew_in is None else f"in {duration(status.renew_in)}",
         status.last_error or "",
     )
 

@@ -9,20 +9,23 @@ are past their deadline.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from credfresh import policy
-from credfresh.admission import Admission
 from credfresh.announcer import Announcer
-from credfresh.errors import PublishError, RenewalError, Scope
+from credfresh.attempts import Attempts, Flight, Work
+from credfresh.entry import Entry, Phase
+from credfresh.errors import RenewalError
 from credfresh.events import Emit
 from credfresh.model import Clock, Grant, Instant, Roll
+from credfresh.ondisk import OnDisk
 from credfresh.ports import Due, Finished, Message, Outlet, Timers, Workers
-from credfresh.publication import Publication, PublishReport
+from credfresh.publication import Publication
 from credfresh.publisher import Published
 from credfresh.renewer import Provider, attempt, hung, parent_unusable
-from credfresh.roster import Changes, Entry, Flight, Phase, Roster
+from credfresh.roster import Changes, Roster
+from credfresh.schedule import Schedule
 from credfresh.settings import Settings
 
 BEAT = 10.0
@@ -48,17 +51,15 @@ class Supervisor:
         self._settings = settings
         self._clock = clock
         self._roll = roll
-        self._timers = timers
         self._workers = workers
         self._provider = provider
         self._outlet = outlet
-        self._post = post
         self._emit = emit
         self._tell = Announcer(emit)
-        self._admission = Admission(settings.sts.calls_per_second)
+        self._schedule = Schedule(clock=clock, timers=timers, post=post, emit=emit)
+        self._attempts = Attempts(settings.sts.calls_per_second, workers=workers, post=post)
         self.roster = Roster()
-        self._flights: dict[int, Flight] = {}
-        self._last_ticket = 0
+        self._disk = OnDisk(self.roster, self._tell, outlet)
         self._exhausted = False
         self._draining = False
 
@@ -76,33 +77,68 @@ class Supervisor:
                 plan = entry.take(grant)
                 if entry.fits() and entry.usable(now):
                     entry.due = plan.renew_at
-            self._arm(entry, entry.due)
+            self._schedule.arm(entry, entry.due)
         return {entry.profile.name: entry.publication(now) for entry in self.roster}
 
     def reload(self, settings: Settings, provider: Provider | None = None) -> Changes:
         """Go over to other settings; profiles that did not change keep credentials and due time.
 
-        What changed in its request is renewed now, what is gone leaves the file. `provider`
-        replaces the old one, which stays without it.
+        What changed in its request is renewed now, what is gone leaves the file, and what had
+        been withdrawn comes back. `provider` replaces the old one, which stays without it.
         """
         now = self._clock()
         self._settings = settings
         self._provider = provider or self._provider
-        self._admission.calls_per_second = settings.sts.calls_per_second
+        self._attempts.limit(settings.sts.calls_per_second)
         changes = self.roster.reload(settings, now)
         for name in changes.removed:
-            self._timers.disarm(name)
+            self._schedule.disarm(name)
             self._tell.forgotten(name)
         for name in changes.removed | changes.changed:
-            self._admission.discard(name)
+            self._attempts.discard(name)
         for name in changes.changed | changes.added:
             entry = self.roster[name]
             if entry.phase is not Phase.IN_FLIGHT:
-                self._arm(entry, entry.due)
+                self._schedule.arm(entry, entry.due)
+        for entry in self.roster:
+            if entry.withdrawn:
+                self.renew(entry.profile.name)
         gone: dict[str, Publication | None] = dict.fromkeys(changes.removed)
         kept = {entry.profile.name: entry.publication(now) for entry in self.roster}
         self._outlet.update(gone | kept, urgent=True)
         return changes
+
+    def renew(self, name: str) -> bool:
+        """Make an attempt for this profile eligible now; False when there is no such profile.
+
+        One that is queued or in flight already is let be, and the floor between two attempts
+        holds (I6). A profile that was withdrawn comes back.
+        """
+        entry = self.roster.get(name)
+        if entry is None:
+            return False
+        entry.bring_back()
+        if entry.phase in (Phase.ARMED, Phase.WITHDRAWN):
+            self._schedule.arm(entry, self._clock())
+        return True
+
+    def withdraw(self, names: Iterable[str]) -> frozenset[str]:
+        """Take the sections of these profiles away at once; return those that we know.
+
+        Each rests until `renew` names it, a reload is accepted, or the daemon starts again: that
+        is the one exception to I1, made by hand and undone by hand, and until then it counts as
+        if it were not enabled. Its credentials are forgotten. An attempt in flight ends as any
+        other does, but what it brings is not published, not even after a `renew` meanwhile.
+        Profiles that are chained to it keep what they have and cannot renew without it.
+        """
+        now = self._clock()
+        known = [entry for name in names if (entry := self.roster.get(name)) is not None]
+        for entry in known:
+            entry.withdraw()
+            self._schedule.disarm(entry.profile.name)
+            self._attempts.discard(entry.profile.name)
+        self._outlet.update({e.profile.name: e.publication(now) for e in known}, urgent=True)
+        return frozenset(entry.profile.name for entry in known)
 
     def handle(self, message: Message) -> None:
         """Act on one message."""
@@ -114,183 +150,135 @@ class Supervisor:
             case Finished(ticket, result):
                 self._finish(ticket, result)
             case Published():
-                self._published(message)
+                self._disk.note(message)
 
     def beat(self) -> float:
         """Look after everything; return the seconds after which to call again, at the latest."""
         now = self._clock()
         self._tell.clock(now)
-        self._timers.wakeup()
+        self._schedule.reread()
         for entry in self.roster:
-            match entry.phase:
-                case Phase.ARMED if now.reached(entry.due):
-                    self._timers.disarm(entry.profile.name)
+            if entry.phase is Phase.ARMED:
+                if now.reached(entry.due):
+                    self._schedule.disarm(entry.profile.name)
                     self._come_due(entry, now)
-                case Phase.ARMED if not self._timers.armed(entry.profile.name):
-                    self._emit("profile_orphaned", profile=entry.profile.name)
-                    self._arm(entry, entry.due)
-                case Phase.IN_FLIGHT if self._past_deadline(entry, now):
-                    self._abandon(entry)
-                case _:
-                    pass
-            self._notice_expiry(entry, now)
+                else:
+                    self._schedule.keep(entry)
+            self._disk.look(entry, now)
+        for flight in self._attempts.overdue(now):
+            self._abandoned(flight)
         self.pump()
         return BEAT
 
     def pump(self) -> float | None:
         """Start what may start; return the seconds until more may, None if that is not known."""
+        if self._draining:
+            return None
         now = self._clock()
-        for name in self._admission.admit(now.boot, 0 if self._draining else self._workers.free):
-            self._launch(self.roster[name], now)
+        self._attempts.start(now, self._work)
         if self._workers.exhausted != self._exhausted:
             self._exhausted = self._workers.exhausted
             if self._exhausted:
-                self._emit("workers_exhausted", waiting=self._admission.waiting())
-        return None if self._draining else self._admission.next_in(now.boot)
+                self._emit("workers_exhausted", waiting=self._attempts.waiting)
+        return self._attempts.next_in(now)
 
     def drain(self) -> None:
         """Start nothing more; attempts in flight may still end."""
         self._draining = True
-        for entry in self.roster:
-            self._timers.disarm(entry.profile.name)
+        self._schedule.stop([entry.profile.name for entry in self.roster])
 
     @property
     def in_flight(self) -> int:
         """How many attempts have not ended."""
-        return len(self._flights)
+        return self._attempts.in_flight
 
     @property
     def busy(self) -> bool:
         """Whether an attempt is in flight or waits for its turn."""
-        return bool(self._flights) or self._admission.waiting() > 0
-
-    def _arm(self, entry: Entry, due: Instant) -> None:
-        entry.phase = Phase.ARMED
-        entry.due = due
-        if self._draining:
-            return
-        if self._clock().reached(due):
-            self._timers.disarm(entry.profile.name)
-            self._post(Due(entry.profile.name))
-        else:
-            self._timers.arm(entry.profile.name, due.wall)
+        return self._attempts.in_flight + self._attempts.waiting > 0
 
     def _come_due(self, entry: Entry, now: Instant) -> None:
         """Queue the attempt, unless it is too early or has to wait for its parent's."""
-        if now.boot < entry.not_before or not now.reached(entry.due):
-            # The wall clock was stepped since the alarm was set; the boot clock knows (I6).
-            self._arm(entry, now + max(entry.not_before - now.boot, now.until(entry.due)))
+        if self._schedule.early(entry, now):
             return
         parent = self.roster.parent(entry)
         if parent is not None and not entry.waits_for_parent and self._about_to_renew(parent, now):
             entry.waits_for_parent = True
-            self._arm(entry, now + policy.ATTEMPT_LIMIT)
+            self._schedule.arm(entry, now + policy.ATTEMPT_LIMIT)
             return
         entry.waits_for_parent = False
         if parent is not None and not parent.usable(now):
             self._failed(entry, parent_unusable(parent.profile.name, parent.error))
             return
-        entry.phase = Phase.QUEUED
-        expires = entry.published.expires_at.boot if entry.published else 0.0
-        self._admission.enqueue(entry.profile.name, entry.lane, expires)
+        self._attempts.queue(entry)
 
     def _about_to_renew(self, parent: Entry, now: Instant) -> bool:
+        if parent.withdrawn:
+            return False
         return parent.phase is not Phase.ARMED or now.reached(parent.due)
 
-    def _launch(self, entry: Entry, now: Instant) -> None:
-        self._last_ticket += 1
-        ticket = entry.ticket = self._last_ticket
-        entry.started, entry.phase = now, Phase.IN_FLIGHT
-        self._flights[ticket] = Flight(entry, entry.lane, entry.profile.request)
+    def _work(self, entry: Entry) -> Work:
+        """Return what a worker is to do for `entry`; for a chained one with its parent's keys."""
         parent = self.roster.parent(entry)
-        credentials = parent.grant.credentials if parent and parent.grant else None
-        work = partial(attempt, self._provider, entry.profile, credentials)
-        self._workers.start(ticket, lambda: self._post(Finished(ticket, work())))
+        if parent is None:
+            return partial(attempt, self._provider, entry.profile, None)
+        if parent.grant is None:  # withdrawn since it was queued
+            return partial(parent_unusable, parent.profile.name, parent.error)
+        return partial(attempt, self._provider, entry.profile, parent.grant.credentials)
 
     def _finish(self, ticket: int, result: Grant | RenewalError) -> None:
-        self._workers.finish(ticket)
-        flight = self._flights.pop(ticket, None)
-        if flight is None:
-            return  # too late: the attempt was given up
-        entry = flight.entry
-        self._admission.finished(
-            flight.lane, result.scope if isinstance(result, RenewalError) else None
+        flight = self._attempts.ended(ticket, result)
+        if flight is not None:
+            self._judge(flight, result)
+
+    def _abandoned(self, flight: Flight) -> None:
+        """Count an attempt past its deadline as failed."""
+        self._emit(
+            "attempt_abandoned",
+            profile=flight.entry.profile.name,
+            after_s=policy.ATTEMPT_LIMIT,
         )
+        self._judge(flight, hung(policy.ATTEMPT_LIMIT))
+
+    def _judge(self, flight: Flight, result: Grant | RenewalError) -> None:
+        entry = flight.entry
         if self.roster.get(entry.profile.name) is not entry:
             return  # its profile is gone
-        if flight.request != entry.profile.request:
-            self._arm(entry, self._clock())  # its request has changed meanwhile: ask again
+        if entry.withdrawn:
+            entry.attempt_ended(self._clock(), result)
+            entry.phase = Phase.WITHDRAWN
+        elif flight.generation != entry.generation:
+            # It answers what is no longer asked: ask again.
+            entry.attempt_ended(self._clock(), result)
+            self._schedule.arm(entry, self._clock())
         elif isinstance(result, RenewalError):
             self._failed(entry, result)
         else:
             self._renewed(entry, result)
-
-    def _abandon(self, entry: Entry) -> None:
-        """Count an attempt past its deadline as failed; its late answer will be dropped."""
-        flight = self._flights.pop(entry.ticket)
-        self._workers.write_off(entry.ticket)
-        self._emit("attempt_abandoned", profile=entry.profile.name, after_s=policy.ATTEMPT_LIMIT)
-        self._admission.finished(flight.lane, Scope.ENDPOINT)
-        self._failed(entry, hung(policy.ATTEMPT_LIMIT))
 
     def _renewed(self, entry: Entry, grant: Grant) -> None:
         now = self._clock()
         urgent = entry.life_left(now) <= 0
         plan = entry.take(grant)
         self._tell.renewed(entry, grant, plan)
-        entry.attempt_ended(now)
+        entry.attempt_ended(now, grant)
         entry.failures, entry.error, entry.told_expired = 0, None, False
-        self._arm(entry, plan.renew_at)
+        self._schedule.arm(entry, plan.renew_at)
         self._outlet.update({entry.profile.name: entry.publication(now)}, urgent=urgent)
         for child in self.roster.children(entry):
             if child.waits_for_parent or child.starved():
-                self._arm(child, now)
+                self._schedule.arm(child, now)
 
     def _failed(self, entry: Entry, error: RenewalError) -> None:
         now = self._clock()
-        entry.attempt_ended(now)
+        entry.attempt_ended(now, error)
         entry.failures += 1
         entry.error = error
         delay = policy.retry_delay(
             entry.failures, error.mend, entry.life_left(now), self._roll(), error.retry_after
         )
         self._tell.failed(entry, error, delay)
-        self._arm(entry, now + delay)
+        self._schedule.arm(entry, now + delay)
         for child in self.roster.children(entry):
             if child.waits_for_parent:
-                self._arm(child, now)
-
-    def _published(self, message: Published) -> None:
-        for name, publication in message.landed.items():
-            entry = self.roster.get(name)
-            if entry is not None:
-                entry.published = publication.grant or entry.published
-                if publication.withdraw:
-                    entry.published = None
-        for path, outcome in message.outcomes.items():
-            if isinstance(outcome, PublishError):
-                self._tell.publish_failed(path, outcome)
-            else:
-                self._tell.published(path, outcome, message.took)
-                self._note_refusals(path, outcome)
-
-    def _note_refusals(self, path: str, report: PublishReport) -> None:
-        refused = {refusal.profile: refusal for refusal in report.refused}
-        for entry in self.roster:
-            if entry.profile.target.path == path and (refused or entry.refusal):
-                entry.refusal = refused.get(entry.profile.name)
-                self._tell.refused(entry.profile.name, entry.refusal)
-
-    def _past_deadline(self, entry: Entry, now: Instant) -> bool:
-        # By the boot clock alone: a step of the wall clock ends no attempt.
-        started = entry.started or now
-        return now.boot - started.boot >= policy.ATTEMPT_LIMIT
-
-    def _notice_expiry(self, entry: Entry, now: Instant) -> None:
-        published = entry.published
-        if published is None or entry.told_expired or not now.reached(published.expires_at):
-            return
-        entry.told_expired = True
-        self._tell.expired(entry, published)
-        if entry.profile.on_expired == "remove":
-            self._outlet.update({entry.profile.name: entry.publication(now)}, urgent=True)
+                self._schedule.arm(child, now)

@@ -1,0 +1,113 @@
+"""The attempts to renew: those that wait for their turn, and those in flight.
+
+A profile is handed in with `queue`, starts when rate, probe and workers allow, and comes back
+through `ended` or, past the deadline, through `overdue`; there is no other way out but `discard`,
+which is for those that have not started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import takewhile
+
+from credfresh import policy
+from credfresh.admission import Admission, Lane
+from credfresh.entry import Entry, Phase
+from credfresh.errors import RenewalError, Scope
+from credfresh.model import Grant, Instant
+from credfresh.ports import Finished, Workers
+
+Work = Callable[[], Grant | RenewalError]
+"""One attempt, run in a worker; it does not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """An attempt in flight: for whom, through what, and which of its wishes it answers."""
+
+    ticket: int
+    entry: Entry
+    lane: Lane
+    generation: int
+    started: Instant
+
+
+class Attempts:
+    """Who waits, who is in flight. `post` is called by the workers."""
+
+    def __init__(
+        self, calls_per_second: float, *, workers: Workers, post: Callable[[Finished], None]
+    ) -> None:
+        self._admission = Admission(calls_per_second)
+        self._workers = workers
+        self._post = post
+        self._queued: dict[str, Entry] = {}
+        self._flights: dict[int, Flight] = {}  # in the order of their start
+        self._last_ticket = 0
+
+    def limit(self, calls_per_second: float) -> None:
+        """Start no more than so many from now on."""
+        self._admission.calls_per_second = calls_per_second
+
+    def queue(self, entry: Entry) -> None:
+        """Let `entry` wait for its turn; of those that may start the nearest to expiry goes."""
+        entry.phase = Phase.QUEUED
+        name = entry.profile.name
+        self._queued[name] = entry
+        expires = entry.published.expires_at.boot if entry.published else 0.0
+        self._admission.enqueue(name, entry.lane, expires)
+
+    def discard(self, name: str) -> None:
+        """Let `name` wait no more; nothing happens to what is in flight."""
+        self._admission.discard(name)
+        self._queued.pop(name, None)
+
+    def start(self, now: Instant, work: Callable[[Entry], Work]) -> None:
+        """Start what may start now; `work` says what is to be done for an entry."""
+        for name in self._admission.admit(now.boot, self._workers.free):
+            self._launch(self._queued.pop(name), now, work)
+
+    def ended(self, ticket: int, result: Grant | RenewalError) -> Flight | None:
+        """Take back an attempt that has reported; None when it was given up before."""
+        self._workers.finish(ticket)
+        flight = self._flights.pop(ticket, None)
+        if flight is not None:
+            failed = result.scope if isinstance(result, RenewalError) else None
+            self._admission.finished(flight.lane, failed)
+        return flight
+
+    def overdue(self, now: Instant) -> Iterable[Flight]:
+        """Give up, and return, what is past its deadline: late answers will be dropped.
+
+        By the boot clock alone: a step of the wall clock ends no attempt. Attempts of profiles
+        that are gone are given up too: each may be its endpoint's one probe.
+        """
+        oldest = now.boot - policy.ATTEMPT_LIMIT
+        hung = list(takewhile(lambda f: f.started.boot <= oldest, self._flights.values()))
+        for flight in hung:
+            del self._flights[flight.ticket]
+            self._workers.write_off(flight.ticket)
+            self._admission.finished(flight.lane, Scope.ENDPOINT)
+        return hung
+
+    def next_in(self, now: Instant) -> float | None:
+        """Return the seconds until the rate allows another to start; None if none waits for it."""
+        return self._admission.next_in(now.boot)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._queued)
+
+    @property
+    def in_flight(self) -> int:
+        """How many have started and not ended."""
+        return len(self._flights)
+
+    def _launch(self, entry: Entry, now: Instant, work: Callable[[Entry], Work]) -> None:
+        self._last_ticket += 1
+        ticket, job = self._last_ticket, work(entry)
+        entry.phase, entry.started = Phase.IN_FLIGHT, now
+        self._flights[ticket] = Flight(ticket, entry, entry.lane, entry.generation, now)
+        self._workers.start(ticket, lambda: self._post(Finished(ticket, job())))

@@ -1,0 +1,157 @@
+"""The state of one profile in the daemon's hands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+from credfresh import policy
+from credfresh.admission import Lane
+from credfresh.errors import Mend, RenewalError
+from credfresh.model import Grant, Instant
+from credfresh.publication import Publication, Refusal
+from credfresh.renewer import STARVED, withdrawn
+from credfresh.settings import Profile
+
+OVERDUE = 60.0
+"""Seconds past its renewal time after which valid credentials count as late."""
+
+State = Literal["fresh", "late", "expired", "missing", "refused"]
+
+Result = Literal["success", "transient", "throttled", "needs_human"]
+"""What became of one attempt."""
+
+_RESULTS: dict[Mend, Result] = {
+    Mend.TIME: "transient",
+    Mend.THROTTLE: "throttled",
+    Mend.HUMAN: "needs_human",
+}
+
+
+class Phase(Enum):
+    """Where a profile stands between two renewals: in one of the first three (I1).
+
+    Only who withdraws a profile by hand puts it into the fourth.
+    """
+
+    ARMED = "armed"
+    QUEUED = "queued"
+    IN_FLIGHT = "in flight"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One enabled profile: what is in hand, what is on disk, what comes next."""
+
+    profile: Profile
+    lane: Lane
+    due: Instant
+    phase: Phase = Phase.ARMED
+    waits_for_parent: bool = False
+    started: Instant | None = None
+    """When the attempt in flight, or else the last one, began."""
+    generation: int = 0
+    """Which wish an attempt answers; answers to an earlier one are not published."""
+    withdrawn: bool = False
+    """Taken away by hand: `phase` is WITHDRAWN, or will be once the attempt in flight ends."""
+    grant: Grant | None = None
+    plan: policy.Plan | None = None
+    published: Grant | None = None
+    refusal: Refusal | None = None
+    error: RenewalError | None = None
+    failures: int = 0
+    """How many attempts in a row have failed."""
+    results: Counter[Result] = field(default_factory=Counter)
+    """What became of the attempts since the start."""
+    not_before: float = 0.0
+    """Boot-clock second before which no attempt may start (I6)."""
+    told_expired: bool = False
+
+    def life_left(self, now: Instant) -> float:
+        """Return the seconds that the credentials on disk still have."""
+        return now.until(self.published.expires_at) if self.published else 0.0
+
+    def usable(self, now: Instant) -> bool:
+        """Say whether the credentials in hand are still worth something."""
+        return self.grant is not None and not now.reached(self.grant.expires_at)
+
+    def fits(self) -> bool:
+        """Say whether the credentials in hand answer today's request."""
+        return self.grant is not None and self.grant.request == self.profile.request
+
+    def renewal(self) -> Instant | None:
+        """Return when the credentials in hand are to be renewed."""
+        return self.plan.renew_at if self.plan else None
+
+    def take(self, grant: Grant) -> policy.Plan:
+        """Hold `grant` from now on, and plan its renewal."""
+        self.grant = grant
+        self.plan = policy.plan(grant, self.profile.renew_before)
+        return self.plan
+
+    def change(self, profile: Profile, lane: Lane, now: Instant) -> None:
+        """Go over to another configuration of this profile; another request is due now."""
+        same_request = profile.request == self.profile.request
+        self.profile, self.lane = profile, lane
+        self.waits_for_parent = False
+        if not same_request:
+            self.generation += 1
+            self.due = now
+        elif self.grant is not None and self.failures == 0:
+            self.due = self.take(self.grant).renew_at
+
+    def withdraw(self) -> None:
+        """Forget the credentials, and take no answer of an attempt in flight for new ones."""
+        self.withdrawn, self.generation = True, self.generation + 1
+        self.grant = self.plan = None
+        self.failures, self.waits_for_parent = 0, False
+        self.error = withdrawn(self.profile.name)
+        if self.phase is not Phase.IN_FLIGHT:
+            self.phase = Phase.WITHDRAWN
+
+    def bring_back(self) -> None:
+        """Count as enabled again."""
+        if self.withdrawn:
+            self.withdrawn, self.error = False, None
+
+    def attempt_ended(self, now: Instant, result: Grant | RenewalError) -> None:
+        """Count it, and keep the floor between this attempt and the next."""
+        self.results["success" if isinstance(result, Grant) else _RESULTS[result.mend]] += 1
+        self.not_before = now.boot + policy.FLOOR
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts have ended since the start."""
+        return self.results.total()
+
+    def starved(self) -> bool:
+        """Say whether the last attempt failed for want of the parent's credentials."""
+        return self.error is not None and self.error.code == STARVED
+
+    def for_human(self) -> bool:
+        """Say whether a human must mend something before this profile can be fresh."""
+        return self.refusal is not None or (
+            self.error is not None and self.error.mend is Mend.HUMAN
+        )
+
+    def publication(self, now: Instant) -> Publication:
+        """Return what should stand published for this profile."""
+        if self.withdrawn:
+            return Publication(self.profile, withdraw=True)
+        if self.profile.on_expired == "remove" and not self.usable(now):
+            return Publication(self.profile, withdraw=self.grant is not None)
+        return Publication(self.profile, self.grant)
+
+    def state(self, now: Instant) -> State:
+        """Judge the profile by what is on disk."""
+        if self.refusal is not None:
+            return "refused"
+        if self.published is None:
+            return "missing"
+        if now.reached(self.published.expires_at):
+            return "expired"
+        overdue = self.plan is not None and now.reached(self.plan.renew_at + OVERDUE)
+        return "late" if overdue or self.published is not self.grant else "fresh"

@@ -1,0 +1,53 @@
+"""What is on disk, as far as the publisher has told: landings, refusals, expiry."""
+
+from __future__ import annotations
+
+from credfresh.announcer import Announcer
+from credfresh.entry import Entry
+from credfresh.errors import PublishError
+from credfresh.model import Instant
+from credfresh.ports import Outlet
+from credfresh.publication import PublishReport
+from credfresh.publisher import Published
+from credfresh.roster import Roster
+
+
+class OnDisk:
+    """Keeps the entries of `roster` in step with their files."""
+
+    def __init__(self, roster: Roster, tell: Announcer, outlet: Outlet) -> None:
+        self._roster = roster
+        self._tell = tell
+        self._outlet = outlet
+
+    def note(self, message: Published) -> None:
+        """Take note of one publish."""
+        for name, publication in message.landed.items():
+            entry = self._roster.get(name)
+            if entry is not None:
+                entry.published = publication.grant or entry.published
+                if publication.withdraw:
+                    entry.published = None
+        for path, outcome in message.outcomes.items():
+            if isinstance(outcome, PublishError):
+                self._tell.publish_failed(path, outcome)
+            else:
+                self._tell.published(path, outcome, message.took)
+                self._refusals(path, outcome)
+
+    def look(self, entry: Entry, now: Instant) -> None:
+        """Tell, once, that what is published for `entry` has expired, and do what it wishes."""
+        published = entry.published
+        if published is None or entry.told_expired or not now.reached(published.expires_at):
+            return
+        entry.told_expired = True
+        self._tell.expired(entry, published)
+        if entry.profile.on_expired == "remove":
+            self._outlet.update({entry.profile.name: entry.publication(now)}, urgent=True)
+
+    def _refusals(self, path: str, report: PublishReport) -> None:
+        refused = {refusal.profile: refusal for refusal in report.refused}
+        for entry in self._roster:
+            if entry.profile.target.path == path and (refused or entry.refusal):
+                entry.refusal = refused.get(entry.profile.name)
+                self._tell.refused(entry.profile.name, entry.refusal)

@@ -1,0 +1,67 @@
+"""When each profile's next attempt becomes eligible: an alarm that is allowed to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from credfresh.entry import Entry, Phase
+from credfresh.events import Emit
+from credfresh.model import Clock, Instant
+from credfresh.ports import Due, Timers
+
+
+class Schedule:
+    """Arms profiles. `timers` ring for what lies ahead; what is due already is posted."""
+
+    def __init__(
+        self, *, clock: Clock, timers: Timers, post: Callable[[Due], None], emit: Emit
+    ) -> None:
+        self._clock = clock
+        self._timers = timers
+        self._post = post
+        self._emit = emit
+        self._stopped = False
+
+    def arm(self, entry: Entry, due: Instant) -> None:
+        """Make the next attempt for `entry` eligible at `due`."""
+        entry.phase = Phase.ARMED
+        entry.due = due
+        if self._stopped:
+            return
+        if self._clock().reached(due):
+            self._timers.disarm(entry.profile.name)
+            self._post(Due(entry.profile.name))
+        else:
+            self._timers.arm(entry.profile.name, due.wall)
+
+    def disarm(self, name: str) -> None:
+        """Let no alarm ring for `name`."""
+        self._timers.disarm(name)
+
+    def early(self, entry: Entry, now: Instant) -> bool:
+        """Arm again what has come due too early, and say so.
+
+        The wall clock was stepped since the alarm was set, or the floor after the last attempt
+        is not over (I6); the boot clock knows.
+        """
+        if now.boot >= entry.not_before and now.reached(entry.due):
+            return False
+        # At least a millisecond: sums of two clocks are rounded, and must not come out as "now".
+        self.arm(entry, now + max(entry.not_before - now.boot, now.until(entry.due), 0.001))
+        return True
+
+    def keep(self, entry: Entry) -> None:
+        """Arm `entry` again if its alarm was lost (I1)."""
+        if not self._timers.armed(entry.profile.name):
+            self._emit("profile_orphaned", profile=entry.profile.name)
+            self.arm(entry, entry.due)
+
+    def reread(self) -> None:
+        """Make the timers read the clock again."""
+        self._timers.wakeup()
+
+    def stop(self, names: list[str]) -> None:
+        """Arm nothing any more; nothing rings for `names`."""
+        self._stopped = True
+        for name in names:
+            self._timers.disarm(name)
