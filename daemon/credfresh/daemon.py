@@ -31,6 +31,7 @@ from credfresh.settings import Profile, Settings
 from credfresh.signals import Signal
 from credfresh.supervisor import Supervisor
 from credfresh.timers import ApschedulerTimers
+from credfresh.watchdog import Watchdog
 from credfresh.workers import Workers
 
 DRAIN = 15.0
@@ -38,6 +39,12 @@ DRAIN = 15.0
 
 FLUSH = 10.0
 """Seconds that the last publish is given after that."""
+
+
+def answering(answer: Callable[[], None]) -> bool:
+    """Answer at once."""
+    answer()
+    return True
 
 
 class Files(Destination, Protocol):
@@ -61,6 +68,7 @@ class Daemon:
     """One run of the daemon over one configuration.
 
     `source` is where a reload reads the configuration; without one there is no reload.
+    `watchdog` is within how many seconds the service manager wants signs of life, None for never.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class Daemon:
         roll: Roll,
         emit: Emit,
         notifier: Notifier,
+        watchdog: float | None = None,
         source: Source | None = None,
         attendants: Sequence[Attendant] = (),
     ) -> None:
@@ -106,6 +115,7 @@ class Daemon:
             post=self._inbox.put,
         )
         self._readiness = Readiness(self._desk, notifier, emit)
+        self._watchdog = self._watched(watchdog) if watchdog is not None else None
         self._recorded = [signal.SIGTERM, signal.SIGINT]
         self._reloading: Reloading | None = None
         if source is not None:
@@ -168,6 +178,8 @@ class Daemon:
         self._timers.start()
         self._agenda.add(self._beat)
         self._agenda.add(self._readiness.look)
+        if self._watchdog is not None:
+            self._agenda.add(self._watchdog.look)
         if self._reloading is not None:
             self._agenda.add(self._reloading.look)
 
@@ -198,6 +210,26 @@ class Daemon:
                     listener(message)
             case _:
                 self._supervisor.handle(message)
+
+    def _watched(self, limit: float) -> Watchdog:
+        return Watchdog(
+            limit,
+            {
+                "main": answering,
+                "scheduler": self._timers.probe,
+                "workers": self._ask_workers,
+                "publisher": self._publisher.probe,
+            },
+            notifier=self._notifier,
+            post=self._inbox.put,
+            emit=self._emit,
+        )
+
+    def _ask_workers(self, answer: Callable[[], None]) -> bool:
+        if self._supervisor.overdue():
+            return False
+        # Where none is free all are within their deadlines, or written off: nobody is wedged.
+        return self._workers.probe(answer) or answering(answer)
 
     def _beat(self, _now: Instant) -> float:
         return self._supervisor.beat()

@@ -80,6 +80,9 @@ EVENTS: dict[str, Event] = {
     # What should not happen.
     "attempt_abandoned": _event("error", "profile after_s"),
     "workers_exhausted": _event("error", "waiting"),
+    "part_silent": _event("warning", "parts for_s limit_s"),
+    "part_recovered": _event("info", "parts"),
+    "watchdog_triggered": _event("error", "parts"),
     "profile_orphaned": _event("warning", "profile"),
     "clock_jumped": _event("warning", "seconds"),
     "clock_skewed": _event("error", "skew_s"),

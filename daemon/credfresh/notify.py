@@ -10,7 +10,18 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+
+def watchdog_limit(environ: Mapping[str, str], pid: int) -> float | None:
+    """Return WatchdogSec in seconds, None where nobody watches us; as sd_watchdog_enabled(3) does.
+
+    $WATCHDOG_PID, where it is set, names the one process that is meant.
+    """
+    if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
+        return None
+    given = environ.get("WATCHDOG_USEC", "")
+    return int(given) / 1e6 if given.isascii() and given.isdecimal() and int(given) > 0 else None
 
 
 class Notifier:
@@ -38,6 +49,14 @@ class Notifier:
     def stopping(self) -> None:
         """Shutdown has begun."""
         self._send("STOPPING=1")
+
+    def watchdog(self) -> None:
+        """All is well: wait for the next such message for WatchdogSec more."""
+        self._send("WATCHDOG=1")
+
+    def watchdog_trigger(self) -> None:
+        """All is lost: end and restart us now."""
+        self._send("WATCHDOG=trigger")
 
     def extend(self, seconds: float) -> None:
         """Start-up, or shutdown, goes on for up to so many more seconds."""

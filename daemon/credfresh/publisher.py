@@ -102,6 +102,7 @@ class Publisher:
         self._retry_at: float | None = None
         self._busy = False
         self._stopping = False
+        self._probe: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="credfresh-publisher", daemon=True)
 
     def rest(self, limit: float) -> None:
@@ -127,8 +128,11 @@ class Publisher:
         with self._changed:
             return not self._busy and self._coalescer.due_at() is None
 
-    def alive(self) -> bool:
-        """Say whether the thread still runs."""
+    def probe(self, answer: Callable[[], None]) -> bool:
+        """Have the publishing thread call `answer` soon; False when that thread is dead."""
+        with self._changed:
+            self._probe = answer
+            self._changed.notify()
         return self._thread.is_alive()
 
     def stop(self, patience: float) -> bool:
@@ -149,7 +153,8 @@ class Publisher:
         while True:
             with self._changed:
                 pause = self._pause(next_tick)
-                if pause > 0 and not self._stopping:
+                probe, self._probe = self._probe, None
+                if pause > 0 and not self._stopping and probe is None:
                     self._changed.wait(pause)
                     continue
                 now = self._clock().boot
@@ -159,6 +164,8 @@ class Publisher:
                     self._take_incoming()
                 elif self._stopping:
                     return
+            if probe is not None:
+                probe()
             if self._busy:
                 self._publish()
             if now >= next_tick:

@@ -182,6 +182,11 @@ class Supervisor:
                 self._emit("workers_exhausted", waiting=self._attempts.waiting)
         return self._attempts.next_in(now)
 
+    def overdue(self) -> bool:
+        """Say whether an attempt is so far past its deadline that a beat should have ended it."""
+        now = self._clock().boot - policy.ATTEMPT_LIMIT - 2 * BEAT
+        return any(f.entry.started and f.entry.started.boot < now for f in self._flights.values())
+
     def drain(self) -> None:
         """Start nothing more; attempts in flight may still end."""
         self._draining = True

@@ -47,6 +47,15 @@ class Workers:
         self._busy[ticket] = worker
         worker.jobs.put(job)
 
+    def probe(self, answer: Job) -> bool:
+        """Have the worker that is next in line call `answer`; False when none is free for it."""
+        if not self._idle:
+            if self.free == 0:
+                return False
+            self._idle.append(_Worker())
+        self._idle[-1].jobs.put(answer)
+        return True
+
     def finish(self, ticket: int) -> None:
         """Take back the worker whose job has reported."""
         worker = self._busy.pop(ticket, None)

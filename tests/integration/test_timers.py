@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -120,3 +121,13 @@ def test_a_job_that_the_scheduler_drops_is_no_longer_armed(
     alarm.timers._scheduler.get_jobs()[0].remove()
 
     assert not alarm.timers.armed("a")
+
+
+def test_a_probe_is_answered_in_the_schedulers_thread(alarm: Alarm) -> None:
+    """A sign of life comes from the thread that rings, and is nobody's alarm."""
+    answered: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    assert alarm.timers.probe(lambda: answered.put(threading.current_thread().name))
+
+    assert "APScheduler" == answered.get(timeout=10)
+    assert alarm.silent(0.1)

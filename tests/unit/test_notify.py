@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.notify import Notifier
+from credfresh.notify import Notifier, watchdog_limit
 
 
 @pytest.fixture(name="manager", params=["path", "abstract"])
@@ -52,3 +52,44 @@ def test_nobody_listening_is_no_error(tmp_path: Path) -> None:
         notifier.status("x")
 
     assert not (tmp_path / "gone").exists()
+
+
+def test_the_watchdog_is_fed_and_triggered_as_the_protocol_spells_it(
+    manager: tuple[str, socket.socket],
+) -> None:
+    """WATCHDOG=1 asks for patience, WATCHDOG=trigger for the end."""
+    address, receiver = manager
+    notifier = Notifier(address)
+    notifier.watchdog()
+    notifier.watchdog_trigger()
+
+    assert [b"WATCHDOG=1", b"WATCHDOG=trigger"] == [receiver.recv(4096) for _ in range(2)]
+
+
+def test_a_reload_is_told_with_its_time_in_one_datagram(
+    manager: tuple[str, socket.socket],
+) -> None:
+    """Reloads are ordered by CLOCK_MONOTONIC, in microseconds, in the message that begins one."""
+    address, receiver = manager
+    Notifier(address, monotonic_ns=lambda: 1_234_567_890).reloading()
+
+    assert b"RELOADING=1\nMONOTONIC_USEC=1234567" == receiver.recv(4096)
+
+
+@pytest.mark.parametrize(
+    ("environ", "limit"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "120000000"}, 120.0),
+        ({"WATCHDOG_USEC": "120000000", "WATCHDOG_PID": "42"}, 120.0),
+        ({"WATCHDOG_USEC": "120000000", "WATCHDOG_PID": "43"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "-1"}, None),
+    ],
+)
+def test_the_watchdog_is_for_whom_systemd_names(
+    environ: dict[str, str], limit: float | None
+) -> None:
+    """$WATCHDOG_USEC counts for the process of $WATCHDOG_PID, or for any where that is not set."""
+    assert limit == watchdog_limit(environ, 42)

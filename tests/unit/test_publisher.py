@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -161,7 +162,7 @@ def test_an_unforeseen_error_of_a_destination_is_a_failed_publish(bench: Bench) 
 
     assert isinstance(outcome, PublishError)
     assert "unforeseen RuntimeError" == outcome.message
-    assert bench.publisher.alive()
+    assert bench.publisher.probe(lambda: None)
 
 
 def test_stopping_writes_what_waits(bench: Bench) -> None:
@@ -175,3 +176,29 @@ def test_stopping_writes_what_waits(bench: Bench) -> None:
 
     assert bench.publisher.stop(10)
     assert {"production"} == set(bench.destination.writes[-1])
+
+
+def test_a_probe_is_answered_by_the_publishing_thread(bench: Bench) -> None:
+    """It wakes for a probe, answers in its own thread, and publishes nothing for it."""
+    bench.publisher.start({})
+    bench.next_report()
+    written = len(bench.destination.writes)
+    answered = threading.Event()
+    names: list[str] = []
+
+    def answer() -> None:
+        names.append(threading.current_thread().name)
+        answered.set()
+
+    assert bench.publisher.probe(answer)
+    assert answered.wait(10)
+    assert ["credfresh-publisher"] == names
+    assert written == len(bench.destination.writes)
+
+
+def test_a_publisher_whose_thread_is_gone_says_so(bench: Bench) -> None:
+    """A probe of a dead thread is not answered, and reports the death."""
+    bench.publisher.start({})
+    bench.publisher.stop(10)
+
+    assert not bench.publisher.probe(lambda: None)

@@ -673,3 +673,17 @@ def test_attempts_are_counted_by_what_became_of_them() -> None:
     entry = sim.supervisor.roster["production"]
     assert {"needs_human": 1, "throttled": 1, "transient": 1, "success": 1} == entry.results
     assert 4 == entry.attempts
+
+
+def test_an_attempt_that_no_beat_has_ended_is_overdue() -> None:
+    """Inside its deadline an attempt is no cause for worry; past it, the beats have stopped."""
+    sim = simulate(hold=True)
+    sim.start()
+    sim.clock.advance(policy.ATTEMPT_LIMIT)
+    assert not sim.supervisor.overdue()
+    sim.clock.advance(60)
+    assert sim.supervisor.overdue()
+
+    sim.supervisor.beat()
+
+    assert not sim.supervisor.overdue()

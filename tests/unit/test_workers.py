@@ -96,3 +96,36 @@ def test_a_hung_worker_that_comes_back_frees_its_place() -> None:
 
     assert 1 == workers.free
     workers.stop()
+
+
+def test_a_probe_is_answered_by_a_worker() -> None:
+    """The worker next in line answers in its own thread, and still takes jobs afterwards."""
+    workers = Workers(2)
+    names: list[str] = []
+    answered = threading.Event()
+
+    def answer() -> None:
+        names.append(threading.current_thread().name)
+        answered.set()
+
+    assert workers.probe(answer)
+    assert answered.wait(10)
+    assert ["credfresh-worker"] == names
+    assert 2 == workers.free
+    workers.stop()
+
+
+def test_no_worker_is_probed_where_all_are_busy_or_hang() -> None:
+    """A full house has nobody to ask, and no thread beyond the limit is made to ask."""
+    workers = Workers(1)
+    hold = threading.Event()
+    workers.start(1, wait_for(hold))
+    assert not workers.probe(hold.set)
+    workers.write_off(1)
+    workers.start(2, wait_for(hold))
+    workers.write_off(2)
+
+    assert not workers.probe(hold.set)
+    assert not hold.is_set()
+    hold.set()
+    workers.stop()

@@ -18,7 +18,7 @@ from credfresh.errors import ConfigError
 from credfresh.events import Emit
 from credfresh.logs import Log, configure
 from credfresh.model import Instant, Roll
-from credfresh.notify import Notifier
+from credfresh.notify import Notifier, watchdog_limit
 from credfresh.renewer import Provider
 from credfresh.settings import LogSettings, Settings
 
@@ -140,6 +140,7 @@ def compose(
         roll=roll,
         emit=emit,
         notifier=Notifier(os.environ.get("NOTIFY_SOCKET")),
+        watchdog=watchdog_limit(os.environ, os.getpid()),
         source=ConfigFile(settings.path, log, provider) if log else None,
         attendants=attendants,
     )

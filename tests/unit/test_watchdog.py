@@ -1,0 +1,154 @@
+"""Feeding the watchdog: each part in turn does not answer."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+
+from credfresh.desk import Errand
+from credfresh.notify import Notifier
+from credfresh.watchdog import Watchdog
+from fakes import EventLog, FakeClock
+
+LIMIT = 120.0
+PARTS = ("main", "scheduler", "workers", "publisher")
+
+
+class Listener(Notifier):
+    """A service manager that remembers."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.heard: list[str] = []
+
+    def watchdog(self) -> None:
+        self.heard.append("fed")
+
+    def watchdog_trigger(self) -> None:
+        self.heard.append("triggered")
+
+
+class Kennel:
+    """A watchdog, its parts, and the inbox through which they answer."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.listener = Listener()
+        self.log = EventLog()
+        self.inbox: deque[Errand] = deque()
+        self.asked: list[str] = []
+        self.silent: set[str] = set()
+        self.dead: set[str] = set()
+        self.late: list[Callable[[], None]] = []
+        self.watchdog = Watchdog(
+            LIMIT,
+            {part: self._part(part) for part in PARTS},
+            notifier=self.listener,
+            post=self.inbox.append,
+            emit=self.log,
+        )
+
+    def _part(self, name: str) -> Callable[[Callable[[], None]], bool]:
+        def ask(answer: Callable[[], None]) -> bool:
+            self.asked.append(name)
+            if name in self.silent:
+                self.late.append(answer)
+            elif name not in self.dead:
+                answer()
+            return name not in self.dead
+
+        return ask
+
+    def deliver(self) -> None:
+        """Handle what came into the inbox."""
+        while self.inbox:
+            self.inbox.popleft().run()
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, with the looks that are due."""
+        end = self.clock().boot + seconds
+        while self.clock().boot < end:
+            pause = self.watchdog.look(self.clock())
+            self.deliver()
+            self.clock.advance(pause)
+
+
+@pytest.fixture(name="kennel")
+def _kennel() -> Kennel:
+    return Kennel()
+
+
+def test_it_is_fed_when_every_part_has_answered(kennel: Kennel) -> None:
+    """Each quarter of WatchdogSec each part is asked once, and systemd is told once."""
+    kennel.run(LIMIT)
+
+    assert ["fed"] * 4 == kennel.listener.heard
+    assert list(PARTS) * 4 == kennel.asked
+    assert [] == kennel.log.names()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_it_is_not_fed_while_one_part_is_silent(kennel: Kennel, part: str) -> None:
+    """Whichever part it is: three others do not make up for it."""
+    kennel.silent = {part}
+
+    kennel.run(10 * LIMIT)
+
+    assert [] == kennel.listener.heard
+
+
+def test_a_main_thread_that_takes_nothing_from_its_inbox_feeds_nobody(kennel: Kennel) -> None:
+    """All parts answer, and nobody hears them: that is a wedged daemon."""
+    for _ in range(100):
+        kennel.clock.advance(kennel.watchdog.look(kennel.clock()))
+
+    assert [] == kennel.listener.heard
+
+
+def test_a_silent_part_is_named_once_before_the_watchdog_bites(kennel: Kennel) -> None:
+    """The log says which part does not answer, at half of WatchdogSec, and says it once."""
+    kennel.silent = {"publisher"}
+
+    kennel.run(3 * LIMIT)
+
+    assert [{"parts": "publisher", "for_s": 60, "limit_s": LIMIT}] == kennel.log.of("part_silent")
+    assert ["part_silent"] == kennel.log.names()
+
+
+def test_a_part_that_comes_back_is_told_and_feeds_again(kennel: Kennel) -> None:
+    """A slow part is asked again at each look: one lost question kills nobody."""
+    kennel.silent = {"scheduler"}
+    kennel.run(LIMIT / 2 + 1)
+    kennel.silent = set()
+    kennel.run(LIMIT / 4)
+
+    assert ["part_silent", "part_recovered"] == kennel.log.names()
+    assert ["fed"] == kennel.listener.heard
+
+
+def test_late_answers_of_an_earlier_round_feed_nobody(kennel: Kennel) -> None:
+    """What a part answered before the last feeding does not count for the next."""
+    kennel.silent = {"scheduler"}
+    kennel.run(LIMIT / 2)
+    first, second = kennel.late
+    first()
+    kennel.deliver()
+    assert ["fed"] == kennel.listener.heard
+
+    kennel.run(LIMIT / 4)
+    second()
+    kennel.deliver()
+
+    assert ["fed"] == kennel.listener.heard
+
+
+def test_a_dead_part_triggers_it_at_once_and_for_as_long_as_we_live(kennel: Kennel) -> None:
+    """What cannot come back is not waited for; it is told once and sent until it works."""
+    kennel.dead = {"publisher"}
+
+    kennel.run(LIMIT)
+
+    assert ["triggered"] * 4 == kennel.listener.heard
+    assert [{"parts": "publisher"}] == kennel.log.of("watchdog_triggered")
