@@ -91,6 +91,11 @@ class Attempts:
             self._admission.finished(flight.lane, Scope.ENDPOINT)
         return hung
 
+    def longest(self, now: Instant) -> float:
+        """Return for how many seconds the oldest attempt has been in flight; 0 for none."""
+        oldest = next(iter(self._flights.values()), None)
+        return now.boot - oldest.started.boot if oldest is not None else 0.0
+
     def next_in(self, now: Instant) -> float | None:
         """Return the seconds until the rate allows another to start; None if none waits for it."""
         return self._admission.next_in(now.boot)

@@ -116,7 +116,7 @@ class Daemon:
         )
         self._readiness = Readiness(self._desk, notifier, emit)
         self._watchdog = self._watched(watchdog) if watchdog is not None else None
-        self._recorded = [signal.SIGTERM, signal.SIGINT]
+        self._recorded = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
         self._reloading: Reloading | None = None
         if source is not None:
             self._recorded.append(signal.SIGHUP)
@@ -130,7 +130,10 @@ class Daemon:
             )
 
     def run(self) -> bool:
-        """Keep everything fresh until SIGTERM or SIGINT; False when a second one forced the end."""
+        """Keep everything fresh until SIGTERM or SIGINT; False when a second one forced the end.
+
+        SIGHUP reloads, SIGUSR1 renews all profiles now.
+        """
         with signals.recorded(self._recorded, self._inbox.put):
             self._startup()
             try:
@@ -200,6 +203,9 @@ class Daemon:
         match message:
             case Signal(signal.SIGHUP) if self._reloading is not None:
                 self._reloading.ask()
+            case Signal(signal.SIGUSR1):
+                for profile in self._desk.settings.profiles:
+                    self._supervisor.renew(profile)
             case Signal():
                 self._signals += 1
             case Errand(run):

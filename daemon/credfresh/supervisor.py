@@ -184,8 +184,7 @@ class Supervisor:
 
     def overdue(self) -> bool:
         """Say whether an attempt is so far past its deadline that a beat should have ended it."""
-        now = self._clock().boot - policy.ATTEMPT_LIMIT - 2 * BEAT
-        return any(f.entry.started and f.entry.started.boot < now for f in self._flights.values())
+        return self._attempts.longest(self._clock()) > policy.ATTEMPT_LIMIT + 2 * BEAT
 
     def drain(self) -> None:
         """Start nothing more; attempts in flight may still end."""

@@ -86,6 +86,22 @@ def test_killed_and_started_again_it_asks_for_nothing(host: Host) -> None:
     assert 3 == second.events("daemon_started")[0]["standing"]
 
 
+def test_sigusr1_renews_all(host: Host) -> None:
+    """Every profile gets new keys now, once, and the daemon goes on."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    before = {name: keys["aws_access_key_id"] for name, keys in host.sections().items()}
+
+    running.signal(signal.SIGUSR1)
+    running.wait_for("credentials_renewed", count=6)
+    wait_until(lambda: 6 <= host.sts.count("AssumeRole"), "six calls")
+    running.stop()
+
+    after = {name: keys["aws_access_key_id"] for name, keys in host.sections().items()}
+    assert all(before[name] != after[name] for name in ENVIRONMENTS)
+    assert 6 == host.sts.count("AssumeRole")
+
+
 def test_a_failing_sts_leaves_the_last_good_credentials(host: Host) -> None:
     """Through an outage the file stays, the failure is told, and the recovery too."""
     host.sts.grant_seconds = 8

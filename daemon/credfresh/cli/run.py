@@ -16,7 +16,7 @@ def command(path: str, log_format: str | None) -> None:
 
     Stays in the foreground and logs to stdout. The first signal waits for answers on their way
     (15 seconds at most) and leaves the credentials on disk; a second one ends it at once.
-    SIGHUP reads the configuration again: a bad one changes nothing.
+    SIGHUP reads the configuration again: a bad one changes nothing. SIGUSR1 renews all profiles.
 
     Exit status: 0 a clean stop; 1 forced; 75 another daemon keeps the file; 78 bad configuration.
     """
