@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from credfresh.config import parse
+from credfresh.config.parse import parse
 from credfresh.errors import ConfigError, Problem
 from credfresh.settings import Profile, Settings
 

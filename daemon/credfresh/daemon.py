@@ -26,9 +26,9 @@ from credfresh.readiness import Readiness
 from credfresh.reloader import Reloader, Source
 from credfresh.reloading import Reloading, rest_limit
 from credfresh.renewer import Destination, Provider
-from credfresh.roster import ProfileStatus
 from credfresh.settings import Profile, Settings
 from credfresh.signals import Signal
+from credfresh.statuses import ProfileStatus
 from credfresh.supervisor import Supervisor
 from credfresh.timers import ApschedulerTimers
 from credfresh.watchdog import Watchdog

@@ -19,8 +19,8 @@ from credfresh import summary
 from credfresh.desk import Desk
 from credfresh.errors import AlreadyRunningError, CredfreshError
 from credfresh.model import Clock, Instant, rfc3339
-from credfresh.roster import ProfileStatus
 from credfresh.simulator import Simulator
+from credfresh.statuses import ProfileStatus
 
 LIFETIME = 30.0
 """Seconds that the simulated STS grants, whatever is asked: long enough to watch."""

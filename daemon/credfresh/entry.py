@@ -14,11 +14,10 @@ from credfresh.model import Grant, Instant
 from credfresh.publication import Publication, Refusal
 from credfresh.renewer import STARVED, withdrawn
 from credfresh.settings import Profile
+from credfresh.statuses import State
 
 OVERDUE = 60.0
 """Seconds past its renewal time after which valid credentials count as late."""
-
-State = Literal["fresh", "late", "expired", "missing", "refused"]
 
 Result = Literal["success", "transient", "throttled", "needs_human"]
 """What became of one attempt."""

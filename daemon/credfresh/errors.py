@@ -104,12 +104,34 @@ class PublishError(CredfreshError):
 
 
 class AlreadyRunningError(CredfreshError):
-    """Another daemon holds the file for life."""
+    """Another daemon holds the file for life, or listens on the socket.
 
-    def __init__(self, path: str, *, holder: str) -> None:
+    `keeps` says what it does with `path`, and `key` is the key of the configuration that names it.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        holder: str,
+        keeps: str = "keeps this file",
+        key: str = "credentials_file",
+    ) -> None:
         super().__init__(
-            f"{path}: another credfresh keeps this file ({holder})",
-            hint="stop that one, or give this one another credentials_file",
+            f"{path}: another credfresh {keeps} ({holder})",
+            hint=f"stop that one, or give this one another {key}",
         )
         self.path = path
         self.holder = holder
+
+
+class ControlError(CredfreshError):
+    """The running daemon was not reached, or does not do what it was asked.
+
+    `code` says which and why: `no_daemon`, `not_allowed` to connect and `too_long` are the
+    client's own words, the others the daemon's (docs/control.md).
+    """
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code

@@ -133,12 +133,12 @@ def merge(
     return plan.carry_out()
 
 
-def owned(document: Document, instance: str) -> tuple[Owned, ...]:
-    """Return the sections that `instance` provably wrote, in the order of the file."""
+def owned(document: Document, instance: str | None) -> tuple[Owned, ...]:
+    """Return the sections that `instance` (None: any) provably wrote, in the order of the file."""
     found = []
     starts = document.starts()
     for place, section in enumerate(document.sections):
-        if section.label is not None and section.label.block.instance == instance:
+        if section.label is not None and instance in (None, section.label.block.instance):
             start = starts[place]
             said = mark.parse(document.data[start : start + section.label.block.size])
             if said is not None:

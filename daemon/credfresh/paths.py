@@ -44,15 +44,16 @@ class Place:
 
 
 @contextmanager
-def resolved(path: str) -> Iterator[Place]:
+def resolved(path: str, *, any_kind: bool = False) -> Iterator[Place]:
     """Follow an absolute path to the directory and the name where its file is, or would be.
 
     A dangling link leads to where its target would be: the directory must exist, not the file.
+    With `any_kind` what stands there may be more than a regular file: the caller judges.
 
     Raises:
         PublishError: it leads nowhere, not to a file, or past somebody who could redirect it.
     """
-    with _opened(path) as walk:
+    with _opened(path, any_kind=any_kind) as walk:
         try:
             walk.go(path)
             directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=walk.at)
@@ -74,8 +75,9 @@ def trusted_owner(uid: int, *others: int) -> bool:
 class _Walk:
     """A position in the tree, moved one component at a time."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, any_kind: bool) -> None:
         self.path = path
+        self.any_kind = any_kind
         self.trail: list[str] = []
         self.name = ""
         self.at = os.open("/", _DIRECTORY)
@@ -121,7 +123,7 @@ class _Walk:
                 return os.readlink("", dir_fd=child)
             if not last:
                 raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            if not stat.S_ISREG(info.st_mode):
+            if not (self.any_kind or stat.S_ISREG(info.st_mode)):
                 raise self._refusal(where, "not_a_file", f"is a {_kind(info.st_mode)}")
         finally:
             os.close(child)
@@ -166,8 +168,8 @@ class _Walk:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[_Walk]:
-    walk = _Walk(path)
+def _opened(path: str, *, any_kind: bool) -> Iterator[_Walk]:
+    walk = _Walk(path, any_kind=any_kind)
     try:
         yield walk
     finally:

@@ -64,5 +64,8 @@ class Readiness:
             self._notifier.extend(EXTENSION)
 
     def _line(self, now: Instant) -> str:
-        line = one_line(self._desk.supervisor.roster, now)
+        line = one_line(
+            (e.profile.name, e.state(now), None if e.withdrawn else now.until(e.due))
+            for e in self._desk.supervisor.roster
+        )
         return f"{line}; {self.trouble}" if self.trouble else line

@@ -118,6 +118,7 @@ def brief(problem: Problem) -> str:
 def _needs_restart(old: Settings, new: Settings) -> list[str]:
     kept = {
         "instance": old.instance != new.instance,
+        "control": old.control != new.control,
         "log.format": old.log.format != new.log.format,
     }
     return [name for name, changed in kept.items() if changed]

@@ -6,29 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from credfresh.admission import Lane
-from credfresh.entry import Entry, Phase, State
+from credfresh.entry import Entry, Phase
 from credfresh.errors import RenewalError
 from credfresh.model import Instant
 from credfresh.publication import Refusal
 from credfresh.settings import Profile, Settings, StsLimits
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileStatus:
-    """What can be said of one profile; everything in it may be shown to an operator."""
-
-    profile: str
-    state: State
-    role_arn: str
-    expiration: float | None
-    seconds_left: float
-    lifetime: float | None
-    renew_in: float | None
-    """None while it is withdrawn."""
-    consecutive_failures: int
-    access_key_id: str | None
-    last_error: str | None
-    hint: str | None
+from credfresh.statuses import ProfileStatus
 
 
 def status(entry: Entry, now: Instant) -> ProfileStatus:
@@ -47,6 +30,8 @@ def status(entry: Entry, now: Instant) -> ProfileStatus:
         access_key_id=published.credentials.access_key_id if published else None,
         last_error=_describe(trouble) if trouble else None,
         hint=trouble.hint if trouble else None,
+        renew_at=None if entry.withdrawn else entry.due.wall,
+        guarantee=entry.plan.renew_before if entry.plan else None,
     )
 
 

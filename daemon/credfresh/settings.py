@@ -180,6 +180,15 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """The control socket, and who may connect to it. `socket` is absolute, not yet resolved."""
+
+    socket: str
+    mode: int = 0o600
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A thing worth saying about an accepted configuration, once, as the event `name`."""
 
@@ -198,6 +207,8 @@ class Settings:
     sources: Mapping[str, Source]
     sts: StsLimits = field(default_factory=StsLimits)
     log: LogSettings = field(default_factory=LogSettings)
+    control: ControlSettings | None = None
+    """None: no socket, for nothing says where."""
     ready: Literal["settled", "fresh"] = "settled"
     reload: Literal["signal", "auto"] = "signal"
     notices: tuple[Notice, ...] = ()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from credfresh.entry import State
-from credfresh.model import Instant
-from credfresh.roster import ProfileStatus, Roster
+from credfresh.statuses import ProfileStatus, State
 
 BAR = 20
 """Width of the life bar, characters."""
 
-COLOURS: dict[State, str] = {
+COLOURS: Mapping[str, str] = {
     "fresh": "\x1b[32m",
     "late": "\x1b[33m",
     "expired": "\x1b[31m",
@@ -20,33 +19,54 @@ COLOURS: dict[State, str] = {
 }
 RESET = "\x1b[0m"
 
+URGENCY: Mapping[str, int] = {"expired": 0, "missing": 1, "refused": 2, "late": 3, "fresh": 4}
+
 HEADER = ("PROFILE", "STATE", "LIFE LEFT", "", "NEXT RENEWAL", "LAST ERROR")
+_LAST = len(HEADER) - 1
 
 
-def one_line(roster: Roster, now: Instant) -> str:
-    """Return `12/12 fresh, next production in 11m03s`."""
-    entries = list(roster)
-    fresh = sum(entry.state(now) == "fresh" for entry in entries)
-    line = f"{fresh}/{len(entries)} fresh"
-    enabled = [entry for entry in entries if not entry.withdrawn]
-    if enabled:
-        nearest = min(enabled, key=lambda entry: now.until(entry.due))
-        line += f", next {nearest.profile.name} in {duration(now.until(nearest.due))}"
-    return line
+def one_line(profiles: Iterable[tuple[str, State, float | None]]) -> str:
+    """Return `12/12 fresh, next production in 11m03s`, from names, states and seconds to go."""
+    total = fresh = 0
+    nearest: tuple[str, float] | None = None
+    for name, state, renew_in in profiles:
+        total += 1
+        fresh += state == "fresh"
+        if renew_in is not None and (nearest is None or renew_in < nearest[1]):
+            nearest = name, renew_in
+    line = f"{fresh}/{total} fresh"
+    return line if nearest is None else f"{line}, next {nearest[0]} in {duration(nearest[1])}"
 
 
 def table(statuses: Iterable[ProfileStatus], *, colour: bool = False) -> str:
     """Return the profiles as an aligned table, a bar for the share of life that is left."""
-    rows = [(_row(s), s.state) for s in statuses]
-    widths = [
-        max(len(HEADER[i]), *(len(row[i]) for row, _ in rows)) if rows else len(HEADER[i])
-        for i in range(len(HEADER))
-    ]
-    lines = [_line(HEADER, widths)]
+    return drawn([status.as_json() for status in statuses], colour=colour)
+
+
+def drawn(
+    profiles: Sequence[Mapping[str, Any]],
+    *,
+    colour: bool = False,
+    width: int | None = None,
+    height: int | None = None,
+) -> str:
+    """Return the same for profiles as JSON has them.
+
+    Lines are cut to `width` columns. Where there are more profiles than `height` lines have room
+    for, the most urgent are shown, and the others counted.
+    """
+    shown = list(profiles)
+    more = ""
+    if height is not None and len(shown) > height - 1:
+        shown = sorted(shown, key=_urgency)[: max(1, height - 2)]
+        more = f"\n… and {len(profiles) - len(shown):,} more"
+    rows = [(_row(profile), str(profile["state"])) for profile in shown]
+    widths = [max(len(HEADER[i]), *(len(row[i]) for row, _ in rows), 0) for i in range(_LAST)]
+    lines = [_line(HEADER, widths, width)]
     for row, state in rows:
-        line = _line(row, widths)
+        line = _line(row, widths, width)
         lines.append(f"{COLOURS[state]}{line}{RESET}" if colour else line)
-    return "\n".join(lines)
+    return "\n".join(lines) + more
 
 
 def bar(left: float, whole: float) -> str:
@@ -67,17 +87,28 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}h{minutes % 60:02}m"
 
 
-def _row(status: ProfileStatus) -> tuple[str, ...]:
-    life = duration(status.seconds_left) if status.expiration is not None else "-"
+def plain(text: str) -> str:
+    """Return a text without what a terminal would obey: others had a say in it."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _urgency(profile: Mapping[str, Any]) -> tuple[int, float]:
+    return URGENCY[profile["state"]], profile["seconds_left"]
+
+
+def _row(profile: Mapping[str, Any]) -> tuple[str, ...]:
+    left, renew_in = profile["seconds_left"], profile["renew_in_s"]
     return (
-        status.profile,
-        status.state,
-        life,
-        bar(status.seconds_left, status.lifetime or 0.0),
-        "never" if status.renew_in is None else f"in {duration(status.renew_in)}",
-        status.last_error or "",
+        plain(profile["profile"]),
+        profile["state"],
+        duration(left) if profile["expiration"] is not None else "-",
+        bar(left, profile["lifetime_s"] or 0.0),
+        f"in {duration(renew_in)}" if renew_in is not None else "-",
+        plain(profile["last_error"] or ""),
     )
 
 
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+def _line(cells: Sequence[str], widths: Sequence[int], limit: int | None) -> str:
+    ahead = [cell.ljust(width) for cell, width in zip(cells[:_LAST], widths, strict=True)]
+    line = "  ".join([*ahead, cells[_LAST]]).rstrip()
+    return line if limit is None or len(line) <= limit else line[: max(1, limit - 1)] + "…"

@@ -22,7 +22,7 @@ import pytest
 import aws_servers
 import fakes
 from aws_servers import AwsServer
-from credfresh.config import parse
+from credfresh.config.parse import parse
 from credfresh.errors import Mend, RenewalError
 from credfresh.model import Grant, Instant
 from credfresh.settings import EnvironmentSource, Profile, Source, StsLimits, WebIdentitySource

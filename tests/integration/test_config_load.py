@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from configs import one_profile
-from credfresh.config import load
+from credfresh.config.file import load
 from credfresh.errors import ConfigError, Problem
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
@@ -150,7 +150,7 @@ def test_an_unreadable_file_says_so(config: Path) -> None:
     config.chmod(0o600)
     code = (
         "import os, sys\n"
-        "from credfresh.config import load\n"
+        "from credfresh.config.file import load\n"
         "from credfresh.errors import ConfigError\n"
         "if os.geteuid() == 0: os.seteuid(65534)\n"
         "else: os.chmod(sys.argv[1], 0)\n"

@@ -16,7 +16,7 @@ import boto3
 import pytest
 
 from aws_servers import REGION, AwsServer
-from credfresh import config
+from credfresh.config import file
 from credfresh.credentials_file import CredentialsFiles
 from credfresh.daemon import Daemon
 from credfresh.model import Instant
@@ -63,7 +63,7 @@ class Host:
             f"sts:\n  endpoint_url: {self.server.url}\n"
             f"defaults:\n  source: ci\n  region: {REGION}\n  duration: 1h\nprofiles:\n{profiles}"
         )
-        return config.load(path)
+        return file.load(path)
 
     def run_until_renewed(self, profiles: str) -> None:
         """Run the daemon until every profile has been renewed ahead of its expiration."""

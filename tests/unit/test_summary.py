@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from credfresh import summary
-from credfresh.roster import ProfileStatus
-from fakes import profile, settings
-from simulation import Simulation
+from credfresh import statuses, summary
+from credfresh.statuses import ProfileStatus
 
 
 def status(
@@ -71,9 +69,56 @@ def test_colour_only_where_asked() -> None:
 
 def test_one_line_counts_and_names_the_next() -> None:
     """The service manager is shown how many are fresh and what comes next."""
-    sim = Simulation(settings(profile("dev"), profile("production", duration=7200)))
-    sim.start()
+    profiles = [("dev", "fresh", 663.0), ("staging", "fresh", 61.0), ("production", "late", 90.0)]
 
-    assert summary.one_line(sim.supervisor.roster, sim.clock()).startswith(
-        "2/2 fresh, next dev in 2"
-    )
+    assert "2/3 fresh, next staging in 1m01s" == summary.one_line(profiles)  # type: ignore[arg-type] # literals
+    assert "0/0 fresh" == summary.one_line([])
+
+
+def test_a_line_is_cut_to_the_width_of_the_terminal() -> None:
+    """A long error ends in an ellipsis instead of a second line."""
+    drawn = summary.drawn([status(error="x" * 200).as_json()], width=80)
+
+    assert [80 if "…" in line else len(line) for line in drawn.split("\n")] == [
+        len(line) for line in drawn.split("\n")
+    ]
+    assert drawn.endswith("x…")
+
+
+def test_more_profiles_than_lines_leaves_the_most_urgent() -> None:
+    """What has expired comes before what is late, and that before what has long to live."""
+    profiles = [status(f"p{n}", left=60.0 * n).as_json() for n in range(1, 101)]
+    profiles[70]["state"], profiles[80]["state"] = "late", "expired"
+
+    lines = summary.drawn(profiles, height=6).split("\n")
+
+    assert ["p81", "p71", "p1", "p2"] == [line.split()[0] for line in lines[1:5]]
+    assert "… and 96 more" == lines[5]
+    assert 101 == len(summary.drawn(profiles, height=101 + 1).split("\n"))
+
+
+def test_a_terminal_obeys_nothing_of_what_others_wrote() -> None:
+    """An escape sequence in an error text is shown, not carried out."""
+    drawn = summary.drawn([status(error="no\x1b]0;title\x07\nline").as_json()])
+
+    assert 2 == len(drawn.split("\n"))
+    assert drawn.isprintable() or "\x1b" not in drawn
+
+
+def test_the_json_of_a_profile_has_the_public_keys_first() -> None:
+    """Times are RFC 3339 in UTC, seconds are whole, what is not known is null."""
+    shape = status().as_json()
+
+    assert list(statuses.PUBLIC) == list(shape)[: len(statuses.PUBLIC)]
+    assert statuses.public(shape) == {
+        "profile": "production",
+        "state": "fresh",
+        "expiration": "2027-01-15T08:00:00Z",
+        "seconds_left": 1800,
+        "renew_at": None,
+        "guarantee_s": None,
+        "consecutive_failures": 0,
+        "access_key_id": "ASIAFAKE000000000000",
+        "role_arn": "arn:aws:iam::111111111111:role/deploy",
+        "last_error": None,
+    }

@@ -13,13 +13,15 @@ from typing import cast
 import click
 
 from credfresh import __version__
-from credfresh.cli.exits import Exit
-from credfresh.errors import AlreadyRunningError, ConfigError, CredfreshError
+from credfresh.cli.exits import OF_CONTROL, Exit
+from credfresh.errors import AlreadyRunningError, ConfigError, ControlError, CredfreshError
 
 COMMANDS = {
     "run": "keep all profiles fresh until told to stop",
     "once": "renew what is due, publish, leave",
     "check": "validate the configuration; with --online try each role",
+    "status": "show how every profile is",
+    "reload": "let the daemon read its configuration again",
     "schema": "print the JSON Schema of the configuration",
     "demo": "see it work: simulated STS, real daemon, no AWS account",
 }
@@ -47,8 +49,8 @@ class _Commands(click.Group):
 def cli() -> None:
     """Keep AWS session credentials fresh in the shared credentials file.
 
-    Exit status: 0 done; 2 usage; 3 some profiles failed; 69 no daemon; 75 another daemon keeps
-    the file; 77 not allowed; 78 bad configuration.
+    Exit status: 0 done; 2 usage; 3 some profiles failed; 4 not all are fresh; 69 no daemon;
+    75 another daemon keeps the file; 77 not allowed; 78 bad configuration.
     """
 
 
@@ -63,6 +65,9 @@ def main() -> None:
     except AlreadyRunningError as error:
         _say(error)
         raise SystemExit(Exit.ALREADY_RUNNING) from None
+    except ControlError as error:
+        _say(error)
+        raise SystemExit(OF_CONTROL.get(error.code, Exit.FAILED)) from None
     except CredfreshError as error:
         _say(error)
         raise SystemExit(Exit.FAILED) from None

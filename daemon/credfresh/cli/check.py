@@ -11,7 +11,8 @@ from dataclasses import asdict
 import click
 
 from credfresh.cli.exits import Exit
-from credfresh.cli.world import clock, config_option, load
+from credfresh.cli.options import clock, config_option
+from credfresh.cli.world import load
 from credfresh.errors import ConfigError, Problem, RenewalError
 from credfresh.model import Grant
 from credfresh.renewer import attempt, parent_unusable

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import click
 
-from credfresh.cli.world import clock, compose, load
+from credfresh.cli.options import clock
+from credfresh.cli.world import compose, load
 from credfresh.demo import LIFETIME, Screen, Stage, default_directory, invitation
 from credfresh.simulator import Simulator
 

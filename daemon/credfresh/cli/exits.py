@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 
@@ -12,7 +13,19 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     SOME_FAILED = 3
+    NOT_FRESH = 4
+    NOT_REACHED = 5
     UNAVAILABLE = 69
     ALREADY_RUNNING = 75
     NOT_ALLOWED = 77
     CONFIG = 78
+
+
+OF_CONTROL: Mapping[str, Exit] = {
+    "no_daemon": Exit.UNAVAILABLE,
+    "stopping": Exit.UNAVAILABLE,
+    "busy": Exit.UNAVAILABLE,
+    "not_allowed": Exit.NOT_ALLOWED,
+    "unknown_profile": Exit.USAGE,
+}
+"""What a code of the control socket comes to; any other is a failure."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from credfresh.cli.exits import Exit
-from credfresh.cli.world import compose, config_option, format_option, start
+from credfresh.cli.options import config_option
+from credfresh.cli.world import compose, format_option, start
 
 
 @click.command("once")

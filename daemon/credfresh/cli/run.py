@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from credfresh.cli.exits import Exit
-from credfresh.cli.world import compose, config_option, format_option, start
+from credfresh.cli.options import config_option
+from credfresh.cli.world import attendants, compose, format_option, start
 
 
 @click.command("run")
@@ -21,5 +22,6 @@ def command(path: str, log_format: str | None) -> None:
     Exit status: 0 a clean stop; 1 forced; 75 another daemon keeps the file; 78 bad configuration.
     """
     settings, log = start(path, log_format)
-    if not compose(settings, log, log=log).run():
+    serving = attendants(settings, log)
+    if not compose(settings, log, log=log, attendants=serving).run():
         raise SystemExit(Exit.FAILED)

@@ -6,10 +6,10 @@ import json
 
 import click
 
-from credfresh import config
+from credfresh.config.json_schema import json_schema
 
 
 @click.command("schema")
 def command() -> None:
     """Print the JSON Schema of the configuration, for editors."""
-    click.echo(json.dumps(config.json_schema(), indent=2))
+    click.echo(json.dumps(json_schema(), indent=2))

@@ -1,23 +1,23 @@
-"""The one place where clocks and chance are made, and the parts are put together."""
+"""The one place where chance is made, and the parts are put together (the clock: `options`)."""
 
 from __future__ import annotations
 
 import os
 import random  # noqa: TID251 - the composition root makes the one source of randomness
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from credfresh import config
 from credfresh.cli.exits import Exit
+from credfresh.cli.options import clock
+from credfresh.config import file
 from credfresh.errors import ConfigError
 from credfresh.events import Emit
 from credfresh.logs import Log, configure
-from credfresh.model import Instant, Roll
+from credfresh.model import Roll
 from credfresh.notify import Notifier, watchdog_limit
 from credfresh.renewer import Provider
 from credfresh.settings import LogSettings, Settings
@@ -26,18 +26,6 @@ if TYPE_CHECKING:
     from credfresh.daemon import Daemon
     from credfresh.desk import Attendant
 
-DEFAULT_CONFIG = "/etc/credfresh/credfresh.yaml"
-
-config_option = click.option(
-    "--config",
-    "path",
-    type=click.Path(dir_okay=False),
-    default=lambda: os.environ.get("CREDFRESH_CONFIG", DEFAULT_CONFIG),
-    show_default=f"$CREDFRESH_CONFIG, else {DEFAULT_CONFIG}",
-    metavar="FILE",
-    help="the configuration",
-)
-
 LogFormat = Literal["auto", "json", "console"]
 
 format_option = click.option(
@@ -45,11 +33,6 @@ format_option = click.option(
     type=click.Choice(["auto", "json", "console"]),
     help="instead of the configuration's log.format",
 )
-
-
-def clock() -> Instant:
-    """Return this moment on CLOCK_REALTIME and CLOCK_BOOTTIME."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the maker
 
 
 roll: Roll = random.SystemRandom().random
@@ -61,7 +44,7 @@ def load(path: str) -> Settings:
     Raises:
         ConfigError: it cannot be read, or is not valid.
     """
-    return config.load(path)
+    return file.load(path)
 
 
 def start(path: str, log_format: str | None) -> tuple[Settings, Log]:
@@ -110,6 +93,13 @@ class ConfigFile:
     def apply(self, settings: Settings) -> None:
         """Let the log's level follow."""
         self.log.level = settings.log.level
+
+
+def attendants(settings: Settings, emit: Emit) -> list[Attendant]:
+    """Make what serves others while the daemon runs."""
+    from credfresh.control.attendant import ControlSocket  # noqa: PLC0415
+
+    return [ControlSocket(settings.control, emit)] if settings.control else []
 
 
 def compose(

@@ -12,7 +12,7 @@ from credfresh.config.checks import Case, region_of
 from credfresh.config.drafts import Draft
 from credfresh.config.notices import notices_for
 from credfresh.config.session import default_session_name
-from credfresh.config.surroundings import Surroundings
+from credfresh.config.surroundings import Surroundings, control_socket
 
 
 def assemble(
@@ -38,6 +38,7 @@ def assemble(
         sources=sources,
         sts=_sts(file.sts),
         log=_log(file.log),
+        control=_control(file.control, surroundings.environment),
         ready=file.ready or "settled",
         reload=file.reload or "signal",
         notices=notices_for(profiles, used),
@@ -105,3 +106,15 @@ def _sts(shape: schema.Sts | None) -> settings.StsLimits:
 def _log(shape: schema.Log | None) -> settings.LogSettings:
     given = shape.model_dump(exclude_none=True) if shape else {}
     return settings.LogSettings(**given)
+
+
+def _control(
+    shape: schema.Control | None, environment: Mapping[str, str]
+) -> settings.ControlSettings | None:
+    shape = shape or schema.Control()
+    path = shape.socket or control_socket(environment)
+    if path is None:
+        return None
+    plain = settings.ControlSettings(path)
+    mode = plain.mode if shape.mode is None else shape.mode
+    return settings.ControlSettings(path, mode, shape.group)

@@ -7,7 +7,6 @@ from credfresh.config.echo import Path
 NOT_YET: tuple[Path, ...] = (
     ("process_dir",),
     ("endpoint",),
-    ("control",),
     ("metrics",),
     ("on_renew",),
     ("defaults", "on_renew"),

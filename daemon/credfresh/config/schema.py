@@ -31,6 +31,8 @@ from credfresh.config.spelling import (
     Section,
     SessionName,
     SessionTags,
+    SocketMode,
+    SocketPath,
     SourceIdentity,
     SourceName,
     TagKeys,
@@ -67,6 +69,17 @@ class Sts(Strict):
     """1s to 30s; 10s if absent."""
     endpoint_url: Url | None = None
     """Another STS endpoint for all profiles; the regional endpoint of AWS if absent."""
+
+
+class Control(Strict):
+    """The socket on which the running daemon is asked."""
+
+    socket: SocketPath | None = None
+    """Absolute path; control.sock in the service's RuntimeDirectory if absent."""
+    mode: SocketMode | None = None
+    """Who may connect, and so ask for status and ensure: 0600, 0660 or 0666; "0600" if absent."""
+    group: Account | None = None
+    """The group whose socket it shall be; the directory's choice if absent."""
 
 
 class Log(Strict):
@@ -151,6 +164,8 @@ class ConfigFile(Strict):
     """The principals that may assume roles. The name `default` is the SDK's own chain."""
     sts: Sts | None = None
     """What the daemon allows itself against AWS STS."""
+    control: Control | None = None
+    """The socket on which the running daemon is asked."""
     log: Log | None = None
     """What the log shows."""
     ready: Literal["settled", "fresh"] | None = None

@@ -38,6 +38,24 @@ Mode = Annotated[
         }
     ),
 ]
+SocketPath = Annotated[
+    str,
+    PlainValidator(words.socket_path),
+    _json("string", pattern="^/", maxLength=words.MOST_SOCKET_PATH),
+]
+SocketMode = Annotated[
+    int,
+    PlainValidator(words.socket_mode),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^(0o?)?(600|660|666)$"},
+                {"enum": [600, 660, 666]},
+            ],
+            "examples": ["0660"],
+        }
+    ),
+]
 Duration = Annotated[int, PlainValidator(words.duration), _DURATION]
 ConnectTimeout = Annotated[int, PlainValidator(words.connect_timeout), _DURATION]
 ReadTimeout = Annotated[int, PlainValidator(words.read_timeout), _DURATION]

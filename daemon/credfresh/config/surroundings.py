@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+SOCKET = "control.sock"
+"""The name of the control socket in the service's RuntimeDirectory=."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -13,3 +16,12 @@ class Surroundings:
     environment: Mapping[str, str]
     hostname: str
     resolve: Callable[[str], str]
+
+
+def control_socket(environment: Mapping[str, str]) -> str | None:
+    """Return where the control socket is unless it is configured; None for nowhere.
+
+    systemd.exec(5): $RUNTIME_DIRECTORY holds the absolute paths, a colon between each two.
+    """
+    directory = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return f"{directory}/{SOCKET}" if directory.startswith("/") else None

@@ -106,6 +106,7 @@ _MODELS: Mapping[Path, type[Strict]] = {
     ("credentials_file",): schema.CredentialsFile,
     ("sources", "*", "web_identity"): source_shapes.WebIdentity,
     ("sts",): schema.Sts,
+    ("control",): schema.Control,
     ("log",): schema.Log,
     ("defaults",): schema.Defaults,
     ("defaults", "credentials_file"): schema.CredentialsFile,

@@ -22,6 +22,9 @@ MOST_DURATION = 43_200
 MOST_NAME = 128
 """The longest section name that was seen to work in every SDK's parser."""
 
+MOST_SOCKET_PATH = 107
+"""Bytes in the name of a unix socket; unix(7): sun_path has 108, one for the NUL."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _LATER_OF_FILE = "the credentials file is read by SDKs that take it for something else"
 _PREFIXES = ("profile ", "sso-session ", "services ")
@@ -174,6 +177,22 @@ def path(value: object) -> str:
     if len(word.encode()) > 4095:  # noqa: PLR2004  # PATH_MAX, less its NUL
         raise RefusedError("is longer than a path can be", got="")
     return word
+
+
+def socket_path(value: object) -> str:
+    """Accept the absolute path of a unix socket (unix(7): 107 bytes and a NUL)."""
+    word = path(value)
+    if len(word.encode()) > MOST_SOCKET_PATH:
+        raise RefusedError(f"must have at most {MOST_SOCKET_PATH} bytes: it names a socket")
+    return word
+
+
+def socket_mode(value: object) -> int:
+    """Accept who may connect: `0600`, `0660` or `0666` (to connect is to write, unix(7))."""
+    match = re.fullmatch(r"(?:0o?)?(600|660|666)", text(value))
+    if match is None:
+        raise RefusedError("must be 0600, 0660 or 0666", hint="0660 with a `group` lets jobs ask")
+    return int(match[1], 8)
 
 
 def account(value: object) -> str:

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from configs import TOP, accepted, one_profile, only_problem, production, refused
-from credfresh.config import parse
 from credfresh.config.decoding import MOST_BYTES
+from credfresh.config.parse import parse
 from credfresh.errors import ConfigError
 
 LOADERS = [

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from configs import accepted, one_profile
-from credfresh.config import json_schema, schema, source_shapes
+from credfresh.config import schema, source_shapes
 from credfresh.config.echo import Path
+from credfresh.config.json_schema import json_schema
 from credfresh.config.not_yet import NOT_YET
 from credfresh.config.strict import Strict
 from credfresh.config.words import mode, seconds
@@ -29,6 +30,7 @@ MODELS: dict[str, list[type[Strict]]] = {
     "`sources.NAME`": list(source_shapes.SOURCE_KINDS.values()),
     "`sources.NAME.web_identity`": [source_shapes.WebIdentity],
     "`sts`": [schema.Sts],
+    "`control`": [schema.Control],
     "`log`": [schema.Log],
     "`profiles.NAME`": [schema.Profile],
 }
@@ -88,6 +90,7 @@ def test_the_example_shows_every_key_and_no_other() -> None:
         "`sources.NAME`": below("sources", "*"),
         "`sources.NAME.web_identity`": below("sources", "*", "web_identity"),
         "`sts`": below("sts"),
+        "`control`": below("control"),
         "`log`": below("log"),
         "`profiles.NAME`": below("profiles", "*") | below("defaults"),
     }

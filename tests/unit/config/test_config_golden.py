@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.config import parse
+from credfresh.config.parse import parse
 from credfresh.errors import ConfigError
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from credfresh.config import parse
+from credfresh.config.parse import parse
 from credfresh.errors import ConfigError
 from credfresh.settings import Settings
 

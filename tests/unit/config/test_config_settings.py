@@ -9,6 +9,7 @@ import pytest
 
 from configs import ROLE, accepted, one_profile, only_problem, production, profiles
 from credfresh.settings import (
+    ControlSettings,
     DefaultChain,
     Ec2Source,
     EcsSource,
@@ -315,3 +316,31 @@ def test_a_byte_order_mark_is_no_part_of_the_file() -> None:
 def test_crlf_line_ends_are_read() -> None:
     """So do they these."""
     assert accepted(one_profile().replace("\n", "\r\n")).profiles.keys() == {"production"}
+
+
+def test_the_control_socket_is_where_the_file_says() -> None:
+    """With the mode and the group that it gives, or for ourselves alone."""
+    text = one_profile(top="control: {socket: /run/c.sock, mode: 660, group: build}\n")
+    assert accepted(text).control == ControlSettings("/run/c.sock", 0o660, "build")
+    text = one_profile(top="control: {socket: /run/c.sock}\n")
+    assert accepted(text).control == ControlSettings("/run/c.sock", 0o600, None)
+
+
+@pytest.mark.parametrize(
+    ("top", "mode"), [("", 0o600), ("control: {}\n", 0o600), ("control: {mode: 666}\n", 0o666)]
+)
+def test_the_control_socket_is_in_the_runtime_directory_unless_said(top: str, mode: int) -> None:
+    """In the first one that systemd gives; where it gives none, there is no socket."""
+    text = one_profile(top=top)
+    given = {"RUNTIME_DIRECTORY": "/run/credfresh:/run/other"}
+    assert accepted(text, given).control == ControlSettings("/run/credfresh/control.sock", mode)
+    assert accepted(text, {"RUNTIME_DIRECTORY": ""}).control is None
+    assert accepted(text).control is None
+
+
+def test_a_socket_has_a_name_that_fits() -> None:
+    """unix(7): 107 bytes and a NUL; UTF-8 counts by its bytes."""
+    assert accepted(one_profile(top=f"control: {{socket: /{'x' * 106}}}\n")).control
+    for name in ("x" * 107, "é" * 54):
+        problem = only_problem(one_profile(top=f"control: {{socket: /{name}}}\n"))
+        assert problem.reason.startswith("must have at most 107 bytes")

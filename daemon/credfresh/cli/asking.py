@@ -1,0 +1,60 @@
+"""How a client command finds the daemon. Jobs wait for these: no more is imported than needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from functools import cached_property
+
+import click
+
+from credfresh.cli.options import DEFAULT_CONFIG
+from credfresh.config.glance import Glance, glance
+from credfresh.control.client import DEFAULT_SOCKET
+from credfresh.errors import ConfigError
+
+DEFAULT_FILE = "/run/credfresh/credentials"
+"""The credentials file where nothing says another one."""
+
+
+class Whereabouts:
+    """Where the daemon listens, and which file it keeps: looked up only when asked."""
+
+    def __init__(self, socket: str | None, config: str | None) -> None:
+        self._socket = socket
+        self._config = config
+
+    @property
+    def socket(self) -> str:
+        """The path of the control socket.
+
+        Raises:
+            ConfigError: the configuration that was named cannot be read.
+        """
+        return self._socket or self._glance.socket or DEFAULT_SOCKET
+
+    @property
+    def credentials_file(self) -> str:
+        """The path of the credentials file: the configuration's, else the one that SDKs read.
+
+        Raises:
+            ConfigError: the configuration that was named cannot be read.
+        """
+        said = self._glance.credentials_file
+        return said or os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or DEFAULT_FILE
+
+    @cached_property
+    def _glance(self) -> Glance:
+        if self._config is not None:
+            return glance(self._config, os.environ)
+        # The usual place is a guess: a job may not read it, and need not.
+        with contextlib.suppress(ConfigError):
+            return glance(DEFAULT_CONFIG, os.environ)
+        return Glance()
+
+
+def say(message: str, hint: str | None = None) -> None:
+    """Tell people what went wrong."""
+    click.echo(f"credfresh: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)

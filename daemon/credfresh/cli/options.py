@@ -1,0 +1,72 @@
+"""Options that several commands share, without what only some of them import."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from credfresh.model import Instant
+
+DEFAULT_CONFIG = "/etc/credfresh/credfresh.yaml"
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(dir_okay=False),
+    default=lambda: os.environ.get("CREDFRESH_CONFIG", DEFAULT_CONFIG),
+    show_default=f"$CREDFRESH_CONFIG, else {DEFAULT_CONFIG}",
+    metavar="FILE",
+    help="the configuration",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="one JSON object on stdout")
+
+
+class Duration(click.ParamType[float]):
+    """A number with s, m or h; seconds to the command."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds, or fail as click does."""
+        match = re.fullmatch(r"([0-9]{1,6})(s|m|h)", str(value))
+        if match is None:
+            self.fail(f"{value}: a duration is a number with s, m or h, such as 45m", param, ctx)
+        return float(int(match[1]) * _UNITS[match[2]])
+
+
+def clock() -> Instant:
+    """Return this moment on CLOCK_REALTIME and CLOCK_BOOTTIME."""
+    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the maker
+
+
+Command = Callable[..., None]
+
+
+def client_options(command: Command) -> Command:
+    """Add the options by which a command finds the running daemon."""
+    found = click.option(
+        "--config",
+        "config",
+        envvar="CREDFRESH_CONFIG",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help="read where the socket is from this configuration",
+    )(command)
+    return click.option(
+        "--socket",
+        "socket",
+        envvar="CREDFRESH_SOCKET",
+        type=click.Path(dir_okay=False),
+        metavar="PATH",
+        help="where the daemon listens; $CREDFRESH_SOCKET, else where the configuration says",
+    )(found)

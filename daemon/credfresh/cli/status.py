@@ -1,0 +1,111 @@
+"""`credfresh status`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+from typing import Any
+
+import click
+
+from credfresh.cli.asking import Whereabouts, say
+from credfresh.cli.exits import Exit
+from credfresh.cli.options import client_options, clock, json_option
+from credfresh.control.client import ask
+from credfresh.control.protocol import Status
+from credfresh.errors import ControlError
+from credfresh.statuses import public
+from credfresh.summary import drawn
+
+EVERY = 1.0
+"""Seconds between two looks with --watch."""
+
+
+@click.command("status")
+@client_options
+@json_option
+@click.option("--watch", is_flag=True, help="look again every second, until Ctrl-C")
+def command(socket: str | None, config: str | None, *, as_json: bool, watch: bool) -> None:
+    """Show how every profile is: state, life left, next renewal, last error.
+
+    The running daemon is asked. Where none answers, the marks in the credentials file say what
+    they can.
+
+    Exit status: 0 all are fresh; 4 some are not; 69 no daemon, and no file to look at; 77 not
+    allowed.
+    """
+    where = Whereabouts(socket, config)
+    report = _report(where)
+    if watch:
+        report = _watch(where, report, as_json=as_json)
+    else:
+        _show(report, as_json=as_json)
+    if not report["profiles"] or any(p["state"] != "fresh" for p in report["profiles"]):
+        raise SystemExit(Exit.NOT_FRESH)
+
+
+def _report(where: Whereabouts) -> dict[str, Any]:
+    """Return who says so, and the profiles."""
+    try:
+        return {"from": "daemon", "profiles": ask(where.socket, Status())["profiles"]}
+    except ControlError as error:
+        if error.code not in ("no_daemon", "stopping"):
+            raise
+        unreached = error
+    from credfresh import marked  # noqa: PLC0415 - only where no daemon answers
+
+    path = where.credentials_file
+    try:
+        statuses = marked.statuses(path, clock().wall)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        message = f"{unreached.message}; {path}: cannot be read: {reason}"
+        raise ControlError("no_daemon", message, hint=unreached.hint) from None
+    return {"from": "file", "profiles": [s.as_json() for s in statuses], "path": path}
+
+
+def _show(report: dict[str, Any], *, as_json: bool) -> None:
+    profiles = report["profiles"]
+    if as_json:
+        shape = {"version": 1, "from": report["from"], "profiles": [public(p) for p in profiles]}
+        click.echo(json.dumps(shape, ensure_ascii=False))
+        return
+    live = sys.stdout.isatty()
+    colour = live and "NO_COLOR" not in os.environ
+    width = shutil.get_terminal_size().columns if live else None
+    click.echo(drawn(profiles, colour=colour, width=width))
+    if report["from"] == "file":
+        say(f"no daemon answers; this is what the marks in {report['path']} say")
+
+
+def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+    """Show it again and again; return what was shown last."""
+    live = sys.stdout.isatty() and not as_json
+    pause = threading.Event()
+    try:
+        if live:
+            click.echo("\x1b[?1049h\x1b[?25l", nl=False)  # another screen, without a cursor
+        while True:
+            _show_screen(report) if live else _show(report, as_json=as_json)
+            pause.wait(EVERY)
+            report = _report(where)
+    except KeyboardInterrupt:
+        return report
+    finally:
+        if live:
+            click.echo("\x1b[?25h\x1b[?1049l", nl=False)
+
+
+def _show_screen(report: dict[str, Any]) -> None:
+    size = shutil.get_terminal_size()
+    colour = "NO_COLOR" not in os.environ
+    table = drawn(
+        report["profiles"], colour=colour, width=size.columns, height=max(3, size.lines - 2)
+    )
+    whence = "" if report["from"] == "daemon" else f"no daemon answers: from {report['path']}. "
+    body = f"{table}\n\n{whence}Ctrl-C ends it."
+    # Home, each line cleared to its end, then all below: no flicker.
+    click.echo("\x1b[H" + body.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J", nl=False)

@@ -1,0 +1,120 @@
+"""Two keys of a configuration, without judging the rest: what the client commands need.
+
+A job starts them at its beginning and waits for them, so they are read without pydantic and, in
+the usual spellings, without PyYAML too (half of what else such a command costs). Whether the file
+is valid is not asked here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from credfresh.config.surroundings import control_socket
+from credfresh.errors import ConfigError, Problem
+
+MOST_BYTES = 8 * 1024 * 1024
+"""The largest file read (that of `decoding`)."""
+
+_KEYS = {"control": "socket", "credentials_file": "path"}
+_CHUNK = re.compile(rb"^(control|credentials_file)[ \t]*:(.*\n(?:[ \t#\r].*\n|\n)*)", re.MULTILINE)
+_WORD = r"""("[A-Za-z0-9_./ @:-]*"|'[A-Za-z0-9_./ @:-]*'|[A-Za-z0-9_./][A-Za-z0-9_./@-]*)"""
+_END = r"[ \t]*(?: #.*)?\r?\n"
+_LINE = re.compile(rf"([ \t]+)([a-z_]+):[ \t]+{_WORD}{_END}")
+_FLOW = re.compile(rf"[ \t]*\{{(.*)\}}{_END}")
+_PAIR = re.compile(rf"[ \t]*([a-z_]+):[ \t]+{_WORD}[ \t]*")
+_SKIPPED = re.compile(r"[ \t]*(?:#.*)?\r?\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """Where the control socket and the credentials file are; None where the file does not say."""
+
+    socket: str | None = None
+    credentials_file: str | None = None
+
+
+def glance(path: str, environment: Mapping[str, str]) -> Glance:
+    """Read the two keys of the configuration at `path`.
+
+    `environment` is that of this process: it says where the socket is if the file does not.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no YAML.
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs what we save here
+            data = file.read(MOST_BYTES)
+    except OSError as error:
+        reason = f"cannot be read: {os.strerror(error.errno or 0).lower()}"
+        hint = "name the socket with --socket: no configuration is needed then"
+        raise ConfigError((Problem(path, 0, 0, "", reason, hint),)) from None
+    found = _usual(data + b"\n")
+    if found is None:
+        found = _whole(data, path)
+    socket = found["control"] or control_socket(environment)
+    return Glance(socket, found["credentials_file"])
+
+
+def _usual(data: bytes) -> dict[str, str | None] | None:
+    """Return the two paths of a file in the usual spelling; None for any other."""
+    first = re.search(rb"^[^#\s].*$", data, re.MULTILINE)
+    if first is None or not re.match(rb"[a-z_]+[ \t]*:", first[0]):
+        return None
+    found: dict[str, str | None] = dict.fromkeys(_KEYS)
+    for chunk in _CHUNK.finditer(data):
+        key = chunk[1].decode()
+        try:
+            pairs = _pairs(chunk[2].decode())
+        except (ValueError, UnicodeDecodeError):
+            return None
+        found[key] = pairs.get(_KEYS[key])
+    return found
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Return a mapping of plain words, in lines or in one pair of braces.
+
+    Raises:
+        ValueError: it is spelt in another way.
+    """
+    pairs = []
+    if flow := _FLOW.match(text):
+        inner = flow[1].strip()
+        matches = [_PAIR.fullmatch(part) for part in inner.split(",")] if inner else []
+        pairs = [(m[1], m[2]) for m in matches if m]
+        rest = text[flow.end() :]
+        if len(pairs) != len(matches):
+            raise ValueError(text)
+    else:
+        blank = _SKIPPED.match(text)
+        rest = text[blank.end() :] if blank else text
+        indents = set()
+        while line := _LINE.match(rest) or _SKIPPED.match(rest):
+            if line.re is _LINE:
+                indents.add(line[1])
+                pairs.append((line[2], line[3]))
+            rest = rest[line.end() :]
+        if len(indents) > 1 or blank is None:
+            raise ValueError(text)
+    while skipped := _SKIPPED.match(rest):
+        rest = rest[skipped.end() :]
+    if rest or len(dict(pairs)) != len(pairs):
+        raise ValueError(text)
+    return {key: word.strip("\"'") for key, word in pairs}
+
+
+def _whole(data: bytes, path: str) -> dict[str, str | None]:
+    """Return the two paths of any file that is YAML at all."""
+    from credfresh.config import document  # noqa: PLC0415 - PyYAML is slow to import
+    from credfresh.config.findings import Findings  # noqa: PLC0415 - the same
+
+    read = document.read(data, Findings(path)).data
+    found: dict[str, str | None] = {}
+    for key, wanted in _KEYS.items():
+        mapping = read.get(key)
+        value = mapping.get(wanted) if isinstance(mapping, dict) else None
+        found[key] = value if isinstance(value, str) else None
+    return found

@@ -1,0 +1,177 @@
+"""The main thread's side of the control socket: what is asked there is answered here."""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from credfresh.control import protocol
+from credfresh.control.door import Door
+from credfresh.control.protocol import RequestError
+from credfresh.control.server import Question, Server
+from credfresh.desk import Desk, Errand
+from credfresh.errors import CredfreshError
+from credfresh.events import Emit
+from credfresh.model import Instant
+from credfresh.reloader import Reload
+from credfresh.settings import ControlSettings
+from credfresh.statuses import ProfileStatus
+
+LOOK = 10.0
+"""Seconds between two looks at whether the socket is still where clients look for it."""
+
+STATUS_REST = 9.0
+"""The next status is taken no sooner than this many times what the last one took: however often
+they ask, clients take a tenth of the main thread's time."""
+
+GOODBYE = 0.5
+"""Seconds that clients are given at the end to read what they were told."""
+
+
+class ControlSocket:
+    """Answers what is asked on the control socket; a `desk.Attendant`."""
+
+    def __init__(self, settings: ControlSettings, emit: Emit) -> None:
+        self._settings = settings
+        self._emit = emit
+        self._door = Door(settings)
+        self._server: Server | None = None
+        self._tickets = itertools.count(1)
+        self._lost = False
+        self._next_look = 0.0
+        self._want_status: list[int] = []
+        self._next_status = 0.0
+
+    def open(self, desk: Desk) -> None:
+        """Listen, and begin to answer.
+
+        Raises:
+            AlreadyRunningError: another daemon listens there.
+            PublishError: the socket cannot be made there.
+        """
+        self._desk = desk
+        self._listen()
+        self._next_look = desk.clock().boot + LOOK
+        desk.agenda.add(self.look)
+
+    def close(self) -> None:
+        """Let all clients go, and take the socket away."""
+        if self._server is not None:
+            self._server.stop(GOODBYE)
+            self._server = None
+        self._door.close()
+
+    def look(self, now: Instant) -> float:
+        """Answer what is due; return the seconds until something may be."""
+        if now.boot >= self._next_look:
+            self._next_look = now.boot + LOOK
+            self._look_after()
+        if self._want_status and now.boot >= self._next_status:
+            self._tell_status(now)
+        times = [self._next_look] + [self._next_status] * bool(self._want_status)
+        return max(0.0, min(times) - now.boot)
+
+    def _listen(self) -> None:
+        desk = self._desk
+        self._server = Server(
+            self._door.open(),
+            clock=desk.clock,
+            tickets=self._tickets,
+            ask=lambda question: desk.post(Errand(partial(self._take, question))),
+            left=lambda ticket: desk.post(Errand(partial(self._forget, ticket))),
+        )
+        self._server.start()
+        mode = f"{self._settings.mode:04o}"
+        path, group = self._settings.socket, self._settings.group
+        self._emit("control_opened", path=path, mode=mode, group=group)
+
+    def _look_after(self) -> None:
+        """Listen anew where somebody took the socket away."""
+        if self._server is not None and self._server.alive() and self._door.stands():
+            return
+        self.close()
+        self._want_status.clear()
+        try:
+            self._listen()
+        except CredfreshError as error:
+            if not self._lost:
+                path = self._settings.socket
+                self._emit("control_lost", path=path, error=error.message, hint=error.hint)
+            self._lost = True
+        else:
+            self._lost = False
+
+    def _take(self, question: Question) -> None:
+        """Answer a question, or keep it until it can be. Nothing asked may end the daemon."""
+        try:
+            self._act(question)
+        except RequestError as error:
+            self._refuse(question.ticket, error)
+        except Exception as error:  # noqa: BLE001 - see above
+            frames = [f"{f.filename}:{f.lineno} {f.name}" for f in _trace(error)]
+            kind = type(error).__name__
+            self._emit("unexpected_error", where="control", error_type=kind, frames=frames)
+            message = f"unforeseen {kind}; the daemon's log says where"
+            self._refuse(question.ticket, RequestError("internal", message))
+
+    def _act(self, question: Question) -> None:
+        match question.request:
+            case protocol.Status():
+                self._want_status.append(question.ticket)
+                self._desk.agenda.hasten(self.look)
+            case protocol.Reload():
+                self._answer(question.ticket, self._reload())
+            case _:
+                raise RequestError("bad_request", "not available in this version")
+
+    def _reload(self) -> dict[str, Any]:
+        if self._desk.reload is None:
+            raise RequestError("no_reload", "this daemon has no configuration file to read again")
+        return reload_as_json(self._desk.reload())
+
+    def _tell_status(self, now: Instant) -> None:
+        tickets, self._want_status = self._want_status, []
+        statuses = self._desk.supervisor.roster.statuses(now)
+        instance = self._desk.settings.instance
+        if self._server is not None:
+            self._server.answer(tickets, lambda: status_as_json(instance, statuses))
+        ended = self._desk.clock().boot
+        self._next_status = ended + STATUS_REST * (ended - now.boot)
+
+    def _forget(self, ticket: int) -> None:
+        """A client has gone away."""
+        if ticket in self._want_status:
+            self._want_status.remove(ticket)
+
+    def _answer(self, ticket: int, body: dict[str, Any]) -> None:
+        if self._server is not None:
+            self._server.answer([ticket], lambda: body)
+
+    def _refuse(self, ticket: int, error: RequestError) -> None:
+        if self._server is not None:
+            self._server.refuse([ticket], error)
+
+
+def status_as_json(instance: str, statuses: list[ProfileStatus]) -> dict[str, Any]:
+    """Return the answer to `status`."""
+    return {"instance": instance, "profiles": [status.as_json() for status in statuses]}
+
+
+def reload_as_json(done: Reload) -> dict[str, Any]:
+    """Return the answer to `reload`."""
+    if done.problems:
+        return {"accepted": False, "problems": [asdict(problem) for problem in done.problems]}
+    return {
+        "accepted": True,
+        "added": sorted(done.changes.added),
+        "removed": sorted(done.changes.removed),
+        "changed": sorted(done.changes.changed),
+        "needs_restart": list(done.needs_restart),
+    }
+
+
+def _trace(error: Exception) -> traceback.StackSummary:
+    return traceback.extract_tb(error.__traceback__)

@@ -1,0 +1,85 @@
+"""The side that asks. It imports as little as it can: jobs start it, and wait for it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from typing import Any
+
+from credfresh.control import protocol
+from credfresh.control.protocol import Request, RequestError
+from credfresh.errors import ControlError
+
+DEFAULT_SOCKET = "/run/credfresh/control.sock"
+
+MOST_ANSWER = 256 * 1024 * 1024
+"""Bytes of an answer; a status of 10,000 profiles is about 4 MB."""
+
+PATIENCE = 30.0
+"""Seconds for an answer to what the daemon does at once."""
+
+_CONNECT = 5
+"""Seconds to be let in."""
+
+_NOBODY = {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR, errno.ECONNRESET, errno.EPIPE}
+_TIMEVAL = struct.Struct("ll")  # socket(7): SO_SNDTIMEO, SO_RCVTIMEO
+
+
+def ask(path: str, request: Request, *, patience: float = PATIENCE) -> dict[str, Any]:
+    """Ask the daemon that listens at `path`, and return its answer.
+
+    `patience` seconds are waited for the answer, after at most five to be let in.
+
+    Raises:
+        ControlError: there is no answer, or it is a refusal.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as door:
+        try:
+            # Not settimeout: a socket that does not block is turned away where others wait.
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(_CONNECT, 0))
+            door.connect(path)
+            whole = max(1, int(patience + 0.999))
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(whole, 0))
+            door.sendall(protocol.encode_request(request))
+        except OSError as error:
+            # Turned away with a word: the daemon may have answered before it had read all.
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+                raise _unreached(path, error) from None
+        line = _receive(door, path)
+    try:
+        return protocol.decode_answer(line)
+    except RequestError as error:
+        raise ControlError(error.code, error.message, hint=error.hint) from None
+
+
+def _receive(door: socket.socket, path: str) -> bytes:
+    received = bytearray()
+    try:
+        while data := door.recv(1 << 20):
+            received += data
+            if len(received) > MOST_ANSWER:
+                raise ControlError("too_long", f"{path}: the answer does not end")
+    except OSError as error:
+        raise _unreached(path, error) from None
+    if not received:
+        raise ControlError("no_daemon", f"{path}: the daemon went away without an answer")
+    return bytes(received)
+
+
+def _unreached(path: str, error: OSError) -> ControlError:
+    number = error.errno or 0
+    if number in (errno.EACCES, errno.EPERM):
+        return ControlError(
+            "not_allowed",
+            f"{path}: not allowed to connect",
+            hint="join the socket's group (control.group), or run it as root",
+        )
+    if number == errno.EAGAIN:
+        return ControlError("no_daemon", f"{path}: no answer in time")
+    reason = os.strerror(number).lower() if number else str(error)
+    if number in _NOBODY:
+        hint = "is it running, and does it listen there? --socket names another place"
+        return ControlError("no_daemon", f"{path}: no daemon answers ({reason})", hint=hint)
+    return ControlError("no_daemon", f"{path}: cannot be asked: {reason}")

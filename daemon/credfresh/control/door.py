@@ -1,0 +1,165 @@
+"""The unix socket at its path: made in private, put in place by a rename, taken away at the end.
+
+Until it is renamed to its path nobody else can connect; from then on its mode and group say who
+may. The directory must be as trustworthy as that of the credentials file: who may write there
+could answer jobs in our place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import grp
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from credfresh import atomic
+from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.paths import Place, resolved, trusted_owner
+from credfresh.settings import ControlSettings
+from credfresh.steps import failure
+
+BACKLOG = 4096
+"""Clients that may wait to be let in; the kernel's own limit is net.core.somaxconn, 4096."""
+
+_UNCHANGED = -1  # to chown(2)
+
+
+class Door:
+    """A listening socket at a path of the file system."""
+
+    def __init__(self, settings: ControlSettings) -> None:
+        self._settings = settings
+        self._path = settings.socket
+        self._ours: tuple[int, int] | None = None
+
+    def open(self) -> socket.socket:
+        """Listen; what a dead daemon left there is replaced. The socket does not block.
+
+        Raises:
+            AlreadyRunningError: another daemon answers there.
+            PublishError: it cannot be made there, or something else stands in the way.
+        """
+        group = self._group()
+        with resolved(self._path, any_kind=True) as place, self._failures():
+            _sweep(place)
+            self._judge_standing(place)
+            listener = socket.socket(
+                socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+            )
+            try:
+                self._put(listener, place, group)
+            except BaseException:
+                listener.close()
+                raise
+        return listener
+
+    def stands(self) -> bool:
+        """Say whether whoever connects to the path reaches us."""
+        try:
+            return _identity(os.stat(self._path)) == self._ours  # noqa: PTH116 - its errors are wanted
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Take the socket away, if it is still ours."""
+        if self._ours is None:
+            return
+        with contextlib.suppress(OSError, PublishError), resolved(self._path, any_kind=True) as at:
+            if _identity(_look(at, at.name)) == self._ours:
+                os.unlink(at.name, dir_fd=at.directory)
+        self._ours = None
+
+    def _put(self, listener: socket.socket, place: Place, group: int | None) -> None:
+        # A socket takes its mode from its descriptor when it is bound (less the umask): nobody
+        # else can connect to it before it has its group, wherever it is.
+        os.fchmod(listener.fileno(), 0o600)
+        temporary = f".{place.name}.credfresh-{os.urandom(4).hex()}.tmp"
+        # Through /proc, since a name in a directory may be longer than a socket's path can be.
+        listener.bind(f"/proc/self/fd/{place.directory}/{temporary}")
+        try:
+            if group is not None:
+                os.chown(
+                    temporary, _UNCHANGED, group, dir_fd=place.directory, follow_symlinks=False
+                )
+            os.chmod(temporary, self._settings.mode, dir_fd=place.directory)
+            listener.listen(BACKLOG)
+            info = _look(place, temporary)
+            atomic.replace(place.directory, temporary, place.name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=place.directory)
+            raise
+        self._ours = _identity(info)
+
+    def _judge_standing(self, place: Place) -> None:
+        """Make sure that what stands at the path, if anything, is what a dead daemon left."""
+        try:
+            info = _look(place, place.name)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(info.st_mode):
+            raise self._refusal("in_the_way", "is there already, and is no socket", "move it away")
+        if not trusted_owner(info.st_uid):
+            raise self._refusal(
+                "foreign_owner", f"is a socket of uid {info.st_uid}", "find out who listens there"
+            )
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+            reached = probe.connect_ex(f"/proc/self/fd/{place.directory}/{place.name}")
+        if reached in (0, errno.EAGAIN):  # EAGAIN: it listens, and others wait to be let in
+            raise AlreadyRunningError(
+                self._path,
+                holder="it answers there",
+                keeps="listens on this socket",
+                key="control.socket",
+            )
+
+    def _group(self) -> int | None:
+        name = self._settings.group
+        if name is None or name.isdecimal():
+            return None if name is None else int(name)
+        try:
+            return grp.getgrnam(name).gr_gid
+        except KeyError:
+            raise self._refusal(
+                "unknown_group",
+                f"no group is called {name}",
+                "create it, or correct control.group",
+            ) from None
+
+    def _refusal(self, code: str, reason: str, hint: str) -> PublishError:
+        return PublishError(
+            f"{self._path}: {reason}",
+            path=self._path,
+            step="listen",
+            code=code,
+            hint=f"{hint}, or give control.socket another path" if "group" not in code else hint,
+        )
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise failure(self._path, "listen", error) from error
+
+
+def _look(place: Place, name: str) -> os.stat_result:
+    return os.stat(name, dir_fd=place.directory, follow_symlinks=False)
+
+
+def _identity(info: os.stat_result) -> tuple[int, int]:
+    return info.st_dev, info.st_ino
+
+
+def _sweep(place: Place) -> None:
+    """Take away what a daemon left that died between binding and renaming."""
+    for entry in os.listdir(place.directory):  # noqa: PTH208 - relative to a descriptor
+        if atomic.is_temporary(entry, place.name):
+            with contextlib.suppress(OSError):
+                info = _look(place, entry)
+                if stat.S_ISSOCK(info.st_mode) and trusted_owner(info.st_uid):
+                    os.unlink(entry, dir_fd=place.directory)

@@ -1,0 +1,193 @@
+"""What is said on the control socket: one line of JSON each way, version 1. Pure.
+
+A client sends `{"version": 1, "ask": …}` and is answered with `{"version": 1, "answer": {…}}` or
+`{"version": 1, "error": {"code": …, "message": …, "hint": …}}`; then the connection is closed.
+docs/control.md is the reference.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+VERSION = 1
+
+MOST_REQUEST = 64 * 1024
+"""Bytes of a request, its line end included."""
+
+MOST_NAME = 128
+"""Characters of a profile's name (as the configuration has it)."""
+
+MOST_TIMEOUT = 3600.0
+"""Seconds that a question may wait for its answer."""
+
+MOST_VALID_FOR = 43_200.0
+"""Seconds: the longest session that AWS STS grants (AssumeRole, DurationSeconds)."""
+
+
+class RequestError(Exception):
+    """A request that is not answered: the code, and a sentence for people."""
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How are all profiles?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ensure:
+    """Tell me when the published credentials of `profile` last for `valid_for` more seconds.
+
+    The answer comes within `timeout` seconds.
+    """
+
+    profile: str
+    valid_for: float
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Renew these profiles now, all if none is named, and tell me what came of it."""
+
+    profiles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Read the configuration again, and tell me what came of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Take away what is published for these profiles, for all if none is named."""
+
+    profiles: tuple[str, ...] = ()
+
+
+Request = Status | Ensure | Renew | Reload | Withdraw
+
+PRIVILEGED = (Renew, Reload, Withdraw)
+"""For root and the daemon's own user; the others for whoever may connect."""
+
+
+def encode_request(request: Request) -> bytes:
+    """Return a request as its line."""
+    said: dict[str, Any] = {"version": VERSION, "ask": type(request).__name__.lower()}
+    match request:
+        case Ensure(profile, valid_for, timeout):
+            said |= {"profile": profile, "valid_for_s": valid_for, "timeout_s": timeout}
+        case Renew(profiles) | Withdraw(profiles):
+            said["profiles"] = profiles
+        case _:
+            pass
+    return _line(said)
+
+
+def decode_request(line: bytes) -> Request:
+    """Return what a line asks.
+
+    Raises:
+        RequestError: it is no request of this version.
+    """
+    try:
+        said = json.loads(line, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise RequestError("bad_request", "not a line of JSON") from None
+    if not isinstance(said, dict):
+        raise RequestError("bad_request", "not a JSON object")
+    version = said.pop("version", None)
+    if version != VERSION or isinstance(version, bool):  # True is 1 to Python
+        raise RequestError(
+            "unsupported_version", f"this daemon speaks version {VERSION} of the protocol"
+        )
+    ask = said.pop("ask", None)
+    request: Request
+    match ask:
+        case "status":
+            request = Status()
+        case "ensure":
+            request = Ensure(
+                profile=_name(said.pop("profile", None)),
+                valid_for=_seconds(said, "valid_for_s", MOST_VALID_FOR),
+                timeout=_seconds(said, "timeout_s", MOST_TIMEOUT),
+            )
+        case "renew":
+            request = Renew(_names(said))
+        case "reload":
+            request = Reload()
+        case "withdraw":
+            request = Withdraw(_names(said))
+        case _:
+            raise RequestError("bad_request", "`ask` names nothing that can be asked")
+    if said:
+        raise RequestError("bad_request", f"{len(said)} unknown keys beside {ask}")
+    return request
+
+
+def encode_answer(answer: Mapping[str, Any]) -> bytes:
+    """Return an answer as its line."""
+    return _line({"version": VERSION, "answer": answer})
+
+
+def encode_error(code: str, message: str, *, hint: str | None = None) -> bytes:
+    """Return an error as its line."""
+    return _line({"version": VERSION, "error": {"code": code, "message": message, "hint": hint}})
+
+
+def decode_answer(line: bytes) -> dict[str, Any]:
+    """Return what a daemon answers.
+
+    Raises:
+        RequestError: it answers with an error, or with what this version does not know.
+    """
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        said = None
+    match said:
+        case {"error": {"code": str(code), "message": str(message), "hint": str() | None as hint}}:
+            raise RequestError(code, message, hint=hint)
+        case {"version": int(1), "answer": dict(answer)}:
+            return answer
+        case {"version": int(version)} if version != VERSION:
+            raise RequestError("unsupported_version", f"the daemon speaks version {version}")
+        case _:
+            raise RequestError("bad_answer", "what answers here is no credfresh daemon")
+
+
+def _line(said: Mapping[str, Any]) -> bytes:
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _no_constant(_word: str) -> NoReturn:
+    raise ValueError  # NaN and Infinity are no JSON
+
+
+def _name(value: object) -> str:
+    if isinstance(value, str) and 0 < len(value) <= MOST_NAME:
+        return value
+    raise RequestError("bad_request", f"a profile is a text of 1 to {MOST_NAME} characters")
+
+
+def _names(said: dict[str, Any]) -> tuple[str, ...]:
+    names = said.pop("profiles", [])
+    if not isinstance(names, list):
+        raise RequestError("bad_request", "`profiles` must be a list of names")
+    return tuple(dict.fromkeys(_name(name) for name in names))
+
+
+def _seconds(said: dict[str, Any], key: str, most: float) -> float:
+    value = said.pop(key, None)
+    # bool is an int to Python, and 1e999 is infinite.
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most:
+        return float(value)
+    raise RequestError("bad_request", f"`{key}` must be a number of seconds, 0 to {most:.0f}")

@@ -1,0 +1,259 @@
+"""The control socket at its path: who may connect, what stands in the way, what is left."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from credfresh.control.door import Door
+from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.settings import ControlSettings
+from disk import needs_root
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)
+    return tmp_path / "control.sock"
+
+
+@contextmanager
+def opened(path: Path, mode: int = 0o600, group: str | None = None) -> Iterator[Door]:
+    """Listen there for a while."""
+    door = Door(ControlSettings(str(path), mode, group))
+    listener = door.open()
+    try:
+        yield door
+    finally:
+        listener.close()
+        door.close()
+
+
+def reachable(path: Path) -> bool:
+    """Say whether somebody listens."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
+def names(path: Path) -> list[str]:
+    """Return what is in the socket's directory."""
+    return sorted(entry.name for entry in path.parent.iterdir())
+
+
+def left_by_a_dead_daemon(path: Path) -> None:
+    """Leave a socket on which nobody listens."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+def test_it_has_its_mode_whatever_the_umask(path: Path, mode: int, umask: int) -> None:
+    """And is gone at the end, with nothing beside it."""
+    before = os.umask(umask)
+    try:
+        with opened(path, mode):
+            info = path.stat()
+            assert stat.S_ISSOCK(info.st_mode)
+            assert mode == stat.S_IMODE(info.st_mode)
+            assert reachable(path)
+            assert ["control.sock"] == names(path)
+    finally:
+        os.umask(before)
+    assert [] == names(path)
+
+
+def test_nobody_can_connect_before_mode_and_group_are_set(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under its temporary name it is closed to all others until everything is decided."""
+    seen: list[tuple[str, int]] = []
+    real = os.chmod
+
+    def watched(name: str, mode: int, *, dir_fd: int) -> None:
+        info = os.stat(name, dir_fd=dir_fd)
+        seen.append((name, stat.S_IMODE(info.st_mode)))
+        assert not path.exists()
+        real(name, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "chmod", watched)
+    before = os.umask(0)
+    try:
+        with opened(path, 0o666):
+            pass
+    finally:
+        os.umask(before)
+
+    [(name, mode)] = seen
+    assert name.startswith(".control.sock.credfresh-")
+    assert 0o600 == mode
+
+
+@needs_root
+def test_it_has_its_group(path: Path) -> None:
+    """By name or by number."""
+    for group, number in (("daemon", None), ("54321", 54321)):
+        with opened(path, 0o660, group):
+            import grp  # noqa: PLC0415 - only here
+
+            expected = number if number is not None else grp.getgrnam(group).gr_gid
+            assert expected == path.stat().st_gid
+
+
+def test_a_group_that_does_not_exist_is_named(path: Path) -> None:
+    """The daemon does not start without saying which."""
+    with pytest.raises(PublishError, match="no group is called nonesuch") as caught:
+        Door(ControlSettings(str(path), 0o660, "nonesuch")).open()
+    assert "control.group" in str(caught.value.hint)
+    assert not path.exists()
+
+
+def test_what_a_dead_daemon_left_is_replaced(path: Path) -> None:
+    """Its socket, and what it left when it died before the rename."""
+    left_by_a_dead_daemon(path)
+    left_by_a_dead_daemon(path.with_name(".control.sock.credfresh-0badcafe.tmp"))
+    path.with_name(".control.sock.credfresh-0badcaff.tmp").touch()
+
+    with opened(path):
+        assert reachable(path)
+        assert [".control.sock.credfresh-0badcaff.tmp", "control.sock"] == names(path)
+
+
+def test_a_living_daemon_keeps_its_socket(path: Path) -> None:
+    """The second one is refused and touches nothing."""
+    with opened(path) as first:
+        with pytest.raises(AlreadyRunningError, match=r"listens on this socket") as caught:
+            Door(ControlSettings(str(path))).open()
+        assert "control.socket" in str(caught.value.hint)
+        assert first.stands()
+
+
+def test_a_daemon_that_does_not_accept_counts_as_living(path: Path) -> None:
+    """A full backlog is no reason to take its place."""
+    with socket.socket(socket.AF_UNIX) as hung, socket.socket(socket.AF_UNIX) as client:
+        hung.bind(str(path))
+        hung.listen(0)
+        client.connect(str(path))
+        with pytest.raises(AlreadyRunningError):
+            Door(ControlSettings(str(path))).open()
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "fifo", "link to a file"])
+def test_what_is_no_socket_is_not_touched(path: Path, kind: str) -> None:
+    """Whoever put it there gets a word, not a replacement."""
+    match kind:
+        case "file":
+            path.write_text("precious")
+        case "directory":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+        case _:
+            path.with_name("precious").write_text("precious")
+            path.symlink_to("precious")
+    before = path.lstat()
+
+    with pytest.raises(PublishError, match=r"no socket|is a directory") as caught:
+        Door(ControlSettings(str(path))).open()
+
+    assert caught.value.hint
+    assert before == path.lstat()
+
+
+@needs_root
+def test_the_socket_of_another_user_is_not_replaced(path: Path) -> None:
+    """Even a dead one: in a sticky directory anybody may have put it there."""
+    left_by_a_dead_daemon(path)
+    os.chown(path, 65534, 65534)
+
+    with pytest.raises(PublishError, match="uid 65534"):
+        Door(ControlSettings(str(path))).open()
+
+
+def test_a_directory_that_others_may_write_is_refused(path: Path) -> None:
+    """They could put a socket of theirs in its place and answer jobs."""
+    path.parent.chmod(0o777)
+
+    with pytest.raises(PublishError, match="others may write this directory"):
+        Door(ControlSettings(str(path))).open()
+
+
+def test_a_missing_directory_is_named(path: Path) -> None:
+    """With what to do."""
+    with pytest.raises(PublishError, match="No such file") as caught:
+        Door(ControlSettings(str(path.parent / "absent" / "c.sock"))).open()
+    assert "create the missing directory" in str(caught.value.hint)
+
+
+def test_what_stands_there_now_is_not_taken_away(path: Path) -> None:
+    """A daemon whose socket was replaced leaves the other's alone."""
+    with opened(path) as door:
+        path.unlink()
+        assert not door.stands()
+        left_by_a_dead_daemon(path)
+        assert not door.stands()
+    assert path.exists()
+
+
+def test_a_name_as_long_as_a_socket_can_have(path: Path) -> None:
+    """The temporary name is longer than a socket's may be, and it works all the same."""
+    deep = path.parent / ("d" * 40)
+    deep.mkdir(mode=0o755)
+    room = 107 - len(str(deep).encode()) - 1
+    if room < 10:
+        deep = path.parent
+        room = 107 - len(str(deep).encode()) - 1
+    longest = deep / ("s" * room)
+
+    with opened(longest):
+        assert reachable(longest)
+
+
+def test_two_that_start_at_once_do_not_both_believe(path: Path) -> None:
+    """Of two daemons on one path at most one finds its socket standing."""
+    doors = [Door(ControlSettings(str(path))) for _ in range(2)]
+    barrier = threading.Barrier(2)
+    listeners: list[socket.socket] = []
+
+    def start(door: Door) -> None:
+        barrier.wait()
+        try:
+            listeners.append(door.open())
+        except AlreadyRunningError:
+            return
+
+    threads = [threading.Thread(target=start, args=[door]) for door in doors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert 1 == sum(door.stands() for door in doors)
+    for listener in listeners:
+        listener.close()
+
+
+def test_killed_it_leaves_a_socket_that_its_successor_replaces(path: Path) -> None:
+    """SIGKILL between any two steps costs the next start nothing."""
+    code = (
+        "import os, signal, sys\n"
+        "from credfresh.control.door import Door\n"
+        "from credfresh.settings import ControlSettings\n"
+        "listener = Door(ControlSettings(sys.argv[1])).open()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert path.exists()
+    assert not reachable(path)
+
+    with opened(path):
+        assert reachable(path)

@@ -1,0 +1,340 @@
+"""The thread that serves the control socket, and clients of every kind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from asking import PATIENCE, STATUS, Oracle, connect, exchange, received, served
+from credfresh.control import protocol, server
+from credfresh.control.protocol import Ensure, Reload, RequestError, Status
+from disk import needs_root
+from host import wait_until
+
+ENSURE = protocol.encode_request(Ensure("production", 60, 60))
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)
+    return tmp_path / "control.sock"
+
+
+@pytest.fixture(name="open_path")
+def _open_path() -> Iterator[Path]:
+    """Where other users get to, too: pytest's own directories are closed to them."""
+    with tempfile.TemporaryDirectory(prefix="credfresh-test-") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory, "control.sock")
+
+
+@pytest.fixture(name="oracle")
+def _oracle(path: Path) -> Iterator[Oracle]:
+    with served(path) as oracle:
+        yield oracle
+
+
+def refused(path: Path, request: bytes) -> str:
+    """Return the code of the error that answers these bytes."""
+    code = exchange(path, request)["error"]["code"]
+    assert isinstance(code, str)
+    return code
+
+
+def test_a_question_is_handed_on_with_who_asks(oracle: Oracle, path: Path) -> None:
+    """As the kernel tells it."""
+    assert {"said": "yes"} == exchange(path)["answer"]
+
+    [question] = oracle.questions
+    assert Status() == question.request
+    assert (os.getpid(), os.geteuid()) == (question.peer.pid, question.peer.uid)
+
+
+def test_a_client_that_stops_sending_is_answered(oracle: Oracle, path: Path) -> None:
+    """`echo … | nc -N` shuts its half down; the line end may be missing then."""
+    for request in (STATUS, STATUS.rstrip()):
+        with connect(path) as client:
+            client.sendall(request)
+            client.shutdown(socket.SHUT_WR)
+            assert {"said": "yes"} == json.loads(received(client))["answer"]
+    oracle.keeps = lambda _: True
+    with connect(path) as client:
+        client.sendall(STATUS)
+        client.shutdown(socket.SHUT_WR)
+        wait_until(lambda: len(oracle.questions) == 3, "the question")
+        oracle.answer(oracle.questions[-1].ticket)
+        assert {"said": "yes"} == json.loads(received(client))["answer"]
+    assert [] == oracle.gone
+
+
+def test_a_request_may_come_byte_by_byte(oracle: Oracle, path: Path) -> None:
+    """Whatever pieces the kernel makes of it."""
+    with connect(path) as client:
+        for byte in STATUS:
+            client.sendall(bytes([byte]))
+        assert {"said": "yes"} == json.loads(received(client))["answer"]
+    assert 1 == len(oracle.questions)
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (b"\n", "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "bad_request"),
+        (b"\x00\xff" * 500 + b"\n", "bad_request"),
+        (b'{"version": 7, "ask": "status"}\n', "unsupported_version"),
+        (b"x" * (protocol.MOST_REQUEST - 1) + b"\n", "bad_request"),
+        (b"x" * protocol.MOST_REQUEST, "too_long"),
+        (b"x" * protocol.MOST_REQUEST + b"\n", "too_long"),
+        (b"{" * (10 * protocol.MOST_REQUEST), "too_long"),
+    ],
+)
+def test_garbage_is_answered_with_an_error(
+    oracle: Oracle, path: Path, request_: bytes, code: str
+) -> None:
+    """And nobody is asked anything."""
+    with connect(path) as client:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            client.sendall(request_)
+        assert code == json.loads(received(client))["error"]["code"]
+    assert [] == oracle.questions
+
+
+def test_what_follows_the_request_is_not_read(oracle: Oracle, path: Path) -> None:
+    """One question a connection."""
+    assert {"said": "yes"} == exchange(path, STATUS + STATUS + b"x" * 1000)["answer"]
+    assert 1 == len(oracle.questions)
+
+
+def test_a_client_that_leaves_is_told(oracle: Oracle, path: Path) -> None:
+    """Who waits for an answer and goes away holds no place and no wish."""
+    oracle.keeps = lambda _: True
+    with connect(path) as client:
+        client.sendall(ENSURE)
+        wait_until(lambda: bool(oracle.questions), "the question")
+    wait_until(lambda: bool(oracle.gone), "the end of the connection")
+
+    assert [oracle.questions[0].ticket] == oracle.gone
+    oracle.answer(oracle.gone[0])
+    oracle.keeps = lambda _: False
+    assert "answer" in exchange(path)
+
+
+def test_a_large_answer_is_read_at_the_client_s_pace(oracle: Oracle, path: Path) -> None:
+    """Twenty megabytes through a 32 KB buffer, while others are served."""
+    oracle.body = {"text": "x" * 20_000_000}
+    with connect(path) as slow:
+        slow.sendall(STATUS)
+        assert b"{" == slow.recv(1)
+        oracle.body = {"said": "yes"}
+        assert {"said": "yes"} == exchange(path)["answer"]
+        assert len(received(slow)) > 20_000_000
+
+
+@pytest.mark.parametrize("kind", ["silent", "half a request", "answered, and not reading"])
+def test_three_hundred_stalled_clients_hold_up_nobody(
+    oracle: Oracle, path: Path, kind: str
+) -> None:
+    """A good one among them is answered within a second."""
+    oracle.body = {"text": "x" * 500_000}
+    stalled = [connect(path) for _ in range(300)]
+    for client in stalled:
+        if kind != "silent":
+            client.sendall(STATUS if kind.startswith("answered") else STATUS[:10])
+    if kind.startswith("answered"):
+        wait_until(lambda: len(oracle.questions) == 300, "the questions")
+
+    oracle.body = {"said": "yes"}
+    began = time.monotonic()
+    assert {"said": "yes"} == exchange(path)["answer"]
+    assert time.monotonic() - began < 1.0
+    for client in stalled:
+        client.close()
+
+
+def test_who_says_nothing_is_sent_away(
+    oracle: Oracle, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while, with a word; and so is who does not read."""
+    monkeypatch.setattr(server, "REQUEST_TIME", 0.2)
+    monkeypatch.setattr(server, "ANSWER_TIME", 0.2)
+    with connect(path) as silent:
+        assert "too_slow" == json.loads(received(silent))["error"]["code"]
+    oracle.body = {"text": "x" * 5_000_000}
+    with connect(path) as deaf:
+        deaf.sendall(STATUS)
+        threading.Event().wait(1.5)
+        assert len(received(deaf)) < 5_000_000
+
+
+def test_when_all_places_are_taken_the_silent_lose_theirs(path: Path) -> None:
+    """Three thousand silent clients do not keep a good one out; those who wait stay."""
+    with served(path) as oracle:
+        oracle.keeps = lambda request: isinstance(request, Ensure)
+        waiting = [connect(path) for _ in range(20)]
+        for client in waiting:
+            client.sendall(ENSURE)
+        wait_until(lambda: len(oracle.questions) == 20, "the questions")
+        silent = [connect(path) for _ in range(3000)]
+
+        began = time.monotonic()
+        assert {"said": "yes"} == exchange(path)["answer"]
+        assert time.monotonic() - began < 1.0
+        assert "busy" == json.loads(received(silent[0]))["error"]["code"]
+        oracle.answer(*(q.ticket for q in oracle.questions[:20]))
+        assert [{"said": "yes"}] * 20 == [json.loads(received(c))["answer"] for c in waiting]
+        for client in [*waiting, *silent]:
+            client.close()
+
+
+@pytest.fixture(autouse=True)
+def _many_descriptors() -> Iterator[None]:
+    """The clients of a test are in the same process as the server."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(16384, before[1]), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_the_rest_of_the_daemon_keeps_its_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However low the limit is, clients get no more than what is left of it."""
+    limits = {"soft": 1024, "hard": 524288}
+
+    def get(_what: int) -> tuple[int, int]:
+        return limits["soft"], limits["hard"]
+
+    def put(_what: int, both: tuple[int, int]) -> None:
+        limits["soft"], limits["hard"] = both
+
+    monkeypatch.setattr(resource, "getrlimit", get)
+    monkeypatch.setattr(resource, "setrlimit", put)
+    assert (2048, 2560) == (server.places(), limits["soft"])
+    limits.update(soft=1024, hard=1024)
+    assert 512 == server.places()
+    limits.update(soft=256, hard=256)
+    assert 8 == server.places()
+    limits.update(soft=resource.RLIM_INFINITY, hard=resource.RLIM_INFINITY)
+    assert 2048 == server.places()
+
+
+def test_out_of_descriptors_it_waits_and_goes_on(path: Path) -> None:
+    """Without spinning: what cannot be let in is let in later."""
+    code = (
+        "import os, resource, sys, threading, time\n"
+        "from pathlib import Path\n"
+        "from asking import connect, exchange, served\n"
+        "path = Path(sys.argv[1])\n"
+        "with served(path):\n"
+        "    client = connect(path)\n"
+        "    client.settimeout(3)\n"
+        "    time.thread_time()\n"
+        "    lowest = os.dup(0); os.close(lowest)\n"
+        "    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "    late = connect(path)\n"
+        "    import socket\n"
+        "    third = socket.socket(socket.AF_UNIX)\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (third.fileno() + 1, hard))\n"
+        "    third.connect(str(path))\n"
+        "    began = time.process_time()\n"
+        "    threading.Event().wait(2)\n"
+        "    print('cpu', time.process_time() - began < 0.5)\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))\n"
+        '    third.sendall(b\'{"version": 1, "ask": "status"}\\n\')\n'
+        "    print(third.recv(1000))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ["cpu True", str(b'{"version":1,"answer":{"said":"yes"}}\n')] == done.stdout.splitlines()
+    assert "" == done.stderr
+
+
+@needs_root
+@pytest.mark.parametrize("ask", ["renew", "reload", "withdraw"])
+def test_others_may_not_change_anything(open_path: Path, ask: str) -> None:
+    """Whoever may connect may ask how it is; the rest is for root and the daemon's user."""
+    code = (
+        "import os, sys, socket\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "client = socket.socket(socket.AF_UNIX)\n"
+        "client.connect(sys.argv[1])\n"
+        "client.sendall(sys.argv[2].encode() + b'\\n')\n"
+        "print(client.recv(1000).decode(), end='')\n"
+    )
+
+    def as_nobody(said: str) -> dict[str, dict[str, str]]:
+        request = json.dumps({"version": 1, "ask": said})
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", code, str(open_path), request],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        answer: dict[str, dict[str, str]] = json.loads(done.stdout)
+        return answer
+
+    with served(open_path, 0o666) as oracle:
+        error = as_nobody(ask)["error"]
+        assert "not_allowed" == error["code"]
+        assert "uid 65534" in error["message"]
+        assert [] == oracle.questions
+        assert {"said": "yes"} == as_nobody("status")["answer"]
+        assert 65534 == oracle.questions[0].peer.uid
+        assert "answer" in exchange(open_path, protocol.encode_request(Reload()))
+
+
+def test_at_the_end_everybody_is_let_go(path: Path) -> None:
+    """Who has an answer coming gets it, the others see the end; it takes no second."""
+    with served(path) as oracle:
+        oracle.keeps = lambda _: True
+        waiting, silent = connect(path), connect(path)
+        waiting.sendall(ENSURE)
+        wait_until(lambda: bool(oracle.questions), "the question")
+        assert oracle.server is not None
+        oracle.server.refuse([oracle.questions[0].ticket], RequestError("stopping", "it ends"))
+        began = time.monotonic()
+    assert time.monotonic() - began < 1.0
+    assert "stopping" == json.loads(received(waiting))["error"]["code"]
+    assert b"" == received(silent)
+    waiting.close()
+    silent.close()
+    assert not path.exists()
+
+
+def test_a_thousand_wait_and_one_answer_serves_them(oracle: Oracle, path: Path) -> None:
+    """The answer is rendered once."""
+    rendered = []
+    oracle.keeps = lambda _: True
+    clients = [connect(path) for _ in range(1000)]
+    for client in clients:
+        client.sendall(ENSURE)
+    wait_until(lambda: len(oracle.questions) == 1000, "the questions")
+    assert oracle.server is not None
+
+    def body() -> dict[str, str]:
+        rendered.append(1)
+        return {"said": "yes"}
+
+    oracle.server.answer([q.ticket for q in oracle.questions], body)
+    for client in clients:
+        client.settimeout(PATIENCE)
+        assert {"said": "yes"} == json.loads(received(client))["answer"]
+        client.close()
+    assert [1] == rendered

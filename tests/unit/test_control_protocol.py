@@ -1,0 +1,147 @@
+"""What is said on the control socket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from credfresh.control import protocol
+from credfresh.control.protocol import (
+    Ensure,
+    Reload,
+    Renew,
+    Request,
+    RequestError,
+    Status,
+    Withdraw,
+)
+
+REQUESTS: list[Request] = [
+    Status(),
+    Ensure("production", 2700.0, 60.0),
+    Renew(),
+    Renew(("dev", "prod")),
+    Reload(),
+    Withdraw(("a b",)),
+]
+
+
+def refusal(line: bytes) -> RequestError:
+    """Return why a line is no request."""
+    with pytest.raises(RequestError) as caught:
+        protocol.decode_request(line)
+    return caught.value
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_a_request_arrives_as_it_was_sent(request_: Request) -> None:
+    """In one line, whose end is its last byte."""
+    line = protocol.encode_request(request_)
+
+    assert line.endswith(b"\n")
+    assert 1 == line.count(b"\n")
+    assert request_ == protocol.decode_request(line[:-1])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b"null",
+        b"[" * 30_000,
+        b'{"a":' * 10_000,
+        b'{"version": 1}',
+        b'{"version": 1, "ask": ["status"]}',
+        b'{"version": 1, "ask": "Status"}',
+        b'{"version": 1, "ask": "status", "more": 1}',
+        b'{"version": 1, "ask": "ensure"}',
+        b'{"version": 1, "ask": "ensure", "profile": "", "valid_for_s": 1, "timeout_s": 1}',
+        b'{"version": 1, "ask": "ensure", "profile": "a", "valid_for_s": NaN, "timeout_s": 1}',
+        b'{"version": 1, "ask": "ensure", "profile": "a", "valid_for_s": 1e999, "timeout_s": 1}',
+        b'{"version": 1, "ask": "ensure", "profile": "a", "valid_for_s": -1, "timeout_s": 1}',
+        b'{"version": 1, "ask": "ensure", "profile": "a", "valid_for_s": true, "timeout_s": 1}',
+        b'{"version": 1, "ask": "ensure", "profile": "a", "valid_for_s": 1, "timeout_s": 3601}',
+        b'{"version": 1, "ask": "renew", "profiles": "a"}',
+        b'{"version": 1, "ask": "renew", "profiles": [1]}',
+        b'{"version": 1, "ask": "renew", "profiles": ["' + b"x" * 129 + b'"]}',
+        b'{"version": 1, "ask": "withdraw", "profiles": [["a"]]}',
+        b'{"version": 1, "ask": "status", "n": ' + b"9" * 5000 + b"}",
+    ],
+)
+def test_what_is_no_request_is_refused(line: bytes) -> None:
+    """With a code and a sentence, whatever it is; never with what was sent."""
+    error = refusal(line)
+
+    assert "bad_request" == error.code
+    assert len(error.message) < 100
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+def test_nothing_else_comes_out_of_any_bytes(line: bytes) -> None:
+    """A request or a RequestError."""
+    with contextlib.suppress(RequestError):
+        protocol.decode_request(line)
+
+
+@pytest.mark.parametrize("version", ["2", '"1"', "null", "true", "1.5", "[]"])
+def test_another_version_is_refused_by_name(version: str) -> None:
+    """So that a client of tomorrow knows what to do without."""
+    assert "unsupported_version" == refusal(f'{{"version": {version}, "ask": "x"}}'.encode()).code
+
+
+def test_names_are_asked_for_once() -> None:
+    """A profile that is named twice is renewed once."""
+    assert Renew(("b", "a")) == protocol.decode_request(
+        b'{"version": 1, "ask": "renew", "profiles": ["b", "a", "b"]}'
+    )
+
+
+def test_an_answer_arrives_as_it_was_sent() -> None:
+    """Names beyond ASCII included; in one line."""
+    line = protocol.encode_answer({"profiles": ["größe", "a\nb"]})
+
+    assert 1 == line.count(b"\n")
+    assert {"profiles": ["größe", "a\nb"]} == protocol.decode_answer(line)
+
+
+def test_an_error_arrives_with_its_code_and_hint() -> None:
+    """As the exception that the daemon's side meant."""
+    for hint in ("sudo", None):
+        with pytest.raises(RequestError) as caught:
+            protocol.decode_answer(protocol.encode_error("not_allowed", "no", hint=hint))
+        error = caught.value
+        assert ("not_allowed", "no", hint) == (error.code, error.message, error.hint)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\n",
+        b"{}",
+        b'{"version": 1}',
+        b'{"version": 1, "answer": 3}',
+        b'{"error": 1}',
+        b'{"error": {"code": 1}}',
+        b'{"version": true, "answer": []}',
+        b"[[" * 9999,
+    ],
+)
+def test_what_answers_and_is_no_daemon_is_named(line: bytes) -> None:
+    """A client that was pointed at another service does not crash."""
+    with pytest.raises(RequestError) as caught:
+        protocol.decode_answer(line)
+    assert "bad_answer" == caught.value.code
+
+
+def test_the_answer_of_a_later_version_is_named() -> None:
+    """It says which version the daemon speaks."""
+    with pytest.raises(RequestError, match="version 2"):
+        protocol.decode_answer(json.dumps({"version": 2, "answer": {}}).encode())
