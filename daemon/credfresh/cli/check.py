@@ -47,8 +47,10 @@ def command(path: str, *, online: bool, as_json: bool) -> None:
 
 def try_roles(settings: Settings) -> Iterator[tuple[str, Grant | RenewalError]]:
     """Assume every role once, parents before their children; yield what came of each."""
+    from credfresh import coredump  # noqa: PLC0415 - as the next
     from credfresh.sts import StsProvider  # noqa: PLC0415 - boto3 is slow to import
 
+    coredump.forbid()
     provider = StsProvider(settings.sources, settings.sts, clock=clock, environ=os.environ)
     done: dict[str, Grant | RenewalError] = {}
 

@@ -111,10 +111,12 @@ def compose(
 ) -> Daemon:
     """Put the daemon together; with its `log` it can reload what the command line named."""
     # Imported here: the commands that need no SDK and no scheduler do not pay for them.
+    from credfresh import coredump  # noqa: PLC0415
     from credfresh.credentials_file import CredentialsFiles  # noqa: PLC0415
     from credfresh.daemon import Daemon  # noqa: PLC0415
     from credfresh.sts import StsProvider  # noqa: PLC0415
 
+    coredump.forbid()
     files = CredentialsFiles(settings.targets, instance=settings.instance, clock=clock)
 
     def provider(now: Settings) -> StsProvider:

@@ -1,0 +1,110 @@
+"""What systemd thinks of the files in systemd/, without one running."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SYSTEMD = Path(__file__).parent.parent.parent / "systemd"
+UNIT = SYSTEMD / "credfresh.service"
+DROP_INS = ("readers", "second-group", "textfile")
+COMMANDS = r"=/usr/(bin/credfresh|lib/credfresh/restart-delay)"
+TYPE_RELOAD_SINCE = 253
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+
+
+def systemd_version() -> int:
+    """Return the version of the tools at hand."""
+    return int(analyze("--version").stdout.split()[1])
+
+
+def lay_out(directory: Path, text: str, drop_in: str | None = None) -> Path:
+    """Put the unit, its commands replaced by one that is here, and a drop-in where both belong."""
+    unit = directory / "credfresh.service"
+    unit.write_text(
+        re.sub(r"=/usr/(bin/credfresh|lib/credfresh/restart-delay)", "=/bin/true", text)
+    )
+    if drop_in is not None:
+        beside = directory / "credfresh.service.d"
+        beside.mkdir()
+        shutil.copy(SYSTEMD / "drop-ins" / f"{drop_in}.conf", beside)
+    return unit
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run systemd-analyze."""
+    command = ["systemd-analyze", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def verify(unit: Path) -> str:
+    """Return what `systemd-analyze verify` has to say: it exits 0 for most mistakes."""
+    result = analyze("verify", "--man=no", str(unit))
+    return result.stderr + result.stdout + (f"rc={result.returncode}" if result.returncode else "")
+
+
+@pytest.mark.parametrize("drop_in", [None, *DROP_INS])
+def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path, drop_in: str | None) -> None:
+    """The unit, alone and with each drop-in, is understood to the last word."""
+    assert "" == verify(lay_out(tmp_path, UNIT.read_text(), drop_in))
+
+
+def test_a_typo_would_be_noticed(tmp_path: Path) -> None:
+    """A misspelt directive, which systemd ignores, is something to say."""
+    text = UNIT.read_text().replace("UMask=", "UMaks=")
+
+    assert "UMaks" in verify(lay_out(tmp_path, text))
+
+
+def test_the_drop_in_for_later_systemd(tmp_path: Path) -> None:
+    """Version 253 understands it; an earlier one names the one word that it does not know."""
+    said = verify(lay_out(tmp_path, UNIT.read_text(), "notify-reload"))
+
+    if systemd_version() >= TYPE_RELOAD_SINCE:
+        assert "" == said
+    else:
+        assert 1 == len(said.splitlines())
+        assert "notify-reload" in said
+
+
+@pytest.mark.parametrize("drop_in", [None, *DROP_INS])
+def test_the_exposure_is_small(tmp_path: Path, drop_in: str | None) -> None:
+    """At most 1.3 of 10, by systemd's own reckoning, with each drop-in too."""
+    unit = lay_out(tmp_path, UNIT.read_text(), drop_in)
+    result = analyze("security", "--offline=true", "--no-pager", "--threshold=13", str(unit))
+
+    assert 0 == result.returncode, result.stdout
+
+
+def test_the_threshold_bites(tmp_path: Path) -> None:
+    """Without its system call filter the unit would be refused."""
+    text = re.sub(r"^SystemCallFilter=.*\n", "", UNIT.read_text(), flags=re.MULTILINE)
+    unit = lay_out(tmp_path, text)
+
+    assert 0 != analyze("security", "--offline=true", "--threshold=13", str(unit)).returncode
+
+
+def test_each_directive_that_stays_open_has_its_reason(tmp_path: Path) -> None:
+    """What systemd still finds fault with is named in the unit, behind the word Open."""
+    unit = lay_out(tmp_path, UNIT.read_text())
+    table = analyze("security", "--offline=true", "--no-pager", str(unit)).stdout
+    faults = [line.split()[1] for line in table.splitlines() if line.startswith("✗")]
+    reasons = " ".join(re.findall(r"^# Open: (.*)$", UNIT.read_text(), re.MULTILINE))
+
+    assert len(faults) >= 4
+    assert [] == [word for fault in faults for word in named(fault) if word not in reasons]
+
+
+def named(fault: str) -> list[str]:
+    """Return the directives, or the address families, that a line of the table is about."""
+    directives, _, families = fault.partition("=~AF_")
+    if families:
+        return [f"AF_{family}" for family in re.findall(r"\w+", families)]
+    return re.findall(r"\w+=", directives)
