@@ -95,6 +95,7 @@ class Host:
         self.source = root / "source"
         self.user = sts.add_user("arn:aws:iam::111111111111:user/ci")
         self._running: list[Running] = []
+        self._printed: list[str] = []
         self.source.touch(mode=0o600)
         self.source.write_text(
             f"[ci]\naws_access_key_id = {self.user.access_key_id}\n"
@@ -143,7 +144,7 @@ class Host:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command to its end, with its output captured."""
-        return subprocess.run(
+        result = subprocess.run(
             [COMMAND, *arguments],
             env=self.environment,
             capture_output=True,
@@ -152,6 +153,8 @@ class Host:
             timeout=60,
             check=False,
         )
+        self._printed += [result.stdout, result.stderr]
+        return result
 
     def sections(self) -> dict[str, dict[str, str]]:
         """Return what botocore reads in the credentials file."""
@@ -192,3 +195,8 @@ class Host:
         said = [line for running in self._running for line in running.lines]
         assert not [line for line in said if '"undeclared_event"' in line]
         assert not [line for line in said if '"unexpected_error"' in line]
+        text = "".join(said + self._printed)
+        assert self.user.secret_access_key not in text
+        for session in self.sts.sessions:
+            assert session.secret_access_key not in text
+            assert session.session_token not in text

@@ -34,6 +34,7 @@ def _event(level: Level, fields: str = "") -> Event:
 EVENTS: dict[str, Event] = {
     # The process.
     "daemon_started": _event("info", "version pid config instance profiles standing"),
+    "start_refused": _event("error", "error hint"),
     "daemon_ready": _event("info", "settled"),
     "daemon_stopping": _event("info", "in_flight"),
     "daemon_stopped": _event("info", "clean"),
@@ -89,6 +90,7 @@ EVENTS: dict[str, Event] = {
     "clock_jumped": _event("warning", "seconds"),
     "clock_skewed": _event("error", "skew_s"),
     "unexpected_error": _event("error", "where error_type frames"),
+    "log_lines_lost": _event("warning", "lines"),
     "undeclared_event": _event("error", "name fields"),
     "library": _event("warning", "logger message error_type frames"),
 }

@@ -13,8 +13,8 @@ from typing import cast
 import click
 
 from credfresh import __version__
-from credfresh.cli.exits import OF_CONTROL, Exit
-from credfresh.errors import AlreadyRunningError, ConfigError, ControlError, CredfreshError
+from credfresh.cli.exits import status_of
+from credfresh.errors import ConfigError, CredfreshError
 
 COMMANDS = {
     "run": "keep all profiles fresh until told to stop",
@@ -58,22 +58,16 @@ def main() -> None:
     """Run the command line; every error of ours becomes a message and an exit status."""
     try:
         cli(standalone_mode=True)
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        raise SystemExit(Exit.CONFIG) from None
-    except AlreadyRunningError as error:
-        _say(error)
-        raise SystemExit(Exit.ALREADY_RUNNING) from None
-    except ControlError as error:
-        _say(error)
-        raise SystemExit(OF_CONTROL.get(error.code, Exit.FAILED)) from None
     except CredfreshError as error:
         _say(error)
-        raise SystemExit(Exit.FAILED) from None
+        raise SystemExit(status_of(error)) from None
 
 
 def _say(error: CredfreshError) -> None:
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        return
     click.echo(f"credfresh: {error.message}", err=True)
     if error.hint:
         click.echo(f"hint: {error.hint}", err=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 
+from credfresh.errors import AlreadyRunningError, ConfigError, ControlError, CredfreshError
+
 
 class Exit(IntEnum):
     """What a command's exit status says."""
@@ -29,3 +31,16 @@ OF_CONTROL: Mapping[str, Exit] = {
     "unknown_profile": Exit.USAGE,
 }
 """What a code of the control socket comes to; any other is a failure."""
+
+
+def status_of(error: CredfreshError) -> Exit:
+    """Return the exit status of a command that ended with this error."""
+    match error:
+        case ConfigError():
+            return Exit.CONFIG
+        case AlreadyRunningError():
+            return Exit.ALREADY_RUNNING
+        case ControlError():
+            return OF_CONTROL.get(error.code, Exit.FAILED)
+        case _:
+            return Exit.FAILED

@@ -6,7 +6,7 @@ import click
 
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
-from credfresh.cli.world import compose, format_option, start
+from credfresh.cli.world import compose, format_option, refusals_told, start
 
 
 @click.command("once")
@@ -18,7 +18,8 @@ def command(path: str, log_format: str | None) -> None:
     Exit status: 0 all profiles are fresh; 3 some failed or were refused (the others are
     published); 75 a daemon keeps the file; 78 bad configuration.
     """
-    settings, emit = start(path, log_format)
-    statuses = compose(settings, emit).once()
+    settings, log = start(path, log_format)
+    with refusals_told(log):
+        statuses = compose(settings, log).once()
     if any(status.state != "fresh" for status in statuses):
         raise SystemExit(Exit.SOME_FAILED)

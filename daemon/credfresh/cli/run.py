@@ -6,7 +6,7 @@ import click
 
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
-from credfresh.cli.world import attendants, compose, format_option, start
+from credfresh.cli.world import attendants, compose, format_option, refusals_told, start
 
 
 @click.command("run")
@@ -23,5 +23,7 @@ def command(path: str, log_format: str | None) -> None:
     """
     settings, log = start(path, log_format)
     serving = attendants(settings, log)
-    if not compose(settings, log, log=log, attendants=serving).run():
+    with refusals_told(log):
+        clean = compose(settings, log, log=log, attendants=serving).run()
+    if not clean:
         raise SystemExit(Exit.FAILED)

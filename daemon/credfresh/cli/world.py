@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import random  # noqa: TID251 - the composition root makes the one source of randomness
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from credfresh.cli.exits import Exit
+from credfresh.cli.exits import Exit, status_of
 from credfresh.cli.options import clock
 from credfresh.config import file
-from credfresh.errors import ConfigError
+from credfresh.errors import ConfigError, CredfreshError
 from credfresh.events import Emit
-from credfresh.logs import Log, configure
+from credfresh.logs import Log, configure, follow
 from credfresh.model import Roll
 from credfresh.notify import Notifier, watchdog_limit
 from credfresh.renewer import Provider
@@ -74,6 +75,23 @@ def start(path: str, log_format: str | None) -> tuple[Settings, Log]:
     return settings, log
 
 
+@contextmanager
+def refusals_told(log: Log) -> Iterator[None]:
+    """Tell as an event why a command that works like the daemon cannot begin.
+
+    Raises:
+        CredfreshError: it cannot, and people are watching.
+        SystemExit: it cannot, and that has been logged.
+    """
+    try:
+        yield
+    except CredfreshError as error:
+        if log.console:
+            raise
+        log("start_refused", error=error.message, hint=error.hint)
+        raise SystemExit(status_of(error)) from None
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
     """Where the running daemon reads its configuration again."""
@@ -92,7 +110,7 @@ class ConfigFile:
 
     def apply(self, settings: Settings) -> None:
         """Let the log's level follow."""
-        self.log.level = settings.log.level
+        follow(self.log, settings.log.level)
 
 
 def attendants(settings: Settings, emit: Emit) -> list[Attendant]:

@@ -1,0 +1,132 @@
+"""No secret gets out of a process, whatever happens to it; `Host.end` looks in every test."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from credfresh.simulator import Simulator, faults
+from host import Host
+
+DEBUG = "log:\n  level: debug\n"
+LOUD = {"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "always", "BOTO_DEBUG": "1"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (faults.internal_error(), "endpoint_failed"),
+        (faults.garbage_xml(), "endpoint_failed"),
+        (faults.html_page(503), "endpoint_failed"),
+        (faults.Truncate(0.9), "endpoint_failed"),
+        (faults.Truncate(0.9, announced=False), "endpoint_failed"),
+        (faults.Reset(), "endpoint_failed"),
+        (faults.access_denied(), "renewal_failed"),
+        (faults.grant_without_expiration(), "renewal_failed"),
+        (faults.request_expired(), "endpoint_failed"),
+    ],
+    ids=str,
+)
+def test_a_failing_sts_lets_no_secret_out(
+    host: Host, sts: Simulator, fault: faults.Fault, told: str
+) -> None:
+    """At level debug, with every warning on: not of the answer that is cut, nor of the request."""
+    host.configure(extra=DEBUG)
+    sts.grant_seconds = 4
+    running = host.start("run", **LOUD)
+    running.wait_for("daemon_ready")
+    injection = sts.inject(fault, times=None)
+    running.wait_for(told)
+    injection.withdraw()
+    running.wait_for("endpoint_recovered" if told == "endpoint_failed" else "renewal_recovered")
+
+    assert 0 == running.stop()
+
+
+def test_wrong_keys_let_no_secret_out(host: Host) -> None:
+    """STS explains a wrong signature by what it signed; the source's keys are in its file."""
+    host.configure(extra=DEBUG)
+    wrong = host.user.secret_access_key[::-1]
+    host.source.write_text(host.source.read_text().replace(host.user.secret_access_key, wrong))
+    running = host.start("once", **LOUD)
+
+    assert 3 == running.wait()
+    assert "SignatureDoesNotMatch" in {e["code"] for e in running.events("source_failed")}
+    assert wrong not in "".join(running.lines)
+
+
+def test_a_configuration_lets_no_secret_out(host: Host) -> None:
+    """Keys pasted into it, at start and at a reload, are named by their place only."""
+    key = host.user.secret_access_key
+    bad = (
+        f"  production:\n    role_arn: {key}\n    external_id: [{key}]\n"
+        f"    aws_secret_access_key: {key}\n    source: {key}\n    {key}: x\n    region: {key}\n"
+    )
+    running = host.start("run", **LOUD)
+    running.wait_for("daemon_ready")
+    host.configure(bad)
+    running.signal(signal.SIGHUP)
+    running.wait_for("config_reload_failed")
+    assert 0 == running.stop()
+
+    assert 78 == host.start("run").wait()
+    assert 78 == host.command("check", "--config", str(host.config)).returncode
+    assert 78 == host.command("check", "--json", "--config", str(host.config)).returncode
+
+
+def test_trying_the_roles_lets_no_secret_out(host: Host, sts: Simulator) -> None:
+    """`check --online` says what came of each, as text and in JSON."""
+    assert 0 == host.command("check", "--online", "--config", str(host.config)).returncode
+    sts.inject(faults.Truncate(0.9), times=None)
+    result = host.command("check", "--online", "--json", "--config", str(host.config))
+
+    assert 3 == result.returncode
+    assert 3 == result.stdout.count('"granted": false')
+
+
+def aborted(start: Callable[[], subprocess.Popen[str]]) -> bool:
+    """Have the process killed as by a crash; say whether a core was dumped."""
+    process = start()
+    os.kill(process.pid, signal.SIGABRT)
+    _, status = os.waitpid(process.pid, 0)
+    process.returncode = -os.WTERMSIG(status)
+    return os.WCOREDUMP(status)
+
+
+def test_a_crash_leaves_no_core_file(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel writes none of a process that holds secrets, however large it might be."""
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    _, most = before
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    monkeypatch.chdir(host.root)
+    try:
+
+        def other() -> subprocess.Popen[str]:
+            program = "import time; print(1, flush=True); time.sleep(60)"
+            process = subprocess.Popen(
+                [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+            )
+            assert process.stdout is not None
+            with process.stdout:
+                process.stdout.readline()
+            return process
+
+        if not aborted(other):
+            pytest.skip("this machine leaves no core of any process")
+        (host.root / "core").unlink(missing_ok=True)
+
+        def daemon() -> subprocess.Popen[str]:
+            running = host.start("run")
+            running.wait_for("daemon_ready")
+            return running.process
+
+        assert not aborted(daemon)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+    assert not list(host.root.glob("*core*"))

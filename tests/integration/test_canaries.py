@@ -1,0 +1,125 @@
+"""Canaries for the three leaks that the libraries here are known for.
+
+Each test first shows that the leak is real, else it could not fail; then that we do not have it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+
+import pydantic
+import pytest
+import structlog.tracebacks
+
+import fakes
+from capture import Stream, process_restored
+from configs import one_profile
+from credfresh.config.parse import parse
+from credfresh.errors import ConfigError
+from credfresh.logs import configure
+from credfresh.settings import EnvironmentSource, LogSettings, StsLimits
+from credfresh.simulator import Simulator
+from credfresh.sts import StsProvider
+from simulated import ROLE_ARN, USER_ARN, true_clock
+
+CANARY = "canary-9f3b1c"
+"""In no form that any filter knows: nothing but silence keeps it unsaid."""
+
+
+@pytest.fixture(name="stream")
+def _stream() -> Iterator[Stream]:
+    """Where the log of this process goes, at its most talkative."""
+    stream = Stream()
+    with process_restored():
+        configure(LogSettings(level="debug"), stream=stream, clock=true_clock)
+        yield stream
+
+
+def failed_with_canary() -> BaseException:
+    """Return an error that has the canary in a local variable and in its text."""
+    secret_access_key = CANARY
+    with pytest.raises(ValueError, match=CANARY) as caught:
+        int(secret_access_key)
+    return caught.value
+
+
+def test_tracebacks_show_no_local_variables(stream: Stream) -> None:
+    """What structlog calls `dict_tracebacks` lists the locals of every frame."""
+    error = failed_with_canary()
+    leak = structlog.tracebacks.ExceptionDictTransformer()
+    assert CANARY in json.dumps(leak((type(error), error, error.__traceback__)), default=str)
+
+    logging.getLogger("somebody").error("failed", exc_info=error)
+    sys.excepthook(type(error), error, error.__traceback__)
+
+    assert ["library", "unexpected_error"] == [line["event"] for line in stream.lines()]
+    assert CANARY not in stream.getvalue()
+
+
+def test_botocore_does_not_log_what_sts_answered(stream: Stream) -> None:
+    """At DEBUG botocore logs the body of every answer, AssumeRole's too."""
+    with Simulator(true_clock) as sts:
+        user = sts.add_user(USER_ARN)
+        sts.add_role(ROLE_ARN, trusts={user.arn})
+        provider = StsProvider(
+            {"ci": EnvironmentSource()},
+            StsLimits(endpoint_url=sts.url),
+            clock=true_clock,
+            environ={
+                "AWS_ACCESS_KEY_ID": user.access_key_id,
+                "AWS_SECRET_ACCESS_KEY": user.secret_access_key,
+            },
+        )
+        profile = fakes.profile("deploy", source="ci")
+        sts.add_role(profile.role_arn, trusts={user.arn})
+
+        granted = provider.obtain(profile, None).credentials
+        assert granted.secret_access_key not in stream.getvalue()
+        assert granted.session_token not in stream.getvalue()
+
+        leak = io.StringIO()
+        botocore = logging.getLogger("botocore")
+        before, handler = botocore.level, logging.StreamHandler(leak)
+        botocore.addHandler(handler)
+        botocore.setLevel(logging.DEBUG)
+        try:
+            granted = provider.obtain(profile, None).credentials
+        finally:
+            botocore.removeHandler(handler)
+            botocore.setLevel(before)
+        assert granted.session_token in leak.getvalue()
+
+
+class Model(pydantic.BaseModel):
+    """As pydantic comes."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+    external_id: int
+
+
+def test_what_pydantic_refuses_is_not_repeated() -> None:
+    """A ValidationError quotes the input that it refuses."""
+    with pytest.raises(pydantic.ValidationError) as leak:
+        Model.model_validate({"external_id": CANARY, "aws_secret_access_key": CANARY})
+    assert CANARY in str(leak.value)
+
+    for line in (f"external_id: [{CANARY}]", f"aws_secret_access_key: {CANARY}"):
+        with pytest.raises(ConfigError) as caught:
+            parse(one_profile(line).encode(), "c.yaml", hostname="h", resolve=str)
+        assert CANARY not in "".join(traceback.format_exception(caught.value))
+        assert CANARY not in repr(caught.value.problems)
+        assert caught.value.__context__ is None
+
+
+def test_the_values_that_hold_secrets_do_not_show_them() -> None:
+    """Neither `repr` nor `str` of credentials, grants and settings says one."""
+    grant = fakes.grant(fakes.profile(), fakes.FakeClock()())
+    secrets = (grant.credentials.secret_access_key, grant.credentials.session_token)
+    assert all(len(secret) > 8 for secret in secrets)
+    for value in (grant, grant.credentials, [grant], {"grant": grant}):
+        assert not [secret for secret in secrets if secret in f"{value!r} {value}"]

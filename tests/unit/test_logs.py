@@ -1,0 +1,356 @@
+"""The log: what a line is made of, which lines there are, and what is in none of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytest
+
+from capture import Stream, process_restored
+from credfresh.logs import Log, configure, follow
+from credfresh.logs.capture import CLAMPED
+from credfresh.logs.redaction import REDACTED, redact
+from credfresh.settings import LogSettings
+from fakes import EPOCH, FakeClock
+
+SECRET_KEY = "wJalrXUtnFEMIzK7MDENGzbPxRfiCYCANARYKEY1"
+TOKEN = "IQoJb3JpZ2luX2VjECANARY" + "x" * 300
+
+
+@pytest.fixture(name="stream")
+def _stream() -> Stream:
+    return Stream()
+
+
+@pytest.fixture(name="process")
+def _process() -> Iterator[None]:
+    """Give the process back its handlers, levels and hooks."""
+    with process_restored():
+        yield
+
+
+def log_to(stream: Stream, **more: Any) -> Log:
+    """Return a log on a fake clock."""
+    return Log(stream, clock=FakeClock(), **more)
+
+
+# A line
+
+
+def test_a_line_is_one_object_with_time_level_event_and_fields(stream: Stream) -> None:
+    """In that order, whatever the fields are called."""
+    log_to(stream)("daemon_stopping", in_flight=3)
+
+    [line] = stream.lines()
+    assert ["timestamp", "level", "event", "in_flight"] == list(line)
+    assert {
+        "timestamp": "2027-01-15T08:00:00.000Z",
+        "level": "info",
+        "event": "daemon_stopping",
+        "in_flight": 3,
+    } == line
+
+
+def test_the_time_has_milliseconds(stream: Stream) -> None:
+    """They are cut, not rounded into the next second."""
+    clock = FakeClock()
+    clock.advance(0.9996)
+    Log(stream, clock=clock)("daemon_stopped", clean=True)
+
+    assert "2027-01-15T08:00:00.999Z" == stream.lines()[0]["timestamp"]
+    assert 1_800_000_000 == EPOCH
+
+
+def test_a_field_with_nothing_to_say_is_left_out(stream: Stream) -> None:
+    """None is absence; 0, false and the empty text are not."""
+    log_to(stream)("config_refused", file="", line=0, hint=None)
+
+    assert {"file": "", "line": 0}.items() <= stream.lines()[0].items()
+    assert "hint" not in stream.lines()[0]
+
+
+def test_each_event_has_the_level_that_is_declared(stream: Stream) -> None:
+    """What is below the wanted level is not shown."""
+    log = log_to(stream, level="warning")
+    log("daemon_stopped", clean=True)
+    log("lock_unusable", path="/x")
+    log("workers_exhausted", waiting=1)
+
+    assert ["warning", "error"] == [line["level"] for line in stream.lines()]
+
+
+def test_an_undeclared_event_is_told_without_its_values(stream: Stream) -> None:
+    """Its name and its fields' names are all that is certain to be harmless."""
+    log = log_to(stream)
+    log("made_up", key=SECRET_KEY)
+    log("daemon_stopped", clean=True, extra="x y z")
+
+    assert [("made_up", "key"), ("daemon_stopped", "clean extra")] == [
+        (line["name"], line["fields"]) for line in stream.lines()
+    ]
+    assert SECRET_KEY not in stream.getvalue()
+
+
+def test_line_ends_in_a_value_start_no_line(stream: Stream) -> None:
+    """A message of several lines is one line of the log."""
+    odd = "one\ntwo\r\n\u2028three\x85four\x1b[31m"
+    log_to(stream)("start_refused", error=odd)
+    assert 1 == len(stream.getvalue().splitlines())
+    assert odd == stream.lines()[0]["error"]
+
+    log_to(stream, console=True)("start_refused", error=odd)
+    assert 2 == len(stream.getvalue().splitlines())
+    assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_no_text_is_too_odd_for_a_line(encoding: str) -> None:
+    """What the stream cannot spell, or is no text at all, is spelt out."""
+    stream = Stream(encoding=encoding)
+    odd = "d\u00e9p\u00f4t \u20ac \U0001f511 \udcff"
+    log_to(stream)("file_published", path=odd)
+    assert odd == stream.lines()[0]["path"]
+
+    log_to(stream, console=True)("file_published", path=odd)
+    assert "\\udcff" in stream.getvalue().splitlines()[1]
+
+
+def test_on_a_terminal_lines_are_for_people() -> None:
+    """Colours, the name first, no JSON."""
+    stream = Stream(terminal=True)
+    log = configure_quietly(stream)
+    log("daemon_ready", settled=True)
+
+    assert log.console
+    assert "\x1b[" in stream.getvalue()
+    assert "daemon_ready" in stream.getvalue()
+    assert "{" not in stream.getvalue()
+
+
+def configure_quietly(stream: TextIO, **environ: str) -> Log:
+    """Configure the log, and give the process back at once."""
+    with process_restored():
+        return configure(LogSettings(), stream=stream, clock=FakeClock(), environ=environ)
+
+
+@pytest.mark.parametrize(
+    ("event", "priority"), [("daemon_ready", 6), ("lock_unusable", 4), ("workers_exhausted", 3)]
+)
+def test_where_journald_listens_lines_carry_their_priority(
+    tmp_path: Path, event: str, priority: int
+) -> None:
+    """$JOURNAL_STREAM names our stream by device and inode."""
+    path = tmp_path / "out"
+    with path.open("w", encoding="utf-8") as file:
+        status = os.fstat(file.fileno())
+        mine = f"{status.st_dev}:{status.st_ino}"
+        configure_quietly(file, JOURNAL_STREAM=mine)(event)
+        configure_quietly(file, JOURNAL_STREAM="8:1")(event)
+
+    first, second = path.read_text("utf-8").splitlines()
+    assert first.startswith(f"<{priority}>{{")
+    assert second.startswith("{")
+
+
+# A reader that does not read
+
+
+def test_a_reader_that_has_gone_away_does_no_harm() -> None:
+    """The log goes on saying nothing to nobody, and closing its stream is no error either."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", encoding="utf-8") as pipe:  # noqa: PTH123 - a descriptor
+        log = Log(pipe, clock=FakeClock())
+        log("daemon_stopped", clean=True)
+        log("daemon_stopped", clean=True)
+
+
+def test_a_reader_that_has_stopped_reading_holds_nobody_up() -> None:
+    """Lines are dropped while the pipe is full, and counted when it is read again."""
+    reading, writing = os.pipe()
+    with (
+        open(reading, encoding="utf-8") as reader,  # noqa: PTH123 - a descriptor
+        open(writing, "w", encoding="utf-8") as pipe,  # noqa: PTH123 - a descriptor
+    ):
+        log = Log(pipe, clock=FakeClock())
+        for number in range(2000):
+            log("daemon_stopping", in_flight=number)
+        before = _read_all(reader)
+        log("daemon_stopped", clean=True)
+        pipe.close()
+        after = [json.loads(line) for line in reader]
+
+    assert list(range(len(before))) == [line["in_flight"] for line in before]
+    assert ["log_lines_lost", "daemon_stopped"] == [line["event"] for line in after]
+    assert 2000 == len(before) + after[0]["lines"]
+
+
+def _read_all(reader: io.TextIOWrapper) -> list[dict[str, Any]]:
+    os.set_blocking(reader.fileno(), False)
+    text = b""
+    while True:
+        try:
+            text += os.read(reader.fileno(), 65536)
+        except BlockingIOError:
+            os.set_blocking(reader.fileno(), True)
+            return [json.loads(line) for line in text.splitlines()]
+
+
+# What others say
+
+
+@pytest.mark.usefixtures("process")
+def test_a_librarys_record_is_an_event(stream: Stream) -> None:
+    """With its logger, its text and its own level."""
+    configure(LogSettings(), stream=stream, clock=FakeClock())
+    logging.getLogger("somebody").warning("%d of %s", 3, "four")
+    logging.getLogger("somebody").critical("broken %d", "format")
+
+    warning, error = stream.lines()
+    assert ("library", "warning", "somebody", "3 of four") == (
+        warning["event"],
+        warning["level"],
+        warning["logger"],
+        warning["message"],
+    )
+    assert ("error", "broken %d") == (error["level"], error["message"])
+
+
+@pytest.mark.usefixtures("process")
+@pytest.mark.parametrize("name", sorted(CLAMPED))
+def test_talkative_libraries_stay_at_info_whatever_the_level(stream: Stream, name: str) -> None:
+    """Their debug records hold whole answers of STS."""
+    log = configure(LogSettings(level="debug"), stream=stream, clock=FakeClock())
+    logging.getLogger(f"{name}.parsers").debug("a whole answer")
+    logging.getLogger("another").debug("something")
+    follow(log, "error")
+    follow(log, "debug")
+    logging.getLogger(f"{name}.parsers").debug("a whole answer")
+
+    assert ["something"] == [line["message"] for line in stream.lines()]
+
+
+@pytest.mark.usefixtures("process")
+def test_a_new_level_is_followed_by_all(stream: Stream) -> None:
+    """After a reload, events of ours and records of libraries keep to it."""
+    log = configure(LogSettings(level="error"), stream=stream, clock=FakeClock())
+    logging.getLogger("botocore").info("not yet")
+    log("daemon_ready")
+    follow(log, "info")
+    logging.getLogger("botocore").info("now")
+    log("daemon_ready")
+
+    assert ["library", "daemon_ready"] == [line["event"] for line in stream.lines()]
+
+
+@pytest.mark.usefixtures("process")
+def test_a_warning_is_an_event(stream: Stream) -> None:
+    """Python's own warnings go to no other place."""
+    configure(LogSettings(), stream=stream, clock=FakeClock())
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=False)
+        logging.captureWarnings(capture=True)
+        warnings.warn("this will go", DeprecationWarning, stacklevel=1)
+
+    [line] = stream.lines()
+    assert ("library", "py.warnings", "warning") == (line["event"], line["logger"], line["level"])
+    assert "DeprecationWarning: this will go" in line["message"]
+
+
+def fail_with(secret: str) -> BaseException:
+    """Return an error that holds a secret in its text and in a local variable."""
+    with pytest.raises(ValueError, match=secret) as caught:
+        int(secret)
+    return caught.value
+
+
+@pytest.mark.usefixtures("process")
+def test_an_error_in_a_record_is_told_without_text_and_variables(stream: Stream) -> None:
+    """Its type and the places it came through say where to look."""
+    configure(LogSettings(), stream=stream, clock=FakeClock())
+    logging.getLogger("somebody").error("failed", exc_info=fail_with("hunter2"))
+
+    [line] = stream.lines()
+    assert "ValueError" == line["error_type"]
+    assert line["frames"][-1].endswith(" fail_with")
+    assert "hunter2" not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("process")
+def test_an_uncaught_error_is_one_line(stream: Stream) -> None:
+    """In the main thread, in another one, and where nobody could catch it."""
+    configure(LogSettings(), stream=stream, clock=FakeClock())
+    error = fail_with("hunter2")
+    sys.excepthook(type(error), error, error.__traceback__)
+    threading.excepthook(
+        threading.ExceptHookArgs(
+            (type(error), error, error.__traceback__, threading.Thread(name="worker-7"))
+        )
+    )
+    sys.unraisablehook(
+        types.SimpleNamespace(
+            exc_type=type(error), exc_value=error, exc_traceback=None, err_msg="x", object=None
+        )
+    )
+
+    assert [("main", 1), ("worker-7", 1), ("unraisable", 0)] == [
+        (line["where"], len(line["frames"])) for line in stream.lines()
+    ]
+    assert {"unexpected_error"} == {line["event"] for line in stream.lines()}
+    assert "hunter2" not in stream.getvalue()
+
+
+# The second wall
+
+
+@pytest.mark.parametrize(
+    "text", [SECRET_KEY, f"key={SECRET_KEY};", TOKEN, f"<{TOKEN}>", "A1b/" * 40, "eyJhbGciOiJ.e30."]
+)
+def test_what_looks_like_a_secret_is_taken_out(stream: Stream, text: str) -> None:
+    """Wherever it stands: in a text, in a list, in a mapping."""
+    log_to(stream)(
+        "unexpected_error", where=text, error_type={"a": [text]}, frames=["x", (text, 1)]
+    )
+
+    assert REDACTED in stream.lines()[0]["where"]
+    assert text not in stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["secret_access_key", "session_token", "Password"])
+def test_what_is_called_a_secret_is_taken_out(name: str) -> None:
+    """Whatever its value looks like."""
+    assert {"a": {name: REDACTED}} == redact({"a": {name: "short"}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ASIAIOSFODNN7EXAMPLE",
+        "arn:aws:iam::111111111111:role/teams/platform/DeployTheWholeThingToProduction",
+        "/srv/jenkins/workspace/credfresh/credentials",
+        "/srv/build/agents/one/credfresh/aws/keys",
+        "0123456789abcdef0123456789abcdef01234567",
+        "https://sts.eu-west-1.amazonaws.com",
+    ],
+)
+def test_what_an_operator_needs_stays(text: str) -> None:
+    """Key ids, ARNs, paths, digests and addresses are no secrets."""
+    assert {"x": text, "n": 7, "t": True} == redact({"x": text, "n": 7, "t": True})
+
+
+def test_of_what_is_no_plain_value_only_the_type_is_said() -> None:
+    """An error or an object that got into a field by mistake does not speak."""
+    assert {"x": "<ValueError>", "y": ["<bytes>"]} == redact(
+        {"x": ValueError("hunter2"), "y": [b"hunter2"]}
+    )
