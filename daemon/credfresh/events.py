@@ -74,6 +74,7 @@ EVENTS: dict[str, Event] = {
     "section_adopted": _event("warning", "path section"),
     "section_repaired": _event("warning", "path section"),
     "section_removed": _event("info", "path section"),
+    "twin_removed": _event("info", "path twin"),
     "file_flawed": _event("warning", "path line code reason unreadable flaws"),
     "hard_linked": _event("warning", "path links"),
     "exchange_unsupported": _event("warning", "path"),

@@ -64,4 +64,21 @@ class PublishReport:
 
 
 Outcomes = Mapping[str, PublishReport | PublishError]
-"""What became of one publish, by the `path` of each target: one failing file stops no other."""
+"""What became of one publish, by the `path` of each target: one failing file stops no other.
+
+Twins answer by their directory, and by their own path only where something is wrong, or no more.
+"""
+
+
+def landed(publication: Publication, outcomes: Outcomes) -> bool:
+    """Say whether a publication stands, wherever its profile is published.
+
+    What stands in one place and failed in another has not landed: the status is judged by the
+    worst place, and the publisher tries again, which writes only where something is missing.
+    """
+    profile = publication.profile
+    if not isinstance(outcomes.get(profile.target.path), PublishReport):
+        return False
+    twin = profile.twin
+    places = () if twin is None else (twin.directory, twin.path)
+    return not any(isinstance(outcomes.get(place), PublishError) for place in places)

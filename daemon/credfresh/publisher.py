@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from credfresh import policy
 from credfresh.errors import Mend, PublishError
 from credfresh.model import Clock, Roll
-from credfresh.publication import Outcomes, Publication, PublishReport
+from credfresh.publication import Outcomes, Publication
+from credfresh.publication import landed as publication_landed
 from credfresh.renewer import Destination
 
 QUIET = 0.05
@@ -211,7 +212,7 @@ class Publisher:
         landed = {
             name: publication
             for name, publication in self._pending.items()
-            if isinstance(outcomes.get(publication.profile.target.path), PublishReport)
+            if publication_landed(publication, outcomes)
         }
         for name in landed:
             del self._pending[name]

@@ -27,6 +27,25 @@ class FileTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class Twin:
+    """Where a profile's credentials are kept for processes that outlive them.
+
+    `directory` is absolute, not yet resolved; `name` is what the profile is called in it, safe in
+    a path, a shell and an INI header.
+    """
+
+    directory: str
+    name: str
+    shared: FileTarget
+    """Mode, owner and group of what all profiles share there; its path is the directory."""
+
+    @property
+    def path(self) -> str:
+        """The file that holds the credentials."""
+        return f"{self.directory}/{self.name}.json"
+
+
+@dataclass(frozen=True, slots=True)
 class DefaultChain:
     """The SDK's own chain (environment, files, container, instance)."""
 
@@ -137,6 +156,7 @@ class Profile:
     adopt: bool = False
     account_id: bool = False
     on_expired: Literal["keep", "remove"] = "keep"
+    twin: Twin | None = None
 
     @property
     def request(self) -> str:
@@ -218,3 +238,8 @@ class Settings:
         """Every credentials file that is kept, each once, the default one first."""
         seen = dict.fromkeys([self.target, *(p.target for p in self.profiles.values())])
         return tuple(seen)
+
+    @property
+    def twin_directories(self) -> tuple[FileTarget, ...]:
+        """Every directory of twins, with the rights of what all profiles share there."""
+        return tuple(dict.fromkeys(p.twin.shared for p in self.profiles.values() if p.twin))

@@ -33,6 +33,7 @@ _PHRASES = {
     "dress": "give the new file its owner and mode",
     "sync": "make the new file durable",
     "swap": "put the new file in its place",
+    "remove": "take the file away",
     "compare": "read what was replaced",
     "sync_directory": "make the swap durable",
 }
@@ -76,6 +77,18 @@ def failure(path: str, step: str, error: OSError) -> PublishError:
         code=code,
         hint=_hint(number, step),
     )
+
+
+def unforeseen(path: str, error: Exception) -> PublishError:
+    """Return the failure to publish to `path` for a reason that nobody foresaw.
+
+    The text of such an error may quote a secret: only its type is told.
+    """
+    failed = PublishError(
+        f"{path}: unforeseen {type(error).__name__}", path=path, step="publish", code="unforeseen"
+    )
+    failed.__cause__ = error
+    return failed
 
 
 def _hint(number: int, step: str) -> str | None:

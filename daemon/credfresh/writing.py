@@ -11,8 +11,10 @@ from credfresh.paths import Place
 from credfresh.steps import Steps
 
 
-def prepare(place: Place, data: bytes, dress: Dress, steps: Steps) -> Temporary:
-    """Write a temporary that is complete, durable, and found to hold what was meant.
+def prepare(
+    place: Place, data: bytes, dress: Dress, steps: Steps, *, durable: bool = True
+) -> Temporary:
+    """Write a temporary that is complete, durable if asked, and found to hold what was meant.
 
     Raises:
         PublishError: it could not be; nothing is left of it.
@@ -24,8 +26,9 @@ def prepare(place: Place, data: bytes, dress: Dress, steps: Steps) -> Temporary:
             atomic.dress(temporary.descriptor, dress)
         with steps("write"):
             temporary.write(data)
-        with steps("sync"):
-            os.fsync(temporary.descriptor)
+        if durable:
+            with steps("sync"):
+                os.fsync(temporary.descriptor)
         with steps("verify"):
             _verify(temporary, data, steps)
     except BaseException:

@@ -132,10 +132,13 @@ def compose(
     from credfresh import coredump  # noqa: PLC0415
     from credfresh.credentials_file import CredentialsFiles  # noqa: PLC0415
     from credfresh.daemon import Daemon  # noqa: PLC0415
+    from credfresh.in_order import InOrder  # noqa: PLC0415
+    from credfresh.process_twin import ProcessTwins  # noqa: PLC0415
     from credfresh.sts import StsProvider  # noqa: PLC0415
 
     coredump.forbid()
     files = CredentialsFiles(settings.targets, instance=settings.instance, clock=clock)
+    twins = ProcessTwins(settings.twin_directories, instance=settings.instance, clock=clock)
 
     def provider(now: Settings) -> StsProvider:
         return StsProvider(
@@ -144,7 +147,7 @@ def compose(
 
     return Daemon(
         settings,
-        files=files,
+        files=InOrder(files, twins),
         provider=provider(settings),
         clock=clock,
         roll=roll,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import assert_never
 
 from credfresh import settings
@@ -13,6 +14,7 @@ from credfresh.config.drafts import Draft
 from credfresh.config.notices import notices_for
 from credfresh.config.session import default_session_name
 from credfresh.config.surroundings import Surroundings, control_socket
+from credfresh.twin import safe_name
 
 
 def assemble(
@@ -23,8 +25,10 @@ def assemble(
 ) -> settings.Settings:
     """Return the settings. Every check has passed."""
     file = case.file
+    twins = _twins(case, targets)
     profiles = {
-        name: _profile(draft, targets[name], surroundings) for name, draft in case.drafts.items()
+        name: _profile(draft, targets[name], twins.get(name), surroundings)
+        for name, draft in case.drafts.items()
     }
     sources: dict[str, settings.Source] = {settings.DEFAULT_SOURCE: settings.DefaultChain()}
     sources.update((name, _source(shape)) for name, shape in (file.sources or {}).items())
@@ -46,7 +50,10 @@ def assemble(
 
 
 def _profile(
-    draft: Draft, target: settings.FileTarget, surroundings: Surroundings
+    draft: Draft,
+    target: settings.FileTarget,
+    twin: settings.Twin | None,
+    surroundings: Surroundings,
 ) -> settings.Profile:
     shape = draft.profile
     return settings.Profile(
@@ -73,7 +80,23 @@ def _profile(
         adopt=bool(shape.adopt),
         account_id=bool(shape.account_id),
         on_expired=shape.on_expired or "keep",
+        twin=twin,
     )
+
+
+def _twins(case: Case, targets: Mapping[str, settings.FileTarget]) -> dict[str, settings.Twin]:
+    """Return where each profile's twin is kept; nowhere without a `process_dir`.
+
+    What all share is read by the readers of the default file. Where some profiles have other
+    readers, everybody may pass through the directory, but not list it.
+    """
+    directory = case.file.process_dir
+    if directory is None:
+        return {}
+    shared = replace(targets[""], path=directory)
+    if any(targets[name] != targets[""] for name in case.drafts):
+        shared = replace(shared, mode=shared.mode | 0o001)
+    return {name: settings.Twin(directory, safe_name(name), shared) for name in case.drafts}
 
 
 def _source(shape: source_shapes.Source) -> settings.Source:  # noqa: PLR0911  # one line a kind

@@ -9,6 +9,7 @@ from credfresh.config.checks import Case
 from credfresh.config.drafts import Draft
 from credfresh.config.echo import Path, did_you_mean, shown
 from credfresh.settings import FileTarget
+from credfresh.twin import safe_name
 
 Resolve = Callable[[str], str]
 
@@ -172,3 +173,21 @@ def _check_sources(case: Case, written: Mapping[tuple[str, str], str], resolve: 
     if owner is not None and users:
         reason = f"the SDK's own chain reads the section that profile {shown(owner)} publishes"
         case.add(("profiles", users[0].name, "source"), reason, hint)
+
+
+def check_twins(case: Case, targets: Mapping[str, FileTarget], resolve: Resolve) -> None:
+    """Check that the directory of twins is a place of its own, and that each has its own name."""
+    directory = case.file.process_dir
+    if directory is None:
+        return
+    inside = f"{resolve(directory)}/"
+    for target in dict.fromkeys(targets.values()):
+        if resolve(target.path).startswith(inside):
+            reason = f"holds the credentials file {shown(target.path)}"
+            case.add(("process_dir",), reason, "name a directory for the twins alone")
+    owners: dict[str, str] = {}
+    for name in case.drafts:
+        owner = owners.setdefault(safe_name(name), name)
+        if owner != name:
+            reason = f"has the same file name in process_dir as profile {shown(owner)}"
+            case.add(("profiles", name), reason, "call it otherwise: letters, digits and `. _ -`")

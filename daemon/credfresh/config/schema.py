@@ -15,6 +15,7 @@ from credfresh.config.spelling import (
     Account,
     BeforeExpiry,
     ConnectTimeout,
+    Directory,
     Duration,
     ExternalId,
     FilePath,
@@ -152,6 +153,8 @@ class ConfigFile(Strict):
 
     credentials_file: CredentialsFile
     """The shared credentials file that is kept."""
+    process_dir: Directory | None = None
+    """Absolute path of a directory for the refreshable twins; none are kept if absent."""
     instance: Label | None = None
     """What marks our sections as this daemon's; a hash of this file's real path if absent."""
     sources: dict[SourceName, Source] | None = Field(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from credfresh.config import arn, policy_document, session, words
+from credfresh.config import arn, places, policy_document, session, words
 from credfresh.settings import RenewBefore
 
 
@@ -21,13 +21,16 @@ _ARN = "^arn:(" + "|".join(arn.PARTITIONS) + "):iam::"
 Text = Annotated[str, PlainValidator(words.text), _json("string", minLength=1)]
 Flag = Annotated[bool, PlainValidator(words.flag), _json("boolean")]
 Present = Annotated[bool, PlainValidator(words.present), WithJsonSchema({"const": True})]
-FilePath = Annotated[str, PlainValidator(words.path), _json("string", pattern="^/")]
+FilePath = Annotated[str, PlainValidator(places.path), _json("string", pattern="^/")]
+Directory = Annotated[
+    str, PlainValidator(places.process_dir), _json("string", pattern="^(/[A-Za-z0-9._-]+)+/*$")
+]
 Account = Annotated[
-    str, PlainValidator(words.account), WithJsonSchema({"type": ["string", "integer"]})
+    str, PlainValidator(places.account), WithJsonSchema({"type": ["string", "integer"]})
 ]
 Mode = Annotated[
     int,
-    PlainValidator(words.mode),
+    PlainValidator(places.mode),
     WithJsonSchema(
         {
             "anyOf": [
@@ -40,12 +43,12 @@ Mode = Annotated[
 ]
 SocketPath = Annotated[
     str,
-    PlainValidator(words.socket_path),
-    _json("string", pattern="^/", maxLength=words.MOST_SOCKET_PATH),
+    PlainValidator(places.socket_path),
+    _json("string", pattern="^/", maxLength=places.MOST_SOCKET_PATH),
 ]
 SocketMode = Annotated[
     int,
-    PlainValidator(words.socket_mode),
+    PlainValidator(places.socket_mode),
     WithJsonSchema(
         {
             "anyOf": [

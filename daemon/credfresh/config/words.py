@@ -22,9 +22,6 @@ MOST_DURATION = 43_200
 MOST_NAME = 128
 """The longest section name that was seen to work in every SDK's parser."""
 
-MOST_SOCKET_PATH = 107
-"""Bytes in the name of a unix socket; unix(7): sun_path has 108, one for the NUL."""
-
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _LATER_OF_FILE = "the credentials file is read by SDKs that take it for something else"
 _PREFIXES = ("profile ", "sso-session ", "services ")
@@ -146,61 +143,6 @@ def max_concurrency(value: object) -> int:
     if re.fullmatch(r"[0-9]{1,2}", word) and 1 <= int(word) <= 64:  # noqa: PLR2004  # said in the reason
         return int(word)
     raise RefusedError("must be a whole number from 1 to 64")
-
-
-def mode(value: object) -> int:
-    """Accept three octal digits, with or without a leading 0 or 0o: `0640`, `640`, `0o640`."""
-    match = re.fullmatch(r"(?:0o?)?([0-7]{3})", text(value))
-    if match is None:
-        raise RefusedError("must be an octal file mode", hint='write it as "0600" or "0640"')
-    bits = int(match[1], 8)
-    if bits & 0o111:
-        raise RefusedError("must not be executable", hint='write it as "0600" or "0640"')
-    if bits & 0o002:
-        raise RefusedError("must not be writable by everybody", hint='"0644" at the most')
-    if bits & 0o600 != 0o600:  # noqa: PLR2004  # owner read and write
-        raise RefusedError("must let the owner read and write", hint='"0600" at the least')
-    return bits
-
-
-def path(value: object) -> str:
-    """Accept the absolute path of a file."""
-    word = text(value)
-    if word.startswith("~"):
-        raise RefusedError("must be an absolute path", hint="`~` is not expanded: write it out")
-    if not word.startswith("/"):
-        raise RefusedError("must be an absolute path", hint="begin it with `/`")
-    if not word.isprintable():
-        raise RefusedError("must not contain control characters")
-    if word.endswith(("/", "/.", "/..")):
-        raise RefusedError("must name a file, not a directory")
-    if len(word.encode()) > 4095:  # noqa: PLR2004  # PATH_MAX, less its NUL
-        raise RefusedError("is longer than a path can be", got="")
-    return word
-
-
-def socket_path(value: object) -> str:
-    """Accept the absolute path of a unix socket (unix(7): 107 bytes and a NUL)."""
-    word = path(value)
-    if len(word.encode()) > MOST_SOCKET_PATH:
-        raise RefusedError(f"must have at most {MOST_SOCKET_PATH} bytes: it names a socket")
-    return word
-
-
-def socket_mode(value: object) -> int:
-    """Accept who may connect: `0600`, `0660` or `0666` (to connect is to write, unix(7))."""
-    match = re.fullmatch(r"(?:0o?)?(600|660|666)", text(value))
-    if match is None:
-        raise RefusedError("must be 0600, 0660 or 0666", hint="0660 with a `group` lets jobs ask")
-    return int(match[1], 8)
-
-
-def account(value: object) -> str:
-    """Accept the name or number of a user or group; whether it exists is found when writing."""
-    word = text(value)
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?|[0-9]{1,10}", word):
-        return word
-    raise RefusedError("must be the name or number of a user or group")
 
 
 def region(value: object) -> str:

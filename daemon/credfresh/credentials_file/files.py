@@ -11,6 +11,7 @@ from credfresh.locks import Pause
 from credfresh.model import Clock, Grant
 from credfresh.publication import Publication, PublishReport, Wanted
 from credfresh.settings import FileTarget, Profile
+from credfresh.steps import unforeseen
 
 
 class CredentialsFiles:
@@ -112,12 +113,4 @@ def _publish(file: SharedCredentialsFile, path: str, share: Wanted) -> PublishRe
     except PublishError as error:
         return error
     except Exception as error:  # noqa: BLE001 - what nobody foresaw stops no other file either
-        # The text of an unforeseen error may quote a secret: only its type is told.
-        unforeseen = PublishError(
-            f"{path}: unforeseen {type(error).__name__}",
-            path=path,
-            step="publish",
-            code="unforeseen",
-        )
-        unforeseen.__cause__ = error
-        return unforeseen
+        return unforeseen(path, error)

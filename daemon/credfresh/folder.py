@@ -1,0 +1,141 @@
+"""A directory of our own, and the files that only we write there.
+
+Nobody else has business here, so a file is put in place by a plain rename: rivals without a lock,
+which the shared credentials file must bear, would be somebody who is not allowed in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from credfresh import atomic, writing
+from credfresh.atomic import Dress
+from credfresh.errors import PublishError
+from credfresh.paths import Place, resolved
+from credfresh.settings import FileTarget
+from credfresh.steps import Steps
+from credfresh.wardrobe import Wardrobe
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def entered(folder: FileTarget, name: str, steps: Steps) -> Iterator[Place]:
+    """Enter the directory `folder.path`, made first where it is missing; `name` is a file in it.
+
+    One that we make gets the mode of its files with x for each r, and may be searched by those to
+    whom `folder.mode` gives an x; owner and group are those of `folder`. One that stands is left
+    as it is.
+
+    Raises:
+        PublishError: it cannot be made or entered, or others could put something into it.
+    """
+    with contextlib.ExitStack() as stack:
+        path = f"{folder.path}/{name}"
+        try:
+            place = stack.enter_context(resolved(path))
+        except PublishError as error:
+            if error.code != "ENOENT":
+                raise
+            _make(folder, steps)
+            place = stack.enter_context(resolved(path))
+        yield place
+
+
+def beside(place: Place, name: str) -> Place:
+    """Return another name in the same directory."""
+    return replace(place, name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file as it stands."""
+
+    data: bytes = field(repr=False)
+    info: os.stat_result
+
+
+def read(place: Place, steps: Steps) -> Found | None:
+    """Return the bytes of a file, and what it wears; None where there is none.
+
+    Raises:
+        PublishError: it cannot be read, or is no regular file.
+    """
+    with steps("read"):
+        try:
+            descriptor = os.open(place.name, _READ, dir_fd=place.directory)
+        except FileNotFoundError:
+            return None
+        try:
+            info = os.fstat(descriptor)
+            if not stat.S_ISREG(info.st_mode):
+                raise PublishError(
+                    f"{place.path}: not a regular file",
+                    path=place.path,
+                    step="read",
+                    code="not_a_file",
+                    hint="remove it: this directory is for credfresh alone",
+                )
+            return Found(os.read(descriptor, info.st_size + 1), info)
+        finally:
+            os.close(descriptor)
+
+
+def put(
+    place: Place, data: bytes, dress: Dress, steps: Steps, *, durable: bool = True
+) -> os.stat_result:
+    """Put bytes in the place of a file, whole.
+
+    The caller makes the rename durable (fsync of the directory), once for many files. What is not
+    `durable` may be empty after a power cut: it must be something that the next start mends.
+
+    Raises:
+        PublishError: it could not be done; the old file stands.
+    """
+    temporary = writing.prepare(place, data, dress, steps, durable=durable)
+    try:
+        with steps("swap"):
+            atomic.replace(place.directory, temporary.name, place.name)
+            temporary.named = False
+            return os.fstat(temporary.descriptor)
+    finally:
+        temporary.drop()
+
+
+def remove(place: Place, steps: Steps) -> bool:
+    """Take a file away; say whether there was one.
+
+    Raises:
+        PublishError: it stays.
+    """
+    with steps("remove"):
+        try:
+            os.unlink(place.name, dir_fd=place.directory)
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def mode_for(files: int) -> int:
+    """Return the mode of a directory for files of this mode: x for each r, no w but the owner's."""
+    readers = files & 0o444
+    return 0o200 | readers | readers >> 2 | files & 0o111
+
+
+def _make(folder: FileTarget, steps: Steps) -> None:
+    with resolved(folder.path) as place:
+        with steps("create"), contextlib.suppress(FileExistsError):
+            os.mkdir(place.name, 0o700, dir_fd=place.directory)
+        with steps("dress"):
+            descriptor = os.open(place.name, _DIRECTORY, dir_fd=place.directory)
+            try:
+                wanted = Wardrobe(folder).dress(None)
+                atomic.dress(descriptor, replace(wanted, mode=mode_for(folder.mode)))
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,212 @@
+"""The files of single twins: written where they differ, never over somebody else's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from credfresh import folder, twin
+from credfresh.errors import PublishError
+from credfresh.folder import Found
+from credfresh.model import Clock, Grant, rfc3339
+from credfresh.paths import Place
+from credfresh.publication import Publication
+from credfresh.settings import FileTarget, Twin
+from credfresh.steps import Hook, Steps
+from credfresh.wardrobe import Wardrobe
+
+SUFFIXES = ("json", "env", "config")
+"""The files of one twin, in the order in which they go: the last one proves the others ours."""
+
+Identity = tuple[int, int, int, int]
+"""Inode, size, mtime and ctime in ns: while they are the same, so is the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One profile's files as we left them."""
+
+    publication: Publication
+    files: Mapping[str, Identity | None]
+    """By name in the directory; None where nothing stood."""
+
+    def stands(self, place: Place) -> bool:
+        """Say whether they still are as we left them."""
+        return same(place, self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A name in the directory, and what was found under it."""
+
+    place: Place
+    steps: Steps
+    found: Found | None
+
+
+def same(place: Place, files: Mapping[str, Identity | None]) -> bool:
+    """Say whether each of these files is what it was."""
+    return all(_identity_of(place, name) == was for name, was in files.items())
+
+
+class Files:
+    """Writes the files of one instance in one directory, and counts what it did.
+
+    `changed` tells whether any name came, went or was replaced since `begin`, `written` how many
+    bytes were.
+    """
+
+    def __init__(self, instance: str, clock: Clock, hook: Hook | None) -> None:
+        self._instance = instance
+        self._clock = clock
+        self._hook = hook
+        self._wardrobes: dict[tuple[int, str | None, str | None], Wardrobe] = {}
+        self._met: set[str] = set()
+        self.begin()
+
+    def begin(self) -> None:
+        """Count anew."""
+        self.written = 0
+        self.changed = False
+
+    def bring(self, place: Place, publication: Publication, where: Twin) -> Kept:
+        """Bring one profile's files to what is wanted.
+
+        NAME.config comes first, for it is what proves the others ours after a crash.
+
+        Raises:
+            PublishError: one could not be, or is not ours.
+        """
+        profile, grant = publication.profile, publication.grant
+        config, env, credentials = (
+            self._entry(place, f"{where.name}.{suffix}") for suffix in ("config", "env", "json")
+        )
+        if where.name not in self._met:
+            self._judge(config, credentials)
+        if publication.withdraw:  # before anything that a full disk could refuse
+            self._remove(credentials)
+        rights = replace(profile.target, path=where.path)
+        kept: dict[str, Identity | None] = {
+            config.place.name: self._bring(config, twin.config([profile], self._instance), rights)
+        }
+        if grant is None or self._newer(where.name, grant, credentials.found):
+            kept[credentials.place.name] = _identity_of(place, credentials.place.name)
+        else:
+            data = twin.credentials_json(profile, grant.credentials)
+            kept[credentials.place.name] = self._bring(credentials, data, rights, durable=True)
+        kept[env.place.name] = self._bring(env, twin.env(where, self._instance), rights)
+        self._met.add(where.name)
+        return Kept(publication, kept)
+
+    def bring_common(self, place: Place, data: bytes, rights: FileTarget) -> Identity:
+        """Bring a file that all profiles share to what it should say.
+
+        Raises:
+            PublishError: it could not be, or is not ours.
+        """
+        entry = self._entry(place, place.name)
+        found = entry.found
+        if found is not None and found.data not in (data, b"") and not self._ours(found.data):
+            raise _foreign(place)
+        return self._bring(entry, data, rights)
+
+    def remove(self, place: Place, name: str) -> bool:
+        """Take the files of a twin away, if they are ours; say whether there were any.
+
+        Raises:
+            PublishError: one stays.
+        """
+        config = self._entry(place, f"{name}.config")
+        if config.found is None or not self._ours(config.found.data):
+            return False
+        for suffix in SUFFIXES:
+            self._remove(self._entry(place, f"{name}.{suffix}"))
+        self._met.discard(name)
+        return True
+
+    def remove_common(self, place: Place) -> None:
+        """Take a file that all profiles shared away, if it is ours.
+
+        Raises:
+            PublishError: it stays.
+        """
+        entry = self._entry(place, place.name)
+        if entry.found is not None and (not entry.found.data or self._ours(entry.found.data)):
+            self._remove(entry)
+
+    def _entry(self, place: Place, name: str) -> _Entry:
+        where = folder.beside(place, name)
+        steps = Steps(where.path, self._hook)
+        return _Entry(where, steps, folder.read(where, steps))
+
+    def _judge(self, config: _Entry, credentials: _Entry) -> None:
+        """Refuse a twin of whose name something stands that is not ours.
+
+        An empty config is what a power cut leaves of ours.
+        """
+        proof, standing = config.found, credentials.found
+        if proof is not None and proof.data and not self._ours(proof.data):
+            raise _foreign(config.place)
+        if proof is None and standing is not None and twin.expiration_of(standing.data) is None:
+            raise _foreign(credentials.place)
+
+    def _newer(self, name: str, grant: Grant, found: Found | None) -> bool:
+        """Say whether a twin that we find at start was written after `grant` and lives longer.
+
+        It happens when the section could not be written any more and the twin could: what a
+        restart believes, the section, is then the older of the two.
+        """
+        if name in self._met or found is None or found.info.st_mtime <= grant.sent_at.wall:
+            return False
+        expiration = twin.expiration_of(found.data)
+        least = max(grant.credentials.expiration, self._clock().wall)
+        return expiration is not None and expiration > rfc3339(least)
+
+    def _bring(
+        self, entry: _Entry, data: bytes, rights: FileTarget, *, durable: bool = False
+    ) -> Identity:
+        wardrobe, found = self._wardrobe(rights), entry.found
+        if found is not None and found.data == data and wardrobe.fits(found.info):
+            return _identity(found.info)
+        with entry.steps("dress"):
+            dress = wardrobe.dress(None)
+        info = folder.put(entry.place, data, dress, entry.steps, durable=durable)
+        self.changed = True
+        self.written += len(data)
+        return _identity(info)
+
+    def _remove(self, entry: _Entry) -> None:
+        if folder.remove(entry.place, entry.steps):
+            self.changed = True
+
+    def _ours(self, data: bytes) -> bool:
+        return twin.marked(data, self._instance)
+
+    def _wardrobe(self, rights: FileTarget) -> Wardrobe:
+        """Return what files of these rights wear; accounts are looked up once for all of them."""
+        key = (rights.mode, rights.owner, rights.group)
+        if key not in self._wardrobes:
+            self._wardrobes[key] = Wardrobe(rights)
+        return self._wardrobes[key]
+
+
+def _foreign(place: Place) -> PublishError:
+    return PublishError(
+        f"{place.path}: not written by us, or by another instance",
+        path=place.path,
+        step="read",
+        code="foreign",
+        hint="remove it, or give this daemon a process_dir of its own",
+    )
+
+
+def _identity_of(place: Place, name: str) -> Identity | None:
+    try:
+        return _identity(os.stat(name, dir_fd=place.directory, follow_symlinks=False))
+    except FileNotFoundError:
+        return None
+
+
+def _identity(info: os.stat_result) -> Identity:
+    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns

@@ -1,0 +1,46 @@
+"""What an earlier life left in a directory of twins."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+
+from credfresh import folder, twin
+from credfresh.errors import PublishError
+from credfresh.paths import Place, trusted_owner
+from credfresh.steps import Steps
+
+_TEMPORARY = re.compile(r"\..+\.credfresh-[0-9a-f]{8}\.tmp")
+_CONFIG = ".config"
+
+
+def sweep(place: Place, instance: str, steps: Steps) -> frozenset[str]:
+    """Remove our leftover temporaries; return what the twins of `instance` here are called.
+
+    Raises:
+        PublishError: the directory, or something in it that should be ours, cannot be read.
+    """
+    with steps("sweep"):
+        entries = os.listdir(place.directory)  # noqa: PTH208 - pathlib takes no descriptor
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry):
+                _drop(place, entry)
+    names = (entry.removesuffix(_CONFIG) for entry in entries if entry.endswith(_CONFIG))
+    return frozenset(name for name in names if name and _is_ours(place, name, instance, steps))
+
+
+def _drop(place: Place, entry: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        info = os.stat(entry, dir_fd=place.directory, follow_symlinks=False)
+        if stat.S_ISREG(info.st_mode) and trusted_owner(info.st_uid):
+            os.unlink(entry, dir_fd=place.directory)
+
+
+def _is_ours(place: Place, name: str, instance: str, steps: Steps) -> bool:
+    entry = folder.beside(place, f"{name}{_CONFIG}")
+    with contextlib.suppress(PublishError):
+        standing = folder.read(entry, steps)
+        return standing is not None and twin.marked(standing.data, instance)
+    return False

@@ -1,0 +1,85 @@
+"""All the directories of twins of one daemon as one destination."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.model import Clock
+from credfresh.process_twin.directory import ProcessDirectory
+from credfresh.publication import Publication, PublishReport, Wanted
+from credfresh.settings import FileTarget
+from credfresh.steps import unforeseen
+
+
+class ProcessTwins:
+    """Splits what is wanted by directory: one, and while a reload names another, two.
+
+    `shared` are the directories that the configuration names at start. For one thread at a time.
+    """
+
+    def __init__(self, shared: Iterable[FileTarget], *, instance: str, clock: Clock) -> None:
+        self._instance = instance
+        self._clock = clock
+        self._directories: dict[str, ProcessDirectory] = {}
+        for target in shared:
+            self._directory(target)
+
+    def claim(self) -> None:
+        """Become the only daemon that keeps these directories.
+
+        Raises:
+            AlreadyRunningError: another one keeps one of them; none is claimed then.
+        """
+        try:
+            for directory in self._directories.values():
+                with contextlib.suppress(PublishError):
+                    directory.claim()
+        except AlreadyRunningError:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let another one have them."""
+        for directory in self._directories.values():
+            directory.release()
+
+    def publish(self, wanted: Wanted) -> dict[str, PublishReport | PublishError]:
+        """Bring every directory to what is wanted of it; see `publication.Outcomes`."""
+        shares: dict[str, dict[str, Publication]] = {path: {} for path in self._directories}
+        shared: dict[str, FileTarget] = {}
+        for name, publication in wanted.items():
+            twin = publication.profile.twin
+            if twin is not None:
+                shares.setdefault(twin.directory, {})[name] = publication
+                shared[twin.directory] = twin.shared
+        for target in shared.values():
+            self._directory(target)
+        outcomes: dict[str, PublishReport | PublishError] = {}
+        for path, share in shares.items():
+            done = self._publish(path, share)
+            outcomes.update(done)
+            if not share and all(isinstance(o, PublishReport) for o in done.values()):
+                self._directories.pop(path).release()
+        return outcomes
+
+    def tick(self) -> bool:
+        """Look after every directory; True asks for a `publish`."""
+        again = [each.tick() for each in self._directories.values()]  # all of them: no generator
+        return any(again)
+
+    def _directory(self, shared: FileTarget) -> None:
+        known = self._directories.get(shared.path)
+        if known is None:
+            self._directories[shared.path] = ProcessDirectory(
+                shared, instance=self._instance, clock=self._clock
+            )
+        else:
+            known.share(shared)
+
+    def _publish(self, path: str, share: Wanted) -> dict[str, PublishReport | PublishError]:
+        try:
+            return self._directories[path].publish(share)
+        except Exception as error:  # noqa: BLE001 - what nobody foresaw stops nothing else
+            return {path: unforeseen(path, error)}

@@ -1,0 +1,110 @@
+"""What the refreshable twin of a profile says, and what it is called: pure text.
+
+Four things per profile, beside what all profiles share (`config`, and `empty`, which is):
+
+    NAME.json     the credentials, as a `credential_process` prints them
+    NAME.config   an AWS config file with this one profile, which has them printed by /bin/cat
+    NAME.env      the environment in which an SDK uses that, and nothing else of the host
+
+All but the first hold no secret. NAME.config carries our mark: it proves the other two to be ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+
+from credfresh.model import SessionCredentials, rfc3339
+from credfresh.settings import Profile, Twin
+
+CONFIG, EMPTY = "config", "empty"
+"""The names of what all profiles share."""
+
+PATH = re.compile(r"(?:/[A-Za-z0-9._-]+)+")
+"""A path that every SDK hands to /bin/cat whole: some use a shell, some split at spaces, some
+understand no quotes (docs/consumers.md)."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9._-]+")
+_MARK = "# credfresh v=1 instance="
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def safe_name(profile: str) -> str:
+    """Return what a profile is called here: its own name, where that is safe everywhere.
+
+    Else every other character gives way to `_`, and a hash tells such names apart.
+    """
+    if _PLAIN.fullmatch(profile):
+        return profile
+    digest = hashlib.sha256(profile.encode()).hexdigest()[:8]
+    return f"{re.sub('[^A-Za-z0-9._-]', '_', profile)}-{digest}"
+
+
+def credentials_json(profile: Profile, credentials: SessionCredentials) -> bytes:
+    """Return the JSON of `credential_process` (SDK reference guide, process credentials).
+
+    `Version` is a number and `Expiration` ends in Z: else some SDKs refuse it.
+    """
+    said: dict[str, object] = {
+        "Version": 1,
+        "AccessKeyId": credentials.access_key_id,
+        "SecretAccessKey": credentials.secret_access_key,
+        "SessionToken": credentials.session_token,
+        "Expiration": rfc3339(credentials.expiration),
+    }
+    if profile.account_id:
+        said["AccountId"] = profile.role_arn.split(":")[4]
+    return _rendered(said)
+
+
+def expiration_of(data: bytes) -> str | None:
+    """Return the `Expiration` in bytes that `credentials_json` may have rendered; else None."""
+    try:
+        said = json.loads(data)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or _rendered(said) != data:
+        return None
+    expiration = str(said.get("Expiration"))
+    return expiration if _TIME.fullmatch(expiration) else None
+
+
+def config(profiles: Iterable[Profile], instance: str) -> bytes:
+    """Return a config file in which each of these profiles has its twin printed."""
+    parts = [f"{_MARK}{instance}\n"]
+    parts += (_section(profile, profile.twin) for profile in profiles if profile.twin)
+    return "".join(parts).encode()
+
+
+def env(twin: Twin, instance: str) -> bytes:
+    """Return the environment for one profile, as a shell, systemd and docker read it.
+
+    The empty credentials file hides the host's: static keys of the same name outrank the twin.
+    AWS_DEFAULT_PROFILE outranks AWS_PROFILE in botocore and C++; the SDKs for Go 1 and
+    JavaScript 2 look at a config file only with AWS_SDK_LOAD_CONFIG.
+    """
+    return (
+        f"{_MARK}{instance}\n"
+        f"AWS_CONFIG_FILE={twin.directory}/{twin.name}.config\n"
+        f"AWS_SHARED_CREDENTIALS_FILE={twin.directory}/{EMPTY}\n"
+        f"AWS_PROFILE={twin.name}\n"
+        f"AWS_DEFAULT_PROFILE={twin.name}\n"
+        "AWS_SDK_LOAD_CONFIG=1\n"
+    ).encode()
+
+
+def marked(data: bytes, instance: str) -> bool:
+    """Say whether a config file is one that this instance wrote."""
+    return data.startswith(f"{_MARK}{instance}\n".encode())
+
+
+def _section(profile: Profile, twin: Twin) -> str:
+    header = "default" if twin.name == "default" else f"profile {twin.name}"
+    region = f"region = {profile.region}\n" if profile.publish_region else ""
+    return f"[{header}]\ncredential_process = /bin/cat {twin.path}\n{region}"
+
+
+def _rendered(said: dict[str, object]) -> bytes:
+    return f"{json.dumps(said)}\n".encode()

@@ -1,0 +1,156 @@
+"""The refreshable twins of the installed daemon: what a process that outlives its session sees."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from credfresh.simulator import faults
+from host import ENVIRONMENTS, Host, wait_until
+
+CLIENT = """
+import sys, boto3
+client = boto3.client("sts")
+for line in sys.stdin:
+    print(client.get_caller_identity()["Arn"], client._request_signer._credentials.access_key)
+    sys.stdout.flush()
+"""
+
+
+def with_twins(host: Host) -> Path:
+    """Configure twins, and return their directory."""
+    directory = host.root / "process"
+    host.configure(extra=f"process_dir: {directory}\n")
+    return directory
+
+
+def environment(host: Host, directory: Path, name: str) -> dict[str, str]:
+    """Return what a process gets that is started with `NAME.env`, beside the host's own."""
+    said = (directory / f"{name}.env").read_text().splitlines()
+    recipe = dict(line.split("=", 1) for line in said if not line.startswith("#"))
+    return host.environment | recipe
+
+
+def key_of(directory: Path, name: str) -> str:
+    """Return the access key id in a twin."""
+    return str(json.loads((directory / f"{name}.json").read_text())["AccessKeyId"])
+
+
+def test_twin_and_section_hold_the_same_credentials(host: Host) -> None:
+    """Each renewal is published twice."""
+    directory = with_twins(host)
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+
+    sections = host.sections()
+    assert {sections[name]["aws_access_key_id"] for name in ENVIRONMENTS} == {
+        key_of(directory, name) for name in ENVIRONMENTS
+    }
+    assert {str(directory), str(host.credentials)} == {
+        event["path"] for event in running.events("file_published")
+    }
+
+
+def test_a_process_that_stays_up_sees_new_keys_by_itself(host: Host) -> None:
+    """One client, no restart, several session lifetimes: each call is answered."""
+    host.sts.grant_seconds = 8
+    directory = with_twins(host)
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    client = subprocess.Popen(
+        [sys.executable, "-c", CLIENT],
+        env=environment(host, directory, "production"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    keys = []
+    with client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        for count in range(3, 16, 3):
+            running.wait_for("credentials_renewed", count)
+            client.stdin.write("\n")
+            client.stdin.flush()
+            arn, key = client.stdout.readline().split()
+            assert ":assumed-role/production/" in arn
+            keys.append(key)
+        client.stdin.close()
+
+    assert len(set(keys)) > 2
+    assert 0 == client.returncode
+
+
+def test_the_keys_of_the_host_do_not_shadow_the_twin(host: Host) -> None:
+    """With the whole recipe, a section of the same name in the host's own file is not read."""
+    directory = with_twins(host)
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    shadow = {"AWS_SHARED_CREDENTIALS_FILE": str(host.credentials)}
+    host.credentials.write_text(
+        "[production]\naws_access_key_id = AKIASTALE\naws_secret_access_key = stale\n"
+    )
+
+    def identity(environ: dict[str, str]) -> str:
+        command = [str(Path(sys.executable).with_name("aws")), "sts", "get-caller-identity"]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    recipe = environment(host, directory, "production")
+    assert ":assumed-role/production/" in identity(shadow | recipe)
+    assert "InvalidClientTokenId" in identity(recipe | shadow)
+
+
+def test_killed_and_started_again_nothing_changes(host: Host) -> None:
+    """A warm restart finds the twins as they should be and writes none of them."""
+    directory = with_twins(host)
+    first = host.start("run")
+    first.wait_for("daemon_ready")
+    first.signal(signal.SIGKILL)
+    first.wait()
+    before = {entry.name: entry.stat().st_ino for entry in directory.iterdir()}
+
+    second = host.start("run")
+    second.wait_for("daemon_ready")
+    second.stop()
+
+    assert before == {entry.name: entry.stat().st_ino for entry in directory.iterdir()}
+
+
+def test_a_profile_that_leaves_takes_its_twin_along(host: Host) -> None:
+    """At a reload, and it is told."""
+    directory = with_twins(host)
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    profile = "  production:\n    role_arn: arn:aws:iam::333333333333:role/production\n"
+    host.configure(profile, extra=f"process_dir: {directory}\n")
+    running.signal(signal.SIGHUP)
+
+    removed = running.wait_for("twin_removed", 2)
+
+    assert {"development", "preproduction"} == {event["twin"] for event in removed}
+    assert ["production.json"] == [entry.name for entry in directory.glob("*.json")]
+
+
+def test_through_an_outage_the_twin_stays(host: Host) -> None:
+    """Expired credentials are kept unless `on_expired: remove` says otherwise."""
+    host.sts.grant_seconds = 3
+    directory = host.root / "process"
+    profile = (
+        "  production:\n    role_arn: arn:aws:iam::333333333333:role/production\n"
+        "  development:\n    role_arn: arn:aws:iam::111111111111:role/development\n"
+        "    on_expired: remove\n"
+    )
+    host.configure(profile, extra=f"process_dir: {directory}\n")
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    host.sts.inject(faults.internal_error(), times=None)
+
+    running.wait_for("profile_expired", 2)
+    wait_until(lambda: not (directory / "development.json").exists(), "the removal")
+
+    assert (directory / "production.json").exists()
+    assert (directory / "development.env").exists()

@@ -1,0 +1,500 @@
+"""The refreshable twins on a real disk: published, looked after, given up."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from credfresh.credentials_file import CredentialsFiles
+from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.in_order import InOrder
+from credfresh.process_twin import ProcessTwins
+from credfresh.publication import Publication, landed
+from disk import Steps, clock, needs_root
+from twins import granted, keeper, key_of, publish_and_leave, report, shared, wanted, with_twin
+
+
+@pytest.fixture(name="directory")
+def _directory(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o700)
+    return tmp_path / "process"
+
+
+def names(directory: Path) -> set[str]:
+    """Return what stands in a directory, side files of the claim apart."""
+    return {entry.name for entry in directory.iterdir()} - {"config.credfresh"}
+
+
+def inodes(directory: Path) -> dict[str, int]:
+    """Return which file stands under each name."""
+    return {entry.name: entry.stat().st_ino for entry in directory.iterdir()}
+
+
+def refuse(number: int) -> Callable[[], None]:
+    """Return what makes a step fail as the system would."""
+
+    def happens() -> None:
+        raise OSError(number, os.strerror(number))
+
+    return happens
+
+
+def test_it_makes_the_directory_and_all_that_a_process_needs(directory: Path) -> None:
+    """One profile is five files, and /bin/cat prints the credentials."""
+    done = report(keeper(directory), wanted(directory, "production"))
+
+    assert done.written
+    files = {"production.json", "production.config", "production.env", "config", "empty"}
+    assert files == names(directory)
+    line = (directory / "production.config").read_text().splitlines()[2]
+    command = line.removeprefix("credential_process = ").split()
+    printed = subprocess.run(command, capture_output=True, check=True).stdout
+    assert "ASIAFAKE000000000000" == json.loads(printed)["AccessKeyId"]
+    assert b"" == (directory / "empty").read_bytes()
+
+
+def test_mode_and_directory_let_the_readers_in_and_nobody_else(directory: Path) -> None:
+    """A twin has the mode of its credentials file, the directory x for each r of it."""
+    before = os.umask(0o077)
+    try:
+        report(keeper(directory, mode=0o640), wanted(directory, "production", mode=0o640))
+    finally:
+        os.umask(before)
+
+    assert 0o750 == stat.S_IMODE(directory.stat().st_mode)
+    assert {0o640} == {
+        stat.S_IMODE((directory / f"production.{suffix}").stat().st_mode)
+        for suffix in ("json", "config", "env")
+    }
+    assert 0o640 == stat.S_IMODE((directory / "config").stat().st_mode)
+
+
+def test_a_twin_has_its_mode_before_it_has_content(directory: Path) -> None:
+    """Whoever looks at a temporary finds it closed, or empty."""
+    steps = Steps()
+    seen: list[int] = []
+    twins = keeper(directory, mode=0o640, hook=steps)
+    report(twins, wanted(directory, "production", mode=0o640))
+
+    def look() -> None:
+        [temporary] = directory.glob(".*.tmp")
+        seen.append(temporary.stat().st_size)
+        seen.append(stat.S_IMODE(temporary.stat().st_mode))
+
+    steps.before = {"dress": lambda: None, "write": look}
+    report(twins, wanted(directory, "production", serial=1, mode=0o640))
+
+    assert [0, 0o640] == seen
+
+
+@needs_root
+def test_a_group_of_its_own_reads_its_twin_and_passes_through_the_directory() -> None:
+    """Readers of another credentials file get in, but cannot list what else there is."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as root:
+        Path(root).chmod(0o755)
+        _a_group_of_its_own(Path(root, "process"))
+
+
+def _a_group_of_its_own(directory: Path) -> None:
+    target = replace(shared(directory, 0o641), group="4711")
+    one = with_twin(directory, "reports", mode=0o640)
+    assert one.twin is not None
+    one = replace(
+        one,
+        target=replace(one.target, group="4712"),
+        twin=replace(one.twin, shared=target),
+    )
+    twins = ProcessTwins([target], instance="test", clock=clock)
+    twins.publish({"reports": granted(one)})
+    twins.release()
+
+    assert (0o751, 4711) == (
+        stat.S_IMODE(directory.stat().st_mode),
+        directory.stat().st_gid,
+    )
+    assert 4712 == (directory / "reports.json").stat().st_gid
+    assert (0o640, 4711) == (
+        stat.S_IMODE((directory / "config").stat().st_mode),
+        (directory / "config").stat().st_gid,
+    )
+    assert 0o644 == stat.S_IMODE((directory / "empty").stat().st_mode)
+
+    def as_reader(*command: str) -> int:
+        return subprocess.run(
+            ["setpriv", "--reuid=4999", "--regid=4712", "--clear-groups", *command],
+            capture_output=True,
+            check=False,
+        ).returncode
+
+    assert 0 == as_reader("cat", str(directory / "reports.json"), str(directory / "empty"))
+    assert 0 != as_reader("ls", str(directory))
+
+
+def test_a_renewal_writes_one_file(directory: Path) -> None:
+    """Of a hundred profiles one was renewed: one file is new, all others are the same files."""
+    twins = keeper(directory)
+    asked = wanted(directory, *(f"p{n}" for n in range(100)))
+    report(twins, asked)
+    before = inodes(directory)
+
+    done = report(twins, asked | wanted(directory, "p7", serial=8))
+
+    after = inodes(directory)
+    assert {"p7.json"} == {name for name in after if before.get(name) != after[name]}
+    assert done.size == (directory / "p7.json").stat().st_size
+
+
+def test_equal_bytes_are_not_written(directory: Path) -> None:
+    """Neither in one life nor by the next one, which has rendered everything anew."""
+    asked = wanted(directory, "production", "dev")
+    twins = keeper(directory)
+    report(twins, asked)
+    before = inodes(directory)
+
+    assert not report(twins, dict(asked)).written
+    twins.release()
+    again = keeper(directory)
+    assert not report(again, asked).written
+
+    assert before == inodes(directory)
+
+
+def test_another_mode_is_brought_about(directory: Path) -> None:
+    """A reload may let more, or fewer, people read."""
+    twins = keeper(directory)
+    asked = wanted(directory, "production")
+    report(twins, asked)
+    [one] = asked.values()
+    wider = replace(one, profile=replace(one.profile, target=replace(one.profile.target, mode=416)))
+
+    report(twins, {"production": wider})
+
+    assert 0o640 == stat.S_IMODE((directory / "production.json").stat().st_mode)
+
+
+def test_orphans_go_at_a_reload_and_at_the_next_start(directory: Path) -> None:
+    """A profile that left the configuration leaves nothing behind, whenever it left."""
+    twins = keeper(directory)
+    report(twins, wanted(directory, "production", "dev", "team/x"))
+    done = report(twins, wanted(directory, "production", "team/x"))
+    twins.release()
+
+    assert [("path", str(directory)), ("twin", "dev")] == list(done.remarks[0].fields)
+    assert not [name for name in names(directory) if name.startswith("dev")]
+    assert b"dev" not in (directory / "config").read_bytes()
+    publish_and_leave(directory, wanted(directory, "production"))
+    files = {"production.json", "production.config", "production.env", "config", "empty"}
+    assert files == names(directory)
+
+
+def test_what_is_not_ours_stays(directory: Path) -> None:
+    """Files of people, of another instance and of nobody are neither removed nor written over."""
+    publish_and_leave(directory, wanted(directory, "theirs"), instance="another")
+    for name in ("notes.txt", "dev.json", "x.config", "y.json"):
+        (directory / name).write_text("by hand")
+    before = {name: (directory / name).read_bytes() for name in names(directory)}
+    twins = keeper(directory)
+
+    outcomes = twins.publish(wanted(directory, "dev", "theirs", "x", "production"))
+
+    errors = {path: o for path, o in outcomes.items() if isinstance(o, PublishError)}
+    assert {"config", "dev.json", "theirs.json", "x.json"} == {Path(path).name for path in errors}
+    assert {"foreign"} == {error.code for error in errors.values()}
+    assert "ASIAFAKE000000000000" == key_of(directory)
+    assert before == {name: (directory / name).read_bytes() for name in before}
+
+
+def test_once_what_stood_in_the_way_is_gone_it_is_told(directory: Path) -> None:
+    """The twin that was refused is written, and its path is reported as mended, once."""
+    directory.mkdir()
+    (directory / "dev.json").write_text("by hand")
+    twins = keeper(directory)
+    asked = wanted(directory, "dev")
+    assert str(directory / "dev.json") in twins.publish(asked)
+    (directory / "dev.json").unlink()
+
+    assert {str(directory), str(directory / "dev.json")} == set(twins.publish(asked))
+    assert {str(directory)} == set(twins.publish(asked))
+
+
+def test_withdrawn_credentials_go_and_the_rest_stays(directory: Path) -> None:
+    """The process finds no file to print, and finds it again once there are new credentials."""
+    twins = keeper(directory)
+    asked = wanted(directory, "production")
+    report(twins, asked)
+    profile = asked["production"].profile
+
+    report(twins, {"production": Publication(profile, withdraw=True)})
+    left = names(directory)
+    report(twins, {"production": granted(profile, 2)})
+
+    assert {"production.config", "production.env", "config", "empty"} == left
+    assert "ASIAFAKE000000000002" == key_of(directory)
+
+
+def test_with_nothing_in_hand_what_stands_is_left(directory: Path) -> None:
+    """After a start whose section is not believed, readers keep what they had."""
+    asked = wanted(directory, "production")
+    publish_and_leave(directory, asked)
+
+    publish_and_leave(directory, {"production": Publication(asked["production"].profile)})
+
+    assert "ASIAFAKE000000000000" == key_of(directory)
+
+
+def test_a_profile_without_credentials_is_listed_already(directory: Path) -> None:
+    """Who starts early gets an error that the next call may mend, not a profile that is unknown."""
+    report(keeper(directory), {"production": Publication(with_twin(directory))})
+
+    files = {"production.config", "production.env", "config", "empty"}
+    assert files == names(directory)
+    assert b"[profile production]" in (directory / "config").read_bytes()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_full_disk_keeps_nothing_from_being_withdrawn(directory: Path, code: int) -> None:
+    """What must go goes first."""
+    steps = Steps()
+    twins = keeper(directory, hook=steps)
+    asked = wanted(directory, "a", "production")
+    report(twins, asked)
+    steps.before["create"] = refuse(code)
+
+    changed = wanted(directory, "a", serial=1)
+    withdrawn = Publication(asked["production"].profile, withdraw=True)
+    outcomes = twins.publish(changed | {"production": withdrawn})
+
+    [(path, error)] = outcomes.items()
+    assert str(directory) == path
+    assert isinstance(error, PublishError)
+    assert errno.errorcode[code] == error.code
+    assert not (directory / "production.json").exists()
+    assert "ASIAFAKE000000000000" == key_of(directory, "a")
+    assert report(twins, changed | {"production": withdrawn}).written
+    assert "ASIAFAKE000000000001" == key_of(directory, "a")
+
+
+def test_one_twin_that_cannot_be_written_stops_no_other(directory: Path) -> None:
+    """A directory in the place of one file holds up that profile alone."""
+    directory.mkdir()
+    (directory / "dev.json").mkdir()
+    asked = wanted(directory, "dev", "production")
+
+    outcomes = keeper(directory).publish(asked)
+
+    assert "ASIAFAKE000000000000" == key_of(directory)
+    assert not landed_there(asked["dev"], outcomes)
+    assert landed_there(asked["production"], outcomes)
+
+
+def landed_there(publication: Publication, outcomes: object) -> bool:
+    """Say whether a publication landed, were its section fine."""
+    assert isinstance(outcomes, dict)
+    return landed(
+        publication, {publication.profile.target.path: next(iter(outcomes.values()))} | outcomes
+    )
+
+
+@pytest.mark.parametrize("what", ["altered", "removed", "mode", "config", "config removed"])
+def test_drift_is_repaired(directory: Path, what: str) -> None:
+    """Whatever happened to a file of ours, a tick notices, and the next publish mends it."""
+    twins = keeper(directory)
+    asked = wanted(directory, "production", "dev")
+    report(twins, asked)
+    assert not twins.tick()
+    path = directory / "dev.json"
+    match what:
+        case "altered":
+            path.write_text(path.read_text().replace("ASIA", "AKIA"))
+        case "removed":
+            path.unlink()
+        case "mode":
+            path.chmod(0o644)
+        case "config":
+            (directory / "config").write_text("# credfresh v=1 instance=test\n")
+        case _:
+            (directory / "config").unlink()
+    assert twins.tick()
+
+    report(twins, asked)
+
+    assert not twins.tick()
+    assert "ASIAFAKE000000000000" == key_of(directory, "dev")
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    assert b"[profile dev]" in (directory / "config").read_bytes()
+
+
+def test_in_a_large_directory_a_lost_file_is_noticed_at_once(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An altered one within some ticks, for only so many are looked at in each."""
+    monkeypatch.setattr("credfresh.process_twin.directory.LOOKED_AT", 10)
+    twins = keeper(directory)
+    asked = wanted(directory, *(f"p{n}" for n in range(25)))
+    report(twins, asked)
+    assert [False] * 4 == [twins.tick() for _ in range(4)]
+    (directory / "p24.json").unlink()
+    assert twins.tick()
+    report(twins, asked)
+    (directory / "p24.json").write_text("{}")
+
+    assert [False, False, True] == [twins.tick() for _ in range(3)]
+
+
+def test_the_directory_is_put_back(directory: Path) -> None:
+    """Somebody removed all of it."""
+    twins = keeper(directory)
+    asked = wanted(directory, "production")
+    report(twins, asked)
+    shutil.rmtree(directory)
+    assert twins.tick()
+
+    report(twins, asked)
+
+    assert "ASIAFAKE000000000000" == key_of(directory)
+
+
+def test_another_daemon_is_refused(directory: Path) -> None:
+    """Two daemons would remove each other's twins."""
+    first = keeper(directory)
+    first.claim()
+    second = keeper(directory, instance="second")
+
+    with pytest.raises(AlreadyRunningError):
+        second.claim()
+    [outcome] = second.publish(wanted(directory, "production")).values()
+    assert isinstance(outcome, PublishError)
+    assert "claimed" == outcome.code
+    first.release()
+    second.claim()
+    second.release()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770])
+def test_a_directory_that_others_may_write_is_refused(directory: Path, mode: int) -> None:
+    """They could put their own keys where our readers look."""
+    directory.mkdir()
+    directory.chmod(mode)
+
+    [error] = keeper(directory).publish(wanted(directory, "production")).values()
+
+    assert isinstance(error, PublishError)
+    assert "writable_by_others" == error.code
+    assert set() == names(directory)
+
+
+def test_a_link_in_the_place_of_a_twin_is_not_followed(directory: Path) -> None:
+    """What it leads to stays as it is."""
+    directory.mkdir()
+    elsewhere = directory.parent / "elsewhere"
+    elsewhere.write_text("theirs")
+    (directory / "production.json").symlink_to(elsewhere)
+
+    outcomes = keeper(directory).publish(wanted(directory, "production"))
+
+    assert isinstance(outcomes[str(directory / "production.json")], PublishError)
+    assert "theirs" == elsewhere.read_text()
+
+
+def test_what_a_killed_daemon_left_is_swept(directory: Path) -> None:
+    """Temporaries of ours go, also those of profiles that are gone; others' files stay."""
+    directory.mkdir()
+    for name in (".production.json.credfresh-0123abcd.tmp", ".old.env.credfresh-0123abcd.tmp"):
+        (directory / name).write_text("half")
+    (directory / ".mine.tmp").write_text("theirs")
+
+    report(keeper(directory), wanted(directory, "production"))
+
+    assert [".mine.tmp"] == [e.name for e in directory.iterdir() if e.name.endswith(".tmp")]
+
+
+def test_another_directory_takes_over_at_a_reload(directory: Path) -> None:
+    """The old one is cleared of ours and let go, the new one is kept."""
+    twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
+    twins.claim()
+    twins.publish(wanted(directory, "production"))
+    (directory / "notes.txt").write_text("by hand")
+    new = directory.with_name("new")
+
+    twins.publish(wanted(new, "production"))
+
+    assert {"notes.txt"} == names(directory)
+    assert "ASIAFAKE000000000000" == key_of(new)
+    keeper(directory, instance="second").claim()
+    with pytest.raises(AlreadyRunningError):
+        keeper(new, instance="second").claim()
+    twins.release()
+
+
+def both(directory: Path) -> InOrder:
+    """Return section and twin as one destination."""
+    target = with_twin(directory).target
+    return InOrder(
+        CredentialsFiles([target], instance="test", clock=clock),
+        ProcessTwins([shared(directory)], instance="test", clock=clock),
+    )
+
+
+def test_killed_between_section_and_twin_the_next_start_brings_the_twin_up(
+    directory: Path,
+) -> None:
+    """What is believed at start is the section, and it is never older than the twin."""
+    one = with_twin(directory)
+    life = both(directory)
+    life.publish({"production": granted(one, 1)})
+    life.release()
+    section_only = CredentialsFiles([one.target], instance="test", clock=clock)
+    section_only.publish({"production": granted(one, 2)})
+    section_only.release()
+    assert "ASIAFAKE000000000001" == key_of(directory)
+
+    life = both(directory)
+    [grant] = life.standing({"production": one}).values()
+    life.publish({"production": Publication(one, grant)})
+    life.release()
+
+    assert "ASIAFAKE000000000002" == key_of(directory)
+
+
+def test_a_twin_that_is_ahead_of_the_section_is_not_taken_back(directory: Path) -> None:
+    """The section could not be written any more: a restart must not publish its older keys."""
+    one = with_twin(directory)
+    life = both(directory)
+    life.publish({"production": granted(one, 1, lifetime=900)})
+    newer = {"production": granted(one, 2)}
+    life.release()
+    publish_and_leave(directory, newer)
+
+    life = both(directory)
+    [grant] = life.standing({"production": one}).values()
+    older = {"production": Publication(one, grant)}
+    life.publish(older)
+    assert "ASIAFAKE000000000002" == key_of(directory)
+    life.publish({"production": granted(one, 3, lifetime=1800)})
+    life.release()
+
+    assert "ASIAFAKE000000000003" == key_of(directory)
+
+
+def test_a_twin_altered_by_hand_does_not_pass_for_a_newer_one(directory: Path) -> None:
+    """That grace is for what is found at start; later, whatever differs is put back."""
+    twins = keeper(directory)
+    asked = wanted(directory, "production")
+    report(twins, asked)
+    path = directory / "production.json"
+    path.write_text(path.read_text().replace('"Expiration": "2', '"Expiration": "9'))
+    assert twins.tick()
+
+    report(twins, asked)
+
+    assert '"Expiration": "2' in path.read_text()

@@ -1,0 +1,71 @@
+"""Where the configuration has the refreshable twins kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from configs import accepted, one_profile, only_problem, production, profiles
+from credfresh.settings import FileTarget
+
+DIRECTORY = "process_dir: /run/credfresh/process\n"
+
+
+def test_without_the_key_there_are_none() -> None:
+    """Twins are opt-in."""
+    assert production(one_profile()).twin is None
+    assert () == accepted(one_profile()).twin_directories
+
+
+@pytest.mark.parametrize("slash", ["", "/", "//"])
+def test_each_profile_has_one_under_its_own_name(slash: str) -> None:
+    """Not under that of its section, which several files may have."""
+    twin = production(
+        one_profile("section: x", top=f"process_dir: /run/credfresh/process{slash}\n")
+    ).twin
+
+    assert twin is not None
+    assert "/run/credfresh/process/production.json" == twin.path
+
+
+def test_what_all_share_has_the_rights_of_the_default_file() -> None:
+    """Its readers are those of the directory."""
+    text = one_profile(top=DIRECTORY).replace(
+        "credentials}", 'credentials, mode: "0640", group: build}'
+    )
+
+    assert (FileTarget("/run/credfresh/process", 0o640, None, "build"),) == accepted(
+        text
+    ).twin_directories
+
+
+def test_readers_of_another_file_may_pass_through() -> None:
+    """They open their own twin by its name, and cannot list the others."""
+    text = profiles(
+        """
+        a: {role_arn: ROLE}
+        b: {role_arn: ROLE, credentials_file: {path: /run/reports/credentials}}
+        """,
+        top=DIRECTORY,
+    )
+
+    assert (FileTarget("/run/credfresh/process", 0o601),) == accepted(text).twin_directories
+
+
+@pytest.mark.parametrize(
+    "path", ["process", "~/process", "/", "/run/a b", '/run/"a"', "/run/$x", "/run/a;b", "/run/ü"]
+)
+def test_a_directory_that_some_sdk_could_not_name_is_refused(path: str) -> None:
+    """Before anything is published, and with the reason."""
+    problem = only_problem(one_profile(top=f"process_dir: '{path}'\n"))
+
+    assert "process_dir" == problem.path
+    assert problem.hint
+
+
+def test_the_credentials_file_does_not_lie_among_the_twins() -> None:
+    """Nor any other one."""
+    text = one_profile(
+        "credentials_file: {path: /run/credfresh/process/sub/credentials}", top=DIRECTORY
+    )
+
+    assert "process_dir" == only_problem(text).path

@@ -1,0 +1,126 @@
+"""Several destinations as one: the order, and what has landed when one of them fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.in_order import InOrder
+from credfresh.model import Grant
+from credfresh.publication import Outcomes, PublishReport, Wanted, landed
+from credfresh.settings import Profile
+from twins import granted, with_twin
+
+DIRECTORY = Path("/run/credfresh/process")
+FINE = PublishReport(written=True)
+
+
+def broken(path: str) -> PublishError:
+    """Return the failure of one place."""
+    return PublishError("full", path=path, step="write", code="ENOSPC")
+
+
+class Place:
+    """A destination that notes when it is its turn."""
+
+    def __init__(self, name: str, turns: list[str], outcomes: Outcomes | None = None) -> None:
+        self.name = name
+        self.turns = turns
+        self.outcomes = outcomes or {}
+        self.taken = False
+        self.drifted = False
+
+    def claim(self) -> None:
+        if self.taken:
+            raise AlreadyRunningError(self.name, holder="pid=1")
+        self.turns.append(f"claim {self.name}")
+
+    def release(self) -> None:
+        self.turns.append(f"release {self.name}")
+
+    def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
+        self.turns.append(f"standing {self.name}")
+        return {}
+
+    def publish(self, wanted: Wanted) -> Outcomes:
+        self.turns.append(f"publish {self.name}")
+        return self.outcomes
+
+    def tick(self) -> bool:
+        self.turns.append(f"tick {self.name}")
+        return self.drifted
+
+
+def test_what_remembers_is_published_first() -> None:
+    """After a crash in between, what is believed is never older than what the other one says."""
+    turns: list[str] = []
+    both = InOrder(Place("section", turns), Place("twin", turns))
+
+    both.publish({})
+
+    assert ["publish section", "publish twin"] == turns
+
+
+def test_one_that_fails_stops_no_other() -> None:
+    """The outcomes of all are told."""
+    turns: list[str] = []
+    full = {"/credentials": broken("/credentials")}
+    both = InOrder(Place("section", turns, full), Place("twin", turns, {"/process": FINE}))
+
+    assert full | {"/process": FINE} == both.publish({})
+
+
+def test_only_what_remembers_is_believed() -> None:
+    """The others are brought to it."""
+    turns: list[str] = []
+    InOrder(Place("section", turns), Place("twin", turns)).standing({})
+
+    assert ["standing section"] == turns
+
+
+def test_a_claim_that_is_refused_claims_nothing() -> None:
+    """Another daemon that keeps the twins alone is enough to be refused."""
+    turns: list[str] = []
+    twins = Place("twin", turns)
+    twins.taken = True
+
+    with pytest.raises(AlreadyRunningError):
+        InOrder(Place("section", turns), twins).claim()
+
+    assert ["claim section", "release section", "release twin"] == turns
+
+
+def test_a_tick_looks_after_all() -> None:
+    """The drift of one hides none of another."""
+    turns: list[str] = []
+    section, twins = Place("section", turns), Place("twin", turns)
+    both = InOrder(section, twins)
+    assert not both.tick()
+    section.drifted = True
+
+    assert both.tick()
+    assert 2 == turns.count("tick twin")
+
+
+CREDENTIALS = "/run/credfresh/credentials"
+TWIN = "/run/credfresh/process/production.json"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ({CREDENTIALS: FINE, str(DIRECTORY): FINE}, True),
+        ({CREDENTIALS: FINE, str(DIRECTORY): FINE, TWIN: FINE}, True),
+        ({CREDENTIALS: broken(CREDENTIALS), str(DIRECTORY): FINE}, False),
+        ({CREDENTIALS: FINE, str(DIRECTORY): broken("x")}, False),
+        ({CREDENTIALS: FINE, str(DIRECTORY): FINE, TWIN: broken("x")}, False),
+        ({CREDENTIALS: FINE, str(DIRECTORY): FINE, "/another.json": broken("x")}, True),
+        ({}, False),
+    ],
+)
+def test_only_what_stands_everywhere_has_landed(outcomes: Outcomes, expected: bool) -> None:  # noqa: FBT001 - a case
+    """A profile is as fresh as the worst place where it is published."""
+    assert expected == landed(granted(with_twin(DIRECTORY)), outcomes)
