@@ -21,14 +21,14 @@ ENVIRONMENTS = ("development", "preproduction", "production")
 PATIENCE = 20.0
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition of another process.
+def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Wait for a condition of another process, for so many seconds at most.
 
     Raises:
         TimeoutError: it did not come true in time.
     """
     pause = threading.Event()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError(what)

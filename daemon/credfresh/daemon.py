@@ -18,9 +18,10 @@ from credfresh import __version__, signals
 from credfresh.agenda import Agenda
 from credfresh.desk import Attendant, Desk, Errand
 from credfresh.events import Emit
+from credfresh.fan import Fan
 from credfresh.model import Clock, Grant, Instant, Roll
 from credfresh.notify import Notifier
-from credfresh.ports import Due, Message
+from credfresh.ports import Due, Message, Outlet
 from credfresh.publisher import Published, Publisher
 from credfresh.readiness import Readiness
 from credfresh.reloader import Reloader, Source
@@ -69,6 +70,7 @@ class Daemon:
 
     `source` is where a reload reads the configuration; without one there is no reload.
     `watchdog` is within how many seconds the service manager wants signs of life, None for never.
+    `outlets` are told, beside the files, of all that should stand published.
     """
 
     def __init__(
@@ -84,12 +86,14 @@ class Daemon:
         watchdog: float | None = None,
         source: Source | None = None,
         attendants: Sequence[Attendant] = (),
+        outlets: Sequence[Outlet] = (),
     ) -> None:
         self._files = files
         self._clock = clock
         self._emit = emit
         self._notifier = notifier
         self._attendants = attendants
+        self._outlets = outlets
         self._inbox: SimpleQueue[Message | Errand | Signal] = SimpleQueue()
         self._timers = ApschedulerTimers(lambda key: self._inbox.put(Due(key)))
         self._workers = Workers(settings.sts.max_concurrency)
@@ -101,7 +105,7 @@ class Daemon:
             timers=self._timers,
             workers=self._workers,
             provider=provider,
-            outlet=self._publisher,
+            outlet=Fan([self._publisher, *outlets]),
             post=self._inbox.put,
             emit=emit,
         )
@@ -177,7 +181,10 @@ class Daemon:
             standing=len(standing),
         )
         self._publisher.rest(rest_limit(settings))
-        self._publisher.start(self._supervisor.start(standing))
+        first = self._supervisor.start(standing)
+        self._publisher.start(first)
+        for outlet in self._outlets:
+            outlet.update(first)
         self._timers.start()
         self._agenda.add(self._beat)
         self._agenda.add(self._readiness.look)

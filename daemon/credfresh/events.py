@@ -81,6 +81,11 @@ EVENTS: dict[str, Event] = {
     "rival_write_recovered": _event("warning", "path"),
     "lock_held": _event("warning", "path pid"),
     "lock_unusable": _event("warning", "path"),
+    # A fleet.
+    "hub_leads": _event("info", "engine"),
+    "hub_follows": _event("warning", "engine"),
+    "engine_failed": _event("error", "engine code mend error hint"),
+    "engine_recovered": _event("info", "engine"),
     # What should not happen.
     "attempt_abandoned": _event("error", "profile after_s"),
     "workers_exhausted": _event("error", "waiting"),

@@ -57,6 +57,17 @@ class SessionCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Upstream:
+    """Who renews a grant that we only follow will do so `renews_after` seconds after its issue.
+
+    `salt` tells the followers of one grant apart.
+    """
+
+    renews_after: float
+    salt: str
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """Session credentials with the times that the renewal policy needs.
 
@@ -72,6 +83,8 @@ class Grant:
     request: str
     """Fingerprint of the request that obtained it (16 hex digits)."""
     skew: float | None = None
+    upstream: Upstream | None = None
+    """Set where somebody else renews it and we follow."""
 
     @property
     def expires_at(self) -> Instant:

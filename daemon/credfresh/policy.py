@@ -23,6 +23,10 @@ MOST_RENEW_BEFORE = 0.8
 JITTER = (0.02, 0.07)
 """The bounds of the jitter, as shares of the granted lifetime."""
 
+FOLLOWS = (0.002, 0.017)
+"""The bounds of a follower's delay after the one it follows, as shares of the granted lifetime:
+below the least jitter, so that a follower's readers find `renew_before` of life left as well."""
+
 FLOOR = 1.0
 """Seconds from the end of one attempt to the next, at least, whatever else is said (I6)."""
 
@@ -54,18 +58,35 @@ def jitter(access_key_id: str, lifetime: float) -> float:
     Drawn once: it is a hash of the access key id, so a restart, a reload or a second look
     gives the same. (Drawn anew at each look, the earliest draw wins and the spread collapses.)
     """
-    digest = hashlib.sha256(access_key_id.encode()).digest()
-    x = int.from_bytes(digest[:8]) / 2**64
-    low, high = JITTER
-    return (low + (high - low) * x) * lifetime
+    return _drawn(access_key_id, JITTER) * lifetime
+
+
+def renewal(at: Instant, lifetime: float, salt: str) -> Instant:
+    """Return when to renew what lasts `lifetime` seconds from `at` on and is nobody's credentials.
+
+    Half way, spread by `salt`: the engine's own tokens go by it.
+    """
+    return at + (0.5 * lifetime - jitter(salt, lifetime))
+
+
+def _drawn(seed: str, bounds: tuple[float, float]) -> float:
+    """Return a number between the bounds, always the same for the same seed."""
+    digest = hashlib.sha256(seed.encode()).digest()
+    low, high = bounds
+    return low + (high - low) * (int.from_bytes(digest[:8]) / 2**64)
 
 
 def plan(grant: Grant, renew_before: RenewBefore) -> Plan:
-    """Decide when to renew `grant`."""
+    """Decide when to renew `grant`; a follower asks soon after the one it follows renews."""
     wished = renew_before.of(grant.lifetime)
     most = MOST_RENEW_BEFORE * grant.lifetime
     before = min(wished, most)
-    early = jitter(grant.credentials.access_key_id, grant.lifetime)
+    key = grant.credentials.access_key_id
+    early = jitter(key, grant.lifetime)
+    if grant.upstream is not None:
+        delay = _drawn(f"{key} {grant.upstream.salt}", FOLLOWS) * grant.lifetime
+        renews_after = min(grant.upstream.renews_after + delay, grant.lifetime)
+        return Plan(grant.sent_at + renews_after, grant.lifetime - renews_after, clamped=False)
     return Plan(
         renew_at=grant.sent_at + (grant.lifetime - before - early),
         renew_before=before,

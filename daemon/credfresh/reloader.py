@@ -119,6 +119,7 @@ def _needs_restart(old: Settings, new: Settings) -> list[str]:
     kept = {
         "instance": old.instance != new.instance,
         "control": old.control != new.control,
+        "vault": old.vault != new.vault,
         "log.format": old.log.format != new.log.format,
     }
     return [name for name, changed in kept.items() if changed]

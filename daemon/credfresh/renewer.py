@@ -7,6 +7,7 @@ published is a `Destination`. A new one of either is a new module, not a new bra
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,23 @@ class Provider(Protocol):
         Raises:
             RenewalError: this attempt failed; the error says who can mend it.
         """
+
+
+class BySource:
+    """Several providers as one: those of `others` by the name of the source, else `default`."""
+
+    def __init__(self, default: Provider, others: Mapping[str, Provider]) -> None:
+        self._default = default
+        self._others = others
+
+    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+        """Ask the provider of the profile's source; see `Provider`.
+
+        Raises:
+            RenewalError: this attempt failed.
+        """
+        source = "" if profile.source_profile is not None else profile.source
+        return self._others.get(source, self._default).obtain(profile, parent)
 
 
 class Destination(Protocol):

@@ -104,7 +104,73 @@ class ProcessSource:
     argv: tuple[str, ...]
 
 
-Source = (
+@dataclass(frozen=True, slots=True)
+class AppRole:
+    """AppRole: a role id and a secret id, each in a file."""
+
+    role_id_file: str
+    secret_id_file: str
+    mount: str = "approle"
+
+
+@dataclass(frozen=True, slots=True)
+class JwtLogin:
+    """JWT/OIDC: a token that somebody else keeps in a file."""
+
+    role: str
+    token_file: str
+    mount: str = "jwt"
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesLogin:
+    """The service account of the pod."""
+
+    role: str
+    token_file: str
+    mount: str = "kubernetes"
+
+
+@dataclass(frozen=True, slots=True)
+class CertLogin:
+    """A TLS client certificate."""
+
+    certificate: str
+    key: str
+    role: str | None = None
+    mount: str = "cert"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFile:
+    """A token that an agent of the engine's keeps in a file."""
+
+    path: str
+
+
+VaultAuth = AppRole | JwtLogin | KubernetesLogin | CertLogin | TokenFile
+
+
+@dataclass(frozen=True, slots=True)
+class VaultEngine:
+    """A KV v2 engine of OpenBao or HashiCorp Vault, and how to log in."""
+
+    address: str
+    auth: VaultAuth
+    mount: str = "secret"
+    prefix: str = "credfresh"
+    ca_file: str | None = None
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSource:
+    """What a hub published in an engine."""
+
+    engine: VaultEngine
+
+
+Principal = (
     DefaultChain
     | FileSource
     | ProfileSource
@@ -115,6 +181,10 @@ Source = (
     | SystemdCredentialSource
     | ProcessSource
 )
+"""Who asks STS."""
+
+Source = Principal | VaultSource
+"""Where session credentials come from: a principal that asks STS, or a hub that did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +301,19 @@ class Settings:
     """None: no socket, for nothing says where."""
     ready: Literal["settled", "fresh"] = "settled"
     reload: Literal["signal", "auto"] = "signal"
+    vault: VaultEngine | None = None
+    """Where a hub publishes, too."""
     notices: tuple[Notice, ...] = ()
+
+    @property
+    def principals(self) -> dict[str, Principal]:
+        """Those who ask STS, by the name of the source."""
+        return {n: s for n, s in self.sources.items() if not isinstance(s, VaultSource)}
+
+    @property
+    def engines(self) -> dict[str, VaultEngine]:
+        """The engines that are followed, by the name of the source."""
+        return {n: s.engine for n, s in self.sources.items() if isinstance(s, VaultSource)}
 
     @property
     def targets(self) -> tuple[FileTarget, ...]:

@@ -25,7 +25,7 @@ from aws_servers import AwsServer
 from credfresh.config.parse import parse
 from credfresh.errors import Mend, RenewalError
 from credfresh.model import Grant, Instant
-from credfresh.settings import EnvironmentSource, Profile, Source, StsLimits, WebIdentitySource
+from credfresh.settings import EnvironmentSource, Principal, Profile, StsLimits, WebIdentitySource
 from credfresh.sts import StsProvider
 
 PAGE = Path(__file__).parents[2] / "docs" / "aws-setup.md"
@@ -57,7 +57,7 @@ def now() -> Instant:
     return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the world's clock, for real servers
 
 
-def provider(aws: AwsServer, source: Source, keys: tuple[str, str] = ("", "")) -> StsProvider:
+def provider(aws: AwsServer, source: Principal, keys: tuple[str, str] = ("", "")) -> StsProvider:
     """Return a provider whose source `ci` is given."""
     return StsProvider(
         {"ci": source},

@@ -70,7 +70,7 @@ class Host:
         settings = self.settings(profiles)
         files = CredentialsFiles(settings.targets, instance=settings.instance, clock=self.clock)
         provider = StsProvider(
-            settings.sources, settings.sts, clock=self.clock, issued=files.issued, environ={}
+            settings.principals, settings.sts, clock=self.clock, issued=files.issued, environ={}
         )
         daemon = Daemon(
             settings,

@@ -35,9 +35,9 @@ from credfresh.settings import (
     EcsSource,
     EnvironmentSource,
     FileSource,
+    Principal,
     ProcessSource,
     ProfileSource,
-    Source,
     StsLimits,
     SystemdCredentialSource,
     WebIdentitySource,
@@ -65,7 +65,7 @@ def provide(sts: ScriptedServer) -> Provide:
     """Make a provider with one source called `ci`."""
 
     def make(
-        source: Source,
+        source: Principal,
         environ: Mapping[str, str] | None = None,
         issued: Callable[[str], bool] = lambda _: False,
     ) -> StsProvider:

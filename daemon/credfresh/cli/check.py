@@ -6,13 +6,13 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import clock, config_option
-from credfresh.cli.world import load
+from credfresh.cli.world import load, roll
 from credfresh.errors import ConfigError, Problem, RenewalError
 from credfresh.model import Grant
 from credfresh.renewer import attempt, parent_unusable
@@ -48,10 +48,14 @@ def command(path: str, *, online: bool, as_json: bool) -> None:
 def try_roles(settings: Settings) -> Iterator[tuple[str, Grant | RenewalError]]:
     """Assume every role once, parents before their children; yield what came of each."""
     from credfresh import coredump  # noqa: PLC0415 - as the next
-    from credfresh.sts import StsProvider  # noqa: PLC0415 - boto3 is slow to import
+    from credfresh.fleet import Fleet  # noqa: PLC0415 - boto3 is slow to import
+    from credfresh.sts import StsProvider  # noqa: PLC0415 - the same
 
     coredump.forbid()
-    provider = StsProvider(settings.sources, settings.sts, clock=clock, environ=os.environ)
+    sts = StsProvider(settings.principals, settings.sts, clock=clock, environ=os.environ)
+    alone = replace(settings, vault=None)  # whether this hub leads does not matter here
+    fleet = Fleet(alone, name="check", clock=clock, roll=roll, emit=lambda *_, **__: None)
+    provider = fleet.provider(alone, sts)
     done: dict[str, Grant | RenewalError] = {}
 
     def one(profile: Profile) -> tuple[str, Grant | RenewalError]:

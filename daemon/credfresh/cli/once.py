@@ -8,6 +8,9 @@ from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
 from credfresh.cli.world import compose, format_option, refusals_told, start
 
+PATIENCE = 10.0
+"""Seconds that a hub waits to learn whether it leads: this run is its only one."""
+
 
 @click.command("once")
 @config_option
@@ -20,6 +23,6 @@ def command(path: str, log_format: str | None) -> None:
     """
     settings, log = start(path, log_format)
     with refusals_told(log):
-        statuses = compose(settings, log).once()
+        statuses = compose(settings, log, patience=PATIENCE).once()
     if any(status.state != "fresh" for status in statuses):
         raise SystemExit(Exit.SOME_FAILED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random  # noqa: TID251 - the composition root makes the one source of randomness
+import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -126,12 +127,17 @@ def compose(
     *,
     log: Log | None = None,
     attendants: Sequence[Attendant] = (),
+    patience: float = 0.0,
 ) -> Daemon:
-    """Put the daemon together; with its `log` it can reload what the command line named."""
+    """Put the daemon together; with its `log` it can reload what the command line named.
+
+    `patience` is how many seconds a hub's start waits to learn whether it leads.
+    """
     # Imported here: the commands that need no SDK and no scheduler do not pay for them.
     from credfresh import coredump  # noqa: PLC0415
     from credfresh.credentials_file import CredentialsFiles  # noqa: PLC0415
     from credfresh.daemon import Daemon  # noqa: PLC0415
+    from credfresh.fleet import Fleet  # noqa: PLC0415
     from credfresh.in_order import InOrder  # noqa: PLC0415
     from credfresh.process_twin import ProcessTwins  # noqa: PLC0415
     from credfresh.sts import StsProvider  # noqa: PLC0415
@@ -139,11 +145,24 @@ def compose(
     coredump.forbid()
     files = CredentialsFiles(settings.targets, instance=settings.instance, clock=clock)
     twins = ProcessTwins(settings.twin_directories, instance=settings.instance, clock=clock)
+    fleet = Fleet(
+        settings,
+        name=f"{socket.gethostname()}/{settings.instance}",
+        clock=clock,
+        roll=roll,
+        emit=emit,
+        patience=patience,
+    )
 
-    def provider(now: Settings) -> StsProvider:
-        return StsProvider(
-            now.sources, now.sts, clock=clock, issued=files.issued, environ=os.environ
+    def provider(now: Settings) -> Provider:
+        sts = StsProvider(
+            now.principals,
+            now.sts,
+            clock=clock,
+            issued=files.issued,
+            environ=os.environ,
         )
+        return fleet.provider(now, sts)
 
     return Daemon(
         settings,
@@ -155,5 +174,6 @@ def compose(
         notifier=Notifier(os.environ.get("NOTIFY_SOCKET")),
         watchdog=watchdog_limit(os.environ, os.getpid()),
         source=ConfigFile(settings.path, log, provider) if log else None,
-        attendants=attendants,
+        attendants=(*fleet.attendants, *attendants),
+        outlets=fleet.outlets,
     )

@@ -11,9 +11,12 @@ from credfresh import settings
 from credfresh.config import schema, source_shapes
 from credfresh.config.checks import Case, region_of
 from credfresh.config.drafts import Draft
+from credfresh.config.fleet import follows_hub
 from credfresh.config.notices import notices_for
 from credfresh.config.session import default_session_name
 from credfresh.config.surroundings import Surroundings, control_socket
+from credfresh.config.vault_shapes import engine_of
+from credfresh.config.words import MOST_DURATION
 from credfresh.twin import safe_name
 
 
@@ -30,6 +33,10 @@ def assemble(
         name: _profile(draft, targets[name], twins.get(name), surroundings)
         for name, draft in case.drafts.items()
     }
+    for name, draft in case.drafts.items():
+        engine = (file.sources or {}).get(draft.source)
+        if follows_hub(draft, case) and isinstance(engine, source_shapes.VaultSource):
+            profiles[name] = _followed(profiles[name], engine_of(engine.vault))
     sources: dict[str, settings.Source] = {settings.DEFAULT_SOURCE: settings.DefaultChain()}
     sources.update((name, _source(shape)) for name, shape in (file.sources or {}).items())
     digest = hashlib.sha256(surroundings.resolve(source).encode("utf-8", "surrogateescape"))
@@ -45,6 +52,7 @@ def assemble(
         control=_control(file.control, surroundings.environment),
         ready=file.ready or "settled",
         reload=file.reload or "signal",
+        vault=engine_of(file.vault) if file.vault else None,
         notices=notices_for(profiles, used),
     )
 
@@ -59,7 +67,7 @@ def _profile(
     return settings.Profile(
         name=draft.name,
         section=draft.section,
-        role_arn=shape.role_arn,
+        role_arn=shape.role_arn or "",
         role_session_name=shape.role_session_name
         or default_session_name(surroundings.hostname, draft.name),
         duration=draft.duration,
@@ -99,6 +107,16 @@ def _twins(case: Case, targets: Mapping[str, settings.FileTarget]) -> dict[str, 
     return {name: settings.Twin(directory, safe_name(name), shared) for name in case.drafts}
 
 
+def _followed(profile: settings.Profile, engine: settings.VaultEngine) -> settings.Profile:
+    """Let a profile say where it comes from; how long it lasts is known when it is there."""
+    return replace(
+        profile,
+        role_arn=f"vault:{engine.mount}/{engine.prefix}/{profile.name}",
+        duration=MOST_DURATION,
+        endpoint_url=engine.address,
+    )
+
+
 def _source(shape: source_shapes.Source) -> settings.Source:  # noqa: PLR0911  # one line a kind
     match shape:
         case source_shapes.FileSource():
@@ -115,6 +133,8 @@ def _source(shape: source_shapes.Source) -> settings.Source:  # noqa: PLR0911  #
             return settings.WebIdentitySource(web.token_file, web.role_arn, web.role_session_name)
         case source_shapes.SystemdCredentialSource():
             return settings.SystemdCredentialSource(shape.systemd_credential, shape.profile)
+        case source_shapes.VaultSource(vault=vault):
+            return settings.VaultSource(engine_of(vault))
         case source_shapes.ProcessSource():
             return settings.ProcessSource(shape.credential_process)
         case _:

@@ -103,6 +103,8 @@ def _transitive_tags(draft: Draft, case: Case) -> None:
 
 def _policy_arns(draft: Draft, case: Case) -> None:
     role = draft.profile.role_arn
+    if role is None:
+        return
     home = arn.partition_of_arn(role), arn.account_of_arn(role)
     for number, policy in enumerate(draft.profile.policy_arns or (), start=1):
         partition, account = arn.partition_of_arn(policy), arn.account_of_arn(policy)
@@ -112,6 +114,9 @@ def _policy_arns(draft: Draft, case: Case) -> None:
 
 
 def _region(draft: Draft, case: Case) -> None:
+    source = (case.file.sources or {}).get(draft.source)
+    if draft.profile.source_profile is None and isinstance(source, source_shapes.VaultSource):
+        return  # STS is not asked here
     region = region_of(draft, case.environment)
     path: Path = ("profiles", draft.name, "region")
     if region is None:
@@ -120,7 +125,7 @@ def _region(draft: Draft, case: Case) -> None:
     elif not re.fullmatch(r"[a-z0-9-]{1,63}", region):
         reason = "AWS_REGION or AWS_DEFAULT_REGION in the environment is not an AWS region"
         case.add(path, reason, "set `region` here or under `defaults`")
-    elif draft.sound("role_arn") and not endpoint_of(draft, case.file):
+    elif draft.profile.role_arn and draft.sound("role_arn") and not endpoint_of(draft, case.file):
         partition = arn.partition_of_arn(draft.profile.role_arn)
         theirs = arn.partition_of_region(region)
         if partition != theirs:

@@ -10,7 +10,6 @@ NOT_YET: tuple[Path, ...] = (
     ("on_renew",),
     ("defaults", "on_renew"),
     ("profiles", "*", "on_renew"),
-    ("sources", "*", "vault"),
 )
 """`*` is any name. Each must be absent from the models of `schema`."""
 

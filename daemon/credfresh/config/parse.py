@@ -10,6 +10,7 @@ from credfresh.config.assemble import assemble
 from credfresh.config.checks import Case, check_profiles
 from credfresh.config.drafts import drafts_of
 from credfresh.config.findings import Findings
+from credfresh.config.fleet import check_fleet
 from credfresh.config.relations import check_chains, check_sections, check_twins, targets_of
 from credfresh.config.surroundings import Surroundings
 from credfresh.config.verdicts import judge_shape
@@ -41,6 +42,7 @@ def parse(
     case = Case(file, read.place, drafts_of(file, findings), around.environment, findings)
     _check_presence(case, file)
     check_profiles(case)
+    check_fleet(case)
     check_chains(case)
     targets = targets_of(case, around.resolve)
     check_sections(case, targets, around.resolve)

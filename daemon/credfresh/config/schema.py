@@ -42,6 +42,7 @@ from credfresh.config.spelling import (
     Url,
 )
 from credfresh.config.strict import Strict
+from credfresh.config.vault_shapes import Vault
 
 
 class CredentialsFile(Strict):
@@ -134,8 +135,8 @@ class Defaults(Strict):
 class Profile(Defaults):
     """One role to keep assumed, and the section where its credentials are published."""
 
-    role_arn: RoleArn
-    """The role to assume."""
+    role_arn: RoleArn | None = None
+    """The role to assume; required, except where `source` follows a hub."""
     source_profile: Text | None = None
     """Assume the role with the credentials of this other profile (role chaining)."""
     section: Section | None = None
@@ -175,6 +176,8 @@ class ConfigFile(Strict):
     """When systemd is told that the service is up: settled if absent."""
     reload: Literal["signal", "auto"] | None = None
     """When this file is read again: at SIGHUP, or also when it changes; signal if absent."""
+    vault: Vault | None = None
+    """A KV v2 engine where a hub publishes too, for hosts that follow; nowhere if absent."""
     defaults: Defaults | None = None
     """What a profile has unless it says otherwise."""
     profiles: dict[ProfileName, Profile]

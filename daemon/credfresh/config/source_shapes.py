@@ -19,6 +19,7 @@ from credfresh.config.spelling import (
     Text,
 )
 from credfresh.config.strict import Strict
+from credfresh.config.vault_shapes import Vault
 
 
 class FileSource(Strict):
@@ -92,6 +93,13 @@ class ProcessSource(Strict):
     """The command as a list: an absolute path and its arguments; no shell reads it."""
 
 
+class VaultSource(Strict):
+    """What a hub published in OpenBao or HashiCorp Vault: no AWS identity is needed here."""
+
+    vault: Vault
+    """The engine, and how to log in."""
+
+
 SOURCE_KINDS: dict[str, type[Strict]] = {
     "credentials_file": FileSource,
     "systemd_credential": SystemdCredentialSource,
@@ -100,6 +108,7 @@ SOURCE_KINDS: dict[str, type[Strict]] = {
     "ecs_container": EcsSource,
     "web_identity": WebIdentitySource,
     "credential_process": ProcessSource,
+    "vault": VaultSource,
     "profile": ProfileSource,
 }
 """The key that says which kind of source it is; `profile` last, for two kinds have it too."""
@@ -121,6 +130,7 @@ Source = Annotated[
     | Annotated[EcsSource, Tag("ecs_container")]
     | Annotated[WebIdentitySource, Tag("web_identity")]
     | Annotated[ProcessSource, Tag("credential_process")]
+    | Annotated[VaultSource, Tag("vault")]
     | Annotated[ProfileSource, Tag("profile")],
     Discriminator(source_kind),
 ]

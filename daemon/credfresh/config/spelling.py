@@ -88,6 +88,10 @@ ProfileName = Annotated[
 Section = Annotated[str, PlainValidator(words.section), _json("string", minLength=1, maxLength=128)]
 Region = Annotated[str, PlainValidator(words.region), _json("string", pattern="^[a-z0-9-]{1,63}$")]
 Url = Annotated[str, PlainValidator(words.endpoint_url), _json("string", pattern="^https?://")]
+EngineUrl = Annotated[str, PlainValidator(words.engine_url), _json("string", pattern="^https?://")]
+Segments = Annotated[
+    str, PlainValidator(words.segments), _json("string", pattern="^[A-Za-z0-9_-][A-Za-z0-9._/-]*$")
+]
 RoleArn = Annotated[
     str, PlainValidator(arn.role_arn), _json("string", pattern=_ARN + "[0-9]{12}:role/")
 ]

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from credfresh.config import schema, source_shapes
+from credfresh.config import schema, source_shapes, vault_shapes
 from credfresh.config.document import Document
 from credfresh.config.echo import Path, closest, did_you_mean, got, kind
 from credfresh.config.findings import Findings, Place, find, key_of, value_or_parent
@@ -105,6 +105,13 @@ _MODELS: Mapping[Path, type[Strict]] = {
     (): schema.ConfigFile,
     ("credentials_file",): schema.CredentialsFile,
     ("sources", "*", "web_identity"): source_shapes.WebIdentity,
+    ("sources", "*", "vault"): vault_shapes.Vault,
+    ("vault",): vault_shapes.Vault,
+    **{
+        (*engine, "auth", *method): model
+        for engine in (("vault",), ("sources", "*", "vault"))
+        for method, model in vault_shapes.METHODS.items()
+    },
     ("sts",): schema.Sts,
     ("control",): schema.Control,
     ("log",): schema.Log,
@@ -208,7 +215,6 @@ def _no_kind(
 
 
 _MISSING_HINTS = {
-    "role_arn": "the role to assume: arn:aws:iam::ACCOUNT:role/NAME",
     "credentials_file": "the file to publish in: {path: /run/credfresh/credentials}",
     "profiles": "the roles to keep assumed, by name",
 }
@@ -226,7 +232,5 @@ def _set_aside(data: dict[str, Any], unit: Path) -> None:
             parent["credentials_file"] = {"path": "/nonexistent/credentials"}
         case ("profiles",):
             parent["profiles"] = {}
-        case ("profiles", _, "role_arn"):
-            parent["role_arn"] = "arn:aws:iam::000000000000:role/stand-in"
         case _:
             parent.pop(unit[-1], None)

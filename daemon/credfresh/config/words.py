@@ -215,8 +215,34 @@ def profile_name(value: object) -> str:
     return word
 
 
+def segments(value: object) -> str:
+    """Accept the path of a mount or prefix in an engine: plain segments between slashes."""
+    word = text(value)
+    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", word):
+        return word
+    raise RefusedError("must be plain words between slashes", hint="such as `secret` or `kv/ci`")
+
+
+def engine_url(value: object) -> str:
+    """Accept https://HOST[:PORT], or http://, whose use is judged with the keys beside it."""
+    return _url(value)
+
+
 def endpoint_url(value: object) -> str:
     """Accept https://HOST[:PORT], or http:// to this host alone: requests carry signatures."""
+    word = _url(value)
+    if is_plaintext(word):
+        raise RefusedError("must be https, except to this host", hint="http:// only to 127.0.0.1")
+    return word
+
+
+def is_plaintext(url: str) -> bool:
+    """Say whether an accepted URL leads off this host without TLS."""
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+
+
+def _url(value: object) -> str:
     word = text(value)
     try:
         parts = urllib.parse.urlsplit(word)
@@ -230,8 +256,6 @@ def endpoint_url(value: object) -> str:
         _bad_url("must not contain a user or password", word)
     if parts.query or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", word):
         _bad_url("must be https://HOST or https://HOST:PORT", word)
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise RefusedError("must be https, except to this host", hint="http:// only to 127.0.0.1")
     return word
 
 

@@ -32,9 +32,9 @@ from credfresh.settings import (
     EcsSource,
     EnvironmentSource,
     FileSource,
+    Principal,
     ProcessSource,
     ProfileSource,
-    Source,
     SystemdCredentialSource,
     WebIdentitySource,
 )
@@ -81,7 +81,7 @@ class Lookups:
     config: Config
     environ: Mapping[str, str]
 
-    def of(self, name: str, source: Source) -> Lookup:  # noqa: PLR0911 - one for each kind
+    def of(self, name: str, source: Principal) -> Lookup:  # noqa: PLR0911 - one for each kind
         """Return how `source`, called `name`, is resolved."""
         match source:
             case FileSource(path, profile):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from credfresh.errors import RenewalError
 from credfresh.model import Clock, Grant, Instant, SessionCredentials
-from credfresh.settings import Profile, Source, StsLimits
+from credfresh.settings import Principal, Profile, StsLimits
 from credfresh.sts.assume import arguments, granted
 from credfresh.sts.classify import Caller, classify
 from credfresh.sts.clients import Clients, Endpoint
@@ -26,7 +26,7 @@ class StsProvider:
 
     def __init__(
         self,
-        sources: Mapping[str, Source],
+        sources: Mapping[str, Principal],
         limits: StsLimits,
         *,
         clock: Clock,

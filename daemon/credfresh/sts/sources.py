@@ -17,7 +17,7 @@ from botocore.credentials import Credentials, RefreshableCredentials
 
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Clock
-from credfresh.settings import DEFAULT_SOURCE, DefaultChain, Source, StsLimits
+from credfresh.settings import DEFAULT_SOURCE, DefaultChain, Principal, StsLimits
 from credfresh.sts.classify import Caller, classify
 from credfresh.sts.clients import Clients, Endpoint, client_config
 from credfresh.sts.keys import SourceKeys
@@ -48,7 +48,7 @@ class Sources:
 
     def __init__(
         self,
-        sources: Mapping[str, Source],
+        sources: Mapping[str, Principal],
         *,
         clients: Clients,
         limits: StsLimits,

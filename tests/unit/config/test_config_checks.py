@@ -61,7 +61,6 @@ def test_unknown_keys_at_every_level_are_named_with_what_was_meant() -> None:
         *((one_profile(top=f"{key}: x\n"), key) for key in ("endpoint", "metrics", "on_renew")),
         (one_profile(defaults="{region: eu-west-1, on_renew: {}}"), "defaults.on_renew"),
         (one_profile("on_renew: {command: [x]}"), "profiles.production.on_renew"),
-        (one_profile(top="sources: {a: {vault: {}}}\n"), "sources.a.vault"),
     ],
 )
 def test_a_key_of_a_later_version_is_refused_by_name(text: str, path: str) -> None:

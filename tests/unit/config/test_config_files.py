@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from configs import accepted, one_profile
-from credfresh.config import schema, source_shapes
+from credfresh.config import schema, source_shapes, vault_shapes
 from credfresh.config.echo import Path
 from credfresh.config.json_schema import json_schema
 from credfresh.config.not_yet import NOT_YET
@@ -30,6 +30,8 @@ MODELS: dict[str, list[type[Strict]]] = {
     "`credentials_file`": [schema.CredentialsFile],
     "`sources.NAME`": list(source_shapes.SOURCE_KINDS.values()),
     "`sources.NAME.web_identity`": [source_shapes.WebIdentity],
+    "`sources.NAME.vault`": [vault_shapes.Vault],
+    "`sources.NAME.vault.auth`": [vault_shapes.VaultAuth],
     "`sts`": [schema.Sts],
     "`control`": [schema.Control],
     "`log`": [schema.Log],
@@ -90,6 +92,8 @@ def test_the_example_shows_every_key_and_no_other() -> None:
         "`credentials_file`": below("credentials_file"),
         "`sources.NAME`": below("sources", "*"),
         "`sources.NAME.web_identity`": below("sources", "*", "web_identity"),
+        "`sources.NAME.vault`": below("sources", "*", "vault"),
+        "`sources.NAME.vault.auth`": below("sources", "*", "vault", "auth"),
         "`sts`": below("sts"),
         "`control`": below("control"),
         "`log`": below("log"),
@@ -157,7 +161,7 @@ def test_the_schema_says_so_where_a_number_or_a_boolean_is_meant() -> None:
     assert defs["Sts"]["properties"]["max_concurrency"]["type"] == "integer"
     assert defs["Sts"]["properties"]["calls_per_second"]["type"] == "number"
     assert defs["Profile"]["properties"]["adopt"]["type"] == "boolean"
-    assert defs["Profile"]["required"] == ["role_arn"]
+    assert defs["Vault"]["required"] == ["address", "auth"]
     assert "null" not in json.dumps(defs)
     assert all("description" in p for d in defs.values() for p in d["properties"].values())
 
@@ -187,7 +191,7 @@ def test_the_reference_lists_what_is_not_available_yet() -> None:
     last = REFERENCE.read_text(encoding="utf-8").split("## Not yet")[1]
     listed = set(re.findall(r"`([a-z_.NAME]+)`", last)) - {"defaults"}
     names = {path[-1] if "*" not in path else path for path in NOT_YET}
-    assert listed == {n for n in names if isinstance(n, str)} | {"sources.NAME.vault"}
+    assert listed == {n for n in names if isinstance(n, str)}
 
 
 def test_the_reference_lists_the_notices() -> None:

@@ -1,0 +1,135 @@
+"""The shapes of the file for an engine of OpenBao or Vault: where it is, and how to log in.
+
+The docstring under a key is its description in the JSON Schema.
+"""
+
+from __future__ import annotations
+
+from credfresh import settings
+from credfresh.config.spelling import EngineUrl, FilePath, Flag, Segments, Text
+from credfresh.config.strict import Strict
+
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+"""Where Kubernetes puts the token of a pod's service account."""
+
+
+class AppRole(Strict):
+    """AppRole."""
+
+    role_id_file: FilePath
+    """Absolute path of a file with the role id; read at every login."""
+    secret_id_file: FilePath
+    """Absolute path of a file with the secret id; read at every login."""
+    mount: Segments | None = None
+    """Where the method is mounted; approle if absent."""
+
+
+class Jwt(Strict):
+    """JWT/OIDC."""
+
+    role: Text
+    """The role to log in as."""
+    token_file: FilePath
+    """Absolute path of the token; read at every login."""
+    mount: Segments | None = None
+    """Where the method is mounted; jwt if absent."""
+
+
+class Kubernetes(Strict):
+    """The service account of the pod."""
+
+    role: Text
+    """The role to log in as."""
+    token_file: FilePath | None = None
+    """Absolute path of the token; the service account's if absent."""
+    mount: Segments | None = None
+    """Where the method is mounted; kubernetes if absent."""
+
+
+class Cert(Strict):
+    """A TLS client certificate."""
+
+    certificate: FilePath
+    """Absolute path of the certificate (PEM); read at every login."""
+    key: FilePath
+    """Absolute path of its key (PEM)."""
+    role: Text | None = None
+    """The role to log in as; any that the certificate fits if absent."""
+    mount: Segments | None = None
+    """Where the method is mounted; cert if absent."""
+
+
+class VaultAuth(Strict):
+    """How to log in: exactly one of these."""
+
+    approle: AppRole | None = None
+    """A role id and a secret id."""
+    jwt: Jwt | None = None
+    """A JWT that somebody else keeps in a file."""
+    kubernetes: Kubernetes | None = None
+    """The service account of the pod."""
+    cert: Cert | None = None
+    """A TLS client certificate."""
+    token_file: FilePath | None = None
+    """Absolute path of a token that an agent of the engine keeps; read at every call."""
+
+
+class Vault(Strict):
+    """A KV v2 engine of OpenBao or HashiCorp Vault."""
+
+    address: EngineUrl
+    """https://HOST:PORT of the server."""
+    auth: VaultAuth
+    """How to log in."""
+    mount: Segments | None = None
+    """Where the KV v2 engine is mounted; secret if absent."""
+    prefix: Segments | None = None
+    """What stands before the profiles' names; credfresh if absent."""
+    namespace: Segments | None = None
+    """The namespace, where the server has such."""
+    ca_file: FilePath | None = None
+    """Absolute path of the certificates to trust; the system's if absent."""
+    allow_plaintext: Flag | None = None
+    """Whether `address` may be http to another host: session credentials in the clear."""
+
+
+METHODS: dict[tuple[str, ...], type[Strict]] = {
+    (): VaultAuth,
+    ("approle",): AppRole,
+    ("jwt",): Jwt,
+    ("kubernetes",): Kubernetes,
+    ("cert",): Cert,
+}
+"""The mappings below `auth`, by their path there."""
+
+
+def engine_of(shape: Vault) -> settings.VaultEngine:
+    """Return the engine's settings. Every check has passed."""
+    plain = settings.VaultEngine(shape.address, _auth(shape.auth))
+    return settings.VaultEngine(
+        address=shape.address,
+        auth=plain.auth,
+        mount=shape.mount or plain.mount,
+        prefix=shape.prefix or plain.prefix,
+        namespace=shape.namespace,
+        ca_file=shape.ca_file,
+    )
+
+
+def methods_of(shape: VaultAuth) -> list[str]:
+    """Return the login methods that are named."""
+    return [name for name in VaultAuth.model_fields if getattr(shape, name) is not None]
+
+
+def _auth(shape: VaultAuth) -> settings.VaultAuth:
+    if shape.approle is not None:
+        given = shape.approle.model_dump(exclude_none=True)
+        return settings.AppRole(**given)
+    if shape.jwt is not None:
+        return settings.JwtLogin(**shape.jwt.model_dump(exclude_none=True))
+    if shape.kubernetes is not None:
+        token = {"token_file": SERVICE_ACCOUNT}
+        return settings.KubernetesLogin(**token | shape.kubernetes.model_dump(exclude_none=True))
+    if shape.cert is not None:
+        return settings.CertLogin(**shape.cert.model_dump(exclude_none=True))
+    return settings.TokenFile(shape.token_file or "")

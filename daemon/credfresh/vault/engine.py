@@ -1,0 +1,229 @@
+"""One KV v2 engine: read, check-and-set, describe, delete; logged in while anybody asks.
+
+The token is renewed, or the login done again, ahead of its end by the same policy as every other
+lifetime here; nothing happens while nobody asks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import hvac
+import hvac.exceptions
+
+from credfresh import policy
+from credfresh.errors import RenewalError
+from credfresh.model import Clock, Instant
+from credfresh.settings import TokenFile, VaultEngine
+from credfresh.vault import logins
+from credfresh.vault.failures import FORBIDDEN, failure, login_failed
+from credfresh.vault.secret import Version
+
+CONNECT = 3.0
+READ = 10.0
+"""Timeouts in seconds: an attempt may use both, and another login, within its deadline."""
+
+KEPT_VERSIONS = 2
+"""Versions of a secret that the engine keeps: more would only be more secrets to guard."""
+
+_NO_MATCH = "check-and-set parameter did not match"
+
+T = TypeVar("T")
+
+
+class ConflictError(Exception):
+    """Somebody else wrote since we looked."""
+
+
+class Engine:
+    """The secrets under one mount and prefix. Safe from several threads.
+
+    `salt` spreads the logins of many hosts.
+    """
+
+    def __init__(self, where: VaultEngine, *, clock: Clock, salt: str) -> None:
+        self.where = where
+        self._clock = clock
+        self._salt = salt
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._token = ""
+        self._renew_at: Instant | None = None
+        self._renewable = False
+
+    def read(self, name: str) -> Version:
+        """Return the newest version of a secret.
+
+        Raises:
+            RenewalError: the engine is not there, or refuses.
+        """
+
+        def ask(client: hvac.Client) -> Version:
+            try:
+                answer = client.secrets.kv.v2.read_secret_version(
+                    self._path(name),
+                    mount_point=self.where.mount,
+                    raise_on_deleted_version=False,
+                )
+            except hvac.exceptions.InvalidPath:
+                return Version(0, None)
+            data = answer["data"]
+            return Version(int(data["metadata"]["version"]), data["data"])
+
+        return self._do(ask, f"read {self.shown(name)}")
+
+    def write(self, name: str, document: Mapping[str, object], cas: int) -> int:
+        """Write a version if `cas` is the newest there; return its number.
+
+        Raises:
+            ConflictError: it is not.
+            RenewalError: the engine is not there, or refuses.
+        """
+
+        def ask(client: hvac.Client) -> int:
+            try:
+                answer = client.secrets.kv.v2.create_or_update_secret(
+                    self._path(name), dict(document), cas=cas, mount_point=self.where.mount
+                )
+            except hvac.exceptions.InvalidRequest as error:
+                if _NO_MATCH in str(error):
+                    raise ConflictError from None
+                raise
+            return int(answer["data"]["version"])
+
+        return self._do(ask, f"write {self.shown(name)}")
+
+    def describe(
+        self, name: str, *, lifetime: float | None = None, about: Mapping[str, str] | None = None
+    ) -> None:
+        """Set how long versions written from now on live (seconds), and what is said of them.
+
+        Raises:
+            RenewalError: the engine is not there, or refuses.
+        """
+        after = "0s" if lifetime is None else f"{max(1, int(lifetime))}s"
+
+        def ask(client: hvac.Client) -> None:
+            client.secrets.kv.v2.update_metadata(
+                self._path(name),
+                max_versions=KEPT_VERSIONS,
+                delete_version_after=after,
+                custom_metadata=dict(about) if about is not None else None,
+                mount_point=self.where.mount,
+            )
+
+        self._do(ask, f"describe {self.shown(name)}")
+
+    def delete(self, name: str) -> None:
+        """Take a secret away, all versions and what is said of it.
+
+        Raises:
+            RenewalError: the engine is not there, or refuses.
+        """
+
+        def ask(client: hvac.Client) -> None:
+            client.secrets.kv.v2.delete_metadata_and_all_versions(
+                self._path(name), mount_point=self.where.mount
+            )
+
+        self._do(ask, f"delete {self.shown(name)}")
+
+    def shown(self, name: str) -> str:
+        """Return the whole path of a secret, as people know it."""
+        return f"{self.where.mount}/{self._path(name)}"
+
+    def _path(self, name: str) -> str:
+        return f"{self.where.prefix}/{name}" if self.where.prefix else name
+
+    def _do(self, ask: Callable[[hvac.Client], T], what: str) -> T:
+        client = self._client()
+        asked_with = self._logged_in(client, refused=None)
+        try:
+            return self._answer(client, ask, what)
+        except RenewalError as error:
+            if error.code != FORBIDDEN:
+                raise
+        # The token may have been revoked, or its file replaced: one more try with another.
+        if self._logged_in(client, refused=asked_with) == asked_with:
+            raise failure(hvac.exceptions.Forbidden(), self.where.address, what)
+        return self._answer(client, ask, what)
+
+    def _answer(self, client: hvac.Client, ask: Callable[[hvac.Client], T], what: str) -> T:
+        try:
+            return ask(client)
+        except ConflictError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever hvac raises, the attempt failed
+            failed = failure(error, self.where.address, what)
+        # Outside of the handler, so that hvac's error, which quotes the answer, is not chained.
+        raise failed
+
+    def _logged_in(self, client: hvac.Client, *, refused: str | None) -> str:
+        """Give `client` a token that is not due; return it. `refused` is one that is no good."""
+        with self._lock:
+            if not self._token or refused == self._token or self._due():
+                self._renew_or_log_in(client, renew=refused is None and self._renewable)
+            client.token = self._token
+            return self._token
+
+    def _due(self) -> bool:
+        if isinstance(self.where.auth, TokenFile):
+            return True  # an agent keeps the file: what it holds now is what counts
+        return self._renew_at is not None and self._clock().reached(self._renew_at)
+
+    def _renew_or_log_in(self, client: hvac.Client, *, renew: bool) -> None:
+        sent = self._clock()
+        said: Mapping[str, Any] | None = None
+        if renew:
+            client.token = self._token
+            try:
+                said = logins.renew(client)
+            except Exception:  # noqa: BLE001 - it may be past renewing: a login tells
+                said = None
+        if said is None:
+            said = self._log_in(client)
+        self._token = client.token
+        lease = float(said["lease_duration"]) if said else 0.0
+        self._renewable = bool(said and said["renewable"])
+        self._renew_at = policy.renewal(sent, lease, self._salt) if lease > 0 else None
+
+    def _log_in(self, client: hvac.Client) -> Mapping[str, Any] | None:
+        client.token = ""
+        try:
+            return logins.log_in(client, self.where.auth)
+        except RenewalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever hvac raises, the login failed
+            failed = login_failed(error, self.where.address, logins.name_of(self.where.auth))
+        raise failed
+
+    def _client(self) -> hvac.Client:
+        """Return this thread's client: a connection is not shared."""
+        client: hvac.Client | None = getattr(self._local, "client", None)
+        if client is None:
+            client = hvac.Client(
+                url=self.where.address,
+                namespace=self.where.namespace,
+                verify=self.where.ca_file or True,
+                timeout=(CONNECT, READ),  # type: ignore[arg-type] # requests takes both
+                token="",
+            )
+            self._local.client = client
+        return client
+
+
+class Engines:
+    """The engines of a configuration, one for each place: sources that share one share a login."""
+
+    def __init__(self, *, clock: Clock, salt: str) -> None:
+        self._clock = clock
+        self._salt = salt
+        self._engines: dict[VaultEngine, Engine] = {}
+
+    def at(self, where: VaultEngine) -> Engine:
+        """Return the engine there."""
+        if where not in self._engines:
+            self._engines[where] = Engine(where, clock=self._clock, salt=self._salt)
+        return self._engines[where]

@@ -1,0 +1,72 @@
+"""What the engine's failures mean: who can mend them, and what to do."""
+
+from __future__ import annotations
+
+import hvac.exceptions
+import requests.exceptions
+
+from credfresh.errors import Mend, RenewalError, Scope
+
+UNREACHABLE = "EngineUnreachable"
+SEALED = "EngineSealed"
+FORBIDDEN = "EngineForbidden"
+LOGIN = "EngineLoginFailed"
+NO_SECRET = "NoSuchSecret"  # noqa: S105 - a word for an error
+UNREADABLE = "SecretUnreadable"
+LATE = "HubLate"
+
+
+def failure(error: Exception, address: str, what: str) -> RenewalError:
+    """Return an error of hvac's as one of ours. Its text is not taken over: it may quote."""
+    if isinstance(error, requests.exceptions.RequestException):
+        return _unreachable(error, address)
+    match error:
+        case hvac.exceptions.Forbidden() | hvac.exceptions.Unauthorized():
+            return RenewalError(
+                f"{address}: not permitted to {what}",
+                code=FORBIDDEN,
+                mend=Mend.HUMAN,
+                hint="let the policy of this host's token read the path: docs/fleet.md",
+            )
+        case hvac.exceptions.VaultDown() | hvac.exceptions.VaultNotInitialized():
+            return RenewalError(
+                f"{address}: the engine is sealed or not initialized",
+                code=SEALED,
+                mend=Mend.TIME,
+                scope=Scope.ENDPOINT,
+                hint="unseal it; what is published stays until it expires",
+            )
+        case _:
+            return RenewalError(
+                f"{address}: {type(error).__name__} when asked to {what}",
+                code="EngineError",
+                mend=Mend.TIME,
+            )
+
+
+def login_failed(error: Exception, address: str, method: str) -> RenewalError:
+    """Return the failure of a login: it concerns every profile of the source."""
+    known = failure(error, address, f"log in by {method}")
+    if known.scope is Scope.ENDPOINT:
+        return known
+    return RenewalError(
+        f"{address}: the login by {method} was refused",
+        code=LOGIN,
+        mend=Mend.HUMAN,
+        scope=Scope.SOURCE,
+        hint="look at the role and at the files that the login reads: docs/fleet.md",
+    )
+
+
+def _unreachable(error: requests.exceptions.RequestException, address: str) -> RenewalError:
+    why, hint = f"cannot be reached ({type(error).__name__})", None
+    match error:
+        case requests.exceptions.SSLError():
+            why, hint = "its certificate is not trusted", "set ca_file"
+        case requests.exceptions.Timeout():
+            why = "no answer in time"
+        case _:
+            pass
+    return RenewalError(
+        f"{address}: {why}", code=UNREACHABLE, mend=Mend.TIME, scope=Scope.ENDPOINT, hint=hint
+    )

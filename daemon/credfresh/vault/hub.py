@@ -1,0 +1,172 @@
+"""A hub: what it renews goes to the engine too, and of several hubs one renews.
+
+One thread of its own looks after the lease and works off the backlog, so that an engine that is
+slow, sealed or gone delays no file of this host. Whoever leads asks STS; the others follow what
+the leader publishes, as hosts do. While the engine cannot be reached, each asks STS for its own
+files: a hub without its engine is a host like any other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from credfresh import policy
+from credfresh.desk import Desk, Errand
+from credfresh.entry import Phase
+from credfresh.errors import RenewalError
+from credfresh.events import Emit
+from credfresh.model import Clock, Grant, Roll, SessionCredentials
+from credfresh.publication import Publication
+from credfresh.renewer import Provider
+from credfresh.settings import Profile
+from credfresh.supervisor import Supervisor
+from credfresh.vault import lease
+from credfresh.vault.backlog import Backlog
+from credfresh.vault.engine import Engine
+from credfresh.vault.failures import SEALED, UNREACHABLE
+from credfresh.vault.leadership import Leadership
+from credfresh.vault.mirror import Mirror
+from credfresh.vault.provider import VaultProvider
+
+FLUSH = 5.0
+"""Seconds that the engine is given at the end."""
+
+
+class Hub:
+    """Outlet and attendant of a hub. `name` tells it, and this run of it, from all others.
+
+    `patience` is how many seconds a start waits to learn whether this hub leads.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        name: str,
+        clock: Clock,
+        roll: Roll,
+        emit: Emit,
+        patience: float = 0.0,
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._roll = roll
+        self._emit = emit
+        self._patience = patience
+        self._leadership = Leadership(engine, name, clock=clock, emit=emit)
+        self._mirror = Mirror(engine, writer=name, clock=clock)
+        self._backlog = Backlog()
+        self._failing: str | None = None
+        self._failures = 0
+        self._wake = threading.Event()
+        self._looked = threading.Event()
+        self._stopping = False
+        self._desk: Desk | None = None
+        self._thread = threading.Thread(target=self._run, name="credfresh-hub", daemon=True)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this hub may renew for all."""
+        return self._leadership.leads
+
+    def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
+        """Publish these in the engine too, as soon as it can be."""
+        del urgent
+        if self._backlog.note(changes):
+            self._wake.set()
+
+    def open(self, desk: Desk) -> None:
+        """Begin to look after lease and backlog."""
+        self._desk = desk
+        self._thread.start()
+        if self._patience:
+            self._looked.wait(self._patience)
+
+    def close(self) -> None:
+        """Publish what waits, give the lease back, and end; waits for the engine for a moment."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(FLUSH)
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stopping:
+            self._wake.wait(pause)
+            self._wake.clear()
+            pause = self._turn()
+            self._looked.set()
+        self._leadership.give_back()
+
+    def _turn(self) -> float:
+        """Look once; return the seconds until the next look."""
+        try:
+            if self._leadership.look():
+                self._gained()
+            self._work_off()
+        except RenewalError as error:
+            return self._failed(error)
+        if self._failing is not None:
+            self._emit("engine_recovered", engine=self._engine.where.address)
+        self._failing, self._failures = None, 0
+        return lease.BEAT
+
+    def _work_off(self) -> None:
+        for name, publication in self._backlog.waiting():
+            if not self._leadership.leads:
+                break
+            self._mirror.publish(name, publication)
+            self._backlog.done(name, publication)
+
+    def _failed(self, error: RenewalError) -> float:
+        self._failures += 1
+        if self._failing != error.code:
+            self._failing = error.code
+            self._emit(
+                "engine_failed",
+                engine=self._engine.where.address,
+                code=error.code,
+                mend=error.mend.value,
+                error=error.message,
+                hint=error.hint,
+            )
+        delay = policy.retry_delay(self._failures, error.mend, 0.0, self._roll())
+        return min(delay, lease.BEAT)
+
+    def _gained(self) -> None:
+        """Ask again at once for what no hub has renewed meanwhile."""
+        if self._desk is not None:
+            supervisor = self._desk.supervisor
+            self._desk.post(Errand(lambda: _hasten(supervisor)))
+
+
+class HubProvider:
+    """The provider of a hub: STS for the one that leads, what it published for the others."""
+
+    def __init__(self, hub: Hub, engine: Engine, sts: Provider, follow: VaultProvider) -> None:
+        self._hub = hub
+        self._engine = engine
+        self._sts = sts
+        self._follow = follow
+
+    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+        """Return fresh credentials: see `renewer.Provider`.
+
+        Raises:
+            RenewalError: this attempt failed.
+        """
+        if self._hub.leads:
+            return self._sts.obtain(profile, parent)
+        try:
+            return self._follow.follow(self._engine, profile)
+        except RenewalError as error:
+            if error.code not in {UNREACHABLE, SEALED}:
+                raise
+        return self._sts.obtain(profile, parent)
+
+
+def _hasten(supervisor: Supervisor) -> None:
+    for entry in supervisor.roster:
+        if entry.failures and entry.phase is not Phase.WITHDRAWN:
+            supervisor.renew(entry.profile.name)

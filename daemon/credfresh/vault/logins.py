@@ -1,0 +1,83 @@
+"""How a daemon proves to the engine who it is: each method reads its files anew at each login."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import hvac
+
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.settings import AppRole, CertLogin, JwtLogin, KubernetesLogin, TokenFile, VaultAuth
+from credfresh.vault.failures import LOGIN
+
+KUBERNETES_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+
+
+def log_in(client: hvac.Client, auth: VaultAuth) -> Mapping[str, Any] | None:
+    """Log in; return what the engine says of the token, None where a file holds one.
+
+    The client's token is set in either case.
+
+    Raises:
+        RenewalError: a file cannot be read.
+        Exception: whatever hvac raises where the engine refuses or is not there.
+    """
+    answer: Mapping[str, Any]
+    match auth:
+        case TokenFile(path):
+            client.token = _read(path)
+            return None
+        case AppRole(role_id_file, secret_id_file, mount):
+            answer = client.auth.approle.login(
+                _read(role_id_file), _read(secret_id_file), mount_point=mount
+            )
+        case JwtLogin(role, token_file, mount):
+            answer = client.auth.jwt.jwt_login(role, _read(token_file), path=mount)
+        case KubernetesLogin(role, token_file, mount):
+            answer = client.auth.kubernetes.login(role, _read(token_file), mount_point=mount)
+        case CertLogin(certificate, key, role, mount):
+            answer = client.auth.cert.login(
+                name=role or "", cert_pem=certificate, key_pem=key, mount_point=mount
+            )
+    return _auth(answer)
+
+
+def renew(client: hvac.Client) -> Mapping[str, Any]:
+    """Renew the client's token; return what the engine says of it now."""
+    return _auth(client.auth.token.renew_self())
+
+
+def name_of(auth: VaultAuth) -> str:
+    """Return the method's name, as the configuration has it."""
+    names = {
+        AppRole: "approle",
+        JwtLogin: "jwt",
+        KubernetesLogin: "kubernetes",
+        CertLogin: "cert",
+        TokenFile: "token_file",
+    }
+    return names[type(auth)]
+
+
+def _auth(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    said: Mapping[str, Any] = answer["auth"]
+    return said
+
+
+def _read(path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is not text"
+        raise RenewalError(
+            f"{path}: {why}",
+            code=LOGIN,
+            mend=Mend.HUMAN,
+            scope=Scope.SOURCE,
+            hint="let the daemon's user read it",
+        ) from None
+    if not text:
+        raise RenewalError(f"{path}: is empty", code=LOGIN, mend=Mend.HUMAN, scope=Scope.SOURCE)
+    return text

@@ -1,0 +1,87 @@
+"""Publishing in the engine: one profile at a time, and never older credentials over newer ones.
+
+Check-and-set with the version is the fence: a hub that was paused, and wakes with old credentials,
+finds a version that it does not know, and looks before it writes.
+"""
+
+from __future__ import annotations
+
+from credfresh import policy
+from credfresh.errors import Mend, RenewalError
+from credfresh.model import Clock
+from credfresh.publication import Publication
+from credfresh.vault.engine import ConflictError, Engine
+from credfresh.vault.secret import Secret, Version, decoded, described, encoded, of_grant
+
+TRIES = 3
+"""How often one secret is looked at again because somebody else wrote it meanwhile."""
+
+
+class Mirror:
+    """Keeps the secrets of one engine equal to what this hub has renewed. For one thread."""
+
+    def __init__(self, engine: Engine, *, writer: str, clock: Clock) -> None:
+        self._engine = engine
+        self._writer = writer
+        self._clock = clock
+        self._versions: dict[str, int] = {}
+
+    def publish(self, name: str, publication: Publication | None) -> None:
+        """Let `name` hold what `publication` says; None, or a withdrawal, takes it away.
+
+        Raises:
+            RenewalError: the engine is not there, or refuses.
+        """
+        if publication is None or publication.withdraw:
+            self._engine.delete(name)
+            self._versions.pop(name, None)
+            return
+        grant = publication.grant
+        if grant is None or grant.upstream is not None:
+            return  # nothing in hand, or it came from there
+        plan = policy.plan(grant, publication.profile.renew_before)
+        secret = of_grant(
+            grant,
+            role_arn=publication.profile.role_arn,
+            renews_after=plan.renew_at.boot - grant.sent_at.boot,
+            writer=self._writer,
+        )
+        self._write(name, secret, now_left=self._clock().until(grant.expires_at))
+
+    def _write(self, name: str, secret: Secret, *, now_left: float) -> None:
+        if now_left <= 0:
+            return
+        version = self._versions.get(name)
+        for _ in range(TRIES):
+            if version is None:
+                standing = self._engine.read(name)
+                version = standing.number
+                if overtaken(secret, standing):
+                    self._versions[name] = version
+                    return
+            try:
+                # The engine counts a version's life from its writing, by what is set then.
+                self._engine.describe(name, lifetime=now_left)
+                self._versions[name] = self._engine.write(name, encoded(secret), version)
+            except ConflictError:
+                version = None
+            else:
+                self._engine.describe(name, lifetime=now_left, about=described(secret))
+                return
+        raise RenewalError(
+            f"{self._engine.shown(name)}: somebody else writes it all the time",
+            code="EngineContended",
+            mend=Mend.TIME,
+            hint="let nobody but the hubs of one fleet write below the prefix",
+        )
+
+
+def overtaken(ours: Secret, standing: Version) -> bool:
+    """Say whether what stands in the engine is as new as ours, or newer."""
+    if standing.document is None:
+        return False
+    try:
+        theirs = decoded(standing.document)
+    except ValueError:
+        return False
+    return not ours.newer_than(theirs)

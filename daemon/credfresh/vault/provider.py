@@ -1,0 +1,84 @@
+"""The provider of a host that holds no AWS identity: what a hub published, before it expires."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from credfresh.errors import Mend, RenewalError
+from credfresh.model import Clock, Grant, SessionCredentials, rfc3339
+from credfresh.settings import Profile, VaultEngine
+from credfresh.vault.engine import Engine, Engines
+from credfresh.vault.failures import LATE, NO_SECRET, UNREADABLE
+from credfresh.vault.secret import Secret, decoded
+
+
+class VaultProvider:
+    """Grants what stands in the engine for a profile. Called from several threads at once.
+
+    `places` are the engines by the name of the source; `salt` (this host's name) spreads hosts.
+    """
+
+    def __init__(
+        self, places: Mapping[str, VaultEngine], engines: Engines, *, clock: Clock, salt: str
+    ) -> None:
+        self._engines = {name: engines.at(where) for name, where in places.items()}
+        self._clock = clock
+        self._salt = salt
+        self._lock = threading.Lock()
+        self._last: dict[str, float] = {}
+        """When the credentials that we handed out last were issued, by profile."""
+
+    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+        """Return credentials that a hub has renewed since the last time.
+
+        Raises:
+            RenewalError: the engine is unreachable, does not permit it, or knows no such profile;
+                or the hub is late: it has not renewed yet what it meant to have renewed by now.
+        """
+        del parent
+        return self.follow(self._engines[profile.source], profile)
+
+    def follow(self, engine: Engine, profile: Profile) -> Grant:
+        """Return what stands in `engine` for `profile`; see `obtain`."""
+        secret = self._read(engine, profile)
+        now = self._clock()
+        with self._lock:
+            last = self._last.get(profile.name)
+            late = secret.issued <= last if last is not None else False
+            if not late and secret.expiration > now.wall:
+                self._last[profile.name] = secret.issued
+        if late or secret.expiration <= now.wall:
+            raise _late(engine, profile, secret)
+        return secret.grant(now, request=profile.request, salt=self._salt)
+
+    def _read(self, engine: Engine, profile: Profile) -> Secret:
+        version = engine.read(profile.name)
+        path = engine.shown(profile.name)
+        if version.document is None:
+            what = "has been deleted, or has expired" if version.number else "does not exist"
+            raise RenewalError(
+                f"{path}: {what}",
+                code=NO_SECRET,
+                mend=Mend.TIME,
+                hint="the hub has no such profile, or has not published it for long",
+            )
+        try:
+            return decoded(version.document)
+        except ValueError as error:
+            raise RenewalError(
+                f"{path}: {error}",
+                code=UNREADABLE,
+                mend=Mend.HUMAN,
+                hint="let nobody but a hub of credfresh write below the prefix",
+            ) from None
+
+
+def _late(engine: Engine, profile: Profile, secret: Secret) -> RenewalError:
+    path = engine.shown(profile.name)
+    return RenewalError(
+        f"{path}: the hub {secret.writer} meant to renew it at {rfc3339(secret.renews)}",
+        code=LATE,
+        mend=Mend.TIME,
+        hint="look at the hubs: none of them renews this profile",
+    )

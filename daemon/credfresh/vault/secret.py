@@ -1,0 +1,151 @@
+"""What stands in the engine for one profile, and which of two is the newer. Pure.
+
+The secret is the `credential_process` JSON of AWS (Version 1), so that any template can use it as
+it is, and beside it the mark: who renewed it, for which role and request, and when it will be
+renewed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from credfresh.model import Grant, Instant, SessionCredentials, Upstream, rfc3339
+
+MARK = "credfresh"
+"""The key of the mark inside the secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Session credentials as a hub published them.
+
+    Times are wall seconds by the clock of STS, which all hubs share: their own may differ.
+    """
+
+    credentials: SessionCredentials
+    role_arn: str
+    request: str
+    issued: float
+    renews: float
+    """When the hub means to renew them."""
+    writer: str
+
+    @property
+    def expiration(self) -> float:
+        """When they are worth nothing."""
+        return self.credentials.expiration
+
+    def newer_than(self, other: Secret) -> bool:
+        """Say whether these credentials were issued later than the others."""
+        return self.issued >= other.issued and self.key != other.key
+
+    @property
+    def key(self) -> str:
+        """The access key id."""
+        return self.credentials.access_key_id
+
+    def grant(self, now: Instant, *, request: str, salt: str) -> Grant:
+        """Return them as a grant to a host: counted from when the hub asked for them.
+
+        `request` is the fingerprint of what the host asks for; `salt` spreads the hosts.
+        """
+        age = max(0.0, now.wall - self.issued)
+        lifetime = self.expiration - self.issued
+        return Grant(
+            credentials=self.credentials,
+            sent_at=Instant(now.wall - age, now.boot - age),
+            lifetime=lifetime,
+            asked=lifetime,
+            request=request,
+            upstream=Upstream(renews_after=self.renews - self.issued, salt=salt),
+        )
+
+
+def of_grant(grant: Grant, *, role_arn: str, renews_after: float, writer: str) -> Secret:
+    """Return what a hub publishes for a grant of its own, renewed `renews_after` its issue."""
+    issued = float(int(grant.credentials.expiration - grant.lifetime))
+    return Secret(
+        credentials=grant.credentials,
+        role_arn=role_arn,
+        request=grant.request,
+        issued=issued,
+        renews=float(int(issued + renews_after)),
+        writer=writer,
+    )
+
+
+def encoded(secret: Secret) -> dict[str, object]:
+    """Return the secret's document."""
+    return {
+        "Version": 1,
+        "AccessKeyId": secret.key,
+        "SecretAccessKey": secret.credentials.secret_access_key,
+        "SessionToken": secret.credentials.session_token,
+        "Expiration": rfc3339(secret.expiration),
+        MARK: {"v": 1, **described(secret), "request": secret.request},
+    }
+
+
+def described(secret: Secret) -> dict[str, str]:
+    """Return what may be read without the right to read the secret: nothing in it is one."""
+    return {
+        "role": secret.role_arn,
+        "issued": rfc3339(secret.issued),
+        "expiration": rfc3339(secret.expiration),
+        "renews": rfc3339(secret.renews),
+        "writer": secret.writer,
+    }
+
+
+def decoded(document: Mapping[str, object]) -> Secret:
+    """Read a secret's document.
+
+    Raises:
+        ValueError: it is none of ours; the message names the field and never the value.
+    """
+    mark = document.get(MARK)
+    if not isinstance(mark, Mapping):
+        raise ValueError(f"it has no {MARK} mark")  # noqa: TRY004 - a wrong value, not a wrong call
+    if mark.get("v") != 1:
+        raise ValueError(f"its {MARK} mark is of another version")
+    issued, expiration = _time(mark, "issued"), _time(document, "Expiration")
+    if expiration <= issued:
+        raise ValueError("its Expiration is not after its issue")
+    return Secret(
+        credentials=SessionCredentials(
+            access_key_id=_text(document, "AccessKeyId"),
+            secret_access_key=_text(document, "SecretAccessKey"),
+            session_token=_text(document, "SessionToken"),
+            expiration=expiration,
+        ),
+        role_arn=_text(mark, "role"),
+        request=_text(mark, "request"),
+        issued=issued,
+        renews=_time(mark, "renews"),
+        writer=_text(mark, "writer"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a secret in the engine; `document` is None where it was deleted."""
+
+    number: int
+    """0 while there has never been one: what check-and-set takes for `must not exist`."""
+    document: Mapping[str, object] | None = field(repr=False)
+
+
+def _text(fields: Mapping[str, object], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"its {name} is no text")
+    return value
+
+
+def _time(fields: Mapping[str, object], name: str) -> float:
+    try:
+        return datetime.fromisoformat(_text(fields, name)).timestamp()
+    except ValueError:
+        raise ValueError(f"its {name} is no time") from None

@@ -1,0 +1,254 @@
+"""The engine on a real OpenBao server: reading, writing, logging in, and what its failures mean."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from bao import MOUNT, PREFIX, Bao, Scripted, free_port, signed
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.settings import AppRole, CertLogin, JwtLogin, TokenFile, VaultAuth
+from credfresh.vault.engine import ConflictError, Engine
+
+CANARY = "canary-0123456789abcdef"
+
+
+clock = Scripted()
+
+
+@pytest.fixture(name="bao", scope="module")
+def _bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bao]:
+    server = Bao(tmp_path_factory.mktemp("bao"))
+    yield server
+    server.end()
+
+
+@pytest.fixture(name="hub")
+def _hub(bao: Bao, tmp_path: Path) -> Engine:
+    return engine(bao, written(tmp_path / "token", bao.token("hub")))
+
+
+def written(path: Path, text: str) -> TokenFile:
+    """Return the login by a token in a file."""
+    path.write_text(f"{text}\n")
+    return TokenFile(str(path))
+
+
+def engine(bao: Bao, auth: VaultAuth, *, address: str | None = None, ca: bool = True) -> Engine:
+    """Return the engine of a server."""
+    return bao.engine(auth, clock, address=address, ca=ca)
+
+
+def test_what_is_written_is_read(hub: Engine) -> None:
+    """Versions count up from one; the newest is read."""
+    assert 0 == hub.read("written").number
+    assert 1 == hub.write("written", {"a": CANARY}, 0)
+    assert 2 == hub.write("written", {"a": "newer"}, 1)
+
+    version = hub.read("written")
+
+    assert (2, {"a": "newer"}) == (version.number, version.document)
+
+
+def test_a_version_that_is_not_the_newest_is_a_conflict(hub: Engine) -> None:
+    """Check-and-set: who writes over what it has not seen is told, and nothing is written."""
+    hub.write("fenced", {"a": "1"}, 0)
+    with pytest.raises(ConflictError):
+        hub.write("fenced", {"a": "2"}, 0)
+
+    assert {"a": "1"} == hub.read("fenced").document
+
+
+def test_a_version_ends_when_it_was_said_to(hub: Engine, bao: Bao) -> None:
+    """What is set before a version is written counts for it; what is said of it is readable."""
+    hub.describe("ending", lifetime=120)
+    hub.write("ending", {"a": "1"}, 0)
+    hub.describe("ending", lifetime=120, about={"role": "arn:aws:iam::111111111111:role/x"})
+
+    about = bao.secret("ending")["metadata"]
+
+    created, ends = (datetime.fromisoformat(about[k]) for k in ("created_time", "deletion_time"))
+    assert 120 == round((ends - created).total_seconds())
+    assert {"role": "arn:aws:iam::111111111111:role/x"} == about["custom_metadata"]
+
+
+def test_what_has_expired_is_read_as_nothing(hub: Engine) -> None:
+    """The engine itself forgets a version at its end."""
+    hub.describe("gone", lifetime=1)
+    hub.write("gone", {"a": CANARY}, 0)
+    deadline = time.monotonic() + 20
+    while (version := hub.read("gone")).document is not None:
+        assert time.monotonic() < deadline
+
+    assert 1 == version.number
+    assert 2 == hub.write("gone", {"a": "new"}, 1)
+
+
+def test_a_deleted_secret_is_gone_with_all_that_was_said_of_it(hub: Engine) -> None:
+    """After a deletion it is as if there had never been one."""
+    hub.write("deleted", {"a": "1"}, 0)
+    hub.delete("deleted")
+
+    assert (0, None) == (hub.read("deleted").number, hub.read("deleted").document)
+
+
+def test_reading_without_the_right_says_what_to_ask_for(bao: Bao, tmp_path: Path) -> None:
+    """A policy that does not permit it is a human's to mend."""
+    token = bao.token("default")
+
+    with pytest.raises(RenewalError) as caught:
+        engine(bao, written(tmp_path / "token", token)).read("written")
+
+    assert ("EngineForbidden", Mend.HUMAN) == (caught.value.code, caught.value.mend)
+    assert f"read {MOUNT}/{PREFIX}/written" in caught.value.message
+    assert token not in str(caught.value) + str(caught.value.__context__)
+
+
+def test_a_host_may_read_and_not_write(bao: Bao, hub: Engine, tmp_path: Path) -> None:
+    """The policy of a host lets it follow and nothing else."""
+    hub.write("followed", {"a": "1"}, 0)
+    host = engine(bao, written(tmp_path / "host", bao.token("host")))
+
+    assert {"a": "1"} == host.read("followed").document
+    with pytest.raises(RenewalError) as caught:
+        host.write("followed", {"a": "2"}, 1)
+    assert "EngineForbidden" == caught.value.code
+
+
+def test_nobody_there_is_an_endpoint_that_fails(bao: Bao, tmp_path: Path) -> None:
+    """A refused connection concerns every profile of that engine."""
+    nowhere = f"https://127.0.0.1:{free_port()}"
+
+    with pytest.raises(RenewalError) as caught:
+        engine(bao, written(tmp_path / "token", "t"), address=nowhere).read("x")
+
+    error = caught.value
+    assert ("EngineUnreachable", Scope.ENDPOINT, Mend.TIME) == (error.code, error.scope, error.mend)
+
+
+def test_a_certificate_of_a_stranger_is_named(bao: Bao, tmp_path: Path) -> None:
+    """Without its ca_file the server is not trusted, and the hint says so."""
+    with pytest.raises(RenewalError) as caught:
+        engine(bao, written(tmp_path / "token", "t"), ca=False).read("x")
+
+    assert "its certificate is not trusted" in caught.value.message
+    assert "set ca_file" == caught.value.hint
+
+
+def test_a_sealed_engine_is_named_and_serves_again_after(
+    bao: Bao, hub: Engine, tmp_path: Path
+) -> None:
+    """Sealing fails every profile of the engine; unsealing mends all."""
+    del tmp_path
+    hub.write("sealed", {"a": "1"}, 0)
+    bao.seal()
+
+    with pytest.raises(RenewalError) as caught:
+        hub.read("sealed")
+    bao.unseal()
+
+    assert ("EngineSealed", Scope.ENDPOINT) == (caught.value.code, caught.value.scope)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert {"a": "1"} == hub.read("sealed").document
+            break
+        except RenewalError:
+            assert time.monotonic() < deadline
+
+
+def test_approle_logs_in_and_again_when_its_token_ends(bao: Bao, tmp_path: Path) -> None:
+    """Role id and secret id come from files; a token that was revoked is replaced unseen."""
+    admin = bao.admin
+    if "approle/" not in admin.sys.list_auth_methods()["data"]:
+        admin.sys.enable_auth_method("approle")
+    admin.auth.approle.create_or_update_approle("host", token_policies=["host"], token_ttl="1h")
+    role_id = admin.auth.approle.read_role_id("host")["data"]["role_id"]
+    secret_id = admin.auth.approle.generate_secret_id("host")["data"]["secret_id"]
+    (tmp_path / "role").write_text(role_id)
+    (tmp_path / "secret").write_text(secret_id)
+    host = engine(bao, AppRole(str(tmp_path / "role"), str(tmp_path / "secret")))
+    host.read("any")
+    listed: Any = admin.list("auth/token/accessors")
+    for accessor in listed["data"]["keys"]:
+        if "approle" in admin.auth.token.lookup_accessor(accessor)["data"]["path"]:
+            admin.auth.token.revoke_accessor(accessor)
+
+    assert 0 == host.read("any").number
+
+
+def test_a_wrong_secret_id_concerns_every_profile_of_the_source(bao: Bao, tmp_path: Path) -> None:
+    """A refused login is the source's failure, and tells no id."""
+    admin = bao.admin
+    if "approle/" not in admin.sys.list_auth_methods()["data"]:
+        admin.sys.enable_auth_method("approle")
+    (tmp_path / "role").write_text(CANARY)
+    (tmp_path / "secret").write_text(CANARY)
+
+    with pytest.raises(RenewalError) as caught:
+        engine(bao, AppRole(str(tmp_path / "role"), str(tmp_path / "secret"))).read("x")
+
+    assert ("EngineLoginFailed", Scope.SOURCE) == (caught.value.code, caught.value.scope)
+    assert CANARY not in str(caught.value)
+
+
+def test_a_missing_file_of_a_login_is_named(bao: Bao, tmp_path: Path) -> None:
+    """Which file, and why."""
+    with pytest.raises(RenewalError) as caught:
+        engine(bao, TokenFile(str(tmp_path / "absent"))).read("x")
+
+    assert f"{tmp_path}/absent: No such file or directory" == caught.value.message
+
+
+def test_a_token_file_is_read_at_every_call(bao: Bao, tmp_path: Path) -> None:
+    """An agent that replaces the token needs to tell nobody."""
+    path = tmp_path / "token"
+    host = engine(bao, written(path, "none-such"))
+    with pytest.raises(RenewalError):
+        host.read("x")
+    path.write_text(bao.token("host"))
+
+    assert 0 == host.read("x").number
+
+
+def test_a_jwt_logs_in(bao: Bao, tmp_path: Path) -> None:
+    """A token signed by a key that the engine trusts, re-read at each login."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    admin = bao.admin
+    admin.sys.enable_auth_method("jwt")
+    admin.auth.jwt.configure(jwt_validation_pubkeys=[public.decode()], default_role="host")
+    admin.auth.jwt.create_role(
+        "host",
+        role_type="jwt",
+        allowed_redirect_uris=[],
+        user_claim="sub",
+        bound_audiences=["credfresh"],
+        token_policies=["host"],
+    )
+    now = int(clock().wall)
+    claims = {"sub": "build-1", "aud": "credfresh", "iat": now, "exp": now + 600}
+    (tmp_path / "jwt").write_text(signed(claims, key))
+
+    assert 0 == engine(bao, JwtLogin("host", str(tmp_path / "jwt"))).read("x").number
+
+
+def test_a_client_certificate_logs_in(bao: Bao) -> None:
+    """TLS itself says who we are."""
+    certificate, key = bao.certificates.make("build-host")
+    admin = bao.admin
+    admin.sys.enable_auth_method("cert")
+    admin.auth.cert.create_ca_certificate_role(
+        "host", certificate=bao.certificates.ca.read_text(), token_policies=["host"]
+    )
+
+    assert 0 == engine(bao, CertLogin(str(certificate), str(key), "host")).read("x").number

@@ -1,0 +1,225 @@
+"""Publishing, following and leading on a real OpenBao server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bao import MOUNT, PREFIX, Bao, Scripted
+from credfresh.errors import RenewalError
+from credfresh.model import Grant
+from credfresh.publication import Publication
+from credfresh.settings import Profile, TokenFile, VaultEngine
+from credfresh.vault.engine import Engine, Engines
+from credfresh.vault.leadership import Leadership
+from credfresh.vault.mirror import Mirror
+from credfresh.vault.provider import VaultProvider
+from credfresh.vault.secret import decoded
+from fakes import EventLog, grant, profile
+
+clock = Scripted()
+
+
+@pytest.fixture(name="bao", scope="module")
+def _bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bao]:
+    server = Bao(tmp_path_factory.mktemp("bao"))
+    yield server
+    server.end()
+
+
+@pytest.fixture(name="prefix")
+def _prefix(request: pytest.FixtureRequest) -> str:
+    return f"{PREFIX}/{request.node.name[:40].replace('[', '-').replace(']', '')}"
+
+
+@pytest.fixture(name="hub")
+def _hub(bao: Bao, tmp_path: Path, prefix: str) -> Engine:
+    return bao.engine(bao.logged_in("hub", tmp_path), clock, prefix=prefix)
+
+
+def host(bao: Bao, tmp_path: Path, prefix: str) -> VaultProvider:
+    """Return the provider of a host that may read and no more."""
+    where = VaultEngine(
+        bao.address,
+        bao.logged_in("host", tmp_path),
+        mount=MOUNT,
+        prefix=prefix,
+        ca_file=str(bao.certificates.ca),
+    )
+    engines = Engines(clock=clock, salt="host-1")
+    return VaultProvider({"fleet": where}, engines, clock=clock, salt="host-1")
+
+
+def followed(name: str = "production") -> Profile:
+    """Return a host's profile."""
+    return profile(name, source="fleet")
+
+
+def fresh(number: int, *, ago: float = 0.0, name: str = "production") -> Publication:
+    """Return what a hub has just renewed, or did so many seconds ago."""
+    now = clock()
+    given = grant(
+        profile(name), type(now)(now.wall - ago, now.boot - ago), key=f"ASIA{number:016d}"
+    )
+    return Publication(profile(name), given)
+
+
+def key_of(got: Grant) -> int:
+    """Return the number that `fresh` put into the key id."""
+    return int(got.credentials.access_key_id.removeprefix("ASIA"))
+
+
+def test_a_host_gets_what_the_hub_published(
+    hub: Engine, bao: Bao, tmp_path: Path, prefix: str
+) -> None:
+    """Keys, token and expiration arrive whole, and renewal is planned for after the hub's."""
+    Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1))
+
+    got = host(bao, tmp_path, prefix).obtain(followed(), None)
+
+    assert 1 == key_of(got)
+    assert 3590 < clock().until(got.expires_at) <= 3600
+    assert got.upstream is not None
+    assert 1500 < got.upstream.renews_after < 1800
+
+
+def test_the_engine_forgets_credentials_when_they_expire(hub: Engine, bao: Bao) -> None:
+    """The version's own end is that of the credentials in it, also when it goes out late."""
+    Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1, ago=600.0))
+
+    answer = bao.admin.secrets.kv.v2.read_secret_metadata(
+        f"{hub.where.prefix}/production", mount_point=MOUNT
+    )["data"]
+
+    assert "2999s" <= answer["delete_version_after"].replace("49m59s", "2999s")
+    assert "hub-1" == answer["custom_metadata"]["writer"]
+    assert "fake-secret" not in str(answer)
+    assert "fake-token" not in str(answer)
+
+
+def test_a_host_is_told_that_the_hub_is_late(
+    hub: Engine, bao: Bao, tmp_path: Path, prefix: str
+) -> None:
+    """What it holds already is no renewal; the error names the hub and when it meant to."""
+    Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1))
+    follows = host(bao, tmp_path, prefix)
+    follows.obtain(followed(), None)
+
+    with pytest.raises(RenewalError, match="the hub hub-1 meant to renew it at") as caught:
+        follows.obtain(followed(), None)
+
+    assert "HubLate" == caught.value.code
+
+
+def test_a_host_that_has_nothing_takes_what_is_valid(
+    hub: Engine, bao: Bao, tmp_path: Path, prefix: str
+) -> None:
+    """A late hub's credentials are better than none."""
+    Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1, ago=3000.0))
+
+    assert 1 == key_of(host(bao, tmp_path, prefix).obtain(followed(), None))
+
+
+def test_a_profile_that_no_hub_has_is_named(bao: Bao, tmp_path: Path, prefix: str) -> None:
+    """The path, and that it does not exist."""
+    with pytest.raises(RenewalError, match=f"{prefix}/nobody: does not exist") as caught:
+        host(bao, tmp_path, prefix).obtain(followed("nobody"), None)
+
+    assert "NoSuchSecret" == caught.value.code
+
+
+def test_what_others_write_below_the_prefix_is_refused(
+    hub: Engine, bao: Bao, tmp_path: Path, prefix: str
+) -> None:
+    """A secret without our mark is nothing to go by."""
+    hub.write("production", {"AccessKeyId": "AKIA", "password": "x"}, 0)
+
+    with pytest.raises(RenewalError, match="it has no credfresh mark") as caught:
+        host(bao, tmp_path, prefix).obtain(followed(), None)
+
+    assert "SecretUnreadable" == caught.value.code
+
+
+def test_older_credentials_never_go_over_newer_ones(hub: Engine) -> None:
+    """A hub that was paused with old credentials in hand wakes up and changes nothing."""
+    paused, other = (Mirror(hub, writer=name, clock=clock) for name in ("paused", "other"))
+    paused.publish("production", fresh(1, ago=1200.0))
+    other.publish("production", fresh(3))
+    paused.publish("production", fresh(2, ago=600.0))
+
+    version = hub.read("production")
+
+    assert version.document is not None
+    assert "ASIA0000000000000003" == decoded(version.document).key
+    assert 2 == version.number
+
+
+def test_a_newer_renewal_goes_over_what_another_hub_wrote(hub: Engine) -> None:
+    """A version that somebody else wrote is looked at, and replaced by what is newer."""
+    first, second = (Mirror(hub, writer=name, clock=clock) for name in ("a", "b"))
+    first.publish("production", fresh(1, ago=1200.0))
+    second.publish("production", fresh(2, ago=600.0))
+    first.publish("production", fresh(3))
+
+    document = hub.read("production").document
+
+    assert document is not None
+    assert "ASIA0000000000000003" == decoded(document).key
+
+
+def test_a_withdrawn_profile_is_gone_from_the_engine(hub: Engine) -> None:
+    """All versions, and what was said of them."""
+    mirror = Mirror(hub, writer="a", clock=clock)
+    mirror.publish("production", fresh(1))
+    mirror.publish("production", Publication(profile(), withdraw=True))
+
+    assert (0, None) == (hub.read("production").number, hub.read("production").document)
+    mirror.publish("production", fresh(2))
+    assert 1 == hub.read("production").number
+
+
+def test_what_was_followed_is_not_published_again(
+    hub: Engine, bao: Bao, tmp_path: Path, prefix: str
+) -> None:
+    """A hub that follows another one writes nothing."""
+    mirror = Mirror(hub, writer="a", clock=clock)
+    mirror.publish("production", fresh(1))
+    got = host(bao, tmp_path, prefix).obtain(followed(), None)
+    mirror.publish("production", Publication(profile(), got))
+
+    assert 1 == hub.read("production").number
+
+
+def test_one_of_two_hubs_leads_and_the_other_takes_over(hub: Engine) -> None:
+    """Through the real record: one leader, a take-over by waiting, and one by giving back."""
+    log = EventLog()
+    clocks = Scripted(), Scripted()
+    first, second = (
+        Leadership(hub, name, clock=own, emit=log)
+        for name, own in zip(("a", "b"), clocks, strict=True)
+    )
+
+    assert first.look()
+    assert not second.look()
+    clocks[1].boot += 20
+    assert second.look()
+    clocks[0].boot += 20
+    assert not first.leads
+    first.look()
+    assert not first.leads
+    second.give_back()
+    assert first.look()
+    assert ["hub_leads", "hub_leads", "hub_follows", "hub_follows", "hub_leads"] == log.names()
+
+
+def test_a_token_that_cannot_write_cannot_lead(bao: Bao, tmp_path: Path, prefix: str) -> None:
+    """A host's token is refused, and the path is named."""
+    token: TokenFile = bao.logged_in("host", tmp_path)
+    leadership = Leadership(
+        bao.engine(token, clock, prefix=prefix), "x", clock=clock, emit=EventLog()
+    )
+
+    with pytest.raises(RenewalError, match=r"not permitted to (write|describe) .*\.lease"):
+        leadership.look()

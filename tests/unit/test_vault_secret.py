@@ -1,0 +1,142 @@
+"""What a hub publishes, and what a host makes of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from credfresh import policy
+from credfresh.model import Grant, Instant
+from credfresh.settings import RenewBefore
+from credfresh.vault import secret
+from credfresh.vault.secret import Secret
+from fakes import EPOCH, grant, profile
+
+NOW = Instant(EPOCH + 600.0, 5000.0)
+
+
+def published(*, lifetime: float = 3600.0, key: str = "ASIAFAKE000000000000") -> Secret:
+    """Return what a hub publishes for a grant that it asked for at EPOCH."""
+    given = grant(profile(), Instant(EPOCH, 1000.0), lifetime=lifetime, key=key)
+    return secret.of_grant(
+        given, role_arn=profile().role_arn, renews_after=lifetime * 0.45, writer="hub-1"
+    )
+
+
+def test_a_secret_survives_the_engine() -> None:
+    """What is written is what is read."""
+    one = published()
+
+    assert one == secret.decoded(json.loads(json.dumps(secret.encoded(one))))
+
+
+def test_the_document_is_the_json_of_credential_process() -> None:
+    """Any template can hand it on: Version is a number, Expiration ends in Z."""
+    document = secret.encoded(published())
+
+    assert {"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"} == set(
+        document
+    ) - {secret.MARK}
+    assert 1 == document["Version"]
+    assert str(document["Expiration"]).endswith("Z")
+
+
+def test_what_is_said_of_a_secret_holds_none() -> None:
+    """Metadata may be read by whoever lists: no key, no token."""
+    text = json.dumps(secret.described(published()))
+
+    assert "fake-secret" not in text
+    assert "fake-token" not in text
+    assert "hub-1" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({secret.MARK: None}, "it has no credfresh mark"),
+        ({secret.MARK: {"v": 2}}, "its credfresh mark is of another version"),
+        ({"AccessKeyId": ""}, "its AccessKeyId is no text"),
+        ({"SessionToken": 7}, "its SessionToken is no text"),
+        ({"Expiration": "tomorrow"}, "its Expiration is no time"),
+        ({"Expiration": "2001-01-01T00:00:00Z"}, "its Expiration is not after its issue"),
+    ],
+)
+def test_what_is_none_of_ours_is_refused_by_field(change: dict[str, object], said: str) -> None:
+    """The message names the field and repeats no value."""
+    document = secret.encoded(published()) | change
+
+    with pytest.raises(ValueError, match=said) as caught:
+        secret.decoded(document)
+
+    assert "fake-secret" not in str(caught.value)
+
+
+def test_the_clock_of_sts_orders_hubs_whose_own_clocks_differ() -> None:
+    """A hub whose clock is an hour ahead publishes credentials no older and no newer for it."""
+    ahead = grant(
+        profile(), Instant(EPOCH + 3600, 1.0), lifetime=3600.0, key="ASIAAHEAD00000000000"
+    )
+    shifted = Grant(
+        credentials=published().credentials,
+        sent_at=ahead.sent_at,
+        lifetime=3600.0,
+        asked=3600.0,
+        request="r",
+    )
+    one = secret.of_grant(shifted, role_arn="r", renews_after=1.0, writer="ahead")
+
+    assert published().issued == one.issued
+
+
+def test_the_later_issue_is_the_newer() -> None:
+    """The same credentials are never newer than themselves, older ones never than newer ones."""
+    old, new = published(), published(lifetime=3600.0, key="ASIANEW00000000000000")
+    later = secret.of_grant(
+        grant(profile(), Instant(EPOCH + 60, 1.0), key="ASIALATER000000000000"),
+        role_arn="r",
+        renews_after=1.0,
+        writer="w",
+    )
+
+    assert not old.newer_than(old)
+    assert new.newer_than(old)
+    assert later.newer_than(old)
+    assert not old.newer_than(later)
+
+
+def test_a_host_counts_from_when_the_hub_asked() -> None:
+    """Ten minutes after the issue, fifty are left, on both clocks."""
+    got = published().grant(NOW, request="r", salt="host-1")
+
+    assert 3000.0 == NOW.until(got.expires_at)
+    assert 3600.0 == got.lifetime == got.asked
+
+
+def test_hosts_ask_soon_after_the_hub_renews_each_at_its_own_moment() -> None:
+    """No herd: the followers of one secret spread, all after the hub and ahead of half-life."""
+    one = published()
+    hub = one.renews
+    moments = {
+        policy.plan(one.grant(NOW, request="r", salt=f"host-{n}"), RenewBefore()).renew_at.wall
+        for n in range(200)
+    }
+
+    assert 190 < len(moments)
+    assert hub + 0.002 * 3600 <= min(moments)
+    assert max(moments) <= hub + 0.017 * 3600
+
+
+def test_a_host_keeps_the_promise_of_renew_before() -> None:
+    """A hub's jitter exceeds any host's delay, so a host's readers find half a life as well."""
+    for n in range(300):
+        given = grant(profile(), Instant(EPOCH, 1000.0), key=f"ASIA{n:016d}")
+        plan = policy.plan(given, RenewBefore())
+        one = secret.of_grant(
+            given,
+            role_arn="r",
+            renews_after=plan.renew_at.boot - given.sent_at.boot,
+            writer="w",
+        )
+        host = policy.plan(one.grant(NOW, request="r", salt=f"h{n}"), RenewBefore())
+        assert host.renew_before >= 1800.0
