@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
 from credfresh.model import Instant
-from credfresh.settings import TokenFile, VaultAuth, VaultEngine
+from credfresh.principals import TokenFile, VaultAuth, VaultEngine
 from credfresh.vault.engine import Engine
 
 BINARY = Path(sys.executable).with_name("bao")

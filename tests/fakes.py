@@ -9,15 +9,9 @@ from dataclasses import dataclass, field
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.events import undeclared
 from credfresh.model import Grant, Instant, SessionCredentials
+from credfresh.principals import DefaultChain
 from credfresh.publication import Outcomes, Publication, PublishReport, Wanted
-from credfresh.settings import (
-    DefaultChain,
-    FileTarget,
-    Profile,
-    RenewBefore,
-    Settings,
-    StsLimits,
-)
+from credfresh.settings import FileTarget, Profile, RenewBefore, Settings, StsLimits
 
 EPOCH = 1_800_000_000.0
 """Where a fake wall clock starts."""

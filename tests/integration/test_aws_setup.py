@@ -25,7 +25,8 @@ from aws_servers import AwsServer
 from credfresh.config.parse import parse
 from credfresh.errors import Mend, RenewalError
 from credfresh.model import Grant, Instant
-from credfresh.settings import EnvironmentSource, Principal, Profile, StsLimits, WebIdentitySource
+from credfresh.principals import EnvironmentSource, Principal, WebIdentitySource
+from credfresh.settings import Profile, StsLimits
 from credfresh.sts import StsProvider
 
 PAGE = Path(__file__).parents[2] / "docs" / "aws-setup.md"

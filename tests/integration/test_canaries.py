@@ -22,7 +22,8 @@ from configs import one_profile
 from credfresh.config.parse import parse
 from credfresh.errors import ConfigError
 from credfresh.logs import configure
-from credfresh.settings import EnvironmentSource, LogSettings, StsLimits
+from credfresh.principals import EnvironmentSource
+from credfresh.settings import LogSettings, StsLimits
 from credfresh.simulator import Simulator
 from credfresh.sts import StsProvider
 from simulated import ROLE_ARN, USER_ARN, true_clock

@@ -29,7 +29,7 @@ from aws_servers import (
 )
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Grant, Instant
-from credfresh.settings import (
+from credfresh.principals import (
     DefaultChain,
     Ec2Source,
     EcsSource,
@@ -38,10 +38,10 @@ from credfresh.settings import (
     Principal,
     ProcessSource,
     ProfileSource,
-    StsLimits,
     SystemdCredentialSource,
     WebIdentitySource,
 )
+from credfresh.settings import StsLimits
 from credfresh.sts import StsProvider
 from credfresh.sts.processes import BoundedProcess
 

@@ -22,7 +22,8 @@ import fakes
 from aws_servers import Answer, ScriptedServer, error_xml, free_port, grant_xml, scripted
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Instant
-from credfresh.settings import EnvironmentSource, StsLimits
+from credfresh.principals import EnvironmentSource
+from credfresh.settings import StsLimits
 from credfresh.sts import StsProvider
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

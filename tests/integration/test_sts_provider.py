@@ -18,7 +18,8 @@ from aws_servers import Answer, AwsServer, Request, ScriptedServer, error_xml, g
 from credfresh import __version__
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Instant, SessionCredentials
-from credfresh.settings import EnvironmentSource, FileSource, Profile, StsLimits
+from credfresh.principals import EnvironmentSource, FileSource
+from credfresh.settings import Profile, StsLimits
 from credfresh.sts import StsProvider
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIASOURCE", "AWS_SECRET_ACCESS_KEY": "source-secret"}

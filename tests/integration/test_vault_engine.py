@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bao import MOUNT, PREFIX, Bao, Scripted, free_port, signed
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.settings import AppRole, CertLogin, JwtLogin, TokenFile, VaultAuth
+from credfresh.principals import AppRole, CertLogin, JwtLogin, TokenFile, VaultAuth
 from credfresh.vault.engine import ConflictError, Engine
 
 CANARY = "canary-0123456789abcdef"

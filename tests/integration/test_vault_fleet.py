@@ -10,8 +10,9 @@ import pytest
 from bao import MOUNT, PREFIX, Bao, Scripted
 from credfresh.errors import RenewalError
 from credfresh.model import Grant
+from credfresh.principals import TokenFile, VaultEngine
 from credfresh.publication import Publication
-from credfresh.settings import Profile, TokenFile, VaultEngine
+from credfresh.settings import Profile
 from credfresh.vault.engine import Engine, Engines
 from credfresh.vault.leadership import Leadership
 from credfresh.vault.mirror import Mirror

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from credfresh import settings
+from credfresh import principals, settings
 from credfresh.config import schema, source_shapes
 from credfresh.config.checks import Case, region_of
 from credfresh.config.drafts import Draft
@@ -37,7 +37,7 @@ def assemble(
         engine = (file.sources or {}).get(draft.source)
         if follows_hub(draft, case) and isinstance(engine, source_shapes.VaultSource):
             profiles[name] = _followed(profiles[name], engine_of(engine.vault))
-    sources: dict[str, settings.Source] = {settings.DEFAULT_SOURCE: settings.DefaultChain()}
+    sources: dict[str, principals.Source] = {principals.DEFAULT_SOURCE: principals.DefaultChain()}
     sources.update((name, _source(shape)) for name, shape in (file.sources or {}).items())
     digest = hashlib.sha256(surroundings.resolve(source).encode("utf-8", "surrogateescape"))
     used = dict.fromkeys([targets[""], *(targets[name] for name in profiles)])
@@ -74,7 +74,7 @@ def _profile(
         renew_before=shape.renew_before or settings.RenewBefore(),
         region=region_of(draft, surroundings.environment) or "",
         target=target,
-        source=settings.DEFAULT_SOURCE if shape.source_profile else draft.source,
+        source=principals.DEFAULT_SOURCE if shape.source_profile else draft.source,
         source_profile=shape.source_profile,
         external_id=shape.external_id,
         policy=shape.policy,
@@ -107,7 +107,7 @@ def _twins(case: Case, targets: Mapping[str, settings.FileTarget]) -> dict[str, 
     return {name: settings.Twin(directory, safe_name(name), shared) for name in case.drafts}
 
 
-def _followed(profile: settings.Profile, engine: settings.VaultEngine) -> settings.Profile:
+def _followed(profile: settings.Profile, engine: principals.VaultEngine) -> settings.Profile:
     """Let a profile say where it comes from; how long it lasts is known when it is there."""
     return replace(
         profile,
@@ -117,26 +117,26 @@ def _followed(profile: settings.Profile, engine: settings.VaultEngine) -> settin
     )
 
 
-def _source(shape: source_shapes.Source) -> settings.Source:  # noqa: PLR0911  # one line a kind
+def _source(shape: source_shapes.Source) -> principals.Source:  # noqa: PLR0911  # one line a kind
     match shape:
         case source_shapes.FileSource():
-            return settings.FileSource(shape.credentials_file, shape.profile)
+            return principals.FileSource(shape.credentials_file, shape.profile)
         case source_shapes.ProfileSource():
-            return settings.ProfileSource(shape.profile)
+            return principals.ProfileSource(shape.profile)
         case source_shapes.EnvironmentSource():
-            return settings.EnvironmentSource()
+            return principals.EnvironmentSource()
         case source_shapes.Ec2Source():
-            return settings.Ec2Source()
+            return principals.Ec2Source()
         case source_shapes.EcsSource():
-            return settings.EcsSource()
+            return principals.EcsSource()
         case source_shapes.WebIdentitySource(web_identity=web):
-            return settings.WebIdentitySource(web.token_file, web.role_arn, web.role_session_name)
+            return principals.WebIdentitySource(web.token_file, web.role_arn, web.role_session_name)
         case source_shapes.SystemdCredentialSource():
-            return settings.SystemdCredentialSource(shape.systemd_credential, shape.profile)
+            return principals.SystemdCredentialSource(shape.systemd_credential, shape.profile)
         case source_shapes.VaultSource(vault=vault):
-            return settings.VaultSource(engine_of(vault))
+            return principals.VaultSource(engine_of(vault))
         case source_shapes.ProcessSource():
-            return settings.ProcessSource(shape.credential_process)
+            return principals.ProcessSource(shape.credential_process)
         case _:
             assert_never(shape)
 

@@ -5,7 +5,7 @@ The docstring under a key is its description in the JSON Schema.
 
 from __future__ import annotations
 
-from credfresh import settings
+from credfresh import principals
 from credfresh.config.spelling import EngineUrl, FilePath, Flag, Segments, Text
 from credfresh.config.strict import Strict
 
@@ -103,10 +103,10 @@ METHODS: dict[tuple[str, ...], type[Strict]] = {
 """The mappings below `auth`, by their path there."""
 
 
-def engine_of(shape: Vault) -> settings.VaultEngine:
+def engine_of(shape: Vault) -> principals.VaultEngine:
     """Return the engine's settings. Every check has passed."""
-    plain = settings.VaultEngine(shape.address, _auth(shape.auth))
-    return settings.VaultEngine(
+    plain = principals.VaultEngine(shape.address, _auth(shape.auth))
+    return principals.VaultEngine(
         address=shape.address,
         auth=plain.auth,
         mount=shape.mount or plain.mount,
@@ -121,15 +121,15 @@ def methods_of(shape: VaultAuth) -> list[str]:
     return [name for name in VaultAuth.model_fields if getattr(shape, name) is not None]
 
 
-def _auth(shape: VaultAuth) -> settings.VaultAuth:
+def _auth(shape: VaultAuth) -> principals.VaultAuth:
     if shape.approle is not None:
         given = shape.approle.model_dump(exclude_none=True)
-        return settings.AppRole(**given)
+        return principals.AppRole(**given)
     if shape.jwt is not None:
-        return settings.JwtLogin(**shape.jwt.model_dump(exclude_none=True))
+        return principals.JwtLogin(**shape.jwt.model_dump(exclude_none=True))
     if shape.kubernetes is not None:
         token = {"token_file": SERVICE_ACCOUNT}
-        return settings.KubernetesLogin(**token | shape.kubernetes.model_dump(exclude_none=True))
+        return principals.KubernetesLogin(**token | shape.kubernetes.model_dump(exclude_none=True))
     if shape.cert is not None:
-        return settings.CertLogin(**shape.cert.model_dump(exclude_none=True))
-    return settings.TokenFile(shape.token_file or "")
+        return principals.CertLogin(**shape.cert.model_dump(exclude_none=True))
+    return principals.TokenFile(shape.token_file or "")

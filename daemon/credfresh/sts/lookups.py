@@ -26,7 +26,7 @@ from botocore.utils import (
 )
 
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.settings import (
+from credfresh.principals import (
     DefaultChain,
     Ec2Source,
     EcsSource,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 from credfresh.errors import RenewalError
 from credfresh.model import Clock, Grant, Instant, SessionCredentials
-from credfresh.settings import Principal, Profile, StsLimits
+from credfresh.principals import Principal
+from credfresh.settings import Profile, StsLimits
 from credfresh.sts.assume import arguments, granted
 from credfresh.sts.classify import Caller, classify
 from credfresh.sts.clients import Clients, Endpoint

@@ -17,7 +17,8 @@ from botocore.credentials import Credentials, RefreshableCredentials
 
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Clock
-from credfresh.settings import DEFAULT_SOURCE, DefaultChain, Principal, StsLimits
+from credfresh.principals import DEFAULT_SOURCE, DefaultChain, Principal
+from credfresh.settings import StsLimits
 from credfresh.sts.classify import Caller, classify
 from credfresh.sts.clients import Clients, Endpoint, client_config
 from credfresh.sts.keys import SourceKeys

@@ -16,7 +16,7 @@ import hvac.exceptions
 from credfresh import policy
 from credfresh.errors import RenewalError
 from credfresh.model import Clock, Instant
-from credfresh.settings import TokenFile, VaultEngine
+from credfresh.principals import TokenFile, VaultEngine
 from credfresh.vault import logins
 from credfresh.vault.failures import FORBIDDEN, failure, login_failed
 from credfresh.vault.secret import Version

@@ -9,7 +9,7 @@ from typing import Any
 import hvac
 
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.settings import AppRole, CertLogin, JwtLogin, KubernetesLogin, TokenFile, VaultAuth
+from credfresh.principals import AppRole, CertLogin, JwtLogin, KubernetesLogin, TokenFile, VaultAuth
 from credfresh.vault.failures import LOGIN
 
 KUBERNETES_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path

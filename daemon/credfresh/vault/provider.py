@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from credfresh.errors import Mend, RenewalError
 from credfresh.model import Clock, Grant, SessionCredentials, rfc3339
-from credfresh.settings import Profile, VaultEngine
+from credfresh.principals import VaultEngine
+from credfresh.settings import Profile
 from credfresh.vault.engine import Engine, Engines
 from credfresh.vault.failures import LATE, NO_SECRET, UNREADABLE
 from credfresh.vault.secret import Secret, decoded

@@ -8,22 +8,24 @@ import sys
 import pytest
 
 from configs import ROLE, accepted, one_profile, only_problem, production, profiles
-from credfresh.settings import (
-    ControlSettings,
+from credfresh.principals import (
     DefaultChain,
     Ec2Source,
     EcsSource,
     EnvironmentSource,
     FileSource,
-    FileTarget,
-    LogSettings,
     ProcessSource,
-    Profile,
     ProfileSource,
-    RenewBefore,
-    StsLimits,
     SystemdCredentialSource,
     WebIdentitySource,
+)
+from credfresh.settings import (
+    ControlSettings,
+    FileTarget,
+    LogSettings,
+    Profile,
+    RenewBefore,
+    StsLimits,
 )
 
 
