@@ -36,6 +36,8 @@ class Admission:
     _flying: Counter[str] = field(default_factory=Counter)
     _suspect: set[str] = field(default_factory=set)
     _next_call: float = -math.inf
+    _full: bool = False
+    """Whether the last `admit` ended for want of slots."""
 
     def enqueue(self, name: str, lane: Lane, expires: float) -> None:
         """Let `name` wait for its turn; `expires` orders (the earliest first)."""
@@ -68,6 +70,7 @@ class Admission:
             self._flying.update(_keys(lane))
             self._spend(now)
             admitted.append(name)
+        self._full = len(admitted) >= slots
         return admitted
 
     def finished(self, lane: Lane, failed: Scope | None) -> None:
@@ -88,13 +91,16 @@ class Admission:
                 pass
 
     def next_in(self, now: float) -> float | None:
-        """Return the seconds until the rate allows a waiting attempt; None if none waits for it.
+        """Return the seconds until the rate allows what waits; None if none waits for it.
 
+        Those that wait start together, as many as a burst may be: one wake-up serves them all.
         Attempts that wait for a worker or a probe go when something finishes.
         """
-        if self._first_lane() is None:
+        if self._full or self._first_lane() is None:
             return None
-        return max(0.0, self._next_call - now)
+        burst = max(1, int(self.calls_per_second * BURST_SECONDS))
+        together = min(self.waiting(), burst)
+        return max(0.0, self._next_call + (together - 1) / self.calls_per_second - now)
 
     def _first_lane(self) -> Lane | None:
         open_lanes = [

@@ -58,6 +58,37 @@ def test_it_says_when_the_rate_allows_the_next() -> None:
     assert ["p1"] == admission.admit(0.5, slots=5)
 
 
+def test_what_waits_for_a_worker_wakes_nobody() -> None:
+    """While every worker is busy there is no time to wait for: it goes when one is free (I6)."""
+    admission = Admission(calls_per_second=1000)
+    for n in range(2):
+        admission.enqueue(f"p{n}", HERE, n)
+
+    assert ["p0"] == admission.admit(0.0, slots=1)
+    assert admission.next_in(10.0) is None
+    assert [] == admission.admit(10.0, slots=0)
+    assert admission.next_in(10.0) is None
+    assert ["p1"] == admission.admit(10.0, slots=1)
+
+
+def test_those_that_wait_for_the_rate_start_together() -> None:
+    """One wake-up serves as many as a tenth of a second lets through, and no more is allowed."""
+    admission = Admission(calls_per_second=64)
+    for n in range(14):
+        admission.enqueue(f"p{n:02}", HERE, n)
+    assert 6 == len(admission.admit(0.0, slots=100))
+
+    first = admission.next_in(0.0)
+    assert first is not None
+    assert 0.08 < first < 0.1
+    assert 6 == len(admission.admit(first, slots=100))
+
+    second = admission.next_in(first)
+    assert second is not None
+    assert 0.03 < second < 0.04
+    assert 2 == len(admission.admit(first + second, slots=100))
+
+
 def test_a_suspect_endpoint_gets_one_probe() -> None:
     """After a failure in transport one attempt at a time goes there, others are not held up."""
     admission = Admission(calls_per_second=1000)
