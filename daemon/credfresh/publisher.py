@@ -27,6 +27,10 @@ MOST_WAIT = 0.5
 REST = 50.0
 """A publish starts no sooner after the last than this many times what that one took."""
 
+URGENT_REST = 0.5
+"""The longest rest before an urgent one, seconds: else a cold start would write the whole file
+once for each of its profiles."""
+
 TICK = 5.0
 """Seconds between two looks at what was published (drift, a rival's late write)."""
 
@@ -40,10 +44,11 @@ class Coalescer:
     _first: float | None = None
     _last: float = 0.0
     _urgent: bool = False
-    _rest_until: float = 0.0
+    _ended: float = 0.0
+    _rest: float = 0.0
 
     def note(self, now: float, *, urgent: bool) -> None:
-        """A renewal has come in; an urgent one waits for nothing."""
+        """A renewal has come in; an urgent one does not wait for quiet."""
         if self._first is None:
             self._first = now
         self._last = now
@@ -54,8 +59,8 @@ class Coalescer:
         if self._first is None:
             return None
         if self._urgent:
-            return self._first
-        return max(min(self._last + QUIET, self._first + MOST_WAIT), self._rest_until)
+            return max(self._first, self._ended + min(self._rest, URGENT_REST))
+        return max(min(self._last + QUIET, self._first + MOST_WAIT), self._ended + self._rest)
 
     def started(self) -> None:
         """A publish takes all that has come in so far."""
@@ -64,7 +69,8 @@ class Coalescer:
 
     def ended(self, now: float, took: float) -> None:
         """It is done, after `took` seconds."""
-        self._rest_until = now + min(REST * took, self.rest_limit)
+        self._ended = now
+        self._rest = min(REST * took, self.rest_limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,13 +40,23 @@ def test_it_waits_half_a_second_at_most() -> None:
 
 
 def test_an_urgent_one_goes_at_once() -> None:
-    """Neither quiet nor rest delay what has nothing valid published."""
+    """What has nothing valid published waits for no quiet."""
     coalescer = Coalescer()
-    coalescer.ended(10.0, took=1.0)
+    coalescer.ended(5.0, took=0.1)
     coalescer.note(10.1, urgent=False)
     coalescer.note(10.2, urgent=True)
 
     assert 10.1 == coalescer.due_at()
+
+
+@pytest.mark.parametrize(("took", "rest"), [(0.001, 0.05), (1.0, 0.5)])
+def test_urgent_ones_in_a_row_share_writes(took: float, rest: float) -> None:
+    """A cold start does not write the file once a profile; it rests half a second at most."""
+    coalescer = Coalescer()
+    coalescer.ended(10.0, took=took)
+    coalescer.note(10.01, urgent=True)
+
+    assert 10.0 + rest == coalescer.due_at()
 
 
 def test_it_rests_fifty_times_what_the_last_one_took() -> None:
