@@ -1,0 +1,84 @@
+"""The least that each thing can cost: what our figures are ratios to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import boto3
+import yaml
+from botocore.config import Config
+
+LOADS = (
+    "import boto3, apscheduler.schedulers.background, yaml, structlog, pydantic, click;"
+    " boto3.session.Session"
+)
+"""What a daemon cannot but import."""
+
+
+class WarmClient:
+    """One boto3 client in a bare loop: no schedule, no file, no log, no retry."""
+
+    def __init__(self, url: str) -> None:
+        self._client = boto3.session.Session().client(
+            "sts",
+            endpoint_url=url,
+            region_name="eu-west-1",
+            aws_access_key_id="AKIAFAKE",
+            aws_secret_access_key="fake",
+            config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
+        )
+
+    def cpu_per_call(self, calls: int) -> float:
+        """Return the CPU seconds of one AssumeRole."""
+        self._call()
+        began = time.process_time()
+        for _ in range(calls):
+            self._call()
+        return (time.process_time() - began) / calls
+
+    def _call(self) -> None:
+        self._client.assume_role(
+            RoleArn="arn:aws:iam::111111111111:role/deploy",
+            RoleSessionName="credfresh-host-team-00000",
+            DurationSeconds=3600,
+        )
+
+
+def imports() -> float:
+    """Return the seconds of a Python that imports what a daemon needs and ends."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", LOADS], check=True)
+    return time.perf_counter() - began
+
+
+def compose(path: Path) -> float:
+    """Return the seconds that PyYAML's C parser takes to compose a configuration."""
+    text = path.read_text()
+    began = time.perf_counter()
+    yaml.compose(text, Loader=yaml.CBaseLoader)
+    return time.perf_counter() - began
+
+
+def one_read(path: Path) -> float:
+    """Return the seconds of reading a file once."""
+    began = time.perf_counter()
+    path.read_bytes()
+    return time.perf_counter() - began
+
+
+def durable_write(path: Path, data: bytes) -> float:
+    """Return the seconds of writing bytes aside, fsync and rename: no look, no check, no lock."""
+    began = time.perf_counter()
+    aside = path.with_name(".floor")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)
+    os.close(descriptor)
+    aside.rename(path)
+    return time.perf_counter() - began
