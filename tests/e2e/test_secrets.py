@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import signal
-import subprocess
-import sys
-from collections.abc import Callable
 
 import pytest
 
@@ -88,45 +83,3 @@ def test_trying_the_roles_lets_no_secret_out(host: Host, sts: Simulator) -> None
 
     assert 3 == result.returncode
     assert 3 == result.stdout.count('"granted": false')
-
-
-def aborted(start: Callable[[], subprocess.Popen[str]]) -> bool:
-    """Have the process killed as by a crash; say whether a core was dumped."""
-    process = start()
-    os.kill(process.pid, signal.SIGABRT)
-    _, status = os.waitpid(process.pid, 0)
-    process.returncode = -os.WTERMSIG(status)
-    return os.WCOREDUMP(status)
-
-
-def test_a_crash_leaves_no_core_file(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel writes none of a process that holds secrets, however large it might be."""
-    before = resource.getrlimit(resource.RLIMIT_CORE)
-    _, most = before
-    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
-    monkeypatch.chdir(host.root)
-    try:
-
-        def other() -> subprocess.Popen[str]:
-            program = "import time; print(1, flush=True); time.sleep(60)"
-            process = subprocess.Popen(
-                [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
-            )
-            assert process.stdout is not None
-            with process.stdout:
-                process.stdout.readline()
-            return process
-
-        if not aborted(other):
-            pytest.skip("this machine leaves no core of any process")
-        (host.root / "core").unlink(missing_ok=True)
-
-        def daemon() -> subprocess.Popen[str]:
-            running = host.start("run")
-            running.wait_for("daemon_ready")
-            return running.process
-
-        assert not aborted(daemon)
-    finally:
-        resource.setrlimit(resource.RLIMIT_CORE, before)
-    assert not list(host.root.glob("*core*"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import threading
@@ -11,25 +10,14 @@ from contextlib import contextmanager
 
 import click
 
-from credfresh.cli.options import clock
+from credfresh.cli.options import Duration, clock
 from credfresh.cli.world import compose, load
 from credfresh.demo import LIFETIME, Screen, Stage, default_directory, invitation
 from credfresh.simulator import Simulator
 
-UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def _seconds(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"([0-9]+)(s|m|h)", value)
-    if match is None:
-        raise click.BadParameter(f"{value}: a duration is a number with s, m or h, such as 60s")
-    return float(match[1]) * UNITS[match[2]]
-
 
 @click.command("demo")
-@click.option("--for", "limit", callback=_seconds, metavar="DURATION", help="end by itself")
+@click.option("--for", "limit", type=Duration(), metavar="DURATION", help="end by itself")
 def command(limit: float | None) -> None:
     """See it work, with no AWS account.
 

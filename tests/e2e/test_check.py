@@ -1,0 +1,123 @@
+"""`credfresh check` and `schema` as they are installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from credfresh.simulator import faults
+from host import Host
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_check_says_that_all_is_well(host: Host) -> None:
+    """A valid configuration is exit status 0, without a call."""
+    result = host.command("check", "--config", str(host.config))
+
+    assert 0 == result.returncode, result.stderr
+    assert f"{host.config}: valid, 3 profiles" in result.stdout
+    assert 0 == host.sts.count("AssumeRole")
+
+
+def test_check_lists_every_problem_in_json(host: Host) -> None:
+    """A program gets the problems with their places."""
+    host.configure("  production:\n    role_arm: x\n    duration: 13h\n")
+    result = host.command("check", "--json", "--config", str(host.config))
+
+    assert 78 == result.returncode
+    report = json.loads(result.stdout)
+    assert not report["valid"]
+    assert {"profiles.production.role_arm", "profiles.production.duration"} <= {
+        problem["path"] for problem in report["problems"]
+    }
+    assert all(problem["line"] > 0 for problem in report["problems"])
+
+
+def test_check_online_names_who_was_refused(host: Host) -> None:
+    """Each role is tried once, nothing is published, and a refusal comes with its hint."""
+    host.sts.inject(faults.access_denied(), role="arn:aws:iam::333333333333:role/production")
+    result = host.command("check", "--online", "--config", str(host.config))
+
+    assert 3 == result.returncode
+    assert "production: refused: AccessDenied" in result.stdout
+    assert "development: granted for 3600 s" in result.stdout
+    assert "hint:" in result.stdout
+    assert not host.credentials.exists()
+
+
+def test_check_online_reports_in_json(host: Host) -> None:
+    """Chained roles are tried with their parents' credentials; the report says what came of it."""
+    host.sts.add_role(
+        "arn:aws:iam::444444444444:role/audit",
+        trusts={"arn:aws:iam::111111111111:role/development"},
+    )
+    host.configure(
+        "  audit:\n    role_arn: arn:aws:iam::444444444444:role/audit\n"
+        "    source_profile: development\n"
+        "  development:\n    role_arn: arn:aws:iam::111111111111:role/development\n"
+    )
+    result = host.command("check", "--online", "--json", "--config", str(host.config))
+
+    assert 0 == result.returncode, result.stdout
+    assert {"audit": True, "development": True} == {
+        one["profile"]: one["granted"] for one in json.loads(result.stdout)["online"]
+    }
+
+
+def test_schema_prints_the_committed_schema(host: Host) -> None:
+    """What the command prints is what editors are given."""
+    printed = json.loads(host.command("schema").stdout)
+
+    assert json.loads((ROOT / "config" / "credfresh.schema.json").read_text()) == printed
+
+
+def test_check_prints_every_problem_with_place_and_hint(host: Host) -> None:
+    """People get one line a problem on stderr, and nothing on stdout."""
+    host.configure("  production:\n    role_arm: x\n    duration: 13h\n")
+    result = host.command("check", "--config", str(host.config))
+
+    assert 78 == result.returncode
+    assert "" == result.stdout
+    where = f"{host.config}:"
+    problems = [line for line in result.stderr.splitlines() if line.startswith(where)]
+    assert ["profiles.production.role_arm", "profiles.production.duration"] == [
+        problem.split(": ")[1] for problem in problems if "role_arn: " not in problem
+    ]
+    assert "    hint: did you mean `role_arn`?" in result.stderr.splitlines()
+
+
+def test_check_says_what_is_worth_a_word(host: Host) -> None:
+    """A notice is no problem: the file is valid, as text and in JSON."""
+    role = "arn:aws:iam::111111111111:role/development"
+    host.configure(f"  a b:\n    role_arn: {role}\n    duration: 15m\n")
+    text = host.command("check", "--config", str(host.config))
+    report = json.loads(host.command("check", "--json", "--config", str(host.config)).stdout)
+
+    assert 0 == text.returncode
+    assert "note: short_session profile=a b profiles=1 duration_s=900" in text.stdout
+    assert "valid, 1 profile\n" in text.stdout
+    assert report["valid"]
+    assert {"short_session", "unusual_section_name"} == {n["event"] for n in report["notices"]}
+    assert [{"profile": "a b", "section": "a b", "role_arn": role}] == report["profiles"]
+
+
+def test_check_online_blames_the_parent_for_its_children(host: Host) -> None:
+    """A chain whose head is refused is not tried further; the children's hint names the head."""
+    head = "arn:aws:iam::111111111111:role/development"
+    host.sts.remove_role(head)
+    host.configure(
+        "  leaf:\n    role_arn: arn:aws:iam::333333333333:role/production\n"
+        "    source_profile: middle\n"
+        "  middle:\n    role_arn: arn:aws:iam::222222222222:role/preproduction\n"
+        f"    source_profile: head\n  head:\n    role_arn: {head}\n"
+    )
+    result = host.command("check", "--online", "--json", "--config", str(host.config))
+
+    assert 3 == result.returncode
+    outcomes = {one["profile"]: one for one in json.loads(result.stdout)["online"]}
+    assert not any(one["granted"] for one in outcomes.values())
+    assert "AccessDenied" == outcomes["head"]["code"]
+    assert "mend head first" in outcomes["middle"]["hint"]
+    assert "mend middle first" in outcomes["leaf"]["hint"]
+    assert 1 == host.sts.count("AssumeRole")

@@ -1,0 +1,189 @@
+"""The command line as a whole: help, versions, wrong usage, and what an error looks like."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import credfresh
+from credfresh.cli import COMMANDS
+from host import COMMAND, Host
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed command in an empty environment."""
+    return subprocess.run(
+        [COMMAND, *arguments],
+        env={"PATH": os.environ["PATH"]} | environment,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_and_the_module_are_the_same() -> None:
+    """`credfresh` and `python -m credfresh` name the version of the package."""
+    module = subprocess.run(
+        [sys.executable, "-m", "credfresh", "--version"], capture_output=True, text=True, check=True
+    )
+    assert f"credfresh {credfresh.__version__}\n" == run("--version").stdout == module.stdout
+    assert Path(COMMAND).exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    """Its help begins with what it does, and names its exit statuses where it has any but 0."""
+    result = run(name, "--help")
+
+    assert 0 == result.returncode
+    assert "" == result.stderr
+    assert result.stdout.startswith(f"Usage: credfresh {name}")
+    if name not in {"schema", "demo", "init"}:
+        assert re.search(r"Exit\s+status", result.stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["renewww"],
+        ["run", "--nonsense"],
+        ["check", "surplus"],
+        ["run", "--log-format", "xml"],
+        ["demo", "--for", "1:30"],
+        ["check", "--config", "/"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    """It is answered with a line that says what was wrong, without a traceback."""
+    result = run(*arguments)
+
+    assert 2 == result.returncode
+    assert "Error: " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["run", "once", "check"])
+def test_a_missing_configuration_is_78(name: str) -> None:
+    """The file is named, and how to name another one."""
+    result = run(name, "--config", "/nowhere/credfresh.yaml")
+
+    assert 78 == result.returncode
+    assert "/nowhere/credfresh.yaml" in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_the_configuration_may_be_named_by_the_environment(host: Host) -> None:
+    """$CREDFRESH_CONFIG is read where no option says otherwise."""
+    named = run("check", CREDFRESH_CONFIG=str(host.config))
+    unnamed = run("check", "--config", str(host.config), CREDFRESH_CONFIG="/nowhere")
+
+    assert [0, 0] == [named.returncode, unnamed.returncode]
+    assert str(host.config) in named.stdout
+
+
+def on_terminal(host: Host, *arguments: str) -> tuple[int, str]:
+    """Run the command on a terminal; return its exit status and what is shown."""
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [COMMAND, *arguments, "--config", str(host.config)],
+        env=host.environment | {"TERM": "xterm"},
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=slave,
+    ) as process:
+        os.close(slave)
+        shown = b""
+        while True:
+            try:
+                chunk = os.read(master, 65536)
+            except OSError:  # the other side is closed
+                break
+            shown += chunk
+    os.close(master)
+    return process.returncode, shown.decode()
+
+
+def test_on_a_terminal_once_speaks_to_people(host: Host) -> None:
+    """Colours, and one line an event."""
+    status, shown = on_terminal(host, "once")
+
+    assert 0 == status
+    assert "\x1b[" in shown
+    assert 3 == shown.count("credentials_renewed")
+
+
+def test_on_a_terminal_mistakes_are_text(host: Host) -> None:
+    """As `check` prints them."""
+    host.configure("  production:\n    role_arn: nonsense\n")
+    status, shown = on_terminal(host, "run")
+
+    assert 78 == status
+    assert f"{host.config}:12:15: profiles.production.role_arn: " in shown
+
+
+def test_on_a_terminal_another_daemon_is_told_as_text(host: Host) -> None:
+    """Who keeps the file, and what to do."""
+    host.start("run").wait_for("daemon_ready")
+    status, shown = on_terminal(host, "run")
+
+    assert 75 == status
+    assert "credfresh: " in shown
+    assert "hint: " in shown
+
+
+def test_off_a_terminal_a_refused_start_is_an_event(host: Host) -> None:
+    """Whatever the daemon prints there is a line of JSON."""
+    host.start("run").wait_for("daemon_ready")
+    second = host.start("run")
+
+    assert 75 == second.wait()
+    [refused] = second.events()
+    assert "start_refused" == refused["event"]
+    assert {"error", "hint"} <= refused.keys()
+
+
+IMPORTED = """
+import sys
+from credfresh.cli import cli
+try:
+    cli(sys.argv[1:], standalone_mode=False)
+except SystemExit:
+    pass
+heavy = {"boto3", "botocore", "apscheduler", "pydantic", "prometheus_client"}
+print("imported:", *sorted(heavy & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--version"], []),
+        (["--help"], []),
+        (["schema"], ["pydantic"]),
+        (["check"], ["pydantic"]),
+        (["check", "--online"], ["boto3", "botocore", "pydantic"]),
+    ],
+    ids=" ".join,
+)
+def test_a_command_imports_what_it_needs(
+    host: Host, arguments: list[str], heavy: list[str]
+) -> None:
+    """Nobody waits for the SDK to look at a file."""
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *arguments],
+        env=host.environment | {"CREDFRESH_CONFIG": str(host.config)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ["imported:", *heavy] == result.stdout.splitlines()[-1].split()
