@@ -119,10 +119,16 @@ def age(path: Path, seconds: float = 10.0) -> None:
     os.utime(path, (then, then))
 
 
-def in_mount_namespace(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell script as root in a mount namespace of its own; `$PYTHON` is ours."""
+def in_mount_namespace(
+    script: str, *arguments: str, timeout: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """Run a shell script as root in a mount namespace of its own; `$PYTHON` is ours.
+
+    Nothing that it starts outlives it, or `timeout` seconds.
+    """
+    alone = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
     return subprocess.run(
-        ["unshare", "--mount", "--propagation=private", "sh", "-euc", script, "sh", *arguments],
+        [*alone, "sh", "-euc", script, "sh", *arguments],
         env={
             **os.environ,
             "PYTHON": sys.executable,
@@ -130,7 +136,7 @@ def in_mount_namespace(script: str, *arguments: str) -> subprocess.CompletedProc
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout,
         check=False,
     )
 

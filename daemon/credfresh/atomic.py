@@ -30,7 +30,7 @@ else:
 _NOREPLACE, _EXCHANGE = 1, 2  # RENAME_* of linux/fs.h
 _UNKNOWN = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 18
 _UNCHANGED = -1  # to chown(2)
 
 _ACL = "system.posix_acl_access"
@@ -130,11 +130,12 @@ def holds(descriptor: int, data: bytes) -> bool:
     """Say whether an open file holds exactly these bytes."""
     if os.fstat(descriptor).st_size != len(data):
         return False
-    for start in range(0, len(data), _CHUNK):
-        chunk = os.pread(descriptor, _CHUNK, start)
-        if chunk != data[start : start + _CHUNK]:
+    at, most = 0, min(_CHUNK, len(data) // 16 + 1)  # little beside what is compared
+    while chunk := os.pread(descriptor, most, at):
+        if not data.startswith(chunk, at):  # compares in place: a slice would be a copy
             return False
-    return not os.pread(descriptor, 1, len(data))
+        at += len(chunk)
+    return at == len(data)
 
 
 def exchange(directory: int, one: str, other: str) -> bool:

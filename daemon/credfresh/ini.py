@@ -37,6 +37,7 @@ _LINE = re.compile(rb"[^\r\n]*")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 _SIZE = itemgetter(0)
+_FINDINGS = itemgetter(5)
 
 L = TypeVar("L")
 
@@ -128,17 +129,17 @@ def section_at(data: bytes, start: int, end: int, label: Label[L], *, tangled: b
 
 def splice(
     document: Document[L],
+    starts: Sequence[int],
     edits: Mapping[int, bytes],
     added: Sequence[bytes],
     label: Label[L],
 ) -> Document[L]:
     """Replace whole stretches by place, and add sections at the end.
 
-    A replacement that does not start with a header becomes the end of the section before it (an
+    `starts` are those of the document. A replacement that does not start with a header becomes the end of the section before it (an
     empty one is how a section goes). Untouched sections are shared with the old document; the
     bytes are copied once.
     """
-    starts = document.starts()
     view = memoryview(document.data)
     parts: list[bytes | memoryview] = []
     copied = 0
@@ -183,9 +184,9 @@ def flaws(document: Document[L]) -> tuple[Flaw, ...]:
     """Return what is wrong with the file, in the order of its lines, at most `MOST_FLAWS`."""
     flawed = [
         (place, finding)
-        for place, section in enumerate(document.sections)
-        if section.findings
-        for finding in section.findings
+        for place, findings in enumerate(map(_FINDINGS, document.sections))
+        if findings
+        for finding in findings
     ]
     flawed += [
         twin for name, places in document.shared.items() for twin in _twins(document, name, places)

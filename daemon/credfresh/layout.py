@@ -12,6 +12,7 @@ goes when our section goes. Which section carries the note (`nl` in the mark) ch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from credfresh import holding, ini, mark
@@ -34,26 +35,35 @@ class Draft:
 
 
 def lay_out(
-    document: Document, drafts: dict[int, Draft], added: list[Draft], instance: str
+    document: Document,
+    starts: Sequence[int],
+    drafts: dict[int, Draft],
+    added: list[Draft],
+    instance: str,
 ) -> Document:
     """Return the document with the drafts in their places and the added ones at its end.
 
-    Places without a header afterwards fall to the section before them. `drafts` and `added` are
+    `starts` is where its sections start. Places without a header afterwards fall to the section before them. `drafts` and `added` are
     completed with the notes about line ends.
     """
-    layout = _Layout(document, drafts, added, instance)
+    layout = _Layout(document, starts, drafts, added, instance)
     layout.line_ends()
     edits = {place: draft.bytes for place, draft in drafts.items()}
-    return ini.splice(document, edits, [draft.bytes for draft in added], holding.label)
+    return ini.splice(document, starts, edits, [draft.bytes for draft in added], holding.label)
 
 
 class _Layout:
     def __init__(
-        self, document: Document, drafts: dict[int, Draft], added: list[Draft], instance: str
+        self,
+        document: Document,
+        starts: Sequence[int],
+        drafts: dict[int, Draft],
+        added: list[Draft],
+        instance: str,
     ) -> None:
         self._data = document.data
         self._sections = document.sections
-        self._starts = document.starts()
+        self._starts = starts
         self._drafts = drafts
         self._added = added
         self._instance = instance

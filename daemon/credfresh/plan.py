@@ -86,7 +86,7 @@ class Plan:
         """Make the new file of what was decided."""
         document = self._document
         if self._drafts or self._added:
-            document = lay_out(document, self._drafts, self._added, self._instance)
+            document = lay_out(document, self._starts, self._drafts, self._added, self._instance)
         if self._said:
             document = _remember(document, self._said)
         return Merge(

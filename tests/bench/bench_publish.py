@@ -3,7 +3,8 @@
 For 100, 1,000 and 10,000 profiles of about 1.2 KB each: a publish in which one profile changed,
 against the floor of writing and fsyncing the same bytes, measured in turn in one run on one disk;
 a publish that finds nothing to do; a tick; and the peak memory of it all (the file's own bytes
-included, what is wanted not) as a multiple of the file. Medians, in milliseconds.
+included, what is wanted not) as a multiple of the file. In milliseconds, the lower quartile of many
+runs: whatever else the machine does makes single runs longer and none shorter.
 
 Exits with 1 where a bound is missed: 3 times the floor at 10,000 profiles, the floor and 1 ms at
 100, 4 times the file in memory.
@@ -29,7 +30,7 @@ from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget, Profile, RenewBefore
 
-RUNS = {100: 200, 1_000: 60, 10_000: 15}
+RUNS = {100: 200, 1_000: 60, 10_000: 25}
 
 
 def clock() -> Instant:
@@ -64,6 +65,11 @@ def took(action: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
+def quartile(times: list[float]) -> float:
+    """Return the time that a quarter of the runs did not exceed."""
+    return statistics.quantiles(times, n=4)[0]
+
+
 def floor(path: Path, data: bytes) -> None:
     """Write and fsync bytes to a new file."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -96,7 +102,7 @@ def measure(profiles: int, directory: Path) -> dict[str, float]:
         same.append(took(lambda: file.publish(wanted)))
     file.release()
     size = path.stat().st_size
-    least, publish = statistics.median(floors), statistics.median(changed)
+    least, publish = quartile(floors), quartile(changed)
     return {
         "profiles": profiles,
         "megabytes": round(size / 1e6, 3),
@@ -105,8 +111,8 @@ def measure(profiles: int, directory: Path) -> dict[str, float]:
         "ratio": round(publish / least, 2),
         "above_floor_ms": round(publish - least, 3),
         "first_publish_ms": round(first, 1),
-        "nothing_to_do_ms": round(statistics.median(same), 3),
-        "tick_ms": round(statistics.median(ticks), 3),
+        "nothing_to_do_ms": round(quartile(same), 3),
+        "tick_ms": round(quartile(ticks), 3),
         "memory_of_file": round(memory(path, wanted) / size, 2),
     }
 
@@ -135,7 +141,7 @@ def missed(figures: dict[str, float]) -> list[str]:
         "ratio at 10,000 profiles": figures["profiles"] < max(RUNS) or figures["ratio"] <= 3,
         "1 ms above the floor at 100": figures["profiles"] > min(RUNS)
         or figures["above_floor_ms"] <= 1,
-        "memory": figures["memory_of_file"] <= 4 or figures["profiles"] < max(RUNS),
+        f"memory at {figures['profiles']:,}": figures["memory_of_file"] <= 4,
     }
     return [name for name, kept in bounds.items() if not kept]
 

@@ -169,7 +169,13 @@ def test_a_disk_that_is_full_every_other_moment_tears_nothing(
         'd=$(dirname "$1"); mount -t tmpfs -o size=64k,mode=700 none "$d";'
         ' exec "$PYTHON" -m torture.arena full "$@"'
     )
-    done = in_mount_namespace(script, str(stage.path), str(setting.seconds), str(stage.seed))
+    done = in_mount_namespace(
+        script,
+        str(stage.path),
+        str(setting.seconds),
+        str(stage.seed),
+        timeout=60.0 + 3 * setting.seconds,
+    )
     assert 0 == done.returncode, done.stderr
     figures = json.loads(done.stdout)
 

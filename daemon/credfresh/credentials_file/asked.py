@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from credfresh import ownership
-from credfresh.model import Grant
 from credfresh.ownership import Piece
 from credfresh.publication import Publication, Refusal, Wanted
 
@@ -16,7 +15,7 @@ REMEMBERED = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The sections to put, to leave as they stand, and to take away."""
+    """The sections to put, to leave as they stand, and to take away; good until the next `ask`."""
 
     put: Mapping[str, Piece]
     leave: frozenset[str]
@@ -29,45 +28,74 @@ class Pieces:
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
-        self._rendered: dict[str, tuple[Publication, Piece]] = {}
+        self._known: dict[str, Publication] = {}
+        self._put: dict[str, Piece] = {}
+        self._leave: set[str] = set()
+        self._withdraw: set[str] = set()
+        self._refused: dict[str, Refusal] = {}
         self.issued: dict[str, float] = {}
         """The access key ids that we issued or believe that we did, with their expiration."""
+        self._forget_at = 0.0
 
     def ask(self, wanted: Wanted) -> Asked:
-        """Sort what is wanted; what cannot be written is refused and its section left alone."""
-        put: dict[str, Piece] = {}
-        leave: set[str] = set()
-        withdraw: set[str] = set()
-        refused: list[Refusal] = []
-        for name, publication in wanted.items():
-            held = self._rendered.get(name)
-            section = publication.profile.section
-            if held is not None and held[0] is publication:
-                put[section] = held[1]
-            elif publication.withdraw:
-                withdraw.add(section)
-            elif publication.grant is None:
-                leave.add(section)
-            else:
-                try:
-                    put[section] = self._render(publication, publication.grant)
-                except ValueError as error:
-                    leave.add(section)
-                    refused.append(_unwritable(publication, error))
-        for name in self._rendered.keys() - wanted.keys():
-            del self._rendered[name]
-        return Asked(put, frozenset(leave), frozenset(withdraw), tuple(refused))
+        """Sort what is wanted; what cannot be written is refused and its section left alone.
+
+        Only what changed since the last time is looked at.
+        """
+        known = self._known
+        changed = [name for name, each in wanted.items() if known.get(name) is not each]
+        for name in [name for name in changed if name in known] + self._gone(wanted, changed):
+            self._take_out(name, stays=wanted.get(name))
+        for name in changed:
+            known[name] = wanted[name]
+            self._sort(wanted[name])
+        return Asked(
+            self._put,
+            frozenset(self._leave),
+            frozenset(self._withdraw),
+            tuple(self._refused.values()),
+        )
 
     def forget(self, now: float) -> None:
         """Forget ids that expired long before wall second `now`."""
+        if now < self._forget_at:
+            return
         for key in [key for key, end in self.issued.items() if end + REMEMBERED < now]:
             del self.issued[key]
+        self._forget_at = min(self.issued.values(), default=now) + REMEMBERED
 
-    def _render(self, publication: Publication, grant: Grant) -> Piece:
-        piece = ownership.piece(publication, self._instance)
-        self._rendered[publication.profile.name] = publication, piece
-        self.issued[grant.credentials.access_key_id] = grant.credentials.expiration
-        return piece
+    def _gone(self, wanted: Wanted, changed: list[str]) -> list[str]:
+        known = self._known
+        if len(known) + sum(name not in known for name in changed) == len(wanted):
+            return []
+        return [name for name in known if name not in wanted]
+
+    def _take_out(self, name: str, *, stays: Publication | None) -> None:
+        section = self._known.pop(name).profile.section
+        self._refused.pop(name, None)
+        self._leave.discard(section)
+        self._withdraw.discard(section)
+        if stays is None or stays.grant is None or stays.profile.section != section:
+            self._put.pop(section, None)  # else it is replaced, and keeps its place in the order
+
+    def _sort(self, publication: Publication) -> None:
+        section = publication.profile.section
+        if publication.withdraw:
+            self._withdraw.add(section)
+            return
+        if publication.grant is None:
+            self._leave.add(section)
+            return
+        try:
+            piece = ownership.piece(publication, self._instance)
+        except ValueError as error:
+            self._put.pop(section, None)
+            self._leave.add(section)
+            self._refused[publication.profile.name] = _unwritable(publication, error)
+            return
+        self._put[section] = piece
+        credentials = publication.grant.credentials
+        self.issued[credentials.access_key_id] = credentials.expiration
 
 
 def _unwritable(publication: Publication, error: ValueError) -> Refusal:
