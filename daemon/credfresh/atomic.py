@@ -116,6 +116,14 @@ def dress(descriptor: int, wanted: Dress) -> None:
             os.setxattr(descriptor, _LABEL, wanted.label)
 
 
+def narrow(descriptor: int, mode: int) -> None:
+    """Take from a file what it allows beyond `mode`, unless it has more names than one."""
+    info = os.fstat(descriptor)
+    if info.st_nlink == 1 and info.st_mode & 0o7777 & ~mode:
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, info.st_mode & mode)
+
+
 def acl_of(descriptor: int) -> bytes | None:
     """Return a file's ACL as the kernel keeps it; None when it has none beyond the mode."""
     return _attribute(descriptor, _ACL)

@@ -136,9 +136,9 @@ def splice(
 ) -> Document[L]:
     """Replace whole stretches by place, and add sections at the end.
 
-    `starts` are those of the document. A replacement that does not start with a header becomes the end of the section before it (an
-    empty one is how a section goes). Untouched sections are shared with the old document; the
-    bytes are copied once.
+    `starts` are those of the document. A replacement that does not start with a header becomes the
+    end of the section before it (an empty one is how a section goes). Untouched sections are shared
+    with the old document; the bytes are copied once.
     """
     view = memoryview(document.data)
     parts: list[bytes | memoryview] = []

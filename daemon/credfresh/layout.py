@@ -43,8 +43,8 @@ def lay_out(
 ) -> Document:
     """Return the document with the drafts in their places and the added ones at its end.
 
-    `starts` is where its sections start. Places without a header afterwards fall to the section before them. `drafts` and `added` are
-    completed with the notes about line ends.
+    `starts` are those of the document. Places without a header afterwards fall to the section
+    before them. `drafts` and `added` are completed with the notes about line ends.
     """
     layout = _Layout(document, starts, drafts, added, instance)
     layout.line_ends()

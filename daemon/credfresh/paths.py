@@ -22,6 +22,10 @@ from credfresh.steps import failure
 MOST_LINKS = 40
 """As many symbolic links as Linux follows in one path (path_resolution(7))."""
 
+WRITABLE_BY_OTHERS = "writable_by_others"
+FOREIGN_OWNER = "foreign_owner"
+"""The codes of a path on which others could put another file in the place of ours."""
+
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _DIRECTORY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -142,7 +146,7 @@ class _Walk:
                 " and so replace what is in it",
                 path=self.path,
                 step="resolve",
-                code="writable_by_others",
+                code=WRITABLE_BY_OTHERS,
                 hint=f"chmod go-w {where}, or keep the file in a directory of its own",
             )
 
@@ -152,7 +156,7 @@ class _Walk:
                 f"{where}: belongs to uid {info.st_uid}, who may replace what is in it",
                 path=self.path,
                 step="resolve",
-                code="foreign_owner",
+                code=FOREIGN_OWNER,
                 hint=f"give it to root or to the daemon's user (uid {os.geteuid()}), or choose a"
                 " path that does not pass there",
             )

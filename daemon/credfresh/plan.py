@@ -242,7 +242,12 @@ def _remember(document: Document, said: Mapping[str, Piece]) -> Document:
     for name, wanted in said.items():
         for place in document.named[name]:
             section = sections[place]
-            if section.label is not None and section.name == name:
-                sections[place] = section._replace(label=section.label._replace(said=wanted))
+            held = section.label
+            if held is None or held.block.instance != wanted.mark.instance:
+                continue
+            if section.name == name:
+                sections[place] = section._replace(label=held._replace(said=wanted))
                 break
+        else:
+            raise AssertionError(f"[{name}] would not be known again")
     return replace(document, sections=sections)

@@ -23,6 +23,7 @@ _HINTS = {
     errno.ENOTDIR: "a part of the path is not a directory: correct the path",
     errno.ELOOP: "the symbolic links lead in a circle: correct them",
     errno.ENAMETOOLONG: "choose a shorter path: side files add up to 24 characters to the name",
+    errno.EFBIG: "the file is larger than anything that credfresh keeps: look at who filled it",
     errno.EMFILE: "the daemon is out of file descriptors: raise LimitNOFILE=",
     errno.ENFILE: "the host is out of file descriptors: raise fs.file-max",
     errno.EIO: "the disk reports errors: look at the kernel's log",

@@ -69,8 +69,11 @@ class Wardrobe:
             and group in (None, info.st_gid)
         )
 
-    def judge(self, info: os.stat_result, *, known: bool) -> None:
-        """Refuse a file that others may have written, unless its content is known to be ours.
+    def judge(self, info: os.stat_result, *, known: bool, private: bool) -> None:
+        """Refuse a file that others may have written or put there, unless we know its content.
+
+        `private`: nobody else may add names to its directory. Elsewhere a second name may be a
+        trick, to have us copy a file that only we can read to where others can.
 
         Raises:
             PublishError: they may have.
@@ -94,6 +97,15 @@ class Wardrobe:
                 step="read",
                 code="writable_by_others",
                 hint=f"look through it, then chmod go-w {path}",
+            )
+
+        if info.st_nlink > 1 and not private and not known:
+            raise PublishError(
+                f"{path}: has {info.st_nlink} names, and others may have given it this one",
+                path=path,
+                step="read",
+                code="planted",
+                hint="remove this name, and keep the file where nobody else may create names",
             )
 
     def _configured(self) -> tuple[int | None, int | None]:

@@ -106,6 +106,20 @@ def test_the_time_is_set_after_the_swap(path: Path) -> None:
     assert clock().wall - path.stat().st_mtime < 5
 
 
+def test_the_time_is_later_than_any_load_of_the_old_file(path: Path) -> None:
+    """By the clock that readers look at, which is finer than the kernel's stamp of "now"."""
+    steps = Steps()
+    file = keeper(path, hook=steps)
+    loaded: list[float] = []
+    for serial in range(20):
+        steps.before["swap"] = lambda: loaded.append(clock().wall)
+        file.publish(wanted(path, "dev", serial=serial))
+
+        stamped = path.stat().st_mtime
+        assert loaded[-1] < int(stamped * 1000) / 1000
+        assert stamped < clock().wall + 0.002
+
+
 def test_the_steps_come_in_their_order(path: Path) -> None:
     """Dressed before there is content, durable before the swap, the directory last."""
     steps = Steps()

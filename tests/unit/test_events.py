@@ -16,7 +16,7 @@ from credfresh.settings import Notice
 PACKAGE = Path(credfresh.__file__).parent
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
 
-TELLERS = {"emit", "_emit", "event", "condition", "log", "_log"}
+TELLERS = {"emit", "_emit", "event", "once", "condition", "log", "_log"}
 """What the functions are called that tell an event by name, with its fields as keywords."""
 
 

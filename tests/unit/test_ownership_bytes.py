@@ -272,6 +272,7 @@ TestFile.settings = settings(max_examples=25, stateful_step_count=12, deadline=N
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 class TestFileForLonger(File.TestCase):  # type: ignore[misc,valid-type]  # hypothesis makes it
     """The same, for as long as an everyday run may not."""
 

@@ -16,7 +16,7 @@ import click
 from credfresh.cli.exits import Exit, status_of
 from credfresh.cli.options import clock
 from credfresh.config import file
-from credfresh.errors import ConfigError, CredfreshError
+from credfresh.errors import ConfigError, CredfreshError, Problem
 from credfresh.events import Emit
 from credfresh.logs import Log, configure, follow
 from credfresh.model import Roll
@@ -49,6 +49,27 @@ def load(path: str) -> Settings:
     return file.load(path)
 
 
+def load_to_run(path: str) -> Settings:
+    """Read and validate the configuration at `path`, and the ways to the files that it names.
+
+    Raises:
+        ConfigError: it is not valid, or somebody else could redirect what we write. Whoever
+            merely checks it may be another user, to whom other ways are safe.
+    """
+    from credfresh.credentials_file import distrusted  # noqa: PLC0415 - see `compose`
+
+    settings = load(path)
+    errors = distrusted(settings.targets)
+    if errors:
+        raise ConfigError(
+            tuple(
+                Problem(settings.path, 0, 0, "credentials_file.path", error.message, error.hint)
+                for error in errors
+            )
+        )
+    return settings
+
+
 def start(path: str, log_format: str | None) -> tuple[Settings, Log]:
     """Load the configuration and open the log, for a command that works like the daemon.
 
@@ -59,7 +80,7 @@ def start(path: str, log_format: str | None) -> tuple[Settings, Log]:
     at_first = LogSettings(format=cast("LogFormat", log_format or "auto"))
     log = configure(at_first, stream=sys.stdout, clock=clock)
     try:
-        settings = load(path)
+        settings = load_to_run(path)
     except ConfigError as error:
         if log.console:
             raise
@@ -102,8 +123,8 @@ class ConfigFile:
     make_provider: Callable[[Settings], Provider]
 
     def load(self) -> Settings:
-        """Read and validate the file; see `load`."""
-        return load(self.path)
+        """Read and validate the file; see `load_to_run`."""
+        return load_to_run(self.path)
 
     def provider(self, settings: Settings) -> Provider:
         """Make a provider for other sources or limits."""

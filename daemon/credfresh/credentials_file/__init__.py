@@ -1,6 +1,6 @@
 """The shared credentials file on disk: kept whole, ours and theirs, whoever else writes it."""
 
-from credfresh.credentials_file.files import CredentialsFiles
+from credfresh.credentials_file.files import CredentialsFiles, distrusted
 from credfresh.credentials_file.shared import SharedCredentialsFile
 
-__all__ = ["CredentialsFiles", "SharedCredentialsFile"]
+__all__ = ["CredentialsFiles", "SharedCredentialsFile", "distrusted"]

@@ -9,9 +9,26 @@ from credfresh.credentials_file.shared import SharedCredentialsFile
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.locks import Pause
 from credfresh.model import Clock, Grant
+from credfresh.paths import FOREIGN_OWNER, WRITABLE_BY_OTHERS, resolved
 from credfresh.publication import Publication, PublishReport, Wanted
 from credfresh.settings import FileTarget, Profile
 from credfresh.steps import unforeseen
+
+
+def distrusted(targets: Iterable[FileTarget]) -> tuple[PublishError, ...]:
+    """Return why each path that somebody else could redirect is not to be written.
+
+    What else is wrong with a path may be mended while the daemon runs, and is told then.
+    """
+    errors = []
+    for target in targets:
+        try:
+            with resolved(target.path):
+                pass
+        except PublishError as error:
+            if error.code in (WRITABLE_BY_OTHERS, FOREIGN_OWNER):
+                errors.append(error)
+    return tuple(errors)
 
 
 class CredentialsFiles:

@@ -6,7 +6,7 @@ import os
 
 from credfresh import ownership
 from credfresh.credentials_file import rivals
-from credfresh.credentials_file.rivals import Identity, Standing, identity
+from credfresh.credentials_file.rivals import Identity, Patience, Standing, identity
 from credfresh.holding import Document
 from credfresh.locks import Pause
 from credfresh.model import Clock
@@ -39,16 +39,21 @@ class Knowledge:
         Raises:
             OSError: it cannot be read.
         """
-        waited = 0.0
+        patience = Patience(self._pause)
+        document = self._document
+        known = None if document is None else (self._identity, document.data)
+        shorter: Identity | None = None
         while True:
-            document = self._document
-            known = None if document is None else (self._identity, document.data)
-            standing = rivals.look(place, known, self._pause)
-            if standing is None or waited >= rivals.PATIENCE or not self._half_written(standing):
+            standing = rivals.look(place, known, patience)
+            if standing is None or not self._young(standing):
+                return standing
+            seen = identity(standing.info)
+            if seen != shorter and not self._shorter(standing):
+                return standing
+            shorter = seen
+            if not patience.step():
                 return standing
             standing.close()
-            self._pause(rivals.STEP)
-            waited += rivals.STEP
 
     def confirms(self, place: Place, now: os.stat_result) -> bool:
         """Say whether the file is as we know it, reading it only where its times prove nothing.
@@ -58,7 +63,7 @@ class Knowledge:
         """
         if self._proven and identity(now) == self._identity:
             return True
-        standing = rivals.look(place, None, self._pause)
+        standing = rivals.look(place, None, Patience(self._pause))
         if standing is None:
             return False
         standing.close()
@@ -93,10 +98,12 @@ class Knowledge:
             return self._document
         return ownership.read(data)
 
-    def _half_written(self, standing: Standing) -> bool:
-        """Say whether what is not ours got shorter a moment ago; if earlier, somebody meant it."""
-        if not standing.was_read or self._clock().wall - standing.info.st_mtime >= YOUNG:
-            return False
+    def _young(self, standing: Standing) -> bool:
+        """Say whether it changed a moment ago; what got shorter earlier, somebody meant so."""
+        return standing.was_read and self._clock().wall - standing.info.st_mtime < YOUNG
+
+    def _shorter(self, standing: Standing) -> bool:
+        """Say whether less stands that is not ours than before."""
         if self._document is None:
             return not standing.data
         if standing.data == self._document.data:

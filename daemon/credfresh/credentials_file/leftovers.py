@@ -31,10 +31,11 @@ def note(temporary: Temporary, standing: Standing | None) -> str:
     return f"swap={temporary.name} new={new} old={old.st_ino}:{old.st_size}:{old.st_mtime_ns}\n"
 
 
-def sweep(place: Place, found: str, owner: int | None) -> Replaced | None:
+def sweep(place: Place, found: str, owner: int | None, spare: str | None = None) -> Replaced | None:
     """Remove our leftover temporaries; return the one that holds a rival's write, if one does.
 
-    `found` is the note. Only regular files of ours, of root or of `owner` are touched.
+    `found` is the note. Only regular files of ours, of root or of `owner` are touched, and not
+    the one that is called `spare`.
 
     Raises:
         OSError: the directory cannot be read.
@@ -43,7 +44,7 @@ def sweep(place: Place, found: str, owner: int | None) -> Replaced | None:
     noted = _NOTE.search(found)
     owners = () if owner is None else (owner,)
     for entry in os.listdir(place.directory):  # noqa: PTH208 - pathlib takes no descriptor
-        if not atomic.is_temporary(entry, place.name):
+        if entry == spare or not atomic.is_temporary(entry, place.name):
             continue
         info = os.stat(entry, dir_fd=place.directory, follow_symlinks=False)
         if not stat.S_ISREG(info.st_mode) or not trusted_owner(info.st_uid, *owners):
@@ -51,7 +52,7 @@ def sweep(place: Place, found: str, owner: int | None) -> Replaced | None:
         if noted and noted["name"] == entry and _written_late(place, info, noted):
             kept = _keep(place, entry)
         else:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # of a read-only file system: at the next sweep
                 os.unlink(entry, dir_fd=place.directory)
     return kept
 

@@ -14,16 +14,26 @@ class Remarks:
     def __init__(self, path: str) -> None:
         self._path = path
         self._events: dict[Remark, None] = {}
-        self._conditions: dict[Remark, None] = {}
-        self._told: set[Remark] = set()
+        self._conditions: dict[tuple[str, str], Remark] = {}
+        self._told: set[tuple[str, str]] = set()
+        self._told_for_good: set[str] = set()
 
     def event(self, name: str, **fields: Value) -> None:
         """Something has happened."""
         self._events[self._remark(name, fields)] = None
 
-    def condition(self, name: str, **fields: Value) -> None:
-        """Something is the case; it is told once, until it has been otherwise."""
-        self._conditions[self._remark(name, fields)] = None
+    def once(self, name: str, **fields: Value) -> None:
+        """Something is so, and will stay so: it is told once."""
+        if name not in self._told_for_good:
+            self._told_for_good.add(name)
+            self.event(name, **fields)
+
+    def condition(self, name: str, about: str = "", /, **fields: Value) -> None:
+        """Something is the case; it is told once, until it has been otherwise.
+
+        `about` tells two cases of one name apart; the fields do not.
+        """
+        self._conditions[name, about] = self._remark(name, fields)
 
     def merged(self, merged: Merge) -> None:
         """Note what a merge met."""
@@ -35,6 +45,7 @@ class Remarks:
             worst = next((flaw for flaw in merged.flaws if flaw.fatal), merged.flaws[0])
             self.condition(
                 "file_flawed",
+                f"{worst.line} {worst.code}",
                 line=worst.line,
                 code=worst.code,
                 reason=worst.reason,
@@ -44,7 +55,7 @@ class Remarks:
 
     def take(self) -> tuple[Remark, ...]:
         """Return what is new, and begin anew."""
-        new = [remark for remark in self._conditions if remark not in self._told]
+        new = [remark for case, remark in self._conditions.items() if case not in self._told]
         taken = (*self._events, *new)
         self._told = set(self._conditions)
         self._events.clear()

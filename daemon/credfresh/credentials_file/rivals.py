@@ -9,6 +9,7 @@ that nobody wrote into it after all.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from dataclasses import dataclass, field
 
@@ -24,6 +25,10 @@ STEP = 0.005
 PATIENCE = 2.0
 """Seconds that a rival is given to finish."""
 
+LARGEST = 1 << 28
+"""Bytes of a file that we take in: a hundred times what ten thousand profiles need would be a
+mistake of somebody's, and the end of the daemon's memory."""
+
 Identity = tuple[int, int, int, int, int]
 """Device, inode, size, mtime and ctime in ns: while they are the same, so is the content, but for
 writes within one tick of the file system's clock (up to 10 ms)."""
@@ -34,6 +39,22 @@ READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 def identity(info: os.stat_result) -> Identity:
     """Return what tells one state of a file from another."""
     return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+class Patience:
+    """What is left of the time that rivals are given, in steps."""
+
+    def __init__(self, pause: Pause, seconds: float = PATIENCE) -> None:
+        self._pause = pause
+        self._steps = round(seconds / STEP)
+
+    def step(self) -> bool:
+        """Wait a little; False when there is no time left."""
+        if self._steps <= 0:
+            return False
+        self._steps -= 1
+        self._pause(STEP)
+        return True
 
 
 class OvertakenError(Exception):
@@ -78,18 +99,20 @@ class Replaced:
     put: bytes = field(repr=False)
     """What we put in its place."""
     watched: bool = False
+    busy: bool = False
+    """Somebody had it open for writing when we last looked."""
 
-    def altered(self, pause: Pause) -> bool:
+    def altered(self, patience: Patience) -> bool:
         """Say whether somebody wrote into it; whoever is at it may finish first."""
         if self.expected is None:
             return True
         if self.watched and not disturbed(self.descriptor):
+            self.busy = False
             return False
         unwatch(self.descriptor)
-        waited = 0.0
-        while (answer := watch(self.descriptor)) is Watch.BUSY and waited < PATIENCE:
-            pause(STEP)
-            waited += STEP
+        while (answer := watch(self.descriptor)) is Watch.BUSY and patience.step():
+            pass
+        self.busy = answer is Watch.BUSY
         same = atomic.holds(self.descriptor, self.expected)
         self.watched = same and answer is Watch.KEPT
         return not same
@@ -102,13 +125,15 @@ class Replaced:
                 os.unlink(self.name, dir_fd=directory)
 
 
-def look(place: Place, known: tuple[Identity, bytes] | None, pause: Pause) -> Standing | None:
+def look(place: Place, known: tuple[Identity, bytes] | None, patience: Patience) -> Standing | None:
     """Read the file as it is while nobody writes it; None when there is none.
 
     Where it looks like `known`, the bytes that are known are taken without reading them: the
     comparison at the swap finds out if that was wrong.
+
+    Raises:
+        OSError: it cannot be read.
     """
-    waited = 0.0
     while True:
         try:
             descriptor = os.open(place.name, READ, dir_fd=place.directory)
@@ -127,16 +152,20 @@ def look(place: Place, known: tuple[Identity, bytes] | None, pause: Pause) -> St
             os.close(descriptor)
             raise
         quiet = identity(before) == identity(after) and len(data) == after.st_size and not busy
-        if quiet or waited >= PATIENCE:
+        if quiet or not patience.step():
             return Standing(descriptor, after, data, busy, not taken)
         os.close(descriptor)
-        pause(STEP)
-        waited += STEP
 
 
 def read(descriptor: int) -> bytes:
-    """Return all the bytes of an open file."""
+    """Return all the bytes of an open file.
+
+    Raises:
+        OSError: they cannot be read, or are too many (EFBIG).
+    """
     size = os.fstat(descriptor).st_size
+    if size > LARGEST:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     parts = []
     at = 0
     while chunk := os.pread(descriptor, max(size - at, 0) + 1, at):

@@ -7,13 +7,13 @@ import os
 import threading
 from collections.abc import Mapping
 
-from credfresh import ownership, writing
+from credfresh import atomic, ownership, writing
 from credfresh.credentials_file import leftovers, rivals, warm
 from credfresh.credentials_file.asked import Asked, Pieces
 from credfresh.credentials_file.knowledge import Knowledge
-from credfresh.credentials_file.reconcile import carry_over
 from credfresh.credentials_file.remarks import Remarks
 from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing, identity
+from credfresh.credentials_file.second_look import SecondLook
 from credfresh.credentials_file.tenure import Tenure, Turn
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.holding import Document
@@ -55,7 +55,7 @@ class SharedCredentialsFile:
         self._wardrobe = Wardrobe(target)
         self._tenure = Tenure(instance, self._steps)
         self._turn = Turn(self._pause, self._steps)
-        self._late: Replaced | None = None
+        self._second_look = SecondLook(self._pause)
         self._wanted: Wanted | None = None
         self._failing = False
         self._durable = True
@@ -84,11 +84,11 @@ class SharedCredentialsFile:
         If one would be, it is left to the next `claim`, which finds it.
         """
         with contextlib.suppress(PublishError):
-            if self._late is not None and self._wanted is not None:
-                if self._late.altered(self._pause):
+            if self._wanted is not None and self._second_look.pending:
+                if self._second_look.altered():
                     self.publish(self._wanted)
                 with resolved(self._path) as place:
-                    self._keep_late(place, None)
+                    self._second_look.keep(place, None)
         self._tenure.close()
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
@@ -120,7 +120,7 @@ class SharedCredentialsFile:
                 failed came after the swap.
         """
         self._wanted = wanted
-        self._failing = True
+        failed, self._failing = self._failing, True
         self._pieces.forget(self._clock().wall)
         asked = self._pieces.ask(wanted)
         with resolved(self._path) as place:
@@ -131,6 +131,8 @@ class SharedCredentialsFile:
                     error.message, path=self._path, step="claim", code="claimed", hint=error.hint
                 ) from error
             with self._turn.taken(place, self._remarks):
+                if failed:
+                    self._tenure.sweep(place, self._wardrobe.owner, spare=self._second_look.name)
                 report = self._persist(place, asked)
         self._failing = False
         return report
@@ -146,9 +148,8 @@ class SharedCredentialsFile:
             with resolved(self._path) as place:
                 if not self._tenure.covers(place):
                     return True
-                if self._late is not None and self._late.altered(self._pause):
+                if self._second_look.take(place):
                     return True
-                self._keep_late(place, None)
                 info = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
                 return not (self._knowledge.confirms(place, info) and self._wardrobe.fits(info))
         except (PublishError, OSError):
@@ -165,7 +166,7 @@ class SharedCredentialsFile:
             except OvertakenError as overtaken:
                 self._knowledge.distrust()
                 if overtaken.left is not None:
-                    self._keep_late(place, overtaken.left)
+                    self._second_look.keep(place, overtaken.left)
             finally:
                 if standing is not None:
                     standing.close()
@@ -181,10 +182,14 @@ class SharedCredentialsFile:
         """Publish in the place of what stands, unless a rival comes between (OvertakenError)."""
         document = self._knowledge.document(standing)
         if standing is not None:
-            self._wardrobe.judge(standing.info, known=self._knowledge.holds(standing))
+            known = self._knowledge.holds(standing)
+            self._wardrobe.judge(standing.info, known=known, private=place.private)
         with self._steps("splice"):
+            basis = self._second_look.basis(place, document)
+            if basis is not document:
+                self._remarks.event("rival_write_recovered")
             merged = ownership.merge(
-                self._basis(place, document),
+                basis,
                 asked.put,
                 instance=self._instance,
                 issued=self._pieces.issued,
@@ -196,7 +201,7 @@ class SharedCredentialsFile:
         if written:
             self._write(place, standing, merged.document)
         else:
-            self._keep_late(place, None)
+            self._second_look.done(place)
             if standing is not None:
                 self._knowledge.saw(standing, merged.document)
             self._make_durable(place)
@@ -224,13 +229,15 @@ class SharedCredentialsFile:
                 self._took_over(place, standing, replaced, document)
                 raise
             self._took_over(place, standing, replaced, document)
-            info = writing.settle(place, temporary, self._steps)
+            if replaced is not None:
+                atomic.narrow(replaced.descriptor, dress.mode)
+            info = writing.settle(place, temporary, self._steps, self._clock)
         finally:
             temporary.drop()
         self._durable = True
         self._knowledge.wrote(document, identity(info))
         if replaced is not None and replaced.name is None:
-            self._remarks.condition("exchange_unsupported")
+            self._remarks.once("exchange_unsupported")
 
     def _took_over(
         self,
@@ -244,7 +251,7 @@ class SharedCredentialsFile:
         self._knowledge.wrote(document)
         if standing is not None:
             standing.handed_on = True
-        self._keep_late(place, replaced)
+        self._second_look.keep(place, replaced)
 
     def _make_durable(self, place: Place) -> None:
         """Finish a write that failed after its swap."""
@@ -253,29 +260,9 @@ class SharedCredentialsFile:
                 os.fsync(place.directory)
             self._durable = True
 
-    def _basis(self, place: Place, document: Document) -> Document | bytes:
-        """Return what to splice from: the file, with what a rival wrote into the one replaced."""
-        late = self._late
-        if late is None:
-            return document
-        altered = rivals.read(late.descriptor) if late.altered(self._pause) else b""
-        if not altered:  # an altered, empty one: whoever truncated it has died
-            self._keep_late(place, None)
-            return document
-        self._remarks.event("rival_write_recovered")
-        if document.data == late.put:
-            return altered
-        base = late.put if late.expected is None else late.expected
-        return carry_over(base, altered, document.data)
-
-    def _keep_late(self, place: Place, replaced: Replaced | None) -> None:
-        if self._late is not None and self._late is not replaced:
-            self._late.drop(place.directory)
-        self._late = replaced
-
     def _keep_claim(self, place: Place) -> None:
         """Claim the file, anew if it moved or if somebody removed the lock's file."""
         if not self._tenure.covers(place):
             late = self._tenure.begin(place, self._wardrobe.owner)
             if late is not None:
-                self._keep_late(place, late)
+                self._second_look.keep(place, late)

@@ -43,10 +43,23 @@ class Tenure:
         life = LifeLock(place, self._instance)
         self.close()
         self._life = life
-        with self._steps("sweep"):
-            late = leftovers.sweep(place, life.found, owner)
+        late = self._swept(place, life.found, owner)
         life.note(life.found.partition("\n")[2] if late is not None else "")
         return late
+
+    def sweep(self, place: Place, owner: int | None, *, spare: str | None) -> None:
+        """Take away what failed writes could not, but for `spare`.
+
+        Raises:
+            PublishError: the directory cannot be read.
+        """
+        self._swept(place, "", owner, spare)
+
+    def _swept(
+        self, place: Place, found: str, owner: int | None, spare: str | None = None
+    ) -> Replaced | None:
+        with self._steps("sweep"):
+            return leftovers.sweep(place, found, owner, spare)
 
     def note(self, text: str) -> None:
         """Leave a note for the next claimant."""

@@ -1,0 +1,263 @@
+"""Who may read and write what we publish, at every moment, on hosts that are not friendly."""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from credfresh.credentials_file import CredentialsFiles, distrusted
+from credfresh.errors import PublishError
+from credfresh.settings import FileTarget
+from disk import (
+    FOREIGN,
+    Steps,
+    Waits,
+    clock,
+    keeper,
+    key_of,
+    needs_root,
+    publication,
+    publish_and_leave,
+    temporaries,
+    wanted,
+)
+
+NOBODY = 65_534
+READER, GROUP = 1234, 4321
+ALL = 0xFFFFFFFF
+
+
+@pytest.fixture(name="shared")
+def _shared() -> Iterator[Path]:
+    """A directory that others than its owner can reach, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(name="sticky")
+def _sticky(shared: Path) -> Path:
+    """A directory where everybody may add names, as /tmp is one."""
+    (shared / "open").mkdir()
+    (shared / "open").chmod(0o1777)
+    return shared / "open"
+
+
+def can_read(path: Path, uid: int, gid: int = NOBODY) -> bool:
+    """Say whether somebody else can read a file."""
+    as_them = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
+    done = subprocess.run([*as_them, "cat", path], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+@needs_root
+@pytest.mark.parametrize("standing", [True, False])
+def test_an_onlooker_never_sees_wider_rights_than_asked(shared: Path, standing: bool) -> None:  # noqa: FBT001 - a case
+    """Looking all the time while the file is written: no byte is there before owner and mode are.
+
+    And the group never has a right before it is the group that was asked for.
+    """
+    path = shared / "credentials"
+    if standing:
+        path.write_bytes(FOREIGN)
+        path.chmod(0o600)
+    seen: set[tuple[int, int, bool]] = set()
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            for entry in os.scandir(shared):
+                try:
+                    info = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if entry.name.endswith((".tmp", "credentials")):
+                    seen.add((info.st_gid, stat.S_IMODE(info.st_mode), info.st_size > 0))
+
+    before = os.umask(0)
+    onlooker = threading.Thread(target=look)
+    onlooker.start()
+    try:
+        for serial in range(150):
+            file = keeper(path, mode=0o640, group=str(GROUP))
+            file.publish(wanted(path, "dev", serial=serial))
+            file.publish(wanted(path, "dev", "production", serial=serial))
+            file.release()
+            if not standing:
+                path.unlink()
+    finally:
+        stop.set()
+        onlooker.join()
+        os.umask(before)
+
+    empty = {(0, 0o600, False), (GROUP, 0o600, False), (GROUP, 0o640, False)}
+    assert seen <= empty | {(GROUP, 0o640, True)} | ({(0, 0o600, True)} if standing else set())
+    assert (GROUP, 0o640, True) in seen
+
+
+def test_what_was_replaced_is_no_wider_than_what_replaced_it(tmp_path: Path) -> None:
+    """A mode that was tightened holds for the old credentials too, for as long as we keep them."""
+    path = tmp_path / "credentials"
+    publish_and_leave(path, wanted(path, "dev"))
+    path.chmod(0o644)
+    file = keeper(path, mode=0o600)
+
+    file.publish(wanted(path, "dev", serial=1))
+
+    (old,) = (path.with_name(name) for name in temporaries(path))
+    assert 0o600 == stat.S_IMODE(old.stat().st_mode)
+    file.release()
+
+
+@needs_root
+def test_named_readers_of_the_directory_keep_reading(shared: Path) -> None:
+    """A default ACL gives a reader its right in the first file and in each that replaces it."""
+    path = shared / "credentials"
+    entries = [(1, 6, ALL), (2, 4, READER), (4, 0, ALL), (0x10, 4, ALL), (0x20, 0, ALL)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    os.setxattr(shared, "system.posix_acl_default", acl)
+    file = keeper(path, mode=0o640)
+
+    for serial in range(3):
+        file.publish(wanted(path, "dev", serial=serial))
+        assert can_read(path, READER)
+        assert not can_read(path, READER + 1)
+        assert not can_read(path.with_name("credentials.credfresh"), READER + 1)
+
+
+@needs_root
+def test_each_file_has_its_own_readers(shared: Path) -> None:
+    """Two files of one daemon, for two groups: neither group reads the other's."""
+    targets = [
+        FileTarget(str(shared / "build"), 0o640, None, str(GROUP)),
+        FileTarget(str(shared / "deploy"), 0o640, "nobody", str(GROUP + 1)),
+    ]
+    files = CredentialsFiles(targets, instance="test", clock=clock)
+    asked = {}
+    for target in targets:
+        name = Path(target.path).name
+        one = publication(name, Path(target.path))
+        object.__setattr__(one.profile, "target", target)
+        asked[name] = one
+
+    files.publish(asked)
+
+    readers = [(GROUP, GROUP), (GROUP + 1, GROUP + 1), (NOBODY, NOBODY)]
+    assert [True, False, False] == [can_read(shared / "build", *who) for who in readers]
+    assert [False, True, True] == [can_read(shared / "deploy", *who) for who in readers]
+    files.release()
+
+
+@needs_root
+def test_a_link_planted_in_a_sticky_directory_is_refused(sticky: Path) -> None:
+    """Else we would write wherever the planter likes."""
+    (sticky / "credentials").symlink_to(sticky.parent / "victim")
+    os.chown(sticky / "credentials", NOBODY, NOBODY, follow_symlinks=False)
+
+    with pytest.raises(PublishError, match="belongs to uid") as caught:
+        keeper(sticky / "credentials").publish(wanted(sticky / "credentials", "dev"))
+
+    assert "foreign_owner" == caught.value.code
+    assert not (sticky.parent / "victim").exists()
+
+
+def test_a_hard_link_planted_in_a_sticky_directory_is_refused(sticky: Path) -> None:
+    """Else what only we can read would be copied to where others can."""
+    secret = sticky.parent / "secret"
+    secret.write_bytes(b"# for root alone\n")
+    secret.chmod(0o600)
+    (sticky / "credentials").hardlink_to(secret)
+    file = keeper(sticky / "credentials", mode=0o644)
+
+    with pytest.raises(PublishError) as caught:
+        file.publish(wanted(sticky / "credentials", "dev"))
+
+    assert ("read", "planted") == (caught.value.step, caught.value.code)
+    assert b"# for root alone\n" == secret.read_bytes()
+    assert [] == temporaries(sticky / "credentials")
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["credentials.lock", "credentials.credfresh"])
+def test_side_files_that_others_planted_do_no_more_than_delay(sticky: Path, name: str) -> None:
+    """A lock that is held for ever costs its patience; a planted claim is told, with what to do."""
+    path, waits = sticky / "credentials", Waits()
+    (sticky / name).touch(mode=0o666)
+    os.chown(sticky / name, NOBODY, NOBODY)
+    holder = subprocess.Popen(
+        ["setpriv", f"--reuid={NOBODY}", "flock", sticky / name, "sh", "-c", "echo held; read _"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        file = keeper(path, pause=waits)
+        if name.endswith(".lock"):
+            report = file.publish(wanted(path, "dev"))
+            assert {"lock_held", "lock_unusable"} & {remark.event for remark in report.remarks}
+            assert waits.waited <= 10.1
+            assert "ASIAFAKE000000000000" == key_of(path, "dev")
+        else:
+            with pytest.raises(PublishError) as caught:
+                file.publish(wanted(path, "dev"))
+            assert "claim" == caught.value.step
+            assert caught.value.hint
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+def test_a_planted_mark_is_not_believed_and_taken_over_by_nobody(sticky: Path) -> None:
+    """Where others may add names, a file that says it is ours is renewed before it is trusted."""
+    path = sticky / "credentials"
+    planted = publication("dev", path)
+    publish_and_leave(path, {"dev": planted})
+
+    file = keeper(path)
+
+    assert {} == file.standing({"dev": planted.profile})
+    assert not file.issued("ASIAFAKE000000000000")
+    file.publish(wanted(path, "dev", serial=1))
+    assert "ASIAFAKE000000000001" == key_of(path, "dev")
+
+
+def test_a_directory_that_opens_up_while_we_run_stops_the_next_write(tmp_path: Path) -> None:
+    """Told with what to do; the old file stands, and it goes on when the directory is closed."""
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o755)
+    path, steps = folder / "credentials", Steps()
+    file = keeper(path, hook=steps)
+    file.publish(wanted(path, "dev"))
+    folder.chmod(0o777)
+    steps.taken.clear()
+
+    assert file.tick()
+    with pytest.raises(PublishError) as caught:
+        file.publish(wanted(path, "dev", serial=1))
+
+    assert ("resolve", "writable_by_others") == (caught.value.step, caught.value.code)
+    assert f"chmod go-w {folder}" in (caught.value.hint or "")
+    assert [] == steps.taken
+    assert "ASIAFAKE000000000000" == key_of(path, "dev")
+    folder.chmod(0o755)
+    file.publish(wanted(path, "dev", serial=2))
+    assert "ASIAFAKE000000000002" == key_of(path, "dev")
+
+
+def test_what_others_could_redirect_is_known_beforehand(tmp_path: Path) -> None:
+    """At load, for every file; what is merely missing may come while the daemon runs."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    paths = [tmp_path / "good", tmp_path / "open" / "bad", tmp_path / "missing" / "file"]
+
+    errors = distrusted(FileTarget(str(path)) for path in paths)
+
+    assert [("writable_by_others", str(paths[1]))] == [(e.code, e.path) for e in errors]
