@@ -136,6 +136,35 @@ class ControlSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A port of the loopback: `host` is an IP address of it."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A unix socket. `path` is absolute."""
+
+    path: str
+
+
+Address = TcpAddress | UnixAddress
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where figures about the daemon are put; nowhere unless a place is named."""
+
+    textfile: str | None = None
+    textfile_mode: int = 0o644
+    listen: Address | None = None
+    detail: bool = False
+    """Whether ARNs, account ids, access key ids and error texts may be shown there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A thing worth saying about an accepted configuration, once, as the event `name`."""
 
@@ -153,6 +182,7 @@ class Settings:
     profiles: Mapping[str, Profile]
     sources: Mapping[str, Source]
     sts: StsLimits = field(default_factory=StsLimits)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     control: ControlSettings | None = None
     """None: no socket, for nothing says where."""

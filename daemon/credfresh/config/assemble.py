@@ -48,6 +48,7 @@ def assemble(
         profiles=profiles,
         sources=sources,
         sts=_sts(file.sts),
+        metrics=_metrics(file.metrics),
         log=_log(file.log),
         control=_control(file.control, surroundings.environment),
         ready=file.ready or "settled",
@@ -144,6 +145,11 @@ def _source(shape: source_shapes.Source) -> principals.Source:  # noqa: PLR0911 
 def _sts(shape: schema.Sts | None) -> settings.StsLimits:
     given = shape.model_dump(exclude_none=True) if shape else {}
     return settings.StsLimits(**given)
+
+
+def _metrics(shape: schema.Metrics | None) -> settings.MetricsSettings:
+    given = {key: value for key, value in shape or () if value is not None}
+    return settings.MetricsSettings(**given)
 
 
 def _log(shape: schema.Log | None) -> settings.LogSettings:

@@ -6,7 +6,6 @@ from credfresh.config.echo import Path
 
 NOT_YET: tuple[Path, ...] = (
     ("endpoint",),
-    ("metrics",),
     ("on_renew",),
     ("defaults", "on_renew"),
     ("profiles", "*", "on_renew"),

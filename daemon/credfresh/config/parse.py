@@ -11,7 +11,13 @@ from credfresh.config.checks import Case, check_profiles
 from credfresh.config.drafts import drafts_of
 from credfresh.config.findings import Findings
 from credfresh.config.fleet import check_fleet
-from credfresh.config.relations import check_chains, check_sections, check_twins, targets_of
+from credfresh.config.relations import (
+    check_chains,
+    check_metrics,
+    check_sections,
+    check_twins,
+    targets_of,
+)
 from credfresh.config.surroundings import Surroundings
 from credfresh.config.verdicts import judge_shape
 from credfresh.settings import Settings
@@ -47,6 +53,7 @@ def parse(
     targets = targets_of(case, around.resolve)
     check_sections(case, targets, around.resolve)
     check_twins(case, targets, around.resolve)
+    check_metrics(case, targets, around.resolve)
     findings.raise_if_any()
     return assemble(case, targets, source, around)
 

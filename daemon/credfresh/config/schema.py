@@ -21,6 +21,7 @@ from credfresh.config.spelling import (
     FilePath,
     Flag,
     Label,
+    Listen,
     Mode,
     Policy,
     PolicyArns,
@@ -38,6 +39,7 @@ from credfresh.config.spelling import (
     SourceName,
     TagKeys,
     Text,
+    Textfile,
     Threads,
     Url,
 )
@@ -82,6 +84,19 @@ class Control(Strict):
     """Who may connect, and so ask for status and ensure: 0600, 0660 or 0666; "0600" if absent."""
     group: Account | None = None
     """The group whose socket it shall be; the directory's choice if absent."""
+
+
+class Metrics(Strict):
+    """Where figures about the daemon are put, for Prometheus and for people."""
+
+    textfile: Textfile | None = None
+    """A file for the textfile collector of Prometheus's node_exporter; its name ends in .prom."""
+    textfile_mode: Mode | None = None
+    """Permission bits of that file, octal; "0644" if absent."""
+    listen: Listen | None = None
+    """A loopback address (127.0.0.1:9464) or unix:/path that serves /metrics and a status page."""
+    detail: Flag | None = None
+    """Whether the status page may show ARNs, access key ids and error texts; false if absent."""
 
 
 class Log(Strict):
@@ -170,6 +185,8 @@ class ConfigFile(Strict):
     """What the daemon allows itself against AWS STS."""
     control: Control | None = None
     """The socket on which the running daemon is asked."""
+    metrics: Metrics | None = None
+    """Where figures about the daemon are put; nowhere if absent."""
     log: Log | None = None
     """What the log shows."""
     ready: Literal["settled", "fresh"] | None = None

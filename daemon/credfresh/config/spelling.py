@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from credfresh.config import arn, places, policy_document, session, words
-from credfresh.settings import RenewBefore
+from credfresh.config import addresses, arn, places, policy_document, session, words
+from credfresh.settings import Address, RenewBefore
 
 
 def _json(kind: str, **more: object) -> WithJsonSchema:
@@ -24,6 +24,18 @@ Present = Annotated[bool, PlainValidator(words.present), WithJsonSchema({"const"
 FilePath = Annotated[str, PlainValidator(places.path), _json("string", pattern="^/")]
 Directory = Annotated[
     str, PlainValidator(places.process_dir), _json("string", pattern="^(/[A-Za-z0-9._-]+)+/*$")
+]
+Textfile = Annotated[
+    str, PlainValidator(addresses.textfile), _json("string", pattern="^/.*\\.prom$")
+]
+Listen = Annotated[
+    Address,
+    PlainValidator(addresses.listen),
+    _json(
+        "string",
+        pattern="^(127\\.[0-9.]+|\\[::1\\]|localhost):[0-9]{1,5}$|^unix:/",
+        examples=["127.0.0.1:9464", "unix:/run/credfresh/metrics.sock"],
+    ),
 ]
 Account = Annotated[
     str, PlainValidator(places.account), WithJsonSchema({"type": ["string", "integer"]})

@@ -26,9 +26,10 @@ _HOMES: Mapping[str, type[Strict]] = {
     "in a profile": schema.Profile,
     "under `credentials_file`": schema.CredentialsFile,
     "under `sts`": schema.Sts,
+    "under `metrics`": schema.Metrics,
     "under `log`": schema.Log,
 }
-_UNIT = {"profiles": 3, "sources": 2, "defaults": 2, "sts": 2, "log": 2}
+_UNIT = {"profiles": 3, "sources": 2, "defaults": 2, "sts": 2, "metrics": 2, "log": 2}
 """How many parts of a path name the whole that is set aside when anything in it is wrong."""
 
 
@@ -114,6 +115,7 @@ _MODELS: Mapping[Path, type[Strict]] = {
     },
     ("sts",): schema.Sts,
     ("control",): schema.Control,
+    ("metrics",): schema.Metrics,
     ("log",): schema.Log,
     ("defaults",): schema.Defaults,
     ("defaults", "credentials_file"): schema.CredentialsFile,

@@ -18,7 +18,7 @@ from credfresh.config.not_yet import NOT_YET
 from credfresh.config.places import mode
 from credfresh.config.strict import Strict
 from credfresh.config.words import seconds
-from credfresh.settings import FileTarget, StsLimits
+from credfresh.settings import FileTarget, MetricsSettings, StsLimits
 
 ROOT = FilePath(__file__).parents[3]
 EXAMPLE = ROOT / "config" / "credfresh.example.yaml"
@@ -34,6 +34,7 @@ MODELS: dict[str, list[type[Strict]]] = {
     "`sources.NAME.vault.auth`": [vault_shapes.VaultAuth],
     "`sts`": [schema.Sts],
     "`control`": [schema.Control],
+    "`metrics`": [schema.Metrics],
     "`log`": [schema.Log],
     "`profiles.NAME`": [schema.Profile],
 }
@@ -96,6 +97,7 @@ def test_the_example_shows_every_key_and_no_other() -> None:
         "`sources.NAME.vault.auth`": below("sources", "*", "vault", "auth"),
         "`sts`": below("sts"),
         "`control`": below("control"),
+        "`metrics`": below("metrics"),
         "`log`": below("log"),
         "`profiles.NAME`": below("profiles", "*") | below("defaults"),
     }
@@ -226,6 +228,7 @@ def test_the_documented_defaults_are_the_real_ones() -> None:
     said = dict(re.findall(r"(?m)^\| `(\w+)`.*\| `?\"?([0-9][\w%]*)\"?`? \|$", text))
     limits = StsLimits()
     assert mode(said["mode"]) == FileTarget("/x").mode
+    assert mode(said["textfile_mode"]) == MetricsSettings().textfile_mode
     assert float(said["calls_per_second"]) == limits.calls_per_second
     assert int(said["max_concurrency"]) == limits.max_concurrency
     assert seconds(said["connect_timeout"]) == limits.connect_timeout
