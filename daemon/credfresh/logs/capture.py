@@ -16,7 +16,14 @@ from credfresh.logs.stream import reaches_journal
 from credfresh.model import Clock
 from credfresh.settings import LogSettings
 
-CLAMPED = {"botocore": 20, "boto3": 20, "urllib3": 20, "s3transfer": 20, "apscheduler": 30}
+CLAMPED = {
+    "botocore": 20,
+    "boto3": 20,
+    "urllib3": 20,
+    "s3transfer": 20,
+    "apscheduler": 30,
+    "waitress": 40,  # below that it tells what clients do, as often as they do it
+}
 """Libraries and the most talkative level that they are allowed."""
 
 

@@ -1,0 +1,189 @@
+"""Answering HTTP on loopback or a unix socket. The only door to waitress.
+
+Every local process can connect, so nobody is trusted: threads, connections, headers and time are
+bounded, and where too many connect, those that have been silent longest make way. While nobody is
+connected nothing wakes up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import socket
+import stat
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from waitress import wasyncore
+from waitress.server import create_server
+
+from credfresh.errors import CredfreshError
+from credfresh.settings import Address, TcpAddress, UnixAddress
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+MOST_CONNECTIONS = 400
+"""Connections at the same time; more make those that have been silent longest go."""
+
+SILENCE = 10
+"""Seconds after which a connection without a complete request is closed."""
+
+QUIET, BUSY = 30.0, 1.0
+"""Seconds between two looks of the loop while nobody is connected, and while somebody is."""
+
+DESCRIPTORS = 4096
+"""Open files that we allow ourselves where the hard limit lets us: no client uses up ours."""
+
+SEND_BUFFER = 1 << 16
+"""Bytes that the kernel takes ahead for a client that does not read (of itself, it takes 4 MB)."""
+
+_SOCKET_MODE = 0o666
+_HINTS = {
+    errno.EADDRINUSE: "another process listens there: stop it, or choose another port",
+    errno.EACCES: "let the daemon's user write that directory, or choose a port above 1023",
+    errno.ENOENT: "create the directory of the socket",
+    errno.EADDRNOTAVAIL: "this host has no such address (IPv6 may be off)",
+}
+
+
+class Listener:
+    """Serves one WSGI application at one address, with `threads` of its own beside the loop's."""
+
+    def __init__(self, address: Address, application: WSGIApplication, *, threads: int = 2) -> None:
+        self._address = address
+        self._application = application
+        self._count = threads
+        self._map: dict[int, Any] = {}
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it listens."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def open(self) -> None:
+        """Begin to listen.
+
+        Raises:
+            CredfreshError: the system refuses the address.
+        """
+        _make_room()
+        try:
+            bound = _bind(self._address)
+        except OSError as error:
+            raise CredfreshError(
+                f"{spell(self._address)}: cannot listen: {os.strerror(error.errno or 0)}",
+                hint=_HINTS.get(error.errno or 0),
+            ) from error
+        self._server = create_server(
+            self._application,
+            map=self._map,
+            sockets=[bound],
+            threads=self._count,
+            ident=None,
+            connection_limit=MOST_CONNECTIONS + 100,  # we make way before it refuses
+            channel_timeout=SILENCE,
+            cleanup_interval=2,
+            max_request_header_size=8192,
+            max_request_body_size=8192,
+            asyncore_use_poll=True,
+            log_socket_errors=False,
+            # A client that does not read holds up no thread: what waits is not copied for it.
+            outbuf_high_watermark=1 << 40,
+        )
+        self._thread = threading.Thread(target=self._run, name="credfresh-listener", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Listen no more, and let everybody go; takes a second at most."""
+        if self._server is None:
+            return
+        self._stopping = True
+        with contextlib.suppress(OSError):
+            self._server.pull_trigger()
+        if self._thread is not None:
+            self._thread.join(0.5)
+        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=0.5)
+        wasyncore.close_all(self._map, ignore_all=True)
+        if isinstance(self._address, UnixAddress):
+            with contextlib.suppress(OSError):
+                Path(self._address.path).unlink()
+
+    def _run(self) -> None:
+        idle = len(self._map)
+        while not self._stopping:
+            busy = len(self._map) > idle
+            wasyncore.loop(BUSY if busy else QUIET, use_poll=True, map=self._map, count=1)
+            self._make_way()
+
+    def _make_way(self) -> None:
+        """Let the tenth part that has been silent longest go, where too many are connected."""
+        channels = list(self._server.active_channels.values())
+        if len(channels) < MOST_CONNECTIONS:
+            return
+        waiting = sorted(
+            (channel for channel in channels if not channel.requests),
+            key=lambda channel: channel.last_activity,
+        )
+        for channel in waiting[: MOST_CONNECTIONS // 10]:
+            channel.will_close = True
+
+
+def spell(address: Address) -> str:
+    """Return an address as the configuration spells it."""
+    match address:
+        case UnixAddress(path):
+            return f"unix:{path}"
+        case TcpAddress(host, port):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _bind(address: Address) -> socket.socket:
+    if isinstance(address, UnixAddress):
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        where: Any = address.path
+    else:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        where = (address.host, address.port)
+    # Each connection has it from here.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    try:
+        if isinstance(address, UnixAddress):
+            _clear(address.path)
+        bound.bind(where)
+        if isinstance(address, UnixAddress):
+            # Who may reach it is for the directory to say.
+            Path(address.path).chmod(_SOCKET_MODE)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _clear(path: str) -> None:
+    """Take away a socket of ours that nobody listens at any more."""
+    with contextlib.suppress(FileNotFoundError):
+        info = os.lstat(path)
+        if not stat.S_ISSOCK(info.st_mode) or info.st_uid != os.geteuid():
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(path)
+            except ConnectionRefusedError:
+                Path(path).unlink()
+
+
+def _make_room() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

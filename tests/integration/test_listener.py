@@ -1,0 +1,277 @@
+"""The listener on real sockets: hostile clients, ends, and addresses that are refused."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import resource
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from credfresh.errors import CredfreshError
+from credfresh.listener import MOST_CONNECTIONS, SILENCE, Listener, spell
+from credfresh.settings import Address, TcpAddress, UnixAddress
+
+BIG = b"x" * 5_000_000
+
+
+def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer `ok`, or something large."""
+    body = BIG if environ["PATH_INFO"] == "/big" else b"ok\n"
+    start("200 OK", [("Content-Length", str(len(body))), ("Content-Type", "text/plain")])
+    wrapper: Any = environ["wsgi.file_wrapper"]
+    wrapped: Iterable[bytes] = wrapper(io.BytesIO(body))
+    return wrapped
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(name="listening")
+def _listening() -> Iterator[Callable[[Address], Listener]]:
+    opened: list[Listener] = []
+
+    def start(address: Address) -> Listener:
+        listener = Listener(address, application)
+        listener.open()
+        opened.append(listener)
+        return listener
+
+    yield start
+    for listener in opened:
+        listener.close()
+
+
+def get(port: int, path: str = "/", *, timeout: float = 30) -> tuple[int, bytes]:
+    """Ask once, on a connection of its own."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        client.request("GET", path)
+        answer = client.getresponse()
+        return answer.status, answer.read()
+    finally:
+        client.close()
+
+
+def connections(port: int, count: int, first: bytes) -> list[socket.socket]:
+    """Open connections that say something and then nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    opened = []
+    for _ in range(count):
+        one = socket.create_connection(("127.0.0.1", port), timeout=30)
+        one.sendall(first)
+        opened.append(one)
+    return opened
+
+
+STALLED = {
+    "silent": b"",
+    "half a request line": b"GET / HT",
+    "headers that do not end": b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: ",
+    "a body that does not come": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx",
+    "an answer that is not read": b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "many answers that are not read": b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n" * 8,
+}
+
+
+@pytest.mark.parametrize("first", STALLED.values(), ids=STALLED.keys())
+def test_300_stalled_clients_do_not_delay_a_good_one(
+    listening: Callable[[Address], Listener], first: bytes
+) -> None:
+    """Whatever they stall at, a good client is answered within a second."""
+    port = free_port()
+    listening(TcpAddress("127.0.0.1", port))
+    stalled = connections(port, 300, first)
+
+    took = []
+    for _ in range(5):
+        began = time.monotonic()
+        assert (200, b"ok\n") == get(port)
+        took.append(time.monotonic() - began)
+
+    for one in stalled:
+        one.close()
+    assert max(took) < 1.0, took
+
+
+def test_more_than_there_is_room_for_make_way(
+    listening: Callable[[Address], Listener],
+) -> None:
+    """Twice as many silent clients as are allowed: the oldest are let go, a good one is served."""
+    port = free_port()
+    listening(TcpAddress("127.0.0.1", port))
+    stalled = connections(port, 2 * MOST_CONNECTIONS, b"GET /")
+
+    began = time.monotonic()
+    assert (200, b"ok\n") == get(port)
+    took = time.monotonic() - began
+
+    gone = sum(_is_closed(one) for one in stalled[:MOST_CONNECTIONS])
+    for one in stalled:
+        one.close()
+    assert gone > MOST_CONNECTIONS / 2
+    assert took < 5.0
+
+
+def _is_closed(one: socket.socket) -> bool:
+    one.setblocking(False)  # noqa: FBT003 - the standard library's
+    try:
+        return one.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def test_a_silent_client_is_let_go(listening: Callable[[Address], Listener]) -> None:
+    """Nobody keeps a connection for ever."""
+    port = free_port()
+    listening(TcpAddress("127.0.0.1", port))
+    [silent] = connections(port, 1, b"GET /")
+    silent.settimeout(SILENCE + 10)
+
+    assert b"" == silent.recv(1)
+
+    silent.close()
+
+
+def test_it_ends_within_a_second_whoever_is_connected(
+    listening: Callable[[Address], Listener],
+) -> None:
+    """A stop waits for nobody, and the port is free again."""
+    port = free_port()
+    listener = listening(TcpAddress("127.0.0.1", port))
+    stalled = connections(port, 50, b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    get(port)
+
+    began = time.monotonic()
+    listener.close()
+    took = time.monotonic() - began
+
+    for one in stalled:
+        one.close()
+    assert took < 1.5
+    assert not listener.alive
+    listening(TcpAddress("127.0.0.1", port))
+    assert (200, b"ok\n") == get(port)
+
+
+def test_while_nobody_is_connected_nothing_wakes_up(
+    listening: Callable[[Address], Listener],
+) -> None:
+    """The loop of an idle listener sleeps: two seconds pass without a switch of its thread."""
+    port = free_port()
+    listening(TcpAddress("127.0.0.1", port))
+    get(port)
+    loop = next(t for t in threading.enumerate() if t.name == "credfresh-listener")
+    status = Path(f"/proc/self/task/{loop.native_id}/status")
+    pause = threading.Event()
+    pause.wait(2.5)  # the connection that is closed wakes it once more
+
+    before = _switches(status)
+    pause.wait(2.0)
+
+    assert before == _switches(status)
+
+
+def _switches(status: Path) -> str:
+    return next(line for line in status.read_text().splitlines() if line.startswith("voluntary"))
+
+
+def test_a_unix_socket_is_served(listening: Callable[[Address], Listener], tmp_path: Path) -> None:
+    """It answers, everybody who may enter its directory may connect, and it goes at the end."""
+    path = tmp_path / "metrics.sock"
+    listener = listening(UnixAddress(str(path)))
+
+    assert b"ok\n" in _ask_unix(path)
+    assert 0o666 == stat.S_IMODE(path.stat().st_mode)
+    listener.close()
+    assert not path.exists()
+
+
+def _ask_unix(path: Path) -> bytes:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(str(path))
+        client.sendall(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+        answer = b""
+        while chunk := client.recv(4096):
+            answer += chunk
+    return answer
+
+
+def test_a_socket_that_a_killed_daemon_left_is_taken_over(
+    listening: Callable[[Address], Listener], tmp_path: Path
+) -> None:
+    """Nobody listens at it any more, so it is replaced."""
+    path = tmp_path / "metrics.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+    listening(UnixAddress(str(path)))
+
+    assert b"ok\n" in _ask_unix(path)
+
+
+def test_a_socket_that_somebody_listens_at_is_left_alone(
+    listening: Callable[[Address], Listener], tmp_path: Path
+) -> None:
+    """A second daemon does not steal the first one's, and a plain file is never removed."""
+    path = tmp_path / "metrics.sock"
+    listening(UnixAddress(str(path)))
+    file = tmp_path / "file"
+    file.write_text("precious")
+
+    for taken in (path, file):
+        with pytest.raises(CredfreshError, match="cannot listen"):
+            listening(UnixAddress(str(taken)))
+    assert b"ok\n" in _ask_unix(path)
+    assert "precious" == file.read_text()
+
+
+def test_a_port_in_use_is_named_with_what_to_do(
+    listening: Callable[[Address], Listener],
+) -> None:
+    """The error has the address and a hint."""
+    port = free_port()
+    listening(TcpAddress("127.0.0.1", port))
+
+    with pytest.raises(CredfreshError) as caught:
+        listening(TcpAddress("127.0.0.1", port))
+
+    assert f"127.0.0.1:{port}: cannot listen: Address already in use" == caught.value.message
+    assert "choose another port" in str(caught.value.hint)
+
+
+def test_addresses_are_spelt_as_in_the_configuration() -> None:
+    """An operator can search for what stands in the file."""
+    assert "127.0.0.1:9464" == spell(TcpAddress("127.0.0.1", 9464))
+    assert "[::1]:9464" == spell(TcpAddress("::1", 9464))
+    assert "unix:/run/x" == spell(UnixAddress("/run/x"))
+
+
+def test_no_client_uses_up_the_descriptors_of_the_daemon(
+    listening: Callable[[Address], Listener],
+) -> None:
+    """With every connection taken, files can still be opened."""
+    port = free_port()
+    listening(TcpAddress("127.0.0.1", port))
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    assert soft == resource.RLIM_INFINITY or soft >= min(4096, hard)
+    os.close(os.open(os.devnull, os.O_RDONLY))
