@@ -21,7 +21,7 @@ from credfresh.events import Emit
 from credfresh.fan import Fan
 from credfresh.model import Clock, Grant, Instant, Roll
 from credfresh.notify import Notifier
-from credfresh.ports import Due, Message, Outlet
+from credfresh.ports import Due, Finished, Message, Outlet
 from credfresh.publisher import Published, Publisher
 from credfresh.readiness import Readiness
 from credfresh.reloader import Reloader, Source
@@ -223,6 +223,9 @@ class Daemon:
                     listener(message)
             case _:
                 self._supervisor.handle(message)
+        if isinstance(message, Finished | Published):
+            for watcher in self._desk.on_changed:
+                watcher()
 
     def _watched(self, limit: float) -> Watchdog:
         return Watchdog(

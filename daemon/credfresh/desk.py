@@ -39,6 +39,12 @@ class Desk:
     """Send an errand, from any thread."""
     reload: Callable[[], Reload] | None = None
     """Read the configuration again now; None where there is nothing to read it from."""
+    last_reload: Reload | None = None
+    """What the last reload came to; None before the first."""
+    ready: bool = False
+    """Whether the service manager has been told that the service is up."""
+    on_changed: list[Callable[[], None]] = field(default_factory=list)
+    """Called after each attempt that has ended and each publish: somebody may want to look."""
     on_published: list[Callable[[Published], None]] = field(default_factory=list)
     """Called after each publish, when the supervisor has taken note of it."""
     on_reloaded: list[Callable[[Settings], None]] = field(default_factory=list)

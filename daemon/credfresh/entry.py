@@ -63,6 +63,8 @@ class Entry:
     error: RenewalError | None = None
     failures: int = 0
     """How many attempts in a row have failed."""
+    failing_since: Instant | None = None
+    """When the first of them ended."""
     results: Counter[Result] = field(default_factory=Counter)
     """What became of the attempts since the start."""
     not_before: float = 0.0
@@ -119,6 +121,7 @@ class Entry:
     def attempt_ended(self, now: Instant, result: Grant | RenewalError) -> None:
         """Count it, and keep the floor between this attempt and the next."""
         self.results["success" if isinstance(result, Grant) else _RESULTS[result.mend]] += 1
+        self.failing_since = None if isinstance(result, Grant) else self.failing_since or now
         self.not_before = now.boot + policy.FLOOR
 
     @property

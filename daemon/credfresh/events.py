@@ -86,6 +86,11 @@ EVENTS: dict[str, Event] = {
     "hub_follows": _event("warning", "engine"),
     "engine_failed": _event("error", "engine code mend error hint"),
     "engine_recovered": _event("info", "engine"),
+    # Those who want to know how the daemon is.
+    "textfile_failed": _event("warning", "path step code error hint"),
+    "textfile_recovered": _event("info", "path"),
+    "listen_failed": _event("warning", "address error hint"),
+    "listen_recovered": _event("info", "address"),
     # What should not happen.
     "attempt_abandoned": _event("error", "profile after_s"),
     "workers_exhausted": _event("error", "waiting"),

@@ -57,7 +57,7 @@ class Readiness:
             now, fresh=self._desk.settings.ready == "fresh"
         )
         if settled or now.boot >= self._give_up:
-            self._ready = True
+            self._ready = self._desk.ready = True
             self._notifier.ready()
             self._emit("daemon_ready", settled=settled)
         else:

@@ -60,6 +60,7 @@ class Reloading:
         else:
             done = Reload(problems=taken)
             self._readiness.trouble = f"reload refused: {brief(taken[0])}"
+        self._desk.last_reload = done
         self._readiness.reloaded(self._desk.clock())
         return done
 

@@ -138,8 +138,12 @@ class ConfigFile:
 def attendants(settings: Settings, emit: Emit) -> list[Attendant]:
     """Make what serves others while the daemon runs."""
     from credfresh.control.attendant import ControlSocket  # noqa: PLC0415
+    from credfresh.metrics import Metrics  # noqa: PLC0415
 
-    return [ControlSocket(settings.control, emit)] if settings.control else []
+    serving: list[Attendant] = [Metrics(emit, hostname=socket.gethostname())]
+    if settings.control is not None:
+        serving.append(ControlSocket(settings.control, emit))
+    return serving
 
 
 def compose(

@@ -1,0 +1,158 @@
+"""Puts the figures where the configuration says, for as long as the daemon runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from credfresh.desk import Desk
+from credfresh.errors import CredfreshError, PublishError
+from credfresh.events import Emit
+from credfresh.metrics.observer import Observer
+from credfresh.metrics.snapshot import Snapshot, take
+from credfresh.model import Instant
+from credfresh.publisher import Published
+from credfresh.settings import Address, MetricsSettings, Settings, TcpAddress
+
+if TYPE_CHECKING:
+    from credfresh.listener import Listener
+    from credfresh.metrics.textfile import Textfile
+
+AGAIN = 30.0
+"""Seconds between two attempts to listen, and between two looks whether it still does."""
+
+OUTCOMES = ("written", "unchanged", "failed")
+"""What may become of a publish of one file."""
+
+
+class Metrics:
+    """An attendant. What cannot be had is an event and tried again: it stops no renewal.
+
+    `hostname` is what the page calls this host.
+    """
+
+    def __init__(self, emit: Emit, *, hostname: str) -> None:
+        self._emit = emit
+        self._hostname = hostname
+        self._writes = Counter(dict.fromkeys(OUTCOMES, 0))
+        self._last_write: float | None = None
+        self._settings = MetricsSettings()
+        self._desk: Desk | None = None
+        self._observer: Observer | None = None
+        self._textfile: Textfile | None = None
+        self._listener: Listener | None = None
+        self._deaf: str | None = None
+
+    def open(self, desk: Desk) -> None:
+        """Begin to serve; figures are counted even while nobody wants them."""
+        self._desk = desk
+        self._observer = Observer(desk, self._take)
+        desk.on_published.append(self._count)
+        desk.on_reloaded.append(self._reloaded)
+        desk.on_changed.append(self._note)
+        self._reloaded(desk.settings)
+
+    def close(self) -> None:
+        """End; the textfile stays, for what it says of the credentials stays true."""
+        if self._observer is not None:
+            self._observer.close()
+        if self._textfile is not None:
+            self._textfile.close()
+        self._stop_listening()
+
+    def _take(self) -> Snapshot:
+        return take(self._wanted_desk, self._writes, self._last_write)
+
+    @property
+    def _wanted_desk(self) -> Desk:
+        if self._desk is None:
+            raise AssertionError("not open")
+        return self._desk
+
+    def _count(self, message: Published) -> None:
+        for outcome in message.outcomes.values():
+            if isinstance(outcome, PublishError):
+                self._writes["failed"] += 1
+            elif outcome.written:
+                self._writes["written"] += 1
+                self._last_write = self._wanted_desk.clock().wall
+            else:
+                self._writes["unchanged"] += 1
+
+    def _note(self) -> None:
+        if self._textfile is not None:
+            self._textfile.note()
+
+    def _reloaded(self, settings: Settings) -> None:
+        old, new = self._settings, settings.metrics
+        self._settings = new
+        if (old.textfile, old.textfile_mode) != (new.textfile, new.textfile_mode):
+            self._change_textfile(old, new)
+        if old.listen != new.listen:
+            self._stop_listening()
+            self._wanted_desk.agenda.remove(self._look)
+            if new.listen is not None:
+                self._wanted_desk.agenda.add(self._look)
+        self._note()
+
+    def _change_textfile(self, old: MetricsSettings, new: MetricsSettings) -> None:
+        if self._textfile is not None:
+            self._textfile.close(remove=old.textfile != new.textfile)
+            self._textfile = None
+        if new.textfile is not None:
+            # Imported here: who wants no metrics does not pay for them.
+            from credfresh.metrics.textfile import Textfile  # noqa: PLC0415
+
+            self._textfile = Textfile(
+                new.textfile,
+                new.textfile_mode,
+                render=self._render,
+                clock=self._wanted_desk.clock,
+                emit=self._emit,
+            )
+            self._textfile.open()
+
+    def _render(self, since: float) -> bytes | None:
+        from credfresh.metrics import exposition  # noqa: PLC0415 - the same
+
+        view = self._observer.view(since) if self._observer is not None else None
+        return None if view is None else exposition.render(view)
+
+    def _look(self, _now: Instant) -> float:
+        """See to it that somebody listens; return the seconds to the next look."""
+        address = self._settings.listen
+        if address is not None and (self._listener is None or not self._listener.alive):
+            self._stop_listening()
+            self._listen(address)
+        return AGAIN
+
+    def _listen(self, address: Address) -> None:
+        from credfresh.listener import Listener, spell  # noqa: PLC0415 - the same
+        from credfresh.metrics.site import LOCAL_HOSTS, Site  # noqa: PLC0415 - the same
+
+        if self._observer is None:
+            raise AssertionError("not open")
+        hosts = None
+        if isinstance(address, TcpAddress):
+            own = f"[{address.host}]" if ":" in address.host else address.host
+            hosts = LOCAL_HOSTS | {own.lower()}
+        site = Site(self._observer.view, hosts=hosts, hostname=self._hostname)
+        listener = Listener(address, site)
+        try:
+            listener.open()
+        except CredfreshError as error:
+            if self._deaf != error.message:
+                self._deaf = error.message
+                self._emit(
+                    "listen_failed", address=spell(address), error=error.message, hint=error.hint
+                )
+            return
+        self._listener = listener
+        if self._deaf is not None:
+            self._deaf = None
+            self._emit("listen_recovered", address=spell(address))
+
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None

@@ -1,0 +1,85 @@
+"""Who asks how the daemon is gets a view; many who ask at once share one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from credfresh.desk import Desk, Errand
+from credfresh.metrics.snapshot import Snapshot
+from credfresh.metrics.standing import Standing
+from credfresh.metrics.view import View, judge
+
+PATIENCE = 2.0
+"""Seconds that we wait for the main thread; one that is silent for longer is not healthy."""
+
+LEAST_AGE = 1.0
+"""Seconds for which a view is good: more often nobody needs to know."""
+
+REST = 20.0
+"""A view is good for this many times what it took to make, so that askers cost 5 % at most."""
+
+
+class Observer:
+    """Gets snapshots from the main thread and judges them. For threads other than the main one.
+
+    `take` is called in the main thread; it must be quick and not raise.
+    """
+
+    def __init__(
+        self, desk: Desk, take: Callable[[], Snapshot], *, patience: float = PATIENCE
+    ) -> None:
+        self._desk = desk
+        self._take = take
+        self._patience = patience
+        self._standing = Standing()
+        self._lock = threading.Lock()
+        self._asked: SimpleQueue[Snapshot | None] | None = None
+        self._closed = False
+        self._view: View | None = None
+        self._good_until = 0.0
+
+    def close(self) -> None:
+        """Answer nobody any more; who waits for the main thread, which calls this, goes."""
+        self._closed = True
+        if self._asked is not None:
+            self._asked.put(None)
+
+    def view(self, since: float = 0.0) -> View | None:
+        """Return how things are now, or were a moment ago but after boot-clock second `since`.
+
+        None when the main thread does not answer.
+        """
+        with self._lock:
+            began = self._desk.clock().boot
+            known = self._view
+            if (
+                known is not None
+                and known.snapshot.taken.boot >= since
+                and began < self._good_until
+            ):
+                return known
+            snapshot = self._snapshot()
+            if snapshot is None:
+                return None
+            instance, wall = snapshot.settings.instance, snapshot.taken.wall
+            self._view = judge(snapshot, lambda path: self._standing.sections(path, instance, wall))
+            took = self._desk.clock().boot - began
+            self._good_until = began + max(LEAST_AGE, REST * took)
+            return self._view
+
+    def _snapshot(self) -> Snapshot | None:
+        # An errand that is still waiting is asked for its answer, not joined by another.
+        asked = self._asked
+        if self._closed:
+            return None
+        if asked is None:
+            asked = self._asked = SimpleQueue()
+            self._desk.post(Errand(lambda: asked.put(self._take())))
+        try:
+            snapshot = asked.get(timeout=self._patience)
+        except Empty:
+            return None
+        self._asked = None
+        return snapshot

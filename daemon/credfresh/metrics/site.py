@@ -1,0 +1,132 @@
+"""What is answered over HTTP: `/metrics`, `/healthz`, `/readyz`, and the status page at `/`.
+
+Any local process can ask, and so can any web page that a browser on this host is shown: a name
+that a page's owner points at 127.0.0.1 is still that name in the Host header, and is refused.
+Nothing can be changed here, there are no cookies, and answers may be read by their own origin only.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from credfresh.metrics import exposition, page
+from credfresh.metrics.view import View
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+TEXT = "text/plain; charset=utf-8"
+
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""Names by which this host is asked; any port, for a tunnel has another one."""
+
+MOST_NAMED = 20
+"""Profiles that `/healthz` names."""
+
+SILENT = b"the daemon's main thread does not answer\n"
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]*)?")
+
+HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", page.POLICY),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status line, a kind of content, and the content."""
+
+    status: str
+    kind: str
+    body: bytes
+
+
+class Site:
+    """A WSGI application. `hosts` are the names it answers to, None for any (a unix socket)."""
+
+    def __init__(
+        self, view: Callable[[], View | None], *, hosts: frozenset[str] | None, hostname: str
+    ) -> None:
+        self._view = view
+        self._hosts = hosts
+        self._hostname = hostname
+        self._lock = threading.Lock()
+        self._exposed: tuple[View, bytes] | None = None
+        self._routes: dict[str, Callable[[View, str], Answer]] = {
+            "/": self._page,
+            "/metrics": self._metrics,
+            "/healthz": self._health,
+            "/readyz": self._readiness,
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        answer = self._answer(environ)
+        headers = [("Content-Type", answer.kind), ("Content-Length", str(len(answer.body)))]
+        if answer.status.startswith("405"):
+            headers.append(("Allow", "GET, HEAD"))
+        start(answer.status, [*headers, *HEADERS])
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return []
+        # A file is sent without a copy of its own for each client that is slow to read it.
+        wrapper: Any = environ.get("wsgi.file_wrapper")
+        body = io.BytesIO(answer.body)
+        return wrapper(body) if wrapper else [answer.body]
+
+    def _answer(self, environ: WSGIEnvironment) -> Answer:
+        if not self._known(environ.get("HTTP_HOST", "")):
+            return Answer("421 Misdirected Request", TEXT, b"ask for localhost\n")
+        if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
+            return Answer("405 Method Not Allowed", TEXT, b"nothing can be changed here\n")
+        answer = self._routes.get(environ.get("PATH_INFO", ""))
+        if answer is None:
+            return Answer("404 Not Found", TEXT, f"there is {' '.join(self._routes)}\n".encode())
+        view = self._view()
+        if view is None:
+            return Answer("503 Service Unavailable", TEXT, SILENT)
+        return answer(view, environ.get("QUERY_STRING", ""))
+
+    def _known(self, host: str) -> bool:
+        if self._hosts is None:
+            return True
+        match = _HOST.fullmatch(host)
+        return match is not None and match[1].lower() in self._hosts
+
+    def _metrics(self, view: View, _query: str) -> Answer:
+        with self._lock:
+            if self._exposed is None or self._exposed[0] is not view:
+                self._exposed = (view, exposition.render(view))
+            body = self._exposed[1]
+        return Answer("200 OK", exposition.CONTENT_TYPE, body)
+
+    def _health(self, view: View, _query: str) -> Answer:
+        if view.healthy:
+            return Answer("200 OK", TEXT, b"ok\n")
+        wrong = view.unhealthy()
+        lines = [f"{one.profile.name}: {one.state}\n" for one in wrong[:MOST_NAMED]]
+        if len(wrong) > MOST_NAMED:
+            lines.append(f"and {len(wrong) - MOST_NAMED:,} more\n")
+        return Answer("503 Service Unavailable", TEXT, "".join(lines).encode())
+
+    def _readiness(self, view: View, _query: str) -> Answer:
+        if view.snapshot.ready:
+            return Answer("200 OK", TEXT, b"ready\n")
+        return Answer("503 Service Unavailable", TEXT, b"not ready\n")
+
+    def _page(self, view: View, query: str) -> Answer:
+        asked = parse_qs(query) if len(query) <= page.MOST_QUERY else {}
+        wish = page.Wish(asked.get("q", [""])[0], asked.get("state", [""])[0])
+        body = page.render(view, wish, hostname=self._hostname)
+        return Answer("200 OK", "text/html; charset=utf-8", body.encode())

@@ -1,0 +1,144 @@
+"""The figures in a file that node_exporter reads: put there whole, soon after each change."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from credfresh import atomic
+from credfresh.atomic import Dress
+from credfresh.errors import PublishError
+from credfresh.events import Emit
+from credfresh.model import Clock
+from credfresh.publisher import Coalescer
+from credfresh.steps import Steps
+
+EVERY = 15.0
+"""Seconds after which it is written even though nothing has changed: an old one tells that the
+daemon is dead."""
+
+MOST_REST = 10.0
+"""The longest rest between two, seconds, so that writing costs 2 % while thousands change."""
+
+Render = Callable[[float], bytes | None]
+"""Returns the content, no older than a boot-clock second; None when it cannot be had now."""
+
+
+class Textfile:
+    """Keeps one file; a thread of its own writes. A directory that refuses it is an event."""
+
+    def __init__(self, path: str, mode: int, *, render: Render, clock: Clock, emit: Emit) -> None:
+        self._path = path
+        self._mode = mode
+        self._render = render
+        self._clock = clock
+        self._emit = emit
+        self._changed = threading.Condition()
+        self._pace = Coalescer(rest_limit=MOST_REST)
+        self._stopping = False
+        self._failing: str | None = None
+        self._thread = threading.Thread(target=self._run, name="credfresh-textfile", daemon=True)
+
+    def open(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def note(self) -> None:
+        """Something has changed; quick, for any thread."""
+        with self._changed:
+            self._pace.note(self._clock().boot, urgent=False)
+            self._changed.notify()
+
+    def close(self, *, remove: bool = False) -> None:
+        """Write no more; `remove` takes the file away, else it stays to tell of what stands."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join(1.0)
+        if remove:
+            with contextlib.suppress(OSError):
+                Path(self._path).unlink()
+
+    def _run(self) -> None:
+        sweep(self._path)
+        next_at = self._clock().boot
+        while True:
+            with self._changed:
+                now = self._clock().boot
+                due = self._pace.due_at()
+                pause = min(next_at, next_at if due is None else due) - now
+                if self._stopping:
+                    return
+                if pause > 0:
+                    self._changed.wait(pause)
+                    continue
+                self._pace.started()
+            self._write(now)
+            ended = self._clock().boot
+            self._pace.ended(ended, ended - now)
+            next_at = ended + EVERY
+
+    def _write(self, since: float) -> None:
+        content = self._render(since)
+        if content is None:
+            return  # an old file is what tells of a daemon that does not answer
+        try:
+            put(self._path, content, self._mode)
+        except PublishError as error:
+            if self._failing != error.code:
+                self._failing = error.code
+                self._emit(
+                    "textfile_failed",
+                    path=self._path,
+                    step=error.step,
+                    code=error.code,
+                    error=error.message,
+                    hint=error.hint,
+                )
+            return
+        if self._failing is not None:
+            self._failing = None
+            self._emit("textfile_recovered", path=self._path)
+
+
+def put(path: str, content: bytes, mode: int) -> None:
+    """Put a file in its place, whole. It holds no secret and may be lost in a crash: no fsync.
+
+    Raises:
+        PublishError: the system refused it; what stood there stands.
+    """
+    steps = Steps(path)
+    folder, name = os.path.split(path)
+    with steps("resolve"):
+        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with steps("create"):
+            temporary = atomic.create(directory, name)
+        try:
+            with steps("dress"):
+                atomic.dress(temporary.descriptor, Dress(mode))
+            with steps("write"):
+                temporary.write(content)
+            with steps("swap"):
+                atomic.replace(directory, temporary.name, name)
+                temporary.named = False
+        finally:
+            temporary.drop()
+    finally:
+        os.close(directory)
+
+
+def sweep(path: str) -> None:
+    """Take away what a killed daemon left half written beside the file."""
+    folder, name = os.path.split(path)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not atomic.is_temporary(entry.name, name):
+                continue
+            info = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid():
+                Path(entry.path).unlink()

@@ -1,0 +1,242 @@
+"""`metrics` as installed: a real daemon, its file, its port, and what becomes of them."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from credfresh.simulator import faults
+from host import ENVIRONMENTS, Host, Running, wait_until
+
+
+class Asked:
+    """What a daemon answers at its port."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Ask once."""
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            client.request("GET", path)
+            answer = client.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            client.close()
+
+    def value(self, sample: str) -> float | None:
+        """Return the value of one sample of /metrics."""
+        found = re.search(rf"(?m)^{re.escape(sample)} (\S+)$", self.get("/metrics")[1])
+        return float(found[1]) if found else None
+
+    def listens(self) -> bool:
+        """Say whether somebody is there."""
+        try:
+            self.get("/readyz")
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture(name="port")
+def _port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(name="textfile")
+def _textfile(host: Host) -> Path:
+    return host.root / "credfresh.prom"
+
+
+@pytest.fixture(name="running")
+def _running(host: Host, port: int, textfile: Path) -> Running:
+    host.configure(extra=f"metrics:\n  listen: 127.0.0.1:{port}\n  textfile: {textfile}\n")
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    wait_until(Asked(port).listens, "a listener")
+    return running
+
+
+def test_it_serves_figures_health_and_a_page(running: Running, port: int, textfile: Path) -> None:
+    """All profiles are fresh, in every place where it is said, and the daemon ends cleanly."""
+    asked = Asked(port)
+
+    wait_until(lambda: asked.get("/healthz") == (200, "ok\n"), "health")
+    assert (200, "ready\n") == asked.get("/readyz")
+    assert "All 3 profiles are fresh" in asked.get("/")[1]
+    for name in ENVIRONMENTS:
+        sample = f'credfresh_renewals_total{{profile="{name}",result="success"}}'
+        assert 1.0 == asked.value(sample)
+    wait_until(lambda: 'profiles{state="fresh"} 3.0' in textfile.read_text(), "a textfile")
+    assert 0o644 == textfile.stat().st_mode & 0o777
+    assert 0 == running.stop()
+    assert textfile.exists()
+    assert not asked.listens()
+
+
+def test_health_is_judged_by_the_file(host: Host, running: Running, port: int) -> None:
+    """A file that is gone is unhealthy although every renewal succeeded; put back, it is well."""
+    asked = Asked(port)
+    wait_until(lambda: asked.get("/healthz")[0] == 200, "health")
+
+    # The daemon cannot put it back where a directory stands.
+    host.credentials.unlink()
+    host.credentials.mkdir()
+
+    wait_until(lambda: asked.get("/healthz")[0] == 503, "the loss to be seen")
+    assert "production: missing\n" in asked.get("/healthz")[1]
+    assert 0.0 == asked.value("credfresh_healthy")
+    expiration = 'credfresh_credential_expiration_timestamp_seconds{profile="production"}'
+    assert 0.0 == asked.value(expiration)
+    host.credentials.rmdir()
+    wait_until(lambda: asked.get("/healthz")[0] == 200, "the repair")
+    assert not running.ended
+
+
+def test_an_outage_shows(host: Host, running: Running, port: int) -> None:
+    """Failures are counted by their kind, and end in expired credentials if nothing mends them."""
+    asked = Asked(port)
+    host.sts.grant_seconds = 3
+    host.sts.inject(faults.internal_error(), times=100_000)
+    host.configure(
+        "".join(
+            f"  {name}:\n    role_arn: arn:aws:iam::{str(n) * 12}:role/{name}\n    duration: 16m\n"
+            for n, name in enumerate(ENVIRONMENTS, 1)
+        ),
+        extra=f"metrics:\n  listen: 127.0.0.1:{port}\n",
+    )
+    running.signal(signal.SIGHUP)
+    running.wait_for("endpoint_failed")
+
+    failures = 'credfresh_consecutive_failures{profile="production"}'
+    wait_until(lambda: (asked.value(failures) or 0) > 0, "a failure to show")
+    transient = 'credfresh_renewals_total{profile="production",result="transient"}'
+    assert (asked.value(transient) or 0) > 0
+    wait_until(lambda: asked.get("/healthz")[0] == 200, "health")  # what is published is good
+
+
+def test_profiles_come_and_go_with_the_configuration(
+    host: Host, running: Running, port: int
+) -> None:
+    """After a reload the new profile has all series, and the removed one none."""
+    asked = Asked(port)
+    host.configure(
+        "  production:\n    role_arn: arn:aws:iam::333333333333:role/production\n"
+        "  newcomer:\n    role_arn: arn:aws:iam::111111111111:role/development\n",
+        extra=f"metrics:\n  listen: 127.0.0.1:{port}\n",
+    )
+
+    running.signal(signal.SIGHUP)
+    running.wait_for("config_reloaded")
+
+    wait_until(lambda: 'profile="newcomer"' in asked.get("/metrics")[1], "the newcomer")
+    assert 'profile="development"' not in asked.get("/metrics")[1]
+
+
+def test_a_refused_reload_shows_and_changes_nothing(
+    host: Host, running: Running, port: int
+) -> None:
+    """The gauge falls until a configuration is accepted again; the listener goes on."""
+    asked = Asked(port)
+    good = host.config.read_text()
+    host.config.write_text(good.replace("role_arn", "role_arm"))
+    running.signal(signal.SIGHUP)
+    running.wait_for("config_reload_failed")
+
+    wait_until(lambda: asked.value("credfresh_config_reload_success") == 0.0, "the refusal")
+    host.config.write_text(good)
+    running.signal(signal.SIGHUP)
+    wait_until(lambda: asked.value("credfresh_config_reload_success") == 1.0, "the acceptance")
+
+
+def test_a_reload_turns_all_of_it_off_and_on(
+    host: Host, running: Running, port: int, textfile: Path
+) -> None:
+    """Without `metrics` nobody listens and no file is left to tell old tales; then again."""
+    asked = Asked(port)
+    good = host.config.read_text()
+    host.configure()
+    running.signal(signal.SIGHUP)
+
+    wait_until(lambda: not asked.listens(), "the end of the listener")
+    wait_until(lambda: not textfile.exists(), "the end of the textfile")
+    host.config.write_text(good)
+    running.signal(signal.SIGHUP)
+    wait_until(asked.listens, "the listener")
+    wait_until(textfile.exists, "the textfile")
+
+
+def test_neither_a_port_nor_a_directory_stops_a_renewal(host: Host, port: int) -> None:
+    """Both places are refused by the system: two events, and every profile is fresh."""
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", port))
+        squatter.listen()
+        host.configure(
+            extra=f"metrics:\n  listen: 127.0.0.1:{port}\n  textfile: {host.root}/no/c.prom\n"
+        )
+        running = host.start("run")
+        running.wait_for("daemon_ready")
+        [deaf] = running.wait_for("listen_failed")
+        [failed] = running.wait_for("textfile_failed")
+
+    assert f"127.0.0.1:{port}" == deaf["address"]
+    assert "ENOENT" == failed["code"]
+    assert set(ENVIRONMENTS) == set(host.sections())
+    assert 0 == running.stop()
+
+
+def test_a_flood_of_requests_fills_no_log(running: Running, port: int) -> None:
+    """What clients do is not logged, whatever they send."""
+    before = len(running.lines)
+    for junk in (b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 100, b"POST / X"):
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+                client.sendall(junk)
+    for _ in range(50):
+        Asked(port).get("/nothing")
+
+    assert before == len(running.lines), running.lines[before:]
+
+
+def test_no_secret_is_served(host: Host, running: Running, port: int, textfile: Path) -> None:
+    """Neither the source's key nor what STS issued can be read at any place, with all detail."""
+    host.config.write_text(
+        host.config.read_text().replace("metrics:\n", "metrics:\n  detail: true\n")
+    )
+    running.signal(signal.SIGHUP)
+    running.wait_for("config_reloaded")
+    asked = Asked(port)
+    wait_until(lambda: "arn:aws:iam" in asked.get("/")[1], "details")
+
+    served = "".join(asked.get(path)[1] for path in ("/", "/metrics", "/healthz", "/readyz"))
+    served += textfile.read_text()
+
+    secrets = [host.user.secret_access_key, host.user.access_key_id]
+    for section in host.sections().values():
+        secrets += [section["aws_secret_access_key"], section["aws_session_token"]]
+    assert [] == [secret for secret in secrets if secret in served]
+
+
+@pytest.mark.parametrize("command", ["once", "check", "schema", "run"])
+def test_who_wants_no_metrics_does_not_pay_for_them(command: str) -> None:
+    """Neither library is imported by a command that has no use for it."""
+    program = (
+        f"import sys, credfresh.cli.{command}, credfresh.cli.world;"
+        "print({'prometheus_client', 'waitress', 'credfresh.listener'} & sys.modules.keys())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert "set()\n" == run.stdout

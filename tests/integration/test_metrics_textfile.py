@@ -1,0 +1,185 @@
+"""The textfile on a real disk, by the real thread."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from credfresh.metrics.textfile import Textfile, put, sweep
+from fakes import EventLog
+from host import wait_until
+from simulated import true_clock
+
+
+class Kept:
+    """A textfile whose content is how often it was rendered."""
+
+    def __init__(self, path: Path, mode: int = 0o644) -> None:
+        self.path = path
+        self.log = EventLog()
+        self.renders: list[float] = []
+        self.silent = False
+        self.textfile = Textfile(
+            str(path), mode, render=self._render, clock=true_clock, emit=self.log
+        )
+
+    def _render(self, since: float) -> bytes | None:
+        self.renders.append(since)
+        return None if self.silent else f"# {len(self.renders)}\n".encode()
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        wait_until(condition, f"{self.renders} {self.log.names()}")
+
+
+@pytest.fixture(name="keep")
+def _keep(tmp_path: Path) -> Iterator[Callable[..., Kept]]:
+    kept: list[Kept] = []
+
+    def start(name: str = "credfresh.prom", mode: int = 0o644) -> Kept:
+        one = Kept(tmp_path / name, mode)
+        one.textfile.open()
+        kept.append(one)
+        return one
+
+    yield start
+    for one in kept:
+        one.textfile.close()
+
+
+def test_it_is_written_at_once_with_its_mode(keep: Callable[..., Kept]) -> None:
+    """Whatever the umask, the file has the mode that was asked for."""
+    before = os.umask(0o077)
+    try:
+        kept = keep()
+        kept.wait_for(kept.path.exists)
+    finally:
+        os.umask(before)
+
+    assert b"# 1\n" == kept.path.read_bytes()
+    assert 0o644 == stat.S_IMODE(kept.path.stat().st_mode)
+    assert [kept.path.name] == os.listdir(kept.path.parent)  # noqa: PTH208 - names
+
+
+def test_a_change_is_written_within_two_seconds(keep: Callable[..., Kept]) -> None:
+    """And it is rendered no older than the change."""
+    kept = keep()
+    kept.wait_for(kept.path.exists)
+
+    noted = true_clock().boot
+    kept.textfile.note()
+    kept.wait_for(lambda: kept.path.read_bytes() == b"# 2\n")
+
+    assert true_clock().boot - noted < 2.0
+    assert kept.renders[1] >= noted
+
+
+def test_a_burst_of_changes_is_few_writes(keep: Callable[..., Kept]) -> None:
+    """A thousand changes in a second are not a thousand files."""
+    kept = keep()
+    kept.wait_for(kept.path.exists)
+    pause = threading.Event()
+
+    for _ in range(1000):
+        kept.textfile.note()
+        pause.wait(0.001)
+    kept.wait_for(lambda: len(kept.renders) >= 2)
+
+    assert len(kept.renders) <= 12
+
+
+def test_a_directory_that_refuses_is_an_event_and_tried_again(keep: Callable[..., Kept]) -> None:
+    """It is told once, and so is the recovery; the thread goes on."""
+    kept = keep("missing/credfresh.prom")
+    kept.wait_for(lambda: "textfile_failed" in kept.log.names())
+    for count in (2, 3):
+        kept.textfile.note()
+        kept.wait_for(lambda count=count: len(kept.renders) >= count)  # type: ignore[misc] # bound
+
+    kept.path.parent.mkdir()
+    kept.textfile.note()
+    kept.wait_for(kept.path.exists)
+    kept.wait_for(lambda: "textfile_recovered" in kept.log.names())
+
+    assert ["textfile_failed", "textfile_recovered"] == kept.log.names()
+    [failed] = kept.log.of("textfile_failed")
+    assert ("resolve", "ENOENT") == (failed["step"], failed["code"])
+    assert failed["hint"]
+
+
+def test_nothing_old_is_written_when_the_daemon_is_silent(keep: Callable[..., Kept]) -> None:
+    """The file grows old instead: that is what tells of a daemon that hangs."""
+    kept = keep()
+    kept.wait_for(kept.path.exists)
+    kept.silent = True
+
+    kept.textfile.note()
+    kept.wait_for(lambda: len(kept.renders) == 2)
+
+    assert b"# 1\n" == kept.path.read_bytes()
+
+
+def test_it_ends_within_a_second_and_leaves_or_takes_the_file(keep: Callable[..., Kept]) -> None:
+    """The last figures stay, unless the configuration names no file any more."""
+    kept = keep()
+    kept.wait_for(kept.path.exists)
+
+    began = time.monotonic()
+    kept.textfile.close()
+    assert time.monotonic() - began < 1.0
+    assert kept.path.exists()
+    kept.textfile.close(remove=True)
+    assert not kept.path.exists()
+
+
+def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    """Whole at any moment, through a hundred writes."""
+    path = tmp_path / "credfresh.prom"
+    put(str(path), b"0" * 100_000, 0o644)
+    torn: list[bytes] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            content = path.read_bytes()
+            if len(content) != 100_000 or len(set(content)) != 1:
+                torn.append(content)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(100):
+        put(str(path), str(number % 10).encode() * 100_000, 0o644)
+    done.set()
+    reader.join()
+
+    assert [] == torn
+
+
+def test_a_link_in_its_place_is_replaced_not_followed(tmp_path: Path) -> None:
+    """Whoever may write the directory cannot make us write elsewhere."""
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    path = tmp_path / "credfresh.prom"
+    path.symlink_to(precious)
+
+    put(str(path), b"# new\n", 0o644)
+
+    assert "precious" == precious.read_text()
+    assert not path.is_symlink()
+
+
+def test_what_a_killed_daemon_left_is_swept(tmp_path: Path) -> None:
+    """Its half-written temporary goes; files of other names stay."""
+    left = tmp_path / ".credfresh.prom.credfresh-0123abcd.tmp"
+    other = tmp_path / ".other.prom.credfresh-0123abcd.tmp"
+    for file in (left, other):
+        file.write_text("half")
+
+    sweep(str(tmp_path / "credfresh.prom"))
+
+    assert (False, True) == (left.exists(), other.exists())

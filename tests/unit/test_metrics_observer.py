@@ -1,0 +1,124 @@
+"""Views are shared, bounded in number, and absent when the main thread is silent."""
+
+from __future__ import annotations
+
+import threading
+
+from credfresh.agenda import Agenda
+from credfresh.desk import Desk, Errand
+from credfresh.metrics.observer import LEAST_AGE, Observer
+from credfresh.metrics.snapshot import Snapshot
+from fakes import FakeClock, profile, settings
+from simulation import Simulation
+from views import figures, snapshot
+
+
+class Counter:
+    """Takes snapshots, and keeps the errands back while the main thread is said to hang."""
+
+    def __init__(self, *, patience: float = 0.01) -> None:
+        self.clock = FakeClock()
+        self.taken = 0
+        self.hangs = False
+        self.errands: list[Errand] = []
+        sim = Simulation(settings(profile()))
+        desk = Desk(sim.settings, sim.supervisor, Agenda(), self.clock, self.post)
+        self.observer = Observer(desk, self.take, patience=patience)
+
+    def take(self) -> Snapshot:
+        self.taken += 1
+        now = self.clock()
+        return Snapshot(
+            **{
+                name: getattr(snapshot(figures()), name)
+                for name in Snapshot.__dataclass_fields__
+                if name != "taken"
+            },
+            taken=now,
+        )
+
+    def post(self, errand: Errand) -> None:
+        if self.hangs:
+            self.errands.append(errand)
+        else:
+            errand.run()
+
+
+def test_many_who_ask_at_once_cost_one_snapshot() -> None:
+    """Within a second everybody gets the same view."""
+    counter = Counter()
+
+    views = [counter.observer.view() for _ in range(1000)]
+
+    assert 1 == counter.taken
+    assert 1 == len({id(view) for view in views})
+
+
+def test_after_a_second_it_looks_again() -> None:
+    """A view does not grow old."""
+    counter = Counter()
+    first = counter.observer.view()
+    counter.clock.advance(LEAST_AGE)
+
+    assert counter.observer.view() is not first
+
+
+def test_who_needs_a_newer_one_gets_it() -> None:
+    """A change must be in what is written after it."""
+    counter = Counter()
+    first = counter.observer.view()
+    counter.clock.advance(0.5)
+
+    second = counter.observer.view(since=counter.clock().boot)
+
+    assert second is not first
+    assert second is counter.observer.view(since=counter.clock().boot)
+
+
+def test_a_file_that_is_gone_is_seen_although_the_daemon_believes_otherwise() -> None:
+    """The daemon says fresh, the disk says nothing: unhealthy."""
+    counter = Counter()
+
+    view = counter.observer.view()
+
+    assert view is not None
+    assert not view.healthy
+    assert ["missing"] == [one.state for one in view.profiles]
+
+
+def test_a_silent_main_thread_is_asked_once() -> None:
+    """However long it hangs, one errand waits for it, and its answer is used when it comes."""
+    counter = Counter()
+    counter.hangs = True
+
+    assert [None, None] == [counter.observer.view() for _ in range(2)]
+    assert 1 == len(counter.errands)
+    counter.errands[0].run()
+    assert counter.observer.view() is not None
+
+
+def test_closing_frees_who_waits() -> None:
+    """At the end nobody is left waiting for the thread that ends."""
+    counter = Counter(patience=60)
+    counter.hangs = True
+    got: list[object] = []
+    waiting = threading.Thread(target=lambda: got.append(counter.observer.view()))
+    waiting.start()
+    while not counter.errands:
+        threading.Event().wait(0.001)
+
+    counter.observer.close()
+
+    waiting.join(1.0)
+    assert [None] == got
+    assert counter.observer.view() is None
+
+
+def test_a_main_thread_that_falls_silent_is_not_served_from_memory() -> None:
+    """What was known before it hung is not told as how things are."""
+    counter = Counter()
+    assert counter.observer.view() is not None
+    counter.hangs = True
+    counter.clock.advance(LEAST_AGE)
+
+    assert counter.observer.view() is None

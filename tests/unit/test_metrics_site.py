@@ -1,0 +1,157 @@
+"""What is answered over HTTP, to whom, and with which headers."""
+
+from __future__ import annotations
+
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from credfresh.metrics.site import LOCAL_HOSTS, Site
+from credfresh.metrics.view import View
+from views import figures, view
+
+
+class Asked:
+    """One request to a site, and its answer."""
+
+    def __init__(
+        self,
+        shown: View | None,
+        path: str = "/",
+        *,
+        host: str = "127.0.0.1:9464",
+        method: str = "GET",
+        hosts: frozenset[str] | None = LOCAL_HOSTS,
+        query: str = "",
+    ) -> None:
+        environ: dict[str, Any] = {
+            "PATH_INFO": path,
+            "REQUEST_METHOD": method,
+            "QUERY_STRING": query,
+            "HTTP_HOST": host,
+        }
+        setup_testing_defaults(environ)
+        site = Site(lambda: shown, hosts=hosts, hostname="build-7")
+        self.status = ""
+        self.headers: dict[str, str] = {}
+        self.body = b"".join(site(environ, self._start))
+
+    def _start(self, status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
+        self.status = status[:3]
+        self.headers = dict(headers)
+
+
+WELL = view(figures("dev"), figures("production"))
+ILL = view(figures("dev"), figures("production", "expired", age=4000))
+
+
+def test_health_follows_the_view() -> None:
+    """200 while every profile has valid credentials on disk, else 503 with their names."""
+    assert ("200", b"ok\n") == (Asked(WELL, "/healthz").status, Asked(WELL, "/healthz").body)
+    ill = Asked(ILL, "/healthz")
+    assert ("503", b"production: expired\n") == (ill.status, ill.body)
+
+
+def test_health_names_a_bounded_number() -> None:
+    """Ten thousand dead profiles are twenty names and a number."""
+    many = view(*(figures(f"p{n:05d}", "missing") for n in range(10_000)))
+
+    body = Asked(many, "/healthz").body.decode()
+
+    assert 21 == len(body.splitlines())
+    assert body.endswith("and 9,980 more\n")
+
+
+def test_readiness_follows_what_the_service_manager_was_told() -> None:
+    """Not ready before, ready after."""
+    assert "503" == Asked(view(figures(), ready=False), "/readyz").status
+    assert "200" == Asked(view(figures(), ready=True), "/readyz").status
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz"])
+def test_a_main_thread_that_is_silent_is_not_healthy(path: str) -> None:
+    """Who cannot get a snapshot says so: nothing old is served as new."""
+    answer = Asked(None, path)
+
+    assert ("503", b"the daemon's main thread does not answer\n") == (answer.status, answer.body)
+
+
+def test_metrics_are_served_as_prometheus_wants_them() -> None:
+    """The content type names the text format."""
+    answer = Asked(WELL, "/metrics")
+
+    assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["Content-Type"]
+    assert b'credfresh_profiles{state="fresh"} 2.0\n' in answer.body
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "127.0.0.1:9464", "localhost:8080", "LOCALHOST", "[::1]:9464", "[::1]"],
+)
+def test_names_of_this_host_are_answered(host: str) -> None:
+    """Any port, for a tunnel has another one."""
+    assert "200" == Asked(WELL, host=host).status
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:9464", "127.0.0.1.evil.example", "localhost.evil.example", "",
+     "127.0.0.1:9464@evil.example", "[::1].evil.example", "10.0.0.1", "[::1", "a b", ":9464"],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/nothing"])
+def test_a_name_that_was_bound_to_us_is_refused(host: str, path: str) -> None:
+    """A page's own host name in the Host header is DNS rebinding, and gets nothing."""
+    answer = Asked(WELL, path, host=host)
+
+    assert ("421", b"ask for localhost\n") == (answer.status, answer.body)
+
+
+def test_a_unix_socket_answers_to_any_name() -> None:
+    """No browser can be made to connect to one."""
+    assert "200" == Asked(WELL, host="whatever", hosts=None).status
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT"])
+def test_nothing_can_be_changed(method: str) -> None:
+    """Only GET and HEAD are known."""
+    answer = Asked(WELL, method=method)
+
+    assert ("405", "GET, HEAD") == (answer.status, answer.headers["Allow"])
+
+
+def test_head_is_get_without_the_body() -> None:
+    """Same status and length, nothing else."""
+    head, get = Asked(WELL, "/metrics", method="HEAD"), Asked(WELL, "/metrics")
+
+    assert (get.status, b"") == (head.status, head.body)
+    assert int(head.headers["Content-Length"]) == pytest.approx(len(get.body), abs=200)
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/nothing"])
+def test_every_answer_is_closed_to_other_origins(path: str) -> None:
+    """No cookies, no sniffing, no framing, no caching, and a policy without exceptions."""
+    headers = Asked(WELL, path).headers
+
+    assert "Set-Cookie" not in headers
+    assert not [name for name in headers if name.startswith("Access-Control")]
+    assert "nosniff" == headers["X-Content-Type-Options"]
+    assert "DENY" == headers["X-Frame-Options"]
+    assert "no-store" == headers["Cache-Control"]
+    assert "same-origin" == headers["Cross-Origin-Resource-Policy"]
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'sha256-")
+
+
+def test_a_wish_in_the_query_is_followed() -> None:
+    """`q` and `state` choose the rows; a monstrous query is as none."""
+    assert b'id="p-dev"' not in Asked(WELL, query="q=prod").body
+    assert b'id="p-production"' not in Asked(ILL, query="state=fresh").body
+    assert b'id="p-dev"' in Asked(WELL, query="q=prod&" + "a=b&" * 5000).body
+    assert "200" == Asked(WELL, query="q=%ff%fe&q=&state=%00&=;").status
+
+
+def test_an_unknown_path_says_what_there_is() -> None:
+    """Who guesses is helped."""
+    answer = Asked(WELL, "/status")
+
+    assert ("404", b"there is / /metrics /healthz /readyz\n") == (answer.status, answer.body)

@@ -1,0 +1,123 @@
+"""What the main thread hands out, from a whole daemon without threads."""
+
+from __future__ import annotations
+
+from credfresh.agenda import Agenda
+from credfresh.desk import Desk
+from credfresh.errors import Mend, Problem
+from credfresh.metrics.snapshot import Snapshot, take
+from credfresh.reloader import Reload
+from fakes import failure, profile, settings
+from simulation import Simulation
+
+
+def of(sim: Simulation) -> Desk:
+    """Return the desk of a simulated daemon."""
+    return Desk(
+        settings=sim.settings,
+        supervisor=sim.supervisor,
+        agenda=Agenda(),
+        clock=sim.clock,
+        post=lambda errand: errand.run(),
+    )
+
+
+def taken(sim: Simulation) -> Snapshot:
+    """Take a snapshot."""
+    return take(of(sim), {"written": 1}, None)
+
+
+def simulate(*names: str) -> Simulation:
+    """Return a simulation of these profiles, started."""
+    sim = Simulation(settings(*(profile(name) for name in names)))
+    sim.start()
+    return sim
+
+
+def test_every_profile_is_in_it_from_the_start() -> None:
+    """Before the first answer each profile is missing, and nothing is made up."""
+    sim = Simulation(settings(profile("a"), profile("b")), hold=True)
+    sim.start()
+
+    shot = taken(sim)
+
+    assert ["a", "b"] == [one.profile.name for one in shot.profiles]
+    assert {("missing", None, None, 0)} == {
+        (one.state, one.expiration, one.last_success, sum(one.results)) for one in shot.profiles
+    }
+    assert not shot.ready
+    assert shot.reloaded
+
+
+def test_attempts_are_counted_by_what_became_of_them() -> None:
+    """Successes and failures of each kind, and how many in a row failed since when."""
+    sim = simulate("a")
+    began = sim.clock().wall
+    sim.run(1900, step=10)
+    sim.provider.fault = lambda _: failure(mend=Mend.THROTTLE)
+    sim.run(1900, step=10)
+
+    [one] = taken(sim).profiles
+
+    assert 2 == one.results[0]
+    assert one.failures == one.results[2] > 3
+    assert one.failing_since is not None
+    assert began + 1900 < one.failing_since < began + 3800
+    assert ("InternalFailure", "InternalFailure was answered") == (one.trouble or ("", ""))[:2]
+
+
+def test_a_recovery_ends_the_failure() -> None:
+    """After a success nothing is said of what was before it, but the counts stay."""
+    sim = Simulation(settings(profile("a")))
+    sim.provider.fault = lambda _: failure()
+    sim.start()
+    sim.run(30)
+    sim.provider.fault = lambda _: None
+    sim.run(120)
+
+    [one] = taken(sim).profiles
+
+    assert (0, None, None) == (one.failures, one.failing_since, one.trouble)
+    assert one.results[1] > 0
+    assert "fresh" == one.state
+
+
+def test_a_profile_that_was_withdrawn_by_hand_counts_as_not_enabled() -> None:
+    """What an operator took away raises no alert."""
+    sim = simulate("a", "b")
+
+    sim.supervisor.withdraw(["a"])
+
+    assert ["b"] == [one.profile.name for one in taken(sim).profiles]
+
+
+def test_an_alarm_that_does_not_ring_is_lag() -> None:
+    """The most belated alarm says how far the scheduler is behind."""
+    sim = simulate("a")
+    assert 0 == taken(sim).lag
+
+    due = sim.supervisor.roster["a"].due
+    sim.clock.advance(due.boot - sim.clock().boot + 42)
+
+    assert 42 == round(taken(sim).lag)
+
+
+def test_a_refused_reload_is_remembered() -> None:
+    """Until one is accepted."""
+    sim = simulate("a")
+    desk = of(sim)
+    desk.last_reload = Reload(problems=(Problem("c.yaml", 1, 1, "", "is not valid"),))
+
+    assert not take(desk, {}, None).reloaded
+    desk.last_reload = Reload()
+    assert take(desk, {}, None).reloaded
+
+
+def test_no_secret_is_in_it() -> None:
+    """Neither a secret key nor a token leaves the main thread."""
+    sim = simulate("a")
+
+    text = "".join(str(field) for field in taken(sim).profiles[0])
+
+    assert "fake-secret" not in text
+    assert "fake-token" not in text

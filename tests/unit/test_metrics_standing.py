@@ -1,0 +1,87 @@
+"""What is read of a credentials file on disk: proven sections of ours, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from credfresh.metrics.standing import Held, Standing, scan
+from credfresh.ownership import piece
+from credfresh.publication import Publication
+from fakes import EPOCH, FakeClock, grant, profile
+
+LATER = EPOCH + 1e9
+"""So long after any change that a file's times prove that it has not changed."""
+
+
+def block(name: str, *, instance: str = "test", lifetime: float = 3600.0) -> bytes:
+    """Return the section that the daemon would write."""
+    one = profile(name)
+    return piece(Publication(one, grant(one, FakeClock()(), lifetime=lifetime)), instance).render()
+
+
+def test_our_sections_are_found_with_key_and_expiration() -> None:
+    """Between foreign text, each section of ours says what it holds."""
+    data = b"# by hand\n[theirs]\naws_access_key_id = AKIAEXAMPLE\n" + block("dev") + block("prod")
+
+    expected = Held("ASIAFAKE000000000000", EPOCH + 3600)
+    assert {"dev": expected, "prod": expected} == scan(data, "test")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        block("dev").replace(b"ASIAFAKE000000000000", b"ASIAFORGED0000000000"),
+        block("dev")[:-20],
+        block("dev", instance="another"),
+        b"[dev]\naws_access_key_id = AKIAEXAMPLE\n" + block("dev"),
+        block("dev").replace(b"[dev]", b"[copy]"),
+        b"",
+    ],
+    ids=["altered", "torn", "another's", "second of its name", "copied", "empty"],
+)
+def test_what_is_not_provably_ours_does_not_count(data: bytes) -> None:
+    """An altered, torn, foreign or shadowed section helps no reader that trusts us."""
+    assert {} == scan(data, "test")
+
+
+def test_a_file_that_is_gone_is_none(tmp_path: Path) -> None:
+    """No file, a directory, a fifo and a dangling link are all no file."""
+    standing = Standing()
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "fifo")
+
+    for name in ("nothing", "link", "fifo", "."):
+        assert standing.sections(str(tmp_path / name), "test", LATER) is None
+
+
+def test_a_change_is_seen_and_a_file_that_stays_is_read_once(tmp_path: Path) -> None:
+    """What was read is believed for as long as the file's times and size say that it stands."""
+    file = tmp_path / "credentials"
+    file.write_bytes(block("dev"))
+    standing = Standing()
+    first = standing.sections(str(file), "test", LATER)
+
+    assert first is standing.sections(str(file), "test", LATER)
+    file.write_bytes(block("prod"))
+    again = standing.sections(str(file), "test", LATER)
+    assert again is not None
+    assert ["prod"] == list(again)
+    file.unlink()
+    assert standing.sections(str(file), "test", LATER) is None
+    file.write_bytes(block("dev"))
+    assert standing.sections(str(file), "test", LATER) == first
+
+
+def test_a_file_just_written_is_read_again(tmp_path: Path) -> None:
+    """Two writes within one tick of the file's clock look alike: neither is taken for proven."""
+    file = tmp_path / "credentials"
+    file.write_bytes(block("dev"))
+    standing = Standing()
+    young = file.stat().st_ctime
+
+    assert standing.sections(str(file), "test", young) is not standing.sections(
+        str(file), "test", young
+    )

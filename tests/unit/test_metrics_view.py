@@ -1,0 +1,82 @@
+"""The verdict goes by what stands on disk, whatever the daemon believes."""
+
+from __future__ import annotations
+
+import pytest
+
+from credfresh.entry import State
+from credfresh.metrics.standing import Held, Sections
+from credfresh.metrics.view import View, judge
+from fakes import EPOCH
+from views import figures, snapshot
+
+KEY = "ASIAFAKE000000000000"
+EXPIRES = EPOCH + 2400
+
+
+def judged(sections: Sections | None, state: State = "fresh") -> View:
+    """Judge the profile `production`, of which the file holds `sections`."""
+    return judge(snapshot(figures("production", state)), lambda _path: sections)
+
+
+def test_what_stands_as_it_was_published_counts() -> None:
+    """The file holds the key that was published: the daemon's own judgement goes."""
+    view = judged({"production": Held(KEY, EXPIRES)})
+
+    assert view.healthy
+    assert "fresh" == view.profiles[0].state
+    assert {"fresh": 1, "late": 0, "expired": 0, "missing": 0, "refused": 0} == view.counts
+
+
+@pytest.mark.parametrize("sections", [None, {}, {"other": Held(KEY, EXPIRES)}])
+def test_without_its_section_on_disk_a_profile_is_missing(sections: Sections | None) -> None:
+    """The file is gone, empty, or holds others: readers get nothing, and that is said."""
+    view = judged(sections)
+
+    assert not view.healthy
+    assert ("missing", 0.0) == (view.profiles[0].state, view.profiles[0].seconds_left)
+
+
+def test_a_file_that_is_newer_than_the_snapshot_is_no_trouble() -> None:
+    """A publish between the snapshot and the look at the file raises no alarm."""
+    view = judged({"production": Held("ASIANEWER00000000000", EXPIRES + 1200)})
+
+    assert view.healthy
+    assert "fresh" == view.profiles[0].state
+
+
+def test_an_older_version_put_back_counts_with_its_own_expiration() -> None:
+    """A copy of yesterday's file is judged by what it says, not by what we published."""
+    late = judged({"production": Held("ASIAOLDER00000000000", EPOCH + 60)})
+    dead = judged({"production": Held("ASIAOLDER00000000000", EPOCH - 60)})
+
+    assert ("late", 60.0) == (late.profiles[0].state, late.profiles[0].seconds_left)
+    assert "expired" == dead.profiles[0].state
+    assert not dead.healthy
+
+
+@pytest.mark.parametrize("state", ["expired", "missing", "refused"])
+def test_what_is_not_valid_is_not_healthy(state: State) -> None:
+    """Whatever stands in the file, an expired, missing or refused profile is unhealthy."""
+    view = judged({"production": Held(KEY, EXPIRES)}, state)
+
+    assert not view.healthy
+    assert [state] == [one.state for one in view.unhealthy()]
+
+
+def test_late_is_still_healthy() -> None:
+    """A profile past its renewal has credentials that work: no reader is harmed yet."""
+    assert judged({"production": Held(KEY, EXPIRES)}, "late").healthy
+
+
+def test_one_file_is_looked_at_once() -> None:
+    """Ten profiles of one file cost one look."""
+    looks: list[str] = []
+
+    def sections(path: str) -> Sections:
+        looks.append(path)
+        return {}
+
+    judge(snapshot(*(figures(f"p{n}") for n in range(10))), sections)
+
+    assert ["/run/credfresh/credentials"] == looks
