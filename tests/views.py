@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from credfresh.entry import State
 from credfresh.metrics.snapshot import RESULTS, Figures, Snapshot, Trouble
 from credfresh.metrics.view import STATES, View
 from credfresh.model import Instant
 from credfresh.settings import MetricsSettings
+from credfresh.statuses import State
 from fakes import EPOCH, profile, settings
 
 NOW = Instant(EPOCH, 1000.0)

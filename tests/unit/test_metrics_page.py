@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from credfresh.entry import State
 from credfresh.metrics import page
 from credfresh.metrics.page import POLICY, Wish
 from credfresh.metrics.timeline import NOW, axis_for, scale
 from credfresh.metrics.view import View
+from credfresh.statuses import State
 from fakes import EPOCH
 from views import TROUBLE, figures, view
 

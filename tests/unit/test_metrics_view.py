@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from credfresh.entry import State
 from credfresh.metrics.standing import Held, Sections
 from credfresh.metrics.view import View, judge
+from credfresh.statuses import State
 from fakes import EPOCH
 from views import figures, snapshot
 

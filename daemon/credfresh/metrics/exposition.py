@@ -87,7 +87,7 @@ class _Figures(Collector):
         yield states
         writes = CounterMetricFamily(
             "credfresh_file_writes",
-            "Publishes of a credentials file since the start, by what became of them.",
+            "Publishes of one place (a file, a directory of twins) by what became of them.",
             labels=["result"],
         )
         for result, count in snapshot.writes.items():
@@ -106,7 +106,7 @@ class _Figures(Collector):
             ),
             (
                 "file_last_write_timestamp_seconds",
-                "When a credentials file was written last (0: not since the start).",
+                "When credentials were written last, in any place (0: not since the start).",
                 snapshot.last_write or NEVER,
             ),
             (

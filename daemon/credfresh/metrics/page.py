@@ -15,11 +15,11 @@ from importlib import resources
 from urllib.parse import quote, urlencode
 
 from credfresh import __version__
-from credfresh.entry import State
 from credfresh.metrics.snapshot import Figures
 from credfresh.metrics.timeline import Axis, axis_for, draw, scale
 from credfresh.metrics.view import STATES, VALID, View
 from credfresh.model import rfc3339
+from credfresh.statuses import State
 
 MOST_ROWS = 500
 """Profiles that are shown at once, the most urgent first."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from credfresh.desk import Desk
-from credfresh.entry import Entry, Phase, Result, State
+from credfresh.entry import Entry, Phase, Result
 from credfresh.errors import RenewalError
 from credfresh.model import Instant
 from credfresh.publication import Refusal
 from credfresh.settings import Profile, Settings
+from credfresh.statuses import State
 
 RESULTS: tuple[Result, ...] = ("success", "transient", "throttled", "needs_human")
 """What may become of an attempt."""
@@ -68,7 +69,7 @@ class Snapshot:
     lag: float
     """Seconds by which the most belated alarm is late at this moment."""
     writes: Mapping[str, int]
-    """Publishes of one file since the start, by `written`, `unchanged` and `failed`."""
+    """Publishes of one place since the start, by `written`, `unchanged` and `failed`."""
     last_write: float | None
 
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from credfresh.entry import State
 from credfresh.metrics.snapshot import Figures, Snapshot
 from credfresh.metrics.standing import Held, Sections
+from credfresh.statuses import State
 
 VALID: tuple[State, ...] = ("fresh", "late")
 """The states in which a reader gets credentials that work."""
