@@ -85,8 +85,9 @@ class Announcer:
             case Scope.SOURCE:
                 self._went_down(error, entry.lane.source, name)
             case Scope.PROFILE | Scope.NONE:
-                if error.scope is Scope.PROFILE:
+                if error.scope is Scope.PROFILE:  # STS has answered, and knew who asked
                     self._up(Scope.ENDPOINT, entry.lane.endpoint)
+                    self._up(Scope.SOURCE, entry.lane.source)
                 if self._failing.get(name) != error.code:
                     self._failing[name] = error.code
                     self._emit(

@@ -17,6 +17,7 @@ from credfresh.entry import Entry, Phase
 from credfresh.errors import RenewalError, Scope
 from credfresh.model import Grant, Instant
 from credfresh.ports import Finished, Workers
+from credfresh.settings import StsLimits
 
 Work = Callable[[], Grant | RenewalError]
 """One attempt, run in a worker; it does not raise."""
@@ -37,18 +38,18 @@ class Attempts:
     """Who waits, who is in flight. `post` is called by the workers."""
 
     def __init__(
-        self, calls_per_second: float, *, workers: Workers, post: Callable[[Finished], None]
+        self, limits: StsLimits, *, workers: Workers, post: Callable[[Finished], None]
     ) -> None:
-        self._admission = Admission(calls_per_second)
+        self._admission = Admission(limits.calls_per_second)
         self._workers = workers
         self._post = post
         self._queued: dict[str, Entry] = {}
         self._flights: dict[int, Flight] = {}  # in the order of their start
         self._last_ticket = 0
 
-    def limit(self, calls_per_second: float) -> None:
-        """Start no more than so many from now on."""
-        self._admission.calls_per_second = calls_per_second
+    def limit(self, limits: StsLimits, lanes: Iterable[Lane]) -> None:
+        """Go over to other limits, and forget what is known of lanes that nobody takes."""
+        self._admission.limit(limits.calls_per_second, limits.max_concurrency, lanes)
 
     def queue(self, entry: Entry) -> None:
         """Let `entry` wait for its turn; of those that may start the nearest to expiry goes."""
@@ -97,8 +98,11 @@ class Attempts:
         return now.boot - oldest.started.boot if oldest is not None else 0.0
 
     def next_in(self, now: Instant) -> float | None:
-        """Return the seconds until the rate allows another to start; None if none waits for it."""
-        return self._admission.next_in(now.boot)
+        """Return the seconds until the rate allows another to start; None if none waits for it.
+
+        What waits for a worker or a probe goes when an attempt ends.
+        """
+        return self._admission.next_in(now.boot) if self._workers.free else None
 
     @property
     def waiting(self) -> int:

@@ -57,7 +57,7 @@ class Supervisor:
         self._emit = emit
         self._tell = Announcer(emit)
         self._schedule = Schedule(clock=clock, timers=timers, post=post, emit=emit)
-        self._attempts = Attempts(settings.sts.calls_per_second, workers=workers, post=post)
+        self._attempts = Attempts(settings.sts, workers=workers, post=post)
         self.roster = Roster()
         self._disk = OnDisk(self.roster, self._tell, outlet)
         self._exhausted = False
@@ -78,6 +78,7 @@ class Supervisor:
                 if entry.fits() and entry.usable(now):
                     entry.due = plan.renew_at
             self._schedule.arm(entry, entry.due)
+        self._attempts.limit(self._settings.sts, (entry.lane for entry in self.roster))
         return {entry.profile.name: entry.publication(now) for entry in self.roster}
 
     def reload(self, settings: Settings, provider: Provider | None = None) -> Changes:
@@ -89,13 +90,13 @@ class Supervisor:
         now = self._clock()
         self._settings = settings
         self._provider = provider or self._provider
-        self._attempts.limit(settings.sts.calls_per_second)
         changes = self.roster.reload(settings, now)
         for name in changes.removed:
             self._schedule.disarm(name)
             self._tell.forgotten(name)
         for name in changes.removed | changes.changed:
             self._attempts.discard(name)
+        self._attempts.limit(settings.sts, (entry.lane for entry in self.roster))
         for name in changes.changed | changes.added:
             entry = self.roster[name]
             if entry.phase is not Phase.IN_FLIGHT:

@@ -126,14 +126,19 @@ def test_a_failed_probe_lets_the_next_one_probe() -> None:
     assert ["p1"] == admission.admit(1.0, slots=10)
 
 
-def test_a_suspect_source_holds_back_its_profiles_at_every_endpoint() -> None:
-    """One broken source is probed once, whatever endpoints its profiles use."""
+def test_a_suspect_source_gets_one_probe_at_each_endpoint() -> None:
+    """A probe that sticks in a black hole must not hold up the one that would succeed."""
     admission = Admission(calls_per_second=1000)
     ended(admission, HERE, Scope.SOURCE)
-    admission.enqueue("a", HERE, 0)
-    admission.enqueue("b", THERE, 1)
+    for n in range(3):
+        admission.enqueue(f"here{n}", HERE, n)
+        admission.enqueue(f"there{n}", THERE, n)
 
-    assert ["a"] == admission.admit(0.0, slots=10)
+    assert ["here0", "there0"] == admission.admit(0.0, slots=10)
+    admission.finished(HERE, Scope.SOURCE)
+    assert ["here1"] == admission.admit(1.0, slots=10)
+    admission.finished(THERE, None)
+    assert ["there1", "here2", "there2"] == admission.admit(2.0, slots=10)
 
 
 def test_an_answer_about_the_request_shows_that_the_endpoint_lives() -> None:
@@ -166,3 +171,70 @@ def test_queueing_twice_starts_once() -> None:
     admission.enqueue("p", HERE, 0)
 
     assert ["p"] == admission.admit(0.0, slots=10)
+
+
+def shared(workers: int) -> Admission:
+    """Return an admission for two endpoints that share the workers."""
+    admission = Admission(calls_per_second=1000)
+    admission.limit(1000, workers, [HERE, THERE])
+    return admission
+
+
+def test_no_endpoint_takes_all_workers_while_there_is_another() -> None:
+    """A hundred that just became due, and will all hang, leave half of the workers."""
+    admission = shared(workers=8)
+    for n in range(100):
+        admission.enqueue(f"here{n}", HERE, n)
+    assert 4 == len(admission.admit(0.0, slots=8))
+    admission.enqueue("there", THERE, 1e9)
+
+    assert ["there"] == admission.admit(1.0, slots=4)
+
+
+def test_an_endpoint_alone_may_have_them_all() -> None:
+    """There is nobody to leave a worker to."""
+    admission = Admission(calls_per_second=1000)
+    admission.limit(1000, 8, [HERE, Lane(HERE.endpoint, "other")])
+    for n in range(16):
+        admission.enqueue(f"p{n}", Lane(HERE.endpoint, ("ci", "other")[n % 2]), n)
+
+    assert 8 == len(admission.admit(0.0, slots=8))
+
+
+def test_hung_threads_of_one_endpoint_never_use_up_all() -> None:
+    """When as many hang there as there are workers, nothing more goes there until one ends."""
+    admission = shared(workers=4)
+    for n in range(100):
+        admission.enqueue(f"here{n}", HERE, n)
+    for n in range(4):
+        assert [f"here{n}"] == admission.admit(float(n), slots=1)
+        admission.finished(HERE, Scope.ENDPOINT)
+        admission.hangs(HERE)
+    assert [] == admission.admit(10.0, slots=4)
+
+    admission.hangs_no_more(HERE)
+
+    assert ["here4"] == admission.admit(11.0, slots=4)
+
+
+def test_lanes_that_nobody_takes_any_more_are_forgotten() -> None:
+    """With an endpoint that left the configuration goes what was suspected of it."""
+    admission = shared(workers=8)
+    ended(admission, HERE, Scope.ENDPOINT)
+    admission.limit(1000, 8, [THERE])
+    admission.limit(1000, 8, [HERE])
+    for n in range(2):
+        admission.enqueue(f"p{n}", HERE, n)
+
+    assert ["p0", "p1"] == admission.admit(0.0, slots=10)
+
+
+def test_a_probe_that_said_nothing_leaves_the_next_one_to_probe() -> None:
+    """An attempt that made no call is no evidence, and holds up nobody."""
+    admission = Admission(calls_per_second=1000)
+    ended(admission, HERE, Scope.ENDPOINT)
+    ended(admission, HERE, Scope.NONE)
+    for n in range(2):
+        admission.enqueue(f"p{n}", HERE, n)
+
+    assert ["p0"] == admission.admit(0.0, slots=10)
