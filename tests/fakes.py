@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -81,29 +82,39 @@ class FakeTimers:
         return due
 
 
+class Hangs(BaseException):
+    """What a job raises that would never come back."""
+
+
 class FakeWorkers:
-    """Workers that run a job at once, or keep it back to be finished or to hang."""
+    """Workers that run a job at once, or keep it back to be finished or to hang.
+
+    The threads of jobs that were given up end at once, unless `keep_hung`.
+    """
 
     def __init__(self, count: int = 16, *, hold: bool = False) -> None:
         self.count = count
         self.hold = hold
         self.held: dict[int, Callable[[], None]] = {}
         self.hung: list[int] = []
+        self.keep_hung = False
         self.started = 0
+        self._ended: list[int] = []
 
     @property
     def free(self) -> int:
-        return self.count - len(self.held)
+        return max(0, min(self.count, 2 * self.count - len(self.hung)) - len(self.held))
 
     @property
     def exhausted(self) -> bool:
-        return len(self.hung) >= 2 * self.count
+        return not self.held and self.free == 0
 
     def start(self, ticket: int, job: Callable[[], None]) -> None:
         self.started += 1
         self.held[ticket] = job
         if not self.hold:
-            job()
+            with contextlib.suppress(Hangs):
+                job()
 
     def release(self) -> None:
         """Let every held job run now."""
@@ -116,6 +127,17 @@ class FakeWorkers:
     def write_off(self, ticket: int) -> None:
         self.held.pop(ticket)
         self.hung.append(ticket)
+        if not self.keep_hung:
+            self.end_hung()
+
+    def recovered(self) -> list[int]:
+        ended, self._ended = self._ended, []
+        return ended
+
+    def end_hung(self) -> None:
+        """Let the threads of all that hang end."""
+        self._ended += self.hung
+        self.hung.clear()
 
 
 class FakeProvider:
@@ -125,14 +147,23 @@ class FakeProvider:
         self.clock = clock
         self.lifetime: float | None = None
         self.fault: Callable[[str], RenewalError | None] = lambda _: None
+        self.hang: Callable[[str], Scope | None] = lambda _: None
         self.calls: list[tuple[str, float]] = []
         self.parents: list[str | None] = []
         self._serial = itertools.count()
 
-    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+    def obtain(
+        self, profile: Profile, parent: SessionCredentials | None, waits: Callable[[Scope], None]
+    ) -> Grant:
         now = self.clock()
+        hang = self.hang(profile.name)
+        if hang is Scope.SOURCE:
+            raise Hangs
+        waits(Scope.ENDPOINT)
         self.calls.append((profile.name, now.boot))
         self.parents.append(parent.access_key_id if parent else None)
+        if hang is not None:
+            raise Hangs
         error = self.fault(profile.name)
         if error is not None:
             raise error

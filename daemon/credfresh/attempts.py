@@ -14,12 +14,13 @@ from itertools import takewhile
 from credfresh import policy
 from credfresh.admission import Admission, Lane
 from credfresh.entry import Entry, Phase
-from credfresh.errors import RenewalError, Scope
+from credfresh.errors import RenewalError
 from credfresh.model import Grant, Instant
 from credfresh.ports import Finished, Workers
+from credfresh.renewer import Progress, hung
 from credfresh.settings import StsLimits
 
-Work = Callable[[], Grant | RenewalError]
+Work = Callable[[Progress], Grant | RenewalError]
 """One attempt, run in a worker; it does not raise."""
 
 
@@ -32,6 +33,7 @@ class Flight:
     lane: Lane
     generation: int
     started: Instant
+    progress: Progress
 
 
 class Attempts:
@@ -45,6 +47,7 @@ class Attempts:
         self._post = post
         self._queued: dict[str, Entry] = {}
         self._flights: dict[int, Flight] = {}  # in the order of their start
+        self._hung: dict[int, Lane] = {}
         self._last_ticket = 0
 
     def limit(self, limits: StsLimits, lanes: Iterable[Lane]) -> None:
@@ -78,19 +81,17 @@ class Attempts:
             self._admission.finished(flight.lane, failed)
         return flight
 
-    def overdue(self, now: Instant) -> Iterable[Flight]:
+    def overdue(self, now: Instant) -> Iterable[tuple[Flight, RenewalError]]:
         """Give up, and return, what is past its deadline: late answers will be dropped.
 
         By the boot clock alone: a step of the wall clock ends no attempt. Attempts of profiles
         that are gone are given up too: each may be its endpoint's one probe.
         """
+        for ticket in self._workers.recovered():
+            self._admission.hangs_no_more(self._hung.pop(ticket))
         oldest = now.boot - policy.ATTEMPT_LIMIT
-        hung = list(takewhile(lambda f: f.started.boot <= oldest, self._flights.values()))
-        for flight in hung:
-            del self._flights[flight.ticket]
-            self._workers.write_off(flight.ticket)
-            self._admission.finished(flight.lane, Scope.ENDPOINT)
-        return hung
+        late = list(takewhile(lambda f: f.started.boot <= oldest, self._flights.values()))
+        return [(flight, self._give_up(flight)) for flight in late]
 
     def longest(self, now: Instant) -> float:
         """Return for how many seconds the oldest attempt has been in flight; 0 for none."""
@@ -116,7 +117,16 @@ class Attempts:
 
     def _launch(self, entry: Entry, now: Instant, work: Callable[[Entry], Work]) -> None:
         self._last_ticket += 1
-        ticket, job = self._last_ticket, work(entry)
+        ticket, job, progress = self._last_ticket, work(entry), Progress()
         entry.phase, entry.started = Phase.IN_FLIGHT, now
-        self._flights[ticket] = Flight(ticket, entry, entry.lane, entry.generation, now)
-        self._workers.start(ticket, lambda: self._post(Finished(ticket, job())))
+        self._flights[ticket] = Flight(ticket, entry, entry.lane, entry.generation, now, progress)
+        self._workers.start(ticket, lambda: self._post(Finished(ticket, job(progress))))
+
+    def _give_up(self, flight: Flight) -> RenewalError:
+        error = hung(flight.progress)
+        del self._flights[flight.ticket]
+        self._workers.write_off(flight.ticket)
+        self._hung[flight.ticket] = flight.lane
+        self._admission.finished(flight.lane, error.scope)
+        self._admission.hangs(flight.lane)
+        return error

@@ -52,6 +52,9 @@ class Workers(Protocol):
     def write_off(self, ticket: int) -> None:
         """It hangs."""
 
+    def recovered(self) -> list[int]:
+        """Return the tickets that were written off and have ended since; each is told once."""
+
 
 class Outlet(Protocol):
     """Where publications go (the publisher)."""

@@ -7,10 +7,12 @@ published is a `Destination`. A new one of either is a new module, not a new bra
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from credfresh import policy
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Grant, SessionCredentials
 from credfresh.publication import Outcomes, Wanted
@@ -20,13 +22,28 @@ STARVED = "SourceProfileUnusable"
 """The code of an attempt that could not start for want of the parent's credentials."""
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far an attempt has come. Its worker writes it; who gives the attempt up reads it."""
+
+    waits_for: Scope = Scope.SOURCE
+    """Whose fault it is if nothing comes any more."""
+
+    def tell(self, waits_for: Scope) -> None:
+        """Note it."""
+        self.waits_for = waits_for
+
+
 class Provider(Protocol):
     """Grants session credentials. Called from several threads at once."""
 
-    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+    def obtain(
+        self, profile: Profile, parent: SessionCredentials | None, waits: Callable[[Scope], None]
+    ) -> Grant:
         """Return fresh credentials for `profile`.
 
-        `parent` are the credentials of its `source_profile`, where it has one.
+        `parent` are the credentials of its `source_profile`, where it has one. `waits` is told
+        what the attempt waits for from now on: at first its source, then its endpoint.
 
         Raises:
             RenewalError: this attempt failed; the error says who can mend it.
@@ -61,11 +78,14 @@ class Destination(Protocol):
 
 
 def attempt(
-    provider: Provider, profile: Profile, parent: SessionCredentials | None
+    provider: Provider,
+    profile: Profile,
+    parent: SessionCredentials | None,
+    progress: Progress | None = None,
 ) -> Grant | RenewalError:
     """Carry out one attempt. Never raises: what a provider did not foresee is a failure too."""
     try:
-        return provider.obtain(profile, parent)
+        return provider.obtain(profile, parent, (progress or Progress()).tell)
     except RenewalError as error:
         # Kept for as long as the profile fails: without the frames, whose variables hold keys.
         return error.with_traceback(None)
@@ -81,14 +101,23 @@ def attempt(
         )
 
 
-def hung(after: float) -> RenewalError:
-    """Return the failure of an attempt that has not ended within `after` seconds."""
+def hung(progress: Progress) -> RenewalError:
+    """Return the failure of an attempt that has not ended by its deadline."""
+    late = f"no answer within {policy.ATTEMPT_LIMIT:.0f} s"
+    if progress.waits_for is Scope.ENDPOINT:
+        return RenewalError(
+            f"{late} from the endpoint",
+            code="Hung",
+            mend=Mend.TIME,
+            scope=Scope.ENDPOINT,
+            hint="something accepts the connection and does not answer: look at proxy and resolver",
+        )
     return RenewalError(
-        f"no answer within {after:.0f} s",
+        f"{late} from the source",
         code="Hung",
         mend=Mend.TIME,
-        scope=Scope.ENDPOINT,
-        hint="something accepts the connection and does not answer: look at proxy and resolver",
+        scope=Scope.SOURCE,
+        hint="something hangs while its keys are looked up: look at its file, process or service",
     )
 
 

@@ -23,7 +23,7 @@ from credfresh.ondisk import OnDisk
 from credfresh.ports import Due, Finished, Message, Outlet, Timers, Workers
 from credfresh.publication import Publication
 from credfresh.publisher import Published
-from credfresh.renewer import Provider, attempt, hung, parent_unusable
+from credfresh.renewer import Provider, attempt, parent_unusable
 from credfresh.roster import Changes, Roster
 from credfresh.schedule import Schedule
 from credfresh.settings import Settings
@@ -166,8 +166,13 @@ class Supervisor:
                 else:
                     self._schedule.keep(entry)
             self._disk.look(entry, now)
-        for flight in self._attempts.overdue(now):
-            self._abandoned(flight)
+        for flight, error in self._attempts.overdue(now):
+            self._emit(
+                "attempt_abandoned",
+                profile=flight.entry.profile.name,
+                after_s=policy.ATTEMPT_LIMIT,
+            )
+            self._judge(flight, error)
         self.pump()
         return BEAT
 
@@ -228,22 +233,14 @@ class Supervisor:
         if parent is None:
             return partial(attempt, self._provider, entry.profile, None)
         if parent.grant is None:  # withdrawn since it was queued
-            return partial(parent_unusable, parent.profile.name, parent.error)
+            starving = parent_unusable(parent.profile.name, parent.error)
+            return lambda _: starving
         return partial(attempt, self._provider, entry.profile, parent.grant.credentials)
 
     def _finish(self, ticket: int, result: Grant | RenewalError) -> None:
         flight = self._attempts.ended(ticket, result)
         if flight is not None:
             self._judge(flight, result)
-
-    def _abandoned(self, flight: Flight) -> None:
-        """Count an attempt past its deadline as failed."""
-        self._emit(
-            "attempt_abandoned",
-            profile=flight.entry.profile.name,
-            after_s=policy.ATTEMPT_LIMIT,
-        )
-        self._judge(flight, hung(policy.ATTEMPT_LIMIT))
 
     def _judge(self, flight: Flight, result: Grant | RenewalError) -> None:
         entry = flight.entry

@@ -2,12 +2,15 @@
 
 A thread cannot be killed, and neither the SDK's timeouts nor a pool can bound a resolver that
 hangs or a server that drips. So a worker whose attempt is past its deadline is written off and
-replaced; at most as many are written off at once as there are workers. Threads are daemonic: a
-hung one never holds up the exit.
+replaced; at most as many are written off at once as there are workers. It is asked to give up as
+well, by an exception that reaches it as soon as it runs any Python: at the next byte of what
+drips, not while the system keeps it. Threads are daemonic: a hung one never holds up the exit.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -26,14 +29,14 @@ class Workers:
         self._count = count
         self._idle: list[_Worker] = []
         self._busy: dict[int, _Worker] = {}
-        self._hung: list[_Worker] = []
+        self._hung: dict[int, _Worker] = {}
 
     @property
     def free(self) -> int:
         """How many more jobs may start now."""
-        self._hung = [worker for worker in self._hung if worker.thread.is_alive()]
+        hung = sum(worker.thread.is_alive() for worker in self._hung.values())
         # Twice the count is the most threads there may ever be, the hung ones included.
-        replaceable = 2 * self._count - len(self._hung) - len(self._busy)
+        replaceable = 2 * self._count - hung - len(self._busy)
         return max(0, min(self._count - len(self._busy), replaceable))
 
     @property
@@ -65,8 +68,15 @@ class Workers:
     def write_off(self, ticket: int) -> None:
         """Give up the worker of a job past its deadline; it ends when its job ever does."""
         worker = self._busy.pop(ticket)
-        worker.jobs.put(None)
-        self._hung.append(worker)
+        worker.give_up()
+        self._hung[ticket] = worker
+
+    def recovered(self) -> list[int]:
+        """Return the tickets that were written off and whose threads have ended since."""
+        ended = [t for t, worker in self._hung.items() if not worker.thread.is_alive()]
+        for ticket in ended:
+            del self._hung[ticket]
+        return ended
 
     def resize(self, count: int) -> None:
         """Change how many may work at once; running jobs go on."""
@@ -87,6 +97,19 @@ class _Worker:
         self.thread = threading.Thread(target=self._run, name="credfresh-worker", daemon=True)
         self.thread.start()
 
+    def give_up(self) -> None:
+        """End as soon as the job can be made to, or does by itself."""
+        self.jobs.put(None)
+        # https://docs.python.org/3/c-api/threads.html: raised in that thread, asynchronously.
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(self.thread.ident or 0), ctypes.py_object(_GivenUp)
+        )
+
     def _run(self) -> None:
-        while (job := self.jobs.get()) is not None:
-            job()
+        with contextlib.suppress(_GivenUp):
+            while (job := self.jobs.get()) is not None:
+                job()
+
+
+class _GivenUp(SystemExit):
+    """No `except Exception` stops it, and no traceback is printed of it."""

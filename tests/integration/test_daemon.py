@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from credfresh.daemon import Daemon
-from credfresh.errors import AlreadyRunningError, Mend
+from credfresh.errors import AlreadyRunningError, Mend, Scope
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.notify import Notifier
 from credfresh.publication import Publication
@@ -53,7 +53,9 @@ class QuickSts:
         self.gate.set()
         self.refuse = False
 
-    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+    def obtain(
+        self, profile: Profile, parent: SessionCredentials | None, waits: Callable[[Scope], None]
+    ) -> Grant:
         del parent
         self.calls += 1
         self.gate.wait(30)

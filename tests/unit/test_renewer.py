@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from credfresh import renewer
@@ -36,7 +38,9 @@ class Broken:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+    def obtain(
+        self, profile: Profile, parent: SessionCredentials | None, waits: Callable[[Scope], None]
+    ) -> Grant:
         raise self.error
 
 
@@ -54,10 +58,14 @@ def test_what_a_provider_did_not_foresee_is_a_failed_attempt(error: Exception) -
     assert result.__cause__ is None
 
 
-def test_a_hung_attempt_is_evidence_about_its_endpoint() -> None:
-    """Whoever does not answer one is not asked by many."""
-    assert Scope.ENDPOINT is renewer.hung(60).scope
-    assert "60 s" in renewer.hung(60).message
+def test_a_hung_attempt_is_evidence_about_what_it_waited_for() -> None:
+    """Whoever does not answer one is not asked by many: the source at first, then the endpoint."""
+    progress = renewer.Progress()
+    assert Scope.SOURCE is renewer.hung(progress).scope
+
+    progress.tell(Scope.ENDPOINT)
+    assert Scope.ENDPOINT is renewer.hung(progress).scope
+    assert "60 s" in renewer.hung(progress).message
 
 
 def test_a_child_waits_for_a_human_when_its_parent_does() -> None:

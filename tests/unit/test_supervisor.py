@@ -141,7 +141,7 @@ def test_an_attempt_past_its_deadline_is_given_up_and_its_late_answer_dropped() 
 
     sim.run(75)
 
-    assert [ticket] == sim.workers.hung[:1]
+    assert ticket not in sim.workers.held
     entry = sim.supervisor.roster["production"]
     assert entry.failures >= 1
     sim.supervisor.handle(Finished(ticket, grant(profile(), sim.clock())))
@@ -687,3 +687,47 @@ def test_an_attempt_that_no_beat_has_ended_is_overdue() -> None:
     sim.supervisor.beat()
 
     assert not sim.supervisor.overdue()
+
+
+def test_a_source_that_hangs_is_not_held_against_its_endpoint() -> None:
+    """While one source's keys never come, the profiles of another renew at the same endpoint."""
+    stuck = [profile(f"s{n}", source="stuck") for n in range(30)]
+    sim = simulate(*stuck, profile("well", source="ci"))
+    sim.provider.hang = lambda name: Scope.SOURCE if name.startswith("s") else None
+    sim.start()
+
+    sim.run(600)
+
+    assert "fresh" == sim.supervisor.roster["well"].state(sim.clock())
+    assert ["stuck"] == [e["source"] for e in sim.log.of("source_failed")]
+    assert [] == sim.log.of("endpoint_failed")
+
+
+def test_threads_that_hang_for_ever_never_stop_another_endpoint() -> None:
+    """After hours of hung attempts at one endpoint the other still gets its workers."""
+    drips = [profile(f"d{n}", endpoint_url="https://drip") for n in range(30)]
+    sim = simulate(*drips, profile("well", duration=900))
+    sim.workers.keep_hung = True
+    sim.provider.hang = lambda name: Scope.ENDPOINT if name.startswith("d") else None
+    sim.start()
+
+    sim.run(4 * 3600, step=5)
+
+    assert 0 == sim.log.names().count("profile_expired")
+    assert "fresh" == sim.supervisor.roster["well"].state(sim.clock())
+    assert 16 == len(sim.workers.hung)
+
+    sim.provider.hang = lambda _: None
+    sim.workers.end_hung()
+    sim.run(75)
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_no_next_start_is_named_while_no_worker_is_free() -> None:
+    """The main loop sleeps until an attempt ends: it must not turn in circles."""
+    sim = simulate(*(profile(f"p{n}") for n in range(20)), hold=True)
+    sim.start()
+    sim.run(1, step=0.1)
+
+    assert 16 == sim.supervisor.in_flight
+    assert sim.supervisor.pump() is None

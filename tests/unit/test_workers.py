@@ -8,6 +8,21 @@ from collections.abc import Callable
 from credfresh.workers import Workers
 
 
+def start(workers: Workers, ticket: int, job: Callable[[], None]) -> threading.Thread:
+    """Start a job; return its thread once the job runs."""
+    running = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def told() -> None:
+        threads.append(threading.current_thread())
+        running.set()
+        job()
+
+    workers.start(ticket, told)
+    assert running.wait(10)
+    return threads[0]
+
+
 def wait_for(event: threading.Event) -> Callable[[], None]:
     """Return a job that hangs until the event."""
 
@@ -40,7 +55,7 @@ def test_no_more_than_the_count_are_free() -> None:
     """A running job takes a slot until it is finished."""
     workers = Workers(2)
     hold = threading.Event()
-    workers.start(1, wait_for(hold))
+    start(workers, 1, wait_for(hold))
     assert 1 == workers.free
     hold.set()
     workers.finish(1)
@@ -52,7 +67,7 @@ def test_a_hung_worker_is_replaced() -> None:
     """Writing a job off frees its slot although the thread still hangs."""
     workers = Workers(1)
     hold = threading.Event()
-    workers.start(1, wait_for(hold))
+    start(workers, 1, wait_for(hold))
     workers.write_off(1)
 
     assert 1 == workers.free
@@ -66,7 +81,7 @@ def test_at_most_twice_the_count_exist() -> None:
     workers = Workers(2)
     hold = threading.Event()
     for ticket in range(4):
-        workers.start(ticket, wait_for(hold))
+        start(workers, ticket, wait_for(hold))
         workers.write_off(ticket)
 
     assert 0 == workers.free
@@ -79,25 +94,24 @@ def test_a_hung_worker_that_comes_back_frees_its_place() -> None:
     """Once hung jobs end, their threads end too and new ones may start."""
     workers = Workers(1)
     hold = threading.Event()
-    threads: list[threading.Thread] = []
-
-    def job() -> None:
-        threads.append(threading.current_thread())
-        hold.wait(10)
-
+    threads = []
     for ticket in range(2):
-        workers.start(ticket, job)
+        threads.append(start(workers, ticket, wait_for(hold)))
         workers.write_off(ticket)
     assert workers.exhausted
+    assert [] == workers.recovered()
 
     hold.set()
     for thread in threads:
         thread.join(10)
 
     assert 1 == workers.free
+    assert [0, 1] == workers.recovered()
+    assert [] == workers.recovered()
     workers.stop()
 
 
+<<<<<<< HEAD
 def test_a_probe_is_answered_by_a_worker() -> None:
     """The worker next in line answers in its own thread, and still takes jobs afterwards."""
     workers = Workers(2)
@@ -129,3 +143,22 @@ def test_no_worker_is_probed_where_all_are_busy_or_hang() -> None:
     assert not hold.is_set()
     hold.set()
     workers.stop()
+=======
+def test_a_written_off_job_that_runs_now_and_then_is_made_to_give_up() -> None:
+    """What drips comes back to Python at each byte: there it ends, whatever it would catch."""
+    workers = Workers(1)
+
+    def drip() -> None:
+        while True:
+            try:
+                threading.Event().wait(0.01)
+            except Exception as error:
+                raise AssertionError from error
+
+    thread = start(workers, 1, drip)
+    workers.write_off(1)
+    thread.join(10)
+
+    assert not thread.is_alive()
+    assert [1] == workers.recovered()
+>>>>>>> 0b0a750 (Blame what an attempt waited for; let hung threads give up and starve nobody)

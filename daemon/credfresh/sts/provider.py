@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from credfresh.errors import RenewalError
+from credfresh.errors import RenewalError, Scope
 from credfresh.model import Clock, Grant, Instant, SessionCredentials
 from credfresh.principals import Principal
 from credfresh.settings import Profile, StsLimits
@@ -51,7 +51,12 @@ class StsProvider:
         """How many clients there are: it follows the endpoints in use, never the renewals."""
         return len(self._clients)
 
-    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+    def obtain(
+        self,
+        profile: Profile,
+        parent: SessionCredentials | None,
+        waits: Callable[[Scope], None] = lambda _: None,
+    ) -> Grant:
         """Return fresh credentials for `profile`, asked for once.
 
         `parent` signs where the profile is chained to another, else the profile's source. Keys
@@ -61,19 +66,23 @@ class StsProvider:
             RenewalError: the attempt failed.
         """
         if parent is not None:
+            waits(Scope.ENDPOINT)
             caller = Caller(parent=profile.source_profile or parent.access_key_id)
             return self._assume(profile, SourceKeys.of(parent), caller)
         endpoint = Endpoint.of(profile, self._limits)
         keys = self._sources.keys(profile.source, endpoint)
         caller = Caller(source=profile.source)
+        waits(Scope.ENDPOINT)
         try:
             return self._assume(profile, keys, caller)
         except RenewalError as error:
             if error.code not in REFUSED_KEYS:
                 raise
+            waits(Scope.SOURCE)
             newer = self._sources.after_refusal(profile.source, endpoint, refused=keys)
             if newer == keys:
                 raise
+        waits(Scope.ENDPOINT)
         return self._assume(profile, newer, caller)
 
     def _assume(self, profile: Profile, keys: SourceKeys, caller: Caller) -> Grant:
