@@ -57,14 +57,16 @@ class BySource:
         self._default = default
         self._others = others
 
-    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+    def obtain(
+        self, profile: Profile, parent: SessionCredentials | None, waits: Callable[[Scope], None]
+    ) -> Grant:
         """Ask the provider of the profile's source; see `Provider`.
 
         Raises:
             RenewalError: this attempt failed.
         """
         source = "" if profile.source_profile is not None else profile.source
-        return self._others.get(source, self._default).obtain(profile, parent)
+        return self._others.get(source, self._default).obtain(profile, parent, waits)
 
 
 class Destination(Protocol):

@@ -111,7 +111,6 @@ def test_a_hung_worker_that_comes_back_frees_its_place() -> None:
     workers.stop()
 
 
-<<<<<<< HEAD
 def test_a_probe_is_answered_by_a_worker() -> None:
     """The worker next in line answers in its own thread, and still takes jobs afterwards."""
     workers = Workers(2)
@@ -133,17 +132,18 @@ def test_no_worker_is_probed_where_all_are_busy_or_hang() -> None:
     """A full house has nobody to ask, and no thread beyond the limit is made to ask."""
     workers = Workers(1)
     hold = threading.Event()
-    workers.start(1, wait_for(hold))
+    start(workers, 1, wait_for(hold))
     assert not workers.probe(hold.set)
     workers.write_off(1)
-    workers.start(2, wait_for(hold))
+    start(workers, 2, wait_for(hold))
     workers.write_off(2)
 
     assert not workers.probe(hold.set)
     assert not hold.is_set()
     hold.set()
     workers.stop()
-=======
+
+
 def test_a_written_off_job_that_runs_now_and_then_is_made_to_give_up() -> None:
     """What drips comes back to Python at each byte: there it ends, whatever it would catch."""
     workers = Workers(1)
@@ -161,4 +161,3 @@ def test_a_written_off_job_that_runs_now_and_then_is_made_to_give_up() -> None:
 
     assert not thread.is_alive()
     assert [1] == workers.recovered()
->>>>>>> 0b0a750 (Blame what an attempt waited for; let hung threads give up and starve nobody)

@@ -9,12 +9,12 @@ files: a hub without its engine is a host like any other.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from credfresh import policy
 from credfresh.desk import Desk, Errand
 from credfresh.entry import Phase
-from credfresh.errors import RenewalError
+from credfresh.errors import RenewalError, Scope
 from credfresh.events import Emit
 from credfresh.model import Clock, Grant, Roll, SessionCredentials
 from credfresh.publication import Publication
@@ -150,20 +150,22 @@ class HubProvider:
         self._sts = sts
         self._follow = follow
 
-    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+    def obtain(
+        self, profile: Profile, parent: SessionCredentials | None, waits: Callable[[Scope], None]
+    ) -> Grant:
         """Return fresh credentials: see `renewer.Provider`.
 
         Raises:
             RenewalError: this attempt failed.
         """
         if self._hub.leads:
-            return self._sts.obtain(profile, parent)
+            return self._sts.obtain(profile, parent, waits)
         try:
             return self._follow.follow(self._engine, profile)
         except RenewalError as error:
             if error.code not in {UNREACHABLE, SEALED}:
                 raise
-        return self._sts.obtain(profile, parent)
+        return self._sts.obtain(profile, parent, waits)
 
 
 def _hasten(supervisor: Supervisor) -> None:

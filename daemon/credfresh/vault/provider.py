@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from credfresh.errors import Mend, RenewalError
+from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Clock, Grant, SessionCredentials, rfc3339
 from credfresh.principals import VaultEngine
 from credfresh.settings import Profile
@@ -30,14 +30,19 @@ class VaultProvider:
         self._last: dict[str, float] = {}
         """When the credentials that we handed out last were issued, by profile."""
 
-    def obtain(self, profile: Profile, parent: SessionCredentials | None) -> Grant:
+    def obtain(
+        self,
+        profile: Profile,
+        parent: SessionCredentials | None,
+        waits: Callable[[Scope], None] = lambda _: None,
+    ) -> Grant:
         """Return credentials that a hub has renewed since the last time.
 
         Raises:
             RenewalError: the engine is unreachable, does not permit it, or knows no such profile;
                 or the hub is late: it has not renewed yet what it meant to have renewed by now.
         """
-        del parent
+        del parent, waits  # the engine is its source: that is what it waits for
         return self.follow(self._engines[profile.source], profile)
 
     def follow(self, engine: Engine, profile: Profile) -> Grant:
