@@ -140,6 +140,11 @@ class Announcer:
             hint=error.hint,
         )
 
+    def changed(self, name: str) -> None:
+        """A profile has another configuration: should it fail even so, that is told again."""
+        if name in self._failing:
+            self._failing[name] = ""
+
     def forgotten(self, name: str) -> None:
         """A profile is gone from the configuration."""
         self._failing.pop(name, None)

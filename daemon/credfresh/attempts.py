@@ -103,7 +103,7 @@ class Attempts:
 
         What waits for a worker or a probe goes when an attempt ends.
         """
-        return self._admission.next_in(now.boot) if self._workers.free else None
+        return self._admission.next_in(now.boot)
 
     @property
     def waiting(self) -> int:

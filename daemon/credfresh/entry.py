@@ -94,21 +94,34 @@ class Entry:
         return self.plan
 
     def change(self, profile: Profile, lane: Lane, now: Instant) -> None:
-        """Go over to another configuration of this profile; another request is due now."""
-        same_request = profile.request == self.profile.request
+        """Go over to another configuration of this profile.
+
+        It is due now if it asks for something else, or if its last attempt failed: what was
+        wrong may be mended.
+        """
+        if profile.request != self.profile.request:
+            self.generation += 1
         self.profile, self.lane = profile, lane
         self.waits_for_parent = False
-        if not same_request:
-            self.generation += 1
-            self.due = now
-        elif self.grant is not None and self.failures == 0:
-            self.due = self.take(self.grant).renew_at
+        plan = self.take(self.grant) if self.grant is not None else None
+        self.due = plan.renew_at if plan and self.fits() and not self.failures else now
+
+    def forget(self) -> None:
+        """Hold nothing any more, and take no answer of an attempt in flight."""
+        self.generation += 1
+        self.grant = self.plan = self.published = self.refusal = self.error = None
+        self.failures, self.waits_for_parent, self.told_expired = 0, False, False
+        self.withdrawn = False
+
+    def lingers(self, now: Instant) -> bool:
+        """Say whether an attempt is in flight, or the floor after the last one is not over."""
+        return self.phase is Phase.IN_FLIGHT or now.boot < self.not_before
 
     def withdraw(self) -> None:
-        """Forget the credentials, and take no answer of an attempt in flight for new ones."""
-        self.withdrawn, self.generation = True, self.generation + 1
-        self.grant = self.plan = None
-        self.failures, self.waits_for_parent = 0, False
+        """Forget the credentials; rest until `bring_back`."""
+        published = self.published
+        self.forget()
+        self.withdrawn, self.published = True, published  # until the publisher says otherwise
         self.error = withdrawn(self.profile.name)
         if self.phase is not Phase.IN_FLIGHT:
             self.phase = Phase.WITHDRAWN

@@ -50,6 +50,7 @@ class Roster:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._children: dict[str, list[str]] = {}
+        self._gone: dict[str, Entry] = {}
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
@@ -69,21 +70,32 @@ class Roster:
         return entry
 
     def reload(self, settings: Settings, now: Instant) -> Changes:
-        """Take over the profiles of other settings, with what is known of those that stay."""
+        """Take over the profiles of other settings, with what is known of those that stay.
+
+        One that comes back soon after it was removed has its old entry again, emptied: the floor
+        between two attempts holds for it as well (I6), and its attempt in flight is not doubled.
+        """
         before, self._entries, self._children = self._entries, {}, {}
+        lingering = {name: entry for name, entry in self._gone.items() if entry.lingers(now)}
         changed = set()
         for profile in settings.profiles.values():
             entry = self.add(profile, settings.sts, now)
             known = before.get(profile.name)
             if known is None:
-                continue
-            if (known.profile, known.lane) != (profile, entry.lane):
+                known = lingering.pop(profile.name, None)
+                if known is None:
+                    continue
+                known.forget()
+                known.change(profile, entry.lane, now)
+            elif (known.profile, known.lane) != (profile, entry.lane):
                 changed.add(profile.name)
                 known.change(profile, entry.lane, now)
             self._entries[profile.name] = known
+        removed = before.keys() - self._entries.keys()
+        self._gone = lingering | {name: before[name] for name in removed}
         return Changes(
             added=frozenset(self._entries.keys() - before.keys()),
-            removed=frozenset(before.keys() - self._entries.keys()),
+            removed=frozenset(removed),
             changed=frozenset(changed),
         )
 

@@ -70,6 +70,8 @@ class Profile:
     target: FileTarget
     source: str = DEFAULT_SOURCE
     source_profile: str | None = None
+    source_request: str | None = None
+    """The request of the `source_profile`, whose session tags and source identity pass on."""
     external_id: str | None = None
     policy: str | None = None
     policy_arns: tuple[str, ...] = ()
@@ -102,7 +104,9 @@ class Profile:
             "session_tags": self.session_tags,
             "transitive_tag_keys": self.transitive_tag_keys,
             "source_identity": self.source_identity,
-            "source": self.source_profile or self.source,
+            "source": [self.source_profile, self.source_request]
+            if self.source_profile
+            else self.source,
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -84,8 +84,8 @@ class Supervisor:
     def reload(self, settings: Settings, provider: Provider | None = None) -> Changes:
         """Go over to other settings; profiles that did not change keep credentials and due time.
 
-        What changed in its request is renewed now, what is gone leaves the file, and what had
-        been withdrawn comes back. `provider` replaces the old one, which stays without it.
+        What changed in its request is renewed now, as is what fails or had been withdrawn; what
+        is gone leaves the file. `provider` replaces the old one, which stays without it.
         """
         now = self._clock()
         self._settings = settings
@@ -98,11 +98,12 @@ class Supervisor:
             self._attempts.discard(name)
         self._attempts.limit(settings.sts, (entry.lane for entry in self.roster))
         for name in changes.changed | changes.added:
+            self._tell.changed(name)
             entry = self.roster[name]
             if entry.phase is not Phase.IN_FLIGHT:
                 self._schedule.arm(entry, entry.due)
         for entry in self.roster:
-            if entry.withdrawn:
+            if entry.withdrawn or entry.failures:
                 self.renew(entry.profile.name)
         gone: dict[str, Publication | None] = dict.fromkeys(changes.removed)
         kept = {entry.profile.name: entry.publication(now) for entry in self.roster}
@@ -245,8 +246,10 @@ class Supervisor:
     def _judge(self, flight: Flight, result: Grant | RenewalError) -> None:
         entry = flight.entry
         if self.roster.get(entry.profile.name) is not entry:
-            return  # its profile is gone
-        if entry.withdrawn:
+            # Its profile is gone; should it come back soon, its entry does as well.
+            entry.attempt_ended(self._clock(), result)
+            entry.phase = Phase.ARMED
+        elif entry.withdrawn:
             entry.attempt_ended(self._clock(), result)
             entry.phase = Phase.WITHDRAWN
         elif flight.generation != entry.generation:

@@ -731,3 +731,126 @@ def test_no_next_start_is_named_while_no_worker_is_free() -> None:
 
     assert 16 == sim.supervisor.in_flight
     assert sim.supervisor.pump() is None
+
+
+def test_a_profile_removed_and_brought_back_again_and_again_keeps_the_floor() -> None:
+    """No configuration that flaps makes attempts for one profile come faster than a second (I6)."""
+    sim = simulate(profile("kept"), profile("flaps"))
+    sim.start()
+    for n in range(200):
+        there = [profile("flaps")] if n % 2 else []
+        sim.supervisor.reload(settings(profile("kept"), *there))
+        sim.run(0.1, step=0.05)
+
+    boots = [boot for name, boot in sim.provider.calls if name == "flaps"]
+    assert 5 <= len(boots) <= 21
+    assert all(b - a >= policy.FLOOR for a, b in itertools.pairwise(boots))
+
+
+def test_a_request_that_flaps_keeps_the_floor() -> None:
+    """Whenever an answer comes, something else is asked: still attempts are a second apart (I6)."""
+    sim = simulate(profile("p"), hold=True)
+    sim.start()
+    for n in range(200):
+        sim.supervisor.reload(settings(profile("p", duration=3600 + n)))
+        sim.workers.release()
+        sim.run(0.1, step=0.05)
+
+    boots = [boot for _, boot in sim.provider.calls]
+    assert 10 <= len(boots) <= 21
+    assert all(b - a >= policy.FLOOR - 0.1 for a, b in itertools.pairwise(boots))
+
+
+def test_a_profile_that_comes_back_while_its_attempt_is_in_flight_makes_no_second_one() -> None:
+    """The old attempt is waited for, its answer dropped, and then it is asked anew."""
+    sim = simulate(profile("old"), profile("kept"), hold=True)
+    sim.start()
+    sim.supervisor.reload(settings(profile("kept")))
+    sim.settle()
+    sim.supervisor.reload(settings(profile("kept"), profile("old")))
+    sim.run(3)
+    assert 2 == sim.supervisor.in_flight
+
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.run(3)
+
+    assert 3 == len(sim.provider.calls)
+    assert 2 == sim.log.names().count("credentials_renewed")
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_a_profile_whose_attempt_ended_after_its_removal_comes_back_armed() -> None:
+    """No matter how its old attempt ended meanwhile, it is renewed at once (I1)."""
+    sim = simulate(profile("old"), profile("kept"), hold=True)
+    sim.start()
+    sim.supervisor.reload(settings(profile("kept")))
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.settle()
+    sim.supervisor.reload(settings(profile("kept"), profile("old")))
+    sim.run(3)
+
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_a_reload_tries_what_fails_again_at_once_and_tells_of_it_only_if_it_changed() -> None:
+    """Whoever mended a trust policy and reloads does not wait out five minutes."""
+    sim = simulate(profile("a"), profile("b"))
+    sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
+    sim.start()
+    sim.run(20)
+    asked = len(sim.provider.calls)
+    sim.supervisor.reload(settings(profile("a"), profile("b", renew_before=RenewBefore(0.3))))
+    sim.run(2)
+
+    assert asked + 2 == len(sim.provider.calls)
+    assert ["a", "b", "b"] == [e["profile"] for e in sim.log.of("renewal_failed")]
+
+    sim.provider.fault = lambda _: None
+    sim.supervisor.reload(settings(profile("a"), profile("b")))
+    sim.run(2)
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+    assert {"a", "b"} == {e["profile"] for e in sim.log.of("renewal_recovered")}
+
+
+def test_a_child_moves_to_another_parent() -> None:
+    """A reload that names another source_profile renews the child now, with that one's keys."""
+    sim = simulate(profile("child", source_profile="one"), profile("one"), profile("two"))
+    sim.start()
+    sim.run(5)
+
+    sim.supervisor.reload(settings(profile("child", source_profile="two"), profile("two")))
+    sim.run(5)
+
+    two = sim.supervisor.roster["two"].grant
+    assert two is not None
+    assert two.credentials.access_key_id == sim.provider.parents[-1]
+    assert 4 == len(sim.provider.calls)
+
+
+def test_a_waiting_child_is_not_forgotten_when_its_parent_is_removed() -> None:
+    """It waited for a parent that never answered; the new configuration gives it a source."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.provider.hang = lambda name: Scope.ENDPOINT if name == "parent" else None
+    sim.start()
+    sim.run(5)
+    assert sim.supervisor.roster["child"].waits_for_parent
+
+    sim.supervisor.reload(settings(profile("child")))
+    sim.run(2)
+
+    assert "fresh" == sim.supervisor.roster["child"].state(sim.clock())
+
+
+def test_a_new_parent_and_its_new_child_start_in_order() -> None:
+    """Added by one reload, the child goes after the parent, with its keys."""
+    sim = simulate(profile("kept"))
+    sim.start()
+    sim.supervisor.reload(
+        settings(profile("child", source_profile="parent"), profile("parent"), profile("kept"))
+    )
+    sim.run(2)
+
+    assert ["kept", "parent", "child"] == [name for name, _ in sim.provider.calls]
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)

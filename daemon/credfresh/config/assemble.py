@@ -45,7 +45,7 @@ def assemble(
         path=source,
         instance=file.instance or digest.hexdigest()[:16],
         target=targets[""],
-        profiles=profiles,
+        profiles=_chained(profiles),
         sources=sources,
         sts=_sts(file.sts),
         metrics=_metrics(file.metrics),
@@ -56,6 +56,22 @@ def assemble(
         vault=engine_of(file.vault) if file.vault else None,
         notices=notices_for(profiles, used),
     )
+
+
+def _chained(profiles: Mapping[str, settings.Profile]) -> dict[str, settings.Profile]:
+    """Return the profiles, each that is chained to another with that one's request."""
+    done: dict[str, settings.Profile] = {}
+    for name in profiles:
+        links = [name]
+        while links[-1] not in done and (above := profiles[links[-1]].source_profile):
+            links.append(above)
+        for link in reversed(links):
+            profile = profiles[link]
+            if link not in done and profile.source_profile:
+                request = done[profile.source_profile].request
+                profile = replace(profile, source_request=request)
+            done.setdefault(link, profile)
+    return {name: done[name] for name in profiles}
 
 
 def _profile(
