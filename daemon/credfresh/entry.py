@@ -70,6 +70,8 @@ class Entry:
     not_before: float = 0.0
     """Boot-clock second before which no attempt may start (I6)."""
     told_expired: bool = False
+    awaited: bool = False
+    """Somebody asked for its renewal and waits: it is published at once."""
 
     def life_left(self, now: Instant) -> float:
         """Return the seconds that the credentials on disk still have."""

@@ -110,16 +110,17 @@ class Supervisor:
         self._outlet.update(gone | kept, urgent=True)
         return changes
 
-    def renew(self, name: str) -> bool:
+    def renew(self, name: str, *, awaited: bool = False) -> bool:
         """Make an attempt for this profile eligible now; False when there is no such profile.
 
         One that is queued or in flight already is let be, and the floor between two attempts
-        holds (I6). A profile that was withdrawn comes back.
+        holds (I6). What is `awaited` is published at once. A profile that was withdrawn comes back.
         """
         entry = self.roster.get(name)
         if entry is None:
             return False
         entry.bring_back()
+        entry.awaited = entry.awaited or awaited
         if entry.phase in (Phase.ARMED, Phase.WITHDRAWN):
             self._schedule.arm(entry, self._clock())
         return True
@@ -263,7 +264,8 @@ class Supervisor:
 
     def _renewed(self, entry: Entry, grant: Grant) -> None:
         now = self._clock()
-        urgent = entry.life_left(now) <= 0
+        urgent = entry.awaited or entry.life_left(now) <= 0
+        entry.awaited = False
         plan = entry.take(grant)
         self._tell.renewed(entry, grant, plan)
         entry.attempt_ended(now, grant)

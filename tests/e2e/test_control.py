@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import sys
+import tempfile
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from asking import exchange
+from asking import clock, exchange
 from credfresh.config.json_schema import json_schema
+from credfresh.simulator import faults
+from disk import needs_root
 from host import COMMAND, ENVIRONMENTS, Host, Running, wait_until
 
 
@@ -33,6 +39,14 @@ def running(host: Host, **environment: str) -> Running:
 def ask(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a client command with the host's configuration."""
     return host.command(*arguments, "--config", str(host.config))
+
+
+def life(host: Host, profile: str) -> float:
+    """Return the seconds that a reader of the file finds."""
+    expiration = host.sections()[profile]["x_security_token_expires"]
+    return (
+        datetime.fromisoformat(expiration) - datetime.fromtimestamp(clock().wall, UTC)
+    ).total_seconds()
 
 
 def test_status_shows_every_profile(host: Host, socket: Path) -> None:
@@ -273,3 +287,248 @@ def test_many_who_ask_at_once_are_all_told(host: Host, socket: Path) -> None:
 def test_the_schema_knows_the_key() -> None:
     """Editors complete it."""
     assert "control" in json_schema()["properties"]
+
+
+def test_ensure_returns_at_once_for_what_lasts(host: Host, socket: Path) -> None:
+    """No call; the life is told."""
+    running(host)
+    calls = host.sts.count("AssumeRole")
+    done = host.command("ensure", "production", "--valid-for", "45m", "--socket", str(socket))
+
+    assert 0 == done.returncode, done.stderr
+    assert done.stdout.startswith("production: valid for 59m")
+    assert calls == host.sts.count("AssumeRole")
+
+
+def test_ensure_renews_what_does_not(host: Host, socket: Path) -> None:
+    """It returns when the file has the life: a reader that comes next finds it."""
+    host.sts.grant_seconds = 120
+    running(host)
+    before = host.sections()["production"]["aws_access_key_id"]
+    wait_until(lambda: life(host, "production") < 113, "a few seconds")
+    done = host.command(
+        "ensure", "production", "--valid-for", "114s", "--json", "--socket", str(socket)
+    )
+    answer = json.loads(done.stdout)
+
+    assert 0 == done.returncode, done.stderr
+    assert answer["reached"]
+    assert before != answer["access_key_id"]
+    assert host.sections()["production"]["aws_access_key_id"] == answer["access_key_id"]
+    assert 4 == host.sts.count("AssumeRole")
+
+
+def test_ensure_fails_at_once_for_what_cannot_be(host: Host, socket: Path) -> None:
+    """5, with the most that can be had."""
+    running(host)
+    done = host.command("ensure", "production", "--valid-for", "2h", "--socket", str(socket))
+
+    assert 5 == done.returncode
+    assert "at most 59m5" in done.stderr
+    assert "hint: " in done.stderr
+
+
+def test_ensure_tells_the_last_error(host: Host, socket: Path) -> None:
+    """A role that refuses is told after one try; a job does not wait in vain."""
+    host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
+    running(host)
+    done = host.command("ensure", "preproduction", "--valid-for", "45m", "--socket", str(socket))
+
+    assert 5 == done.returncode
+    assert "AccessDenied" in done.stderr
+
+
+def test_ensure_waits_out_an_outage_until_its_timeout(host: Host, socket: Path) -> None:
+    """And is answered when STS comes back in time."""
+    injection = host.sts.inject(faults.internal_error(), times=1000)
+    host.start("run").wait_for("control_opened")
+    short = host.command(
+        "ensure", "production", "--valid-for", "45m", "--timeout", "2s", "--socket", str(socket)
+    )
+    assert 5 == short.returncode
+    assert "not in time" in short.stderr
+    waiting = subprocess.Popen(
+        [COMMAND, "ensure", "production", "--valid-for", "45m", "--socket", str(socket)],
+        env=host.environment,
+        stdout=subprocess.DEVNULL,
+    )
+    injection.withdraw()
+    assert 0 == waiting.wait(60)
+
+
+def test_an_unknown_profile_is_a_usage_error(host: Host, socket: Path) -> None:
+    """2, with the name that was probably meant."""
+    running(host)
+    for command in (["ensure", "prodction", "--valid-for", "1m"], ["renew", "prodction"]):
+        done = host.command(*command, "--socket", str(socket))
+        assert 2 == done.returncode
+        assert "did you mean `production`?" in done.stderr
+
+
+def test_ensure_without_a_daemon_judges_the_file(host: Host) -> None:
+    """0 while it suffices, else 69: nobody is there to renew."""
+    assert 0 == host.start("once").wait()
+    nobody = str(host.root / "nobody")
+    for valid_for, profile, status in (
+        ("45m", "production", 0),
+        ("2h", "production", 69),
+        ("1s", "staging", 69),
+    ):
+        done = host.command(
+            "ensure", profile, "--valid-for", valid_for,
+            "--socket", nobody, "--config", str(host.config),
+        )  # fmt: skip
+        assert status == done.returncode, done.stderr
+
+
+def test_ensure_without_daemon_and_configuration_judges_what_sdks_read(host: Host) -> None:
+    """A job has AWS_SHARED_CREDENTIALS_FILE; that is the file that it means."""
+    assert 0 == host.start("once").wait()
+    done = subprocess.run(
+        [COMMAND, "ensure", "production", "--valid-for", "45m", "--json"],
+        env=host.environment
+        | {
+            "AWS_SHARED_CREDENTIALS_FILE": str(host.credentials),
+            "CREDFRESH_SOCKET": str(host.root / "nobody"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr
+    assert {"from": "file", "reached": True}.items() <= json.loads(done.stdout).items()
+
+
+def test_renew_returns_with_new_credentials_on_disk(host: Host, socket: Path) -> None:
+    """For one profile or for all; once more within the distance it tells the same."""
+    running(host)
+    before = host.sections()
+    done = host.command("renew", "production", "--socket", str(socket))
+    after = host.sections()
+    assert 0 == done.returncode, done.stderr
+    assert done.stdout.startswith("production: renewed, valid until 2")
+    assert {"production"} == {n for n in before if before[n] != after[n]}
+    calls = host.sts.count("AssumeRole")
+    assert 0 == host.command("renew", "production", "--socket", str(socket)).returncode
+    assert calls == host.sts.count("AssumeRole")
+
+    done = host.command("renew", "--json", "--socket", str(socket))
+    assert set(ENVIRONMENTS) == {p["profile"] for p in json.loads(done.stdout)["profiles"]}
+    assert after["development"] != host.sections()["development"]
+    assert calls + 2 == host.sts.count("AssumeRole")
+
+
+def test_renew_says_what_failed(host: Host, socket: Path) -> None:
+    """3; the others are renewed, and the old credentials stay."""
+    running(host)
+    before = host.sections()["preproduction"]
+    host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
+    done = host.command("renew", "--socket", str(socket))
+
+    assert 3 == done.returncode
+    assert "preproduction: not renewed: AccessDenied" in done.stderr
+    assert 2 == len(done.stdout.splitlines())
+    assert before == host.sections()["preproduction"]
+
+
+def test_withdraw_leaves_nothing_of_ours_and_all_of_theirs(host: Host, socket: Path) -> None:
+    """The file as it was before us; nothing comes back but by name."""
+    foreign = "# mine\n[mine]\naws_access_key_id = AKIAMINE\n"
+    host.credentials.write_text(foreign)
+    host.credentials.chmod(0o600)
+    daemon = running(host)
+    done = host.command("withdraw", "production", "--socket", str(socket))
+    assert 0 == done.returncode, done.stderr
+    assert {"mine", "development", "preproduction"} == set(host.sections())
+    assert 0 == host.command("withdraw", "--socket", str(socket)).returncode
+    assert foreign == host.credentials.read_text()
+    assert [1, 3] == [e["profiles"] for e in daemon.events("profiles_withdrawn")]
+
+    assert 5 == host.command(
+        "ensure", "production", "--valid-for", "1m", "--socket", str(socket)
+    ).returncode  # fmt: skip
+    assert 0 == host.command("renew", "--socket", str(socket)).returncode
+    assert foreign == host.credentials.read_text()
+    assert 0 == host.command("renew", "production", "--socket", str(socket)).returncode
+    assert {"mine", "production"} == set(host.sections())
+
+
+def test_a_daemon_that_ends_lets_who_waits_look_at_the_file(host: Host, socket: Path) -> None:
+    """69: there is nobody to renew any more."""
+    host.sts.inject(faults.internal_error(), times=1000)
+    daemon = host.start("run")
+    daemon.wait_for("control_opened")
+    waiting = subprocess.Popen(
+        [COMMAND, "ensure", "production", "--valid-for", "45m", "--socket", str(socket)],
+        env=host.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: host.sts.count("AssumeRole") > 6 or waiting.poll() is not None, "retries")
+    assert 0 == daemon.stop()
+    _, said = waiting.communicate(timeout=30)
+    assert 69 == waiting.returncode, said
+
+
+@needs_root
+def test_others_may_ask_how_it_is_and_change_nothing(host: Host) -> None:
+    """Whoever the mode lets in has status and ensure; the rest is 77. Who is kept out: 77 too."""
+    with tempfile.TemporaryDirectory(prefix="credfresh-test-") as directory:
+        Path(directory).chmod(0o755)
+        socket = Path(directory) / "control.sock"
+        host.configure(extra=f'control:\n  socket: {socket}\n  mode: "0666"\n')
+        daemon = running(host)
+
+        def as_nobody(*arguments: str) -> int:
+            done = subprocess.run(
+                ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--",
+                 sys.executable, "-m", "credfresh", *arguments, "--socket", str(socket)],
+                env={"PATH": os.environ["PATH"]},
+                capture_output=True,
+                text=True,
+                check=False,
+            )  # fmt: skip
+            assert "hint: " in done.stderr or done.returncode == 0
+            return done.returncode
+
+        assert 0 == as_nobody("status")
+        assert 0 == as_nobody("ensure", "production", "--valid-for", "45m")
+        assert [77] * 3 == [as_nobody(c) for c in ("renew", "reload", "withdraw")]
+        assert [] == daemon.events("profiles_withdrawn")
+        socket.chmod(0o600)
+        assert 77 == as_nobody("status")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status"],
+        ["ensure", "production", "--valid-for", "45m"],
+        ["renew", "production"],
+        ["reload"],
+        ["withdraw", "production"],
+    ],
+)
+def test_the_client_commands_import_neither_boto3_nor_pydantic(
+    host: Host, socket: Path, arguments: list[str]
+) -> None:
+    """Nor the logging, nor the daemon: jobs wait for them."""
+    running(host)
+    code = (
+        "import sys\n"
+        "from credfresh.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as left: status = left.code\n"
+        "heavy = {'boto3', 'botocore', 'pydantic', 'yaml', 'structlog', 'apscheduler', 'asyncio',\n"
+        "    'waitress', 'prometheus_client', 'credfresh.supervisor', 'credfresh.settings'}\n"
+        "print(status or 0, sorted(heavy & sys.modules.keys()), file=sys.stderr)\n"
+    )
+    for whereabouts in (["--socket", str(socket)], ["--config", str(host.config)]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments, *whereabouts],
+            env=host.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "0 []\n" == done.stderr

@@ -21,6 +21,9 @@ COMMANDS = {
     "once": "renew what is due, publish, leave",
     "check": "validate the configuration; with --online try each role",
     "status": "show how every profile is",
+    "ensure": "wait until published credentials last long enough",
+    "renew": "renew profiles now, and say what came of it",
+    "withdraw": "take away what is published",
     "reload": "let the daemon read its configuration again",
     "schema": "print the JSON Schema of the configuration",
     "demo": "see it work: simulated STS, real daemon, no AWS account",
@@ -49,8 +52,8 @@ class _Commands(click.Group):
 def cli() -> None:
     """Keep AWS session credentials fresh in the shared credentials file.
 
-    Exit status: 0 done; 2 usage; 3 some profiles failed; 4 not all are fresh; 69 no daemon;
-    75 another daemon keeps the file; 77 not allowed; 78 bad configuration.
+    Exit status: 0 done; 2 usage; 3 some profiles failed; 4 not all are fresh; 5 not reached;
+    69 no daemon; 75 another daemon keeps the file; 77 not allowed; 78 bad configuration.
     """
 
 

@@ -19,7 +19,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 config_option = click.option(
     "--config",
     "path",
-    type=click.Path(dir_okay=False),
+    type=click.Path(dir_okay=False, readable=False),
     default=lambda: os.environ.get("CREDFRESH_CONFIG", DEFAULT_CONFIG),
     show_default=f"$CREDFRESH_CONFIG, else {DEFAULT_CONFIG}",
     metavar="FILE",
@@ -58,7 +58,6 @@ def client_options(command: Command) -> Command:
         "--config",
         "config",
         envvar="CREDFRESH_CONFIG",
-        type=click.Path(dir_okay=False),
         metavar="FILE",
         help="read where the socket is from this configuration",
     )(command)
@@ -66,7 +65,6 @@ def client_options(command: Command) -> Command:
         "--socket",
         "socket",
         envvar="CREDFRESH_SOCKET",
-        type=click.Path(dir_okay=False),
         metavar="PATH",
         help="where the daemon listens; $CREDFRESH_SOCKET, else where the configuration says",
     )(found)

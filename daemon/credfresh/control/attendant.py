@@ -12,6 +12,7 @@ from credfresh.control import protocol
 from credfresh.control.door import Door
 from credfresh.control.protocol import RequestError
 from credfresh.control.server import Question, Server
+from credfresh.control.waiting_room import WaitingRoom
 from credfresh.desk import Desk, Errand
 from credfresh.errors import CredfreshError
 from credfresh.events import Emit
@@ -53,6 +54,7 @@ class ControlSocket:
             PublishError: the socket cannot be made there.
         """
         self._desk = desk
+        self._room = WaitingRoom(desk, self._answer)
         self._listen()
         self._next_look = desk.clock().boot + LOOK
         desk.agenda.add(self.look)
@@ -71,8 +73,13 @@ class ControlSocket:
             self._look_after()
         if self._want_status and now.boot >= self._next_status:
             self._tell_status(now)
-        times = [self._next_look] + [self._next_status] * bool(self._want_status)
-        return max(0.0, min(times) - now.boot)
+        waits = [self._next_look - now.boot]
+        if self._want_status:
+            waits.append(self._next_status - now.boot)
+        room = self._room.look(now)
+        if room is not None:
+            waits.append(room)
+        return max(0.0, min(waits))
 
     def _listen(self) -> None:
         desk = self._desk
@@ -93,7 +100,6 @@ class ControlSocket:
         if self._server is not None and self._server.alive() and self._door.stands():
             return
         self.close()
-        self._want_status.clear()
         try:
             self._listen()
         except CredfreshError as error:
@@ -121,16 +127,30 @@ class ControlSocket:
         match question.request:
             case protocol.Status():
                 self._want_status.append(question.ticket)
-                self._desk.agenda.hasten(self.look)
             case protocol.Reload():
                 self._answer(question.ticket, self._reload())
-            case _:
-                raise RequestError("bad_request", "not available in this version")
+            case protocol.Ensure() as asked:
+                self._room.ensure(question.ticket, asked)
+            case protocol.Renew(names):
+                self._room.renew(question.ticket, names)
+            case protocol.Withdraw(names):
+                self._withdraw(question, names)
+        self._desk.agenda.hasten(self.look)
 
     def _reload(self) -> dict[str, Any]:
         if self._desk.reload is None:
             raise RequestError("no_reload", "this daemon has no configuration file to read again")
         return reload_as_json(self._desk.reload())
+
+    def _withdraw(self, question: Question, names: tuple[str, ...]) -> None:
+        names = self._room.withdraw(question.ticket, names)
+        self._emit(
+            "profiles_withdrawn",
+            profiles=len(names),
+            profile=names[0] if names else None,
+            uid=question.peer.uid,
+            pid=question.peer.pid,
+        )
 
     def _tell_status(self, now: Instant) -> None:
         tickets, self._want_status = self._want_status, []
@@ -145,6 +165,7 @@ class ControlSocket:
         """A client has gone away."""
         if ticket in self._want_status:
             self._want_status.remove(ticket)
+        self._room.forget(ticket)
 
     def _answer(self, ticket: int, body: dict[str, Any]) -> None:
         if self._server is not None:

@@ -175,6 +175,9 @@ class Server:
             self._turn(_SWEEP if self._clients or self._deaf else None)
         give_up = self._clock().boot + _SWEEP
         self._take_answers()
+        for client in list(self._clients.values()):
+            if client.state is _State.WAITING:
+                self._reply(client, protocol.encode_error("stopping", "the daemon ends"))
         while any(c.unsent for c in self._clients.values()) and self._clock().boot < give_up:
             self._turn(0.05)
         for client in list(self._clients.values()):

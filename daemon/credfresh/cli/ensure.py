@@ -1,0 +1,141 @@
+"""`credfresh ensure`."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import Any
+
+import click
+
+from credfresh.cli.asking import Whereabouts, say
+from credfresh.cli.exits import OF_CONTROL, Exit
+from credfresh.cli.options import Duration, client_options, clock, json_option
+from credfresh.control import protocol
+from credfresh.control.client import ask
+from credfresh.errors import ControlError
+from credfresh.summary import duration
+
+GRACE = 10.0
+"""Seconds beyond the timeout that a busy daemon is given to say so."""
+
+RETRY = 0.25
+"""Seconds between two tries while all places at the socket are taken."""
+
+
+@click.command("ensure")
+@click.argument("profile")
+@click.option(
+    "--valid-for",
+    type=Duration(),
+    required=True,
+    help="the life that the published credentials must have left, such as 45m",
+)
+@click.option(
+    "--timeout",
+    type=Duration(),
+    default="60s",
+    show_default=True,
+    help="how long to wait for it",
+)
+@client_options
+@json_option
+def command(
+    profile: str,
+    valid_for: float,
+    timeout: float,
+    socket: str | None,
+    config: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Return once the published credentials of PROFILE last that long.
+
+    What a job runs first. If they do not last long enough they are renewed; however many jobs
+    ask at once, that is one call. A wish that no renewal can fulfil fails at once and says what
+    can be had. Where no daemon answers, the credentials file is judged.
+
+    Exit status: 0 they do; 5 they do not; 2 no such profile; 69 no daemon, and the file does not
+    suffice; 77 not allowed.
+    """
+    if valid_for > protocol.MOST_VALID_FOR:
+        raise click.BadParameter("no session lasts longer than 12h", param_hint="--valid-for")
+    if timeout > protocol.MOST_TIMEOUT:
+        raise click.BadParameter("1h at most", param_hint="--timeout")
+    where = Whereabouts(socket, config)
+    request = protocol.Ensure(profile, valid_for, timeout)
+    try:
+        answer = _patiently(where.socket, request)
+    except ControlError as error:
+        if OF_CONTROL.get(error.code) != Exit.UNAVAILABLE:
+            raise
+        _judge_file(where, request, error, as_json=as_json)
+        return
+    if as_json:
+        click.echo(json.dumps({"version": 1, "from": "daemon", **answer}, ensure_ascii=False))
+    elif answer["reached"]:
+        click.echo(f"{profile}: valid for {duration(answer['seconds_left'])}")
+    else:
+        say(f"{profile}: {_shortfall(answer)}", answer["hint"])
+    if not answer["reached"]:
+        raise SystemExit(Exit.NOT_REACHED)
+
+
+def _patiently(socket: str, request: protocol.Ensure) -> dict[str, Any]:
+    """Ask; while all places are taken, ask again until the timeout is over."""
+    pause = threading.Event()
+    end = clock().boot + request.timeout
+    while True:
+        left = max(0.0, end - clock().boot)
+        asked = protocol.Ensure(request.profile, request.valid_for, left)
+        try:
+            return ask(socket, asked, patience=left + GRACE)
+        except ControlError as error:
+            if error.code != "busy" or left <= 0:
+                raise
+        pause.wait(RETRY)
+
+
+def _shortfall(answer: dict[str, Any]) -> str:
+    """Say what is wanting."""
+    has = f"has {duration(answer['seconds_left'])} left, not {duration(answer['asked_s'])}"
+    if answer["most_s"] is not None:
+        return f"{has}; at most {duration(answer['most_s'])} can be had: {answer['error']}"
+    return f"{has}: {answer['error']}"
+
+
+def _judge_file(
+    where: Whereabouts, request: protocol.Ensure, unreached: ControlError, *, as_json: bool
+) -> None:
+    """Say what the file says, and leave with 69 unless it suffices."""
+    from credfresh import marked  # noqa: PLC0415 - only where no daemon answers
+
+    path = where.credentials_file
+    try:
+        found = {status.profile: status for status in marked.statuses(path, clock().wall)}
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        message = f"{unreached.message}; {path}: cannot be read: {reason}"
+        raise ControlError(unreached.code, message, hint=unreached.hint) from None
+    status = found.get(request.profile)
+    left = status.seconds_left if status is not None else 0.0
+    reached = status is not None and left >= request.valid_for
+    if as_json:
+        shape = {
+            "version": 1,
+            "from": "file",
+            "profile": request.profile,
+            "reached": reached,
+            "asked_s": int(request.valid_for),
+            "seconds_left": int(left),
+        }
+        click.echo(json.dumps(shape, ensure_ascii=False))
+    if not reached:
+        has = f"has {duration(left)} left" if status is not None else "has no such section of ours"
+        message = f"{unreached.message}; {path}: {request.profile} {has}"
+        raise ControlError(unreached.code, message, hint=unreached.hint)
+    if not as_json:
+        click.echo(
+            f"{request.profile}: valid for {duration(left)}, says the file; no daemon answers"
+        )

@@ -1,0 +1,30 @@
+"""What is shown of a question about several profiles: one line each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from credfresh.cli.asking import say
+from credfresh.cli.exits import Exit
+
+
+def show(answer: dict[str, Any], verb: str, *, as_json: bool) -> None:
+    """Tell what became of each profile; leave with 3 if some could not be `verb`."""
+    profiles = answer["profiles"]
+    failed = [profile for profile in profiles if not profile[verb]]
+    if as_json:
+        click.echo(json.dumps({"version": 1, **answer}, ensure_ascii=False))
+    else:
+        for profile in profiles:
+            if profile[verb]:
+                until = f", valid until {profile['expiration']}" if profile["expiration"] else ""
+                click.echo(f"{profile['profile']}: {verb}{until}")
+        for profile in failed:
+            say(f"{profile['profile']}: not {verb}: {profile['error']}", profile["hint"])
+        if not profiles:
+            click.echo("no profile is meant")
+    if failed:
+        raise SystemExit(Exit.SOME_FAILED)

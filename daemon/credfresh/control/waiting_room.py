@@ -1,0 +1,242 @@
+"""Where those wait whose answer takes time: between the clients' wishes and the supervisor.
+
+All of it is for the main thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from credfresh.config.echo import did_you_mean
+from credfresh.control import protocol
+from credfresh.control.protocol import RequestError
+from credfresh.control.wishes import (
+    Denied,
+    Ensure,
+    Facts,
+    Granted,
+    Outcome,
+    Renew,
+    Trouble,
+    Wish,
+    Wishes,
+    Withdraw,
+)
+from credfresh.desk import Desk
+from credfresh.entry import Entry
+from credfresh.errors import PublishError, RenewalError
+from credfresh.model import Instant, rfc3339
+from credfresh.publication import Refusal
+from credfresh.publisher import Published
+from credfresh.roster import status
+from credfresh.settings import Settings
+
+LOOK = 0.1
+"""Seconds between two looks while somebody waits, besides those after each publish."""
+
+REST = 9.0
+"""The next look is no sooner than this many times what the last one took."""
+
+FEW = 20
+"""As many renewals are published at once, each by itself; a crowd's go together."""
+
+Answer = Callable[[int, dict[str, Any]], None]
+"""Answers the client of a ticket."""
+
+
+@dataclass(slots=True)
+class _Party:
+    """One client's wishes for several profiles, answered together."""
+
+    verb: str
+    profiles: Sequence[str]
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class WaitingRoom:
+    """Keeps questions until they can be answered, and asks for the renewals that this takes."""
+
+    def __init__(self, desk: Desk, answer: Answer) -> None:
+        self._desk = desk
+        self._answer = answer
+        self._wishes = Wishes()
+        self._parties: dict[int, _Party] = {}
+        self._next = 0.0
+        self._rest_until = 0.0
+        self._writes: dict[str, int] = {}
+        self._unwritten: dict[str, PublishError] = {}
+        self._gone: set[str] = set()
+        desk.on_published.append(self._published)
+        desk.on_reloaded.append(self._reloaded)
+
+    def ensure(self, ticket: int, asked: protocol.Ensure) -> None:
+        """Answer when the wish has come true, or cannot."""
+        self._add(ticket, asked.profile, Ensure(asked.valid_for), asked.timeout)
+
+    def renew(self, ticket: int, names: Sequence[str]) -> None:
+        """Answer when each of the profiles has an outcome; without names, all that do not rest."""
+        roster = self._desk.supervisor.roster
+        names = names or [e.profile.name for e in roster if not e.withdrawn]
+        self._gather(ticket, "renewed", names, Renew())
+
+    def withdraw(self, ticket: int, names: Sequence[str]) -> tuple[str, ...]:
+        """Answer when nothing of the profiles is published any more; return which they are."""
+        roster = self._desk.supervisor.roster
+        names = names or [entry.profile.name for entry in roster]
+        for name in names:
+            self._entry(name)
+        self._gone.difference_update(names)
+        self._desk.supervisor.withdraw(names)
+        self._gather(ticket, "withdrawn", names, Withdraw())
+        return tuple(names)
+
+    def forget(self, ticket: int) -> None:
+        """A client has gone away."""
+        self._wishes.forget(ticket)
+        self._parties.pop(ticket, None)
+
+    def look(self, now: Instant) -> float | None:
+        """Answer what can be; return the seconds to the next look, None when nobody waits."""
+        if self._wishes and now.boot >= self._next:
+            self._settle(now)
+        return max(0.0, self._next - now.boot) if self._wishes else None
+
+    def _settle(self, now: Instant) -> None:
+        def facts_of(name: str) -> Facts | None:
+            entry = self._desk.supervisor.roster.get(name)
+            return None if entry is None else self._facts(entry, now)
+
+        few = sum(len(party.profiles) for party in self._parties.values()) <= FEW
+
+        def renew(name: str) -> None:
+            self._desk.supervisor.renew(name, awaited=few)
+
+        for one, outcome in self._wishes.look(now.boot, facts_of, renew):
+            party = self._parties.get(one.ticket)
+            if party is None:
+                asked = one.wish.valid_for if isinstance(one.wish, Ensure) else 0.0
+                self._answer(one.ticket, self._ensured(one.profile, asked, outcome, now))
+                continue
+            party.told[one.profile] = self._told(party.verb, one.profile, outcome)
+            if len(party.told) == len(party.profiles):
+                self._finish(one.ticket)
+        ended = self._desk.clock().boot
+        self._rest_until = ended + REST * (ended - now.boot)
+        self._next = max(ended + LOOK, self._rest_until)
+
+    def _add(self, ticket: int, name: str, wish: Wish, timeout: float) -> None:
+        now = self._desk.clock()
+        facts = self._facts(self._entry(name), now)
+        self._wishes.add(ticket, name, wish, facts, now=now.boot, deadline=now.boot + timeout)
+        self._next = 0.0
+
+    def _gather(self, ticket: int, verb: str, names: Sequence[str], wish: Wish) -> None:
+        for name in names:
+            self._entry(name)
+        self._parties[ticket] = _Party(verb, names)
+        for name in names:
+            self._add(ticket, name, wish, protocol.MOST_TIMEOUT)
+        if not names:
+            self._finish(ticket)
+
+    def _finish(self, ticket: int) -> None:
+        party = self._parties.pop(ticket)
+        self._answer(ticket, {"profiles": [party.told[name] for name in party.profiles]})
+
+    def _entry(self, name: str) -> Entry:
+        entry = self._desk.supervisor.roster.get(name)
+        if entry is None:
+            hint = did_you_mean(name, [e.profile.name for e in self._desk.supervisor.roster])
+            raise RequestError(
+                "unknown_profile",
+                f"there is no profile {name!r}",
+                hint=hint or "`credfresh status` lists them",
+            )
+        return entry
+
+    def _facts(self, entry: Entry, now: Instant) -> Facts:
+        grant, path = entry.grant, entry.profile.target.path
+        unwritten = self._unwritten.get(path)
+        return Facts(
+            life_left=entry.life_left(now),
+            in_hand=now.until(grant.expires_at) if grant is not None else 0.0,
+            longest=grant.lifetime if grant and entry.fits() else float(entry.profile.duration),
+            attempts=entry.attempts,
+            landed=entry.fits() and entry.published is grant,
+            writes=self._writes.get(path, 0),
+            withdrawn=entry.withdrawn,
+            gone=entry.profile.name in self._gone,
+            failure=None if entry.error is None else _failure(entry.error),
+            refusal=None if entry.refusal is None else _refusal(entry.refusal),
+            unwritten=None if unwritten is None else Trouble(unwritten.message, unwritten.hint),
+        )
+
+    def _published(self, message: Published) -> None:
+        for path, outcome in message.outcomes.items():
+            self._writes[path] = self._writes.get(path, 0) + 1
+            if isinstance(outcome, PublishError):
+                self._unwritten[path] = outcome
+            else:
+                self._unwritten.pop(path, None)
+        for name, publication in message.landed.items():
+            (self._gone.add if publication.withdraw else self._gone.discard)(name)
+        now = self._desk.clock()
+        if self._wishes and now.boot >= self._rest_until:
+            self._settle(now)
+
+    def _reloaded(self, settings: Settings) -> None:
+        # At once: a profile that a second reload brings back is another one.
+        self._settle(self._desk.clock())
+        self._wishes.keep(settings.profiles)
+        self._gone.intersection_update(settings.profiles)
+        kept = {target.path for target in settings.targets}
+        self._writes = {path: n for path, n in self._writes.items() if path in kept}
+        self._unwritten = {path: e for path, e in self._unwritten.items() if path in kept}
+
+    def _ensured(self, name: str, asked: float, outcome: Outcome, now: Instant) -> dict[str, Any]:
+        """Return the answer to `ensure`."""
+        entry = self._desk.supervisor.roster.get(name)
+        known = None if entry is None else status(entry, now)
+        answer: dict[str, Any] = {
+            "profile": name,
+            "reached": isinstance(outcome, Granted),
+            "asked_s": int(asked),
+            "seconds_left": int(known.seconds_left) if known else 0,
+            "expiration": known.as_json()["expiration"] if known else None,
+            "access_key_id": known.access_key_id if known else None,
+        }
+        if isinstance(outcome, Denied):
+            answer |= {
+                "code": outcome.code,
+                "error": outcome.message,
+                "hint": outcome.hint,
+                "most_s": None if outcome.most is None else int(outcome.most),
+                "last_error": known.last_error if known else None,
+            }
+        return answer
+
+    def _told(self, verb: str, name: str, outcome: Outcome) -> dict[str, Any]:
+        """Return what is said of one of several profiles."""
+        entry = self._desk.supervisor.roster.get(name)
+        published = entry.published if entry is not None else None
+        credentials = None if published is None else published.credentials
+        denied = outcome if isinstance(outcome, Denied) else None
+        return {
+            "profile": name,
+            verb: denied is None,
+            "expiration": None if credentials is None else rfc3339(credentials.expiration),
+            "access_key_id": None if credentials is None else credentials.access_key_id,
+            "code": denied.code if denied else None,
+            "error": denied.message if denied else None,
+            "hint": denied.hint if denied else None,
+        }
+
+
+def _failure(error: RenewalError) -> Trouble:
+    return Trouble(f"{error.code}: {error.message}", error.hint, for_human=error.mend == "human")
+
+
+def _refusal(refusal: Refusal) -> Trouble:
+    return Trouble(refusal.reason, refusal.hint, for_human=True)

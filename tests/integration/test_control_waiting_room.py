@@ -1,0 +1,301 @@
+"""Wishes and the real supervisor, on doubles of threads, timers, STS and disk, and a fake clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from credfresh.agenda import Agenda
+from credfresh.control import protocol
+from credfresh.control.protocol import RequestError
+from credfresh.control.waiting_room import FEW, WaitingRoom
+from credfresh.desk import Desk
+from credfresh.errors import Mend, PublishError
+from credfresh.publication import PublishReport, Refusal
+from credfresh.publisher import Published
+from credfresh.settings import Settings
+from fakes import failure, profile, settings
+from simulation import Simulation
+
+
+class Lobby(Simulation):
+    """A simulation with a waiting room in it, whose listeners are told what is published."""
+
+    def __init__(self, config: Settings, *, hold: bool = False) -> None:
+        super().__init__(config, hold=hold)
+        self.desk = Desk(
+            settings=config,
+            supervisor=self.supervisor,
+            agenda=Agenda(),
+            clock=self.clock,
+            post=lambda _: None,
+        )
+        self.answers: dict[int, dict[str, Any]] = {}
+        self.room = WaitingRoom(self.desk, self.answers.__setitem__)
+
+    def ensure(self, ticket: int, name: str, valid_for: float, timeout: float = 60.0) -> None:
+        """Ask, and let happen what follows at once."""
+        self.room.ensure(ticket, protocol.Ensure(name, valid_for, timeout))
+        self.turn()
+
+    def turn(self) -> None:
+        """Let the main thread take one turn, and another after what it caused."""
+        for _ in range(3):
+            self.room.look(self.clock())
+            self.settle()
+
+    def wait(self, seconds: float, step: float = 0.5) -> None:
+        """Let time pass with turns."""
+        end = self.clock().boot + seconds
+        while self.clock().boot < end:
+            self.clock.advance(step)
+            self.turn()
+
+    def _publish(self) -> None:
+        landed = dict(self.outlet.unreported)
+        self.outlet.unreported.clear()
+        paths = {p.profile.target.path for p in landed.values()}
+        message = Published({path: PublishReport(written=True) for path in paths}, landed, 0.001)
+        self.supervisor.handle(message)
+        for listener in self.desk.on_published:
+            listener(message)
+
+    def reload(self, config: Settings) -> None:
+        """Go over to another configuration, as the daemon does."""
+        self.desk.settings = config
+        self.supervisor.reload(config)
+        for listener in self.desk.on_reloaded:
+            listener(config)
+        self.turn()
+
+    @property
+    def calls(self) -> int:
+        """How often STS was called."""
+        return len(self.provider.calls)
+
+
+@pytest.fixture(name="lobby")
+def _lobby() -> Lobby:
+    lobby = Lobby(settings(profile("dev"), profile("prod")))
+    lobby.start()
+    return lobby
+
+
+def test_a_fresh_profile_is_answered_without_a_call(lobby: Lobby) -> None:
+    """With what there is to know of it, and no secret."""
+    lobby.ensure(1, "prod", 2700)
+
+    answer = lobby.answers[1]
+    assert answer["reached"]
+    assert 3600 == answer["seconds_left"]
+    assert str(answer["access_key_id"]).startswith("ASIA")
+    assert "secret" not in str(answer)
+    assert 2 == lobby.calls
+
+
+def test_an_old_one_is_renewed_once_for_all_and_answered_when_published(lobby: Lobby) -> None:
+    """What is in hand and not on disk helps no job."""
+    lobby.wait(1200)
+    lobby.disk_full = True
+    for ticket in range(50):
+        lobby.ensure(ticket, "prod", 2700)
+    assert 3 == lobby.calls
+    assert {} == lobby.answers
+    lobby.disk_full = False
+    lobby.turn()
+
+    assert [True] * 50 == [lobby.answers[t]["reached"] for t in range(50)]
+    assert 3 == lobby.calls
+    assert lobby.outlet.urgent[-1], "somebody waits for it"
+
+
+def test_a_scheduled_renewal_waits_for_no_one(lobby: Lobby) -> None:
+    """What nobody waits for is published with others."""
+    lobby.wait(2000, step=5.0)
+    assert 4 == lobby.calls
+    assert not lobby.outlet.urgent[-1]
+
+
+def test_many_renewals_on_demand_are_published_together() -> None:
+    """A crowd's are not urgent one by one: each would write the whole file."""
+    names = [f"p{n}" for n in range(FEW + 1)]
+    lobby = Lobby(settings(*(profile(name) for name in names)))
+    lobby.start()
+    lobby.wait(60)
+    before = len(lobby.outlet.urgent)
+    lobby.room.renew(1, ())
+    lobby.wait(5)
+    assert not any(lobby.outlet.urgent[before:])
+    assert [True] * len(names) == [p["renewed"] for p in lobby.answers[1]["profiles"]]
+    lobby.wait(60)
+    before = len(lobby.outlet.urgent)
+    lobby.room.renew(2, names[:FEW])
+    lobby.wait(5)
+    assert all(lobby.outlet.urgent[before:])
+
+
+def test_renew_tells_the_outcome_of_each(lobby: Lobby) -> None:
+    """In the order of the question; one refusal does not hide another's success."""
+    lobby.provider.fault = lambda name: (
+        failure("AccessDenied", mend=Mend.HUMAN) if name == "dev" else None
+    )
+    lobby.room.renew(1, ("prod", "dev"))
+    lobby.wait(2)
+
+    prod, dev = lobby.answers[1]["profiles"]
+    assert ("prod", True, None) == (prod["profile"], prod["renewed"], prod["error"])
+    assert ("dev", False, "failed") == (dev["profile"], dev["renewed"], dev["code"])
+    assert "AccessDenied" in dev["error"]
+
+
+def test_renew_of_nothing_is_answered(lobby: Lobby) -> None:
+    """When all profiles rest there is nothing to wait for."""
+    lobby.room.withdraw(1, ())
+    lobby.turn()
+    lobby.room.renew(2, ())
+    assert {"profiles": []} == lobby.answers[2]
+
+
+def test_withdraw_is_answered_when_the_sections_are_gone(lobby: Lobby) -> None:
+    """And no job brings them back; who names one does."""
+    lobby.disk_full = True
+    assert ("prod",) == lobby.room.withdraw(1, ("prod",))
+    lobby.wait(5)
+    assert {} == lobby.answers
+    lobby.disk_full = False
+    lobby.turn()
+    [told] = lobby.answers[1]["profiles"]
+    assert told["withdrawn"]
+    assert "missing" == lobby.supervisor.roster["prod"].state(lobby.clock())
+
+    lobby.ensure(2, "prod", 60)
+    assert "withdrawn" == lobby.answers[2]["code"]
+    lobby.room.renew(3, ())
+    lobby.wait(2)
+    assert ["dev"] == [p["profile"] for p in lobby.answers[3]["profiles"]]
+    lobby.room.renew(4, ("prod",))
+    lobby.wait(2)
+    assert lobby.answers[4]["profiles"][0]["renewed"]
+    assert "fresh" == lobby.supervisor.roster["prod"].state(lobby.clock())
+
+
+def test_withdraw_of_what_was_never_published_is_answered() -> None:
+    """A profile that never had credentials has none to take away."""
+    lobby = Lobby(settings(profile("dev")))
+    lobby.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
+    lobby.start()
+    lobby.room.withdraw(1, ())
+    lobby.turn()
+    assert lobby.answers[1]["profiles"][0]["withdrawn"]
+
+
+def test_a_reload_that_takes_a_profile_out_is_told_to_those_who_wait() -> None:
+    """Whatever they wait for."""
+    lobby = Lobby(settings(profile("dev"), profile("prod")))
+    lobby.provider.fault = lambda _: failure()
+    lobby.start()
+    lobby.ensure(1, "prod", 2700)
+    lobby.room.renew(2, ("dev", "prod"))
+    lobby.reload(settings(profile("dev")))
+
+    assert "removed" == lobby.answers[1]["code"]
+    assert 0 == lobby.answers[1]["seconds_left"]
+    lobby.provider.fault = lambda _: None
+    lobby.wait(60)
+    assert [True, False] == [p["renewed"] for p in lobby.answers[2]["profiles"]]
+
+
+def test_a_reload_while_the_answer_is_on_its_way_does_not_pass_for_it() -> None:
+    """What is renewed is what is asked for now."""
+    lobby = Lobby(settings(profile("prod")), hold=True)
+    lobby.start()
+    lobby.workers.release()
+    lobby.turn()
+    lobby.wait(60)
+    lobby.room.renew(1, ("prod",))
+    lobby.turn()
+    lobby.reload(settings(replace(profile("prod"), external_id="new")))
+    lobby.workers.release()
+    lobby.wait(3)
+    assert {} == lobby.answers, "the old request's outcome is not this one's"
+    lobby.workers.release()
+    lobby.wait(3)
+
+    assert lobby.answers[1]["profiles"][0]["renewed"]
+    assert lobby.supervisor.roster["prod"].fits()
+
+
+def test_an_unknown_profile_is_refused_with_what_was_meant(lobby: Lobby) -> None:
+    """Before anything is asked of anybody."""
+    for ask in (
+        lambda: lobby.room.ensure(1, protocol.Ensure("prd", 1, 1)),
+        lambda: lobby.room.renew(1, ("dev", "prd")),
+        lambda: lobby.room.withdraw(1, ("dev", "prd")),
+    ):
+        with pytest.raises(RequestError, match="'prd'") as caught:
+            ask()
+        assert "unknown_profile" == caught.value.code
+        assert "did you mean `prod`?" == caught.value.hint
+    assert not lobby.supervisor.roster["dev"].withdrawn
+    assert lobby.room.look(lobby.clock()) is None
+
+
+def test_a_refused_section_denies_at_once(lobby: Lobby) -> None:
+    """What readers find there is somebody else's."""
+    refusal = Refusal("prod", "taken", "somebody's keys stand there", "remove them")
+    lobby.supervisor.roster["prod"].refusal = refusal
+    lobby.ensure(1, "prod", 60)
+    answer = lobby.answers[1]
+    assert ("refused", refusal.reason, refusal.hint) == (
+        answer["code"],
+        answer["error"],
+        answer["hint"],
+    )
+
+
+def test_a_full_disk_is_told(lobby: Lobby) -> None:
+    """To who asks to renew, at once; to who ensures, when the time is over."""
+    lobby.wait(1200)
+    lobby.disk_full = True
+    lobby.room.renew(1, ("prod",))
+    lobby.ensure(2, "prod", 2700, timeout=10)
+    lobby.turn()
+    path = profile("prod").target.path
+    full = PublishError("no room", path=path, step="sync", code="ENOSPC", hint="make some")
+    for listener in lobby.desk.on_published:
+        listener(Published({path: full}, {}, 0.1))
+    lobby.wait(1)
+    assert ("failed", "no room") == (
+        lobby.answers[1]["profiles"][0]["code"],
+        lobby.answers[1]["profiles"][0]["error"],
+    )
+    assert 2 not in lobby.answers
+    lobby.wait(10)
+    assert "timeout" == lobby.answers[2]["code"]
+    assert "no room" in lobby.answers[2]["error"]
+    assert "late" == lobby.supervisor.roster["prod"].state(lobby.clock())
+
+
+def test_who_leaves_is_not_answered(lobby: Lobby) -> None:
+    """Nor does it hold anything."""
+    lobby.wait(1200)
+    lobby.ensure(1, "prod", 3590)
+    lobby.room.renew(2, ("dev",))
+    lobby.room.forget(1)
+    lobby.room.forget(2)
+    lobby.wait(5)
+    assert {} == {t: a for t, a in lobby.answers.items() if t == 2}
+
+
+def test_a_chained_profile_is_ensured_through_its_parent() -> None:
+    """With the parent's keys of now; the parent is renewed only when it has to be."""
+    lobby = Lobby(settings(profile("base"), profile("prod", source_profile="base")))
+    lobby.start()
+    lobby.wait(1200)
+    calls = lobby.calls
+    lobby.ensure(1, "prod", 2700)
+    lobby.wait(2)
+    assert lobby.answers[1]["reached"]
+    assert calls + 1 == lobby.calls

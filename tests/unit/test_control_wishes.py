@@ -1,0 +1,398 @@
+"""What clients wait for, decided on a clock moved by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from credfresh.control.wishes import (
+    Denied,
+    Ensure,
+    Facts,
+    Granted,
+    Outcome,
+    Renew,
+    Trouble,
+    Wish,
+    Wishes,
+    Withdraw,
+    floor,
+)
+
+FRESH = Facts(life_left=3000.0, in_hand=3000.0, longest=3600.0, attempts=4, landed=True)
+OLD = replace(FRESH, life_left=1900.0, in_hand=1900.0)
+MISSING = Facts(life_left=0.0, in_hand=0.0, longest=3600.0, attempts=0, landed=False)
+DENIED = Trouble("AccessDenied: no", "mend the trust policy", for_human=True)
+OUTAGE = Trouble("InternalFailure: 500", None)
+DISK_FULL = Trouble("the file system is full", "make room")
+
+
+class Crowd:
+    """Clients, and one profile whose facts the test sets."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts: Facts | None = facts
+        self.now = 1000.0
+        self.renewals: list[float] = []
+        self.wishes = Wishes()
+        self.told: dict[int, Outcome] = {}
+        self._tickets = 0
+
+    def wish(self, wish: Wish, timeout: float = 60.0) -> int:
+        """Take in a wish, and look."""
+        self._tickets += 1
+        assert self.facts is not None
+        self.wishes.add(
+            self._tickets, "p", wish, self.facts, now=self.now, deadline=self.now + timeout
+        )
+        self.look()
+        return self._tickets
+
+    def look(self, after: float = 0.0) -> None:
+        """Let time pass, and look."""
+        self.now += after
+        decided = self.wishes.look(
+            self.now, lambda _: self.facts, lambda _: self.renewals.append(self.now)
+        )
+        for one, outcome in decided:
+            assert one.ticket not in self.told
+            self.told[one.ticket] = outcome
+
+    def ended(self, **facts: object) -> None:
+        """An attempt has ended, after which these facts hold; look."""
+        assert self.facts is not None
+        self.facts = replace(self.facts, attempts=self.facts.attempts + 1, **facts)  # type: ignore[arg-type] # by name
+        self.look()
+
+    def renewed(self, life: float = 3600.0) -> None:
+        """An attempt has brought credentials, and they are published."""
+        self.ended(life_left=life, in_hand=life, longest=life, landed=True, failure=None)
+
+    def code(self, ticket: int) -> str:
+        """Return why a wish was denied."""
+        outcome = self.told[ticket]
+        assert isinstance(outcome, Denied)
+        return outcome.code
+
+
+def test_what_lasts_long_enough_needs_nothing() -> None:
+    """The answer comes at once, and costs no call."""
+    crowd = Crowd(FRESH)
+    ticket = crowd.wish(Ensure(2700))
+
+    assert Granted() == crowd.told[ticket]
+    assert [] == crowd.renewals
+    assert not crowd.wishes
+
+
+def test_what_does_not_is_renewed_once_for_any_number_of_askers() -> None:
+    """A thousand jobs, one renewal; all are answered when it is published."""
+    crowd = Crowd(OLD)
+    tickets = [crowd.wish(Ensure(2700)) for _ in range(1000)]
+    assert {} == crowd.told
+    crowd.ended(in_hand=3600.0, landed=False)
+    assert {} == crowd.told, "published, not in hand, is what counts"
+    crowd.facts = replace(FRESH, life_left=3599.0)
+    crowd.look(0.1)
+
+    assert 1 == len(crowd.renewals)
+    assert dict.fromkeys(tickets, Granted()) == crowd.told
+
+
+def test_the_longest_of_many_wishes_does_not_cost_another_call() -> None:
+    """One renewal serves short and long wishes."""
+    crowd = Crowd(OLD)
+    for valid_for in (2000, 2500, 3500, 3595):
+        crowd.wish(Ensure(valid_for))
+    crowd.renewed()
+
+    assert 1 == len(crowd.renewals)
+    assert 4 == len(crowd.told)
+
+
+@pytest.mark.parametrize(("valid_for", "possible"), [(3595, True), (3596, False), (43200, False)])
+def test_a_wish_beyond_any_grant_fails_at_once(valid_for: float, possible: bool) -> None:  # noqa: FBT001 - a table
+    """And names the most that can be had; it costs no call."""
+    crowd = Crowd(OLD)
+    ticket = crowd.wish(Ensure(valid_for))
+
+    assert possible == (ticket not in crowd.told)
+    if not possible:
+        outcome = crowd.told[ticket]
+        assert isinstance(outcome, Denied)
+        assert ("impossible", 3595.0) == (outcome.code, outcome.most)
+        assert "3595s" in str(outcome.hint)
+        assert [] == crowd.renewals
+
+
+def test_more_than_a_renewal_brings_is_granted_while_it_is_there() -> None:
+    """What stands published may be older and longer than the last grant."""
+    crowd = Crowd(replace(FRESH, life_left=7000.0, longest=3600.0))
+    assert Granted() == crowd.told[crowd.wish(Ensure(6000))]
+
+
+def test_a_grant_much_shorter_than_asked_denies_who_waits() -> None:
+    """With what can be had from now on."""
+    crowd = Crowd(MISSING)
+    ticket = crowd.wish(Ensure(2700))
+    crowd.renewed(900.0)
+
+    outcome = crowd.told[ticket]
+    assert isinstance(outcome, Denied)
+    assert ("impossible", 895.0) == (outcome.code, outcome.most)
+
+
+def test_on_demand_renewals_are_apart() -> None:
+    """Jobs that start every second and want nearly a whole session cost two calls a minute."""
+    crowd = Crowd(FRESH)
+    brought = 0
+    for _ in range(120):
+        crowd.look(1.0)
+        assert crowd.facts is not None
+        left = crowd.facts.life_left - 1
+        crowd.facts = replace(crowd.facts, life_left=left, in_hand=left)
+        crowd.wish(Ensure(3595), timeout=600)
+        if len(crowd.renewals) > brought:
+            brought += 1
+            crowd.renewed(3600.0)
+
+    gaps = [b - a for a, b in zip(crowd.renewals, crowd.renewals[1:], strict=False)]
+    assert 4 == len(crowd.renewals)
+    assert min(gaps) >= 30.0
+    assert 120 - len(crowd.told) < 30, "who waits is answered by the next one"
+
+
+@pytest.mark.parametrize(("longest", "apart"), [(3600, 30.0), (600, 30.0), (300, 15.0), (20, 1.0)])
+def test_the_distance_follows_the_session(longest: float, apart: float) -> None:
+    """Thirty seconds, or a twentieth of a short session."""
+    assert apart == floor(longest)
+
+
+def test_a_wish_to_renew_within_that_time_gets_the_last_outcome() -> None:
+    """Good or bad, at once; after it, a new one."""
+    crowd = Crowd(FRESH)
+    first = crowd.wish(Renew())
+    crowd.renewed()
+    second = crowd.wish(Renew())
+    crowd.look(29.0)
+    third = crowd.wish(Renew())
+    assert {first: Granted(), second: Granted(), third: Granted()} == crowd.told
+    assert 1 == len(crowd.renewals)
+
+    crowd.look(1.0)
+    fourth = crowd.wish(Renew())
+    assert fourth not in crowd.told
+    crowd.ended(failure=DENIED)
+    fifth = crowd.wish(Renew())
+    assert ["failed", "failed"] == [crowd.code(fourth), crowd.code(fifth)]
+    assert 2 == len(crowd.renewals)
+
+
+def test_a_wish_to_renew_waits_for_one_that_is_on_its_way() -> None:
+    """Not the outcome before it is the last one."""
+    crowd = Crowd(replace(FRESH, failure=OUTAGE))
+    first, second = crowd.wish(Renew()), crowd.wish(Renew())
+    crowd.look(10.0)
+    assert {} == crowd.told
+    crowd.renewed()
+
+    assert {first: Granted(), second: Granted()} == crowd.told
+    assert 1 == len(crowd.renewals)
+
+
+def test_a_wish_to_renew_is_granted_when_it_is_published() -> None:
+    """A full disk is told instead, but not one of before the wish."""
+    crowd = Crowd(replace(FRESH, unwritten=DISK_FULL, writes=7))
+    ticket = crowd.wish(Renew())
+    crowd.ended(in_hand=3600.0, landed=False)
+    assert ticket not in crowd.told
+    assert crowd.facts is not None
+    crowd.facts = replace(crowd.facts, writes=8)
+    crowd.look()
+
+    assert "failed" == crowd.code(ticket)
+    outcome = crowd.told[ticket]
+    assert isinstance(outcome, Denied)
+    assert (DISK_FULL.message, DISK_FULL.hint) == (outcome.message, outcome.hint)
+
+
+def test_an_outage_is_waited_for_until_the_timeout() -> None:
+    """The daemon tries again by itself; at the end the last error is told."""
+    crowd = Crowd(MISSING)
+    short, long = crowd.wish(Ensure(2700), timeout=5), crowd.wish(Ensure(2700), timeout=20)
+    crowd.ended(failure=OUTAGE)
+    crowd.look(4.9)
+    assert {} == crowd.told
+    crowd.look(0.1)
+    assert "timeout" == crowd.code(short)
+    outcome = crowd.told[short]
+    assert isinstance(outcome, Denied)
+    assert OUTAGE.message in outcome.message
+    crowd.renewed()
+
+    assert Granted() == crowd.told[long]
+
+
+def test_a_refused_role_is_told_at_once_after_one_try() -> None:
+    """Waiting does not mend a trust policy. Jobs that come next do not try again, for a while."""
+    crowd = Crowd(replace(MISSING, failure=DENIED, attempts=3))
+    first = crowd.wish(Ensure(2700))
+    assert first not in crowd.told, "somebody may have mended it since"
+    second = crowd.wish(Ensure(2700))
+    assert second not in crowd.told, "the try is on its way"
+    crowd.ended(failure=DENIED)
+    third = crowd.wish(Ensure(2700))
+
+    assert ["failed"] * 3 == [crowd.code(ticket) for ticket in (first, second, third)]
+    assert 1 == len(crowd.renewals)
+    crowd.look(30.0)
+    fourth = crowd.wish(Ensure(2700))
+    assert 2 == len(crowd.renewals)
+    crowd.renewed()
+    assert Granted() == crowd.told[fourth]
+
+
+def test_a_section_of_somebody_else_is_told_at_once() -> None:
+    """Whatever we hold: what readers find there is not ours."""
+    crowd = Crowd(replace(FRESH, refusal=DENIED))
+    tickets = [crowd.wish(Ensure(10)), crowd.wish(Renew())]
+    assert ["refused", "refused"] == [crowd.code(ticket) for ticket in tickets]
+    assert [] == crowd.renewals
+
+
+def test_a_withdrawn_profile_is_not_brought_back_by_a_job() -> None:
+    """Neither by one that asks now nor by one that waits already."""
+    crowd = Crowd(OLD)
+    waiting = crowd.wish(Ensure(2700))
+    withdrawn = replace(MISSING, attempts=4, withdrawn=True, failure=DENIED)
+    crowd.facts = withdrawn
+    asking = crowd.wish(Ensure(60))
+
+    assert ["withdrawn", "withdrawn"] == [crowd.code(waiting), crowd.code(asking)]
+    assert 1 == len(crowd.renewals)
+
+
+def test_who_brings_a_profile_back_does_not_wait() -> None:
+    """The distance between renewals ends with a withdrawal."""
+    crowd = Crowd(FRESH)
+    crowd.wish(Renew())
+    crowd.renewed()
+    assert crowd.facts is not None
+    crowd.facts = replace(crowd.facts, withdrawn=True, gone=True, life_left=0, in_hand=0)
+    assert Granted() == crowd.told[crowd.wish(Withdraw())]
+    crowd.facts = replace(crowd.facts, landed=False)
+    crowd.wish(Renew())
+
+    assert 2 == len(crowd.renewals)
+
+
+def test_a_withdrawal_is_granted_when_nothing_stands_there() -> None:
+    """Not before; and a disk that cannot be written is told."""
+    crowd = Crowd(replace(MISSING, withdrawn=True, unwritten=DISK_FULL, writes=2))
+    first = crowd.wish(Withdraw())
+    assert first not in crowd.told
+    assert crowd.facts is not None
+    crowd.facts = replace(crowd.facts, writes=3)
+    crowd.look()
+    assert "failed" == crowd.code(first)
+    second = crowd.wish(Withdraw())
+    crowd.facts = replace(crowd.facts, gone=True)
+    crowd.look()
+    assert Granted() == crowd.told[second]
+    third = crowd.wish(Withdraw())
+    assert Granted() == crowd.told[third]
+
+
+def test_a_withdrawal_that_is_undone_meanwhile_has_failed() -> None:
+    """It does not wait for ever."""
+    crowd = Crowd(replace(MISSING, withdrawn=True))
+    ticket = crowd.wish(Withdraw())
+    crowd.facts = MISSING
+    crowd.look()
+    assert "failed" == crowd.code(ticket)
+
+
+@pytest.mark.parametrize("wish", [Ensure(2700), Renew(), Withdraw()])
+def test_a_profile_that_leaves_is_told_to_all_who_wait(wish: Wish) -> None:
+    """A reload has taken it out."""
+    crowd = Crowd(replace(OLD, withdrawn=isinstance(wish, Withdraw)))
+    ticket = crowd.wish(wish)
+    crowd.facts = None
+    crowd.look()
+    assert "removed" == crowd.code(ticket)
+
+
+def test_who_goes_away_is_forgotten() -> None:
+    """What was asked for goes on: others may profit."""
+    crowd = Crowd(OLD)
+    crowd.wishes.forget(crowd.wish(Ensure(2700)))
+    crowd.renewed()
+
+    assert {} == crowd.told
+    assert not crowd.wishes
+
+
+def test_a_profile_that_comes_back_is_another_one() -> None:
+    """What was asked for the old one is forgotten with it."""
+    crowd = Crowd(FRESH)
+    crowd.wish(Renew())
+    crowd.renewed()
+    crowd.wishes.keep({"p"})
+    crowd.wish(Renew())
+    assert 1 == len(crowd.renewals)
+    crowd.wishes.keep(set())
+    crowd.wish(Renew())
+    assert 2 == len(crowd.renewals)
+
+
+def test_no_time_at_all_is_a_look() -> None:
+    """`--timeout 0s` asks for nothing, and is told at once."""
+    crowd = Crowd(OLD)
+    assert "timeout" == crowd.code(crowd.wish(Ensure(2700), timeout=0))
+    assert [] == crowd.renewals
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["ensure", "renew", "success", "outage", "denied", "landing", "pass"]),
+            st.floats(0, 20),
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_happens_renewals_are_apart_and_everybody_is_answered(
+    steps: list[tuple[str, float]],
+) -> None:
+    """Each wish has exactly one outcome, at its deadline at the latest."""
+    crowd = Crowd(replace(OLD, longest=400.0, life_left=150.0, in_hand=150.0))
+    made = []
+    for step, seconds in steps:
+        crowd.look(seconds)
+        assert crowd.facts is not None
+        left = max(0.0, crowd.facts.life_left - seconds)
+        held = max(0.0, crowd.facts.in_hand - seconds)
+        crowd.facts = replace(crowd.facts, life_left=left, in_hand=held)
+        match step:
+            case "ensure":
+                made.append(crowd.wish(Ensure(380), timeout=30))
+            case "renew":
+                made.append(crowd.wish(Renew(), timeout=30))
+            case "success":
+                crowd.ended(in_hand=400.0, landed=False, failure=None)
+            case "outage":
+                crowd.ended(failure=OUTAGE)
+            case "denied":
+                crowd.ended(failure=DENIED)
+            case "landing":
+                crowd.facts = replace(crowd.facts, life_left=held, landed=True)
+            case _:
+                pass
+    crowd.look(31.0)
+
+    assert set(made) == set(crowd.told)
+    gaps = [b - a for a, b in zip(crowd.renewals, crowd.renewals[1:], strict=False)]
+    assert all(gap >= 20.0 - 1e-6 for gap in gaps)
