@@ -118,4 +118,4 @@ def _folded(word: str) -> str:
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     """Return the hint for a misspelt word, if one candidate is close."""
     near = closest(word, candidates)
-    return f"did you mean `{near}`?" if near else None
+    return f"did you mean `{near}`?" if near and near.isprintable() else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from configs import TOP, accepted, one_profile, refused
+from configs import TOP, accepted, one_profile, profiles, refused
 from credfresh.config.echo import closest, looks_secret, shown
 
 KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -119,3 +119,12 @@ def test_settings_do_not_show_what_the_daemon_must_not_log() -> None:
     """The external id is needed, and arrives unchanged."""
     settings = accepted(one_profile(f"external_id: '{WORD}'"))
     assert settings.profiles["production"].external_id == WORD
+
+
+def test_a_name_that_cannot_be_shown_is_not_suggested() -> None:
+    """A tab in a key is YAML, and no text for a terminal."""
+    text = profiles(
+        "a: {role_arn: ROLE, source: from-hub}",
+        top='sources: {"f\trom-hub": {environment: true}}\n',
+    )
+    assert all(str(p).replace("\n", "").isprintable() for p in refused(text))
