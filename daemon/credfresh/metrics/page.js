@@ -37,8 +37,12 @@
       const answer = await fetch(location.href, { cache: "no-store", signal: mine.signal });
       if (!answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const focused = document.activeElement;
       for (const part of ["#when", "#summary", "#states", "caption", "thead", "tbody"])
         patch(document.querySelector(part), page.querySelector(part));
+      // A node that moves loses its focus.
+      if (focused.isConnected && focused !== document.activeElement)
+        focused.focus({ preventScroll: true });
       document.title = page.title;
       document.querySelector("link[rel=icon]").href = page.querySelector("link[rel=icon]").href;
       document.body.classList.remove("stale");

@@ -97,7 +97,7 @@ def render(view: View, wish: Wish, *, hostname: str) -> str:
 <title>{SIGNS[tone]} {escape(headline)} · {escape(hostname)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<link rel="icon" href="{_ICON.format("%232f8f63" if tone == "fresh" else "%23d64545")}">
+<link rel="icon" href="{_ICON.format("%2324815a" if tone == "fresh" else "%23d64545")}">
 <noscript><meta http-equiv="refresh" content="{every}"></noscript>
 <style>{_STYLE}</style>
 </head>
