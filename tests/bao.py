@@ -189,6 +189,11 @@ class BaoNode:
             url=self.address, verify=str(self.certificates.ca), token=token, timeout=60
         )
 
+    @property
+    def runs(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
+
     def signal(self, number: int) -> None:
         """Send the process a signal."""
         assert self._process is not None

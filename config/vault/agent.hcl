@@ -2,6 +2,9 @@
 # as the JSON of `credential_process`.
 #
 #   bao agent -config=agent.hcl
+#
+# The hub needs `delete_expired: false`: OpenBao's agent (seen in 2.7.2) takes a version that will be
+# deleted for one that has been. HashiCorp's knows the difference since Vault 1.15.6.
 
 vault {
   address = "https://bao.example.com:8200"

@@ -124,6 +124,8 @@ class VaultEngine:
     prefix: str = "credfresh"
     ca_file: str | None = None
     namespace: str | None = None
+    delete_expired: bool = True
+    """Whether the engine deletes a version when its credentials expire: a hub's to say."""
 
 
 @dataclass(frozen=True, slots=True)

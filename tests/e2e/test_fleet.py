@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
-from typing import Self
 
-import botocore.configloader
-import botocore.exceptions
 import pytest
 
 from bao import PREFIX, Bao
 from credfresh.simulator import Simulator
-from host import ENVIRONMENTS, Host, Running, wait_until
+from fleet import Fleet, Reader, calls, follow, keys
+from host import ENVIRONMENTS, wait_until
 
 
 @pytest.fixture(name="bao", scope="module")
@@ -26,57 +21,6 @@ def _bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bao]:
     server = Bao(tmp_path_factory.mktemp("bao"))
     yield server
     server.end()
-
-
-def engine(bao: Bao, host: Host, policy: str, prefix: str) -> str:
-    """Return the mapping `vault` of a configuration, logged in by a token in a file."""
-    token = host.root / f"{policy}.token"
-    token.write_text(bao.token(policy))
-    return (
-        f"{{address: '{bao.address}', ca_file: {bao.certificates.ca},"
-        f" prefix: {prefix}, auth: {{token_file: {token}}}}}"
-    )
-
-
-class Fleet:
-    """Hosts in directories; all end with the test."""
-
-    def __init__(self, root: Path, sts: Simulator, bao: Bao, prefix: str) -> None:
-        self._prefix = prefix
-        self._root = root
-        self._sts = sts
-        self._bao = bao
-        self.all: list[Host] = []
-
-    def host(self, name: str) -> Host:
-        """Return a host that holds no AWS identity and follows the hubs."""
-        host = self._new(name)
-        host.source.unlink()
-        profiles = "".join(f"  {each}: {{}}\n" for each in ENVIRONMENTS)
-        host.config.write_text(
-            f"credentials_file:\n  path: {host.credentials}\n"
-            f"sources:\n  fleet:\n    vault: {engine(self._bao, host, 'host', self._prefix)}\n"
-            f"defaults:\n  source: fleet\n  region: eu-west-1\nprofiles:\n{profiles}"
-        )
-        return host
-
-    def hub(self, name: str) -> Host:
-        """Return a host that asks STS and publishes."""
-        host = self._new(name)
-        host.configure(extra=f"vault: {engine(self._bao, host, 'hub', self._prefix)}\n")
-        return host
-
-    def end(self) -> None:
-        """End every process."""
-        for host in self.all:
-            host.end()
-
-    def _new(self, name: str) -> Host:
-        root = self._root / name
-        root.mkdir(mode=0o700)
-        host = Host(root, self._sts)
-        self.all.append(host)
-        return host
 
 
 @pytest.fixture(name="fleet")
@@ -88,69 +32,6 @@ def _fleet(
     fleet = Fleet(tmp_path, sts, bao, f"{PREFIX}/{name}")
     yield fleet
     fleet.end()
-
-
-class Reader:
-    """Reads a host's file all the time, as botocore does, and remembers what it found."""
-
-    def __init__(self, host: Host) -> None:
-        self._path = host.credentials
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.reads = self.torn = 0
-        self.least: dict[str, float] = {}
-        self.expirations: dict[str, list[float]] = {}
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    @property
-    def backwards(self) -> int:
-        """How often an older credential came after a newer one."""
-        return sum(
-            later < earlier
-            for moments in self.expirations.values()
-            for earlier, later in itertools.pairwise(moments)
-        )
-
-    def _run(self) -> None:
-        while not self._end.wait(0.02):
-            try:
-                sections = botocore.configloader.raw_config_parse(str(self._path))
-            except botocore.exceptions.BotoCoreError:
-                self.torn += 1
-                continue
-            self.reads += 1
-            self.torn += set(sections) != set(ENVIRONMENTS)
-            now = time.time()  # noqa: TID251 - a real reader
-            for name, values in sections.items():
-                expires = datetime.fromisoformat(values["x_security_token_expires"]).timestamp()
-                self.least[name] = min(self.least.get(name, 1e9), expires - now)
-                seen = self.expirations.setdefault(name, [])
-                if not seen or seen[-1] != expires:
-                    seen.append(expires)
-
-
-def keys(host: Host) -> set[str]:
-    """Return the access key ids that stand in a host's file."""
-    return {section["aws_access_key_id"] for section in host.sections().values()}
-
-
-def calls(sts: Simulator) -> int:
-    """Return how often a role was assumed."""
-    return sts.count("AssumeRole")
-
-
-def follow(host: Host) -> Running:
-    """Start a daemon and wait until all is published."""
-    running = host.start("run")
-    running.wait_for("daemon_ready")
-    return running
 
 
 def test_hosts_without_an_identity_have_what_the_hub_renewed(fleet: Fleet, sts: Simulator) -> None:

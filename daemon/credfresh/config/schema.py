@@ -44,7 +44,7 @@ from credfresh.config.spelling import (
     Url,
 )
 from credfresh.config.strict import Strict
-from credfresh.config.vault_shapes import Vault
+from credfresh.config.vault_shapes import HubVault
 
 
 class CredentialsFile(Strict):
@@ -193,7 +193,7 @@ class ConfigFile(Strict):
     """When systemd is told that the service is up: settled if absent."""
     reload: Literal["signal", "auto"] | None = None
     """When this file is read again: at SIGHUP, or also when it changes; signal if absent."""
-    vault: Vault | None = None
+    vault: HubVault | None = None
     """A KV v2 engine where a hub publishes too, for hosts that follow; nowhere if absent."""
     defaults: Defaults | None = None
     """What a profile has unless it says otherwise."""

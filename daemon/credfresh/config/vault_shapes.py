@@ -93,6 +93,13 @@ class Vault(Strict):
     """Whether `address` may be http to another host: session credentials in the clear."""
 
 
+class HubVault(Vault):
+    """A KV v2 engine where a hub publishes."""
+
+    delete_expired: Flag | None = None
+    """Whether the engine deletes a version when its credentials expire; true if absent."""
+
+
 METHODS: dict[tuple[str, ...], type[Strict]] = {
     (): VaultAuth,
     ("approle",): AppRole,
@@ -113,6 +120,7 @@ def engine_of(shape: Vault) -> principals.VaultEngine:
         prefix=shape.prefix or plain.prefix,
         namespace=shape.namespace,
         ca_file=shape.ca_file,
+        delete_expired=not isinstance(shape, HubVault) or shape.delete_expired is not False,
     )
 
 

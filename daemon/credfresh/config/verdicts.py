@@ -107,7 +107,7 @@ _MODELS: Mapping[Path, type[Strict]] = {
     ("credentials_file",): schema.CredentialsFile,
     ("sources", "*", "web_identity"): source_shapes.WebIdentity,
     ("sources", "*", "vault"): vault_shapes.Vault,
-    ("vault",): vault_shapes.Vault,
+    ("vault",): vault_shapes.HubVault,
     **{
         (*engine, "auth", *method): model
         for engine in (("vault",), ("sources", "*", "vault"))

@@ -46,11 +46,12 @@ class Mirror:
             renews_after=plan.renew_at.boot - grant.sent_at.boot,
             writer=self._writer,
         )
-        self._write(name, secret, now_left=self._clock().until(grant.expires_at))
+        self._write(name, secret, left=self._clock().until(grant.expires_at))
 
-    def _write(self, name: str, secret: Secret, *, now_left: float) -> None:
-        if now_left <= 0:
+    def _write(self, name: str, secret: Secret, *, left: float) -> None:
+        if left <= 0:
             return
+        lifetime = left if self._engine.where.delete_expired else None
         version = self._versions.get(name)
         for _ in range(TRIES):
             if version is None:
@@ -61,12 +62,12 @@ class Mirror:
                     return
             try:
                 # The engine counts a version's life from its writing, by what is set then.
-                self._engine.describe(name, lifetime=now_left)
+                self._engine.describe(name, lifetime=lifetime)
                 self._versions[name] = self._engine.write(name, encoded(secret), version)
             except ConflictError:
                 version = None
             else:
-                self._engine.describe(name, lifetime=now_left, about=described(secret))
+                self._engine.describe(name, lifetime=lifetime, about=described(secret))
                 return
         raise RenewalError(
             f"{self._engine.shown(name)}: somebody else writes it all the time",
