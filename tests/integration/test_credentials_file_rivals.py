@@ -298,6 +298,37 @@ def test_a_writer_that_comes_at_the_swap_gets_its_turn(
     assert "ASIAFAKE000000000000" == key_of(path, "dev")
 
 
+@pytest.mark.parametrize(
+    ("how", "watching"),
+    [
+        (append_by_rename, "leases"),  # they let nobody write between the two, but rename
+        (append_by_rename, "nothing"),
+        (append_in_place, "nothing"),
+        (append_at_the_end, "nothing"),
+    ],
+)
+def test_a_rival_at_the_swap_has_it_undone(
+    path: Path, how: Callable[[Path], None], watching: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between our last look and the exchange: what it left is what we start over from."""
+    if watching == "nothing":
+        monkeypatch.setattr(rivals, "watch", lambda _: Watch.BLIND)
+    exchange = atomic.exchange
+    coming = [how]
+
+    def exchange_overtaken(directory: int, one: str, other: str) -> bool:
+        while coming:
+            coming.pop()(path)
+        return exchange(directory, one, other)
+
+    monkeypatch.setattr(atomic, "exchange", exchange_overtaken)
+
+    report = keeper(path).publish(wanted(path, "dev"))
+
+    assert () == report.remarks
+    assert path.read_bytes().startswith(FOREIGN + THEIRS + b"[dev]\n")
+
+
 def test_a_writer_that_never_rests_is_an_error(path: Path) -> None:
     """Ten times put back and started over, then an error; the rival's bytes stand."""
     steps = Steps()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection
 from itertools import count
 from pathlib import Path
 
@@ -29,7 +30,7 @@ BODIES = (
     b"  indented = key\n\n\n",
     b"latin = \xe9\n",
     b"nul = \x00\n",
-    b"long = " + b"x" * 70_000 + b"\n",
+    b"long = " + b"x" * 1_000_000 + b"\n",
     b"mac = 1\rtwo = 2\r",
     b"unfinished",
     b"# no end",
@@ -39,12 +40,13 @@ HEADERS = (
     b"[f%d]\n",
     b"[f%d]\r\n",
     b"[ f%d ]\n",
+    b"[twin]\n",
     b"[profile f%d] # c\n",
     b"# only %d\n",
     b"; %d\r\n",
 )
 WILD = (
-    *(header % 1 for header in HEADERS),
+    *(header.replace(b"%d", b"1") for header in HEADERS),
     *BODIES,
     b"\xef\xbb\xbf",
     b"[DEFAULT]\n",
@@ -83,6 +85,16 @@ def as_read(data: bytes) -> dict[str, dict[str, object]] | None:
             return raw_config_parse(file.name)
         except ConfigParseError:
             return None
+
+
+def as_updated(data: bytes) -> dict[str, dict[str, str | None]] | None:
+    """Return what configupdater reads; None when it refuses the file."""
+    updater = ConfigUpdater(strict=True)
+    try:
+        updater.read_string(data.decode())
+        return {name: updater[name].to_dict() for name in updater.sections()}
+    except Exception:  # noqa: BLE001 -- it raises what it likes; then it is no judge
+        return None
 
 
 def plain(document: Document) -> list[object]:
@@ -147,18 +159,43 @@ class File(RuleBasedStateMachine):
         self._merge()
 
     @precondition(lambda self: self.put)
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        """A profile leaves the configuration."""
+    @rule(data=st.data(), withdraw=st.booleans())
+    def remove(self, data: st.DataObject, withdraw: bool) -> None:  # noqa: FBT001 -- drawn
+        """A profile leaves the configuration, or what stands for it shall not."""
         name = data.draw(st.sampled_from(sorted(self.put)))
         del self.put[name]
         self._drop(name)
-        self._merge()
+        self._merge(withdraw={name} if withdraw else ())
+
+    @precondition(lambda self: self.put)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        """Nothing is in hand for a profile: whatever stands stays as it is."""
+        name = data.draw(st.sampled_from(sorted(self.put)))
+        others = {other: each for other, each in self.put.items() if other != name}
+        assert not merge(self.document, others, leave={name}).changed
+        assert not merge(self.document.data, others, leave={name}).changed
+
+    @precondition(lambda self: self.put)
+    @rule(data=st.data())
+    def take(self, data: st.DataObject) -> None:
+        """Somebody pastes keys over ours: they stay, in every order of events, and so does all."""
+        name = data.draw(st.sampled_from(sorted(self.put)))
+        stood = self.document.data
+        own, theirs = self.put[name].mark.key.encode(), b"AKIAPASTED"
+        at = stood.index(b"aws_access_key_id = " + own)
+        taken = stood[:at] + stood[at:].replace(own, theirs, 1)
+        outcome = merge(taken, self.put)
+        assert [("taken", f"profile-{name}")] == [(r.code, r.profile) for r in outcome.refused]
+        assert taken == outcome.data
+        others = {other: each for other, each in self.put.items() if other != name}
+        assert taken == merge(taken, others, withdraw={name}).data
+        assert theirs in merge(taken, {}).data
 
     @rule(header=st.sampled_from(HEADERS), body=st.sampled_from(BODIES))
     def append(self, header: bytes, body: bytes) -> None:
         """Somebody adds a section or a comment at the end."""
-        text = header % next(self.number)
+        text = header.replace(b"%d", b"%d" % next(self.number))
         if text[:1] == b"[":
             started = self.document.data[-1:] in (b"", b"\r", b"\n")
             text = (b"" if started else b"\n") + text + body
@@ -239,8 +276,21 @@ class File(RuleBasedStateMachine):
             ours = {name: dict(each.values) for name, each in self.put.items()}
             assert theirs | ours == as_read(self.document.data)
 
-    def _merge(self) -> None:
-        outcome = merge(self.document, self.put)
+    @invariant()
+    def an_ini_library_reads_theirs_and_ours(self) -> None:
+        """An independent reader that keeps every line finds theirs in their order, then as now."""
+        theirs = as_updated(b"".join(item for item in self.model if isinstance(item, bytes)))
+        if theirs is not None:
+            both = as_updated(self.document.data)
+            assert both is not None
+            ours: dict[str, dict[str, str | None]] = {
+                name: dict(each.values) for name, each in self.put.items()
+            }
+            assert theirs | ours == both
+            assert list(theirs) == [name for name in both if name not in ours]
+
+    def _merge(self, withdraw: Collection[str] = ()) -> None:
+        outcome = merge(self.document, self.put, withdraw=withdraw)
         assert outcome.refused == ()
         assert outcome.changed == (outcome.data != self.document.data)
         self.document = outcome.document
@@ -322,17 +372,10 @@ def test_any_merge_of_anything_is_final(
 @given(data=any_bytes)
 def test_an_ini_library_sees_only_our_sections_come(data: bytes) -> None:
     """Where configupdater reads the file, it finds every foreign line and ours, and no other."""
-    theirs = ConfigUpdater(strict=True)
-    try:
-        theirs.read_string(data.decode())
-    except Exception:  # noqa: BLE001 -- it raises what it likes; then it is no judge
+    theirs = as_updated(data)
+    if theirs is None or any(name in ownership.read(data).named for name in NAMES):
         return
-    if any(name in ownership.read(data).named for name in NAMES):
-        return
-    ours = ConfigUpdater(strict=True)
-    ours.read_string(merge(data, pieces(*map(piece, NAMES))).data.decode())
-    assert [*theirs.sections(), *NAMES] == ours.sections()
-    for name in theirs.sections():
-        assert theirs[name].to_dict() == ours[name].to_dict()
-    for name in NAMES:
-        assert dict(piece(name).values) == ours[name].to_dict()
+    both = as_updated(merge(data, pieces(*map(piece, NAMES))).data)
+    assert both is not None
+    assert [*theirs, *NAMES] == list(both)
+    assert theirs | {name: dict(piece(name).values) for name in NAMES} == both

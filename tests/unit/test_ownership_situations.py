@@ -265,7 +265,9 @@ class TestForeign:
             "  max = 1\n# about z\n[z]\n"
         )
 
-    @pytest.mark.parametrize("stood", [LONG_TERM * 2, "[prod]\nk = 1\n  [x]\n"])
+    @pytest.mark.parametrize(
+        "stood", [LONG_TERM * 2, "[prod]\nk = 1\n  [x]\n", "[a]\r[prod]\nk = 1\n"]
+    )
     def test_adoption_needs_plain_bounds(self, stood: str) -> None:
         """Where readers disagree on what the section is, nobody can replace it."""
         outcome = merged(stood, piece("prod", adopt=True))

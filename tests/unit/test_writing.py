@@ -1,0 +1,127 @@
+"""A file is complete, durable and seen to be so before it can be put in place."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from credfresh import atomic, writing
+from credfresh.atomic import Dress
+from credfresh.errors import PublishError
+from credfresh.paths import Place, resolved
+from credfresh.steps import Steps
+from fakes import FakeClock
+
+DATA = bytes(range(256)) * 40
+
+
+@pytest.fixture(name="place")
+def _place(tmp_path: Path) -> Iterator[Place]:
+    with resolved(f"{tmp_path}/credentials") as place:
+        yield place
+
+
+def test_it_is_durable_and_whole_when_it_is_handed_over(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All bytes are in it before it is synced, and it is synced before anybody can have it."""
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+
+    temporary = writing.prepare(place, DATA, Dress(0o640), Steps(place.path))
+
+    assert [len(DATA)] == synced
+    assert atomic.holds(temporary.descriptor, DATA)
+    assert 0o640 == stat.S_IMODE(os.fstat(temporary.descriptor).st_mode)
+    temporary.drop()
+
+
+def test_a_system_that_writes_a_little_at_a_time_is_asked_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """write(2) may take less than it is given."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda to, data: write(to, data[:1000]))
+
+    temporary = writing.prepare(place, DATA, Dress(0o600), Steps(place.path))
+
+    assert atomic.holds(temporary.descriptor, DATA)
+    temporary.drop()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda file: file.truncate(len(DATA) - 1),
+        lambda file: file.write(b"?"),
+        lambda file: file.truncate(len(DATA) + 1),
+    ],
+)
+def test_what_is_not_what_was_meant_is_never_handed_over(
+    place: Place, tmp_path: Path, harm: Callable[[object], None]
+) -> None:
+    """A faulty disk, a disturbed write: found before the swap, and nothing is left of it."""
+
+    def disturb(step: str) -> None:
+        if step == "verify":
+            (entry,) = tmp_path.iterdir()
+            with entry.open("r+b") as file:
+                harm(file)
+
+    with pytest.raises(PublishError) as caught:
+        writing.prepare(place, DATA, Dress(0o600), Steps(place.path, disturb))
+
+    assert ("verify", "garbled") == (caught.value.step, caught.value.code)
+    assert caught.value.hint
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("step", ["create", "dress", "write", "sync", "verify"])
+def test_nothing_is_left_of_what_failed(place: Place, tmp_path: Path, step: str) -> None:
+    """Whatever the step: no name and no open file."""
+
+    def refuse(now: str) -> None:
+        if now == step:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+
+    with pytest.raises(PublishError) as caught:
+        writing.prepare(place, DATA, Dress(0o600), Steps(place.path, refuse))
+
+    assert step == caught.value.step
+    assert [] == list(tmp_path.iterdir())
+    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+
+
+def test_the_swap_is_made_durable_after_the_time_is_set(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory is synced last, and the file's time is the next full millisecond."""
+    clock = FakeClock()
+    clock.now += 0.0123
+    temporary = writing.prepare(place, DATA, Dress(0o600), Steps(place.path))
+    synced: list[tuple[int, int]] = []
+
+    def noted(descriptor: int) -> None:
+        synced.append((descriptor, os.fstat(temporary.descriptor).st_mtime_ns))
+
+    monkeypatch.setattr(os, "fsync", noted)
+
+    info = writing.settle(place, temporary, Steps(place.path), clock)
+
+    stamped = int(clock.now.wall * 1000) * 1_000_000 + 1_000_000
+    assert stamped == info.st_mtime_ns
+    assert [(place.directory, stamped)] == synced
+    temporary.drop()
