@@ -164,11 +164,22 @@ class Entry:
 
     def state(self, now: Instant) -> State:
         """Judge the profile by what is on disk."""
-        if self.refusal is not None:
-            return "refused"
-        if self.published is None:
-            return "missing"
-        if now.reached(self.published.expires_at):
-            return "expired"
-        overdue = self.plan is not None and now.reached(self.plan.renew_at + OVERDUE)
-        return "late" if overdue or self.published is not self.grant else "fresh"
+        return judge(now, self.refusal, self.published, self.grant, self.plan)
+
+
+def judge(
+    now: Instant,
+    refusal: Refusal | None,
+    published: Grant | None,
+    grant: Grant | None,
+    plan: policy.Plan | None,
+) -> State:
+    """Judge a profile by what is on disk, of which `grant` and `plan` are the newest in hand."""
+    if refusal is not None:
+        return "refused"
+    if published is None:
+        return "missing"
+    if now.reached(published.expires_at):
+        return "expired"
+    overdue = plan is not None and now.reached(plan.renew_at + OVERDUE)
+    return "late" if overdue or published is not grant else "fresh"

@@ -20,6 +20,7 @@ from credfresh.settings import TcpAddress
 from credfresh.simulator import faults
 from host import Host, wait_until
 from programs import free_port, needed
+from simulated import true_clock
 from views import figures, view
 
 
@@ -88,7 +89,7 @@ class Shown:
     def __init__(self) -> None:
         self.view: View | None = None
         self.port = free_port()
-        self.site = Site(lambda: self.view, hosts=LOCAL_HOSTS, hostname="build-7")
+        self.site = Site(lambda: self.view, hosts=LOCAL_HOSTS, hostname="build-7", clock=true_clock)
         self.listener = Listener(TcpAddress("127.0.0.1", self.port), self.site)
         self.listener.open()
 

@@ -7,10 +7,9 @@ import threading
 from credfresh.agenda import Agenda
 from credfresh.desk import Desk, Errand
 from credfresh.metrics.observer import LEAST_AGE, Observer
-from credfresh.metrics.snapshot import Snapshot
+from credfresh.metrics.snapshot import Taken, take
 from fakes import FakeClock, profile, settings
 from simulation import Simulation
-from views import figures, snapshot
 
 
 class Counter:
@@ -22,20 +21,13 @@ class Counter:
         self.hangs = False
         self.errands: list[Errand] = []
         sim = Simulation(settings(profile()))
-        desk = Desk(sim.settings, sim.supervisor, Agenda(), self.clock, self.post)
-        self.observer = Observer(desk, self.take, patience=patience)
+        sim.start()
+        self.desk = Desk(sim.settings, sim.supervisor, Agenda(), self.clock, self.post)
+        self.observer = Observer(self.desk, self.take, patience=patience)
 
-    def take(self) -> Snapshot:
+    def take(self) -> Taken:
         self.taken += 1
-        now = self.clock()
-        return Snapshot(
-            **{
-                name: getattr(snapshot(figures()), name)
-                for name in Snapshot.__dataclass_fields__
-                if name != "taken"
-            },
-            taken=now,
-        )
+        return take(self.desk, {}, None)
 
     def post(self, errand: Errand) -> None:
         if self.hangs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -9,6 +10,8 @@ import pytest
 
 from credfresh.metrics.site import LOCAL_HOSTS, Site
 from credfresh.metrics.view import View
+from credfresh.model import Instant
+from fakes import FakeClock
 from views import figures, view
 
 
@@ -24,6 +27,7 @@ class Asked:
         method: str = "GET",
         hosts: frozenset[str] | None = LOCAL_HOSTS,
         query: str = "",
+        site: Site | None = None,
     ) -> None:
         environ: dict[str, Any] = {
             "PATH_INFO": path,
@@ -32,7 +36,7 @@ class Asked:
             "HTTP_HOST": host,
         }
         setup_testing_defaults(environ)
-        site = Site(lambda: shown, hosts=hosts, hostname="build-7")
+        site = site or Site(lambda: shown, hosts=hosts, hostname="build-7", clock=FakeClock())
         self.status = ""
         self.headers: dict[str, str] = {}
         self.body = b"".join(site(environ, self._start))
@@ -155,3 +159,24 @@ def test_an_unknown_path_says_what_there_is() -> None:
     answer = Asked(WELL, "/status")
 
     assert ("404", b"there is / /metrics /healthz /readyz\n") == (answer.status, answer.body)
+
+
+def test_a_flood_of_requests_for_metrics_is_bounded() -> None:
+    """What took long to make serves everybody for twenty times as long."""
+    clock = FakeClock()
+    made: list[View] = []
+
+    def slow() -> Instant:
+        clock.advance(0.25)
+        return clock()
+
+    def fresh() -> View:
+        made.append(view(figures(), ready=len(made) % 2 == 0))
+        return made[-1]
+
+    site = Site(fresh, hosts=None, hostname="build-7", clock=slow)
+    bodies = [Asked(None, "/metrics", site=site).body for _ in range(41)]
+
+    assert 41 == len(made)
+    changes = sum(one != other for one, other in itertools.pairwise(bodies))
+    assert changes <= 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from credfresh.agenda import Agenda
 from credfresh.desk import Desk
 from credfresh.errors import Mend, Problem
-from credfresh.metrics.snapshot import Snapshot, take
+from credfresh.metrics.snapshot import Snapshot, take, unfold
 from credfresh.reloader import Reload
 from fakes import failure, profile, settings
 from simulation import Simulation
@@ -24,7 +24,7 @@ def of(sim: Simulation) -> Desk:
 
 def taken(sim: Simulation) -> Snapshot:
     """Take a snapshot."""
-    return take(of(sim), {"written": 1}, None)
+    return unfold(take(of(sim), {"written": 1}, None))
 
 
 def simulate(*names: str) -> Simulation:
@@ -108,9 +108,9 @@ def test_a_refused_reload_is_remembered() -> None:
     desk = of(sim)
     desk.last_reload = Reload(problems=(Problem("c.yaml", 1, 1, "", "is not valid"),))
 
-    assert not take(desk, {}, None).reloaded
+    assert not unfold(take(desk, {}, None)).reloaded
     desk.last_reload = Reload()
-    assert take(desk, {}, None).reloaded
+    assert unfold(take(desk, {}, None)).reloaded
 
 
 def test_no_secret_is_in_it() -> None:

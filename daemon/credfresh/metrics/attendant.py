@@ -9,7 +9,7 @@ from credfresh.desk import Desk
 from credfresh.errors import CredfreshError, PublishError
 from credfresh.events import Emit
 from credfresh.metrics.observer import Observer
-from credfresh.metrics.snapshot import Snapshot, take
+from credfresh.metrics.snapshot import Taken, take
 from credfresh.model import Instant
 from credfresh.publisher import Published
 from credfresh.settings import Address, MetricsSettings, Settings, TcpAddress
@@ -60,7 +60,7 @@ class Metrics:
             self._textfile.close()
         self._stop_listening()
 
-    def _take(self) -> Snapshot:
+    def _take(self) -> Taken:
         return take(self._wanted_desk, self._writes, self._last_write)
 
     @property
@@ -136,7 +136,9 @@ class Metrics:
         if isinstance(address, TcpAddress):
             own = f"[{address.host}]" if ":" in address.host else address.host
             hosts = LOCAL_HOSTS | {own.lower()}
-        site = Site(self._observer.view, hosts=hosts, hostname=self._hostname)
+        site = Site(
+            self._observer.view, hosts=hosts, hostname=self._hostname, clock=self._wanted_desk.clock
+        )
         listener = Listener(address, site)
         try:
             listener.open()

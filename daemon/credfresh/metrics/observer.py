@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from credfresh.desk import Desk, Errand
-from credfresh.metrics.snapshot import Snapshot
+from credfresh.metrics.snapshot import Snapshot, Taken, unfold
 from credfresh.metrics.standing import Standing
 from credfresh.metrics.view import View, judge
 
@@ -28,14 +28,14 @@ class Observer:
     """
 
     def __init__(
-        self, desk: Desk, take: Callable[[], Snapshot], *, patience: float = PATIENCE
+        self, desk: Desk, take: Callable[[], Taken], *, patience: float = PATIENCE
     ) -> None:
         self._desk = desk
         self._take = take
         self._patience = patience
         self._standing = Standing()
         self._lock = threading.Lock()
-        self._asked: SimpleQueue[Snapshot | None] | None = None
+        self._asked: SimpleQueue[Taken | None] | None = None
         self._closed = False
         self._view: View | None = None
         self._good_until = 0.0
@@ -78,8 +78,8 @@ class Observer:
             asked = self._asked = SimpleQueue()
             self._desk.post(Errand(lambda: asked.put(self._take())))
         try:
-            snapshot = asked.get(timeout=self._patience)
+            taken = asked.get(timeout=self._patience)
         except Empty:
             return None
         self._asked = None
-        return snapshot
+        return None if taken is None else unfold(taken)

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 
 from credfresh.metrics import exposition, page
 from credfresh.metrics.view import View
+from credfresh.model import Clock
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -28,6 +29,9 @@ LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 MOST_NAMED = 20
 """Profiles that `/healthz` names."""
+
+REST = 20.0
+"""`/metrics` is good for this many times what it took to make, so that askers cost 5 % at most."""
 
 SILENT = b"the daemon's main thread does not answer\n"
 
@@ -57,13 +61,20 @@ class Site:
     """A WSGI application. `hosts` are the names it answers to, None for any (a unix socket)."""
 
     def __init__(
-        self, view: Callable[[], View | None], *, hosts: frozenset[str] | None, hostname: str
+        self,
+        view: Callable[[], View | None],
+        *,
+        hosts: frozenset[str] | None,
+        hostname: str,
+        clock: Clock,
     ) -> None:
         self._view = view
+        self._clock = clock
         self._hosts = hosts
         self._hostname = hostname
         self._lock = threading.Lock()
-        self._exposed: tuple[View, bytes] | None = None
+        self._exposed = b""
+        self._exposed_until = 0.0
         self._routes: dict[str, Callable[[View, str], Answer]] = {
             "/": self._page,
             "/metrics": self._metrics,
@@ -106,9 +117,11 @@ class Site:
 
     def _metrics(self, view: View, _query: str) -> Answer:
         with self._lock:
-            if self._exposed is None or self._exposed[0] is not view:
-                self._exposed = (view, exposition.render(view))
-            body = self._exposed[1]
+            began = self._clock().boot
+            if began >= self._exposed_until:
+                self._exposed = exposition.render(view)
+                self._exposed_until = began + REST * (self._clock().boot - began)
+            body = self._exposed
         return Answer("200 OK", exposition.CONTENT_TYPE, body)
 
     def _health(self, view: View, _query: str) -> Answer:
