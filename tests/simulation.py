@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from credfresh.bounded import Bounded
 from credfresh.ports import Due, Message
 from credfresh.publication import Publication, PublishReport
 from credfresh.publisher import Published
@@ -35,9 +36,18 @@ class Simulation:
             provider=self.provider,
             outlet=self.outlet,
             post=self.inbox.append,
-            emit=self.log,
+            emit=self._tell,
         )
+        self._bounded: Bounded | None = None
         self._next_beat = self.clock().boot
+
+    def bound(self, log: EventLog) -> None:
+        """Tell `log` from now on, as the daemon does: so many lines of a kind a minute."""
+        self.log = log
+        self._bounded = Bounded(log, self.clock)
+
+    def _tell(self, event: str, /, **fields: object) -> None:
+        (self._bounded or self.log)(event, **fields)
 
     def start(self, standing: dict[str, object] | None = None) -> None:
         """Begin; nothing stands on disk unless given."""
@@ -62,6 +72,8 @@ class Simulation:
 
     def beat(self) -> None:
         """Beat now."""
+        if self._bounded is not None:
+            self._bounded.look(self.clock())
         self.supervisor.beat()
         self._next_beat = self.clock().boot + BEAT
         self._drain()

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from credfresh import __version__, signals
 from credfresh.agenda import Agenda
+from credfresh.bounded import Bounded
 from credfresh.desk import Attendant, Desk, Errand
 from credfresh.events import Emit
 from credfresh.fan import Fan
@@ -98,6 +99,7 @@ class Daemon:
         self._timers = ApschedulerTimers(lambda key: self._inbox.put(Due(key)))
         self._workers = Workers(settings.sts.max_concurrency)
         self._publisher = Publisher(files, clock=clock, roll=roll, report=self._inbox.put)
+        self._bounded = Bounded(emit, clock)
         self._supervisor = Supervisor(
             settings,
             clock=clock,
@@ -107,7 +109,7 @@ class Daemon:
             provider=provider,
             outlet=Fan([self._publisher, *outlets]),
             post=self._inbox.put,
-            emit=emit,
+            emit=self._bounded,
         )
         self._signals = 0
         self._agenda = Agenda()
@@ -188,6 +190,7 @@ class Daemon:
         self._timers.start()
         self._agenda.add(self._beat)
         self._agenda.add(self._readiness.look)
+        self._agenda.add(self._bounded.look)
         if self._watchdog is not None:
             self._agenda.add(self._watchdog.look)
         if self._reloading is not None:
@@ -273,6 +276,7 @@ class Daemon:
         self._close_attendants()
         self._workers.stop()
         self._files.release()
+        self._bounded.close()
         clean = flushed and self._signals == asked
         self._emit("daemon_stopped", clean=clean)
         return clean

@@ -104,6 +104,7 @@ EVENTS: dict[str, Event] = {
     "unexpected_error": _event("error", "where error_type frames"),
     "log_lines_lost": _event("warning", "lines"),
     "undeclared_event": _event("error", "name fields"),
+    "lines_withheld": _event("warning", "name lines profile"),
     "library": _event("warning", "logger message error_type frames"),
 }
 

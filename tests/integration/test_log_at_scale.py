@@ -1,0 +1,68 @@
+"""An outage of ten thousand profiles, in a simulation of hours: what the log makes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from credfresh.bounded import MOST
+from credfresh.errors import Mend, Scope
+from credfresh.settings import StsLimits
+from fakes import EventLog, FakeClock, failure, grant, profile, settings
+from simulation import Simulation
+
+
+class Minutes(EventLog):
+    """Counts lines by the minute in which they were told."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.lines: Counter[int] = Counter()
+        self.renewed: Counter[int] = Counter()
+
+    def __call__(self, event: str, /, **fields: object) -> None:
+        super().__call__(event, **fields)
+        minute = int(self.clock().boot // 60)
+        (self.renewed if event == "credentials_renewed" else self.lines)[minute] += 1
+
+
+@pytest.mark.parametrize(
+    ("scope", "mend"),
+    [(Scope.ENDPOINT, Mend.TIME), (Scope.SOURCE, Mend.HUMAN), (Scope.PROFILE, Mend.HUMAN)],
+    ids=["STS is gone", "the source is refused", "every role is refused"],
+)
+def test_an_outage_of_ten_thousand_profiles_is_a_bounded_number_of_lines(
+    scope: Scope, mend: Mend
+) -> None:
+    """Through outage, expiry of all and recovery no minute has more lines than can be read.
+
+    Renewals themselves are told each, as fast as the rate allows them.
+    """
+    profiles = [profile(f"team-{n:05d}", duration=900) for n in range(10_000)]
+    # A step of a second lets a tenth of it start: some 50 calls a second, as by default.
+    limits = StsLimits(calls_per_second=500, max_concurrency=64)
+    sim = Simulation(settings(*profiles, sts=limits))
+    log = Minutes(sim.clock)
+    sim.bound(log)
+    sim.start(
+        {
+            p.name: grant(p, sim.clock(), lifetime=900, key=f"ASIA{n:016d}")
+            for n, p in enumerate(profiles)
+        }
+    )
+    sim.provider.fault = lambda _: failure("AccessDenied", mend=mend, scope=scope)
+
+    sim.run(950)
+    assert {"expired"} == {e.state(sim.clock()) for e in sim.supervisor.roster}
+    sim.provider.fault = lambda _: None
+    sim.run(200)
+
+    assert max(log.lines.values()) <= 3 * MOST + 10, log.lines
+    assert max(log.renewed.values()) <= 61 * 50
+    told = Counter(log.names()) + Counter(
+        {str(f["name"]): int(str(f["lines"])) for f in log.of("lines_withheld")}
+    )
+    assert 10_000 == told["profile_expired"]
+    assert told["credentials_renewed"] > 2000

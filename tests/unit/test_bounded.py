@@ -1,0 +1,51 @@
+"""What the log says stays readable, whatever happens to ten thousand profiles at once."""
+
+from __future__ import annotations
+
+from credfresh.bounded import MOST, WINDOW, Bounded
+from fakes import EventLog, FakeClock
+
+
+def test_the_first_of_a_kind_are_told_and_the_rest_counted() -> None:
+    """After a minute one line says how many more there were, and who was the last."""
+    clock, log = FakeClock(), EventLog()
+    bounded = Bounded(log, clock)
+
+    for number in range(1000):
+        bounded("renewal_failed", profile=f"p{number}")
+    bounded("publish_failed", path="/run/x")
+    assert MOST == log.names().count("renewal_failed")
+    assert 1 == log.names().count("publish_failed")
+    bounded.look(clock())
+    assert "lines_withheld" not in log.names()
+    clock.advance(WINDOW)
+    bounded.look(clock())
+
+    expected = {"name": "renewal_failed", "lines": 1000 - MOST, "profile": "p999"}
+    assert [expected] == log.of("lines_withheld")
+    bounded("renewal_failed", profile="p0")
+    assert "renewal_failed" == log.names()[-1]
+
+
+def test_nothing_is_lost_at_the_end() -> None:
+    """What was withheld when the daemon stops is told before it does; once."""
+    clock, log = FakeClock(), EventLog()
+    bounded = Bounded(log, clock)
+    for _ in range(MOST + 7):
+        bounded("profile_expired", profile="p")
+
+    bounded.close()
+    bounded.close()
+
+    assert [7] == [fields["lines"] for fields in log.of("lines_withheld")]
+
+
+def test_what_cloudtrail_is_searched_by_is_always_told() -> None:
+    """No access key id is withheld."""
+    clock, log = FakeClock(), EventLog()
+    bounded = Bounded(log, clock)
+
+    for number in range(1000):
+        bounded("credentials_renewed", access_key_id=str(number))
+
+    assert 1000 == len(log.of("credentials_renewed"))
