@@ -7,6 +7,7 @@ start. What cannot be written stays in memory and is tried again with the policy
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ MOST_WAIT = 0.5
 REST = 50.0
 """A publish starts no sooner after the last than this many times what that one took."""
 
+REST_SHARE = 0.01
+"""The longest rest, as a share of the shortest lifetime: less than what jitter keeps in hand."""
+
 URGENT_REST = 0.5
 """The longest rest before an urgent one, seconds: else a cold start would write the whole file
 once for each of its profiles."""
@@ -40,7 +44,7 @@ class Coalescer:
     """When to publish next. Times are seconds of a clock that cannot be stepped."""
 
     rest_limit: float = 10.0
-    """The longest rest, seconds: min(10 s, 1 % of the shortest lifetime)."""
+    """The longest rest, seconds, whatever was granted."""
     _first: float | None = None
     _last: float = 0.0
     _urgent: bool = False
@@ -67,10 +71,10 @@ class Coalescer:
         self._first = None
         self._urgent = False
 
-    def ended(self, now: float, took: float) -> None:
-        """It is done, after `took` seconds."""
+    def ended(self, now: float, took: float, shortest: float = math.inf) -> None:
+        """It is done, after `took` seconds; `shortest` is the least lifetime that was granted."""
         self._ended = now
-        self._rest = min(REST * took, self.rest_limit)
+        self._rest = min(REST * took, self.rest_limit, REST_SHARE * shortest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +228,15 @@ class Publisher:
             del self._pending[name]
         failed = any(isinstance(outcome, PublishError) for outcome in outcomes.values())
         with self._changed:
-            self._coalescer.ended(now.boot, took)
+            self._coalescer.ended(now.boot, took, self._shortest())
             self._failures = self._failures + 1 if failed else 0
             self._retry_at = now.boot + self._delay() if failed else None
             self._busy = False
         self._report(Published(outcomes, landed, took))
+
+    def _shortest(self) -> float:
+        lifetimes = (p.grant.lifetime for p in self._wanted.values() if p.grant)
+        return min(lifetimes, default=math.inf)
 
     def _try(self) -> Outcomes:
         try:

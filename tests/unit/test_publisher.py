@@ -77,6 +77,15 @@ def test_the_rest_is_limited() -> None:
     assert 19.0 == coalescer.due_at()
 
 
+def test_short_sessions_allow_no_long_rest() -> None:
+    """What was granted counts, not what was asked: a rest must not use up what is left to live."""
+    coalescer = Coalescer()
+    coalescer.ended(10.0, took=3.0, shortest=20.0)
+    coalescer.note(10.1, urgent=False)
+
+    assert 10.2 == coalescer.due_at()
+
+
 def test_what_comes_in_during_a_publish_waits_for_the_next() -> None:
     """`started` takes what is there; a later renewal begins a new round."""
     coalescer = Coalescer()
