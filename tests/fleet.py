@@ -134,6 +134,12 @@ def keys(host: Host) -> set[str]:
     return {section["aws_access_key_id"] for section in host.sections().values()}
 
 
+def left(host: Host, name: str) -> float:
+    """Return the seconds of life that a reader of a host's file finds now."""
+    expires = datetime.fromisoformat(host.sections()[name]["x_security_token_expires"])
+    return expires.timestamp() - time.time()  # noqa: TID251 - a real reader
+
+
 def calls(sts: Simulator) -> int:
     """Return how often a role was assumed."""
     return sts.count("AssumeRole")

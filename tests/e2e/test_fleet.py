@@ -12,8 +12,8 @@ import pytest
 
 from bao import PREFIX, Bao
 from credfresh.simulator import Simulator
-from fleet import Fleet, Reader, calls, follow, keys
-from host import ENVIRONMENTS, wait_until
+from fleet import Fleet, Reader, calls, follow, keys, left
+from host import ENVIRONMENTS, Running, wait_until
 
 
 @pytest.fixture(name="bao", scope="module")
@@ -32,6 +32,11 @@ def _fleet(
     fleet = Fleet(tmp_path, sts, bao, f"{PREFIX}/{name}")
     yield fleet
     fleet.end()
+
+
+def lifetimes(running: Running) -> dict[object, object]:
+    """Return how long the newest session of each profile lasts, as the log has it."""
+    return {e["profile"]: e["lifetime_s"] for e in running.events("credentials_renewed")}
 
 
 def test_hosts_without_an_identity_have_what_the_hub_renewed(fleet: Fleet, sts: Simulator) -> None:
@@ -71,6 +76,47 @@ def test_a_restarted_host_asks_for_nothing(fleet: Fleet, bao: Bao) -> None:
     finally:
         bao.resume()
     assert set(ENVIRONMENTS) == set(host.sections())
+
+
+def test_a_host_that_wakes_to_what_has_long_expired_is_fresh_at_once(
+    fleet: Fleet, sts: Simulator
+) -> None:
+    """Ten seconds from the first contact with the engine, at most."""
+    sts.grant_seconds = 3
+    hub, host = fleet.hub("hub"), fleet.host("a")
+    running = follow(hub)
+    follow(host).stop()
+    wait_until(lambda: len(running.events("credentials_renewed")) > 9, "it is long ago", 60.0)
+    sts.grant_seconds = 3600
+    running.signal(signal.SIGUSR1)
+    fresh = dict.fromkeys(ENVIRONMENTS, 3600)
+    wait_until(lambda: lifetimes(running) == fresh, "the hub has sessions that last")
+
+    began = time.monotonic()
+    follow(host)
+
+    assert time.monotonic() - began < 10
+    assert min(left(host, name) for name in ENVIRONMENTS) > 0
+
+
+def test_ensure_on_a_host_waits_for_the_hubs_next_renewal(fleet: Fleet, sts: Simulator) -> None:
+    """A job asks for more life than is left: it has it as soon as the hub has renewed."""
+    sts.grant_seconds = 30
+    hub, host = fleet.hub("hub"), fleet.host("a")
+    socket = host.root / "control.sock"
+    host.config.write_text(f"control: {{socket: {socket}}}\n{host.config.read_text()}")
+    follow(hub)
+    running = follow(host)
+    before = keys(host)
+    wait_until(lambda: left(host, "production") < 22, "some of it is used up", 30.0)
+
+    asked = host.command(
+        "ensure", "production", "--valid-for", "22s", "--timeout", "60s", "--socket", str(socket)
+    )
+
+    assert 0 == asked.returncode, asked.stderr + "".join(running.lines)
+    assert left(host, "production") > 20
+    assert host.sections()["production"]["aws_access_key_id"] not in before
 
 
 def test_once_on_hub_and_host_does_a_fleet_by_cron(fleet: Fleet) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import ssl
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bao import MOUNT, PREFIX, Bao, Scripted, free_port, signed
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.principals import AppRole, CertLogin, JwtLogin, TokenFile, VaultAuth
+from credfresh.principals import AppRole, CertLogin, JwtLogin, KubernetesLogin, TokenFile, VaultAuth
 from credfresh.vault.engine import ConflictError, Engine
 
 CANARY = "canary-0123456789abcdef"
@@ -252,3 +256,85 @@ def test_a_client_certificate_logs_in(bao: Bao) -> None:
     )
 
     assert 0 == engine(bao, CertLogin(str(certificate), str(key), "host")).read("x").number
+
+
+class TokenReviews(BaseHTTPRequestHandler):
+    """The one call of the Kubernetes API by which a login is checked: every token is good."""
+
+    def do_POST(self) -> None:
+        """Say whose token it is: that of the service account `ci/credfresh`."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        user = {"username": "system:serviceaccount:ci:credfresh", "uid": "1", "groups": []}
+        review = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "status": {"authenticated": True, "user": user},
+        }
+        body = json.dumps(review).encode()
+        self.send_response(201)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called there
+        """Say nothing."""
+
+
+def test_the_service_account_of_a_pod_logs_in(bao: Bao, tmp_path: Path) -> None:
+    """Its token, as Kubernetes mounts it, checked against (a double of) the Kubernetes API."""
+    certificate, key = bao.certificates.make("kubernetes")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    claims: dict[str, object] = {
+        "iss": "kubernetes/serviceaccount",
+        "sub": "system:serviceaccount:ci:credfresh",
+        "kubernetes.io/serviceaccount/namespace": "ci",
+        "kubernetes.io/serviceaccount/service-account.name": "credfresh",
+        "kubernetes.io/serviceaccount/service-account.uid": "1",
+    }
+    (tmp_path / "token").write_text(signed(claims, ec.generate_private_key(ec.SECP256R1())))
+    with ThreadingHTTPServer(("127.0.0.1", 0), TokenReviews) as api:
+        api.socket = context.wrap_socket(api.socket, server_side=True)
+        threading.Thread(target=api.serve_forever, daemon=True).start()
+        bao.admin.sys.enable_auth_method("kubernetes")
+        bao.admin.auth.kubernetes.configure(
+            f"https://127.0.0.1:{api.server_port}",
+            token_reviewer_jwt=(tmp_path / "token").read_text(),
+            kubernetes_ca_cert=bao.certificates.ca.read_text(),
+        )
+        bao.admin.auth.kubernetes.create_role("host", "credfresh", "ci", policies=["host"])
+        login = KubernetesLogin("host", str(tmp_path / "token"))
+
+        assert 0 == engine(bao, login).read("x").number
+        api.shutdown()
+
+
+def test_a_token_is_renewed_at_half_its_life(bao: Bao, tmp_path: Path) -> None:
+    """Nobody waits for a token to be refused: it is renewed ahead, by the same policy as all."""
+    admin = bao.admin
+    if "approle/" not in admin.sys.list_auth_methods()["data"]:
+        admin.sys.enable_auth_method("approle")
+    admin.auth.approle.create_or_update_approle(
+        "short", token_policies=["host"], token_ttl="1h", token_max_ttl="2h"
+    )
+    (tmp_path / "role").write_text(admin.auth.approle.read_role_id("short")["data"]["role_id"])
+    (tmp_path / "secret").write_text(
+        admin.auth.approle.generate_secret_id("short")["data"]["secret_id"]
+    )
+    own = Scripted()
+    host = bao.engine(AppRole(str(tmp_path / "role"), str(tmp_path / "secret")), own)
+
+    def logins() -> int:
+        listed: Any = admin.list("auth/token/accessors")
+        paths = [admin.auth.token.lookup_accessor(a)["data"] for a in listed["data"]["keys"]]
+        return sum(p["meta"] == {"role_name": "short"} for p in paths)
+
+    host.read("x")
+    own.boot += 1500
+    host.read("x")
+    assert 1 == logins()
+    own.boot += 300
+    (tmp_path / "secret").write_text("no longer needed: the token is renewed")
+    host.read("x")
+    assert 1 == logins()
