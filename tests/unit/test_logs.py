@@ -109,7 +109,9 @@ def test_line_ends_in_a_value_start_no_line(stream: Stream) -> None:
     assert odd == stream.lines()[0]["error"]
 
     log_to(stream, console=True)("start_refused", error=odd)
-    assert 2 == len(stream.getvalue().splitlines())
+    [_, event, error] = stream.getvalue().splitlines()
+    assert event.endswith("start_refused")
+    assert error.startswith("             error  one\\ntwo")
     assert "\x1b" not in stream.getvalue()
 
 

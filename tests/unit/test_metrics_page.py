@@ -206,3 +206,11 @@ def test_the_filter_does_not_tell_what_is_not_shown() -> None:
     """Without detail nobody can guess an account id by filtering for it."""
     assert [] == shown(view(figures()), "111111111111").rows()
     assert ["production"] == shown(view(figures(), detail=True), "111111111111").rows()
+
+
+def test_a_daemon_whose_profiles_were_all_withdrawn_has_a_page() -> None:
+    """Nothing to keep fresh is no error, and is said."""
+    parsed = shown(view())
+
+    assert "Every profile was withdrawn" in parsed.words
+    assert [] == parsed.rows()

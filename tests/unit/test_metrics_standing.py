@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.metrics.standing import Held, Standing, scan
+from credfresh.metrics.standing import Held, Standing, scan, stands
 from credfresh.ownership import piece
 from credfresh.publication import Publication
 from fakes import EPOCH, FakeClock, grant, profile
@@ -85,3 +85,14 @@ def test_a_file_just_written_is_read_again(tmp_path: Path) -> None:
     assert standing.sections(str(file), "test", young) is not standing.sections(
         str(file), "test", young
     )
+
+
+def test_a_twin_stands_when_there_is_something_in_it(tmp_path: Path) -> None:
+    """A missing, an empty and a strange one do not."""
+    file = tmp_path / "twin.json"
+    assert not stands(str(file))
+    file.touch()
+    assert not stands(str(file))
+    assert not stands(str(tmp_path))
+    file.write_text("{}")
+    assert stands(str(file))

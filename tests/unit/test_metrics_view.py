@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from credfresh.metrics.standing import Held, Sections
 from credfresh.metrics.view import View, judge
+from credfresh.settings import FileTarget, Twin
 from credfresh.statuses import State
 from fakes import EPOCH
 from views import figures, snapshot
@@ -80,3 +83,17 @@ def test_one_file_is_looked_at_once() -> None:
     judge(snapshot(*(figures(f"p{n}") for n in range(10))), sections)
 
     assert ["/run/credfresh/credentials"] == looks
+
+
+def test_a_twin_that_is_gone_is_missing_too() -> None:
+    """A profile that is published in two places is judged by the worse."""
+    one = figures("production")
+    twin = Twin("/run/credfresh/process", "production", FileTarget("/run/credfresh/process"))
+    one = one._replace(profile=replace(one.profile, twin=twin))
+    held = {"production": Held(KEY, EXPIRES)}
+
+    lost = judge(snapshot(one), lambda _path: held, lambda path: path != twin.path)
+    kept = judge(snapshot(one), lambda _path: held, lambda path: path == twin.path)
+
+    assert ["missing"] == [each.state for each in lost.profiles]
+    assert kept.healthy

@@ -8,6 +8,7 @@ from typing import Any, Literal, TextIO
 import structlog
 
 from credfresh.events import EVENTS, undeclared
+from credfresh.logs.console import ConsoleRenderer
 from credfresh.logs.redaction import redact
 from credfresh.logs.stream import Stream
 from credfresh.model import Clock, rfc3339
@@ -32,13 +33,10 @@ class Log:
         self.console = console
         self._clock = clock
         self._stream = Stream(stream, journal=journal)
-        console_renderer = structlog.dev.ConsoleRenderer(
-            colors=stream.isatty(),
-            pad_event_to=24,
-            exception_formatter=structlog.dev.plain_traceback,
-        )
         renderers: list[Any] = (
-            [_printable, console_renderer] if console else [structlog.processors.JSONRenderer()]
+            [_printable, ConsoleRenderer(colours=stream.isatty())]
+            if console
+            else [structlog.processors.JSONRenderer()]
         )
         self._logger = structlog.wrap_logger(
             self._stream,
@@ -80,9 +78,12 @@ def _printable(
     _logger: Any, _level: str, fields: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     """Spell out what would move the cursor of a terminal."""
-    return {
-        name: "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
-        if isinstance(value, str)
-        else value
-        for name, value in fields.items()
-    }
+    return {name: _spelt(value) for name, value in fields.items()}
+
+
+def _spelt(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_spelt(each) for each in value]
+    if not isinstance(value, str):
+        return value
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)

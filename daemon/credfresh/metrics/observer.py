@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 from credfresh.desk import Desk, Errand
 from credfresh.metrics.snapshot import Snapshot, Taken, unfold
-from credfresh.metrics.standing import Standing
+from credfresh.metrics.standing import Standing, stands
 from credfresh.metrics.view import View, judge
 
 PATIENCE = 2.0
@@ -64,7 +64,9 @@ class Observer:
             if snapshot is None:
                 return None
             instance, wall = snapshot.settings.instance, snapshot.taken.wall
-            self._view = judge(snapshot, lambda path: self._standing.sections(path, instance, wall))
+            self._view = judge(
+                snapshot, lambda path: self._standing.sections(path, instance, wall), stands
+            )
             took = self._desk.clock().boot - began
             self._good_until = began + max(LEAST_AGE, REST * took)
             return self._view

@@ -149,6 +149,8 @@ def _urgency(one: Figures) -> tuple[int, bool, float, str]:
 def _headline(view: View) -> tuple[str, State]:
     total = len(view.profiles)
     invalid = view.unhealthy()
+    if not total:
+        return "Every profile was withdrawn", "late"
     if not invalid:
         late = view.counts["late"]
         if late:

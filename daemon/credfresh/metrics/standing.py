@@ -79,6 +79,15 @@ class Standing:
         return found
 
 
+def stands(path: str) -> bool:
+    """Say whether a file with something in it is there."""
+    try:
+        info = os.stat(path)  # noqa: PTH116 - ten thousand of them, and no Path for each
+    except OSError:
+        return False
+    return stat.S_ISREG(info.st_mode) and info.st_size > 0
+
+
 def scan(data: bytes, instance: str) -> dict[str, Held]:
     """Return the sections of `instance` whose sum is right; of each name only the first."""
     headers = list(_SECTION.finditer(data))

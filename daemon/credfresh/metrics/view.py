@@ -38,12 +38,18 @@ class View:
         return [one for one in self.profiles if one.state not in VALID]
 
 
-def judge(snapshot: Snapshot, sections: Callable[[str], Sections | None]) -> View:
-    """Judge a snapshot; `sections` tells what stands in a file, by its path."""
+def judge(
+    snapshot: Snapshot,
+    sections: Callable[[str], Sections | None],
+    stands: Callable[[str], bool] = lambda _path: True,
+) -> View:
+    """Judge a snapshot; `sections` tells what stands in a file, `stands` whether a twin does."""
     paths = {one.profile.target.path for one in snapshot.profiles}
     standing = {path: sections(path) or {} for path in paths}
     profiles = tuple(
         _judged(one, standing[one.profile.target.path].get(one.profile.section), snapshot)
+        if one.profile.twin is None or stands(one.profile.twin.path)
+        else _judged(one, None, snapshot)
         for one in snapshot.profiles
     )
     counted = Counter(one.state for one in profiles)
