@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,22 +10,6 @@ from credfresh.model import rfc3339
 State = Literal["fresh", "late", "expired", "missing", "refused"]
 """Judged by what is on disk. `fresh`: valid, not overdue. `late`: valid, and overdue by more than
 a minute or older than what is in memory. `refused`: the file holds somebody else's section."""
-
-STATES: tuple[State, ...] = ("fresh", "late", "expired", "missing", "refused")
-
-PUBLIC = (
-    "profile",
-    "state",
-    "expiration",
-    "seconds_left",
-    "renew_at",
-    "guarantee_s",
-    "consecutive_failures",
-    "access_key_id",
-    "role_arn",
-    "last_error",
-)
-"""The keys of a profile in `status --json`, in this order: an interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +36,7 @@ class ProfileStatus:
     """The life that a reader is sure to find while STS is healthy."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the public keys, and three more for whoever draws a table."""
+        """Return the keys of `status --json`, and three more for whoever draws a table."""
         return {
             "profile": self.profile,
             "state": self.state,
@@ -69,11 +52,6 @@ class ProfileStatus:
             "lifetime_s": _whole(self.lifetime),
             "renew_in_s": _whole(self.renew_in),
         }
-
-
-def public(profile: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the public keys of a profile's JSON."""
-    return {key: profile[key] for key in PUBLIC}
 
 
 def _time(wall: float | None) -> str | None:

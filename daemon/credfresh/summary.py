@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from credfresh.statuses import ProfileStatus, State
+if TYPE_CHECKING:  # the client commands, which jobs wait for, have no use for it
+    from credfresh.statuses import ProfileStatus, State
 
 BAR = 20
 """Width of the life bar, characters."""

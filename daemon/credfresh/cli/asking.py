@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import click
 
 from credfresh.cli.options import DEFAULT_CONFIG
-from credfresh.config.glance import Glance, glance
 from credfresh.control.client import DEFAULT_SOCKET
 from credfresh.errors import ConfigError
+
+if TYPE_CHECKING:
+    from credfresh.config.glance import Glance
 
 DEFAULT_FILE = "/run/credfresh/credentials"
 """The credentials file where nothing says another one."""
@@ -45,6 +48,8 @@ class Whereabouts:
 
     @cached_property
     def _glance(self) -> Glance:
+        from credfresh.config.glance import Glance, glance  # noqa: PLC0415 - only without --socket
+
         if self._config is not None:
             return glance(self._config, os.environ)
         # The usual place is a guess: a job may not read it, and need not.

@@ -10,8 +10,9 @@ from dataclasses import asdict, replace
 
 import click
 
+from credfresh.cli.clock import clock
 from credfresh.cli.exits import Exit
-from credfresh.cli.options import clock, config_option
+from credfresh.cli.options import config_option
 from credfresh.cli.world import load, roll
 from credfresh.errors import ConfigError, Problem, RenewalError
 from credfresh.model import Grant

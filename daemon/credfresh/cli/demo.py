@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import click
 
-from credfresh.cli.options import Duration, clock
+from credfresh.cli.clock import clock
+from credfresh.cli.options import Duration
 from credfresh.cli.world import compose, load
 from credfresh.demo import LIFETIME, Screen, Stage, default_directory, invitation
 from credfresh.simulator import Simulator

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from typing import Any
 
 import click
 
 from credfresh.cli.asking import Whereabouts, say
 from credfresh.cli.exits import OF_CONTROL, Exit
-from credfresh.cli.options import Duration, client_options, clock, json_option
+from credfresh.cli.options import Duration, client_options, json_option
 from credfresh.control import protocol
 from credfresh.control.client import ask
 from credfresh.errors import ControlError
@@ -85,9 +86,9 @@ def command(
 def _patiently(socket: str, request: protocol.Ensure) -> dict[str, Any]:
     """Ask; while all places are taken, ask again until the timeout is over."""
     pause = threading.Event()
-    end = clock().boot + request.timeout
+    end = time.monotonic() + request.timeout
     while True:
-        left = max(0.0, end - clock().boot)
+        left = max(0.0, end - time.monotonic())
         asked = protocol.Ensure(request.profile, request.valid_for, left)
         try:
             return ask(socket, asked, patience=left + GRACE)
@@ -110,6 +111,7 @@ def _judge_file(
 ) -> None:
     """Say what the file says, and leave with 69 unless it suffices."""
     from credfresh import marked  # noqa: PLC0415 - only where no daemon answers
+    from credfresh.cli.clock import clock  # noqa: PLC0415 - the same
 
     path = where.credentials_file
     try:

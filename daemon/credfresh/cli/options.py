@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
 import click
-
-from credfresh.model import Instant
 
 DEFAULT_CONFIG = "/etc/credfresh/credfresh.yaml"
 
@@ -42,11 +39,6 @@ class Duration(click.ParamType[float]):
         if match is None:
             self.fail(f"{value}: a duration is a number with s, m or h, such as 45m", param, ctx)
         return float(int(match[1]) * _UNITS[match[2]])
-
-
-def clock() -> Instant:
-    """Return this moment on CLOCK_REALTIME and CLOCK_BOOTTIME."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the maker
 
 
 Command = Callable[..., None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import threading
 from typing import Any
@@ -13,12 +12,25 @@ import click
 
 from credfresh.cli.asking import Whereabouts, say
 from credfresh.cli.exits import Exit
-from credfresh.cli.options import client_options, clock, json_option
+from credfresh.cli.options import client_options, json_option
 from credfresh.control.client import ask
 from credfresh.control.protocol import Status
 from credfresh.errors import ControlError
-from credfresh.statuses import public
 from credfresh.summary import drawn
+
+PUBLIC = (
+    "profile",
+    "state",
+    "expiration",
+    "seconds_left",
+    "renew_at",
+    "guarantee_s",
+    "consecutive_failures",
+    "access_key_id",
+    "role_arn",
+    "last_error",
+)
+"""The keys of a profile with --json, in this order: an interface (docs/status.schema.json)."""
 
 EVERY = 1.0
 """Seconds between two looks with --watch."""
@@ -56,6 +68,7 @@ def _report(where: Whereabouts) -> dict[str, Any]:
             raise
         unreached = error
     from credfresh import marked  # noqa: PLC0415 - only where no daemon answers
+    from credfresh.cli.clock import clock  # noqa: PLC0415 - the same
 
     path = where.credentials_file
     try:
@@ -70,12 +83,13 @@ def _report(where: Whereabouts) -> dict[str, Any]:
 def _show(report: dict[str, Any], *, as_json: bool) -> None:
     profiles = report["profiles"]
     if as_json:
-        shape = {"version": 1, "from": report["from"], "profiles": [public(p) for p in profiles]}
+        shown = [{key: profile[key] for key in PUBLIC} for profile in profiles]
+        shape = {"version": 1, "from": report["from"], "profiles": shown}
         click.echo(json.dumps(shape, ensure_ascii=False))
         return
     live = sys.stdout.isatty()
     colour = live and "NO_COLOR" not in os.environ
-    width = shutil.get_terminal_size().columns if live else None
+    width = os.get_terminal_size(sys.stdout.fileno()).columns if live else None
     click.echo(drawn(profiles, colour=colour, width=width))
     if report["from"] == "file":
         say(f"no daemon answers; this is what the marks in {report['path']} say")
@@ -100,7 +114,7 @@ def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict
 
 
 def _show_screen(report: dict[str, Any]) -> None:
-    size = shutil.get_terminal_size()
+    size = os.get_terminal_size(sys.stdout.fileno())
     colour = "NO_COLOR" not in os.environ
     table = drawn(
         report["profiles"], colour=colour, width=size.columns, height=max(3, size.lines - 2)

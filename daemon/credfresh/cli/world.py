@@ -1,4 +1,4 @@
-"""The one place where chance is made, and the parts are put together (the clock: `options`)."""
+"""The one place where chance is made, and the parts are put together (the clock: `clock`)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
+from credfresh.cli.clock import clock
 from credfresh.cli.exits import Exit, status_of
-from credfresh.cli.options import clock
 from credfresh.config import file
 from credfresh.errors import ConfigError, CredfreshError, Problem
 from credfresh.events import Emit

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from credfresh.config.surroundings import control_socket
 from credfresh.errors import ConfigError, Problem
@@ -28,8 +28,7 @@ _PAIR = re.compile(rf"[ \t]*([a-z_]+):[ \t]+{_WORD}[ \t]*")
 _SKIPPED = re.compile(r"[ \t]*(?:#.*)?\r?\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
+class Glance(NamedTuple):
     """Where the control socket and the credentials file are; None where the file does not say."""
 
     socket: str | None = None
