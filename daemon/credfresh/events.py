@@ -40,6 +40,7 @@ EVENTS: dict[str, Event] = {
     "daemon_stopped": _event("info", "clean"),
     "control_opened": _event("info", "path mode group"),
     "control_lost": _event("error", "path error hint"),
+    "daemon_asked": _event("info", "path profiles failed"),
     "profiles_withdrawn": _event("warning", "profile profiles uid pid"),
     # The configuration. Its notices are told once, when it is taken over.
     "config_refused": _event("error", "file line column path reason hint"),

@@ -36,8 +36,56 @@ def test_once_publishes_what_it_got_and_says_that_some_failed(host: Host) -> Non
 
 
 def test_once_beside_a_daemon_is_refused(host: Host) -> None:
-    """The file has one keeper."""
+    """The file has one keeper; without a control socket it cannot be asked."""
     daemon = host.start("run")
     daemon.wait_for("daemon_ready")
 
     assert 75 == host.start("once").wait()
+
+
+def test_once_beside_a_daemon_of_its_own_asks_that(host: Host) -> None:
+    """Only for what is not fresh; 0 when all are, 3 when some still are not."""
+    role = "arn:aws:iam::222222222222:role/preproduction"
+    host.sts.remove_role(role)
+    host.configure(extra=f"control:\n  socket: {host.root}/run/control.sock\n")
+    daemon = host.start("run")
+    daemon.wait_for("daemon_ready")
+    refused = host.start("once")
+    assert 3 == refused.wait(), refused.lines
+    [asked] = refused.events("daemon_asked")
+    assert (1, "preproduction") == (asked["profiles"], asked["failed"])
+
+    host.sts.add_role(role, trusts={host.user.arn})
+    # On-demand renewals are apart; a withdrawal ends that, and naming it brings it back.
+    control = ("--config", str(host.config))
+    assert 0 == host.command("withdraw", "preproduction", *control).returncode
+    assert 0 == host.command("renew", "preproduction", *control).returncode
+    calls = host.sts.count("AssumeRole")
+    granted = host.start("once")
+    assert 0 == granted.wait(), granted.lines
+    assert 0 == granted.events("daemon_asked")[0]["profiles"]
+    assert calls == host.sts.count("AssumeRole")
+    assert set(ENVIRONMENTS) == set(host.sections())
+
+
+def test_once_brings_nothing_back_that_was_withdrawn(host: Host) -> None:
+    """It was taken away by hand, and cron is no hand."""
+    host.configure(extra=f"control:\n  socket: {host.root}/run/control.sock\n")
+    host.start("run").wait_for("daemon_ready")
+    done = host.command("withdraw", "production", "--config", str(host.config))
+    assert 0 == done.returncode
+
+    assert 3 == host.start("once").wait()
+    assert "production" not in host.sections()
+
+
+def test_once_beside_another_daemon_is_refused(host: Host) -> None:
+    """The same file, another configuration: whoever keeps it is not asked."""
+    host.configure(extra=f"control:\n  socket: {host.root}/run/control.sock\n")
+    host.start("run").wait_for("daemon_ready")
+    other = host.root / "other.yaml"
+    other.write_text(host.config.read_text())
+    done = host.command("once", "--config", str(other))
+
+    assert 75 == done.returncode
+    assert "pid=" in done.stdout

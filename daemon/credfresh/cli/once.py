@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from credfresh.cli.beside import renew_due
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
 from credfresh.cli.world import compose, format_option, refusals_told, start
+from credfresh.errors import AlreadyRunningError
 
 PATIENCE = 10.0
 """Seconds that a hub waits to learn whether it leads: this run is its only one."""
@@ -18,11 +20,20 @@ PATIENCE = 10.0
 def command(path: str, log_format: str | None) -> None:
     """Renew what is due, publish, leave: for cron, containers and images.
 
+    Where a daemon of the same configuration keeps the file, it is asked to do that.
+
     Exit status: 0 all profiles are fresh; 3 some failed or were refused (the others are
-    published); 75 a daemon keeps the file; 78 bad configuration.
+    published); 75 another daemon keeps the file; 77 not allowed; 78 bad configuration.
     """
     settings, log = start(path, log_format)
     with refusals_told(log):
-        statuses = compose(settings, log, patience=PATIENCE).once()
-    if any(status.state != "fresh" for status in statuses):
+        try:
+            statuses = compose(settings, log, patience=PATIENCE).once()
+            fresh = all(status.state == "fresh" for status in statuses)
+        except AlreadyRunningError:
+            told = renew_due(settings, log)
+            if told is None:
+                raise
+            fresh = told
+    if not fresh:
         raise SystemExit(Exit.SOME_FAILED)
