@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import select
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from asking import clock, exchange
 from credfresh.config.json_schema import json_schema
 from credfresh.simulator import faults
 from disk import needs_root
 from host import COMMAND, ENVIRONMENTS, Host, Running, wait_until
+
+SHAPE = Draft202012Validator(
+    json.loads((Path(__file__).parents[2] / "docs" / "status.schema.json").read_text())
+)
+"""The documented shape of `status --json`."""
 
 
 @pytest.fixture(name="socket")
@@ -70,6 +82,7 @@ def test_status_in_json_is_for_programs(host: Host) -> None:
     running(host)
     report = json.loads(ask(host, "status", "--json").stdout)
 
+    SHAPE.validate(report)
     assert {"version": 1, "from": "daemon"} == {k: report[k] for k in ("version", "from")}
     assert list(ENVIRONMENTS) == [p["profile"] for p in report["profiles"]]
     sections = host.sections()
@@ -102,6 +115,7 @@ def test_without_a_daemon_the_marks_of_the_file_are_shown(host: Host) -> None:
     shown = ask(host, "status")
     report = json.loads(ask(host, "status", "--json").stdout)
 
+    SHAPE.validate(report)
     assert 0 == shown.returncode
     assert "no daemon answers" in shown.stderr
     assert "file" == report["from"]
@@ -249,6 +263,84 @@ def test_a_socket_that_somebody_took_away_is_put_back(host: Host, socket: Path) 
     socket.unlink()
     daemon.wait_for("control_opened", count=2)
     assert 0 == ask(host, "status").returncode
+
+
+class Terminal:
+    """A terminal of 60 columns and 8 lines, in which a command runs."""
+
+    def __init__(self, host: Host, *arguments: str, **environment: str) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 8, 60, 0, 0))
+        self.process = subprocess.Popen(
+            [COMMAND, *arguments],
+            env=host.environment | {"TERM": "xterm"} | environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def wait_for(self, text: str) -> None:
+        """Read until that is shown.
+
+        Raises:
+            TimeoutError: it is not.
+        """
+        while text not in self.shown:
+            ready, _, _ = select.select([self._ours], [], [], 20)
+            if not ready:
+                raise TimeoutError(self.shown)
+            self.shown += os.read(self._ours, 65536).decode()
+
+    def end(self) -> int:
+        """Read to the end; return the exit status."""
+        with contextlib.suppress(OSError):  # EIO: the other side is closed
+            while data := os.read(self._ours, 65536):
+                self.shown += data.decode()
+        os.close(self._ours)
+        return self.process.wait(20)
+
+
+@pytest.mark.usefixtures("socket")
+def test_on_a_terminal_the_table_has_colours_and_fits(host: Host) -> None:
+    """Green is fresh; no line is longer than the terminal; NO_COLOR is obeyed."""
+    host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
+    running(host)
+    colourful = Terminal(host, "status", "--config", str(host.config))
+    assert 4 == colourful.end()
+    plain = Terminal(host, "status", "--config", str(host.config), NO_COLOR="1")
+    assert 4 == plain.end()
+
+    assert "\x1b[32mdevelopment" in colourful.shown
+    assert "\x1b[31mpreproduction" in colourful.shown
+    assert "\x1b" not in plain.shown
+    assert all(len(line) <= 60 for line in plain.shown.split("\r\n"))
+    assert "…" in plain.shown
+
+
+@pytest.mark.usefixtures("socket")
+def test_watch_borrows_the_screen_and_gives_it_back(host: Host) -> None:
+    """The most urgent are shown where not all have room; Ctrl-C ends it with the last status."""
+    host.configure(
+        "".join(
+            f"  p{n}:\n    role_arn: arn:aws:iam::111111111111:role/development\n"
+            for n in range(1, 12)
+        ),
+        extra=f"control:\n  socket: {host.root}/run/control.sock\n",
+    )
+    running(host)
+    screen = Terminal(host, "status", "--watch", "--config", str(host.config))
+    screen.wait_for("more")
+    screen.process.send_signal(signal.SIGINT)
+
+    assert 0 == screen.end()
+    assert screen.shown.startswith("\x1b[?1049h\x1b[?25l")
+    assert screen.shown.rstrip().endswith("\x1b[?25h\x1b[?1049l")
+    first = screen.shown.split("\x1b[H")[1].split("\x1b[J")[0]
+    assert first.count("\n") < 8
+    assert "… and 7 more" in first
+    assert "Traceback" not in screen.shown
 
 
 def test_watch_shows_it_again_and_again(host: Host, socket: Path) -> None:
@@ -451,6 +543,28 @@ def test_withdraw_leaves_nothing_of_ours_and_all_of_theirs(host: Host, socket: P
     assert foreign == host.credentials.read_text()
     assert 0 == host.command("renew", "production", "--socket", str(socket)).returncode
     assert {"mine", "production"} == set(host.sections())
+
+
+def test_withdraw_takes_the_twins_too(host: Host, socket: Path) -> None:
+    """Neither a section nor a file holds the credentials any more; renewing brings both back."""
+    directory = host.root / "run" / "process"
+    host.configure(extra=f"control:\n  socket: {socket}\nprocess_dir: {directory}\n")
+    running(host)
+    token = host.sections()["production"]["aws_session_token"]
+
+    def holders() -> list[Path]:
+        files = [path for path in host.root.rglob("*") if path.is_file()]
+        return [path for path in files if token.encode() in path.read_bytes()]
+
+    assert {"credentials", "production.json"} <= {path.name for path in holders()}
+    done = host.command("withdraw", "production", "--socket", str(socket))
+    assert 0 == done.returncode, done.stderr
+    wait_until(lambda: [] == holders(), "the end of what was replaced")
+    assert "production" not in host.sections()
+    assert not (directory / "production.json").exists()
+    assert (directory / "development.json").exists()
+    assert 0 == host.command("renew", "production", "--socket", str(socket)).returncode
+    assert (directory / "production.json").exists()
 
 
 def test_a_daemon_that_ends_lets_who_waits_look_at_the_file(host: Host, socket: Path) -> None:
