@@ -53,7 +53,7 @@ _HINTS = {
 class Listener:
     """Serves one WSGI application at one address, with `threads` of its own beside the loop's."""
 
-    def __init__(self, address: Address, application: WSGIApplication, *, threads: int = 2) -> None:
+    def __init__(self, address: Address, application: WSGIApplication, *, threads: int = 3) -> None:
         self._address = address
         self._application = application
         self._count = threads

@@ -116,13 +116,19 @@ class Site:
         return match is not None and match[1].lower() in self._hosts
 
     def _metrics(self, view: View, _query: str) -> Answer:
-        with self._lock:
-            began = self._clock().boot
-            if began >= self._exposed_until:
-                self._exposed = exposition.render(view)
-                self._exposed_until = began + REST * (self._clock().boot - began)
-            body = self._exposed
-        return Answer("200 OK", exposition.CONTENT_TYPE, body)
+        # Who finds another at work on it takes the one before, so that probes are not kept waiting.
+        if self._lock.acquire(blocking=not self._exposed):
+            try:
+                self._expose(view)
+            finally:
+                self._lock.release()
+        return Answer("200 OK", exposition.CONTENT_TYPE, self._exposed)
+
+    def _expose(self, view: View) -> None:
+        began = self._clock().boot
+        if began >= self._exposed_until:
+            self._exposed = exposition.render(view)
+            self._exposed_until = began + REST * (self._clock().boot - began)
 
     def _health(self, view: View, _query: str) -> Answer:
         if view.healthy:

@@ -14,15 +14,15 @@ from credfresh.atomic import Dress
 from credfresh.errors import PublishError
 from credfresh.events import Emit
 from credfresh.model import Clock
-from credfresh.publisher import Coalescer
+from credfresh.publisher import REST, Coalescer
 from credfresh.steps import Steps
 
 EVERY = 15.0
 """Seconds after which it is written even though nothing has changed: an old one tells that the
 daemon is dead."""
 
-MOST_REST = 10.0
-"""The longest rest between two, seconds, so that writing costs 2 % while thousands change."""
+MOST_REST = 60.0
+"""The longest rest between two, seconds: writing costs 2 % of the time, whatever changes."""
 
 Render = Callable[[float], bytes | None]
 """Returns the content, no older than a boot-clock second; None when it cannot be had now."""
@@ -80,7 +80,7 @@ class Textfile:
             self._write(now)
             ended = self._clock().boot
             self._pace.ended(ended, ended - now)
-            next_at = ended + EVERY
+            next_at = ended + max(EVERY, min(REST * (ended - now), MOST_REST))
 
     def _write(self, since: float) -> None:
         content = self._render(since)
