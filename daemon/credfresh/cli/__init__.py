@@ -25,6 +25,7 @@ COMMANDS = {
     "renew": "renew profiles now, and say what came of it",
     "withdraw": "take away what is published",
     "reload": "let the daemon read its configuration again",
+    "init": "write a starter configuration from your own AWS files",
     "schema": "print the JSON Schema of the configuration",
     "demo": "see it work: simulated STS, real daemon, no AWS account",
 }

@@ -1,0 +1,119 @@
+"""The two files of an AWS user, as SDKs read them: profiles, and where their keys stand."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from credfresh.errors import CredfreshError
+
+_KEYS = frozenset({"aws_access_key_id", "aws_secret_access_key"})
+_SECRETS = _KEYS | {"aws_session_token", "aws_security_token"}
+
+
+@dataclass(frozen=True, slots=True)
+class AwsFile:
+    """One file: its path and its text."""
+
+    path: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AwsProfile:
+    """One profile, of both files together; where both set a key, the credentials file counts."""
+
+    name: str
+    settings: Mapping[str, str]
+    """What it says, its keys and tokens left out."""
+    keys_in: str | None = None
+    """The path of the file that holds its access keys; None where it has none."""
+    session_keys: bool = False
+    """These are session keys: they come with a token, and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsProfiles:
+    """All profiles in the order of the files, and what is odd about the files."""
+
+    profiles: Mapping[str, AwsProfile]
+    oddities: tuple[str, ...] = ()
+
+
+def read(config: AwsFile | None, credentials: AwsFile | None) -> AwsProfiles:
+    """Read the config file and the credentials file; None is a file that is not there.
+
+    Sections of the config file are `[default]` and `[profile NAME]` (NAME may be quoted), those of
+    the credentials file bare names; nested settings and other sections are passed over.
+
+    Raises:
+        CredfreshError: a file cannot be understood by any SDK.
+    """
+    profiles: dict[str, AwsProfile] = {}
+    oddities: list[str] = []
+    if config is not None:
+        for section, values in _sections(config, oddities):
+            name = _profile_of(section)
+            if name is not None:
+                profiles[name] = _merged(profiles.get(name), name, values, config.path)
+    if credentials is not None:
+        for section, values in _sections(credentials, oddities):
+            profiles[section] = _merged(profiles.get(section), section, values, credentials.path)
+    return AwsProfiles(profiles, tuple(oddities))
+
+
+def _sections(file: AwsFile, oddities: list[str]) -> list[tuple[str, dict[str, str]]]:
+    """Return the sections of a file. What SDKs refuse and we can read is noted."""
+    # A key without `=` says nothing; some SDKs pass over it.
+    text = re.sub(r"(?m)^([\w-]+)[ \t]*$", r"\1 =", file.text.removeprefix("\ufeff"))
+    parser = configparser.RawConfigParser(default_section="", strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        line = getattr(error, "lineno", 0) or next(iter(getattr(error, "errors", [(0,)])))[0]
+        raise CredfreshError(
+            f"{file.path}:{line}: not a line of an AWS configuration",
+            hint="no SDK reads the file either: mend the line first",
+        ) from None
+    oddities.extend(
+        f"{file.path}: [{name}] is there twice; botocore refuses such a file"
+        for name in _doubled(text)
+    )
+    return [
+        (name, {key: value.strip() for key, value in parser.items(name)})
+        for name in parser.sections()
+    ]
+
+
+def _doubled(text: str) -> list[str]:
+    names = re.findall(r"(?m)^\[([^\]\n]+)\]", text)
+    return list(dict.fromkeys(name for name in names if names.count(name) > 1))
+
+
+def _profile_of(section: str) -> str | None:
+    """Return which profile a section of the config file is; None for another kind."""
+    if section == "default":
+        return section
+    try:
+        words = shlex.split(section)
+    except ValueError:
+        return None
+    return words[1] if len(words) == 2 and words[0] == "profile" else None  # noqa: PLR2004 - both
+
+
+def _merged(
+    known: AwsProfile | None, name: str, values: Mapping[str, str], path: str
+) -> AwsProfile:
+    has_keys = all(values.get(key) for key in _KEYS)
+    own = {key: value for key, value in values.items() if key not in _SECRETS and "\n" not in value}
+    return AwsProfile(
+        name=name,
+        settings={**(known.settings if known else {}), **own},
+        keys_in=path if has_keys else (known.keys_in if known else None),
+        session_keys=bool(values.get("aws_session_token"))
+        if has_keys
+        else bool(known and known.session_keys),
+    )

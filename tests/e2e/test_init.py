@@ -1,0 +1,105 @@
+"""`credfresh init` as it is installed: from a user's own AWS files to published credentials."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from host import COMMAND, Host
+
+
+@pytest.fixture(name="aws")
+def _aws(host: Host) -> Path:
+    """A user who has keys, two roles and one that asks for a code."""
+    aws = host.root / ".aws"
+    aws.mkdir(mode=0o700)
+    (aws / "credentials").write_text(host.source.read_text().replace("[ci]", "[default]"))
+    roles = "".join(
+        f"[profile {name}]\nrole_arn = arn:aws:iam::{str(n) * 12}:role/{name}\n"
+        "source_profile = default\n"
+        for n, name in ((1, "development"), (3, "production"))
+    )
+    (aws / "config").write_text(
+        f"[default]\nregion = eu-west-1\n{roles}"
+        "[profile admin]\nrole_arn = arn:aws:iam::333333333333:role/admin\n"
+        "source_profile = default\nmfa_serial = arn:aws:iam::111111111111:mfa/me\n"
+    )
+    return aws
+
+
+def init(host: Host, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as the host's user."""
+    return subprocess.run(
+        [COMMAND, "init", *arguments],
+        env=host.environment | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.usefixtures("aws")
+def test_from_aws_files_to_published_credentials(host: Host) -> None:
+    """The starter is checked, run as it is but for the place of the file, and works."""
+    done = init(host, "--output", str(host.config) + ".new")
+    assert 0 == done.returncode, done.stderr
+    assert "" == done.stdout
+    assert "left out: admin: mfa_serial" in done.stderr
+    made = Path(f"{host.config}.new")
+    assert 0 == host.command("check", "--config", str(made)).returncode
+    host.config.write_text(
+        made.read_text().replace("/run/credfresh/credentials", str(host.credentials))
+    )
+    assert 0 == host.start("once").wait()
+    assert {"development", "production"} == set(host.sections())
+    assert ":assumed-role/production/" in host.identity("production").stdout
+
+
+@pytest.mark.usefixtures("aws")
+def test_it_goes_to_stdout_and_copies_no_secret(host: Host) -> None:
+    """What is for people goes to stderr, so that it can be piped."""
+    done = init(host)
+    assert 0 == done.returncode
+    assert done.stdout.startswith("# A starter configuration")
+    assert host.user.secret_access_key not in done.stdout + done.stderr
+    assert host.user.access_key_id not in done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("aws")
+def test_nothing_is_overwritten(host: Host) -> None:
+    """A file that is there stays as it is."""
+    before = host.config.read_bytes()
+    done = init(host, "--output", str(host.config))
+    assert 1 == done.returncode
+    assert "is there already" in done.stderr
+    assert before == host.config.read_bytes()
+
+
+def test_the_files_may_be_elsewhere(host: Host, aws: Path) -> None:
+    """AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE are obeyed, as by an SDK."""
+    moved = host.root / "moved"
+    aws.rename(moved)
+    nothing = init(host)
+    assert 0 == nothing.returncode
+    assert "no role found" in nothing.stderr
+    found = init(
+        host,
+        AWS_CONFIG_FILE=str(moved / "config"),
+        AWS_SHARED_CREDENTIALS_FILE=str(moved / "credentials"),
+    )
+    assert f"credentials_file: {moved}/credentials" in found.stdout
+
+
+def test_a_file_that_cannot_be_read_is_named(host: Host, aws: Path) -> None:
+    """With the line, where there is one."""
+    (aws / "config").write_text("role_arn = x\n")
+    done = init(host)
+    assert 1 == done.returncode
+    assert f"{aws}/config:1: " in done.stderr
+    (aws / "config").unlink()
+    (aws / "config").mkdir()
+    done = init(host)
+    assert 1 == done.returncode
+    assert "is a directory" in done.stderr

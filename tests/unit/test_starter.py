@@ -1,0 +1,336 @@
+"""A first configuration from AWS files as people have them."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from credfresh.config.parse import parse
+from credfresh.errors import CredfreshError
+from credfresh.settings import Settings
+from credfresh.starter.aws_files import AwsFile, read
+from credfresh.starter.writing import Starter, scalar, starter
+
+SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYcanarysecret"
+KEYS = f"aws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = {SECRET}\n"
+SESSION = KEYS + f"aws_session_token = token{SECRET}\n"
+DEPLOY = "arn:aws:iam::111111111111:role/deploy"
+CONFIG_PATH, CREDENTIALS_PATH = "/home/me/.aws/config", "/home/me/.aws/credentials"
+HOME_KEYS = f"[default]\n{KEYS}"
+
+
+def checked(text: str) -> Settings:
+    """Check a configuration as `credfresh check` does."""
+    return parse(text.encode(), "starter.yaml", environment={})
+
+
+def made(config: str | None, credentials: str | None = HOME_KEYS) -> Starter:
+    """Make a starter of two files."""
+    files = [
+        AwsFile(path, textwrap.dedent(text).replace("DEPLOY", DEPLOY)) if text is not None else None
+        for path, text in ((CONFIG_PATH, config), (CREDENTIALS_PATH, credentials))
+    ]
+    found = read(*files)
+    result = starter(found, [file.path for file in files if file is not None], checked)
+    assert SECRET not in result.text
+    assert "AKIA" not in result.text
+    return result
+
+
+def settings(config: str | None, credentials: str | None = HOME_KEYS) -> Settings:
+    """Return what the starter of two files means, which `check` accepts."""
+    return checked(made(config, credentials).text)
+
+
+BY_KEYS = f"role_arn = {DEPLOY}\nsource_profile = default\n"
+BY_OTHER = f"[profile a]\nrole_arn = {DEPLOY}\nsource_profile = x\n[profile x]\n"
+ROLE = f"[profile a]\nrole_arn = {DEPLOY}\n"
+
+USABLE = {
+    "keys in the credentials file": f"[profile a]\n{BY_KEYS}",
+    "keys in the config file": BY_OTHER + KEYS,
+    "its own keys": f"{ROLE}source_profile = a\n{KEYS}",
+    "environment": f"{ROLE}credential_source = Environment\n",
+    "instance": f"{ROLE}credential_source = Ec2InstanceMetadata\n",
+    "container": f"{ROLE}credential_source = EcsContainer\n",
+    "token": f"{ROLE}web_identity_token_file = /var/run/token\n",
+    "process": BY_OTHER + 'credential_process = /opt/bin/keys --for "the build" -v\n',
+    "tabs and CRLF": "[profile a]\r\nrole_arn\t=\tDEPLOY\r\n  \r\nsource_profile=default\r\n",
+    "byte order mark": f"\ufeff[profile a]\n{BY_KEYS}",
+    "comments": f"# mine\n; theirs\n[profile a]\n# role\n{BY_KEYS}# end",
+    "quoted name": f'[profile "a"]\n{BY_KEYS}',
+    "nested settings": f"[profile a]\ns3 =\n  max_queue = 20\n  role_arn = no\n{BY_KEYS}",
+    "other sections": (
+        "[plugins]\nendpoint = awscli_plugin\n[services x]\ndynamodb =\n  endpoint_url = http://x\n"
+        f"[preview]\nx = 1\n[profile a]\n{BY_KEYS}"
+    ),
+    "percent signs": f"[profile a]\n{BY_KEYS}cli_x = 100%(y)s\n",
+    "an empty key": f"[profile a]\noutput =\nregion\n{BY_KEYS}",
+    "a section twice": f"{ROLE}[profile b]\n[profile a]\nsource_profile = default\n",
+}
+"""Files with a profile `a` that a daemon can keep."""
+
+
+@pytest.mark.parametrize("config", USABLE.values(), ids=USABLE.keys())
+def test_a_role_that_needs_nobody_becomes_a_profile(config: str) -> None:
+    """Whatever assumes it; the whole is valid."""
+    result = made(config)
+    assert ("a",) == result.profiles
+    assert () == result.left_out
+    profile = checked(result.text).profiles["a"]
+    assert DEPLOY == profile.role_arn
+
+
+UNUSABLE = {
+    "mfa": f"[profile a]\n{BY_KEYS}mfa_serial = arn:aws:iam::111111111111:mfa/me\n",
+    "sso session": f"{BY_OTHER}sso_session = s\n[sso-session s]\nsso_start_url = https://x\n",
+    "sso of old": f"{BY_OTHER}sso_start_url = https://x\nsso_region = eu-west-1\n",
+    "aws login": f"{BY_OTHER}login_session = arn:aws:iam::111111111111:user/me\n",
+    "mfa further up": f"{BY_OTHER}{BY_KEYS}mfa_serial = 1\n",
+    "session keys": BY_OTHER + SESSION,
+    "no such source": f"{ROLE}source_profile = x\n",
+    "a source without keys": f"{BY_OTHER}region = eu-west-1\n",
+    "nothing said": ROLE,
+    "both said": f"[profile a]\n{BY_KEYS}credential_source = Environment\n",
+    "an unknown place": f"{ROLE}credential_source = Moon\n",
+    "a circle": f"{BY_OTHER}role_arn = DEPLOY\nsource_profile = a\n",
+    "itself without keys": f"{ROLE}source_profile = a\n",
+    "a relative process": f"{BY_OTHER}credential_process = keys.sh\n",
+    "a broken process": f'{BY_OTHER}credential_process = /x "\n',
+    "a bad role": "[profile a]\nrole_arn = deploy\nsource_profile = default\n",
+    "a bad session name": f"[profile a]\n{BY_KEYS}role_session_name = a b c\n",
+    "a bad region": f"[profile a]\n{BY_KEYS}region = Ireland!\n",
+}
+REASONS = {
+    "mfa": "type a code",
+    "sso session": "source_profile x: IAM Identity Center",
+    "sso of old": "IAM Identity Center",
+    "aws login": "aws login",
+    "mfa further up": "source_profile x: mfa_serial",
+    "session keys": "session keys: they end",
+    "no such source": "in neither file",
+    "a source without keys": "has no credentials",
+    "nothing said": "neither source_profile nor",
+    "both said": "both source_profile and",
+    "an unknown place": "'Moon' is none",
+    "a circle": "circle: a -> x -> a",
+    "itself without keys": "no credentials",
+    "a relative process": "absolute path",
+    "a broken process": "absolute path",
+    "a bad role": "role_arn: ",
+    "a bad session name": "role_session_name: ",
+    "a bad region": "region: ",
+}
+"""Files with a profile `a` that a daemon cannot keep, and a part of the reason."""
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_what_needs_somebody_is_left_out_with_the_reason(case: str) -> None:
+    """In the head of the file and in a comment; what is left is valid."""
+    result = made(f"{UNUSABLE[case]}\n[profile good]\n{BY_KEYS}")
+    why = dict(result.left_out)
+    assert REASONS[case] in why["a"]
+    assert ("good",) == result.profiles
+    assert {"good"} == set(checked(result.text).profiles)
+    assert f"#   a: {why['a']}\n" in result.text
+    assert "\n  #a:\n" in result.text
+
+
+def test_every_setting_is_taken_over() -> None:
+    """As it was, an account number with its zero; the region of [default] is for all."""
+    found = settings(
+        """
+        [default]
+        region = eu-central-1
+        [profile prod]
+        role_arn = DEPLOY
+        source_profile = default
+        external_id = 012345670123
+        duration_seconds = 14400
+        role_session_name = ci@host
+        region = us-west-2
+        [profile other]
+        role_arn = DEPLOY
+        source_profile = default
+        """
+    )
+    prod, other = found.profiles["prod"], found.profiles["other"]
+    assert "012345670123" == prod.external_id
+    assert (14400, "ci@host", "us-west-2") == (
+        prod.duration,
+        prod.role_session_name,
+        prod.region,
+    )
+    assert ("eu-central-1", 3600) == (other.region, other.duration)
+    assert prod.source == other.source == "default-keys"
+
+
+def test_a_chain_is_a_chain() -> None:
+    """The parent is kept too, wherever it stands; a chained session lasts an hour at most."""
+    result = made(
+        """
+        [profile audit]
+        role_arn = DEPLOY
+        source_profile = prod
+        duration_seconds = 43200
+        [profile prod]
+        role_arn = DEPLOY
+        source_profile = default
+        """
+    )
+    audit = checked(result.text).profiles["audit"]
+    assert ("prod", 3600) == (audit.source_profile, audit.duration)
+    assert "not 43200s: a role assumed with a role lasts 1h at most" in result.text
+
+
+def test_what_hangs_on_something_refused_is_left_out_with_it() -> None:
+    """A role that `check` does not accept takes those along that are chained to it."""
+    result = made(
+        """
+        [profile c]
+        role_arn = DEPLOY
+        source_profile = b
+        [profile b]
+        role_arn = DEPLOY
+        source_profile = a
+        [profile a]
+        role_arn = nonsense
+        source_profile = default
+        [profile good]
+        role_arn = DEPLOY
+        source_profile = default
+        """
+    )
+    assert ("good",) == result.profiles
+    assert {"a", "b", "c"} == {name for name, _ in result.left_out}
+
+
+@pytest.mark.parametrize("seconds", ["899", "43201", "1h", "-5", "99999999999"])
+def test_a_duration_that_aws_does_not_accept_is_said(seconds: str) -> None:
+    """And the hour that AWS takes instead is asked for."""
+    result = made(
+        f"[profile a]\nrole_arn = DEPLOY\nsource_profile = default\nduration_seconds = {seconds}\n"
+    )
+    assert 3600 == checked(result.text).profiles["a"].duration
+    assert f"duration_seconds is '{seconds}'" in result.text
+
+
+def test_the_default_profile_does_not_become_everybody_s() -> None:
+    """A role in [default] is published under another name."""
+    found = settings("[default]\nrole_arn = DEPLOY\nsource_profile = k\n", f"[k]\n{KEYS}")
+    assert "default-role" == found.profiles["default"].section
+
+
+def test_keys_count_for_more_than_a_role() -> None:
+    """As in an SDK: a source_profile that has keys is used with them."""
+    found = settings(
+        f"[profile a]\nrole_arn = DEPLOY\nsource_profile = b\n"
+        f"[profile b]\nrole_arn = DEPLOY\nsource_profile = default\n{KEYS}"
+    )
+    assert None is found.profiles["a"].source_profile
+    assert "b-keys" == found.profiles["a"].source
+
+
+def test_names_that_no_source_may_have_are_made_valid_and_stay_apart() -> None:
+    """Two profiles whose names differ in what cannot be written."""
+    found = settings(
+        "[profile a]\nrole_arn = DEPLOY\nsource_profile = k!\n"
+        "[profile b]\nrole_arn = DEPLOY\nsource_profile = k?\n",
+        f"[k!]\n{KEYS}[k?]\n{KEYS}",
+    )
+    assert {"k-keys", "k-keys-2"} == {p.source for p in found.profiles.values()}
+
+
+def test_without_any_role_there_is_an_example() -> None:
+    """Also without any file: something to begin with, and valid."""
+    for config, credentials in ((None, None), ("", ""), ("[default]\nregion = eu-west-1\n", None)):
+        result = made(config, credentials)
+        assert () == result.profiles
+        assert ["production"] == list(checked(result.text).profiles)
+        assert "this one is an example" in result.text
+
+
+def test_the_region_that_most_name_is_for_those_that_name_none() -> None:
+    """Where [default] has none; where nobody has one, it says so."""
+    profile = "[profile {0}]\nrole_arn = DEPLOY\nsource_profile = default\nregion = {1}\n"
+    regions = ("eu-west-1", "us-west-2", "eu-west-1")
+    config = "".join(profile.format(f"p{n}", region) for n, region in enumerate(regions))
+    none = "[profile x]\nrole_arn = DEPLOY\nsource_profile = default\n"
+    assert "eu-west-1" == settings(config + none).profiles["x"].region
+    assert "none was found: say yours" in made(none).text
+
+
+@pytest.mark.parametrize("text", ["role_arn = x\n[profile a]\n", "[profile a]\n= x\n", "[\n"])
+def test_a_file_that_no_sdk_reads_is_refused_with_its_line(text: str) -> None:
+    """Rather than half of it taken over."""
+    with pytest.raises(CredfreshError, match=rf"{CONFIG_PATH}:\d+: ") as caught:
+        made(text)
+    assert caught.value.hint
+
+
+def test_a_section_twice_is_said() -> None:
+    """SDKs of Python refuse such a file as a whole."""
+    found = read(AwsFile(CONFIG_PATH, USABLE["a section twice"]), None)
+    assert (f"{CONFIG_PATH}: [profile a] is there twice; botocore refuses such a file",) == (
+        found.oddities
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("arn:aws:iam::1:role/x", "arn:aws:iam::1:role/x"),
+        ("4h", "4h"),
+        ("/a/b-c", "/a/b-c"),
+        ("012", '"012"'),
+        ("1:30", '"1:30"'),
+        ("1e3", '"1e3"'),
+        ("true", '"true"'),
+        ("a: b", '"a: b"'),
+        ("a:", '"a:"'),
+        ("a #b", '"a #b"'),
+        ("", '""'),
+        ("größe", '"größe"'),
+        ("\x85", '"\\u0085"'),
+    ],
+)
+def test_a_word_is_quoted_where_yaml_could_mistake_it(text: str, written: str) -> None:
+    """And only there."""
+    assert written == scalar(text)
+
+
+LINES = st.sampled_from(
+    [line for text in [*USABLE.values(), *UNUSABLE.values()] for line in text.splitlines()]
+    + [
+        "[a]",
+        "[profile b]",
+        "[default]",
+        "external_id = #",
+        "region = '",
+        "role_session_name = x: y",
+    ]
+    + [f"[profile c d]\n{BY_KEYS}", "duration_seconds = 7200", "source_profile = b", "junk", "\t"]
+)
+
+
+@given(st.lists(LINES | st.text(max_size=20), max_size=25), st.lists(LINES, max_size=12))
+def test_whatever_the_files_say_the_starter_is_valid_and_holds_no_secret(
+    config: list[str], credentials: list[str]
+) -> None:
+    """Or the file is refused."""
+    files = [
+        AwsFile(CONFIG_PATH, "\n".join(config)),
+        AwsFile(CREDENTIALS_PATH, "\n".join(credentials)),
+    ]
+    try:
+        found = read(*files)
+    except CredfreshError:
+        return
+    result = starter(found, [CONFIG_PATH, CREDENTIALS_PATH], checked)
+    names = set(checked(result.text).profiles)
+    assert names == set(result.profiles or ("production",))
+    assert SECRET not in result.text
+    assert all(line.isprintable() for line in result.text.split("\n"))
