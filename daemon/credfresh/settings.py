@@ -169,6 +169,24 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenFile:
+    """A token of the endpoint: whoever may read its file gets the credentials of `profiles`."""
+
+    target: FileTarget
+    profiles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """Where credentials are served on loopback, as to a container, and to whom."""
+
+    listen: TcpAddress
+    folder: FileTarget
+    """The directory of the tokens; its mode lets their readers pass."""
+    tokens: tuple[TokenFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A thing worth saying about an accepted configuration, once, as the event `name`."""
 
@@ -187,6 +205,7 @@ class Settings:
     sources: Mapping[str, Source]
     sts: StsLimits = field(default_factory=StsLimits)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    endpoint: EndpointSettings | None = None
     log: LogSettings = field(default_factory=LogSettings)
     control: ControlSettings | None = None
     """None: no socket, for nothing says where."""

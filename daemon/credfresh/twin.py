@@ -55,8 +55,29 @@ def credentials_json(profile: Profile, credentials: SessionCredentials) -> bytes
         "Expiration": rfc3339(credentials.expiration),
     }
     if profile.account_id:
-        said["AccountId"] = profile.role_arn.split(":")[4]
+        said["AccountId"] = account_of(profile)
     return _rendered(said)
+
+
+def container_json(profile: Profile, credentials: SessionCredentials) -> bytes:
+    """Return what the container credentials protocol answers (SDK reference guide).
+
+    The token has another name here than in a `credential_process`, and there is no version.
+    """
+    said: dict[str, object] = {
+        "AccessKeyId": credentials.access_key_id,
+        "SecretAccessKey": credentials.secret_access_key,
+        "Token": credentials.session_token,
+        "Expiration": rfc3339(credentials.expiration),
+    }
+    if profile.account_id:
+        said["AccountId"] = account_of(profile)
+    return json.dumps(said).encode()
+
+
+def account_of(profile: Profile) -> str:
+    """Return the account of a profile's role."""
+    return profile.role_arn.split(":")[4]
 
 
 def expiration_of(data: bytes) -> str | None:

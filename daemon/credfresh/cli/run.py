@@ -6,7 +6,7 @@ import click
 
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
-from credfresh.cli.world import attendants, compose, format_option, refusals_told, start
+from credfresh.cli.world import compose, format_option, refusals_told, serving, start
 
 
 @click.command("run")
@@ -22,8 +22,10 @@ def command(path: str, log_format: str | None) -> None:
     Exit status: 0 a clean stop; 1 forced; 75 another daemon keeps the file; 78 bad configuration.
     """
     settings, log = start(path, log_format)
-    serving = attendants(settings, log)
+    parts = serving(settings, log)
     with refusals_told(log):
-        clean = compose(settings, log, log=log, attendants=serving).run()
+        clean = compose(
+            settings, log, log=log, attendants=parts.attendants, outlets=parts.outlets
+        ).run()
     if not clean:
         raise SystemExit(Exit.FAILED)

@@ -27,6 +27,7 @@ from credfresh.settings import LogSettings, Settings
 if TYPE_CHECKING:
     from credfresh.daemon import Daemon
     from credfresh.desk import Attendant
+    from credfresh.ports import Outlet
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -135,15 +136,25 @@ class ConfigFile:
         follow(self.log, settings.log.level)
 
 
-def attendants(settings: Settings, emit: Emit) -> list[Attendant]:
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What serves others while the daemon runs, and those of it that serve what is renewed."""
+
+    attendants: Sequence[Attendant]
+    outlets: Sequence[Outlet]
+
+
+def serving(settings: Settings, emit: Emit) -> Serving:
     """Make what serves others while the daemon runs."""
     from credfresh.control.attendant import ControlSocket  # noqa: PLC0415
+    from credfresh.endpoint import Endpoint  # noqa: PLC0415
     from credfresh.metrics import Metrics  # noqa: PLC0415
 
-    serving: list[Attendant] = [Metrics(emit, hostname=socket.gethostname())]
+    endpoint = Endpoint(settings.instance, emit, os.urandom)
+    attendants: list[Attendant] = [endpoint, Metrics(emit, hostname=socket.gethostname())]
     if settings.control is not None:
-        serving.append(ControlSocket(settings.control, emit))
-    return serving
+        attendants.append(ControlSocket(settings.control, emit))
+    return Serving(attendants, [endpoint])
 
 
 def compose(
@@ -152,6 +163,7 @@ def compose(
     *,
     log: Log | None = None,
     attendants: Sequence[Attendant] = (),
+    outlets: Sequence[Outlet] = (),
     patience: float = 0.0,
 ) -> Daemon:
     """Put the daemon together; with its `log` it can reload what the command line named.
@@ -200,5 +212,5 @@ def compose(
         watchdog=watchdog_limit(os.environ, os.getpid()),
         source=ConfigFile(settings.path, log, provider) if log else None,
         attendants=(*fleet.attendants, *attendants),
-        outlets=fleet.outlets,
+        outlets=(*fleet.outlets, *outlets),
     )

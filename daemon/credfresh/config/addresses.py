@@ -33,6 +33,14 @@ def listen(value: object) -> Address:
     return TcpAddress(host, int(match[2]))
 
 
+def listen_tcp(value: object) -> TcpAddress:
+    """Accept a port of the loopback: what SDKs can be given as http://ADDRESS:PORT."""
+    address = listen(value)
+    if isinstance(address, UnixAddress):
+        raise RefusedError("must be ADDRESS:PORT", hint="SDKs reach no unix socket")
+    return address
+
+
 def textfile(value: object) -> str:
     """Accept the absolute path of a file for node_exporter, which reads only *.prom."""
     word = path(value)

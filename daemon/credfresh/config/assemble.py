@@ -11,6 +11,7 @@ from credfresh import principals, settings
 from credfresh.config import schema, source_shapes
 from credfresh.config.checks import Case, region_of
 from credfresh.config.drafts import Draft
+from credfresh.config.endpoint import endpoint_of
 from credfresh.config.fleet import follows_hub
 from credfresh.config.notices import notices_for
 from credfresh.config.session import default_session_name
@@ -49,6 +50,7 @@ def assemble(
         sources=sources,
         sts=_sts(file.sts),
         metrics=_metrics(file.metrics),
+        endpoint=endpoint_of(case, targets),
         log=_log(file.log),
         control=_control(file.control, surroundings.environment),
         ready=file.ready or "settled",

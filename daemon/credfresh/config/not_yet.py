@@ -5,7 +5,6 @@ from __future__ import annotations
 from credfresh.config.echo import Path
 
 NOT_YET: tuple[Path, ...] = (
-    ("endpoint",),
     ("on_renew",),
     ("defaults", "on_renew"),
     ("profiles", "*", "on_renew"),

@@ -9,6 +9,7 @@ from credfresh.config import document, schema
 from credfresh.config.assemble import assemble
 from credfresh.config.checks import Case, check_profiles
 from credfresh.config.drafts import drafts_of
+from credfresh.config.endpoint import check_endpoint
 from credfresh.config.findings import Findings
 from credfresh.config.fleet import check_fleet
 from credfresh.config.relations import (
@@ -53,6 +54,7 @@ def parse(
     targets = targets_of(case, around.resolve)
     check_sections(case, targets, around.resolve)
     check_twins(case, targets, around.resolve)
+    check_endpoint(case, targets, around.resolve)
     check_metrics(case, targets, around.resolve)
     findings.raise_if_any()
     return assemble(case, targets, source, around)

@@ -27,10 +27,11 @@ def path(value: object) -> str:
     return word
 
 
-def process_dir(value: object) -> str:
+def directory(value: object) -> str:
     """Accept the absolute path of a directory that every SDK can hand to /bin/cat.
 
-    Some run the command in a shell, some split it at spaces, some know no quotes.
+    Some run the command in a shell, some split it at spaces, some know no quotes. It stands in
+    environment files too.
     """
     word = text(value)
     if not word.startswith("/"):

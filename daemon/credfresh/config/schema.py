@@ -20,12 +20,15 @@ from credfresh.config.spelling import (
     ExternalId,
     FilePath,
     Flag,
+    GroupName,
     Label,
     Listen,
+    ListenTcp,
     Mode,
     Policy,
     PolicyArns,
     ProfileName,
+    ProfileNames,
     Rate,
     ReadTimeout,
     Region,
@@ -97,6 +100,17 @@ class Metrics(Strict):
     """A loopback address (127.0.0.1:9464) or unix:/path that serves /metrics and a status page."""
     detail: Flag | None = None
     """Whether the status page may show ARNs, access key ids and error texts; false if absent."""
+
+
+class Endpoint(Strict):
+    """Credentials served on loopback as to a container, to whoever shows a token."""
+
+    listen: ListenTcp
+    """A loopback address (127.0.0.1:9465)."""
+    token_dir: Directory
+    """Absolute path of a directory for the files that hold the tokens."""
+    groups: dict[GroupName, ProfileNames] | None = None
+    """Profiles that one token gives together; a profile in no group has a token of its own."""
 
 
 class Log(Strict):
@@ -187,6 +201,8 @@ class ConfigFile(Strict):
     """The socket on which the running daemon is asked."""
     metrics: Metrics | None = None
     """Where figures about the daemon are put; nowhere if absent."""
+    endpoint: Endpoint | None = None
+    """Credentials served on loopback; not at all if absent."""
     log: Log | None = None
     """What the log shows."""
     ready: Literal["settled", "fresh"] | None = None

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import PlainValidator, WithJsonSchema
 
 from credfresh.config import addresses, arn, places, policy_document, session, words
-from credfresh.settings import Address, RenewBefore
+from credfresh.settings import Address, RenewBefore, TcpAddress
 
 
 def _json(kind: str, **more: object) -> WithJsonSchema:
@@ -23,7 +23,7 @@ Flag = Annotated[bool, PlainValidator(words.flag), _json("boolean")]
 Present = Annotated[bool, PlainValidator(words.present), WithJsonSchema({"const": True})]
 FilePath = Annotated[str, PlainValidator(places.path), _json("string", pattern="^/")]
 Directory = Annotated[
-    str, PlainValidator(places.process_dir), _json("string", pattern="^(/[A-Za-z0-9._-]+)+/*$")
+    str, PlainValidator(places.directory), _json("string", pattern="^(/[A-Za-z0-9._-]+)+/*$")
 ]
 Textfile = Annotated[
     str, PlainValidator(addresses.textfile), _json("string", pattern="^/.*\\.prom$")
@@ -87,6 +87,23 @@ Threads = Annotated[
 ]
 Label = Annotated[
     str, PlainValidator(words.instance), _json("string", pattern="^[A-Za-z0-9._-]{1,64}$")
+]
+ListenTcp = Annotated[
+    TcpAddress,
+    PlainValidator(addresses.listen_tcp),
+    _json(
+        "string",
+        pattern="^(127\\.[0-9.]+|\\[::1\\]|localhost):[0-9]{1,5}$",
+        examples=["127.0.0.1:9465"],
+    ),
+]
+GroupName = Annotated[
+    str, PlainValidator(words.group_name), _json("string", pattern="^[A-Za-z0-9._-]{1,64}$")
+]
+ProfileNames = Annotated[
+    tuple[str, ...],
+    PlainValidator(words.profile_names),
+    _json("array", minItems=1, uniqueItems=True, items={"type": "string"}),
 ]
 SystemdName = Annotated[
     str, PlainValidator(words.systemd_credential), _json("string", pattern="^[A-Za-z0-9._-]{1,64}$")

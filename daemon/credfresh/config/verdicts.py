@@ -27,6 +27,7 @@ _HOMES: Mapping[str, type[Strict]] = {
     "under `credentials_file`": schema.CredentialsFile,
     "under `sts`": schema.Sts,
     "under `metrics`": schema.Metrics,
+    "under `endpoint`": schema.Endpoint,
     "under `log`": schema.Log,
 }
 _UNIT = {"profiles": 3, "sources": 2, "defaults": 2, "sts": 2, "metrics": 2, "log": 2}
@@ -115,6 +116,7 @@ _MODELS: Mapping[Path, type[Strict]] = {
     },
     ("sts",): schema.Sts,
     ("control",): schema.Control,
+    ("endpoint",): schema.Endpoint,
     ("metrics",): schema.Metrics,
     ("log",): schema.Log,
     ("defaults",): schema.Defaults,

@@ -153,6 +153,26 @@ def region(value: object) -> str:
     raise RefusedError("must be an AWS region", hint="regions look like `eu-west-1`")
 
 
+def group_name(value: object) -> str:
+    """Accept the name of a group of profiles: it is that of a file."""
+    word = _label(value)
+    if word in {".", ".."}:
+        raise RefusedError("must be the name of a file")
+    return word
+
+
+def profile_names(value: object) -> tuple[str, ...]:
+    """Accept a list of profiles, each once."""
+    if not isinstance(value, list):
+        raise RefusedError("must be a list of profiles")
+    if not value:
+        raise RefusedError("must name at least one profile", got="")
+    names = tuple(text(name) for name in value)
+    if len(set(names)) < len(names):
+        raise RefusedError("names a profile twice", got="")
+    return names
+
+
 def instance(value: object) -> str:
     """Accept what marks our sections as ours: 1 to 64 of `[A-Za-z0-9._-]`."""
     return _label(value)

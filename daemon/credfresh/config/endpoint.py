@@ -1,0 +1,89 @@
+"""The loopback endpoint in the configuration: who gets which profiles for which token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from credfresh.config.checks import Case
+from credfresh.config.echo import did_you_mean, shown
+from credfresh.settings import EndpointSettings, FileTarget, TokenFile
+from credfresh.twin import safe_name
+
+
+def check_endpoint(
+    case: Case, targets: Mapping[str, FileTarget], resolve: Callable[[str], str]
+) -> None:
+    """Check that each group has one kind of readers, and that its token's file is its own."""
+    endpoint = case.file.endpoint
+    if endpoint is None:
+        return
+    place = resolve(endpoint.token_dir)
+    kept = [resolve(target.path) for target in targets.values()]
+    process_dir = case.file.process_dir
+    if process_dir is not None and resolve(process_dir) == place:
+        reason = "is process_dir"
+        case.add(("endpoint", "token_dir"), reason, "name a directory for the tokens alone")
+    elif any(path.startswith(f"{place}/") for path in kept):
+        reason = "holds a credentials file"
+        case.add(("endpoint", "token_dir"), reason, "name a directory for the tokens alone")
+    own = {safe_name(name): name for name in case.drafts}
+    for group, names in (endpoint.groups or {}).items():
+        path = ("endpoint", "groups", group)
+        if group in own:
+            reason = f"has the name of profile {shown(own[group])}, whose token it would be"
+            case.add(path, reason, "call the group otherwise")
+        _check_members(case, targets, path, names)
+
+
+def _check_members(
+    case: Case,
+    targets: Mapping[str, FileTarget],
+    path: tuple[str, ...],
+    names: tuple[str, ...],
+) -> None:
+    known = case.names("profiles")
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            case.add(path, f"no such profile (got {shown(name)})", hint)
+    rights = {_rights(targets[name]): name for name in names if name in case.drafts}
+    if len(rights) > 1:
+        one, other = list(rights.values())[:2]
+        reason = f"profiles {shown(one)} and {shown(other)} have other readers"
+        hint = "a token is read by the readers of their credentials_file: make a group of each"
+        case.add(path, reason, hint)
+
+
+def endpoint_of(case: Case, targets: Mapping[str, FileTarget]) -> EndpointSettings | None:
+    """Return the endpoint as the daemon sees it. Every check has passed.
+
+    What is disabled is in no group, and a group of nothing else has no token.
+    """
+    endpoint = case.file.endpoint
+    if endpoint is None:
+        return None
+    groups = {
+        group: [name for name in names if name in case.drafts]
+        for group, names in (endpoint.groups or {}).items()
+    }
+    grouped = {name for names in groups.values() for name in names}
+    groups |= {safe_name(name): [name] for name in case.drafts if name not in grouped}
+    folder = replace(targets[""], path=endpoint.token_dir)
+    if any(_rights(targets[name]) != _rights(targets[""]) for name in case.drafts):
+        folder = replace(folder, mode=folder.mode | 0o001)
+    return EndpointSettings(
+        listen=endpoint.listen,
+        folder=folder,
+        tokens=tuple(
+            TokenFile(
+                replace(targets[names[0]], path=f"{endpoint.token_dir}/{group}"), frozenset(names)
+            )
+            for group, names in groups.items()
+            if names
+        ),
+    )
+
+
+def _rights(target: FileTarget) -> tuple[int, str | None, str | None]:
+    return target.mode, target.owner, target.group

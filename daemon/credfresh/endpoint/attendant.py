@@ -1,0 +1,166 @@
+"""Keeps the endpoint as the configuration says, for as long as the daemon runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from credfresh import twin
+from credfresh.desk import Desk
+from credfresh.endpoint.door import Admitted, Door
+from credfresh.endpoint.shelf import Shelf
+from credfresh.endpoint.tokens import Entropy, Tokens
+from credfresh.errors import AlreadyRunningError, CredfreshError, PublishError
+from credfresh.events import Emit
+from credfresh.model import Instant
+from credfresh.publication import Publication
+from credfresh.settings import EndpointSettings, Settings, TcpAddress
+
+if TYPE_CHECKING:
+    from credfresh.listener import Listener
+
+AGAIN = 30.0
+"""Seconds between two looks whether the tokens stand and somebody listens."""
+
+
+class Endpoint:
+    """An attendant, and an outlet: it serves what is in hand, also while no file can be written.
+
+    What cannot be had is an event and tried again: it stops no renewal.
+    """
+
+    def __init__(self, instance: str, emit: Emit, entropy: Entropy) -> None:
+        self._emit = emit
+        self._shelf = Shelf()
+        self._tokens = Tokens(instance, entropy)
+        self._settings: EndpointSettings | None = None
+        self._desk: Desk | None = None
+        self._door: Door | None = None
+        self._listener: Listener | None = None
+        self._admitted: Admitted = {}
+        self._troubles: dict[str, str] = {}
+        self._deaf: str | None = None
+
+    def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
+        """Serve these from now on."""
+        del urgent
+        self._shelf.update(changes)
+
+    def open(self, desk: Desk) -> None:
+        """Begin to serve, if the configuration says so.
+
+        Raises:
+            AlreadyRunningError: another daemon keeps the tokens.
+        """
+        self._desk = desk
+        desk.on_reloaded.append(self._reloaded)
+        self._settings = desk.settings.endpoint
+        if self._settings is not None:
+            self._bring_tokens(self._settings, strict=True)
+            desk.agenda.add(self._look)
+
+    def close(self) -> None:
+        """End; the tokens stay."""
+        self._stop_listening()
+        self._tokens.release()
+
+    def _reloaded(self, settings: Settings) -> None:
+        self._shelf.keep(settings.profiles)
+        old, self._settings = self._settings, settings.endpoint
+        if old == self._settings or self._desk is None:
+            return
+        if old is not None and (self._settings is None or old.listen != self._settings.listen):
+            self._stop_listening()
+        self._desk.agenda.remove(self._look)
+        if self._settings is not None:
+            self._desk.agenda.add(self._look)
+        elif old is not None:
+            self._clear(old)
+
+    def _clear(self, old: EndpointSettings) -> None:
+        """Take the tokens away: the endpoint is gone from the configuration."""
+        self._admit({})
+        try:
+            self._tokens.bring(old.folder, ())
+        except CredfreshError as error:
+            self._trouble(old.folder.path, error)
+        self._tokens.release()
+
+    def _look(self, _now: Instant) -> float:
+        """See to it that tokens stand and somebody listens; return the seconds to the next look."""
+        if self._settings is not None:
+            self._bring_tokens(self._settings)
+            if self._listener is None or not self._listener.alive:
+                self._stop_listening()
+                self._listen(self._settings.listen)
+        return AGAIN
+
+    def _bring_tokens(self, settings: EndpointSettings, *, strict: bool = False) -> None:
+        path = settings.folder.path
+        try:
+            opened = self._tokens.bring(settings.folder, settings.tokens)
+        except CredfreshError as error:
+            if strict and isinstance(error, AlreadyRunningError):
+                raise
+            self._trouble(path, error)
+            return
+        problems = {problem.path: problem for problem in self._tokens.problems}
+        for mended in [where for where in self._troubles if where not in problems]:
+            del self._troubles[mended]
+            self._emit("publish_recovered", path=mended)
+        for where, problem in problems.items():
+            self._trouble(where, problem)
+        self._admit(opened)
+
+    def _admit(self, opened: Mapping[str, Iterable[str]]) -> None:
+        admitted: dict[str, tuple[bytes, ...]] = {}
+        for token, profiles in opened.items():
+            for profile in profiles:
+                name = twin.safe_name(profile)
+                admitted[name] = (*admitted.get(name, ()), token.encode())
+        self._admitted = admitted
+        if self._door is not None:
+            self._door.admitted = admitted
+
+    def _listen(self, address: TcpAddress) -> None:
+        # Imported here: who wants no endpoint does not pay for it.
+        from credfresh.listener import Listener, spell  # noqa: PLC0415
+
+        if self._desk is None:
+            raise AssertionError("not open")
+        own = f"[{address.host}]" if ":" in address.host else address.host
+        door = Door(self._shelf, hosts=frozenset({own, "localhost"}), clock=self._desk.clock)
+        door.admitted = self._admitted
+        listener = Listener(address, door)
+        try:
+            listener.open()
+        except CredfreshError as error:
+            if self._deaf != error.message:
+                self._deaf = error.message
+                self._emit(
+                    "listen_failed", address=spell(address), error=error.message, hint=error.hint
+                )
+            return
+        self._door, self._listener = door, listener
+        if self._deaf is not None:
+            self._deaf = None
+            self._emit("listen_recovered", address=spell(address))
+
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = self._door = None
+
+    def _trouble(self, path: str, error: CredfreshError) -> None:
+        code = error.code if isinstance(error, PublishError) else "claimed"
+        if self._troubles.get(path) == code:
+            return
+        self._troubles[path] = code
+        self._emit(
+            "publish_failed",
+            path=path,
+            step=error.step if isinstance(error, PublishError) else "claim",
+            code=code,
+            error=error.message,
+            hint=error.hint,
+        )

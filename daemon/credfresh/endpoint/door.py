@@ -1,0 +1,78 @@
+"""One request to the endpoint: who asks for what, and may they.
+
+    GET /credentials/NAME
+    Authorization: TOKEN
+
+Any local process can connect, and a web page that a browser here is shown can make it ask: a name
+that somebody points at 127.0.0.1 is still that name in the Host header, and is refused. No answer
+but one with credentials has a body, and none leads elsewhere.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from credfresh.endpoint.shelf import Shelf
+from credfresh.model import Clock
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+PREFIX = "/credentials/"
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]*)?")
+_NOBODY = (b"\0",)
+"""What a name that does not exist is compared with: no token, for it cannot stand in a header."""
+
+Admitted = Mapping[str, tuple[bytes, ...]]
+"""The tokens that open each name."""
+
+
+class Door:
+    """A WSGI application. `hosts` are the names it answers to."""
+
+    def __init__(self, shelf: Shelf, *, hosts: frozenset[str], clock: Clock) -> None:
+        self._shelf = shelf
+        self._hosts = hosts
+        self._clock = clock
+        self.admitted: Admitted = {}
+        """Replaced as a whole, from another thread."""
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        status, body = self._answer(environ)
+        headers = [
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        if body:
+            headers.append(("Content-Type", "application/json"))
+        start(f"{status.value} {status.phrase}", headers)
+        return [body]
+
+    def _answer(self, environ: WSGIEnvironment) -> tuple[HTTPStatus, bytes]:
+        host = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
+        if host is None or host[1].lower() not in self._hosts:
+            return HTTPStatus.MISDIRECTED_REQUEST, b""
+        if environ["REQUEST_METHOD"] != "GET":
+            return HTTPStatus.METHOD_NOT_ALLOWED, b""
+        name = environ.get("PATH_INFO", "").removeprefix(PREFIX)
+        shown = environ.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
+        if not self._opens(name, shown):
+            return HTTPStatus.UNAUTHORIZED, b""
+        body = self._shelf.take(name, self._clock())
+        if body is None:
+            return HTTPStatus.SERVICE_UNAVAILABLE, b""
+        return HTTPStatus.OK, body
+
+    def _opens(self, name: str, shown: bytes) -> bool:
+        """Compare with every token of the name, in a time that tells nothing of any."""
+        opened = False
+        for token in self.admitted.get(name, _NOBODY):
+            opened |= hmac.compare_digest(token, shown)
+        return opened

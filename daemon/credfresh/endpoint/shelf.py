@@ -1,0 +1,51 @@
+"""What the endpoint has to give, by the name in its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from credfresh import twin
+from credfresh.model import Instant
+from credfresh.publication import Publication
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The answer for one profile, and until when it is worth something."""
+
+    body: bytes = field(repr=False)
+    expires_at: Instant
+
+
+class Shelf:
+    """One thread fills it, others take from it: each entry is replaced at once."""
+
+    def __init__(self) -> None:
+        self._offers: dict[str, Offer] = {}
+
+    def update(self, changes: Mapping[str, Publication | None]) -> None:
+        """Offer what was granted, no more what was withdrawn or is gone.
+
+        A publication without a grant says that nothing is in hand: what is offered stays.
+        """
+        for name, publication in changes.items():
+            key = twin.safe_name(name)
+            if publication is None or publication.withdraw:
+                self._offers.pop(key, None)
+            elif publication.grant is not None:
+                grant = publication.grant
+                body = twin.container_json(publication.profile, grant.credentials)
+                self._offers[key] = Offer(body, grant.expires_at)
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Offer nothing of any other profile than these."""
+        for key in self._offers.keys() - {twin.safe_name(name) for name in names}:
+            self._offers.pop(key, None)
+
+    def take(self, key: str, now: Instant) -> bytes | None:
+        """Return the answer for a profile; None while there is nothing valid to give."""
+        offer = self._offers.get(key)
+        if offer is None or now.reached(offer.expires_at):
+            return None
+        return offer.body

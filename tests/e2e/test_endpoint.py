@@ -1,0 +1,182 @@
+"""The loopback endpoint of the installed daemon, as a container on the host's network sees it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from aws_servers import free_port
+from host import ENVIRONMENTS, Host, wait_until
+
+
+class Served:
+    """A host whose daemon serves credentials, and somebody who asks."""
+
+    def __init__(self, host: Host, *, groups: str = "") -> None:
+        self.host = host
+        self.port = free_port()
+        self.tokens = host.root / "tokens"
+        self.extra = (
+            f"endpoint:\n  listen: 127.0.0.1:{self.port}\n  token_dir: {self.tokens}\n{groups}"
+        )
+        host.configure(extra=self.extra)
+
+    def token(self, name: str) -> str:
+        """Return what stands in a token's file."""
+        return (self.tokens / name).read_text()
+
+    def ask(self, name: str, token: str) -> int | dict[str, str]:
+        """Return the credentials, or the status of a refusal."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/credentials/{name}", headers={"Authorization": token}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                said: dict[str, str] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.read():
+                    pytest.fail("a refusal has a body")
+            return error.code
+        return said
+
+    def ready(self, name: str) -> bool:
+        """Say whether there is a token, and somebody who takes it."""
+        try:
+            return isinstance(self.ask(name, self.token(name)), dict)
+        except OSError:
+            return False
+
+
+def test_it_serves_what_is_published(host: Host) -> None:
+    """Each profile for its own token, and no other one for it."""
+    served = Served(host)
+    host.start("run").wait_for("daemon_ready")
+    wait_until(lambda: served.ready("production"), "the endpoint")
+
+    for name in ENVIRONMENTS:
+        said = served.ask(name, served.token(name))
+        assert isinstance(said, dict)
+        assert host.sections()[name]["aws_access_key_id"] == said["AccessKeyId"]
+    assert 401 == served.ask("production", served.token("development"))
+    assert b"\n" not in (served.tokens / "production").read_bytes()
+
+
+def test_a_group_has_one_token(host: Host) -> None:
+    """And its profiles have no other one."""
+    served = Served(host, groups="  groups:\n    deploy: [preproduction, production]\n")
+    host.start("run").wait_for("daemon_ready")
+    wait_until(lambda: served.ready("development"), "the endpoint")
+
+    token = served.token("deploy")
+    assert isinstance(served.ask("production", token), dict)
+    assert isinstance(served.ask("preproduction", token), dict)
+    assert 401 == served.ask("development", token)
+    assert {"deploy", "development"} == {
+        entry.name for entry in served.tokens.iterdir() if entry.suffix != ".credfresh"
+    }
+
+
+def test_tokens_outlive_the_daemon(host: Host) -> None:
+    """Killed and started again it takes the same tokens, and asks STS for nothing."""
+    served = Served(host)
+    first = host.start("run")
+    first.wait_for("daemon_ready")
+    wait_until(lambda: served.ready("production"), "the endpoint")
+    token, calls = served.token("production"), host.sts.count("AssumeRole")
+    first.signal(signal.SIGKILL)
+    first.wait()
+
+    host.start("run").wait_for("daemon_ready")
+    wait_until(lambda: served.ready("production"), "the endpoint again")
+
+    assert token == served.token("production")
+    assert isinstance(served.ask("production", token), dict)
+    assert calls == host.sts.count("AssumeRole")
+
+
+def test_a_reload_takes_a_profile_away_and_the_endpoint_too(host: Host) -> None:
+    """What has left the configuration is neither served nor has a token any more."""
+    served = Served(host)
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    wait_until(lambda: served.ready("production"), "the endpoint")
+    token = served.token("development")
+    only = "  production:\n    role_arn: arn:aws:iam::333333333333:role/production\n"
+    host.configure(only, extra=served.extra)
+    running.signal(signal.SIGHUP)
+    running.wait_for("config_reloaded")
+    wait_until(lambda: not (served.tokens / "development").exists(), "the token to go")
+    assert 401 == served.ask("development", token)
+    assert served.ready("production")
+
+    host.configure(only)
+    running.signal(signal.SIGHUP)
+    running.wait_for("config_reloaded", 2)
+
+    with pytest.raises(urllib.error.URLError):
+        served.ask("production", "x")
+    assert not (served.tokens / "production").exists()
+
+
+def test_a_port_that_is_taken_stops_no_renewal(host: Host) -> None:
+    """It is told; the file is kept all the same."""
+    served = Served(host)
+    with subprocess.Popen(
+        [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(served.port)],
+        cwd=host.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as other:
+        wait_until(lambda: _answers(served.port), "the other server")
+        running = host.start("run")
+        running.wait_for("daemon_ready")
+        [event] = running.wait_for("listen_failed")
+        other.kill()
+
+    assert f"127.0.0.1:{served.port}" == event["address"]
+    assert set(ENVIRONMENTS) == set(host.sections())
+
+
+def test_no_token_is_printed(host: Host) -> None:
+    """At log level debug either."""
+    served = Served(host)
+    host.configure(extra=f"{served.extra}log:\n  level: debug\n")
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    wait_until(lambda: served.ready("production"), "the endpoint")
+    served.ask("production", "wrong")
+    running.stop()
+
+    tokens = [served.token(name) for name in ENVIRONMENTS]
+    assert not [token for token in tokens if token in "".join(running.lines)]
+
+
+def test_it_is_off_unless_configured(host: Host) -> None:
+    """Without the key nothing listens, and there is no directory."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+
+    listening = Path(f"/proc/{running.process.pid}/net/tcp").read_text()
+    inodes = {
+        link.readlink().name.removeprefix("socket:[").rstrip("]")
+        for link in Path(f"/proc/{running.process.pid}/fd").iterdir()
+    }
+    mine = [line for line in listening.splitlines()[1:] if line.split()[9] in inodes]
+    assert [] == [line for line in mine if line.split()[3] == "0A"]  # TCP_LISTEN
+    assert not (host.root / "tokens").exists()
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5):
+            return True
+    except OSError:
+        return False

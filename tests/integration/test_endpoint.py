@@ -1,0 +1,210 @@
+"""The endpoint's tokens on a real disk, and the door on a real socket."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aws_servers import free_port
+from credfresh.endpoint.door import Door
+from credfresh.endpoint.shelf import Shelf
+from credfresh.endpoint.tokens import Tokens
+from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.listener import Listener
+from credfresh.publication import Publication
+from credfresh.settings import FileTarget, TcpAddress, TokenFile
+from disk import clock, needs_root
+from fakes import grant, profile
+
+NAMES = frozenset({"production"})
+
+
+@pytest.fixture(name="directory")
+def _directory(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o700)
+    return tmp_path / "tokens"
+
+
+class Chance:
+    """Bytes that are another each time, and the same in every run."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    def __call__(self, size: int) -> bytes:
+        self.drawn += 1
+        return bytes([self.drawn]) * size
+
+
+def token_file(directory: Path, name: str = "production", mode: int = 0o640) -> TokenFile:
+    """Return where a token shall stand, and whom it is for."""
+    return TokenFile(FileTarget(str(directory / name), mode), frozenset({name}))
+
+
+def folder_of(directory: Path, mode: int = 0o640) -> FileTarget:
+    """Return the directory of tokens, and who may pass."""
+    return FileTarget(str(directory), mode)
+
+
+def bring(tokens: Tokens, directory: Path, *names: str) -> dict[str, frozenset[str]]:
+    """Bring tokens of these names about."""
+    return tokens.bring(folder_of(directory), [token_file(directory, name) for name in names])
+
+
+def test_a_token_stands_in_a_file_that_its_readers_may_read(directory: Path) -> None:
+    """Random, without a line end, with the mode of the readers; the directory lets them pass."""
+    tokens = Tokens("test", Chance())
+
+    [(token, profiles)] = bring(tokens, directory, "production").items()
+
+    path = directory / "production"
+    assert NAMES == profiles
+    assert token == path.read_text()
+    assert re.fullmatch(r"credfresh\.[0-9a-f]{8}\.[A-Za-z0-9_-]{43}", token)
+    assert 0o640 == stat.S_IMODE(path.stat().st_mode)
+    assert 0o750 == stat.S_IMODE(directory.stat().st_mode)
+
+
+def test_tokens_survive_restart_and_upgrade(directory: Path) -> None:
+    """Whoever was given one keeps it; the file is not even written."""
+    first = Tokens("test", Chance())
+    before = bring(first, directory, "production", "dev")
+    first.release()
+    inode = (directory / "production").stat().st_ino
+    chance = Chance()
+
+    again = Tokens("test", chance)
+
+    assert before == bring(again, directory, "production", "dev")
+    assert (inode, 0) == ((directory / "production").stat().st_ino, chance.drawn)
+
+
+def test_each_token_is_drawn_by_itself(directory: Path) -> None:
+    """Knowing one tells nothing of another."""
+    tokens = Tokens("test", Chance())
+
+    assert 2 == len(bring(tokens, directory, "production", "dev"))
+
+
+def test_a_removed_token_is_another_one_after_a_restart(directory: Path) -> None:
+    """That is how one is replaced; while the daemon runs, its own is put back."""
+    tokens = Tokens("test", Chance())
+    before = bring(tokens, directory, "production")
+    (directory / "production").unlink()
+    assert before == bring(tokens, directory, "production")
+    tokens.release()
+    (directory / "production").unlink()
+    chance = Chance()
+    chance.drawn = 7
+
+    assert before != bring(Tokens("test", chance), directory, "production")
+
+
+@pytest.mark.parametrize("what", ["altered", "mode"])
+def test_drift_is_repaired(directory: Path, what: str) -> None:
+    """A token that does not open its door any more, or that too many may read, is put back."""
+    tokens = Tokens("test", Chance())
+    before = bring(tokens, directory, "production")
+    path = directory / "production"
+    if what == "altered":
+        path.write_text(path.read_text()[:-1] + "x")
+    else:
+        path.chmod(0o644)
+
+    assert before == bring(tokens, directory, "production")
+    assert path.read_text() in before
+    assert 0o640 == stat.S_IMODE(path.stat().st_mode)
+
+
+def test_tokens_of_nobody_go_and_what_is_not_ours_stays(directory: Path) -> None:
+    """Also those of an earlier life; never those of another instance."""
+    other = Tokens("other", Chance())
+    bring(other, directory, "theirs")
+    other.release()
+    first = Tokens("test", Chance())
+    bring(first, directory, "production", "dev")
+    first.release()
+    (directory / "notes").write_text("by hand")
+
+    bring(Tokens("test", Chance()), directory, "production")
+
+    left = {entry.name for entry in directory.iterdir()}
+    assert {"production", "theirs", "notes", "tokens.credfresh"} == left
+
+
+@pytest.mark.parametrize("content", ["by hand", "credfresh.00000000." + "x" * 43])
+def test_a_file_that_is_not_ours_opens_nothing(directory: Path, content: str) -> None:
+    """It is not written over, it is told, and it stops no other."""
+    directory.mkdir(mode=0o700)
+    (directory / "dev").write_text(content)
+    tokens = Tokens("test", Chance())
+
+    opened = bring(tokens, directory, "dev", "production")
+
+    assert [NAMES] == list(opened.values())
+    [problem] = tokens.problems
+    assert ("foreign", str(directory / "dev")) == (problem.code, problem.path)
+    assert content == (directory / "dev").read_text()
+
+
+def test_a_directory_that_others_may_write_is_refused(directory: Path) -> None:
+    """They could put a token there that they know."""
+    directory.mkdir()
+    directory.chmod(0o777)
+
+    with pytest.raises(PublishError) as caught:
+        bring(Tokens("test", Chance()), directory, "production")
+
+    assert "writable_by_others" == caught.value.code
+
+
+def test_another_daemon_is_refused(directory: Path) -> None:
+    """Two would remove each other's."""
+    first = Tokens("test", Chance())
+    bring(first, directory, "production")
+
+    with pytest.raises(AlreadyRunningError):
+        bring(Tokens("second", Chance()), directory, "production")
+
+    first.release()
+
+
+@needs_root
+def test_a_token_has_the_group_of_its_readers(directory: Path) -> None:
+    """That of the credentials file of its profiles."""
+    wanted = token_file(directory)
+    wanted = replace(wanted, target=replace(wanted.target, group="4711"))
+
+    Tokens("test", Chance()).bring(folder_of(directory), [wanted])
+
+    assert 4711 == (directory / "production").stat().st_gid
+
+
+def test_the_protocol_on_a_socket() -> None:
+    """What is no HTTP, or too long, is closed; what is right is answered, over and over."""
+    shelf = Shelf()
+    shelf.update({"production": Publication(profile(), grant(profile(), clock()))})
+    door = Door(shelf, hosts=frozenset({"127.0.0.1"}), clock=clock)
+    door.admitted = {"production": (b"token",)}
+    port = free_port()
+    listener = Listener(TcpAddress("127.0.0.1", port), door)
+    listener.open()
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        for token, expected in (("token", 200), ("wrong", 401), ("token", 200)):
+            headers = {"Authorization": token}
+            connection.request("GET", "/credentials/production", headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
+            assert expected == answer.status
+            assert (expected == 200) == bool(body)
+        connection.request("GET", "/credentials/production", headers={"X": "x" * 20_000})
+        assert 431 == connection.getresponse().status
+        connection.close()
+    finally:
+        listener.close()
