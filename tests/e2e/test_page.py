@@ -203,8 +203,10 @@ def test_nothing_is_cut_off(browser: Browser, show: Callable[[View], Shown], wid
         {"width": width, "height": 860, "deviceScaleFactor": 1, "mobile": width < 500},
     )
     try:
-        show(view(figures("a-rather-long-profile-name.of-some-team"), *FAILING.profiles))
-        wide = browser.run("return document.documentElement.scrollWidth")
+        show(
+            view(figures("a-rather-long-profile-name.of-some-team"), *FAILING.profiles, detail=True)
+        )
+        wide = browser.run(WIDEST)
     finally:
         browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         browser.driver.set_window_size(1280, 860)
@@ -238,6 +240,17 @@ def test_words_can_be_read_in_both_schemes(
     light = sum(int(part) for part in ground[4:-1].split(",")) > 380
     assert light == (scheme == "light")
 
+
+WIDEST = """
+const ends = [...document.querySelectorAll("body *")]
+  .filter((node) => node.checkVisibility() && !node.closest(".hidden"))
+  .map((node) => {
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    return Math.max(node.getBoundingClientRect().right, range.getBoundingClientRect().right);
+  });
+return Math.floor(Math.max(document.documentElement.scrollWidth, ...ends));
+"""
 
 CONTRASTS = """
 const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
