@@ -232,37 +232,44 @@ def test_the_rest_of_the_daemon_keeps_its_descriptors(monkeypatch: pytest.Monkey
 def test_out_of_descriptors_it_waits_and_goes_on(path: Path) -> None:
     """Without spinning: what cannot be let in is let in later."""
     code = (
-        "import os, resource, sys, threading, time\n"
+        "import os, resource, socket, sys, threading, time\n"
         "from pathlib import Path\n"
-        "from asking import connect, exchange, served\n"
+        "from asking import STATUS, exchange, served\n"
         "path = Path(sys.argv[1])\n"
         "with served(path):\n"
-        "    client = connect(path)\n"
-        "    client.settimeout(3)\n"
-        "    time.thread_time()\n"
-        "    lowest = os.dup(0); os.close(lowest)\n"
+        "    exchange(path)\n"
+        "    late = socket.socket(socket.AF_UNIX)\n"
+        "    late.settimeout(20)\n"
         "    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
-        "    late = connect(path)\n"
-        "    import socket\n"
-        "    third = socket.socket(socket.AF_UNIX)\n"
-        "    resource.setrlimit(resource.RLIMIT_NOFILE, (third.fileno() + 1, hard))\n"
-        "    third.connect(str(path))\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))\n"
+        "    held = []\n"
+        "    try:\n"
+        "        while True: held.append(os.dup(0))\n"
+        "    except OSError: pass\n"
+        "    late.connect(str(path))\n"
+        "    late.sendall(STATUS)\n"
         "    began = time.process_time()\n"
         "    threading.Event().wait(2)\n"
-        "    print('cpu', time.process_time() - began < 0.5)\n"
-        "    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))\n"
-        '    third.sendall(b\'{"version": 1, "ask": "status"}\\n\')\n'
-        "    print(third.recv(1000))\n"
+        "    print('quiet', time.process_time() - began < 0.5)\n"
+        "    late.setblocking(False)\n"
+        "    try: print('let in', late.recv(1))\n"
+        "    except BlockingIOError: print('kept out')\n"
+        "    late.settimeout(20)\n"
+        "    for descriptor in held: os.close(descriptor)\n"
+        "    print(late.recv(1000))\n"
     )
+    paths = [os.environ.get("PYTHONPATH", ""), str(Path(__file__).parents[1])]
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": ":".join(filter(None, paths))},
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert ["cpu True", str(b'{"version":1,"answer":{"said":"yes"}}\n')] == done.stdout.splitlines()
+    answer = str(b'{"version":1,"answer":{"said":"yes"}}\n')
+    assert ["quiet True", "kept out", answer] == done.stdout.splitlines(), done.stderr
     assert "" == done.stderr
 
 

@@ -271,6 +271,17 @@ def test_a_file_that_no_sdk_reads_is_refused_with_its_line(text: str) -> None:
     assert caught.value.hint
 
 
+def test_no_secret_is_kept_of_what_was_read() -> None:
+    """Of keys only where they stand, so that nothing later can write them anywhere."""
+    found = read(
+        AwsFile(CONFIG_PATH, f"[profile a]\n{SESSION}"), AwsFile(CREDENTIALS_PATH, HOME_KEYS)
+    )
+    assert SECRET not in repr(found)
+    assert "AKIA" not in repr(found)
+    assert [CONFIG_PATH, CREDENTIALS_PATH] == [p.keys_in for p in found.profiles.values()]
+    assert [True, False] == [p.session_keys for p in found.profiles.values()]
+
+
 def test_a_section_twice_is_said() -> None:
     """SDKs of Python refuse such a file as a whole."""
     found = read(AwsFile(CONFIG_PATH, USABLE["a section twice"]), None)

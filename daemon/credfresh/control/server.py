@@ -184,7 +184,7 @@ class Server:
             self._let_go(client)
 
     def _turn(self, timeout: float | None) -> None:
-        for descriptor, events in self._poll.poll(timeout, MOST_CLIENTS):
+        for descriptor, _ in self._poll.poll(timeout, MOST_CLIENTS):
             if descriptor == self._bell:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._bell)
@@ -192,7 +192,7 @@ class Server:
                 if not self._stop:
                     self._let_in()
             elif client := self._clients.get(descriptor):
-                self._attend(client, events)
+                self._attend(client)
         self._take_answers()
         now = self._clock().boot
         if now >= self._sweep_at:
@@ -240,13 +240,14 @@ class Server:
         silent = self._asking.get(uid) or {newcomer.ticket: newcomer}
         self._reply(next(iter(silent.values())), _busy())
 
-    def _attend(self, client: _Client, events: int) -> None:
-        if events & (select.EPOLLHUP | select.EPOLLERR) and client.state is not _State.ASKING:
-            self._let_go(client)
-        elif client.state is _State.ANSWERED:
-            self._write(client)
-        else:
-            self._read(client)
+    def _attend(self, client: _Client) -> None:
+        match client.state:
+            case _State.ASKING:
+                self._read(client)
+            case _State.WAITING:  # only the end of the connection wakes us
+                self._let_go(client)
+            case _State.ANSWERED:
+                self._write(client)
 
     def _read(self, client: _Client) -> None:
         room = protocol.MOST_REQUEST + 1 - len(client.received)
