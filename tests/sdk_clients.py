@@ -41,6 +41,8 @@ class Client:
     where: Path | None = None
     """What must exist for it to be there, beside the first of `argv`."""
     file_variable: str = "AWS_SHARED_CREDENTIALS_FILE"
+    uses_up: bool = False
+    """It uses keys until the second in which they expire: a call on its way then may fail."""
     token_in_environment: bool = False
     """Too old for a token file: the token itself is put into the environment."""
 
@@ -118,6 +120,7 @@ ALL = (
         "SDK for Rust (deltalake 1.6)",
         _python("delta_client.py"),
         stays=True,
+        uses_up=True,
         expected=_doors("stale", "renews", "renews"),
     ),
     Client(
@@ -139,6 +142,7 @@ ALL = (
         "SDK for Go 2 (rclone 1.75)",
         _python("rclone_client.py"),
         stays=True,
+        uses_up=True,
         expected=_doors("stale", "renews", "renews"),
         environment={"RCLONE": str(CLIENTS / "venv/bin/rclone")},
     ),

@@ -27,6 +27,7 @@ class Cell:
 
     client: Client
     door: Door
+    on_expired: str = "keep"
     environment: Mapping[str, str] = field(default_factory=dict)
     answers: list[str] = field(default_factory=list)
 
@@ -40,13 +41,17 @@ class Cell:
         """What went wrong, in order."""
         return [answer for answer in self.answers if answer != "ok"]
 
+    @property
+    def renews(self) -> bool:
+        """Whether it is to see new keys without a restart."""
+        return self.client.expected[self.door] == "renews"
+
     def outcome(self, keys: list[str]) -> Outcome:
         """Say what was seen, given the access key ids that were let in for its role."""
         if not self.answers or self.answers[0] != "ok" or not keys:
             return "no"
-        if self.errors:
-            return "stale"
-        if len(dict.fromkeys(keys)) < 2:
+        failed_for_good = self.answers[-1] != "ok" or len(self.errors) > self.client.uses_up
+        if failed_for_good or len(set(keys)) < 2:
             return "stale"
         return "renews" if self.client.stays else "reads"
 
@@ -56,18 +61,27 @@ class Matrix:
 
     def __init__(self, cells: list[Cell], sts: Simulator, s3: S3Front, home: Path) -> None:
         self.cells = cells
-        self._sts = sts
+        self.sts = sts
         self._s3 = s3
         self._home = home
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
 
+    def wrong(self) -> list[str]:
+        """Return what is otherwise than expected, so far."""
+        return [
+            f"{cell.name}: expected {cell.client.expected[cell.door]}, seen {seen}: "
+            f"{len(cell.answers)} answers, {len(cell.errors)} errors {cell.errors[:2]}"
+            for cell in self.cells
+            if (seen := cell.outcome(self.keys(cell))) != cell.client.expected[cell.door]
+        ]
+
     def keys(self, cell: Cell) -> list[str]:
         """Return the access key ids that were let in for a cell, by STS and by S3."""
-        role = {s.access_key_id: s.role.name for s in self._sts.sessions}
+        role = {s.access_key_id: s.role.name for s in self.sts.sessions}
         asked = [
             call.access_key_id
-            for call in self._sts.calls
+            for call in self.sts.calls
             if call.outcome == "ok" and role.get(call.access_key_id or "") == cell.name
         ]
         return [key for key in asked if key] + self._s3.seen.get(cell.name, [])
@@ -92,7 +106,7 @@ class Matrix:
 
     def _argv(self, cell: Cell) -> list[str]:
         values = {
-            "sts": self._sts.url,
+            "sts": self.sts.url,
             "s3": self._s3.url,
             "s3_host": self._s3.url.removeprefix("http://"),
             "cell": cell.name,
@@ -111,7 +125,7 @@ class Matrix:
             "HOME": str(home),
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL_STS": self._sts.url,
+            "AWS_ENDPOINT_URL_STS": self.sts.url,
             "AWS_ENDPOINT_URL_S3": self._s3.url,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_MAX_ATTEMPTS": "1",

@@ -8,6 +8,7 @@ What is expected stands in `sdk_clients.py`, and in the table of docs/consumers.
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -19,12 +20,12 @@ import pytest
 
 import sdk_clients
 from credfresh.model import Instant
-from credfresh.simulator import Simulator
+from credfresh.simulator import Simulator, faults
 from disk import needs_root
-from host import Host, wait_until
+from host import Host, Running, wait_until
 from loopback import loopback_only
 from s3_front import s3_front
-from sdk_clients import Client, Door
+from sdk_clients import DOORS, Client
 from sdk_matrix import Cell, Matrix
 
 pytestmark = [needs_root, pytest.mark.timeout(300)]
@@ -35,7 +36,12 @@ LIFETIME = 20.0
 WATCHED = 2.5 * LIFETIME
 """Seconds that every client is watched, from the first answer of the last one on."""
 
-DOORS: tuple[Door, ...] = ("file", "twin")
+AFTERWARDS = 8.0
+"""Seconds after the recovery in which every client makes some more calls."""
+
+PORT = 9465
+"""Of the endpoint, in a network of its own."""
+
 PRESENT = [client for client in sdk_clients.ALL if client.missing is None]
 
 
@@ -60,29 +66,94 @@ def _root() -> Iterator[Path]:
 
 
 def test_what_is_expected_is_seen(root: Path) -> None:
-    """What the documentation says of every client and door is what happens, all at once."""
+    """What the documentation says of every client and door is what happens, all at once.
+
+    Then STS is down until all credentials have expired: who renews by itself goes on afterwards,
+    without a restart.
+    """
     cells = [Cell(client, door) for client in PRESENT for door in DOORS]
-    with watched(root, cells) as matrix:
+    with watched(root, cells) as (matrix, running):
         threading.Event().wait(WATCHED)
+        assert [] == running.events("profile_expired")
+        wrong = matrix.wrong()
+
+        outage(matrix.sts, running, len(cells))
+        threading.Event().wait(AFTERWARDS)
         matrix.end()
 
-        wrong = [
-            f"{cell.name}: expected {cell.client.expected[cell.door]}, seen {seen}: "
-            f"{len(cell.answers)} answers, {len(cell.errors)} errors {cell.errors[:2]}"
-            for cell in cells
-            if (seen := cell.outcome(matrix.keys(cell))) != cell.client.expected[cell.door]
-        ]
-        assert [] == wrong
+        dead = [f"{c.name}: {c.errors[-1]}" for c in cells if c.renews and c.answers[-1] != "ok"]
+        assert ([], []) == (wrong, dead)
+
+
+@pytest.mark.parametrize(
+    ("lifetimes", "lifetime"),
+    [(6, 5.0), pytest.param(20, 12.0, marks=[pytest.mark.long, pytest.mark.timeout(600)])],
+)
+def test_a_process_outlives_many_sessions(root: Path, lifetimes: int, lifetime: float) -> None:
+    """One boto3 process at each door makes a call a second, and none fails."""
+    boto3 = next(client for client in PRESENT if client.name == "boto3")
+    cells = [Cell(boto3, "twin"), Cell(boto3, "endpoint")]
+    with watched(root, cells, lifetime) as (matrix, running):
+        threading.Event().wait(lifetimes * lifetime)
+        assert [] == running.events("profile_expired")
+        matrix.end()
+
+        assert {"ok"} == {answer for cell in cells for answer in cell.answers}
+        for cell in cells:
+            assert len(set(matrix.keys(cell))) >= lifetimes, cell.name
+            assert len(cell.answers) >= 0.7 * lifetimes * lifetime, cell.name
+
+
+@pytest.mark.long
+def test_a_twin_that_is_gone_comes_back(root: Path) -> None:
+    """With `on_expired: remove` there is no file to print in between; they get over that, too."""
+    cells = [
+        Cell(c, "twin", on_expired="remove") for c in PRESENT if c.expected["twin"] == "renews"
+    ]
+    with watched(root, cells) as (matrix, running):
+        outage(matrix.sts, running, len(cells))
+        threading.Event().wait(AFTERWARDS)
+        matrix.end()
+
+        dead = [f"{c.name}: {c.errors[-1]}" for c in cells if c.answers[-1] != "ok"]
+        assert [] == dead
+
+
+def outage(sts: Simulator, running: Running, profiles: int) -> None:
+    """Let STS be down until everything has expired, and a little longer; then renew."""
+    sts.inject(faults.internal_error(), action="AssumeRole", times=None)
+    wait_until(lambda: len(running.events("profile_expired")) >= profiles, "expiry", 60.0)
+    threading.Event().wait(3.0)
+    sts.clear_faults()
+    running.signal(signal.SIGUSR1)
+    wait_until(lambda: not_expired(running) >= profiles, "all to be renewed", 30.0)
+
+
+def not_expired(running: Running) -> int:
+    """Return how many profiles have been renewed since they expired."""
+    expired: set[object] = set()
+    renewed: set[object] = set()
+    for event in running.events():
+        match event["event"]:
+            case "profile_expired":
+                expired.add(event["profile"])
+            case "credentials_renewed" if event["profile"] in expired:
+                renewed.add(event["profile"])
+            case _:
+                pass
+    return len(renewed)
 
 
 @contextmanager
-def watched(root: Path, cells: list[Cell]) -> Iterator[Matrix]:
+def watched(
+    root: Path, cells: list[Cell], lifetime: float = LIFETIME
+) -> Iterator[tuple[Matrix, Running]]:
     """Run these cells beside a daemon, from the first answer of each on."""
     root.chmod(0o700)
     (root / "home").mkdir()
     with (
         loopback_only(),
-        Simulator(clock, grant_seconds=LIFETIME) as sts,
+        Simulator(clock, grant_seconds=lifetime) as sts,
         s3_front(sts, clock) as s3,
     ):
         host = Host(root, sts)
@@ -95,8 +166,7 @@ def watched(root: Path, cells: list[Cell]) -> Iterator[Matrix]:
                 cell.environment = environment(host, cell)
             matrix.start()
             wait_until(matrix.settled, "a first answer of every client", 120.0)
-            yield matrix
-            assert [] == running.events("profile_expired")
+            yield matrix, running
         finally:
             matrix.end()
             host.end()
@@ -108,8 +178,12 @@ def configure(host: Host, cells: list[Cell]) -> None:
     for cell in cells:
         arn = f"arn:aws:iam::444444444444:role/{cell.name}"
         host.sts.add_role(arn, trusts={host.user.arn})
-        profiles += f"  {cell.name}:\n    role_arn: {arn}\n"
-    host.configure(profiles, extra=f"process_dir: {host.root / 'process'}\n")
+        profiles += f"  {cell.name}:\n    role_arn: {arn}\n    on_expired: {cell.on_expired}\n"
+    host.configure(
+        profiles,
+        extra=f"process_dir: {host.root / 'process'}\n"
+        f"endpoint:\n  listen: 127.0.0.1:{PORT}\n  token_dir: {host.root / 'tokens'}\n",
+    )
 
 
 def environment(host: Host, cell: Cell) -> dict[str, str]:
@@ -127,8 +201,17 @@ def environment(host: Host, cell: Cell) -> dict[str, str]:
             lines = (process / f"{cell.name}.env").read_text().splitlines()
             recipe = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
             return {"AWS_SHARED_CREDENTIALS_FILE": str(host.credentials)} | recipe
-        case _:
-            return {}
+        case "endpoint":
+            token = host.root / "tokens" / cell.name
+            shown = {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token)}
+            if cell.client.token_in_environment:
+                shown = {"AWS_CONTAINER_AUTHORIZATION_TOKEN": token.read_text()}
+            return {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{PORT}/credentials/{cell.name}",
+                "AWS_SHARED_CREDENTIALS_FILE": empty,
+                "AWS_CONFIG_FILE": empty,
+                **shown,
+            }
 
 
 def test_every_client_works_through_two_doors() -> None:

@@ -13,6 +13,6 @@ def take(call: Callable[[], object]) -> None:
             call()
         except BaseException as error:  # noqa: BLE001 - whatever the SDK raises is the answer
             text = f"{type(error).__name__}: {error}".replace("\n", " ")
-            print(f"error {text[:300]}", flush=True)
+            print(f"error {text[-300:]}", flush=True)
         else:
             print("ok", flush=True)
