@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import resource
 import select
 import signal
 import struct
@@ -15,14 +16,16 @@ import sys
 import tempfile
 import termios
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from asking import clock, exchange
+from asking import clock, connect, exchange, received
 from credfresh.config.json_schema import json_schema
+from credfresh.control import protocol
 from credfresh.simulator import faults
 from disk import needs_root
 from host import COMMAND, ENVIRONMENTS, Host, Running, wait_until
@@ -31,6 +34,15 @@ SHAPE = Draft202012Validator(
     json.loads((Path(__file__).parents[2] / "docs" / "status.schema.json").read_text())
 )
 """The documented shape of `status --json`."""
+
+
+@pytest.fixture(autouse=True)
+def _many_descriptors() -> Iterator[None]:
+    """A thousand clients are in one process here."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, before[1]), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.fixture(name="socket")
@@ -408,6 +420,25 @@ def test_ensure_renews_what_does_not(host: Host, socket: Path) -> None:
     assert before != answer["access_key_id"]
     assert host.sections()["production"]["aws_access_key_id"] == answer["access_key_id"]
     assert 4 == host.sts.count("AssumeRole")
+
+
+def test_a_thousand_jobs_at_once_cost_one_call(host: Host, socket: Path) -> None:
+    """All of them are answered, each on a connection of its own."""
+    host.sts.grant_seconds = 120
+    running(host)
+    wait_until(lambda: life(host, "production") < 113, "a few seconds")
+    calls = host.sts.count("AssumeRole")
+    request = protocol.encode_request(protocol.Ensure("production", 114, 60))
+    jobs = [connect(socket) for _ in range(1000)]
+    for job in jobs:
+        job.sendall(request)
+    answers = [json.loads(received(job)) for job in jobs]
+    for job in jobs:
+        job.close()
+
+    assert [True] * 1000 == [answer["answer"]["reached"] for answer in answers]
+    assert 1 == len({answer["answer"]["access_key_id"] for answer in answers})
+    assert calls + 1 == host.sts.count("AssumeRole")
 
 
 def test_ensure_fails_at_once_for_what_cannot_be(host: Host, socket: Path) -> None:

@@ -208,27 +208,6 @@ def _many_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_the_rest_of_the_daemon_keeps_its_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However low the limit is, clients get no more than what is left of it."""
-    limits = {"soft": 1024, "hard": 524288}
-
-    def get(_what: int) -> tuple[int, int]:
-        return limits["soft"], limits["hard"]
-
-    def put(_what: int, both: tuple[int, int]) -> None:
-        limits["soft"], limits["hard"] = both
-
-    monkeypatch.setattr(resource, "getrlimit", get)
-    monkeypatch.setattr(resource, "setrlimit", put)
-    assert (2048, 2560) == (server.places(), limits["soft"])
-    limits.update(soft=1024, hard=1024)
-    assert 512 == server.places()
-    limits.update(soft=256, hard=256)
-    assert 8 == server.places()
-    limits.update(soft=resource.RLIM_INFINITY, hard=resource.RLIM_INFINITY)
-    assert 2048 == server.places()
-
-
 def test_out_of_descriptors_it_waits_and_goes_on(path: Path) -> None:
     """Without spinning: what cannot be let in is let in later."""
     code = (

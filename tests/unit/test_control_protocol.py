@@ -145,3 +145,15 @@ def test_the_answer_of_a_later_version_is_named() -> None:
     """It says which version the daemon speaks."""
     with pytest.raises(RequestError, match="version 2"):
         protocol.decode_answer(json.dumps({"version": 2, "answer": {}}).encode())
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_who_may_ask_what(request_: Request) -> None:
+    """Status and ensure are for whoever may connect, the rest for root and the daemon's user."""
+    for uid in (0, 998):
+        protocol.check_right(request_, uid=uid, own=998)
+    for_all = isinstance(request_, Status | Ensure)
+    for uid in (1, 997, 999, 65534):
+        with contextlib.nullcontext() if for_all else pytest.raises(RequestError) as caught:
+            protocol.check_right(request_, uid=uid, own=998)
+        assert for_all or "not_allowed" == caught.value.code  # type: ignore[union-attr] # raised

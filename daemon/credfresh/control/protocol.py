@@ -133,6 +133,24 @@ def decode_request(line: bytes) -> Request:
     return request
 
 
+def check_right(request: Request, *, uid: int, own: int) -> None:
+    """Refuse a request that is not for user `uid`; `own` is the daemon's.
+
+    Under PrivateUsers= the kernel shows us every other user as nobody (65534): neither root's
+    number nor ours can be had that way.
+
+    Raises:
+        RequestError: it is not.
+    """
+    if isinstance(request, PRIVILEGED) and uid not in (0, own):
+        raise RequestError(
+            "not_allowed",
+            f"{type(request).__name__.lower()} is for root and the daemon's user (uid {own});"
+            f" you are uid {uid}",
+            hint="sudo, or ask for status and ensure only",
+        )
+
+
 def encode_answer(answer: Mapping[str, Any]) -> bytes:
     """Return an answer as its line."""
     return _line({"version": VERSION, "answer": answer})

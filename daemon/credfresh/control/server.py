@@ -11,30 +11,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import select
 import socket
 import struct
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from credfresh.control import protocol
+from credfresh.control.clientele import MOST_CLIENTS, Client, Clientele, Peer, State, places
 from credfresh.control.protocol import Request, RequestError
 from credfresh.model import Clock
-
-MOST_CLIENTS = 2048
-"""Clients at the same time; each costs some 2 KB, and 32 KB of the kernel's while answered."""
-
-MOST_OF_ONE_USER = 1536
-"""Of these, for one user who is neither root nor ourselves."""
-
-SPARE_DESCRIPTORS = 512
-"""File descriptors that are left to the rest of the daemon, whatever clients do."""
 
 REQUEST_TIME = 5.0
 """Seconds from being let in to the end of the request."""
@@ -50,14 +39,6 @@ _PEER = struct.Struct("3i")  # struct ucred, unix(7): pid, uid, gid
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
-    """Who connected, as the kernel says (SO_PEERCRED)."""
-
-    pid: int
-    uid: int
-
-
-@dataclass(frozen=True, slots=True)
 class Question:
     """What a client asks; `ticket` names it until it is answered or has left."""
 
@@ -68,23 +49,6 @@ class Question:
 
 Body = Callable[[], Mapping[str, Any]]
 """Makes an answer. Called in the server's thread: what takes long does so there."""
-
-
-class _State(Enum):
-    ASKING = "asking"
-    WAITING = "waiting"
-    ANSWERED = "answered"
-
-
-@dataclass(slots=True, eq=False)
-class _Client:
-    socket: socket.socket
-    ticket: int
-    peer: Peer
-    deadline: float
-    state: _State = _State.ASKING
-    received: bytearray = field(default_factory=bytearray)
-    unsent: memoryview = field(default_factory=lambda: memoryview(b""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +82,7 @@ class Server:
         self._ask = ask
         self._left = left
         self._own = os.geteuid()
-        self._places = places()
-        self._clients: dict[int, _Client] = {}
-        self._by_ticket: dict[int, _Client] = {}
-        self._of_user: Counter[int] = Counter()
-        self._asking: dict[int, dict[int, _Client]] = {}
+        self._clients = Clientele(places(), privileged=frozenset({0, self._own}))
         self._deaf = False
         self._sweep_at = 0.0
         self._answers: SimpleQueue[_Answer] = SimpleQueue()
@@ -175,24 +135,27 @@ class Server:
             self._turn(_SWEEP if self._clients or self._deaf else None)
         give_up = self._clock().boot + _SWEEP
         self._take_answers()
-        for client in list(self._clients.values()):
-            if client.state is _State.WAITING:
+        for client in self._clients:
+            if client.state is State.WAITING:
                 self._reply(client, protocol.encode_error("stopping", "the daemon ends"))
-        while any(c.unsent for c in self._clients.values()) and self._clock().boot < give_up:
+        while any(c.unsent for c in self._clients) and self._clock().boot < give_up:
             self._turn(0.05)
-        for client in list(self._clients.values()):
+        for client in self._clients:
             self._let_go(client)
 
     def _turn(self, timeout: float | None) -> None:
+        knocks = False
         for descriptor, _ in self._poll.poll(timeout, MOST_CLIENTS):
             if descriptor == self._bell:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._bell)
             elif descriptor == self._listener.fileno():
-                if not self._stop:
-                    self._let_in()
-            elif client := self._clients.get(descriptor):
+                knocks = not self._stop
+            elif client := self._clients.at(descriptor):
                 self._attend(client)
+        # Last: a newcomer may get the descriptor of somebody who was told of above.
+        if knocks:
+            self._let_in()
         self._take_answers()
         now = self._clock().boot
         if now >= self._sweep_at:
@@ -200,7 +163,7 @@ class Server:
             if self._deaf:
                 self._deaf = False
                 self._poll.modify(self._listener, select.EPOLLIN)
-            for client in [c for c in self._clients.values() if c.deadline <= now]:
+            for client in [c for c in self._clients if c.deadline <= now]:
                 self._too_late(client)
 
     def _let_in(self) -> None:
@@ -222,34 +185,24 @@ class Server:
             accepted.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
         )
         deadline = self._clock().boot + REQUEST_TIME
-        client = _Client(accepted, next(self._tickets), Peer(pid, uid), deadline)
-        self._clients[accepted.fileno()] = self._by_ticket[client.ticket] = client
-        self._asking.setdefault(uid, {})[client.ticket] = client
-        self._of_user[uid] += 1
+        client = Client(accepted, next(self._tickets), Peer(pid, uid), deadline)
         self._poll.register(accepted, _IN)
-        most = self._places * MOST_OF_ONE_USER // MOST_CLIENTS
-        if self._of_user[uid] > most and uid not in (0, self._own):
-            self._make_room(uid, client)
-        elif len(self._clients) > self._places:
-            self._make_room(self._of_user.most_common(1)[0][0], client)
-        if client.state is _State.ASKING:
+        leaves = self._clients.admit(client)
+        if leaves is not None:
+            self._reply(leaves, _busy())
+        if client.state is State.ASKING:
             self._read(client)
 
-    def _make_room(self, uid: int, newcomer: _Client) -> None:
-        """Send away who has been silent longest of a user's clients; the newcomer if none is."""
-        silent = self._asking.get(uid) or {newcomer.ticket: newcomer}
-        self._reply(next(iter(silent.values())), _busy())
-
-    def _attend(self, client: _Client) -> None:
+    def _attend(self, client: Client) -> None:
         match client.state:
-            case _State.ASKING:
+            case State.ASKING:
                 self._read(client)
-            case _State.WAITING:  # only the end of the connection wakes us
+            case State.WAITING:  # only the end of the connection wakes us
                 self._let_go(client)
-            case _State.ANSWERED:
+            case State.ANSWERED:
                 self._write(client)
 
-    def _read(self, client: _Client) -> None:
+    def _read(self, client: Client) -> None:
         room = protocol.MOST_REQUEST + 1 - len(client.received)
         try:
             data = client.socket.recv(room)
@@ -270,35 +223,21 @@ class Server:
         else:
             self._take(client, bytes(line))
 
-    def _take(self, client: _Client, line: bytes) -> None:
+    def _take(self, client: Client, line: bytes) -> None:
         """Hand on a question, unless it is none, or not this client's to ask."""
         client.received.clear()
         try:
             request = protocol.decode_request(line)
-            self._check_right(client.peer, request)
+            protocol.check_right(request, uid=client.peer.uid, own=self._own)
         except RequestError as error:
             line = protocol.encode_error(error.code, error.message, hint=error.hint)
             self._reply(client, line)
             return
-        self._enter(client, _State.WAITING)
+        self._clients.enter(client, State.WAITING)
         # Whoever waits is bounded by who answers; this is the last resort.
         client.deadline = self._clock().boot + protocol.MOST_TIMEOUT + ANSWER_TIME
         self._poll.modify(client.socket, 0)  # the end of the connection is told even so
         self._ask(Question(client.ticket, client.peer, request))
-
-    def _check_right(self, peer: Peer, request: Request) -> None:
-        """Raise RequestError unless the peer may ask this.
-
-        Under PrivateUsers= the kernel shows us every other user as nobody (65534): neither root's
-        number nor ours can be had that way.
-        """
-        if isinstance(request, protocol.PRIVILEGED) and peer.uid not in (0, self._own):
-            raise RequestError(
-                "not_allowed",
-                f"{type(request).__name__.lower()} is for root and the daemon's user"
-                f" (uid {self._own}); you are uid {peer.uid}",
-                hint="sudo, or ask for status and ensure only",
-            )
 
     def _take_answers(self) -> None:
         with contextlib.suppress(Empty):
@@ -307,17 +246,17 @@ class Server:
                 body = answer.body
                 line = body if isinstance(body, bytes) else protocol.encode_answer(body())
                 for ticket in answer.tickets:
-                    client = self._by_ticket.get(ticket)
-                    if client is not None and client.state is _State.WAITING:
+                    client = self._clients.holder(ticket)
+                    if client is not None and client.state is State.WAITING:
                         self._reply(client, line)
 
-    def _reply(self, client: _Client, line: bytes) -> None:
-        self._enter(client, _State.ANSWERED)
+    def _reply(self, client: Client, line: bytes) -> None:
+        self._clients.enter(client, State.ANSWERED)
         client.unsent = memoryview(line)
         client.deadline = self._clock().boot + ANSWER_TIME
         self._write(client)
 
-    def _write(self, client: _Client) -> None:
+    def _write(self, client: Client) -> None:
         try:
             while client.unsent:
                 sent = client.socket.send(client.unsent, socket.MSG_NOSIGNAL)
@@ -329,46 +268,18 @@ class Server:
             pass
         self._let_go(client)
 
-    def _too_late(self, client: _Client) -> None:
-        if client.state is _State.ASKING:
+    def _too_late(self, client: Client) -> None:
+        if client.state is State.ASKING:
             message = f"no request within {REQUEST_TIME:.0f} s"
             self._reply(client, protocol.encode_error("too_slow", message))
         else:
             self._let_go(client)
 
-    def _enter(self, client: _Client, state: _State) -> None:
-        if client.state is _State.ASKING:
-            silent = self._asking[client.peer.uid]
-            del silent[client.ticket]
-            if not silent:
-                del self._asking[client.peer.uid]
-        client.state = state
-
-    def _let_go(self, client: _Client) -> None:
-        if client.state is _State.WAITING:
+    def _let_go(self, client: Client) -> None:
+        if client.state is State.WAITING:
             self._left(client.ticket)
-        self._enter(client, _State.ANSWERED)
-        del self._clients[client.socket.fileno()]
-        del self._by_ticket[client.ticket]
-        self._of_user[client.peer.uid] -= 1
-        if not self._of_user[client.peer.uid]:
-            del self._of_user[client.peer.uid]
+        self._clients.leave(client)
         client.socket.close()  # which takes it out of the poll
-
-
-def places() -> int:
-    """Return how many clients there may be, after asking the system for as many as we want.
-
-    systemd.exec(5): a service has a soft limit of 1,024 descriptors and a hard one far above.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_CLIENTS + SPARE_DESCRIPTORS
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft == resource.RLIM_INFINITY:
-        return MOST_CLIENTS
-    return max(8, min(MOST_CLIENTS, soft - SPARE_DESCRIPTORS))
 
 
 def _busy() -> bytes:

@@ -1,0 +1,133 @@
+"""Who loses his place when all are taken."""
+
+from __future__ import annotations
+
+import itertools
+import resource
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from credfresh.control import clientele
+from credfresh.control.clientele import Client, Clientele, Peer, State
+
+OWN, BUILD, DEPLOY, MALLORY = 998, 1001, 1002, 1003
+
+
+class Socket(socket.socket):
+    """A socket that has a number and nothing else."""
+
+    numbers = itertools.count(100)
+
+    def __init__(self) -> None:
+        super().__init__(fileno=None)
+        self.number = next(self.numbers)
+
+    def fileno(self) -> int:
+        return self.number
+
+
+class Hall:
+    """A clientele, and the clients of a test."""
+
+    def __init__(self, places: int = 8) -> None:
+        self.clients = Clientele(places, privileged=frozenset({0, OWN}))
+        self._tickets = itertools.count(1)
+        self.sockets: list[Socket] = []
+
+    def enters(self, uid: int, state: State = State.ASKING) -> tuple[Client, Client | None]:
+        """Let somebody in; return him, and who left for him."""
+        self.sockets.append(Socket())
+        client = Client(self.sockets[-1], next(self._tickets), Peer(1, uid), 0.0)
+        leaves = self.clients.admit(client)
+        if leaves is not None:
+            self.clients.leave(leaves)
+        if leaves is not client and state is not State.ASKING:
+            self.clients.enter(client, state)
+        return client, leaves
+
+
+@pytest.fixture(name="hall")
+def _hall() -> Iterator[Hall]:
+    hall = Hall()
+    yield hall
+    for one in hall.sockets:
+        socket.socket.close(one)
+
+
+def test_there_is_room_for_as_many_as_there_are_places(hall: Hall) -> None:
+    """Nobody leaves; each is found by his number and by his ticket."""
+    for _ in range(8):
+        client, leaves = hall.enters(OWN)
+        assert leaves is None
+        assert client is hall.clients.at(client.socket.fileno())
+        assert client is hall.clients.holder(client.ticket)
+    assert 8 == len(hall.clients) == len(list(hall.clients))
+
+
+def test_who_has_been_silent_longest_leaves_first(hall: Hall) -> None:
+    """In the order of their coming; who waits for an answer stays."""
+    waiting, _ = hall.enters(OWN, State.WAITING)
+    silent = [hall.enters(OWN)[0] for _ in range(7)]
+    assert silent[0] is hall.enters(OWN)[1]
+    assert silent[1] is hall.enters(OWN)[1]
+    assert waiting is hall.clients.holder(waiting.ticket)
+    assert None is hall.clients.holder(silent[0].ticket)
+
+
+def test_where_nobody_is_silent_the_newcomer_leaves(hall: Hall) -> None:
+    """Who has been promised an answer is not sent away for another."""
+    for _ in range(8):
+        hall.enters(OWN, State.WAITING)
+    client, leaves = hall.enters(OWN)
+    assert client is leaves
+    assert 8 == len(hall.clients)
+
+
+def test_one_user_leaves_places_to_the_others(hall: Hall) -> None:
+    """Three quarters are the most for one; his own silent ones make room for him."""
+    silent = [hall.enters(MALLORY)[0] for _ in range(6)]
+    _, leaves = hall.enters(MALLORY)
+    assert silent[0] is leaves
+    assert [None, None] == [hall.enters(BUILD)[1] for _ in range(2)]
+
+
+def test_when_all_is_full_the_one_with_most_places_gives_one(hall: Hall) -> None:
+    """Whoever comes: those who hold few lose none."""
+    deploy = [hall.enters(DEPLOY)[0] for _ in range(2)]
+    build = [hall.enters(BUILD)[0] for _ in range(6)]
+    assert build[0] is hall.enters(0)[1]
+    assert build[1] is hall.enters(DEPLOY)[1]
+    assert all(hall.clients.holder(client.ticket) for client in deploy)
+
+
+def test_who_has_left_is_forgotten(hall: Hall) -> None:
+    """Places are free again for the same user."""
+    for _ in range(50):
+        client, leaves = hall.enters(BUILD, State.ANSWERED)
+        assert leaves is None
+        hall.clients.leave(client)
+    assert 0 == len(hall.clients)
+    assert None is hall.clients.at(client.socket.fileno())
+
+
+def test_the_rest_of_the_daemon_keeps_its_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However low the limit is, clients get no more than what is left of it."""
+    limits = {"soft": 1024, "hard": 524288}
+
+    def get(_what: int) -> tuple[int, int]:
+        return limits["soft"], limits["hard"]
+
+    def put(_what: int, both: tuple[int, int]) -> None:
+        limits["soft"], limits["hard"] = both
+
+    monkeypatch.setattr(resource, "getrlimit", get)
+    monkeypatch.setattr(resource, "setrlimit", put)
+    assert (2048, 2560) == (clientele.places(), limits["soft"])
+    limits.update(soft=1024, hard=1024)
+    assert 512 == clientele.places()
+    limits.update(soft=256, hard=256)
+    assert 8 == clientele.places()
+    limits.update(soft=resource.RLIM_INFINITY, hard=resource.RLIM_INFINITY)
+    assert 2048 == clientele.places()
