@@ -94,6 +94,14 @@ class Matrix:
             thread.start()
             self._threads.append(thread)
 
+    def once(self, cell: Cell) -> None:
+        """Let one client make one call."""
+        if cell.client.stays:
+            with _running(self._argv(cell), self._environment(cell)) as ask:
+                cell.answers.append(ask())
+        else:
+            cell.answers.append(self._run(cell))
+
     def settled(self) -> bool:
         """Say whether every cell has had an answer."""
         return all(cell.answers for cell in self.cells)
@@ -143,21 +151,24 @@ class Matrix:
     def _repeat(self, cell: Cell) -> None:
         """Run it anew for each call, every eight seconds: each costs a start."""
         while not self._ending.is_set():
-            try:
-                done = subprocess.run(
-                    self._argv(cell),
-                    env=self._environment(cell),
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=CALL_LIMIT,
-                    check=False,
-                )
-                answer = (done.stderr or done.stdout).strip().replace("\n", " ")[-300:]
-                cell.answers.append("ok" if done.returncode == 0 else f"error {answer}")
-            except subprocess.TimeoutExpired:
-                cell.answers.append("error: it did not end")
+            cell.answers.append(self._run(cell))
             self._ending.wait(8.0)
+
+    def _run(self, cell: Cell) -> str:
+        try:
+            done = subprocess.run(
+                self._argv(cell),
+                env=self._environment(cell),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=CALL_LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return "error: it did not end"
+        answer = (done.stderr or done.stdout).strip().replace("\n", " ")[-300:]
+        return "ok" if done.returncode == 0 else f"error {answer}"
 
 
 @contextlib.contextmanager
