@@ -1,0 +1,51 @@
+"""docs/consumers.md says of each client what the tests with real clients expect of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from credfresh import twin
+from sdk_clients import ALL, DOORS, ROOT, Outcome
+from twins import with_twin
+
+PAGE = ROOT / "docs" / "consumers.md"
+
+WORDS: dict[Outcome, str] = {
+    "renews": "renews",
+    "reads": "reads",
+    "stale": "until expiry",
+    "no": "no",
+}
+
+
+def test_the_table_is_the_matrix() -> None:
+    """Row by row, in its order; `tests/e2e/clients` holds the matrix to what is seen."""
+    rows = [
+        f"| {client.what} | {' | '.join(WORDS[client.expected[door]] for door in DOORS)} |"
+        for client in ALL
+    ]
+    table = re.search(
+        r"<!-- clients -->\n.*?\n\|---.*?\n(.*?)<!-- /clients -->", PAGE.read_text(), re.DOTALL
+    )
+
+    assert table is not None
+    assert rows == table[1].splitlines()
+
+
+def test_each_word_of_the_table_is_explained() -> None:
+    """Below it."""
+    text = PAGE.read_text()
+    assert all(f"- **{word}**: " in text for word in WORDS.values())
+
+
+def test_every_variable_of_the_recipe_is_named() -> None:
+    """What `<profile>.env` sets is no surprise."""
+    where = with_twin(Path("/run/credfresh/process")).twin
+    assert where is not None
+    names = re.findall(r"(?m)^([A-Z_]+)=", twin.env(where, "test").decode())
+
+    text = PAGE.read_text()
+    shadowed = {"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}
+    assert all(f"`{name}`" in text for name in names if name not in shadowed)
+    assert "the profile under both names" in text
