@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,6 +108,28 @@ def test_it_has_its_group(path: Path) -> None:
 
             expected = number if number is not None else grp.getgrnam(group).gr_gid
             assert expected == path.stat().st_gid
+
+
+@needs_root
+def test_a_group_that_may_not_be_given_is_said() -> None:
+    """Only a member may give it; the hint says so, and nothing is left behind."""
+    code = (
+        "import os, sys\n"
+        "from credfresh.control.door import Door\n"
+        "from credfresh.settings import ControlSettings\n"
+        "from credfresh.errors import PublishError\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "try: Door(ControlSettings(sys.argv[1], 0o660, '54321')).open()\n"
+        "except PublishError as error: print(error.code, error.hint)\n"
+    )
+    with tempfile.TemporaryDirectory(prefix="credfresh-test-") as directory:
+        Path(directory).chmod(0o1777)
+        socket_ = Path(directory) / "c.sock"
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(socket_)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.startswith("EPERM only root may set another owner"), done.stdout
+        assert [] == names(socket_)
 
 
 def test_a_group_that_does_not_exist_is_named(path: Path) -> None:

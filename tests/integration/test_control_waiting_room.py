@@ -34,6 +34,8 @@ class Lobby(Simulation):
         )
         self.answers: dict[int, dict[str, Any]] = {}
         self.room = WaitingRoom(self.desk, self.answers.__setitem__)
+        self.desk.on_published.append(self.room.published)
+        self.desk.on_reloaded.append(self.room.reloaded)
 
     def ensure(self, ticket: int, name: str, valid_for: float, timeout: float = 60.0) -> None:
         """Ask, and let happen what follows at once."""

@@ -22,9 +22,11 @@ from credfresh.control.wishes import (
     floor,
 )
 
-FRESH = Facts(life_left=3000.0, in_hand=3000.0, longest=3600.0, attempts=4, landed=True)
+FRESH = Facts(
+    life_left=3000.0, in_hand=3000.0, longest=3600.0, attempts=4, started=10.0, landed=True
+)
 OLD = replace(FRESH, life_left=1900.0, in_hand=1900.0)
-MISSING = Facts(life_left=0.0, in_hand=0.0, longest=3600.0, attempts=0, landed=False)
+MISSING = Facts(life_left=0.0, in_hand=0.0, longest=3600.0, attempts=0, started=0.0, landed=False)
 DENIED = Trouble("AccessDenied: no", "mend the trust policy", for_human=True)
 OUTAGE = Trouble("InternalFailure: 500", None)
 DISK_FULL = Trouble("the file system is full", "make room")
@@ -189,6 +191,21 @@ def test_a_wish_to_renew_within_that_time_gets_the_last_outcome() -> None:
     fifth = crowd.wish(Renew())
     assert ["failed", "failed"] == [crowd.code(fourth), crowd.code(fifth)]
     assert 2 == len(crowd.renewals)
+
+
+def test_the_distance_counts_from_the_start_of_what_was_asked_for() -> None:
+    """A renewal that waited for its turn is not followed by another at once."""
+    crowd = Crowd(FRESH)
+    crowd.wish(Renew())
+    crowd.look(25.0)
+    crowd.ended(started=crowd.now, life_left=3600.0, in_hand=3600.0)
+    crowd.look(10.0)
+    crowd.wish(Renew())
+    assert 1 == len(crowd.renewals), "35 s after it was asked for, 10 s after it began"
+    crowd.ended(started=crowd.now, life_left=3600.0, in_hand=3600.0)
+    crowd.look(20.0)
+    crowd.wish(Renew())
+    assert 2 == len(crowd.renewals), "a renewal by schedule delays no wish"
 
 
 def test_a_wish_to_renew_waits_for_one_that_is_on_its_way() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -42,6 +43,7 @@ class ControlSocket:
         self._server: Server | None = None
         self._tickets = itertools.count(1)
         self._lost = False
+        self._next = 0.0
         self._next_look = 0.0
         self._want_status: list[int] = []
         self._next_status = 0.0
@@ -54,7 +56,9 @@ class ControlSocket:
             PublishError: the socket cannot be made there.
         """
         self._desk = desk
-        self._room = WaitingRoom(desk, self._answer)
+        self._room = room = WaitingRoom(desk, self._answer)
+        desk.on_published.append(lambda told: self._guarded(lambda: room.published(told)))
+        desk.on_reloaded.append(lambda now: self._guarded(lambda: room.reloaded(now)))
         self._listen()
         self._next_look = desk.clock().boot + LOOK
         desk.agenda.add(self.look)
@@ -68,18 +72,33 @@ class ControlSocket:
 
     def look(self, now: Instant) -> float:
         """Answer what is due; return the seconds until something may be."""
+        self._guarded(lambda: self._look(now))
+        return max(0.0, self._next - now.boot)
+
+    def _look(self, now: Instant) -> None:
+        self._next = now.boot + LOOK  # also where what follows goes wrong
         if now.boot >= self._next_look:
             self._next_look = now.boot + LOOK
             self._look_after()
         if self._want_status and now.boot >= self._next_status:
             self._tell_status(now)
-        waits = [self._next_look - now.boot]
+        times = [self._next_look]
         if self._want_status:
-            waits.append(self._next_status - now.boot)
+            times.append(self._next_status)
         room = self._room.look(now)
         if room is not None:
-            waits.append(room)
-        return max(0.0, min(waits))
+            times.append(now.boot + room)
+        self._next = min(times)
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Do it: a mistake of ours in serving clients must not end the daemon."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - see above
+            trace = traceback.extract_tb(error.__traceback__)
+            frames = [f"{f.filename}:{f.lineno} {f.name}" for f in trace]
+            kind = type(error).__name__
+            self._emit("unexpected_error", where="control", error_type=kind, frames=frames)
 
     def _listen(self) -> None:
         desk = self._desk
@@ -111,16 +130,20 @@ class ControlSocket:
             self._lost = False
 
     def _take(self, question: Question) -> None:
-        """Answer a question, or keep it until it can be. Nothing asked may end the daemon."""
-        try:
-            self._act(question)
-        except RequestError as error:
-            self._refuse(question.ticket, error)
-        except Exception as error:  # noqa: BLE001 - see above
-            frames = [f"{f.filename}:{f.lineno} {f.name}" for f in _trace(error)]
-            kind = type(error).__name__
-            self._emit("unexpected_error", where="control", error_type=kind, frames=frames)
-            message = f"unforeseen {kind}; the daemon's log says where"
+        """Answer a question, or keep it until it can be."""
+        done = False
+
+        def act() -> None:
+            nonlocal done
+            try:
+                self._act(question)
+            except RequestError as error:
+                self._refuse(question.ticket, error)
+            done = True
+
+        self._guarded(act)
+        if not done:
+            message = "a mistake in credfresh; the daemon's log says where"
             self._refuse(question.ticket, RequestError("internal", message))
 
     def _act(self, question: Question) -> None:
@@ -192,7 +215,3 @@ def reload_as_json(done: Reload) -> dict[str, Any]:
         "changed": sorted(done.changes.changed),
         "needs_restart": list(done.needs_restart),
     }
-
-
-def _trace(error: Exception) -> traceback.StackSummary:
-    return traceback.extract_tb(error.__traceback__)

@@ -82,9 +82,7 @@ class Door:
         listener.bind(f"/proc/self/fd/{place.directory}/{temporary}")
         try:
             if group is not None:
-                os.chown(
-                    temporary, _UNCHANGED, group, dir_fd=place.directory, follow_symlinks=False
-                )
+                self._give(temporary, place, group)
             os.chmod(temporary, self._settings.mode, dir_fd=place.directory)
             listener.listen(BACKLOG)
             info = _look(place, temporary)
@@ -94,6 +92,12 @@ class Door:
                 os.unlink(temporary, dir_fd=place.directory)
             raise
         self._ours = _identity(info)
+
+    def _give(self, name: str, place: Place, group: int) -> None:
+        try:
+            os.chown(name, _UNCHANGED, group, dir_fd=place.directory, follow_symlinks=False)
+        except OSError as error:
+            raise failure(self._path, "dress", error) from error
 
     def _judge_standing(self, place: Place) -> None:
         """Make sure that what stands at the path, if anything, is what a dead daemon left."""

@@ -68,8 +68,6 @@ class WaitingRoom:
         self._writes: dict[str, int] = {}
         self._unwritten: dict[str, PublishError] = {}
         self._gone: set[str] = set()
-        desk.on_published.append(self._published)
-        desk.on_reloaded.append(self._reloaded)
 
     def ensure(self, ticket: int, asked: protocol.Ensure) -> None:
         """Answer when the wish has come true, or cannot."""
@@ -164,6 +162,7 @@ class WaitingRoom:
             in_hand=now.until(grant.expires_at) if grant is not None else 0.0,
             longest=grant.lifetime if grant and entry.fits() else float(entry.profile.duration),
             attempts=entry.attempts,
+            started=entry.started.boot if entry.started is not None else 0.0,
             landed=entry.fits() and entry.published is grant,
             writes=self._writes.get(path, 0),
             withdrawn=entry.withdrawn,
@@ -173,7 +172,8 @@ class WaitingRoom:
             unwritten=None if unwritten is None else Trouble(unwritten.message, unwritten.hint),
         )
 
-    def _published(self, message: Published) -> None:
+    def published(self, message: Published) -> None:
+        """Take note of a publish."""
         for path, outcome in message.outcomes.items():
             self._writes[path] = self._writes.get(path, 0) + 1
             if isinstance(outcome, PublishError):
@@ -186,7 +186,8 @@ class WaitingRoom:
         if self._wishes and now.boot >= self._rest_until:
             self._settle(now)
 
-    def _reloaded(self, settings: Settings) -> None:
+    def reloaded(self, settings: Settings) -> None:
+        """Take note of another configuration."""
         # At once: a profile that a second reload brings back is another one.
         self._settle(self._desk.clock())
         self._wishes.keep(settings.profiles)

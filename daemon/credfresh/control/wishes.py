@@ -43,6 +43,8 @@ class Facts:
     """The life that a renewal brings: that of the last grant, before the first what is asked."""
     attempts: int
     """Attempts that have ended."""
+    started: float
+    """Boot-clock second at which the last attempt began; 0 before the first."""
     landed: bool
     """What is in memory answers today's request, and is what is published."""
     writes: int = 0
@@ -238,7 +240,12 @@ class Wishes:
     def _rests(self, profile: str, facts: Facts, now: float) -> bool:
         """Say whether it is too early for another on-demand renewal."""
         asked = self._asked.get(profile)
-        return asked is not None and now < asked[0] + floor(facts.longest)
+        if asked is None:
+            return False
+        at, attempts = asked
+        # It may have waited for its turn: what counts is when the attempt asked for began.
+        since = max(at, facts.started) if facts.attempts <= attempts + 1 else at
+        return now < since + floor(facts.longest)
 
     def _pending(self, profile: str, facts: Facts) -> bool:
         """Say whether a renewal was asked for that has not ended."""

@@ -1,0 +1,147 @@
+"""The main thread's side of the control socket: mistakes, floods, and the end."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Self
+
+import pytest
+
+from asking import clock, connect, exchange, received
+from credfresh.agenda import Agenda
+from credfresh.control.attendant import ControlSocket
+from credfresh.desk import Desk, Errand
+from credfresh.settings import ControlSettings
+from fakes import EventLog, profile, settings
+from simulation import Simulation
+
+
+class Home:
+    """A desk whose main thread is one of the test's, and a control socket there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = EventLog()
+        self.sim = Simulation(settings(profile("dev"), profile("prod")))
+        self.sim.clock.now = clock()
+        self.sim.start()
+        self.inbox: SimpleQueue[Errand | None] = SimpleQueue()
+        self.desk = Desk(
+            settings=self.sim.settings,
+            supervisor=self.sim.supervisor,
+            agenda=Agenda(),
+            clock=clock,
+            post=self.inbox.put,
+        )
+        self.attendant = ControlSocket(ControlSettings(str(path)), self.log)
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while (errand := self.inbox.get()) is not None:
+            errand.run()
+            self.desk.agenda.turn(clock())
+
+    def __enter__(self) -> Self:
+        self.attendant.open(self.desk)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.inbox.put(None)
+        self.thread.join(20)
+        self.attendant.close()
+
+
+@pytest.fixture(name="home")
+def _home(tmp_path: Path) -> Iterator[Home]:
+    tmp_path.chmod(0o755)
+    with Home(tmp_path / "control.sock") as home:
+        yield home
+
+
+def test_a_mistake_of_ours_is_told_and_ends_nothing(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client learns where to look, the log where it was, and the next one is served."""
+
+    def broken(*_: object) -> Any:
+        raise ZeroDivisionError("with what may be a secret")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(home.desk, "reload", broken)
+        answer = exchange(home.path, b'{"version": 1, "ask": "reload"}\n')
+    assert "internal" == answer["error"]["code"]
+    [told] = home.log.of("unexpected_error")
+    assert ("control", "ZeroDivisionError") == (told["where"], told["error_type"])
+    assert "secret" not in str(told)
+    assert "profiles" in exchange(home.path)["answer"]
+
+
+def test_a_mistake_in_a_look_leaves_the_daemon_running(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked meanwhile gets no answer; the main thread goes on."""
+
+    def broken(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(home.sim.supervisor.roster, "statuses", broken)
+        with connect(home.path) as client:
+            client.sendall(b'{"version": 1, "ask": "status"}\n')
+            client.settimeout(1)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+    assert home.log.of("unexpected_error")
+    assert home.thread.is_alive()
+    assert "profiles" in exchange(home.path)["answer"]
+
+
+def test_without_a_configuration_file_there_is_no_reload(home: Home) -> None:
+    """And it is said."""
+    answer = exchange(home.path, b'{"version": 1, "ask": "reload"}\n')
+    assert "no_reload" == answer["error"]["code"]
+
+
+def test_all_who_ask_at_once_share_a_look(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a look is costly, clients take a tenth of the main thread's time at most."""
+    looks = []
+    real = home.sim.supervisor.roster.statuses
+
+    def slow(now: Any) -> Any:
+        looks.append(now.boot)
+        threading.Event().wait(0.1)
+        return real(now)
+
+    monkeypatch.setattr(home.sim.supervisor.roster, "statuses", slow)
+    clients = [connect(home.path) for _ in range(50)]
+    for client in clients:
+        client.sendall(b'{"version": 1, "ask": "status"}\n')
+    beat = threading.Event()
+    for _ in range(40):  # the main thread turns whether or not anything comes
+        home.inbox.put(Errand(lambda: None))
+        beat.wait(0.05)
+    assert all(b'"answer"' in received(client) for client in clients)
+    for client in clients:
+        client.close()
+    assert len(looks) <= 3
+    assert all(later - sooner >= 0.9 for sooner, later in itertools.pairwise(looks))
+
+
+def test_the_end_is_quick_and_leaves_nothing(home: Home) -> None:
+    """Who waits is told that the daemon ends."""
+    home.sim.provider.fault = lambda _: None
+    ask = (
+        b'{"version": 1, "ask": "ensure", "profile": "dev", "valid_for_s": 3594, "timeout_s": 60}\n'
+    )
+    home.sim.supervisor.roster["dev"].published = None
+    with connect(home.path) as client:
+        client.sendall(ask)
+        threading.Event().wait(0.3)
+        home.attendant.close()
+        assert b"stopping" in received(client)
+    assert not home.path.exists()
