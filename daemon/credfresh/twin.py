@@ -27,7 +27,9 @@ PATH = re.compile(r"(?:/[A-Za-z0-9._-]+)+")
 understand no quotes (docs/consumers.md)."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+")
-_MARK = "# credfresh v=1 instance="
+MARK = "# credfresh v=1 instance="
+"""What our config and environment files begin with."""
+
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
@@ -94,7 +96,7 @@ def expiration_of(data: bytes) -> str | None:
 
 def config(profiles: Iterable[Profile], instance: str) -> bytes:
     """Return a config file in which each of these profiles has its twin printed."""
-    parts = [f"{_MARK}{instance}\n"]
+    parts = [f"{MARK}{instance}\n"]
     parts += (_section(profile, profile.twin) for profile in profiles if profile.twin)
     return "".join(parts).encode()
 
@@ -107,7 +109,7 @@ def env(twin: Twin, instance: str) -> bytes:
     JavaScript 2 look at a config file only with AWS_SDK_LOAD_CONFIG.
     """
     return (
-        f"{_MARK}{instance}\n"
+        f"{MARK}{instance}\n"
         f"AWS_CONFIG_FILE={twin.directory}/{twin.name}.config\n"
         f"AWS_SHARED_CREDENTIALS_FILE={twin.directory}/{EMPTY}\n"
         f"AWS_PROFILE={twin.name}\n"
@@ -118,7 +120,7 @@ def env(twin: Twin, instance: str) -> bytes:
 
 def marked(data: bytes, instance: str) -> bool:
     """Say whether a config file is one that this instance wrote."""
-    return data.startswith(f"{_MARK}{instance}\n".encode())
+    return data.startswith(f"{MARK}{instance}\n".encode())
 
 
 def _section(profile: Profile, twin: Twin) -> str:

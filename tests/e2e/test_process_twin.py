@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from credfresh.simulator import faults
-from host import ENVIRONMENTS, Host, wait_until
+from host import COMMAND, ENVIRONMENTS, Host, wait_until
 
 CLIENT = """
 import sys, boto3
@@ -154,3 +154,46 @@ def test_through_an_outage_the_twin_stays(host: Host) -> None:
 
     assert (directory / "production.json").exists()
     assert (directory / "development.env").exists()
+
+
+def test_what_is_withdrawn_goes_through_every_door(host: Host) -> None:
+    """`credfresh withdraw` takes section and twin away at once; the next renewal brings both."""
+    directory, socket = host.root / "process", host.root / "run" / "control.sock"
+    host.configure(extra=f"process_dir: {directory}\ncontrol:\n  socket: {socket}\n")
+    host.start("run").wait_for("daemon_ready")
+
+    done = host.command("withdraw", "production", "--socket", str(socket))
+
+    assert 0 == done.returncode, done.stderr
+    assert "production" not in host.sections()
+    assert not (directory / "production.json").exists()
+    assert (directory / "production.env").exists()
+    assert (directory / "development.json").exists()
+    assert 0 == host.command("renew", "production", "--socket", str(socket)).returncode
+    assert host.sections()["production"]["aws_access_key_id"] == key_of(directory, "production")
+
+
+def test_once_publishes_the_twins_too(host: Host) -> None:
+    """For cron and images."""
+    directory = with_twins(host)
+
+    assert 0 == host.command("once", "--config", str(host.config)).returncode
+
+    assert {f"{name}.json" for name in ENVIRONMENTS} == {p.name for p in directory.glob("*.json")}
+
+
+def test_status_says_what_hides_the_twin(host: Host) -> None:
+    """Where it is run with half of the recipe, beside the section of the same name."""
+    directory = with_twins(host)
+    host.command("once", "--config", str(host.config))
+    recipe = environment(host, directory, "production")
+    half = recipe | {"AWS_SHARED_CREDENTIALS_FILE": str(host.credentials)}
+
+    def said(environ: dict[str, str]) -> str:
+        command = [COMMAND, "status", "--config", str(host.config)]
+        return subprocess.run(
+            command, env=environ, capture_output=True, text=True, check=False
+        ).stderr
+
+    assert "outranks the twin" in said(half)
+    assert "outranks" not in said(recipe)

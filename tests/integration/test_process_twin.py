@@ -6,10 +6,14 @@ import errno
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
+import sys
 import tempfile
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -498,3 +502,54 @@ def test_a_twin_altered_by_hand_does_not_pass_for_a_newer_one(directory: Path) -
     report(twins, asked)
 
     assert '"Expiration": "2' in path.read_text()
+
+
+def test_a_reader_never_finds_a_torn_twin(directory: Path) -> None:
+    """While one is renewed hundreds of times, every read is a whole JSON, old or new."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as root:
+        place = Path(root, "process")
+        twins = keeper(place)
+        one = with_twin(place)
+        report(twins, {"production": granted(one)})
+        ending = threading.Event()
+        seen: list[str] = []
+
+        def read() -> None:
+            while not ending.is_set():
+                seen.append(key_of(place))
+
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(read)
+            for serial in range(1, 400):
+                report(twins, {"production": granted(one, serial)})
+            ending.set()
+            reading.result()
+        twins.release()
+
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 10
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("step", ["create", "dress", "write", "sync", "verify", "swap"])
+def test_killed_at_any_step_the_old_twin_stands(directory: Path, step: str) -> None:
+    """And the next start brings the new one, with nothing left over."""
+    publish_and_leave(directory, wanted(directory, "production"))
+    script = (
+        "import os, sys; from pathlib import Path; from twins import *\n"
+        "directory = Path(sys.argv[1])\n"
+        "def die(step):\n"
+        "    if step == sys.argv[2]: os.kill(os.getpid(), 9)\n"
+        "keeper(directory, hook=die).publish(wanted(directory, 'production', serial=1))\n"
+    )
+    died = subprocess.run(
+        [sys.executable, "-c", script, str(directory), step],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        check=False,
+    )
+
+    assert -signal.SIGKILL == died.returncode
+    assert "ASIAFAKE000000000000" == key_of(directory)
+    publish_and_leave(directory, wanted(directory, "production", serial=1))
+    assert "ASIAFAKE000000000001" == key_of(directory)
+    assert [] == list(directory.glob(".*"))

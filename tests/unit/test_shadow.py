@@ -1,0 +1,71 @@
+"""`status` names what hides the twin from the SDKs of the environment that it is run in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from credfresh import twin
+from credfresh.cli.shadow import shadow
+from twins import with_twin
+
+
+@pytest.fixture(name="recipe")
+def _recipe(tmp_path: Path) -> dict[str, str]:
+    """An environment with the whole recipe for `production`."""
+    (tmp_path / "empty").touch()
+    config = tmp_path / "production.config"
+    config.write_bytes(twin.config([with_twin(tmp_path)], "test"))
+    return {
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "empty"),
+        "AWS_PROFILE": "production",
+    }
+
+
+def test_with_the_whole_recipe_nothing_hides_the_twin(recipe: dict[str, str]) -> None:
+    """Then there is nothing to say."""
+    assert shadow(recipe) is None
+
+
+def test_without_a_twin_there_is_none_to_hide(tmp_path: Path) -> None:
+    """Somebody else's config, a file that is not there, or none named."""
+    (tmp_path / "config").write_text("[profile production]\n")
+    for environ in ({}, {"AWS_CONFIG_FILE": str(tmp_path / "config")}, {"AWS_CONFIG_FILE": "/x"}):
+        assert shadow(environ | {"AWS_ACCESS_KEY_ID": "AKIA"}) is None
+
+
+def test_keys_in_the_environment_hide_it(recipe: dict[str, str]) -> None:
+    """They come before everything else."""
+    assert "AWS_ACCESS_KEY_ID" in str(shadow(recipe | {"AWS_ACCESS_KEY_ID": "AKIA"}))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_section_of_the_same_name_hides_it(
+    recipe: dict[str, str],
+    tmp_path: Path,
+    named: bool,  # noqa: FBT001 - a case
+) -> None:
+    """In the file that is named, or in that of the home."""
+    file = tmp_path / ".aws" / "credentials"
+    file.parent.mkdir()
+    file.write_text("[production]\naws_access_key_id = AKIA\n")
+    recipe["HOME"] = str(tmp_path)
+    if named:
+        recipe["AWS_SHARED_CREDENTIALS_FILE"] = str(file)
+    else:
+        del recipe["AWS_SHARED_CREDENTIALS_FILE"]
+
+    said = str(shadow(recipe))
+
+    assert str(file) in said
+    assert "production.env" in said
+
+
+def test_a_section_of_another_name_does_not(recipe: dict[str, str], tmp_path: Path) -> None:
+    """Nor one that only holds the name."""
+    file = tmp_path / "credentials"
+    file.write_text("[production-2]\n# [production]\n")
+
+    assert shadow(recipe | {"AWS_SHARED_CREDENTIALS_FILE": str(file)}) is None
