@@ -117,6 +117,32 @@ def test_two_groups_may_open_one_profile() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "token"),
+    [
+        ("/credentials/production", TOKEN),
+        ("/credentials/production", "x"),
+        ("/credentials/elsewhere", TOKEN),
+        ("/credentials/production", None),
+    ],
+)
+def test_tokens_are_compared_in_constant_time(
+    path: str, token: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for each token of the name, and once where there is no such name."""
+    compared = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(other)
+        return one == other
+
+    monkeypatch.setattr("hmac.compare_digest", compare)
+
+    Desk().ask(path, token=token)
+
+    assert [(token or "").encode()] == compared
+
+
 @pytest.mark.parametrize("host", ["", "evil.example", "evil.example:9465", "127.0.0.1.evil", "a b"])
 def test_another_host_is_refused(host: str) -> None:
     """A web page that had its own name point here sends that name, whatever else it knows."""
