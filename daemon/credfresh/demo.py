@@ -66,6 +66,11 @@ class Stage:
         return self.directory / "source"
 
     @property
+    def control(self) -> Path:
+        """The socket on which the demo's daemon is asked."""
+        return self.directory / "control.sock"
+
+    @property
     def variables(self) -> Path:
         """What a shell in another terminal reads to be where the demo is."""
         return self.directory / "env"
@@ -142,6 +147,7 @@ def invitation(stage: Stage) -> str:
         f"  . {shlex.quote(str(stage.variables))}; cat $AWS_SHARED_CREDENTIALS_FILE\n"
         "  aws sts get-caller-identity --profile production\n"
         f'  {shlex.quote(sys.executable)} -c "{boto3}"\n'
+        f"  {shlex.quote(sys.executable)} -m credfresh ensure production --valid-for 20s\n"
     )
 
 
@@ -218,6 +224,7 @@ def _yaml(stage: Stage, url: str) -> str:
     return (
         "# The demo's configuration: what yours would look like, but for the endpoint.\n"
         f"credentials_file:\n  path: {stage.credentials}\n"
+        f"control:\n  socket: {stage.control}\n"
         f"sources:\n  ci:\n    credentials_file: {stage.source}\n    profile: ci\n"
         f"sts:\n  endpoint_url: {url}\n"
         "defaults:\n  source: ci\n  region: eu-west-1\n  duration: 1h\n"
@@ -231,5 +238,6 @@ def _variables(stage: Stage, url: str) -> str:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_ENDPOINT_URL_STS": url,
         "AWS_REGION": "eu-west-1",
+        "CREDFRESH_SOCKET": str(stage.control),
     }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())

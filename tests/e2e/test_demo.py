@@ -64,7 +64,7 @@ def test_its_own_invitation_works(environment: dict[str, str]) -> None:
         text = ""
         while re.search(r"production +fresh", text) is None:
             text += demo.stdout.readline()
-        commands = re.findall(r"(?m)^  (\..+|aws .+|\S*python\S* -c .+)$", text)
+        commands = re.findall(r"(?m)^  (\..+|aws .+|\S*python\S* -[cm] .+)$", text)
         answer = subprocess.run(
             ["sh", "-eu", "-c", "\n".join(commands)],
             env=environment | {"PATH": f"{Path(COMMAND).parent}:{environment['PATH']}"},
@@ -76,10 +76,11 @@ def test_its_own_invitation_works(environment: dict[str, str]) -> None:
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=30)
 
-    assert 3 == len(commands), text
+    assert 4 == len(commands), text
     assert "[production]" in answer.stdout
     arn = "arn:aws:sts::333333333333:assumed-role/deploy/"
     assert 2 == answer.stdout.count(arn), answer.stdout + answer.stderr
+    assert "production: valid for 2" in answer.stdout
     assert 0 == demo.returncode
     assert not stage_of(environment).exists()
 

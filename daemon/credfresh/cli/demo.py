@@ -13,7 +13,9 @@ import click
 from credfresh.cli.clock import clock
 from credfresh.cli.options import Duration
 from credfresh.cli.world import compose, load
+from credfresh.control.attendant import ControlSocket
 from credfresh.demo import LIFETIME, Screen, Stage, default_directory, invitation
+from credfresh.settings import ControlSettings
 from credfresh.simulator import Simulator
 
 
@@ -37,7 +39,8 @@ def command(limit: float | None) -> None:
                 heading=invitation(stage),
                 size=shutil.get_terminal_size if live else None,
             )
-            daemon = compose(load(str(stage.config)), screen.emit, attendants=[screen])
+            control = ControlSocket(ControlSettings(str(stage.control)), screen.emit)
+            daemon = compose(load(str(stage.config)), screen.emit, attendants=[screen, control])
             alarm = threading.Timer(limit or 0, daemon.stop)
             alarm.daemon = True
             if limit is not None:
