@@ -13,7 +13,6 @@ import click
 from credfresh.cli.asking import Whereabouts, say
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import client_options, json_option
-from credfresh.cli.shadow import shadow
 from credfresh.control.client import ask
 from credfresh.control.protocol import Status
 from credfresh.errors import ControlError
@@ -94,9 +93,12 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     click.echo(drawn(profiles, colour=colour, width=width))
     if report["from"] == "file":
         say(f"no daemon answers; this is what the marks in {report['path']} say")
-    hidden = shadow(os.environ)
-    if hidden is not None:
-        say(hidden)
+    if "AWS_CONFIG_FILE" in os.environ:
+        from credfresh.cli.shadow import shadow  # noqa: PLC0415 - only where a twin may be meant
+
+        hidden = shadow(os.environ)
+        if hidden is not None:
+            say(hidden)
 
 
 def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
