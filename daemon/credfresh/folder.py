@@ -25,6 +25,10 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+Identity = tuple[int, int, int, int]
+"""Inode, size, mtime and ctime in ns: while they are the same, so is the file."""
+
+
 @contextmanager
 def entered(folder: FileTarget, name: str, steps: Steps) -> Iterator[Place]:
     """Enter the directory `folder.path`, made first where it is missing; `name` is a file in it.
@@ -85,6 +89,19 @@ def read(place: Place, steps: Steps) -> Found | None:
             return Found(os.read(descriptor, info.st_size + 1), info)
         finally:
             os.close(descriptor)
+
+
+def identity(place: Place) -> Identity | None:
+    """Return what tells one state of a file from another; None where there is none."""
+    try:
+        return identity_of(os.stat(place.name, dir_fd=place.directory, follow_symlinks=False))
+    except FileNotFoundError:
+        return None
+
+
+def identity_of(info: os.stat_result) -> Identity:
+    """Return the same from what is known of the file."""
+    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def put(

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from credfresh import folder
 from credfresh.errors import PublishError
@@ -31,6 +32,15 @@ Entropy = Callable[[int], bytes]
 """Returns that many random bytes, fit for secrets."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A token as we left it."""
+
+    token: str = field(repr=False)
+    target: FileTarget
+    file: folder.Identity | None
+
+
 class Tokens:
     """Keeps the tokens of one instance in one directory. For one thread at a time."""
 
@@ -39,7 +49,8 @@ class Tokens:
         self._entropy = entropy
         digest = hashlib.sha256(instance.encode()).hexdigest()[:8]
         self._prefix = f"credfresh.{digest}."
-        self._known: dict[str, str] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._changed = False
         self._life: LifeLock | None = None
         self.problems: tuple[PublishError, ...] = ()
         """What kept single tokens from being brought about, the last time."""
@@ -68,8 +79,10 @@ class Tokens:
                 except PublishError as error:
                     problems.append(error)
             self._remove_others(place, names, steps)
-            with steps("sync_directory"):
-                os.fsync(place.directory)
+            if self._changed:
+                with steps("sync_directory"):
+                    os.fsync(place.directory)
+                self._changed = False
         self.problems = tuple(problems)
         return opened
 
@@ -84,9 +97,12 @@ class Tokens:
             life = LifeLock(place, self._instance)
             self.release()
             self._life = life
-            self._known.clear()
+            self._kept.clear()
 
     def _bring(self, place: Place, target: FileTarget) -> str:
+        kept = self._kept.get(place.name)
+        if kept is not None and kept.target == target and kept.file == folder.identity(place):
+            return kept.token
         steps = Steps(place.path)
         found = folder.read(place, steps)
         standing = found.data.decode("ascii", "replace") if found is not None else ""
@@ -98,13 +114,14 @@ class Tokens:
                 code="foreign",
                 hint="remove it, or give this daemon a token_dir of its own",
             )
-        token = self._known.get(place.name) or standing or self._make()
+        token = (kept.token if kept is not None else standing) or self._make()
         wardrobe = Wardrobe(target)
         if found is None or standing != token or not wardrobe.fits(found.info):
             with steps("dress"):
                 dress = wardrobe.dress(None)
-            folder.put(place, token.encode(), dress, steps)
-        self._known[place.name] = token
+            folder.put(place, token.encode(), dress, steps, durable=False)
+            self._changed = True
+        self._kept[place.name] = _Kept(token, target, folder.identity(place))
         return token
 
     def _make(self) -> str:
@@ -123,6 +140,7 @@ class Tokens:
                 found = folder.read(other, Steps(other.path))
                 if found is not None and self._ours(found.data.decode("ascii", "replace")):
                     folder.remove(other, Steps(other.path))
-                    self._known.pop(entry, None)
+                    self._kept.pop(entry, None)
+                    self._changed = True
             except PublishError:
                 continue  # not a file of ours, whatever it is

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from credfresh import folder, twin
 from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.folder import Identity
 from credfresh.locks import LifeLock
 from credfresh.model import Clock
 from credfresh.paths import Place
-from credfresh.process_twin.files import Files, Identity, Kept, same
+from credfresh.process_twin.files import Files, Kept, same
 from credfresh.process_twin.sweep import sweep
 from credfresh.publication import Publication, PublishReport, Remark, Wanted
 from credfresh.settings import FileTarget, Profile

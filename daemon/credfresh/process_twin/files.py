@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from credfresh import folder, twin
 from credfresh.errors import PublishError
-from credfresh.folder import Found
+from credfresh.folder import Found, Identity
 from credfresh.model import Clock, Grant, rfc3339
 from credfresh.paths import Place
 from credfresh.publication import Publication
@@ -18,9 +17,6 @@ from credfresh.wardrobe import Wardrobe
 
 SUFFIXES = ("json", "env", "config")
 """The files of one twin, in the order in which they go: the last one proves the others ours."""
-
-Identity = tuple[int, int, int, int]
-"""Inode, size, mtime and ctime in ns: while they are the same, so is the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class _Entry:
 
 def same(place: Place, files: Mapping[str, Identity | None]) -> bool:
     """Say whether each of these files is what it was."""
-    return all(_identity_of(place, name) == was for name, was in files.items())
+    return all(folder.identity(folder.beside(place, name)) == was for name, was in files.items())
 
 
 class Files:
@@ -91,7 +87,7 @@ class Files:
             config.place.name: self._bring(config, twin.config([profile], self._instance), rights)
         }
         if grant is None or self._newer(where.name, grant, credentials.found):
-            kept[credentials.place.name] = _identity_of(place, credentials.place.name)
+            kept[credentials.place.name] = folder.identity(credentials.place)
         else:
             data = twin.credentials_json(profile, grant.credentials)
             kept[credentials.place.name] = self._bring(credentials, data, rights, durable=True)
@@ -168,13 +164,13 @@ class Files:
     ) -> Identity:
         wardrobe, found = self._wardrobe(rights), entry.found
         if found is not None and found.data == data and wardrobe.fits(found.info):
-            return _identity(found.info)
+            return folder.identity_of(found.info)
         with entry.steps("dress"):
             dress = wardrobe.dress(None)
         info = folder.put(entry.place, data, dress, entry.steps, durable=durable)
         self.changed = True
         self.written += len(data)
-        return _identity(info)
+        return folder.identity_of(info)
 
     def _remove(self, entry: _Entry) -> None:
         if folder.remove(entry.place, entry.steps):
@@ -199,14 +195,3 @@ def _foreign(place: Place) -> PublishError:
         code="foreign",
         hint="remove it, or give this daemon a process_dir of its own",
     )
-
-
-def _identity_of(place: Place, name: str) -> Identity | None:
-    try:
-        return _identity(os.stat(name, dir_fd=place.directory, follow_symlinks=False))
-    except FileNotFoundError:
-        return None
-
-
-def _identity(info: os.stat_result) -> Identity:
-    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
