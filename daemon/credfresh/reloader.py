@@ -79,19 +79,22 @@ class Reloader:
         self._seen = _identity(self._settings.path)
         try:
             settings = self._source.load()
+            old = self._settings
+            same_provider = (old.sources, old.sts) == (settings.sources, settings.sts)
+            provider = None if same_provider else self._source.provider(settings)
         except ConfigError as error:
-            self._refused(error.problems)
-            return error.problems
-        old, self._settings = self._settings, settings
+            return self._refused(error.problems)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the old configuration goes on
+            return self._refused((_unforeseen(self._settings.path, error),))
+        self._settings = settings
         self._source.apply(settings)
-        same_provider = (old.sources, old.sts) == (settings.sources, settings.sts)
         return Taken(
             settings=settings,
-            provider=None if same_provider else self._source.provider(settings),
+            provider=provider,
             needs_restart=tuple(_needs_restart(old, settings)),
         )
 
-    def _refused(self, problems: tuple[Problem, ...]) -> None:
+    def _refused(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
         for problem in problems[:MOST_TOLD]:
             self._emit(
                 "config_refused",
@@ -103,6 +106,7 @@ class Reloader:
                 hint=problem.hint,
             )
         self._emit("config_reload_failed", problems=len(problems), first=brief(problems[0]))
+        return problems
 
 
 def brief(problem: Problem) -> str:
@@ -113,6 +117,12 @@ def brief(problem: Problem) -> str:
         if problem.path
         else f"{where}: {problem.reason}"
     )
+
+
+def _unforeseen(path: str, error: Exception) -> Problem:
+    # Its text may quote what is in the file.
+    reason = f"unforeseen {type(error).__name__} while it was read"
+    return Problem(path, 0, 0, "", reason, "please report it; a restart may meet the same")
 
 
 def _needs_restart(old: Settings, new: Settings) -> list[str]:

@@ -1,0 +1,132 @@
+"""Another configuration while running: no bad one takes the daemon down (I7)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from credfresh.simulator import Simulator
+from host import ENVIRONMENTS, Host, Running, wait_until
+
+GOLDEN = Path(__file__).parents[1] / "unit" / "config" / "golden"
+
+
+def role(number: int, name: str) -> str:
+    """Return a profile of one of the host's roles."""
+    arn = f"arn:aws:iam::{str(number) * 12}:role/{ENVIRONMENTS[number - 1]}"
+    return f"  {name}:\n    role_arn: {arn}\n"
+
+
+def reload(running: Running, event: str) -> dict[str, object]:
+    """Send SIGHUP and return what came of it."""
+    count = len(running.events(event))
+    running.signal(signal.SIGHUP)
+    return running.wait_for(event, count + 1)[-1]
+
+
+def test_a_signal_takes_over_what_has_changed(host: Host) -> None:
+    """What is new is published, what is gone leaves the file, the rest costs no call."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    calls = host.sts.count("AssumeRole")
+    host.configure(role(3, "production") + role(2, "extra"))
+
+    done = reload(running, "config_reloaded")
+
+    assert {"added": 1, "removed": 2, "changed": 0}.items() <= done.items()
+    wait_until(lambda: {"production", "extra"} == set(host.sections()), "the new sections")
+    assert calls + 1 == host.sts.count("AssumeRole")
+    assert ":assumed-role/preproduction/" in host.identity("extra").stdout
+    assert 0 == running.stop()
+
+
+def test_no_bad_configuration_ends_a_running_daemon(host: Host, sts: Simulator) -> None:
+    """Through every mistake that we know of, the old profiles are renewed as if nothing were."""
+    sts.grant_seconds = 20
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    good = host.config.read_bytes()
+    before = len(running.events("credentials_renewed"))
+
+    cases = sorted(GOLDEN.glob("*.yaml"))
+    assert len(cases) > 40
+    for case in cases:
+        host.config.write_bytes(case.read_bytes())
+        refused = reload(running, "config_reload_failed")
+        assert str(host.config) in str(refused["first"]), case.name
+    host.config.unlink()
+    assert "credfresh.yaml" in str(reload(running, "config_reload_failed")["first"])
+    host.config.mkdir()
+    assert "credfresh.yaml" in str(reload(running, "config_reload_failed")["first"])
+    host.config.rmdir()
+    os.mkfifo(host.config)
+    assert "credfresh.yaml" in str(reload(running, "config_reload_failed")["first"])
+    host.config.unlink()
+
+    running.wait_for("credentials_renewed", before + 3)
+    assert set(ENVIRONMENTS) == set(host.sections())
+    assert [] == running.events("profile_expired")
+    host.config.write_bytes(good)
+    assert {"added": 0, "removed": 0, "changed": 0}.items() <= reload(
+        running, "config_reloaded"
+    ).items()
+    assert 0 == running.stop()
+
+
+def test_a_configuration_that_others_may_write_is_not_taken(host: Host) -> None:
+    """Whoever could write it could have commands run."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    host.configure(role(3, "production"))
+    host.config.chmod(0o666)
+
+    assert "others may write the file" in str(reload(running, "config_reload_failed")["first"])
+    assert set(ENVIRONMENTS) == set(host.sections())
+    assert 0 == running.stop()
+
+
+def test_with_auto_a_change_is_taken_without_a_signal(host: Host) -> None:
+    """In place or by another file in its place; a bad one is told and passed over."""
+    host.configure(extra="reload: auto\n")
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+
+    host.config.write_text("nonsense")
+    running.wait_for("config_reload_failed")
+    new = host.root / "new.yaml"
+    host.configure(role(1, "development"), extra="reload: auto\n")
+    host.config.rename(new)
+    new.rename(host.config)
+    running.wait_for("config_reloaded")
+
+    wait_until(lambda: {"development"} == set(host.sections()), "the only section")
+    assert 0 == running.stop()
+
+
+def test_a_storm_of_signals_ends_nothing(host: Host) -> None:
+    """Hundreds of SIGHUPs are a few reloads, and no call."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    calls = host.sts.count("AssumeRole")
+    for _ in range(300):
+        running.signal(signal.SIGHUP)
+    running.wait_for("config_reloaded")
+
+    assert 0 == running.stop()
+    assert calls == host.sts.count("AssumeRole")
+
+
+def test_the_log_level_follows(host: Host) -> None:
+    """Less is said from the reload on, and all of it again after the next."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    host.configure(extra="log:\n  level: error\n")
+    running.signal(signal.SIGHUP)
+    host.config.write_text("nonsense")
+    reload(running, "config_reload_failed")
+    host.configure()
+    reload(running, "config_reloaded")
+
+    assert 0 == running.stop()
+    assert "daemon_stopped" == running.events()[-1]["event"]

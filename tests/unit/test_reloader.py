@@ -1,0 +1,218 @@
+"""Judging another configuration: nothing of it counts before all of it does (I7)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from credfresh.errors import ConfigError, Problem
+from credfresh.reloader import MOST_TOLD, Reloader, Taken, brief
+from credfresh.settings import LogSettings, Settings, StsLimits
+from fakes import EventLog, FakeClock, FakeProvider, profile, settings
+
+OLD = settings(profile("production"))
+SECRET = "canary-in-the-configuration"
+
+
+class FakeSource:
+    """A configuration file whose content the test decides."""
+
+    def __init__(self) -> None:
+        self.now: Settings | Exception = OLD
+        self.providers = 0
+        self.broken_provider: Exception | None = None
+        self.applied: list[Settings] = []
+
+    def load(self) -> Settings:
+        if isinstance(self.now, Exception):
+            raise self.now
+        return self.now
+
+    def provider(self, settings: Settings) -> FakeProvider:
+        del settings
+        if self.broken_provider is not None:
+            raise self.broken_provider
+        self.providers += 1
+        return FakeProvider(FakeClock())
+
+    def apply(self, settings: Settings) -> None:
+        self.applied.append(settings)
+
+
+@pytest.fixture(name="source")
+def _source() -> FakeSource:
+    return FakeSource()
+
+
+@pytest.fixture(name="log")
+def _log() -> EventLog:
+    return EventLog()
+
+
+def bad(count: int = 1) -> ConfigError:
+    """Return a configuration's mistakes."""
+    return ConfigError(
+        tuple(
+            Problem("c.yaml", n, 3, f"profiles.p{n}", "is wrong", "mend it") for n in range(count)
+        )
+    )
+
+
+def test_a_good_one_is_taken(source: FakeSource, log: EventLog) -> None:
+    """Its settings, and nothing to be told yet: that is for who carries it out."""
+    source.now = settings(profile("production"), profile("extra"))
+    taken = Reloader(OLD, source, log).take()
+
+    assert isinstance(taken, Taken)
+    assert source.now is taken.settings
+    assert [source.now] == source.applied
+    assert [] == log.names()
+
+
+def test_a_bad_one_is_told_and_changes_nothing(source: FakeSource, log: EventLog) -> None:
+    """Each mistake with its place, then one line that sums up."""
+    source.now = bad(2)
+    problems = Reloader(OLD, source, log).take()
+
+    assert problems == source.now.problems
+    assert [] == source.applied
+    assert ["config_refused", "config_refused", "config_reload_failed"] == log.names()
+    assert {"file": "c.yaml", "line": 1, "column": 3, "path": "profiles.p1"}.items() <= log.of(
+        "config_refused"
+    )[1].items()
+    assert [{"problems": 2, "first": "c.yaml: profiles.p0: is wrong"}] == log.of(
+        "config_reload_failed"
+    )
+
+
+def test_a_bad_one_of_a_thousand_mistakes_does_not_flood_the_log(
+    source: FakeSource, log: EventLog
+) -> None:
+    """The first of them are told, and how many there are."""
+    source.now = bad(1000)
+    Reloader(OLD, source, log).take()
+
+    assert MOST_TOLD == len(log.of("config_refused"))
+    assert 1000 == log.of("config_reload_failed")[0]["problems"]
+
+
+@pytest.mark.parametrize("error", [OSError(SECRET), MemoryError(), RuntimeError(SECRET)])
+def test_what_nobody_foresaw_is_a_refusal_too(
+    source: FakeSource, log: EventLog, error: Exception
+) -> None:
+    """No error of reading takes the daemon down, and none speaks of what was read."""
+    source.now = error
+    problems = Reloader(OLD, source, log).take()
+
+    assert not isinstance(problems, Taken)
+    assert [f"unforeseen {type(error).__name__} while it was read"] == [p.reason for p in problems]
+    assert "config_reload_failed" in log.names()
+    assert SECRET not in repr(log.events)
+
+
+def test_a_provider_that_cannot_be_made_leaves_all_as_it_was(
+    source: FakeSource, log: EventLog
+) -> None:
+    """Not even the log's level follows, and the next reload compares with the old settings."""
+    reloader = Reloader(OLD, source, log)
+    source.now = replace(OLD, sts=StsLimits(read_timeout=5.0), log=LogSettings(level="debug"))
+    source.broken_provider = RuntimeError(SECRET)
+    assert not isinstance(reloader.take(), Taken)
+    assert [] == source.applied
+
+    source.broken_provider = None
+    taken = reloader.take()
+    assert isinstance(taken, Taken)
+    assert taken.provider is not None
+
+
+def test_the_provider_stays_unless_its_sources_or_limits_change(
+    source: FakeSource, log: EventLog
+) -> None:
+    """What it caches would have to be asked for anew."""
+    reloader = Reloader(OLD, source, log)
+    source.now = settings(profile("production", duration=7200), profile("extra"))
+    same = reloader.take()
+    source.now = replace(source.now, sts=StsLimits(read_timeout=5.0))
+    other = reloader.take()
+    again = reloader.take()
+
+    assert [False, True, False] == [
+        isinstance(taken, Taken) and taken.provider is not None for taken in (same, other, again)
+    ]
+    assert 1 == source.providers
+
+
+def test_what_cannot_change_while_running_is_named(source: FakeSource, log: EventLog) -> None:
+    """The operator learns which keys wait for a restart; the others count at once."""
+    source.now = replace(OLD, instance="another", log=LogSettings(level="debug", format="json"))
+    taken = Reloader(OLD, source, log).take()
+
+    assert isinstance(taken, Taken)
+    assert ("instance", "log.format") == taken.needs_restart
+
+
+def reloader_of(path: Path, source: FakeSource, log: EventLog) -> Reloader:
+    """Return a reloader that looks at a file."""
+    return Reloader(replace(OLD, path=str(path)), source, log)
+
+
+def test_a_change_of_the_file_is_seen_once(
+    tmp_path: Path, source: FakeSource, log: EventLog
+) -> None:
+    """In place, and by another file in its place."""
+    path = tmp_path / "c.yaml"
+    path.write_text("a")
+    reloader = reloader_of(path, source, log)
+    assert not reloader.changed()
+
+    path.write_text("ab")
+    assert [True, False] == [reloader.changed(), reloader.changed()]
+
+    other = tmp_path / "new"
+    other.write_text("cd")
+    other.rename(path)
+    assert [True, False] == [reloader.changed(), reloader.changed()]
+
+    os.utime(path, ns=(1, 1))
+    assert [True, False] == [reloader.changed(), reloader.changed()]
+
+
+def test_a_file_that_is_gone_for_a_moment_is_no_change_until_it_is_back(
+    tmp_path: Path, source: FakeSource, log: EventLog
+) -> None:
+    """Editors that unlink first are waited for."""
+    path = tmp_path / "c.yaml"
+    path.write_text("a")
+    reloader = reloader_of(path, source, log)
+    path.unlink()
+    assert not reloader.changed()
+
+    path.write_text("b")
+    assert reloader.changed()
+
+
+def test_what_was_just_read_is_no_change(tmp_path: Path, source: FakeSource, log: EventLog) -> None:
+    """A reload by signal and one by looking are not two."""
+    path = tmp_path / "c.yaml"
+    path.write_text("a")
+    reloader = reloader_of(path, source, log)
+    path.write_text("ab")
+    reloader.take()
+
+    assert not reloader.changed()
+
+
+@pytest.mark.parametrize(
+    ("problem", "line"),
+    [
+        (Problem("c.yaml", 3, 1, "ready", "is wrong"), "c.yaml:3: ready: is wrong"),
+        (Problem("c.yaml", 0, 0, "", "is missing", "hint"), "c.yaml: is missing"),
+    ],
+)
+def test_a_problem_in_one_line(problem: Problem, line: str) -> None:
+    """For a log and for systemd's status."""
+    assert line == brief(problem)

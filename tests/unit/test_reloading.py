@@ -1,0 +1,257 @@
+"""A reload carried out: every part follows, everybody is told, and a refusal moves nothing."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from credfresh.agenda import Agenda
+from credfresh.desk import Desk
+from credfresh.errors import ConfigError, Mend, Problem
+from credfresh.notify import Notifier
+from credfresh.publisher import Publisher
+from credfresh.readiness import LIMIT, Readiness
+from credfresh.reloader import POLL, Reloader
+from credfresh.reloading import IDLE, Reloading, rest_limit
+from credfresh.settings import Notice, Settings, StsLimits
+from credfresh.workers import Workers
+from fakes import FakeProvider, MemoryDestination, failure, profile, settings
+from simulation import Simulation
+
+WRONG = ConfigError((Problem("c.yaml", 3, 1, "ready", "is wrong"),))
+
+
+class House:
+    """The main thread's parts of a daemon, on the simulated rest; systemd listens."""
+
+    def __init__(self, config: Settings, manager: socket.socket, address: str) -> None:
+        self.sim = Simulation(config)
+        self.manager = manager
+        self.now: Settings | Exception = config
+        self.applied: list[Settings] = []
+        self.workers = Workers(config.sts.max_concurrency)
+        self.desk = Desk(
+            settings=config,
+            supervisor=self.sim.supervisor,
+            agenda=Agenda(),
+            clock=self.sim.clock,
+            post=lambda errand: errand.run(),
+        )
+        notifier = Notifier(address)
+        self.readiness = Readiness(self.desk, notifier, self.sim.log)
+        self.reloading = Reloading(
+            self.desk,
+            Reloader(config, self, self.sim.log),
+            workers=self.workers,
+            publisher=Publisher(
+                MemoryDestination(),
+                clock=self.sim.clock,
+                roll=lambda: 0.0,
+                report=lambda _: None,
+            ),
+            readiness=self.readiness,
+            emit=self.sim.log,
+        )
+        self.desk.agenda.add(self.readiness.look)
+        self.desk.agenda.add(self.reloading.look)
+
+    # The source of configurations
+
+    def load(self) -> Settings:
+        if isinstance(self.now, Exception):
+            raise self.now
+        return self.now
+
+    def provider(self, settings: Settings) -> FakeProvider:
+        del settings
+        return FakeProvider(self.sim.clock)
+
+    def apply(self, settings: Settings) -> None:
+        self.applied.append(settings)
+
+    # What a test does and sees
+
+    def turn(self) -> float:
+        """Let the main thread do what is due; return when it wants its next turn."""
+        return self.desk.agenda.turn(self.sim.clock())
+
+    def told(self) -> list[str]:
+        """Return what systemd has been told since it was last asked."""
+        said = []
+        while True:
+            try:
+                said.append(self.manager.recv(4096).decode())
+            except BlockingIOError:
+                return said
+
+
+@pytest.fixture(name="house")
+def _house(tmp_path: Path) -> Iterator[House]:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(0)
+        config = settings(profile("dev"), profile("production"))
+        yield House(replace(config, path=str(tmp_path / "c.yaml")), manager, address)
+
+
+def test_all_parts_go_over(house: House) -> None:
+    """Profiles, workers, log, and who wants to know; the result says what changed."""
+    house.sim.start()
+    known: list[Settings] = []
+    house.desk.on_reloaded.append(known.append)
+    house.now = replace(
+        settings(profile("production"), profile("extra"), sts=StsLimits(max_concurrency=3)),
+        notices=(Notice("short_session", (("profile", "extra"), ("profiles", 1))),),
+    )
+
+    done = house.reloading.reload()
+    house.sim.settle()
+
+    assert ({"extra"}, {"dev"}) == (set(done.changes.added), set(done.changes.removed))
+    assert house.now is house.desk.settings
+    assert [house.now] == known == house.applied
+    assert 3 == house.workers.free
+    assert ["production", "extra"] == [e.profile.name for e in house.sim.supervisor.roster]
+    assert [{"added": 1, "removed": 1, "changed": 0, "needs_restart": None}] == house.sim.log.of(
+        "config_reloaded"
+    )
+    assert "short_session" in house.sim.log.names()
+    assert done is house.desk.last_reload
+
+
+def test_a_refused_one_moves_nothing(house: House) -> None:
+    """Settings, profiles, due times and workers are what they were, and renewals go on."""
+    house.sim.start()
+    before = {e.profile.name: (e.grant, e.due) for e in house.sim.supervisor.roster}
+    known: list[Settings] = []
+    house.desk.on_reloaded.append(known.append)
+    old, house.now = house.desk.settings, WRONG
+
+    done = house.reloading.reload()
+
+    assert WRONG.problems == done.problems
+    assert old is house.desk.settings
+    assert [] == known == house.applied
+    assert before == {e.profile.name: (e.grant, e.due) for e in house.sim.supervisor.roster}
+    house.sim.run(24 * 3600, step=10)
+    assert 0 == house.sim.log.names().count("profile_expired")
+    assert house.sim.log.names().count("credentials_renewed") > 2 * 24
+
+
+def test_a_wish_is_met_at_the_next_turn_and_many_wishes_are_one(house: House) -> None:
+    """A burst of signals reads the file once."""
+    house.sim.start()
+    house.turn()
+    for _ in range(100):
+        house.reloading.ask()
+    house.turn()
+    house.turn()
+
+    assert 1 == len(house.applied)
+
+
+def test_the_file_is_watched_only_where_that_is_wanted(house: House) -> None:
+    """With `reload: auto` a change is taken at the next look; with `signal` never."""
+    house.sim.start()
+    path = Path(house.desk.settings.path)
+    path.write_text("changed")
+    assert IDLE == house.reloading.look(house.sim.clock())
+    assert [] == house.applied
+
+    house.now = replace(house.desk.settings, reload="auto")
+    house.reloading.ask()
+    house.turn()
+    path.write_text("changed again")
+    assert POLL == house.reloading.look(house.sim.clock())
+    assert 2 == len(house.applied)
+    assert POLL == house.reloading.look(house.sim.clock())
+    assert 2 == len(house.applied)
+
+
+def test_systemd_is_told_of_each_reload_and_of_a_refused_one(house: House) -> None:
+    """RELOADING with its time, then READY, however it went; the status line says what is wrong."""
+    house.sim.start()
+    house.turn()
+    house.told()
+
+    house.now = WRONG
+    house.reloading.reload()
+    begun, status, ready = house.told()
+    assert begun.startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert "STATUS=2/2 fresh" in status
+    assert status.endswith("; reload refused: c.yaml:3: ready: is wrong")
+    assert "READY=1" == ready
+
+    house.now = house.desk.settings
+    house.reloading.reload()
+    begun, status, ready = house.told()
+    assert "refused" not in status
+
+
+def test_ready_is_told_when_all_are_fresh(house: House) -> None:
+    """Once, with the event; then the status line is kept up."""
+    house.sim.start()
+    assert 1.0 < house.turn()
+    told = house.told()
+
+    assert "READY=1" == told[0]
+    assert told[1].startswith("STATUS=2/2 fresh, next ")
+    assert [{"settled": True}] == house.sim.log.of("daemon_ready")
+    assert house.desk.ready
+    house.sim.run(120)
+    house.turn()
+    assert not [line for line in house.told() if "READY" in line]
+
+
+@pytest.mark.parametrize("ready", ["settled", "fresh"])
+def test_who_waits_for_a_human_holds_up_only_who_asked_for_fresh(
+    house: House, ready: Literal["settled", "fresh"]
+) -> None:
+    """A refused role is settled; with `ready: fresh` it is not enough."""
+    house.desk.settings = replace(house.desk.settings, ready=ready)
+    denied = failure("AccessDenied", mend=Mend.HUMAN)
+    house.sim.provider.fault = lambda name: denied if name == "dev" else None
+    house.sim.start()
+    house.turn()
+
+    assert ("READY=1" in house.told()) is (ready == "settled")
+
+
+def test_a_transient_failure_is_waited_for_but_not_for_ever(house: House) -> None:
+    """Systemd's patience is extended at each look; after five minutes it is told all the same."""
+    house.sim.provider.fault = lambda _: failure()
+    house.sim.start()
+    assert 1.0 == house.turn()
+    assert "EXTEND_TIMEOUT_USEC=10000000" == house.told()[0]
+
+    house.sim.run(LIMIT - 1)
+    house.turn()
+    assert "READY=1" not in house.told()
+    house.sim.run(2)
+    house.turn()
+
+    assert "READY=1" in house.told()
+    assert [{"settled": False}] == house.sim.log.of("daemon_ready")
+
+
+def test_a_reload_before_that_tells_no_readiness(house: House) -> None:
+    """READY after a reload would end the start-up too."""
+    house.sim.provider.fault = lambda _: failure()
+    house.sim.start()
+    house.turn()
+    house.told()
+    house.reloading.reload()
+
+    assert "READY=1" not in house.told()
+
+
+def test_the_publisher_rests_by_the_shortest_session() -> None:
+    """1 % of it, at most ten seconds."""
+    assert 9.0 == rest_limit(settings(profile("a", duration=900), profile("b", duration=7200)))
+    assert 10.0 == rest_limit(settings(profile("a", duration=3600)))
