@@ -22,9 +22,11 @@ from disk import needs_root
 
 
 @pytest.fixture(name="path")
-def _path(tmp_path: Path) -> Path:
-    tmp_path.chmod(0o755)
-    return tmp_path / "control.sock"
+def _path() -> Iterator[Path]:
+    # Not pytest's directory: the temporary beside the socket must fit into 108 bytes as well.
+    with tempfile.TemporaryDirectory(prefix="credfresh-test-") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory, "control.sock")
 
 
 @contextmanager

@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
+import operator
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from credfresh.workers import Workers
+
+
+class Hold:
+    """What keeps jobs from returning, as the system would, until it lets go."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def let_go(self) -> None:
+        """Let all of them return."""
+        self._lock.release()
+
+    def hang(self, workers: Workers, ticket: int) -> threading.Thread:
+        """Start a job that hangs; return its thread once it does.
+
+        It says so and hangs in one call that runs no Python: a worker that is written off
+        in between would be made to give up, for it does not hang yet.
+        """
+        running = threading.Lock()
+        running.acquire()
+        threads: list[threading.Thread] = []
+        steps: list[Callable[[], object]] = [
+            running.release,
+            self._lock.acquire,
+            self._lock.release,
+        ]
+
+        def job() -> None:
+            threads.append(threading.current_thread())
+            deque(map(operator.call, steps), 0)
+
+        workers.start(ticket, job)
+        assert running.acquire(timeout=10)
+        return threads[0]
 
 
 def start(workers: Workers, ticket: int, job: Callable[[], None]) -> threading.Thread:
@@ -21,15 +58,6 @@ def start(workers: Workers, ticket: int, job: Callable[[], None]) -> threading.T
     workers.start(ticket, told)
     assert running.wait(10)
     return threads[0]
-
-
-def wait_for(event: threading.Event) -> Callable[[], None]:
-    """Return a job that hangs until the event."""
-
-    def job() -> None:
-        event.wait(10)
-
-    return job
 
 
 def test_a_job_runs_and_its_worker_is_used_again() -> None:
@@ -54,10 +82,10 @@ def test_a_job_runs_and_its_worker_is_used_again() -> None:
 def test_no_more_than_the_count_are_free() -> None:
     """A running job takes a slot until it is finished."""
     workers = Workers(2)
-    hold = threading.Event()
-    start(workers, 1, wait_for(hold))
+    hold = Hold()
+    hold.hang(workers, 1)
     assert 1 == workers.free
-    hold.set()
+    hold.let_go()
     workers.finish(1)
     assert 2 == workers.free
     workers.stop()
@@ -66,42 +94,42 @@ def test_no_more_than_the_count_are_free() -> None:
 def test_a_hung_worker_is_replaced() -> None:
     """Writing a job off frees its slot although the thread still hangs."""
     workers = Workers(1)
-    hold = threading.Event()
-    start(workers, 1, wait_for(hold))
+    hold = Hold()
+    hold.hang(workers, 1)
     workers.write_off(1)
 
     assert 1 == workers.free
     assert not workers.exhausted
-    hold.set()
+    hold.let_go()
     workers.stop()
 
 
 def test_at_most_twice_the_count_exist() -> None:
     """When as many hang as may be written off, nothing starts any more, and it is said."""
     workers = Workers(2)
-    hold = threading.Event()
+    hold = Hold()
     for ticket in range(4):
-        start(workers, ticket, wait_for(hold))
+        hold.hang(workers, ticket)
         workers.write_off(ticket)
 
     assert 0 == workers.free
     assert workers.exhausted
-    hold.set()
+    hold.let_go()
     workers.stop()
 
 
 def test_a_hung_worker_that_comes_back_frees_its_place() -> None:
     """Once hung jobs end, their threads end too and new ones may start."""
     workers = Workers(1)
-    hold = threading.Event()
+    hold = Hold()
     threads = []
     for ticket in range(2):
-        threads.append(start(workers, ticket, wait_for(hold)))
+        threads.append(hold.hang(workers, ticket))
         workers.write_off(ticket)
     assert workers.exhausted
     assert [] == workers.recovered()
 
-    hold.set()
+    hold.let_go()
     for thread in threads:
         thread.join(10)
 
@@ -131,16 +159,17 @@ def test_a_probe_is_answered_by_a_worker() -> None:
 def test_no_worker_is_probed_where_all_are_busy_or_hang() -> None:
     """A full house has nobody to ask, and no thread beyond the limit is made to ask."""
     workers = Workers(1)
-    hold = threading.Event()
-    start(workers, 1, wait_for(hold))
-    assert not workers.probe(hold.set)
+    hold = Hold()
+    asked: list[int] = []
+    hold.hang(workers, 1)
+    assert not workers.probe(lambda: asked.append(1))
     workers.write_off(1)
-    start(workers, 2, wait_for(hold))
+    hold.hang(workers, 2)
     workers.write_off(2)
 
-    assert not workers.probe(hold.set)
-    assert not hold.is_set()
-    hold.set()
+    assert not workers.probe(lambda: asked.append(2))
+    assert [] == asked
+    hold.let_go()
     workers.stop()
 
 
