@@ -8,17 +8,25 @@ mutant survives, or cannot be applied because the code has moved on.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
+HEAVY = ("boto3", "botocore.session", "hypothesis", "pydantic", "apscheduler.schedulers.background")
+# Some of their tests wait more than they work.
+CHILDREN = 2 * (os.cpu_count() or 1)
+# pytest would have liked to be the one that imports hypothesis.
+LOADED = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 ENTRY = re.compile(
     r"^### (?P<title>.+?)\n+`(?P<file>[^`]+)`\n+"
     r"```diff\n(?P<diff>.+?)```\n+dies: `(?P<test>[^`]+)`",
@@ -36,6 +44,18 @@ class Mutant:
     becomes: str
     test: str
 
+    def stale(self) -> str:
+        """Say why it cannot be applied to the code as it is; empty if it can."""
+        count = (ROOT / self.file).read_text().count(self.was)
+        return "" if count == 1 else f"stale: its text stands {count} times in {self.file}"
+
+    def apply(self, home: Path) -> None:
+        """Make a mistaken copy of the package in `home`."""
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "daemon", home / "daemon", ignore=ignored)
+        target = home / self.file
+        target.write_text(target.read_text().replace(self.was, self.becomes))
+
 
 def listed() -> list[Mutant]:
     """Read the list."""
@@ -52,41 +72,71 @@ def listed() -> list[Mutant]:
     ]
 
 
-def verdict(mutant: Mutant) -> str:
-    """Return `killed`, or what is wrong."""
-    with tempfile.TemporaryDirectory(prefix="credfresh-mutant-") as scratch:
-        copy = Path(scratch, "daemon")
-        shutil.copytree(ROOT / "daemon", copy, ignore=shutil.ignore_patterns("__pycache__"))
-        target = copy.parent / mutant.file
-        source = target.read_text()
-        if source.count(mutant.was) != 1:
-            return f"stale: its text stands {source.count(mutant.was)} times in {mutant.file}"
-        target.write_text(source.replace(mutant.was, mutant.becomes))
-        env = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-        run = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutant.test],
-            cwd=ROOT,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if run.returncode == 1 and " failed" in run.stdout:
-            return "killed"
-        return "SURVIVED" if run.returncode == 0 else f"no verdict:\n{run.stdout}{run.stderr}"
+def verdicts(mutants: list[Mutant]) -> Iterator[tuple[Mutant, str]]:
+    """Give each mutant's, in the order in which they come: `killed`, or what is wrong."""
+    # Each dies in a child of ours, which need not import these again.
+    for heavy in HEAVY:
+        importlib.import_module(heavy)
+    waiting = list(reversed(mutants))
+    with tempfile.TemporaryDirectory(prefix="credfresh-mutants-") as scratch:
+        running: dict[int, tuple[Mutant, Path]] = {}
+        while waiting or running:
+            while waiting and len(running) < CHILDREN:
+                mutant = waiting.pop()
+                home = Path(scratch, str(len(waiting)))
+                if said := mutant.stale():
+                    yield mutant, said
+                    continue
+                mutant.apply(home)
+                running[_started(mutant, home)] = mutant, home
+            if running:
+                pid, status = os.wait()
+                mutant, home = running.pop(pid)
+                said = (home / "said").read_text(errors="replace")
+                yield mutant, _judged(os.waitstatus_to_exitcode(status), said)
+                shutil.rmtree(home)
 
 
 def main() -> int:
     """Try every mutant whose title holds the argument (all without one)."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     mutants = [m for m in listed() if wanted in m.title]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        verdicts = list(pool.map(verdict, mutants))
-    for mutant, said in zip(mutants, verdicts, strict=True):
-        print(f"{said:10} {mutant.title}  ({mutant.test})")  # noqa: T201 - its output is its purpose
-    alive = sum(said != "killed" for said in verdicts)
+    alive = 0
+    for mutant, said in verdicts(mutants):
+        alive += said != "killed"
+        print(f"{said:10} {mutant.title}  ({mutant.test})", flush=True)  # noqa: T201 - its purpose
     print(f"{len(mutants) - alive} killed, {alive} not")  # noqa: T201 - the same
     return 1 if alive or not mutants else 0
+
+
+def _started(mutant: Mutant, home: Path) -> int:
+    """Let a child run the mutant's test against the mistaken copy; return its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        out = os.open(home / "said", os.O_WRONLY | os.O_CREAT, 0o600)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        os.chdir(ROOT)
+        # The first is for this process, the second for those that its test starts.
+        sys.path.insert(0, str(home / "daemon"))
+        os.environ["PYTHONPATH"] = str(home / "daemon")
+        sys.dont_write_bytecode = True
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        code = pytest.main(["-qx", "-p", "no:cacheprovider", *LOADED, mutant.test])
+    except BaseException:  # noqa: BLE001 - nothing may run on in the child
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _judged(code: int, said: str) -> str:
+    if code == pytest.ExitCode.TESTS_FAILED and " failed" in said:
+        return "killed"
+    return "SURVIVED" if code == pytest.ExitCode.OK else f"no verdict ({code}):\n{said}"
 
 
 def _side(diff: str, sign: str) -> str:
