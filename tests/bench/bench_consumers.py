@@ -84,17 +84,17 @@ def run(argv: list[str]) -> None:
     subprocess.run(argv, stdout=subprocess.PIPE, check=True)
 
 
-def reading(directory: Path) -> None:
-    """Print what one read of a twin costs beside `cat`."""
+def reading(directory: Path, runs: int = RUNS) -> tuple[float, float]:
+    """Return the milliseconds of one `cat` of a plain file, and of one read of a twin."""
     twins = ProcessDirectory(FileTarget(str(directory)), instance="bench", clock=clock)
     twins.publish({"team-00000": publication(directory, 0)})
     plain = directory.parent / "plain"
     plain.write_bytes((directory / "team-00000.json").read_bytes())
     config = load_config(str(directory / "team-00000.config"))
     command = config["profiles"]["team-00000"]["credential_process"].split()
-    cat, twin = in_turns(lambda: run(["/bin/cat", str(plain)]), lambda: run(command))
-    print(f"cat {cat:.3f} ms   twin {twin:.3f} ms   {twin / cat:.2f} times")  # noqa: T201 - its purpose
+    cat, twin = in_turns(lambda: run(["/bin/cat", str(plain)]), lambda: run(command), runs=runs)
     twins.release()
+    return cat, twin
 
 
 def asking(directory: Path) -> None:
@@ -150,7 +150,8 @@ def main() -> None:
     """Measure."""
     counts = [int(word) for word in sys.argv[1:]] or [10, 1000, 10_000]
     with tempfile.TemporaryDirectory(dir="/dev/shm") as root:
-        reading(Path(root, "reading"))
+        cat, twin = reading(Path(root, "reading"))
+        print(f"cat {cat:.3f} ms   twin {twin:.3f} ms   {twin / cat:.2f} times")  # noqa: T201 - its purpose
         asking(Path(root, "asking"))
         for count in counts:
             publishing(Path(root, f"twins-{count}"), count)

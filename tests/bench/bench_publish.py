@@ -22,6 +22,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget, Profile, RenewBefore
 
+FOREIGN = b"# theirs\n[foreign]\naws_access_key_id = AKIA\n"
 RUNS = {100: 200, 1_000: 60, 10_000: 25}
 
 
@@ -80,17 +82,29 @@ def floor(path: Path, data: bytes) -> None:
     os.close(descriptor)
 
 
-def measure(profiles: int, directory: Path) -> dict[str, float]:
-    """Return the figures for so many profiles."""
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds of each run, taken in turns; and what was written."""
+
+    floors: list[float]
+    changed: list[float]
+    ticks: list[float]
+    same: list[float]
+    first: float
+    size: int
+
+
+def timings(profiles: int, directory: Path, runs: int) -> Timings:
+    """Publish so often with one profile changed, and take the floor beside each."""
     path, plain = directory / f"credentials-{profiles}", directory / "floor"
-    path.write_bytes(b"# theirs\n[foreign]\naws_access_key_id = AKIA\n")
+    path.write_bytes(FOREIGN)
     wanted = {f"team-{n:05d}": publication(n, 0, path) for n in range(profiles)}
     file = SharedCredentialsFile(FileTarget(str(path)), instance="bench", clock=clock)
     file.claim()
     first = took(lambda: file.publish(wanted))
     floors, changed, same, ticks = [], [], [], []
     gc.collect()
-    for run in range(RUNS[profiles]):
+    for run in range(runs):
         data = path.read_bytes()
         floors.append(took(partial(floor, plain, data)))
         plain.unlink()
@@ -102,7 +116,15 @@ def measure(profiles: int, directory: Path) -> dict[str, float]:
         same.append(took(lambda: file.publish(wanted)))
     file.release()
     size = path.stat().st_size
-    least, publish = quartile(floors), quartile(changed)
+    path.unlink()
+    return Timings(floors, changed, ticks, same, first, size)
+
+
+def measure(profiles: int, directory: Path) -> dict[str, float]:
+    """Return the figures for so many profiles."""
+    took_ms = timings(profiles, directory, RUNS[profiles])
+    size = took_ms.size
+    least, publish = quartile(took_ms.floors), quartile(took_ms.changed)
     return {
         "profiles": profiles,
         "megabytes": round(size / 1e6, 3),
@@ -110,15 +132,18 @@ def measure(profiles: int, directory: Path) -> dict[str, float]:
         "publish_ms": round(publish, 3),
         "ratio": round(publish / least, 2),
         "above_floor_ms": round(publish - least, 3),
-        "first_publish_ms": round(first, 1),
-        "nothing_to_do_ms": round(quartile(same), 3),
-        "tick_ms": round(quartile(ticks), 3),
-        "memory_of_file": round(memory(path, wanted) / size, 2),
+        "first_publish_ms": round(took_ms.first, 1),
+        "nothing_to_do_ms": round(quartile(took_ms.same), 3),
+        "tick_ms": round(quartile(took_ms.ticks), 3),
+        "memory_of_file": round(memory(profiles, directory) / size, 2),
     }
 
 
-def memory(path: Path, wanted: dict[str, Publication]) -> float:
+def memory(profiles: int, directory: Path) -> float:
     """Return the peak of memory over the life of a keeper, in bytes."""
+    path = directory / f"credentials-{profiles}"
+    path.write_bytes(FOREIGN)
+    wanted = {f"team-{n:05d}": publication(n, 0, path) for n in range(profiles)}
     gc.collect()
     tracemalloc.start()
     try:

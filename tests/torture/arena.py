@@ -104,7 +104,7 @@ def read(path: Path, stop: Path) -> dict[str, object]:
     return {"reads": reads, "torn": len(flaws), "flaws": flaws[:5]}
 
 
-def kill(path: Path, kills: int, seed: int) -> dict[str, object]:
+def kill(path: Path, kills: int, seed: int) -> dict[str, Any]:
     """Have children publish, each until it is killed: at a step in turn, or at any moment."""
     dice = random.Random(seed)
     by_step = dict.fromkeys([*STEPS, "anywhere"], 0)
@@ -285,15 +285,15 @@ def full(path: Path, seconds: float, seed: int) -> dict[str, object]:
     path.write_bytes(foreign_text())
     path.chmod(0o600)
     stop, enough = path.with_name("stop"), path.with_name("enough")
-    filler = _start("fill", path, enough, seed)
-    others = [_start("publish", path, stop, 0.002), _start("read", path, stop)]
+    filler = start("fill", path, enough, seed)
+    others = [start("publish", path, stop, 0.002), start("read", path, stop)]
     pause(seconds)
     while not enough.exists():
         with contextlib.suppress(OSError):  # full
             enough.touch()
-    filled = _figures(filler)
+    filled = figures(filler)
     stop.touch()
-    published, readings = map(_figures, others)
+    published, readings = map(figures, others)
     return {
         "reads": readings["reads"],
         "torn": readings["torn"],
@@ -304,15 +304,17 @@ def full(path: Path, seconds: float, seed: int) -> dict[str, object]:
     }
 
 
-def _start(role: str, path: Path, *rest: object) -> subprocess.Popen[str]:
+def start(role: str, path: Path, *rest: object) -> subprocess.Popen[str]:
+    """Start a process in a role."""
     command = [sys.executable, "-m", "torture.arena", role, str(path), *map(str, rest)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def _figures(process: subprocess.Popen[str]) -> dict[str, Any]:
+def figures(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Wait for its end, and return what it counted."""
     output, _ = process.communicate()
-    figures: dict[str, Any] = json.loads(output)
-    return figures
+    counted: dict[str, Any] = json.loads(output)
+    return counted
 
 
 def main(role: str, path: Path, *rest: str) -> dict[str, object]:

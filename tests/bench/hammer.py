@@ -1,0 +1,38 @@
+"""Readers that parse as botocore does, while writers are killed: the torn reads of our writer.
+
+The processes are those of the torture test (`tests/torture`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Hammered:
+    """What the readers found."""
+
+    kills: int
+    reads: int
+    torn: int
+
+
+def hammer(kills: int, seed: int = 1) -> Hammered:
+    """Kill so many publishers, at every step of the write and at random, under readers' eyes."""
+    with tempfile.TemporaryDirectory(prefix="credfresh-bench-") as directory:
+        path = Path(directory, "credentials")
+        done = subprocess.run(
+            [sys.executable, "-m", "torture.hammer", str(path), str(kills), str(seed)],
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    return Hammered(**json.loads(done.stdout))
