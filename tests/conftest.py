@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
+
+# Whoever runs the suite in the background of a shell script has Ctrl-C ignored, and all that
+# inherit it from us: tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before any SDK is imported: without it the default chain asks 169.254.169.254.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"

@@ -113,6 +113,8 @@ class Publisher:
         self._retry_at: float | None = None
         self._busy = False
         self._stopping = False
+        # By the boot clock; while it is awake it looks at everything before it sleeps again.
+        self._sleeps_until = -math.inf
         self._probe: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="credfresh-publisher", daemon=True)
 
@@ -132,7 +134,9 @@ class Publisher:
         with self._changed:
             self._incoming.update(changes)
             self._coalescer.note(self._clock().boot, urgent=urgent)
-            self._changed.notify()
+            due_at = self._coalescer.due_at()
+            if due_at is not None and due_at < self._sleeps_until:
+                self._changed.notify()
 
     def idle(self) -> bool:
         """Say whether all that was asked has been written, or at least tried."""
@@ -166,7 +170,9 @@ class Publisher:
                 pause = self._pause(next_tick)
                 probe, self._probe = self._probe, None
                 if pause > 0 and not self._stopping and probe is None:
+                    self._sleeps_until = self._clock().boot + pause
                     self._changed.wait(pause)
+                    self._sleeps_until = -math.inf
                     continue
                 now = self._clock().boot
                 self._busy = self._is_due(now)

@@ -34,6 +34,9 @@ MOST_CALLS = 600
 BUSY = 40.0
 """Renewals a second when busy: a little less than the default `calls_per_second` lets through."""
 
+PACED = 120
+"""Calls at that pace, of the floor, before the window and after it."""
+
 RENEWED_AFTER = 0.455
 """The share of a session's life after which it is renewed: half, less a mean jitter of 4.5 %."""
 
@@ -65,6 +68,9 @@ class Load:
     """CPU of everything for each renewal, as a multiple of the floor; 0: too few to say."""
     busy_renewals: int
     busy_per_renewal: float
+    """The floor is at the same pace, here and in `steady_per_renewal`."""
+    busy_per_restless: float
+    """As a multiple of a loop that never rests, and so finds its caches hot."""
     busy_publishes: int
     floor_ms: float
     cold_s: float
@@ -95,7 +101,7 @@ def measure(profiles: int, sts: FastSts, times: Times) -> Load:
         warm, warm_floor, warm_calls, rest, rest_rss = _at_rest(at, sts, times)
         steady, renewals, steady_floor = _steady(at, sts, floor, times.steady)
         cold = _cold(at, floor)
-    busy, busy_renewals, publishes, busy_floor = busy_window(profiles, sts, floor, times.busy)
+    busy = busy_window(profiles, sts, floor, times.busy)
     return Load(
         profiles=profiles,
         warm_s=warm,
@@ -107,10 +113,11 @@ def measure(profiles: int, sts: FastSts, times: Times) -> Load:
         steady_cpu_percent=100 * steady.cpu_s / steady.wall,
         steady_renewals=renewals,
         steady_per_renewal=steady.cpu_s / renewals / steady_floor if renewals >= 30 else 0.0,
-        busy_renewals=busy_renewals,
-        busy_per_renewal=busy.cpu_s / busy_renewals / busy_floor,
-        busy_publishes=publishes,
-        floor_ms=1000 * busy_floor,
+        busy_renewals=busy.renewals,
+        busy_per_renewal=busy.ratio,
+        busy_per_restless=busy.used.cpu_s / busy.renewals / busy.restless,
+        busy_publishes=busy.publishes,
+        floor_ms=1000 * busy.floor,
         cold_s=cold.seconds,
         cold_calls_per_s=profiles / cold.seconds,
         cold_per_renewal=cold.per_renewal,
@@ -138,27 +145,43 @@ def _steady(
     at.furnish()
     with at.daemon() as daemon:
         _wait(5.0)
-        least = floor.cpu_per_call(200)
+        pace = max(5.0, at.profiles / (3600 * RENEWED_AFTER))
+        least = floor.cpu_per_call(30, a_second=pace)
         before = sts.calls
         window = _window(daemon, seconds)
         renewals = sts.calls - before
-        return window, renewals, (least + floor.cpu_per_call(200)) / 2
+        return window, renewals, (least + floor.cpu_per_call(30, a_second=pace)) / 2
 
 
-def busy_window(
-    profiles: int, sts: FastSts, floor: WarmClient, seconds: float
-) -> tuple[meter.Reading, int, int, float]:
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """What so many renewals have cost, and the CPU seconds of one call at their pace, and hot."""
+
+    used: meter.Reading
+    renewals: int
+    publishes: int
+    floor: float
+    restless: float
+
+    @property
+    def ratio(self) -> float:
+        """CPU of everything for each renewal, as a multiple of the floor."""
+        return self.used.cpu_s / self.renewals / self.floor
+
+
+def busy_window(profiles: int, sts: FastSts, floor: WarmClient, seconds: float) -> Busy:
     """Shorten sessions so that renewals come at `BUSY` a second; return what they cost."""
     life = max(3.0, profiles / BUSY / RENEWED_AFTER)
     sts.wish(life=life)
     try:
         with stage(profiles, sts.url) as at, at.daemon() as daemon:
             _wait(min(2 * life, 20.0))
-            least = floor.cpu_per_call(200)
+            before = floor.cpu_per_call(PACED, a_second=BUSY)
             published, calls = len(daemon.events("file_published")), sts.calls
             window = _window(daemon, seconds)
             calls, published = sts.calls - calls, len(daemon.events("file_published")) - published
-            return window, calls, published, (least + floor.cpu_per_call(200)) / 2
+            after = floor.cpu_per_call(PACED, a_second=BUSY)
+            return Busy(window, calls, published, (before + after) / 2, floor.cpu_per_call(200))
     finally:
         sts.wish(life=None)
 

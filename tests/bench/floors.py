@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -32,13 +34,23 @@ class WarmClient:
             config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
         )
 
-    def cpu_per_call(self, calls: int) -> float:
-        """Return the CPU seconds of one AssumeRole."""
+    def cpu_per_call(self, calls: int, *, a_second: float = math.inf) -> float:
+        """Return the CPU seconds of one AssumeRole, of so many a second.
+
+        A loop that never rests finds the caches of the CPU as it left them. Nothing that renews
+        now and then does: compare it with a loop at its own pace.
+        """
         self._call()
         began = time.process_time()
         for _ in range(calls):
+            self._rest(1 / a_second)
             self._call()
         return (time.process_time() - began) / calls
+
+    @staticmethod
+    def _rest(seconds: float) -> None:
+        if seconds:
+            threading.Event().wait(seconds)
 
     def _call(self) -> None:
         self._client.assume_role(

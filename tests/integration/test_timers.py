@@ -93,6 +93,27 @@ def test_arming_again_from_the_ring_never_loses_the_alarm(now: Callable[[], floa
     timers.stop()
 
 
+def test_what_comes_before_all_others_rings_first(alarm: Alarm, now: Callable[[], float]) -> None:
+    """Its thread sleeps until the first of them: only an earlier one wakes it, and that does."""
+    began = now()
+    for key, after in [("hour", 3600.0), ("later", 0.6), ("day", 86400.0), ("sooner", 0.3)]:
+        alarm.timers.arm(key, began + after)
+
+    assert ["sooner", "later"] == [alarm.wait(), alarm.wait()]
+    assert now() < began + 5
+
+
+def test_what_comes_after_one_that_was_disarmed_rings(
+    alarm: Alarm, now: Callable[[], float]
+) -> None:
+    """It went behind another, which is gone by the time that the thread wakes."""
+    alarm.timers.arm("first", now() + 0.2)
+    alarm.timers.arm("second", now() + 0.3)
+    alarm.timers.disarm("first")
+
+    assert "second" == alarm.wait()
+
+
 def test_arming_anew_forgets_the_old_time(alarm: Alarm, now: Callable[[], float]) -> None:
     """Only the last time counts."""
     alarm.timers.arm("a", now() + 0.1)
