@@ -34,7 +34,7 @@ from credfresh.model import rfc3339
 
 PREFIX = "# credfresh v="
 TOLERANCE = 300.0
-"""Seconds by which the times in a mark may be off (DESIGN: 5 minutes)."""
+"""Seconds by which the times in a mark may be off."""
 SESSION_KEY = "ASIA"
 """What STS's temporary access key ids start with (IAM user guide, unique identifiers)."""
 
@@ -44,6 +44,7 @@ _BLOCK = re.compile(
     rb"(?: nl=([0-9a-f]{8}))?( sum=)([0-9a-f]{16})\n"
 )
 _PLAIN = re.compile(r"[!-~]+")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _FIELD = re.compile(r" ([a-z]+)=(\S*)")
 _VALUE = re.compile(rb"([a-z_]+) = ([!-~]+)\n")
 
@@ -203,4 +204,6 @@ def _section(name: str) -> str:
 
 
 def _seconds(stamp: str) -> int:
-    return int(datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S%z").timestamp())
+    if not _STAMP.fullmatch(stamp):
+        raise ValueError("not a time as we write it")
+    return int(datetime.fromisoformat(stamp).timestamp())

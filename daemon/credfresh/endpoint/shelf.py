@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from credfresh import twin
-from credfresh.model import Instant
+from credfresh.model import Grant, Instant
 from credfresh.publication import Publication
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """The answer for one profile, and until when it is worth something."""
-
-    body: bytes = field(repr=False)
-    expires_at: Instant
+from credfresh.settings import Profile
 
 
 class Shelf:
-    """One thread fills it, others take from it: each entry is replaced at once."""
+    """One thread fills it, others take from it: each entry is replaced at once.
+
+    An answer is rendered when somebody asks: few hosts have the endpoint, all have renewals.
+    """
 
     def __init__(self) -> None:
-        self._offers: dict[str, Offer] = {}
+        self._offers: dict[str, tuple[Profile, Grant]] = {}
 
     def update(self, changes: Mapping[str, Publication | None]) -> None:
         """Offer what was granted, no more what was withdrawn or is gone.
@@ -34,9 +29,7 @@ class Shelf:
             if publication is None or publication.withdraw:
                 self._offers.pop(key, None)
             elif publication.grant is not None:
-                grant = publication.grant
-                body = twin.container_json(publication.profile, grant.credentials)
-                self._offers[key] = Offer(body, grant.expires_at)
+                self._offers[key] = publication.profile, publication.grant
 
     def keep(self, names: Iterable[str]) -> None:
         """Offer nothing of any other profile than these."""
@@ -46,6 +39,9 @@ class Shelf:
     def take(self, key: str, now: Instant) -> bytes | None:
         """Return the answer for a profile; None while there is nothing valid to give."""
         offer = self._offers.get(key)
-        if offer is None or now.reached(offer.expires_at):
+        if offer is None:
             return None
-        return offer.body
+        profile, grant = offer
+        if now.reached(grant.expires_at):
+            return None
+        return twin.container_json(profile, grant.credentials)

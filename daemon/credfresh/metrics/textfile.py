@@ -14,15 +14,18 @@ from credfresh.atomic import Dress
 from credfresh.errors import PublishError
 from credfresh.events import Emit
 from credfresh.model import Clock
-from credfresh.publisher import REST, Coalescer
+from credfresh.publisher import Coalescer
 from credfresh.steps import Steps
 
 EVERY = 15.0
 """Seconds after which it is written even though nothing has changed: an old one tells that the
 daemon is dead."""
 
+REST = 50.0
+"""The next is written no sooner than this many times what the last took: 2 % of the time."""
+
 MOST_REST = 60.0
-"""The longest rest between two, seconds: writing costs 2 % of the time, whatever changes."""
+"""The longest rest between two, seconds, whatever changes."""
 
 Render = Callable[[float], bytes | None]
 """Returns the content, no older than a boot-clock second; None when it cannot be had now."""
@@ -38,7 +41,7 @@ class Textfile:
         self._clock = clock
         self._emit = emit
         self._changed = threading.Condition()
-        self._pace = Coalescer(rest_limit=MOST_REST)
+        self._pace = Coalescer(rest_limit=MOST_REST, times=REST)
         self._stopping = False
         self._failing: str | None = None
         self._thread = threading.Thread(target=self._run, name="credfresh-textfile", daemon=True)
