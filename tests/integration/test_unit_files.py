@@ -11,7 +11,7 @@ import pytest
 
 SYSTEMD = Path(__file__).parent.parent.parent / "systemd"
 UNIT = SYSTEMD / "credfresh.service"
-DROP_INS = ("readers", "second-group", "textfile")
+DROP_INS = ("readers", "second-group", "source-key", "textfile")
 COMMANDS = r"=/usr/(bin/credfresh|lib/credfresh/restart-delay)"
 TYPE_RELOAD_SINCE = 253
 

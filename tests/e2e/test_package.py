@@ -1,0 +1,278 @@
+"""The Debian package: what is in it, and what installing, upgrading and removing it do."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import credfresh
+import debian
+from credfresh.cli import COMMANDS, cli
+from credfresh.cli.exits import Exit
+from debian import Debian
+from programs import needed
+
+ROOT = Path(__file__).parents[2]
+PYTHON = Path("/usr/bin/python3")
+UNEDITED = '"path": "profiles", "reason": "is required"'
+NEXT = "99.0"
+MEMBERS = (
+    "lib/systemd/system/credfresh.service",
+    "usr/lib/sysusers.d/credfresh.conf",
+    "usr/lib/tmpfiles.d/credfresh.conf",
+    "usr/lib/credfresh/restart-delay",
+    "usr/bin/credfresh",
+    "etc/credfresh/credfresh.yaml",
+    "usr/share/man/man1/credfresh.1.gz",
+    "usr/share/bash-completion/completions/credfresh",
+    "usr/share/zsh/vendor-completions/_credfresh",
+    "usr/share/fish/vendor_completions.d/credfresh.fish",
+    "usr/share/doc/credfresh/copyright",
+    "usr/share/doc/credfresh/operations.md",
+    "usr/share/credfresh/systemd/drop-ins/readers.conf",
+    "usr/share/credfresh/config/credfresh.example.yaml",
+)
+
+pytestmark = pytest.mark.skipif(
+    not PYTHON.exists() or shutil.which("dpkg-deb") is None,
+    reason="needs Debian's own Python and dpkg: a package is built for them",
+)
+
+
+def sh(*command: str | Path, **environment: str) -> str:
+    """Run a command of this machine that must succeed; return what it printed."""
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert 0 == done.returncode, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session", name="packages")
+def _packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory where the package is, and the same as the next version."""
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    base = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    directory = base / "packages"
+    with (base / "packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker builds for all
+        if not directory.exists():
+            making = base / "packages.making"
+            shutil.rmtree(making, ignore_errors=True)
+            built = sh("sh", ROOT / ".ci/package", making, CREDFRESH_VENV=sys.prefix).strip()
+            sh("dpkg-deb", "-R", built, base / "next")
+            control = base / "next/DEBIAN/control"
+            control.write_text(re.sub(r"(?m)^Version: .*", f"Version: {NEXT}", control.read_text()))
+            with (base / "next/etc/credfresh/credfresh.yaml").open("a") as starter:
+                starter.write("# the next version says more\n")
+            sh("dpkg-deb", "-Znone", "-b", base / "next", making)
+            shutil.rmtree(base / "next")
+            making.rename(directory)
+    return directory
+
+
+@pytest.fixture(scope="session", name="package")
+def _package(packages: Path) -> Path:
+    [package] = packages.glob(f"credfresh_{credfresh.__version__}_*.deb")
+    return package
+
+
+@pytest.fixture(scope="session", name="tree")
+def _tree(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with the files of the package."""
+    tree = tmp_path_factory.mktemp("tree")
+    sh("dpkg-deb", "-x", package, tree)
+    return tree
+
+
+@pytest.fixture(name="host")
+def _host(packages: Path) -> Iterator[Debian]:
+    debian.needed()
+    with Debian(packages) as host:
+        yield host
+
+
+def install(host: Debian, version: str = credfresh.__version__) -> str:
+    """Install a version as an administrator does, without a network."""
+    keep = "-o Dpkg::Options::=--force-confold"  # what apt asks a terminal, answered as by default
+    return host.do(f"apt-get -q -y {keep} install /packages/credfresh_{version}_*.deb")
+
+
+def members(package: Path) -> list[tarfile.TarInfo]:
+    """Return what the package unpacks."""
+    with subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+            return list(archive)
+
+
+def test_the_package_has_what_debian_looks_for(tree: Path) -> None:
+    """Unit, user, rights, command, configuration, manual, completions, documents, drop-ins."""
+    for member in MEMBERS:
+        assert os.path.lexists(tree / member), member
+    for page in (ROOT / "docs").iterdir():
+        assert (tree / "usr/share/doc/credfresh" / page.name).exists()
+    unit = tree / "lib/systemd/system/credfresh.service"
+    assert (ROOT / "systemd/credfresh.service").read_bytes() == unit.read_bytes()
+    for command in re.findall(r"(?m)^Exec\w+=(/usr/\S+)", unit.read_text()):
+        assert os.path.lexists(tree / command[1:]), command
+
+
+def test_links_of_the_documents_lead_somewhere(tree: Path) -> None:
+    """What a page links to is in the package, but for what only a checkout has."""
+    pages = tree / "usr/share/doc/credfresh"
+    for page in pages.glob("*.md"):
+        if page.name in {"architecture.md", "contributing.md"}:
+            continue
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+            if not target.startswith("https:"):
+                assert (tree / target[1:] if target[0] == "/" else pages / target).exists(), target
+
+
+def test_the_package_is_for_this_python_and_machine(package: Path) -> None:
+    """Byte code and extensions are those of one minor version, and of one architecture."""
+    about = sh("dpkg-deb", "-f", package, "Depends", "Architecture", "Version")
+    minor = int(sh(PYTHON, "-c", "import sys; print(sys.version_info[1])"))
+
+    assert f"python3 (>= 3.{minor}), python3 (<< 3.{minor + 1})" in about
+    assert f"Architecture: {sh('dpkg', '--print-architecture')}" in about
+    assert f"Version: {credfresh.__version__}\n" in about
+    assert "/etc/credfresh/credfresh.yaml\n" == sh("dpkg-deb", "-I", package, "conffiles")
+
+
+def test_everything_belongs_to_root_and_nobody_else_writes(package: Path) -> None:
+    """Only the configuration, and its directory, are hidden from the world."""
+    found = members(package)
+    hidden = {m.name.strip("./") for m in found if not m.issym() and not m.mode & 0o004}
+
+    assert {"etc/credfresh", "etc/credfresh/credfresh.yaml"} == hidden
+    for member in found:
+        assert (0, 0) == (member.uid, member.gid), member.name
+        assert member.issym() or not member.mode & 0o7022, member.name
+        assert member.isreg() or member.isdir() or member.issym(), member.name
+
+
+def test_nothing_names_where_it_was_built(tree: Path) -> None:
+    """Neither scripts nor byte code know the checkout or the build directory."""
+    lib = tree / "opt/credfresh/lib"
+    told = [f for f in tree.rglob("*") if f.is_file() and b"credfresh-package." in f.read_bytes()]
+    compiled = next(lib.rglob("boto3/__pycache__/session.*.pyc")).read_bytes()
+
+    assert [] == told
+    assert b"/opt/credfresh/lib/python3." in compiled
+    assert [] == list(lib.rglob("direct_url.json"))
+    assert (tree / "usr/bin/credfresh").readlink() == Path("/opt/credfresh/bin/credfresh")
+    assert (tree / "opt/credfresh/bin/python3").readlink() == PYTHON
+    script = (tree / "opt/credfresh/bin/credfresh").read_text()
+    assert script.startswith("#!/opt/credfresh/bin/python3 -I\n")
+
+
+def test_every_module_is_compiled(tree: Path) -> None:
+    """Nothing need be compiled at each start, in a directory that the daemon cannot write."""
+    for source in (tree / "opt/credfresh/lib").rglob("credfresh/**/*.py"):
+        assert list((source.parent / "__pycache__").glob(f"{source.stem}.*.pyc")), source
+
+
+def test_the_manual_says_what_the_commands_say(tree: Path) -> None:
+    """Every command and option, every exit status; and groff has nothing to complain of."""
+    manual = tree / "usr/share/man/man1/credfresh.1.gz"
+    needed("groff", "groff")
+    rough = sh("gzip", "-dc", manual)
+    plain = rough.replace("\\-", "-")
+    for name in COMMANDS:
+        printed = CliRunner().invoke(cli, [name, "--help"]).stdout
+        part = plain.partition(f'.SS "credfresh {name}"')[2].partition("\n.S")[0]
+        for option in re.findall(r"(?m)^  (?:-\w, )?(--[a-z-]+)", printed):
+            assert option in part, (name, option)
+    for status in Exit:
+        assert f".TP\n\\fB{int(status)}\\fR\n" in rough
+    shown = subprocess.run(
+        ["groff", "-man", "-ww", "-Tutf8"], input=rough, capture_output=True, text=True, check=True
+    )
+    assert "" == shown.stderr
+    assert "keep all profiles fresh" in shown.stdout.lower()
+
+
+def test_installed_it_works_and_waits_to_be_told_the_roles(host: Debian) -> None:
+    """Anybody may run it; unedited it ends with 78; the whole of it works, and as the daemon."""
+    assert "name your roles in /etc/credfresh/credfresh.yaml" in install(host)
+
+    assert f"credfresh {credfresh.__version__}\n" == host.do("credfresh --version", user="nobody")
+    refused = host.run("credfresh run", user="credfresh")
+    assert 78 == refused.returncode
+    assert UNEDITED in refused.stdout
+    assert "hint: " in refused.stdout
+    assert "750 root credfresh\n640 root credfresh\n" == host.do(
+        "stat -c '%a %U %G' /etc/credfresh /etc/credfresh/credfresh.yaml"
+    )
+    assert "/usr/sbin/nologin\n" == host.do("getent passwd credfresh | cut -d: -f7")
+    assert "3/3 fresh" in host.do("credfresh demo --for 3s", user="credfresh")
+    assert "/usr/share/man/man1/credfresh.1.gz\n" == host.do("man -w credfresh")
+    completed = host.do("""bash -c '
+        . /usr/share/bash-completion/completions/credfresh
+        COMP_WORDS=(credfresh ens) COMP_CWORD=1
+        _credfresh_completion credfresh
+        echo "${COMPREPLY[@]}"'""")
+    assert "ensure\n" == completed
+    # Of AWS's services it has those that credentials come from, and a fleet's engine.
+    host.do("""/opt/credfresh/bin/python3 -I -c '
+import boto3, hvac
+for service in ("sts", "sso", "sso-oidc", "signin"):
+    boto3.client(service, region_name="eu-west-1")'""")
+
+
+def test_an_upgrade_keeps_what_was_edited_and_published(host: Debian) -> None:
+    """Configuration, long-term keys and credentials are untouched; the code is the new one."""
+    install(host)
+    host.do("""
+        echo '# mine' >> /etc/credfresh/credfresh.yaml
+        echo '[ci-user]' > /etc/credfresh/source
+        install -d -o credfresh -g credfresh -m 700 /run/credfresh
+        echo '[production]' > /run/credfresh/credentials""")
+    install(host, NEXT)
+
+    assert NEXT in host.do("dpkg-query -W -f '${Version}' credfresh")
+    kept = host.do("tail -n1 /etc/credfresh/credfresh.yaml; cat /run/credfresh/credentials")
+    assert "# mine\n[production]\n" == kept
+    assert "640 root credfresh\n" == host.do("stat -c '%a %U %G' /etc/credfresh/source")
+    assert "the next version says more" in host.do("cat /etc/credfresh/credfresh.yaml.dpkg-dist")
+
+
+def test_removed_it_leaves_what_jobs_use_and_purged_nothing_of_its_own(host: Debian) -> None:
+    """A removal leaves credentials and configuration; a purge only what the administrator put."""
+    install(host)
+    host.do("""
+        echo '[ci-user]' > /etc/credfresh/source
+        install -d -o credfresh -g credfresh -m 700 /run/credfresh
+        echo '[production]' > /run/credfresh/credentials""")
+    host.do("apt-get -q -y remove credfresh")
+
+    assert "" == host.do("ls -d /opt/credfresh /usr/bin/credfresh 2>/dev/null || true")
+    host.do("test -e /etc/credfresh/credfresh.yaml && test -e /run/credfresh/credentials")
+
+    host.do("apt-get -q -y purge credfresh")
+    assert "/etc/credfresh\n/etc/credfresh/source\n" == host.do(
+        "find /etc/credfresh /run/credfresh /usr/share/credfresh 2>/dev/null | sort"
+    )
+
+
+def test_without_systemd_it_makes_its_user_by_itself(host: Debian) -> None:
+    """Where cron runs `once`, or in an image, no systemd-sysusers need be there."""
+    host.do("rm /bin/systemd-sysusers")
+    install(host)
+
+    assert "credfresh:/:/usr/sbin/nologin\n" == host.do(
+        "getent passwd credfresh | awk -F: -v OFS=: '{print $1, $6, $7}'"
+    )
