@@ -1,8 +1,11 @@
-"""APScheduler as an alarm clock: one date job a key. The only module that knows it.
+"""APScheduler as an alarm clock: one date job, for the nearest of all keys. Nobody else knows it.
+
+Only the nearest key has a job, the others wait in a heap: a job costs a hundred times as much as
+a place there (ten thousand of them were a third of a second of every start).
 
 Its traps, each reproduced before it was shut: a job later than the default grace of one second
 is deleted (grace None); a job that raises is deleted, and one re-armed under its own id from
-inside its own run too (actions put into a queue and cannot raise; a new id per arm); local time
+inside its own run too (actions put into a queue and cannot raise; a new id per job); local time
 zones stall through a DST gap (UTC); it sleeps on the monotonic clock, so steps of the wall clock
 and suspends go unnoticed (`wakeup`, at every beat of the owner).
 """
@@ -10,41 +13,24 @@ and suspends go unnoticed (`wakeup`, at every beat of the owner).
 from __future__ import annotations
 
 import contextlib
+import heapq
 import itertools
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from apscheduler.events import EVENT_JOB_REMOVED, JobEvent
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.base import JobLookupError
-from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 
 
-class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # it has no types
-    """One whose thread is woken only by a job that comes before all others.
+class _Job(NamedTuple):
+    """A job of the scheduler, and the wall-clock second from which it may run."""
 
-    Nearly every job lies half a session ahead, behind others that wake it earlier anyway.
-    """
-
-    adding: datetime | None = None
-    """When the job that is being added will run."""
-
-    def __init__(self) -> None:
-        self._store = MemoryJobStore()
-        super().__init__(
-            jobstores={"default": self._store},
-            # The action only puts a word into a queue: it runs in the scheduler's own thread.
-            executors={"default": DebugExecutor()},
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-            timezone=UTC,
-        )
-
-    def wakeup(self) -> None:
-        """Wake the thread; called by `add_job`, too, once the job is in the store."""
-        if self.adding is None or self._store.get_next_run_time() >= self.adding:
-            super().wakeup()
+    name: str
+    at: float
 
 
 class ApschedulerTimers:
@@ -55,8 +41,15 @@ class ApschedulerTimers:
         self._numbers = itertools.count()
         # Never held while calling the scheduler, which calls us with its own lock held.
         self._lock = threading.Lock()
-        self._jobs: dict[str, str] = {}
-        self._scheduler = _Scheduler()
+        self._armed: dict[str, float] = {}
+        self._queue: list[tuple[float, str]] = []  # a heap; what `_armed` contradicts is stale
+        self._job: _Job | None = None
+        self._scheduler = BackgroundScheduler(
+            # The action only puts words into a queue: it runs in the scheduler's own thread.
+            executors={"default": DebugExecutor()},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            timezone=UTC,
+        )
         self._scheduler.add_listener(self._removed, EVENT_JOB_REMOVED)
 
     def start(self) -> None:
@@ -66,7 +59,7 @@ class ApschedulerTimers:
     def stop(self) -> None:
         """Stop it; nothing rings afterwards."""
         with self._lock:
-            self._jobs.clear()
+            self._armed.clear()
         self._scheduler.shutdown(wait=False)
 
     def arm(self, key: str, at: float) -> None:
@@ -74,28 +67,22 @@ class ApschedulerTimers:
 
         What was armed under `key` before is forgotten.
         """
-        self.disarm(key)
-        job = f"{key}#{next(self._numbers)}"
         with self._lock:
-            self._jobs[key] = job
-        # Rounded up to the millisecond: a job must not ring before its deadline has passed.
-        when = datetime.fromtimestamp(int(at * 1000 + 1) / 1000, UTC)
-        self._scheduler.adding = when
-        self._scheduler.add_job(self._fire, "date", run_date=when, id=job, args=(key, job))
-        self._scheduler.adding = None
+            self._armed[key] = at
+            heapq.heappush(self._queue, (at, key))
+            if len(self._queue) > 2 * len(self._armed) + 64:
+                self._queue = [(at, key) for key, at in self._armed.items()]
+                heapq.heapify(self._queue)
+        self._cover()
 
     def disarm(self, key: str) -> None:
         """Forget `key`; no error when it is not armed."""
         with self._lock:
-            job = self._jobs.pop(key, None)
-        if job is not None:
-            # It may ring, and so be gone, at this very moment.
-            with contextlib.suppress(JobLookupError):
-                self._scheduler.remove_job(job)
+            self._armed.pop(key, None)
 
     def armed(self, key: str) -> bool:
         """Say whether `key` will ring."""
-        return key in self._jobs
+        return key in self._armed and self._job is not None
 
     def probe(self, answer: Callable[[], None]) -> bool:
         """Have the scheduler's thread call `answer` now; it must not raise. Always True."""
@@ -106,18 +93,45 @@ class ApschedulerTimers:
         """Make the scheduler read the clock again."""
         self._scheduler.wakeup()
 
-    def _fire(self, key: str, job: str) -> None:
-        if self._take(key, job):
+    def _cover(self) -> None:
+        """See to it that a job runs when the nearest key is due."""
+        with self._lock:
+            before, nearest = self._job, self._nearest()
+            if nearest is None or (before is not None and before.at <= nearest):
+                return
+            job = self._job = _Job(f"alarm#{next(self._numbers)}", nearest)
+        if before is not None:
+            # It may run, and so be gone, at this very moment.
+            with contextlib.suppress(JobLookupError):
+                self._scheduler.remove_job(before.name)
+        # Rounded up to the millisecond: a job must not run before its deadline has passed.
+        when = datetime.fromtimestamp(int(job.at * 1000 + 1) / 1000, UTC)
+        self._scheduler.add_job(self._fire, "date", run_date=when, id=job.name, args=(job,))
+
+    def _nearest(self) -> float | None:
+        while self._queue:
+            at, key = self._queue[0]
+            if self._armed.get(key) == at:
+                return at
+            heapq.heappop(self._queue)
+        return None
+
+    def _fire(self, job: _Job) -> None:
+        """Ring all that is due when `job` is, and go over to the next."""
+        due = []
+        with self._lock:
+            if self._job == job:
+                self._job = None
+            while (at := self._nearest()) is not None and at <= job.at:
+                key = heapq.heappop(self._queue)[1]
+                del self._armed[key]
+                due.append(key)
+        for key in due:
             self._ring(key)
+        self._cover()
 
     def _removed(self, event: JobEvent) -> None:
-        """Note a job that the scheduler dropped by itself, so that its owner arms it again."""
-        key, _, _ = event.job_id.rpartition("#")
-        self._take(key, event.job_id)
-
-    def _take(self, key: str, job: str) -> bool:
+        """Note a job that the scheduler dropped by itself, so that the owner arms again."""
         with self._lock:
-            current = self._jobs.get(key) == job
-            if current:
-                del self._jobs[key]
-        return current
+            if self._job is not None and self._job.name == event.job_id:
+                self._job = None

@@ -144,6 +144,19 @@ def test_a_job_that_the_scheduler_drops_is_no_longer_armed(
     assert not alarm.timers.armed("a")
 
 
+def test_one_that_is_armed_again_brings_back_all(alarm: Alarm, now: Callable[[], float]) -> None:
+    """All keys depend on the job of the nearest: arming any of them has it made anew."""
+    alarm.timers.arm("far", now() + 3600)
+    alarm.timers.arm("near", now() + 0.3)
+    alarm.timers._scheduler.get_jobs()[0].remove()
+    assert not alarm.timers.armed("near")
+    alarm.timers.arm("far", now() + 3600)
+
+    assert alarm.timers.armed("near")
+    assert "near" == alarm.wait()
+    assert alarm.timers.armed("far")
+
+
 def test_a_probe_is_answered_in_the_schedulers_thread(alarm: Alarm) -> None:
     """A sign of life comes from the thread that rings, and is nobody's alarm."""
     answered: queue.SimpleQueue[str] = queue.SimpleQueue()
