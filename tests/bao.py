@@ -90,7 +90,8 @@ def _sign(
     )
     if name is not None:
         local = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        builder = builder.add_extension(x509.SubjectAlternativeName([local]), critical=False)
+        names = x509.SubjectAlternativeName([local, x509.DNSName(name)])
+        builder = builder.add_extension(names, critical=False)
     signed = builder.sign(signer, hashes.SHA256())
     certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     key_file.touch(mode=0o600)

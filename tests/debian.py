@@ -1,14 +1,17 @@
 """A Debian of its own for one test: this machine's root, on which nothing that is done stays.
 
 An overlay in private mount, process and network namespaces: packages can be installed, upgraded and
-removed there. It has no service manager; what needs root and Debian is skipped elsewhere, aloud.
+removed there. It has no service manager. What needs root and Debian is skipped elsewhere, aloud.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +19,11 @@ from typing import Self
 
 import pytest
 
+from credfresh import __version__
+
+ROOT = Path(__file__).parents[1]
+PYTHON = Path("/usr/bin/python3")
+NEXT = "99.0"
 STAGE = """
 set -eu
 mount --make-rprivate /
@@ -27,8 +35,8 @@ mount -t proc proc proc
 mount --rbind /dev dev
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
-mkdir packages
-mount --bind "$2" packages
+mount --bind "$2" mnt
+mount -o remount,bind,ro mnt
 ip link set lo up
 mkdir .old
 pivot_root . .old
@@ -44,33 +52,66 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BARE = ("env", "-i", f"PATH={PATH}", "HOME=/", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 
 
-def why_not() -> str | None:
-    """Return why no such root can be had here; none where it can."""
-    if os.geteuid() != 0:
-        return "needs root, to mount an overlay"
-    if not Path("/etc/debian_version").exists():
-        return "needs Debian, to install a package on"
-    missing = [p for p in ("unshare", "nsenter", "pivot_root", "ip", "dpkg") if not shutil.which(p)]
-    return f"needs {', '.join(missing)}" if missing else None
+def sh(*command: str | Path, **environment: str) -> str:
+    """Run a command of this machine that must succeed; return what it printed."""
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert 0 == done.returncode, done.stdout + done.stderr
+    return done.stdout
+
+
+def built(base: Path) -> Path:
+    """Return a directory below `base` with the package, and the same as the next version.
+
+    Whoever comes first builds them; others wait.
+    """
+    if not PYTHON.exists() or shutil.which("dpkg-deb") is None:
+        pytest.skip("needs Debian's own Python and dpkg: a package is built for them")
+    directory = base / "packages"
+    with (base / "packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not directory.exists():
+            making, inside = base / "packages.making", base / "packages.next"
+            for left in (making, inside):
+                shutil.rmtree(left, ignore_errors=True)
+            package = sh("sh", ROOT / ".ci/package", making, CREDFRESH_VENV=sys.prefix).strip()
+            sh("dpkg-deb", "-R", package, inside)
+            control = inside / "DEBIAN/control"
+            control.write_text(re.sub(r"(?m)^Version: .*", f"Version: {NEXT}", control.read_text()))
+            with (inside / "etc/credfresh/credfresh.yaml").open("a") as starter:
+                starter.write("# the next version says more\n")
+            sh("dpkg-deb", "-Znone", "-b", inside, making)
+            shutil.rmtree(inside)
+            making.rename(directory)
+    return directory
+
+
+def package_in(directory: Path, version: str = __version__) -> Path:
+    """Return the package of that version."""
+    [package] = directory.glob(f"credfresh_{version}_*.deb")
+    return package
 
 
 def needed() -> None:
-    """Skip the test where no such root can be had."""
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
+    """Skip the test where no root of its own can be had."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount an overlay")
+    programs = ("unshare", "nsenter", "pivot_root", "ip", "dpkg", "apt-get", "runuser")
+    if missing := [program for program in programs if shutil.which(program) is None]:
+        pytest.skip(f"needs {', '.join(missing)}")
 
 
 class Debian:
-    """A root for as long as the context lasts; `packages` of the host are at /packages."""
+    """A root for as long as the context lasts; what is in `shown` is at /mnt, read-only."""
 
-    def __init__(self, packages: Path) -> None:
-        self._packages = packages
+    def __init__(self, shown: Path) -> None:
+        self._shown = shown
 
     def __enter__(self) -> Self:
         self._scratch = tempfile.mkdtemp(prefix="credfresh-root.")
         self._holder = subprocess.Popen(
-            [*UNSHARE, "sh", "-c", STAGE, "stage", self._scratch, str(self._packages)],
+            [*UNSHARE, "sh", "-c", STAGE, "stage", self._scratch, str(self._shown)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -103,6 +144,23 @@ class Debian:
         done = self.run(f"set -eu\n{script}", user)
         assert 0 == done.returncode, f"{script}\n{done.stdout}"
         return done.stdout
+
+    def install(self, version: str = __version__) -> str:
+        """Install the package as an administrator does, without a network; return what is said."""
+        keep = "-o Dpkg::Options::=--force-confold"  # what apt asks a terminal, answered as usual
+        return self.do(f"apt-get -q -y {keep} install /mnt/credfresh_{version}_*.deb")
+
+    def simulate(self) -> None:
+        """Start an STS there, and write /etc/credfresh for the one role that it knows."""
+        program = Path(__file__).with_name("installed_sts.py").read_text(encoding="utf-8")
+        self.do(f"mkdir /run/sts\ncat >/run/sts/program.py <<'END'\n{program}\nEND")
+        self.do("""
+            cd /run/sts
+            setsid /opt/credfresh/bin/python3 -I program.py . </dev/null >log 2>&1 &
+            for _ in $(seq 400); do [ ! -s url ] || break; sleep 0.05; done
+            test -s url || { cat log; exit 1; }
+            chgrp credfresh /etc/credfresh/source
+            chmod 640 /etc/credfresh/source""")
 
     def __exit__(
         self,

@@ -11,6 +11,7 @@ import pytest
 
 from credfresh.model import Instant
 from credfresh.simulator import Simulator
+from debian import Debian, built, needed
 from host import Host
 
 
@@ -30,3 +31,17 @@ def _host(sts: Simulator, tmp_path: Path) -> Iterator[Host]:
     host = Host(tmp_path, sts)
     yield host
     host.end()
+
+
+@pytest.fixture(scope="session", name="packages")
+def _packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory of the Debian packages, which all workers share."""
+    own = tmp_path_factory.getbasetemp()
+    return built(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+
+
+@pytest.fixture(name="debian")
+def _debian(packages: Path) -> Iterator[Debian]:
+    needed()
+    with Debian(packages) as debian:
+        yield debian

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import shutil
 import subprocess
-import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import credfresh
-import debian
 from credfresh.cli import COMMANDS, cli
 from credfresh.cli.exits import Exit
-from debian import Debian
+from debian import NEXT, PYTHON, ROOT, Debian, package_in, sh
 from programs import needed
 
-ROOT = Path(__file__).parents[2]
-PYTHON = Path("/usr/bin/python3")
 UNEDITED = '"path": "profiles", "reason": "is required"'
-NEXT = "99.0"
 MEMBERS = (
     "lib/systemd/system/credfresh.service",
     "usr/lib/sysusers.d/credfresh.conf",
@@ -43,48 +35,10 @@ MEMBERS = (
     "usr/share/credfresh/config/credfresh.example.yaml",
 )
 
-pytestmark = pytest.mark.skipif(
-    not PYTHON.exists() or shutil.which("dpkg-deb") is None,
-    reason="needs Debian's own Python and dpkg: a package is built for them",
-)
-
-
-def sh(*command: str | Path, **environment: str) -> str:
-    """Run a command of this machine that must succeed; return what it printed."""
-    done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, check=False
-    )
-    assert 0 == done.returncode, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="session", name="packages")
-def _packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory where the package is, and the same as the next version."""
-    alone = "PYTEST_XDIST_WORKER" not in os.environ
-    base = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
-    directory = base / "packages"
-    with (base / "packages.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker builds for all
-        if not directory.exists():
-            making = base / "packages.making"
-            shutil.rmtree(making, ignore_errors=True)
-            built = sh("sh", ROOT / ".ci/package", making, CREDFRESH_VENV=sys.prefix).strip()
-            sh("dpkg-deb", "-R", built, base / "next")
-            control = base / "next/DEBIAN/control"
-            control.write_text(re.sub(r"(?m)^Version: .*", f"Version: {NEXT}", control.read_text()))
-            with (base / "next/etc/credfresh/credfresh.yaml").open("a") as starter:
-                starter.write("# the next version says more\n")
-            sh("dpkg-deb", "-Znone", "-b", base / "next", making)
-            shutil.rmtree(base / "next")
-            making.rename(directory)
-    return directory
-
 
 @pytest.fixture(scope="session", name="package")
 def _package(packages: Path) -> Path:
-    [package] = packages.glob(f"credfresh_{credfresh.__version__}_*.deb")
-    return package
+    return package_in(packages)
 
 
 @pytest.fixture(scope="session", name="tree")
@@ -93,19 +47,6 @@ def _tree(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("tree")
     sh("dpkg-deb", "-x", package, tree)
     return tree
-
-
-@pytest.fixture(name="host")
-def _host(packages: Path) -> Iterator[Debian]:
-    debian.needed()
-    with Debian(packages) as host:
-        yield host
-
-
-def install(host: Debian, version: str = credfresh.__version__) -> str:
-    """Install a version as an administrator does, without a network."""
-    keep = "-o Dpkg::Options::=--force-confold"  # what apt asks a terminal, answered as by default
-    return host.do(f"apt-get -q -y {keep} install /packages/credfresh_{version}_*.deb")
 
 
 def members(package: Path) -> list[tarfile.TarInfo]:
@@ -205,74 +146,74 @@ def test_the_manual_says_what_the_commands_say(tree: Path) -> None:
     assert "keep all profiles fresh" in shown.stdout.lower()
 
 
-def test_installed_it_works_and_waits_to_be_told_the_roles(host: Debian) -> None:
+def test_installed_it_works_and_waits_to_be_told_the_roles(debian: Debian) -> None:
     """Anybody may run it; unedited it ends with 78; the whole of it works, and as the daemon."""
-    assert "name your roles in /etc/credfresh/credfresh.yaml" in install(host)
+    assert "name your roles in /etc/credfresh/credfresh.yaml" in debian.install()
 
-    assert f"credfresh {credfresh.__version__}\n" == host.do("credfresh --version", user="nobody")
-    refused = host.run("credfresh run", user="credfresh")
+    assert f"credfresh {credfresh.__version__}\n" == debian.do("credfresh --version", user="nobody")
+    refused = debian.run("credfresh run", user="credfresh")
     assert 78 == refused.returncode
     assert UNEDITED in refused.stdout
     assert '"hint": ' in refused.stdout
-    assert "750 root credfresh\n640 root credfresh\n" == host.do(
+    assert "750 root credfresh\n640 root credfresh\n" == debian.do(
         "stat -c '%a %U %G' /etc/credfresh /etc/credfresh/credfresh.yaml"
     )
-    assert "/usr/sbin/nologin\n" == host.do("getent passwd credfresh | cut -d: -f7")
-    assert "daemon_ready" in host.do("credfresh demo --for 2s", user="credfresh")
-    assert "/usr/share/man/man1/credfresh.1.gz\n" == host.do("man -w credfresh")
-    completed = host.do("""bash -c '
+    assert "/usr/sbin/nologin\n" == debian.do("getent passwd credfresh | cut -d: -f7")
+    assert "daemon_ready" in debian.do("credfresh demo --for 2s", user="credfresh")
+    assert "/usr/share/man/man1/credfresh.1.gz\n" == debian.do("man -w credfresh")
+    completed = debian.do("""bash -c '
         . /usr/share/bash-completion/completions/credfresh
         COMP_WORDS=(credfresh ens) COMP_CWORD=1
         _credfresh_completion credfresh
         echo "${COMPREPLY[@]}"'""")
     assert "ensure\n" == completed
     # Of AWS's services it has those that credentials come from, and a fleet's engine.
-    host.do("""/opt/credfresh/bin/python3 -I -c '
+    debian.do("""/opt/credfresh/bin/python3 -I -c '
 import boto3, hvac
 for service in ("sts", "sso", "sso-oidc", "signin"):
     boto3.client(service, region_name="eu-west-1")'""")
 
 
-def test_an_upgrade_keeps_what_was_edited_and_published(host: Debian) -> None:
+def test_an_upgrade_keeps_what_was_edited_and_published(debian: Debian) -> None:
     """Configuration, long-term keys and credentials are untouched; the code is the new one."""
-    install(host)
-    host.do("""
+    debian.install()
+    debian.do("""
         echo '# mine' >> /etc/credfresh/credfresh.yaml
         echo '[ci-user]' > /etc/credfresh/source
         install -d -o credfresh -g credfresh -m 700 /run/credfresh
         echo '[production]' > /run/credfresh/credentials""")
-    install(host, NEXT)
+    debian.install(NEXT)
 
-    assert NEXT in host.do("dpkg-query -W -f '${Version}' credfresh")
-    kept = host.do("tail -n1 /etc/credfresh/credfresh.yaml; cat /run/credfresh/credentials")
+    assert NEXT in debian.do("dpkg-query -W -f '${Version}' credfresh")
+    kept = debian.do("tail -n1 /etc/credfresh/credfresh.yaml; cat /run/credfresh/credentials")
     assert "# mine\n[production]\n" == kept
-    assert "640 root credfresh\n" == host.do("stat -c '%a %U %G' /etc/credfresh/source")
-    assert "the next version says more" in host.do("cat /etc/credfresh/credfresh.yaml.dpkg-dist")
+    assert "640 root credfresh\n" == debian.do("stat -c '%a %U %G' /etc/credfresh/source")
+    assert "the next version says more" in debian.do("cat /etc/credfresh/credfresh.yaml.dpkg-dist")
 
 
-def test_removed_it_leaves_what_jobs_use_and_purged_nothing_of_its_own(host: Debian) -> None:
+def test_removed_it_leaves_what_jobs_use_and_purged_nothing_of_its_own(debian: Debian) -> None:
     """A removal leaves credentials and configuration; a purge only what the administrator put."""
-    install(host)
-    host.do("""
+    debian.install()
+    debian.do("""
         echo '[ci-user]' > /etc/credfresh/source
         install -d -o credfresh -g credfresh -m 700 /run/credfresh
         echo '[production]' > /run/credfresh/credentials""")
-    host.do("apt-get -q -y remove credfresh")
+    debian.do("apt-get -q -y remove credfresh")
 
-    assert "" == host.do("ls -d /opt/credfresh /usr/bin/credfresh 2>/dev/null || true")
-    host.do("test -e /etc/credfresh/credfresh.yaml && test -e /run/credfresh/credentials")
+    assert "" == debian.do("ls -d /opt/credfresh /usr/bin/credfresh 2>/dev/null || true")
+    debian.do("test -e /etc/credfresh/credfresh.yaml && test -e /run/credfresh/credentials")
 
-    host.do("apt-get -q -y purge credfresh")
-    assert "/etc/credfresh\n/etc/credfresh/source\n" == host.do(
+    debian.do("apt-get -q -y purge credfresh")
+    assert "/etc/credfresh\n/etc/credfresh/source\n" == debian.do(
         "find /etc/credfresh /run/credfresh /usr/share/credfresh 2>/dev/null | sort"
     )
 
 
-def test_without_systemd_it_makes_its_user_by_itself(host: Debian) -> None:
+def test_without_systemd_it_makes_its_user_by_itself(debian: Debian) -> None:
     """Where cron runs `once`, or in an image, no systemd-sysusers need be there."""
-    host.do("rm /bin/systemd-sysusers")
-    install(host)
+    debian.do("rm /bin/systemd-sysusers")
+    debian.install()
 
-    assert "credfresh:/:/usr/sbin/nologin\n" == host.do(
+    assert "credfresh:/:/usr/sbin/nologin\n" == debian.do(
         "getent passwd credfresh | awk -F: -v OFS=: '{print $1, $6, $7}'"
     )

@@ -1,0 +1,65 @@
+"""The way to STS: proxies and certificates as the environment names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bao import Certificates
+from credfresh.simulator import Simulator
+from host import Host
+from programs import free_port
+from proxy import OpeningProxy
+
+NAME = "sts.eu-west-1.test.invalid"
+ENDPOINT = {"AWS_ENDPOINT_URL_STS": f"https://{NAME}"}
+
+
+@pytest.fixture(name="certificates")
+def _certificates(tmp_path: Path) -> Certificates:
+    directory = tmp_path / "certificates"
+    directory.mkdir()
+    return Certificates.new(directory)
+
+
+@pytest.fixture(name="proxy")
+def _proxy(certificates: Certificates, sts: Simulator) -> Iterator[OpeningProxy]:
+    with OpeningProxy(certificates, sts.url) as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
+def test_sts_is_reached_through_a_proxy_that_opens_tls(
+    host: Host, proxy: OpeningProxy, certificates: Certificates, variable: str
+) -> None:
+    """HTTPS_PROXY says how, AWS_CA_BUNDLE whom to trust; the name is the proxy's to resolve."""
+    trust = {"AWS_CA_BUNDLE": str(certificates.ca)}
+    once = host.start("once", **ENDPOINT, **trust, **{variable: proxy.url})
+
+    assert 0 == once.wait(), once.lines
+    assert {NAME} == set(proxy.asked)
+    assert {"development", "preproduction", "production"} == set(host.sections())
+
+
+def test_a_proxy_that_nobody_vouches_for_learns_nothing(
+    host: Host, proxy: OpeningProxy, sts: Simulator
+) -> None:
+    """Without AWS_CA_BUNDLE its certificate is refused, and the hint names the variable."""
+    once = host.start("once", **ENDPOINT, HTTPS_PROXY=proxy.url)
+
+    assert 3 == once.wait()
+    assert proxy.asked
+    assert 0 == sts.count("AssumeRole")
+    [failed, *_] = once.events("endpoint_failed")
+    assert "AWS_CA_BUNDLE" in str(failed["hint"])
+
+
+@pytest.mark.parametrize("excepted", ["NO_PROXY", "no_proxy", None])
+def test_what_no_proxy_names_is_asked_directly(host: Host, excepted: str | None) -> None:
+    """Here the proxy is dead: who is sent there fails, who is not succeeds."""
+    dead = {"HTTP_PROXY": f"http://127.0.0.1:{free_port()}"}
+    direct = {excepted: "169.254.169.254,127.0.0.1"} if excepted else {}
+
+    assert (0 if excepted else 3) == host.start("once", **dead, **direct).wait()

@@ -1,0 +1,55 @@
+"""A program for an installed credfresh: an STS on loopback, and /etc/credfresh for one role of it.
+
+Its directory is the argument; there `url` appears when all is ready.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+from credfresh.model import Instant
+from credfresh.simulator import Simulator
+
+ROLE = "arn:aws:iam::333333333333:role/deploy"
+CONFIG = """\
+credentials_file:
+  path: /run/credfresh/credentials
+sts:
+  endpoint_url: {url}
+sources:
+  ci-user:
+    credentials_file: /etc/credfresh/source
+    profile: ci-user
+defaults:
+  source: ci-user
+  region: eu-west-1
+profiles:
+  production:
+    role_arn: {role}
+"""
+
+
+def clock() -> Instant:
+    """Return the host's time."""
+    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real
+
+
+def main(here: Path, etc: Path) -> None:
+    """Serve until a signal comes."""
+    with Simulator(clock) as sts:
+        user = sts.add_user("arn:aws:iam::111111111111:user/ci")
+        sts.add_role(ROLE, trusts={user.arn})
+        (etc / "source").write_text(
+            f"[ci-user]\naws_access_key_id = {user.access_key_id}\n"
+            f"aws_secret_access_key = {user.secret_access_key}\n"
+        )
+        (etc / "credfresh.yaml").write_text(CONFIG.format(url=sts.url, role=ROLE))
+        (here / "url").write_text(sts.url)
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path("/etc/credfresh"))
