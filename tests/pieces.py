@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Container, Mapping
 
-from credfresh import ownership
-from credfresh.mark import Mark
-from credfresh.ownership import Document, Merge, Piece
+from credfresh.splice import ownership
+from credfresh.splice.mark import Mark
+from credfresh.splice.ownership import Document, Merge, Piece
 
 INSTANCE = "build-host"
 SECRET = "canary-secret"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
-from credfresh.bounded import Bounded
-from credfresh.ports import Due, Message
+from credfresh.life.bounded import Bounded
+from credfresh.life.ports import Due, Message
+from credfresh.life.supervisor import BEAT, Supervisor
 from credfresh.publication import Publication, PublishReport
 from credfresh.publisher import Published
 from credfresh.settings import Settings
-from credfresh.supervisor import BEAT, Supervisor
 from fakes import EventLog, FakeClock, FakeProvider, FakeTimers, FakeWorkers, InstantOutlet
 
 

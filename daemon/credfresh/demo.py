@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from credfresh import summary
-from credfresh.desk import Desk
 from credfresh.errors import AlreadyRunningError, CredfreshError
+from credfresh.life.desk import Desk
 from credfresh.model import Clock, Instant, rfc3339
 from credfresh.simulator import Simulator
 from credfresh.statuses import ProfileStatus

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from credfresh.desk import Attendant
 from credfresh.errors import CredfreshError
 from credfresh.events import Emit
+from credfresh.life.desk import Attendant
+from credfresh.life.ports import Outlet
 from credfresh.model import Clock, Roll
-from credfresh.ports import Outlet
 from credfresh.renewer import BySource, Provider
 from credfresh.settings import Settings
 

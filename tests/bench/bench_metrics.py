@@ -30,15 +30,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from credfresh.agenda import Agenda
-from credfresh.desk import Desk
+from credfresh.life.agenda import Agenda
+from credfresh.life.desk import Desk
 from credfresh.metrics import exposition, page
 from credfresh.metrics.snapshot import take, unfold
 from credfresh.metrics.standing import Standing
 from credfresh.metrics.view import judge
-from credfresh.ownership import piece
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget
+from credfresh.splice.ownership import piece
 from fakes import grant, profile, settings
 from simulation import Simulation
 

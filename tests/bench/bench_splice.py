@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 
-from credfresh import ownership
-from credfresh.mark import Mark
-from credfresh.ownership import Merge, Piece
+from credfresh.splice import ownership
+from credfresh.splice.mark import Mark
+from credfresh.splice.ownership import Merge, Piece
 
 
 def piece(number: int, generation: int = 0) -> Piece:

@@ -667,7 +667,7 @@ def test_the_client_commands_import_neither_boto3_nor_pydantic(
         "try: main()\n"
         "except SystemExit as left: status = left.code\n"
         "heavy = {'boto3', 'botocore', 'pydantic', 'yaml', 'structlog', 'apscheduler', 'asyncio',\n"
-        "    'waitress', 'prometheus_client', 'credfresh.supervisor', 'credfresh.settings'}\n"
+        "    'waitress', 'prometheus_client', 'credfresh.life.supervisor', 'credfresh.settings'}\n"
         "print(status or 0, sorted(heavy & sys.modules.keys()), file=sys.stderr)\n"
     )
     for whereabouts in (["--socket", str(socket)], ["--config", str(host.config)]):

@@ -12,9 +12,9 @@ from typing import Any, Self
 import pytest
 
 from asking import clock, connect, exchange, received
-from credfresh.agenda import Agenda
 from credfresh.control.attendant import ControlSocket
-from credfresh.desk import Desk, Errand
+from credfresh.life.agenda import Agenda
+from credfresh.life.desk import Desk, Errand
 from credfresh.settings import ControlSettings
 from fakes import EventLog, profile, settings
 from simulation import Simulation

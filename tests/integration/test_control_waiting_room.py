@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from credfresh.agenda import Agenda
 from credfresh.control import protocol
 from credfresh.control.protocol import RequestError
 from credfresh.control.waiting_room import FEW, WaitingRoom
-from credfresh.desk import Desk
 from credfresh.errors import Mend, PublishError
+from credfresh.life.agenda import Agenda
+from credfresh.life.desk import Desk
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.settings import Settings

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.announcer import Announcer
 from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.errors import PublishError
+from credfresh.life.announcer import Announcer
 from credfresh.publication import Outcomes, PublishReport, Wanted
 from credfresh.publisher import Published, Publisher
 from disk import FOREIGN, Steps, keeper, key_of, publication, temporaries, wanted

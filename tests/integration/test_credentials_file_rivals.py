@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from credfresh import atomic
 from credfresh.credentials_file import SharedCredentialsFile, rivals
+from credfresh.disk import atomic
+from credfresh.disk.locks import Watch
 from credfresh.errors import PublishError
-from credfresh.locks import Watch
 from disk import (
     FOREIGN,
     Steps,

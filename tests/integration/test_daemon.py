@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from credfresh.daemon import Daemon
 from credfresh.errors import AlreadyRunningError, Mend, Scope
+from credfresh.life.daemon import Daemon
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.notify import Notifier
 from credfresh.publication import Publication

@@ -18,7 +18,7 @@ import pytest
 from aws_servers import REGION, AwsServer
 from credfresh.config import file
 from credfresh.credentials_file import CredentialsFiles
-from credfresh.daemon import Daemon
+from credfresh.life.daemon import Daemon
 from credfresh.model import Instant
 from credfresh.notify import Notifier
 from credfresh.settings import Settings

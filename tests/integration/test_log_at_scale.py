@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from credfresh.bounded import MOST
 from credfresh.errors import Mend, Scope
+from credfresh.life.bounded import MOST
 from credfresh.settings import StsLimits
 from fakes import EventLog, FakeClock, failure, grant, profile, settings
 from simulation import Simulation

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from credfresh.admission import Admission, Lane
 from credfresh.errors import Scope
+from credfresh.life.admission import Admission, Lane
 
 HERE = Lane("eu-west-1", "ci")
 THERE = Lane("us-east-1", "ci")

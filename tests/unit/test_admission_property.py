@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from credfresh.admission import Admission, Lane
 from credfresh.errors import Scope
+from credfresh.life.admission import Admission, Lane
 
 WORKERS = 4
 LANES = [Lane(endpoint, source) for endpoint in "ABC" for source in "xyz"]

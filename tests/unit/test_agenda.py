@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from credfresh.agenda import Agenda
+from credfresh.life.agenda import Agenda
 from credfresh.model import Instant
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from credfresh import atomic
-from credfresh.atomic import Dress
+from credfresh.disk import atomic
+from credfresh.disk.atomic import Dress
 from disk import needs_root
 
 OWNER, NAMED, GROUP, MASK, OTHERS = 0x01, 0x02, 0x04, 0x10, 0x20

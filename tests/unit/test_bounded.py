@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from credfresh.bounded import MOST, WINDOW, Bounded
+from credfresh.life.bounded import MOST, WINDOW, Bounded
 from fakes import EventLog, FakeClock
 
 

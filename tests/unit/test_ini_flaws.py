@@ -10,7 +10,7 @@ from botocore.exceptions import ConfigParseError
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from credfresh import ini, ownership
+from credfresh.splice import ini, ownership
 
 FRAGMENTS = (
     b"# a comment\n",

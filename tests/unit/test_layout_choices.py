@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from credfresh import ownership
 from credfresh.publication import Publication
+from credfresh.splice import ownership
 from fakes import FakeClock, grant, profile
 
 

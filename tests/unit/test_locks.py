@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.disk.locks import Blocked, LifeLock, Watch, WriteLock, disturbed, unwatch, watch
+from credfresh.disk.paths import Place, resolved
 from credfresh.errors import AlreadyRunningError, PublishError
-from credfresh.locks import Blocked, LifeLock, Watch, WriteLock, disturbed, unwatch, watch
-from credfresh.paths import Place, resolved
 from disk import Waits, needs_root
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from credfresh import mark
-from credfresh.mark import Claim, Mark
+from credfresh.splice import mark
+from credfresh.splice.mark import Claim, Mark
 
 SAID = Mark(
     instance="host-7",

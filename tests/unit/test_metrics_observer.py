@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from credfresh.agenda import Agenda
-from credfresh.desk import Desk, Errand
+from credfresh.life.agenda import Agenda
+from credfresh.life.desk import Desk, Errand
 from credfresh.metrics.observer import LEAST_AGE, Observer
 from credfresh.metrics.snapshot import Taken, take
 from fakes import FakeClock, profile, settings

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from credfresh.agenda import Agenda
-from credfresh.desk import Desk
 from credfresh.errors import Mend, Problem
+from credfresh.life.agenda import Agenda
+from credfresh.life.desk import Desk
+from credfresh.life.reloader import Reload
 from credfresh.metrics.snapshot import Snapshot, take, unfold
-from credfresh.reloader import Reload
 from fakes import failure, profile, settings
 from simulation import Simulation
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from credfresh.metrics.standing import Held, Standing, scan, stands
-from credfresh.ownership import piece
 from credfresh.publication import Publication
+from credfresh.splice.ownership import piece
 from fakes import EPOCH, FakeClock, grant, profile
 
 LATER = EPOCH + 1e9

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from credfresh import ownership
-from credfresh.ownership import Document, Piece
+from credfresh.splice import ownership
+from credfresh.splice.ownership import Document, Piece
 from pieces import INSTANCE, merge, piece, pieces, split
 
 NAMES = ("dev", "stage", "prod")

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from awscli.customizations.configure.writer import ConfigFileWriter  # type: ignore[import-untyped]  # no stubs
 
-from credfresh import ownership
-from credfresh.mark import Mark
 from credfresh.model import Grant, Instant, SessionCredentials
-from credfresh.ownership import Owned
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget, Profile, RenewBefore
+from credfresh.splice import ownership
+from credfresh.splice.mark import Mark
+from credfresh.splice.ownership import Owned
 from pieces import INSTANCE, SECRET, block, merge, piece, pieces
 
 PROFILE = Profile(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from credfresh import ownership
-from credfresh.ownership import Piece
 from credfresh.publication import Refusal
+from credfresh.splice import ownership
+from credfresh.splice.ownership import Piece
 from pieces import INSTANCE, SECRET, block, merge, piece, pieces
 
 OURS = piece("prod")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.disk.paths import resolved
 from credfresh.errors import PublishError
-from credfresh.paths import resolved
 from disk import needs_root
 
 OTHER = 65_534

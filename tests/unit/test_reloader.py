@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from credfresh.errors import ConfigError, Problem
-from credfresh.reloader import MOST_TOLD, Reloader, Taken, brief
+from credfresh.life.reloader import MOST_TOLD, Reloader, Taken, brief
 from credfresh.settings import LogSettings, Settings, StsLimits
 from fakes import EventLog, FakeClock, FakeProvider, profile, settings
 

@@ -10,14 +10,14 @@ from typing import Literal
 
 import pytest
 
-from credfresh.agenda import Agenda
-from credfresh.desk import Desk
 from credfresh.errors import ConfigError, Mend, Problem
+from credfresh.life.agenda import Agenda
+from credfresh.life.desk import Desk
+from credfresh.life.readiness import LIMIT, Readiness
+from credfresh.life.reloader import POLL, Reloader
+from credfresh.life.reloading import IDLE, Reloading, rest_limit
 from credfresh.notify import Notifier
 from credfresh.publisher import Publisher
-from credfresh.readiness import LIMIT, Readiness
-from credfresh.reloader import POLL, Reloader
-from credfresh.reloading import IDLE, Reloading, rest_limit
 from credfresh.settings import Notice, Settings, StsLimits
 from credfresh.workers import Workers
 from fakes import FakeProvider, MemoryDestination, failure, profile, settings

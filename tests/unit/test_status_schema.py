@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from credfresh.cli.status import PUBLIC
-from credfresh.roster import status
+from credfresh.life.roster import status
 from credfresh.statuses import State
 from fakes import failure, profile, settings
 from simulation import Simulation

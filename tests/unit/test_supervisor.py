@@ -7,10 +7,10 @@ import itertools
 import pytest
 
 from credfresh import policy
-from credfresh.entry import Phase
 from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.life.entry import Phase
+from credfresh.life.ports import Due, Finished
 from credfresh.model import Instant
-from credfresh.ports import Due, Finished
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.settings import Profile, RenewBefore, StsLimits

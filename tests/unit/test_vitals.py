@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from credfresh.vitals import Vitals
+from credfresh.life.vitals import Vitals
 
 
 def test_a_round_is_complete_when_each_part_has_answered() -> None:

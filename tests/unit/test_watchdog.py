@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from credfresh.desk import Errand
+from credfresh.life.desk import Errand
+from credfresh.life.watchdog import Watchdog
 from credfresh.notify import Notifier
-from credfresh.watchdog import Watchdog
 from fakes import EventLog, FakeClock
 
 LIMIT = 120.0

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from credfresh import atomic, writing
-from credfresh.atomic import Dress
+from credfresh.disk import atomic, writing
+from credfresh.disk.atomic import Dress
+from credfresh.disk.paths import Place, resolved
+from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
-from credfresh.paths import Place, resolved
-from credfresh.steps import Steps
 from fakes import FakeClock
 
 DATA = bytes(range(256)) * 40

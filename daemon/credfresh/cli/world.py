@@ -25,9 +25,9 @@ from credfresh.renewer import Provider
 from credfresh.settings import LogSettings, Settings
 
 if TYPE_CHECKING:
-    from credfresh.daemon import Daemon
-    from credfresh.desk import Attendant
-    from credfresh.ports import Outlet
+    from credfresh.life.daemon import Daemon
+    from credfresh.life.desk import Attendant
+    from credfresh.life.ports import Outlet
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -173,9 +173,9 @@ def compose(
     # Imported here: the commands that need no SDK and no scheduler do not pay for them.
     from credfresh import coredump  # noqa: PLC0415
     from credfresh.credentials_file import CredentialsFiles  # noqa: PLC0415
-    from credfresh.daemon import Daemon  # noqa: PLC0415
     from credfresh.fleet import Fleet  # noqa: PLC0415
     from credfresh.in_order import InOrder  # noqa: PLC0415
+    from credfresh.life.daemon import Daemon  # noqa: PLC0415
     from credfresh.process_twin import ProcessTwins  # noqa: PLC0415
     from credfresh.sts import StsProvider  # noqa: PLC0415
 

@@ -14,11 +14,11 @@ from credfresh.control.door import Door
 from credfresh.control.protocol import RequestError
 from credfresh.control.server import Question, Server
 from credfresh.control.waiting_room import WaitingRoom
-from credfresh.desk import Desk, Errand
 from credfresh.errors import CredfreshError
 from credfresh.events import Emit
+from credfresh.life.desk import Desk, Errand
+from credfresh.life.reloader import Reload
 from credfresh.model import Instant
-from credfresh.reloader import Reload
 from credfresh.settings import ControlSettings
 from credfresh.statuses import ProfileStatus
 

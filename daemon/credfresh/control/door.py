@@ -16,11 +16,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from credfresh import atomic
+from credfresh.disk import atomic
+from credfresh.disk.paths import Place, resolved, trusted_owner
+from credfresh.disk.steps import failure
 from credfresh.errors import AlreadyRunningError, PublishError
-from credfresh.paths import Place, resolved, trusted_owner
 from credfresh.settings import ControlSettings
-from credfresh.steps import failure
 
 BACKLOG = 4096
 """Clients that may wait to be let in; the kernel's own limit is net.core.somaxconn, 4096."""

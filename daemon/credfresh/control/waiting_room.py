@@ -24,13 +24,13 @@ from credfresh.control.wishes import (
     Wishes,
     Withdraw,
 )
-from credfresh.desk import Desk
-from credfresh.entry import Entry
 from credfresh.errors import PublishError, RenewalError
+from credfresh.life.desk import Desk
+from credfresh.life.entry import Entry
+from credfresh.life.roster import status
 from credfresh.model import Instant, rfc3339
 from credfresh.publication import Refusal
 from credfresh.publisher import Published
-from credfresh.roster import status
 from credfresh.settings import Settings
 
 LOOK = 0.1

@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Iterable, Mapping
 
 from credfresh.credentials_file.shared import SharedCredentialsFile
+from credfresh.disk.locks import Pause
+from credfresh.disk.paths import FOREIGN_OWNER, WRITABLE_BY_OTHERS, resolved
+from credfresh.disk.steps import unforeseen
 from credfresh.errors import AlreadyRunningError, PublishError
-from credfresh.locks import Pause
 from credfresh.model import Clock, Grant
-from credfresh.paths import FOREIGN_OWNER, WRITABLE_BY_OTHERS, resolved
 from credfresh.publication import Publication, PublishReport, Wanted
 from credfresh.settings import FileTarget, Profile
-from credfresh.steps import unforeseen
 
 
 def distrusted(targets: Iterable[FileTarget]) -> tuple[PublishError, ...]:

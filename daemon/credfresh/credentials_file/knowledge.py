@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from credfresh import ownership
 from credfresh.credentials_file import rivals
 from credfresh.credentials_file.rivals import Identity, Patience, Standing, identity
-from credfresh.holding import Document
-from credfresh.locks import Pause
+from credfresh.disk.locks import Pause
+from credfresh.disk.paths import Place
 from credfresh.model import Clock
-from credfresh.paths import Place
+from credfresh.splice import ownership
+from credfresh.splice.holding import Document
 
 YOUNG = 1.0
 """Seconds since its last change in which a file that got shorter may be half written."""

@@ -12,10 +12,10 @@ import os
 import re
 import stat
 
-from credfresh import atomic
-from credfresh.atomic import Temporary
 from credfresh.credentials_file.rivals import READ, Replaced, Standing, read
-from credfresh.paths import Place, trusted_owner
+from credfresh.disk import atomic
+from credfresh.disk.atomic import Temporary
+from credfresh.disk.paths import Place, trusted_owner
 
 _NOTE = re.compile(
     r"^swap=(?P<name>\S+) new=(?P<new>\d+) old=(?P<old>\d+):(?P<size>\d+):(?P<mtime>\d+)$",

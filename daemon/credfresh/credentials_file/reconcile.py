@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from credfresh import ini
+from credfresh.splice import ini
 
 
 def carry_over(base: bytes, altered: bytes, onto: bytes) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from credfresh.ownership import Merge
 from credfresh.publication import Remark
+from credfresh.splice.ownership import Merge
 
 Value = str | int | float
 

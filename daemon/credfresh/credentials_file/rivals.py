@@ -13,11 +13,11 @@ import errno
 import os
 from dataclasses import dataclass, field
 
-from credfresh import atomic
-from credfresh.atomic import Temporary
-from credfresh.locks import Pause, Watch, disturbed, unwatch, watch
-from credfresh.paths import Place
-from credfresh.steps import Steps
+from credfresh.disk import atomic
+from credfresh.disk.atomic import Temporary
+from credfresh.disk.locks import Pause, Watch, disturbed, unwatch, watch
+from credfresh.disk.paths import Place
+from credfresh.disk.steps import Steps
 
 STEP = 0.005
 """Seconds between two looks at a file that somebody is writing."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from credfresh.credentials_file import rivals
 from credfresh.credentials_file.reconcile import carry_over
 from credfresh.credentials_file.rivals import Patience, Replaced
-from credfresh.holding import Document
-from credfresh.locks import Pause
-from credfresh.paths import Place
+from credfresh.disk.locks import Pause
+from credfresh.disk.paths import Place
+from credfresh.splice.holding import Document
 
 
 class SecondLook:

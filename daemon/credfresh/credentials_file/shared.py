@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Mapping
 
-from credfresh import atomic, ownership, writing
 from credfresh.credentials_file import leftovers, rivals, warm
 from credfresh.credentials_file.asked import Asked, Pieces
 from credfresh.credentials_file.knowledge import Knowledge
@@ -15,15 +14,17 @@ from credfresh.credentials_file.remarks import Remarks
 from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing, identity
 from credfresh.credentials_file.second_look import SecondLook
 from credfresh.credentials_file.tenure import Tenure, Turn
+from credfresh.disk import atomic, writing
+from credfresh.disk.locks import Pause
+from credfresh.disk.paths import Place, resolved
+from credfresh.disk.steps import Hook, Steps
+from credfresh.disk.wardrobe import Wardrobe
 from credfresh.errors import AlreadyRunningError, PublishError
-from credfresh.holding import Document
-from credfresh.locks import Pause
 from credfresh.model import Clock, Grant
-from credfresh.paths import Place, resolved
 from credfresh.publication import PublishReport, Wanted
 from credfresh.settings import FileTarget, Profile
-from credfresh.steps import Hook, Steps
-from credfresh.wardrobe import Wardrobe
+from credfresh.splice import ownership
+from credfresh.splice.holding import Document
 
 ATTEMPTS = 10
 """How often a publish starts over because of rivals that take no lock."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from credfresh.credentials_file import leftovers
 from credfresh.credentials_file.remarks import Remarks
 from credfresh.credentials_file.rivals import Replaced
-from credfresh.locks import LifeLock, Pause, WriteLock
-from credfresh.paths import Place
-from credfresh.steps import Steps
+from credfresh.disk.locks import LifeLock, Pause, WriteLock
+from credfresh.disk.paths import Place
+from credfresh.disk.steps import Steps
 
 PATIENCE = 10.0
 """Seconds that we wait for the write lock."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from credfresh import mark, ownership
-from credfresh.holding import Document
+from credfresh.disk.paths import OTHERS_WRITE, Place, trusted_owner
 from credfresh.model import Grant, Instant, SessionCredentials
-from credfresh.paths import OTHERS_WRITE, Place, trusted_owner
 from credfresh.settings import Profile
+from credfresh.splice import mark, ownership
+from credfresh.splice.holding import Document
 
 
 def trustworthy(place: Place, info: os.stat_result) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from credfresh import twin
-from credfresh.desk import Desk
 from credfresh.endpoint.door import Admitted, Door
 from credfresh.endpoint.shelf import Shelf
 from credfresh.endpoint.tokens import Entropy, Tokens
 from credfresh.errors import AlreadyRunningError, CredfreshError, PublishError
 from credfresh.events import Emit
+from credfresh.life.desk import Desk
 from credfresh.model import Instant
 from credfresh.publication import Publication
 from credfresh.settings import EndpointSettings, Settings, TcpAddress

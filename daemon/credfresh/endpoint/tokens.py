@@ -14,13 +14,13 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from credfresh import folder
+from credfresh.disk import folder
+from credfresh.disk.locks import LifeLock
+from credfresh.disk.paths import Place
+from credfresh.disk.steps import Steps
+from credfresh.disk.wardrobe import Wardrobe
 from credfresh.errors import PublishError
-from credfresh.locks import LifeLock
-from credfresh.paths import Place
 from credfresh.settings import FileTarget, TokenFile
-from credfresh.steps import Steps
-from credfresh.wardrobe import Wardrobe
 
 LOCK = "tokens"
 """The life lock of the directory is that of a file of this name."""

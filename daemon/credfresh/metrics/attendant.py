@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from credfresh.desk import Desk
 from credfresh.errors import CredfreshError, PublishError
 from credfresh.events import Emit
+from credfresh.life.desk import Desk
 from credfresh.metrics.observer import Observer
 from credfresh.metrics.snapshot import Taken, take
 from credfresh.model import Instant

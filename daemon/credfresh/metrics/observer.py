@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-from credfresh.desk import Desk, Errand
+from credfresh.life.desk import Desk, Errand
 from credfresh.metrics.snapshot import Snapshot, Taken, unfold
 from credfresh.metrics.standing import Standing, stands
 from credfresh.metrics.view import View, judge

@@ -13,9 +13,9 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from credfresh import policy
-from credfresh.desk import Desk
-from credfresh.entry import Phase, Result, judge
 from credfresh.errors import RenewalError
+from credfresh.life.desk import Desk
+from credfresh.life.entry import Phase, Result, judge
 from credfresh.model import Grant, Instant
 from credfresh.publication import Refusal
 from credfresh.settings import Profile, Settings

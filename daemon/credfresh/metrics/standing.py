@@ -11,7 +11,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from credfresh import mark
+from credfresh.splice import mark
 
 MOST_BYTES = 64 << 20
 """A file beyond this size is not read: it holds more than our 10,000 profiles."""

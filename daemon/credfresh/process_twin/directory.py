@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from credfresh import folder, twin
+from credfresh import twin
+from credfresh.disk import folder
+from credfresh.disk.folder import Identity
+from credfresh.disk.locks import LifeLock
+from credfresh.disk.paths import Place
+from credfresh.disk.steps import Hook, Steps
 from credfresh.errors import AlreadyRunningError, PublishError
-from credfresh.folder import Identity
-from credfresh.locks import LifeLock
 from credfresh.model import Clock
-from credfresh.paths import Place
 from credfresh.process_twin.files import Files, Kept, same
 from credfresh.process_twin.sweep import sweep
 from credfresh.publication import Publication, PublishReport, Remark, Wanted
 from credfresh.settings import FileTarget, Profile
-from credfresh.steps import Hook, Steps
 
 LOOKED_AT = 1000
 """Profiles whose files are looked at in one tick while the directory itself is as it was."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from credfresh import folder, twin
+from credfresh import twin
+from credfresh.disk import folder
+from credfresh.disk.folder import Found, Identity
+from credfresh.disk.paths import Place
+from credfresh.disk.steps import Hook, Steps
+from credfresh.disk.wardrobe import Wardrobe
 from credfresh.errors import PublishError
-from credfresh.folder import Found, Identity
 from credfresh.model import Clock, Grant, rfc3339
-from credfresh.paths import Place
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget, Twin
-from credfresh.steps import Hook, Steps
-from credfresh.wardrobe import Wardrobe
 
 SUFFIXES = ("json", "env", "config")
 """The files of one twin, in the order in which they go: the last one proves the others ours."""

@@ -7,10 +7,11 @@ import os
 import re
 import stat
 
-from credfresh import folder, twin
+from credfresh import twin
+from credfresh.disk import folder
+from credfresh.disk.paths import Place, trusted_owner
+from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
-from credfresh.paths import Place, trusted_owner
-from credfresh.steps import Steps
 
 _TEMPORARY = re.compile(r"\..+\.credfresh-[0-9a-f]{8}\.tmp")
 _CONFIG = ".config"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
+from credfresh.disk.steps import unforeseen
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock
 from credfresh.process_twin.directory import ProcessDirectory
 from credfresh.publication import Publication, PublishReport, Wanted
 from credfresh.settings import FileTarget
-from credfresh.steps import unforeseen
 
 
 class ProcessTwins:

@@ -12,15 +12,15 @@ import threading
 from collections.abc import Callable, Mapping
 
 from credfresh import policy
-from credfresh.desk import Desk, Errand
-from credfresh.entry import Phase
 from credfresh.errors import RenewalError, Scope
 from credfresh.events import Emit
+from credfresh.life.desk import Desk, Errand
+from credfresh.life.entry import Phase
+from credfresh.life.supervisor import Supervisor
 from credfresh.model import Clock, Grant, Roll, SessionCredentials
 from credfresh.publication import Publication
 from credfresh.renewer import Provider
 from credfresh.settings import Profile
-from credfresh.supervisor import Supervisor
 from credfresh.vault import lease
 from credfresh.vault.backlog import Backlog
 from credfresh.vault.engine import Engine

@@ -7,9 +7,9 @@ endpoint's or the source's name, and so is their recovery.
 from __future__ import annotations
 
 from credfresh import policy
-from credfresh.entry import Entry
 from credfresh.errors import PublishError, RenewalError, Scope
 from credfresh.events import Emit
+from credfresh.life.entry import Entry
 from credfresh.model import Grant, Instant, rfc3339
 from credfresh.publication import PublishReport, Refusal
 

@@ -6,10 +6,10 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from credfresh import holding, ini, mark
-from credfresh.holding import Document, Piece
-from credfresh.layout import Draft, lay_out
 from credfresh.publication import Refusal
+from credfresh.splice import holding, ini, mark
+from credfresh.splice.holding import Document, Piece
+from credfresh.splice.layout import Draft, lay_out
 
 
 @dataclass(frozen=True, slots=True)

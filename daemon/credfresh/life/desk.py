@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from credfresh.agenda import Agenda
+from credfresh.life.agenda import Agenda
+from credfresh.life.reloader import Reload
+from credfresh.life.supervisor import Supervisor
 from credfresh.model import Clock
 from credfresh.publisher import Published
-from credfresh.reloader import Reload
 from credfresh.settings import Settings
-from credfresh.supervisor import Supervisor
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import os
 import pwd
 import stat
 
-from credfresh import atomic
-from credfresh.atomic import Dress
+from credfresh.disk import atomic
+from credfresh.disk.atomic import Dress
+from credfresh.disk.paths import OTHERS_WRITE, trusted_owner
 from credfresh.errors import PublishError
-from credfresh.paths import OTHERS_WRITE, trusted_owner
 from credfresh.settings import FileTarget
 
 _GROUP_BITS = 0o070

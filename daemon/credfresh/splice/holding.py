@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from credfresh import ini, mark
-from credfresh.ini_lines import Line, lines
-from credfresh.mark import Mark
+from credfresh.splice import ini, mark
+from credfresh.splice.ini_lines import Line, lines
+from credfresh.splice.mark import Mark
 
 RULING = frozenset(
     {

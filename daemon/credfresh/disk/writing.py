@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from credfresh import atomic
-from credfresh.atomic import Dress, Temporary
+from credfresh.disk import atomic
+from credfresh.disk.atomic import Dress, Temporary
+from credfresh.disk.paths import Place
+from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
 from credfresh.model import Clock
-from credfresh.paths import Place
-from credfresh.steps import Steps
 
 
 def prepare(

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from credfresh.disk.steps import failure
 from credfresh.errors import PublishError
-from credfresh.steps import failure
 
 MOST_LINKS = 40
 """As many symbolic links as Linux follows in one path (path_resolution(7))."""

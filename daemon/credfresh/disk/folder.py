@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from credfresh import atomic, writing
-from credfresh.atomic import Dress
+from credfresh.disk import atomic, writing
+from credfresh.disk.atomic import Dress
+from credfresh.disk.paths import Place, resolved
+from credfresh.disk.steps import Steps
+from credfresh.disk.wardrobe import Wardrobe
 from credfresh.errors import PublishError
-from credfresh.paths import Place, resolved
 from credfresh.settings import FileTarget
-from credfresh.steps import Steps
-from credfresh.wardrobe import Wardrobe
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

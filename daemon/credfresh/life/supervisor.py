@@ -13,19 +13,19 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from credfresh import policy
-from credfresh.announcer import Announcer
-from credfresh.attempts import Attempts, Flight, Work
-from credfresh.entry import Entry, Phase
 from credfresh.errors import RenewalError
 from credfresh.events import Emit
+from credfresh.life.announcer import Announcer
+from credfresh.life.attempts import Attempts, Flight, Work
+from credfresh.life.entry import Entry, Phase
+from credfresh.life.ondisk import OnDisk
+from credfresh.life.ports import Due, Finished, Message, Outlet, Timers, Workers
+from credfresh.life.roster import Changes, Roster
+from credfresh.life.schedule import Schedule
 from credfresh.model import Clock, Grant, Instant, Roll
-from credfresh.ondisk import OnDisk
-from credfresh.ports import Due, Finished, Message, Outlet, Timers, Workers
 from credfresh.publication import Publication
 from credfresh.publisher import Published
 from credfresh.renewer import Provider, attempt, parent_unusable
-from credfresh.roster import Changes, Roster
-from credfresh.schedule import Schedule
 from credfresh.settings import Settings
 
 BEAT = 10.0

@@ -29,8 +29,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 
-from credfresh.ini_lines import DEFAULT_SECTION
 from credfresh.model import rfc3339
+from credfresh.splice.ini_lines import DEFAULT_SECTION
 
 PREFIX = "# credfresh v="
 TOLERANCE = 300.0

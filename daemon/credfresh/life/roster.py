@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from credfresh.admission import Lane
-from credfresh.entry import Entry, Phase
 from credfresh.errors import RenewalError
+from credfresh.life.admission import Lane
+from credfresh.life.entry import Entry, Phase
 from credfresh.model import Instant
 from credfresh.publication import Refusal
 from credfresh.settings import Profile, Settings, StsLimits

@@ -15,25 +15,25 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from credfresh import __version__, signals
-from credfresh.agenda import Agenda
-from credfresh.bounded import Bounded
-from credfresh.desk import Attendant, Desk, Errand
 from credfresh.events import Emit
-from credfresh.fan import Fan
+from credfresh.life.agenda import Agenda
+from credfresh.life.bounded import Bounded
+from credfresh.life.desk import Attendant, Desk, Errand
+from credfresh.life.fan import Fan
+from credfresh.life.ports import Due, Finished, Message, Outlet
+from credfresh.life.readiness import Readiness
+from credfresh.life.reloader import Reloader, Source
+from credfresh.life.reloading import Reloading, rest_limit
+from credfresh.life.supervisor import Supervisor
+from credfresh.life.watchdog import Watchdog
 from credfresh.model import Clock, Grant, Instant, Roll
 from credfresh.notify import Notifier
-from credfresh.ports import Due, Finished, Message, Outlet
 from credfresh.publisher import Published, Publisher
-from credfresh.readiness import Readiness
-from credfresh.reloader import Reloader, Source
-from credfresh.reloading import Reloading, rest_limit
 from credfresh.renewer import Destination, Provider
 from credfresh.settings import Profile, Settings
 from credfresh.signals import Signal
 from credfresh.statuses import ProfileStatus
-from credfresh.supervisor import Supervisor
 from credfresh.timers import ApschedulerTimers
-from credfresh.watchdog import Watchdog
 from credfresh.workers import Workers
 
 DRAIN = 15.0

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from credfresh.desk import Errand
 from credfresh.events import Emit
+from credfresh.life.desk import Errand
+from credfresh.life.vitals import Vitals
 from credfresh.model import Instant
 from credfresh.notify import Notifier
-from credfresh.vitals import Vitals
 
 Ask = Callable[[Callable[[], None]], bool]
 """Has a part call what it is given, in its own thread and soon; False when the part is dead."""

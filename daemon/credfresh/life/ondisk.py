@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from credfresh.announcer import Announcer
-from credfresh.entry import Entry
 from credfresh.errors import PublishError
+from credfresh.life.announcer import Announcer
+from credfresh.life.entry import Entry
+from credfresh.life.ports import Outlet
+from credfresh.life.roster import Roster
 from credfresh.model import Instant
-from credfresh.ports import Outlet
 from credfresh.publication import PublishReport
 from credfresh.publisher import Published
-from credfresh.roster import Roster
 
 
 class OnDisk:

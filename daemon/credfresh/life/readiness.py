@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from credfresh.desk import Desk
 from credfresh.events import Emit
+from credfresh.life.desk import Desk
 from credfresh.model import Instant
 from credfresh.notify import Notifier
 from credfresh.summary import one_line

@@ -29,11 +29,11 @@ from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from credfresh import holding, ini, mark
-from credfresh.holding import KEY_ID, Document, Piece
 from credfresh.model import rfc3339
-from credfresh.plan import Merge, Plan
 from credfresh.publication import Publication
+from credfresh.splice import holding, ini, mark
+from credfresh.splice.holding import KEY_ID, Document, Piece
+from credfresh.splice.plan import Merge, Plan
 
 __all__ = [
     "Document",

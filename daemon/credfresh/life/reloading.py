@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from credfresh.desk import Desk
 from credfresh.events import Emit
+from credfresh.life.desk import Desk
+from credfresh.life.readiness import Readiness
+from credfresh.life.reloader import POLL, Reload, Reloader, Taken, brief
 from credfresh.model import Instant
 from credfresh.publisher import Publisher
-from credfresh.readiness import Readiness
-from credfresh.reloader import POLL, Reload, Reloader, Taken, brief
 from credfresh.settings import Settings
 from credfresh.workers import Workers
 

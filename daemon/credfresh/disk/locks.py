@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from credfresh.disk.paths import Place, trusted_owner
+from credfresh.disk.steps import failure
 from credfresh.errors import AlreadyRunningError, PublishError
-from credfresh.paths import Place, trusted_owner
-from credfresh.steps import failure
 
 Pause = Callable[[float], object]
 """Wait that many seconds."""

@@ -8,8 +8,8 @@ from enum import Enum
 from typing import Literal
 
 from credfresh import policy
-from credfresh.admission import Lane
 from credfresh.errors import Mend, RenewalError
+from credfresh.life.admission import Lane
 from credfresh.model import Grant, Instant
 from credfresh.publication import Publication, Refusal
 from credfresh.renewer import STARVED, withdrawn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from credfresh import ownership
+from credfresh.splice import ownership
 from credfresh.statuses import ProfileStatus
 
 MOST_BYTES = 256 * 1024 * 1024

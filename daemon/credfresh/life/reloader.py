@@ -12,8 +12,8 @@ from typing import Protocol
 
 from credfresh.errors import ConfigError, Problem
 from credfresh.events import Emit
+from credfresh.life.roster import Changes
 from credfresh.renewer import Provider
-from credfresh.roster import Changes
 from credfresh.settings import Settings
 
 POLL = 2.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from credfresh.entry import Entry, Phase
 from credfresh.events import Emit
+from credfresh.life.entry import Entry, Phase
+from credfresh.life.ports import Due, Timers
 from credfresh.model import Clock, Instant
-from credfresh.ports import Due, Timers
 
 
 class Schedule:

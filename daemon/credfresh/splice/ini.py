@@ -20,7 +20,7 @@ from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
-from credfresh.ini_lines import (
+from credfresh.splice.ini_lines import (
     DEFAULT_SECTION,
     Code,
     Finding,

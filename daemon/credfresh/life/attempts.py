@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from credfresh import policy
-from credfresh.admission import Admission, Lane
-from credfresh.entry import Entry, Phase
 from credfresh.errors import RenewalError
+from credfresh.life.admission import Admission, Lane
+from credfresh.life.entry import Entry, Phase
+from credfresh.life.ports import Finished, Workers
 from credfresh.model import Grant, Instant
-from credfresh.ports import Finished, Workers
 from credfresh.renewer import Progress, hung
 from credfresh.settings import StsLimits
 

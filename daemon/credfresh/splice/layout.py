@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from credfresh import holding, ini, mark
-from credfresh.holding import Document
+from credfresh.splice import holding, ini, mark
+from credfresh.splice.holding import Document
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from credfresh.ports import Outlet
+from credfresh.life.ports import Outlet
 from credfresh.publication import Publication
 
 

@@ -1,0 +1,1 @@
+"""Files among files of others: paths that are to be trusted, locks, writes that cannot tear."""
