@@ -92,7 +92,7 @@ STALLED = {
 def test_300_stalled_clients_do_not_delay_a_good_one(
     listening: Callable[[Address], Listener], first: bytes
 ) -> None:
-    """Whatever they stall at, a good client is answered within a second."""
+    """Whatever they stall at, a good client waits for none of them."""
     port = free_port()
     listening(TcpAddress("127.0.0.1", port))
     stalled = connections(port, 300, first)
@@ -105,7 +105,7 @@ def test_300_stalled_clients_do_not_delay_a_good_one(
 
     for one in stalled:
         one.close()
-    assert max(took) < 1.0, took
+    assert max(took) < SILENCE / 2, took
 
 
 def test_more_than_there_is_room_for_make_way(
@@ -124,7 +124,7 @@ def test_more_than_there_is_room_for_make_way(
     for one in stalled:
         one.close()
     assert gone > MOST_CONNECTIONS / 2
-    assert took < 5.0
+    assert took < SILENCE / 2
 
 
 def _is_closed(one: socket.socket) -> bool:

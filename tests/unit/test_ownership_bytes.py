@@ -87,6 +87,12 @@ def as_read(data: bytes) -> dict[str, dict[str, object]] | None:
             return None
 
 
+def by_default(data: bytes) -> dict[str, object]:
+    """Return what a [DEFAULT] says, which an INI library adds to every section."""
+    read = as_read(data + b"\n[says-nothing]\n")
+    return read["says-nothing"] if read else {}
+
+
 def as_updated(data: bytes) -> dict[str, dict[str, str | None]] | None:
     """Return what configupdater reads; None when it refuses the file."""
     updater = ConfigUpdater(strict=True)
@@ -271,9 +277,11 @@ class File(RuleBasedStateMachine):
     @invariant()
     def botocore_reads_theirs_and_ours(self) -> None:
         """A file that can be read stays so; it says what it said, and ours."""
-        theirs = as_read(b"".join(item for item in self.model if isinstance(item, bytes)))
+        foreign = b"".join(item for item in self.model if isinstance(item, bytes))
+        theirs = as_read(foreign)
         if theirs is not None:
-            ours = {name: dict(each.values) for name, each in self.put.items()}
+            everywhere = by_default(foreign)
+            ours = {name: everywhere | dict(each.values) for name, each in self.put.items()}
             assert theirs | ours == as_read(self.document.data)
 
     @invariant()
