@@ -93,6 +93,34 @@ def package_in(directory: Path, version: str = __version__) -> Path:
     return package
 
 
+def installing(version: str = __version__) -> str:
+    """Return the script that installs what is at /mnt as an administrator does, offline."""
+    keep = "-o Dpkg::Options::=--force-confold"  # what apt asks a terminal, answered as usual
+    # Images of containers leave manuals out; a host does not.
+    return f"""
+        export DEBIAN_FRONTEND=noninteractive
+        find /etc/dpkg/dpkg.cfg.d -type f -exec sed -i '/^path-exclude/d' {{}} +
+        apt-get -q -y {keep} install /mnt/credfresh_{version}_*.deb"""
+
+
+def simulating() -> str:
+    """Return the script that starts an STS for an installed credfresh, and configures that."""
+    program = Path(__file__).with_name("installed_sts.py").read_text(encoding="utf-8")
+    return f"""
+mkdir /run/sts
+cd /run/sts
+cat >program.py <<'END'
+{program}
+END
+setsid /opt/credfresh/bin/python3 -I program.py . </dev/null >log 2>&1 &
+echo $! >pid
+for _ in $(seq 400); do [ ! -s url ] || break; sleep 0.05; done
+test -s url || {{ cat log; exit 1; }}
+chgrp credfresh /etc/credfresh/source
+chmod 640 /etc/credfresh/source
+"""
+
+
 def needed() -> None:
     """Skip the test where no root of its own can be had."""
     if os.geteuid() != 0:
@@ -146,21 +174,12 @@ class Debian:
         return done.stdout
 
     def install(self, version: str = __version__) -> str:
-        """Install the package as an administrator does, without a network; return what is said."""
-        keep = "-o Dpkg::Options::=--force-confold"  # what apt asks a terminal, answered as usual
-        return self.do(f"apt-get -q -y {keep} install /mnt/credfresh_{version}_*.deb")
+        """Install the package; return what is said."""
+        return self.do(installing(version))
 
     def simulate(self) -> None:
         """Start an STS there, and write /etc/credfresh for the one role that it knows."""
-        program = Path(__file__).with_name("installed_sts.py").read_text(encoding="utf-8")
-        self.do(f"mkdir /run/sts\ncat >/run/sts/program.py <<'END'\n{program}\nEND")
-        self.do("""
-            cd /run/sts
-            setsid /opt/credfresh/bin/python3 -I program.py . </dev/null >log 2>&1 &
-            for _ in $(seq 400); do [ ! -s url ] || break; sleep 0.05; done
-            test -s url || { cat log; exit 1; }
-            chgrp credfresh /etc/credfresh/source
-            chmod 640 /etc/credfresh/source""")
+        self.do(simulating())
 
     def __exit__(
         self,

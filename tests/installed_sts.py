@@ -1,6 +1,7 @@
 """A program for an installed credfresh: an STS on loopback, and /etc/credfresh for one role of it.
 
-Its directory is the argument; there `url` appears when all is ready.
+Its directory is the argument; there `url` appears when all is ready. A second key lies beside the
+first; SIGUSR1 ends the first, and `ended` appears.
 """
 
 from __future__ import annotations
@@ -39,15 +40,20 @@ def clock() -> Instant:
 
 def main(here: Path, etc: Path) -> None:
     """Serve until a signal comes."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     with Simulator(clock) as sts:
-        user = sts.add_user("arn:aws:iam::111111111111:user/ci")
-        sts.add_role(ROLE, trusts={user.arn})
-        (etc / "source").write_text(
-            f"[ci-user]\naws_access_key_id = {user.access_key_id}\n"
-            f"aws_secret_access_key = {user.secret_access_key}\n"
-        )
+        users = [sts.add_user(f"arn:aws:iam::111111111111:user/{name}") for name in ("ci", "next")]
+        sts.add_role(ROLE, trusts={user.arn for user in users})
+        for user, name in zip(users, ("source", "source.next"), strict=True):
+            (etc / name).write_text(
+                f"[ci-user]\naws_access_key_id = {user.access_key_id}\n"
+                f"aws_secret_access_key = {user.secret_access_key}\n"
+            )
         (etc / "credfresh.yaml").write_text(CONFIG.format(url=sts.url, role=ROLE))
         (here / "url").write_text(sts.url)
+        signal.sigwait({signal.SIGUSR1})
+        sts.revoke(users[0].access_key_id)
+        (here / "ended").touch()
         signal.pause()
 
 

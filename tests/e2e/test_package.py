@@ -129,7 +129,7 @@ def test_every_module_is_compiled(tree: Path) -> None:
 def test_the_manual_says_what_the_commands_say(tree: Path) -> None:
     """Every command and option, every exit status; and groff has nothing to complain of."""
     manual = tree / "usr/share/man/man1/credfresh.1.gz"
-    needed("groff", "groff")
+    needed("groff", "man-db")
     rough = sh("gzip", "-dc", manual)
     plain = rough.replace("\\-", "-")
     for name in COMMANDS:
