@@ -11,6 +11,7 @@ took is never mistaken for life. Deadlines are pairs (`Instant`): whichever cloc
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 from credfresh.errors import Mend
@@ -22,6 +23,10 @@ MOST_RENEW_BEFORE = 0.8
 
 JITTER = (0.02, 0.07)
 """The bounds of the jitter, as shares of the granted lifetime."""
+
+SLACK = 0.001
+"""By how much an alarm for a renewal may ring late, as a share of the granted lifetime: far below
+the least jitter. Thousands of renewals then come in bursts, and one of a burst costs a third."""
 
 FOLLOWS = (0.002, 0.017)
 """The bounds of a follower's delay after the one it follows, as shares of the granted lifetime:
@@ -92,6 +97,15 @@ def plan(grant: Grant, renew_before: RenewBefore) -> Plan:
         renew_before=before,
         clamped=wished > most,
     )
+
+
+def alarm(plan: Plan, lifetime: float) -> float:
+    """Return the wall second at which to ring for a planned renewal.
+
+    Up to `SLACK` after it, at a time that many grants of this lifetime have in common.
+    """
+    step = SLACK * lifetime
+    return math.ceil(plan.renew_at.wall / step) * step
 
 
 def much_shorter(grant: Grant) -> bool:

@@ -112,3 +112,25 @@ def test_a_grant_much_shorter_than_asked_is_told_apart() -> None:
     """Nine tenths of what was asked is enough not to be remarkable."""
     assert policy.much_shorter(grant(profile(duration=3600), NOW, lifetime=900))
     assert not policy.much_shorter(grant(profile(duration=3600), NOW, lifetime=3599))
+
+
+@given(KEYS, LIFETIMES, st.floats(0, 1e6))
+def test_an_alarm_rings_late_by_a_thousandth_of_a_life_at_most(
+    key: str, lifetime: float, since: float
+) -> None:
+    """Never before the renewal is due, and long before the jitter is used up."""
+    made = policy.plan(grant(profile(), NOW + since, lifetime=lifetime, key=key), RenewBefore())
+
+    late = policy.alarm(made, lifetime) - made.renew_at.wall
+
+    assert -1e-6 <= late <= 0.001 * lifetime + 1e-6
+
+
+def test_alarms_of_many_grants_ring_together() -> None:
+    """Ten thousand grants are renewed in some fifty bursts; without that, each wakes us alone."""
+    alarms = {
+        policy.alarm(policy.plan(grant(profile(), NOW, key=f"ASIA{n:016d}"), RenewBefore()), 3600.0)
+        for n in range(10_000)
+    }
+
+    assert len(alarms) <= 0.05 * 3600 / 3.6 + 2

@@ -32,7 +32,7 @@ class Schedule:
             self._timers.disarm(entry.profile.name)
             self._post(Due(entry.profile.name))
         else:
-            self._timers.arm(entry.profile.name, due.wall)
+            self._timers.arm(entry.profile.name, entry.alarm())
 
     def disarm(self, name: str) -> None:
         """Let no alarm ring for `name`."""
