@@ -86,7 +86,9 @@ class Grant:
     upstream: Upstream | None = None
     """Set where somebody else renews it and we follow."""
 
-    @property
-    def expires_at(self) -> Instant:
-        """The moment after which the credentials are worth nothing."""
-        return self.sent_at + self.lifetime
+    expires_at: Instant = field(init=False, repr=False, compare=False)
+    """The moment after which the credentials are worth nothing: each look at a profile asks it."""
+
+    def __post_init__(self) -> None:
+        """Work it out once."""
+        object.__setattr__(self, "expires_at", self.sent_at + self.lifetime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random  # noqa: TID251 - the composition root makes the one source of randomness
 import socket
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from credfresh.life.daemon import Daemon
     from credfresh.life.desk import Attendant
     from credfresh.life.ports import Outlet
+
+GARBAGE = 100_000
+"""How many objects more than before make the collector of cycles look; Python's default is 700."""
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -78,6 +82,9 @@ def start(path: str, log_format: str | None) -> tuple[Settings, Log]:
         ConfigError: it is not valid, and people are watching.
         SystemExit: it is not valid; each problem has been logged.
     """
+    # Thousands of profiles are hundreds of thousands of objects that stay: the collector would go
+    # through them time and again, for nothing.
+    gc.set_threshold(GARBAGE, 20, 100)
     at_first = LogSettings(format=cast("LogFormat", log_format or "auto"))
     log = configure(at_first, stream=sys.stdout, clock=clock)
     try:

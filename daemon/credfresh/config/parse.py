@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from credfresh.config import document, schema
 from credfresh.config.assemble import assemble
@@ -42,7 +43,8 @@ def parse(
     Raises:
         ConfigError: with every problem that could be found, in the order of the file.
     """
-    around = Surroundings(environment or {}, hostname, resolve)
+    # Thousands of profiles publish to one file: where it lies is looked up once.
+    around = Surroundings(environment or {}, hostname, cache(resolve))
     findings = Findings(source)
     read = document.read(data, findings, loader or document.FASTEST)
     file = judge_shape(read, findings)
