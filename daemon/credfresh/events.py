@@ -49,6 +49,7 @@ EVENTS: dict[str, Event] = {
     "short_session": _event("warning", "profile profiles duration_s"),
     "short_guarantee": _event("warning", "profile profiles guarantee_s"),
     "unusual_section_name": _event("warning", "profile profiles section"),
+    "hook_needs_rights": _event("warning", "profile profiles command"),
     "credentials_file_readable_by_all": _event("warning", "path mode"),
     "credentials_file_writable_by_group": _event("warning", "path mode"),
     # Renewal.
@@ -83,6 +84,9 @@ EVENTS: dict[str, Event] = {
     "rival_write_recovered": _event("warning", "path"),
     "lock_held": _event("warning", "path pid"),
     "lock_unusable": _event("warning", "path"),
+    # Commands of others.
+    "hook_ran": _event("info", "profile took_ms output"),
+    "hook_failed": _event("warning", "profile error output"),
     # A fleet.
     "hub_leads": _event("info", "engine"),
     "hub_follows": _event("warning", "engine"),

@@ -57,6 +57,14 @@ class RenewBefore:
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """A command that is run after a renewal: its path is absolute, `timeout` is in seconds."""
+
+    command: tuple[str, ...]
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One role to keep assumed, and the section where its credentials are published."""
 
@@ -86,6 +94,7 @@ class Profile:
     account_id: bool = False
     on_expired: Literal["keep", "remove"] = "keep"
     twin: Twin | None = None
+    on_renew: Hook | None = None
 
     @property
     def request(self) -> str:
@@ -213,6 +222,8 @@ class Settings:
     reload: Literal["signal", "auto"] = "signal"
     vault: VaultEngine | None = None
     """Where a hub publishes, too."""
+    on_renew: Hook | None = None
+    """What is run after each publish that brought renewed credentials, for all of them."""
     notices: tuple[Notice, ...] = ()
 
     @property

@@ -25,10 +25,15 @@ def command(path: str, log_format: str | None) -> None:
     Exit status: 0 all profiles are fresh; 3 some failed or were refused (the others are
     published); 75 another daemon keeps the file; 77 not allowed; 78 bad configuration.
     """
+    from credfresh.hooks import Hooks  # noqa: PLC0415 - see `compose`
+
     settings, log = start(path, log_format)
     with refusals_told(log):
         try:
-            statuses = compose(settings, log, patience=PATIENCE).once()
+            hooks = (Hooks(log),)
+            statuses = compose(
+                settings, log, attendants=hooks, outlets=hooks, patience=PATIENCE
+            ).once()
             fresh = all(status.state == "fresh" for status in statuses)
         except AlreadyRunningError:
             told = renew_due(settings, log)

@@ -155,13 +155,15 @@ def serving(settings: Settings, emit: Emit) -> Serving:
     """Make what serves others while the daemon runs."""
     from credfresh.control.attendant import ControlSocket  # noqa: PLC0415
     from credfresh.endpoint import Endpoint  # noqa: PLC0415
+    from credfresh.hooks import Hooks  # noqa: PLC0415
     from credfresh.metrics import Metrics  # noqa: PLC0415
 
     endpoint = Endpoint(settings.instance, emit, os.urandom)
-    attendants: list[Attendant] = [endpoint, Metrics(emit, hostname=socket.gethostname())]
+    hooks = Hooks(emit)
+    attendants: list[Attendant] = [endpoint, Metrics(emit, hostname=socket.gethostname()), hooks]
     if settings.control is not None:
         attendants.append(ControlSocket(settings.control, emit))
-    return Serving(attendants, [endpoint])
+    return Serving(attendants, [endpoint, hooks])
 
 
 def compose(

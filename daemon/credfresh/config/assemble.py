@@ -56,7 +56,8 @@ def assemble(
         ready=file.ready or "settled",
         reload=file.reload or "signal",
         vault=engine_of(file.vault) if file.vault else None,
-        notices=notices_for(profiles, used),
+        on_renew=_hook(file.on_renew),
+        notices=notices_for(profiles, used, _hook(file.on_renew)),
     )
 
 
@@ -108,6 +109,7 @@ def _profile(
         account_id=bool(shape.account_id),
         on_expired=shape.on_expired or "keep",
         twin=twin,
+        on_renew=_hook(shape.on_renew),
     )
 
 
@@ -163,6 +165,13 @@ def _source(shape: source_shapes.Source) -> principals.Source:  # noqa: PLR0911 
 def _sts(shape: schema.Sts | None) -> settings.StsLimits:
     given = shape.model_dump(exclude_none=True) if shape else {}
     return settings.StsLimits(**given)
+
+
+def _hook(shape: schema.OnRenew | None) -> settings.Hook | None:
+    if shape is None:
+        return None
+    plain = settings.Hook(shape.command)
+    return plain if shape.timeout is None else replace(plain, timeout=float(shape.timeout))
 
 
 def _metrics(shape: schema.Metrics | None) -> settings.MetricsSettings:

@@ -13,6 +13,7 @@ Path = tuple[str | int, ...]
 HIDDEN = frozenset(
     {
         "credential_process",
+        "command",
         "external_id",
         "policy",
         "session_tags",

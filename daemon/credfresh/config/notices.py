@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from credfresh.settings import FileTarget, Notice, Profile
+from credfresh.settings import FileTarget, Hook, Notice, Profile
 
 BOTOCORE_WINDOW = 900
 """Seconds; botocore asks again for credentials that have less left than this (15 minutes)."""
@@ -14,20 +14,26 @@ MOST_SHARE = 0.8
 """The policy clamps `renew_before` to this share of what was granted."""
 
 
+NEED_RIGHTS = frozenset({"sudo", "su", "doas", "pkexec", "runuser", "systemctl", "service"})
+"""Commands that ask for rights which the service does not have, and its sandbox does not give."""
+
+
 def notices_for(
-    profiles: Mapping[str, Profile], targets: Iterable[FileTarget]
+    profiles: Mapping[str, Profile], targets: Iterable[FileTarget], on_renew: Hook | None = None
 ) -> tuple[Notice, ...]:
     """Return the notices, each kind once with the number of profiles that it concerns.
 
-    `profile` is the first of them in the order of the file.
+    `profile` is the first of them in the order of the file. `on_renew` is the one for all.
     """
     counted: dict[tuple[str, tuple[tuple[str, str | int | float], ...]], list[str]] = {}
     for profile in profiles.values():
         for event, fields in _about(profile):
             counted.setdefault((event, fields), []).append(profile.name)
     about_files = (notice for target in targets for notice in _about_file(target))
+    about_all = (Notice(*about) for about in _about_hook(on_renew))
     return (
         *about_files,
+        *about_all,
         *(
             Notice(event, (("profile", names[0]), ("profiles", len(names)), *fields))
             for (event, fields), names in counted.items()
@@ -53,6 +59,14 @@ def _about(
         yield "short_guarantee", (("guarantee_s", int(guarantee(profile))),)
     if not re.fullmatch(r"[A-Za-z0-9._-]+", profile.section):
         yield "unusual_section_name", (("section", profile.section),)
+    yield from _about_hook(profile.on_renew)
+
+
+def _about_hook(
+    hook: Hook | None,
+) -> Iterator[tuple[str, tuple[tuple[str, str | int | float], ...]]]:
+    if hook is not None and hook.command[0].rpartition("/")[2] in NEED_RIGHTS:
+        yield "hook_needs_rights", (("command", hook.command[0]),)
 
 
 def _about_file(target: FileTarget) -> Iterator[Notice]:

@@ -14,6 +14,7 @@ from credfresh.config.source_shapes import Source
 from credfresh.config.spelling import (
     Account,
     BeforeExpiry,
+    Command,
     ConnectTimeout,
     Directory,
     Duration,
@@ -21,6 +22,7 @@ from credfresh.config.spelling import (
     FilePath,
     Flag,
     GroupName,
+    HookTimeout,
     Label,
     Listen,
     ListenTcp,
@@ -122,6 +124,15 @@ class Log(Strict):
     """auto (if absent): for people on a terminal, else JSON lines."""
 
 
+class OnRenew(Strict):
+    """A command that is run once renewed credentials are on disk."""
+
+    command: Command
+    """The command as a list: an absolute path and its arguments; no shell reads it."""
+    timeout: HookTimeout | None = None
+    """1s to 5m; after it the process group is killed; 30s if absent."""
+
+
 class Defaults(Strict):
     """What a profile has unless it says otherwise."""
 
@@ -159,6 +170,8 @@ class Defaults(Strict):
     """What becomes of a section whose credentials have expired; keep if absent."""
     enabled: Flag | None = None
     """false: as if the profile were not in the file."""
+    on_renew: OnRenew | None = None
+    """A command that is run after each renewal of the profile; none if absent."""
 
 
 class Profile(Defaults):
@@ -209,6 +222,8 @@ class ConfigFile(Strict):
     """When systemd is told that the service is up: settled if absent."""
     reload: Literal["signal", "auto"] | None = None
     """When this file is read again: at SIGHUP, or also when it changes; signal if absent."""
+    on_renew: OnRenew | None = None
+    """A command that is run once after each publish that brought renewed credentials."""
     vault: HubVault | None = None
     """A KV v2 engine where a hub publishes too, for hosts that follow; nowhere if absent."""
     defaults: Defaults | None = None

@@ -74,6 +74,7 @@ SocketMode = Annotated[
 Duration = Annotated[int, PlainValidator(words.duration), _DURATION]
 ConnectTimeout = Annotated[int, PlainValidator(words.connect_timeout), _DURATION]
 ReadTimeout = Annotated[int, PlainValidator(words.read_timeout), _DURATION]
+HookTimeout = Annotated[int, PlainValidator(words.hook_timeout), _DURATION]
 BeforeExpiry = Annotated[
     RenewBefore,
     PlainValidator(words.renew_before),

@@ -16,7 +16,6 @@ from credfresh.config import schema, source_shapes, vault_shapes
 from credfresh.config.document import Document
 from credfresh.config.echo import Path, closest, did_you_mean, got, kind
 from credfresh.config.findings import Findings, Place, find, key_of, value_or_parent
-from credfresh.config.not_yet import is_not_yet
 from credfresh.config.strict import Strict
 from credfresh.config.words import RefusedError
 
@@ -109,6 +108,9 @@ _MODELS: Mapping[Path, type[Strict]] = {
     ("sources", "*", "web_identity"): source_shapes.WebIdentity,
     ("sources", "*", "vault"): vault_shapes.Vault,
     ("vault",): vault_shapes.HubVault,
+    ("on_renew",): schema.OnRenew,
+    ("defaults", "on_renew"): schema.OnRenew,
+    ("profiles", "*", "on_renew"): schema.OnRenew,
     **{
         (*engine, "auth", *method): model
         for engine in (("vault",), ("sources", "*", "vault"))
@@ -142,9 +144,6 @@ def _unknown_key(path: Path, document: Document, findings: Findings) -> str | No
     """Record an unknown key; return the key that was probably meant."""
     place = key_of(value_or_parent(document.place, path))
     key = str(path[-1])
-    if is_not_yet(path):
-        findings.add(place, path, "is known, but not available in this version", hint="take it out")
-        return None
     known = _known_keys(path[:-1], document.data)
     home = next((home for home, keys in _HOMES.items() if key in keys.model_fields), None)
     meant = closest(key, known, least=0.9 if home else 0.6)
@@ -182,7 +181,7 @@ def _wrong_value(error: ErrorDetails, path: Path, document: Document, findings: 
             words = expected.replace("'", "").replace(",", " ").split()
             hint = did_you_mean(value, words) if isinstance(value, str) else None
         case {"type": "union_tag_not_found"}:
-            _no_kind(value, path, place, document, findings)
+            _no_kind(value, path, place, findings)
             return
         case {"type": "model_type" | "dict_type"}:
             reason = f"must be a mapping of keys (got {kind(value)})"
@@ -191,23 +190,16 @@ def _wrong_value(error: ErrorDetails, path: Path, document: Document, findings: 
     findings.add(place, path, reason, hint=hint)
 
 
-def _no_kind(
-    value: object, path: Path, place: Place, document: Document, findings: Findings
-) -> None:
+def _no_kind(value: object, path: Path, place: Place, findings: Findings) -> None:
     """Record a source of no kind, or of several."""
     if not isinstance(value, dict):
         findings.add(place, path, f"must be a mapping of keys (got {kind(value)})")
         return
-    later = [key for key in value if is_not_yet((*path, key))]
-    for key in later:
-        at = key_of(value_or_parent(document.place, (*path, key)))
-        reason = "is known, but not available in this version"
-        findings.add(at, (*path, key), reason, hint="use another kind of source")
     kinds = [key for key in source_shapes.SOURCE_KINDS if key in value]
-    if not later and kinds:
+    if kinds:
         reason = f"is of {len(kinds)} kinds at once: {', '.join(kinds)}"
         findings.add(key_of(place), path, reason, hint="keep one")
-    elif not later:
+    else:
         slips = (closest(key, source_shapes.SOURCE_KINDS) for key in list(value)[:20])
         meant = next((slip for slip in slips if slip), None)
         hint = (

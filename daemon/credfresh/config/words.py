@@ -109,6 +109,11 @@ def read_timeout(value: object) -> int:
     return _seconds_within(value, 1, 30, "1s to 30s")
 
 
+def hook_timeout(value: object) -> int:
+    """Accept 1s to 5m."""
+    return _seconds_within(value, 1, 300, "1s to 5m")
+
+
 def renew_before(value: object) -> RenewBefore:
     """Accept a share of the granted lifetime (`1%` to `80%`) or a duration of 1s and more."""
     word = text(value)

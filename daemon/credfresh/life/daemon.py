@@ -258,6 +258,7 @@ class Daemon:
             not self._supervisor.busy
             and self._supervisor.roster.tried(self._clock())
             and self._publisher.idle()
+            and not any(unfinished() for unfinished in self._desk.unfinished)
         )
 
     def _shutdown(self) -> bool:

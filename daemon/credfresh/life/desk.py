@@ -49,6 +49,8 @@ class Desk:
     """Called after each publish, when the supervisor has taken note of it."""
     on_reloaded: list[Callable[[Settings], None]] = field(default_factory=list)
     """Called after each reload that was accepted."""
+    unfinished: list[Callable[[], bool]] = field(default_factory=list)
+    """Asked before `once` ends: True while something that was begun is not done."""
 
 
 class Attendant(Protocol):

@@ -56,20 +56,6 @@ def test_unknown_keys_at_every_level_are_named_with_what_was_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        (one_profile(top="on_renew: x\n"), "on_renew"),
-        (one_profile(defaults="{region: eu-west-1, on_renew: {}}"), "defaults.on_renew"),
-        (one_profile("on_renew: {command: [x]}"), "profiles.production.on_renew"),
-    ],
-)
-def test_a_key_of_a_later_version_is_refused_by_name(text: str, path: str) -> None:
-    """It is not called unknown, so nobody looks for a slip."""
-    reason = "is known, but not available in this version"
-    assert found(text) == [(path, reason)]
-
-
-@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("{}", [("credentials_file", "is required"), ("profiles", "is required")]),

@@ -12,9 +12,7 @@ import yaml
 
 from configs import accepted, one_profile
 from credfresh.config import schema, source_shapes, vault_shapes
-from credfresh.config.echo import Path
 from credfresh.config.json_schema import json_schema
-from credfresh.config.not_yet import NOT_YET
 from credfresh.config.places import mode
 from credfresh.config.strict import Strict
 from credfresh.config.words import seconds
@@ -37,6 +35,7 @@ MODELS: dict[str, list[type[Strict]]] = {
     "`control`": [schema.Control],
     "`metrics`": [schema.Metrics],
     "`log`": [schema.Log],
+    "`on_renew`": [schema.OnRenew],
     "`profiles.NAME`": [schema.Profile],
 }
 """The headings of the reference, and the models whose keys stand under each."""
@@ -101,6 +100,7 @@ def test_the_example_shows_every_key_and_no_other() -> None:
         "`control`": below("control"),
         "`metrics`": below("metrics"),
         "`log`": below("log"),
+        "`on_renew`": below("on_renew"),
         "`profiles.NAME`": below("profiles", "*") | below("defaults"),
     }
     assert of == {heading: keys_of(models) for heading, models in MODELS.items()}
@@ -190,32 +190,12 @@ def test_the_reference_lists_every_key_and_no_other() -> None:
     }
 
 
-def test_the_reference_lists_what_is_not_available_yet() -> None:
-    """Each refused name stands in the last section."""
-    last = REFERENCE.read_text(encoding="utf-8").split("## Not yet")[1]
-    listed = set(re.findall(r"`([a-z_.NAME]+)`", last)) - {"defaults"}
-    names = {path[-1] if "*" not in path else path for path in NOT_YET}
-    assert listed == {n for n in names if isinstance(n, str)}
-
-
 def test_the_reference_lists_the_notices() -> None:
     """Each event that an accepted file can cause is explained."""
     section = REFERENCE.read_text(encoding="utf-8").split("## Notices")[1]
     listed = re.findall(r"(?m)^\| `(\w+)`", section)
     source = (ROOT / "daemon/credfresh/config/notices.py").read_text(encoding="utf-8")
     assert set(listed) == set(re.findall(r'(?:yield|Notice\() ?"(\w+)"', source))
-
-
-def test_a_key_of_a_later_version_is_in_no_model() -> None:
-    """Else it would be accepted and ignored."""
-    models: dict[Path, list[type[Strict]]] = {
-        (): [schema.ConfigFile],
-        ("defaults",): [schema.Defaults],
-        ("profiles", "*"): [schema.Profile],
-        ("sources", "*"): list(source_shapes.SOURCE_KINDS.values()),
-    }
-    for path in NOT_YET:
-        assert path[-1] not in keys_of(models[path[:-1]])
 
 
 def test_defaults_are_a_profile_less_what_cannot_be_shared() -> None:

@@ -1,0 +1,167 @@
+"""Runs what the configuration wants done after a renewal; nothing of it concerns the renewals.
+
+A command is run once the new bytes are on disk, for that profile or (at the top of the file) for
+the whole publish. What is renewed again while its command waits or runs is one more run, not two.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from credfresh.events import Emit
+from credfresh.hooks.process import Ended, Order, Run
+from credfresh.life.desk import Desk, Errand
+from credfresh.model import Grant, rfc3339
+from credfresh.publication import Publication
+from credfresh.publisher import Published
+from credfresh.settings import Hook, Profile
+
+AT_ONCE = 4
+"""Commands that run at the same time at most."""
+
+PATIENCE = 0.5
+"""Seconds that killed commands are waited for at the end."""
+
+WHOLE = ""
+"""The name under which the command for the whole publish waits; no profile is called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A command and what it is told."""
+
+    hook: Hook
+    variables: Mapping[str, str]
+    names: frozenset[str] = frozenset()
+
+    def merged(self, newer: _Wish) -> _Wish:
+        """Return the one run that does for both."""
+        return _Wish(newer.hook, newer.variables, self.names | newer.names)
+
+    def order(self) -> Order:
+        """Return what to run. Only the command for the whole publish is told names."""
+        told = "".join(f"{name}\n" for name in sorted(self.names)).encode()
+        return Order(self.hook.command, self.hook.timeout, self.variables, told)
+
+
+class Hooks:
+    """An attendant, and an outlet: what is renewed after the start is what commands are run for.
+
+    All state is the main thread's; each run has a thread of its own, which sends an errand.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._desk: Desk | None = None
+        self._known: dict[str, str] | None = None
+        """The access key id that was last seen for each profile; None before the first look."""
+        self._renewed: dict[str, str] = {}
+        """Profiles whose new keys are not known to be on disk yet."""
+        self._waiting: dict[str, _Wish] = {}
+        self._running: dict[str, tuple[Run, threading.Thread]] = {}
+
+    def open(self, desk: Desk) -> None:
+        """Begin to listen for what was published."""
+        self._desk = desk
+        desk.on_published.append(self._published)
+        desk.unfinished.append(lambda: bool(self._waiting or self._running))
+
+    def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
+        """Take note of what was renewed. What stands at the start was not."""
+        del urgent
+        keys = {
+            name: publication.grant.credentials.access_key_id
+            for name, publication in changes.items()
+            if publication is not None and publication.grant and not publication.withdraw
+        }
+        for name in changes.keys() - keys.keys():
+            self._renewed.pop(name, None)
+        if self._known is None:
+            self._known = keys
+            return
+        self._renewed |= {n: key for n, key in keys.items() if self._known.get(n) != key}
+        self._known |= keys
+
+    def close(self) -> None:
+        """Kill what runs, and drop what waits; each is told."""
+        for name in self._waiting:
+            self._tell(name, Ended("dropped: the daemon ended first", "", 0.0))
+        self._waiting.clear()
+        for run, _ in self._running.values():
+            run.kill("killed: the daemon ended")
+        until = time.monotonic() + PATIENCE
+        for name, (_, thread) in self._running.items():
+            thread.join(max(0.0, until - time.monotonic()))
+            self._tell(name, Ended("killed: the daemon ended", "", 0.0))
+        self._running.clear()
+
+    def _published(self, message: Published) -> None:
+        """Ask for the commands of what is new on disk."""
+        landed = {
+            name: publication.grant
+            for name, publication in message.landed.items()
+            if publication.grant is not None
+            and self._renewed.get(name) == publication.grant.credentials.access_key_id
+        }
+        if not landed or self._desk is None:
+            return
+        settings = self._desk.settings
+        for name, grant in landed.items():
+            del self._renewed[name]
+            profile = settings.profiles.get(name)
+            if profile is not None and profile.on_renew is not None:
+                self._wish(name, _Wish(profile.on_renew, _variables(profile, grant)))
+        if settings.on_renew is not None:
+            names = frozenset(landed)
+            variables = {"CREDFRESH_CREDENTIALS_FILE": settings.target.path}
+            self._wish(WHOLE, _Wish(settings.on_renew, variables, names))
+        self._start()
+
+    def _wish(self, name: str, wish: _Wish) -> None:
+        waiting = self._waiting.get(name)
+        self._waiting[name] = waiting.merged(wish) if waiting else wish
+
+    def _start(self) -> None:
+        for name in [name for name in self._waiting if name not in self._running]:
+            if len(self._running) >= AT_ONCE:
+                return
+            run = Run(self._waiting.pop(name).order())
+            thread = threading.Thread(
+                target=self._carry_out, args=(name, run), name="credfresh-hook", daemon=True
+            )
+            self._running[name] = run, thread
+            thread.start()
+
+    def _carry_out(self, name: str, run: Run) -> None:
+        ended = run.carry_out()
+        if self._desk is not None:
+            self._desk.post(Errand(partial(self._ended, name, run, ended)))
+
+    def _ended(self, name: str, run: Run, ended: Ended) -> None:
+        running = self._running.get(name)
+        if running is None or running[0] is not run:  # told when the daemon ended
+            return
+        del self._running[name]
+        self._tell(name, ended)
+        self._start()
+
+    def _tell(self, name: str, ended: Ended) -> None:
+        fields = {"profile": name or None, "output": ended.output or None}
+        if ended.failure is None:
+            self._emit("hook_ran", took_ms=round(ended.took * 1000, 1), **fields)
+        else:
+            self._emit("hook_failed", error=ended.failure, **fields)
+
+
+def _variables(profile: Profile, grant: Grant) -> dict[str, str]:
+    return {
+        "CREDFRESH_PROFILE": profile.name,
+        "CREDFRESH_SECTION": profile.section,
+        "CREDFRESH_CREDENTIALS_FILE": profile.target.path,
+        "CREDFRESH_ACCESS_KEY_ID": grant.credentials.access_key_id,
+        "CREDFRESH_EXPIRATION": rfc3339(grant.credentials.expiration),
+    }

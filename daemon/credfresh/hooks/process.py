@@ -1,0 +1,144 @@
+"""One run of a command of others: no shell, no secret, bounded in time and in what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, cast
+
+MOST_OUTPUT = 2000
+"""Bytes of output that are kept: the first ones. What comes after is read and dropped."""
+
+LINGER = 0.2
+"""Seconds that output is read for once the command has ended: a child of it may go on and on."""
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be run. `variables` are added to a minimal environment; `told` is its input."""
+
+    command: tuple[str, ...]
+    timeout: float
+    variables: Mapping[str, str]
+    told: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of it. `failure` is None when it went well."""
+
+    failure: str | None
+    output: str
+    took: float
+
+
+class Run:
+    """A run in hand. `carry_out` blocks the caller's thread; `kill` may come from another."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._killed: str | None = None
+
+    def carry_out(self) -> Ended:
+        """Run it to its end, or to its time limit."""
+        began = time.monotonic()
+        try:
+            with self._told() as told:
+                process = self._start(told)
+        except OSError as error:
+            failure = f"cannot be started: {os.strerror(error.errno or 0)}"
+            return Ended(failure, "", time.monotonic() - began)
+        if process is None:
+            return Ended(self._killed, "", 0.0)
+        output = self._listen(process, began + self._order.timeout)
+        status = process.wait()
+        return Ended(self._killed or _failure(status), _text(output), time.monotonic() - began)
+
+    def kill(self, why: str) -> None:
+        """End it, and all that is in its process group, now."""
+        with self._lock:
+            self._killed = self._killed or why
+            # Not once it has been waited for: its number may be somebody else's by then.
+            if self._process is not None and self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _start(self, told: int) -> subprocess.Popen[bytes] | None:
+        with self._lock:
+            if self._killed:
+                return None
+            self._process = subprocess.Popen(  # noqa: S603 - argv of the configuration, no shell
+                self._order.command,
+                stdin=told,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={"PATH": PATH, "LANG": "C.UTF-8", **self._order.variables},
+                cwd="/",
+                start_new_session=True,
+            )
+            return self._process
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[int]:
+        """Give its standard input: a file in memory, so that nobody waits for it to be read."""
+        descriptor = os.memfd_create("on_renew", os.MFD_CLOEXEC)
+        try:
+            os.write(descriptor, self._order.told)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _listen(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
+        """Read until it has ended and said its last word, or has to be killed."""
+        pipe = cast("IO[bytes]", process.stdout)
+        kept = bytearray()
+        ended = os.pidfd_open(process.pid)
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        poll.register(pipe, select.POLLIN)
+        try:
+            while True:
+                left = deadline - time.monotonic()
+                ready = dict(poll.poll(max(0.0, left) * 1000))
+                if pipe.fileno() in ready:
+                    read = os.read(pipe.fileno(), 65536)
+                    kept += read[: MOST_OUTPUT - len(kept)]
+                    if not read:
+                        poll.unregister(pipe)
+                elif ended in ready:
+                    return bytes(kept)
+                if ended in ready:
+                    deadline = min(deadline, time.monotonic() + LINGER)
+                if time.monotonic() >= deadline:
+                    if ended not in ready:
+                        self.kill(f"killed after {self._order.timeout:g} s")
+                        process.wait()
+                    return bytes(kept)
+        finally:
+            os.close(ended)
+            pipe.close()
+
+
+def _text(output: bytes) -> str:
+    if len(output) == MOST_OUTPUT:
+        # Whole words alone: half a secret is not taken for one by who looks for secrets.
+        output = output[: max(map(output.rfind, (b" ", b"\n")), default=0)]
+    return output.decode("utf-8", "replace").strip()
+
+
+def _failure(status: int) -> str | None:
+    if status < 0:
+        return f"ended by signal {-status}"
+    return f"exit status {status}" if status else None

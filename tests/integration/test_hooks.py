@@ -1,0 +1,342 @@
+"""Commands after a renewal, on real processes."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs import accepted
+from credfresh.hooks import Hooks
+from credfresh.hooks.attendant import AT_ONCE
+from credfresh.hooks.process import MOST_OUTPUT, Order, Run
+from credfresh.life.agenda import Agenda
+from credfresh.life.desk import Desk, Errand
+from credfresh.model import Grant, Instant, SessionCredentials
+from credfresh.publication import Publication, PublishReport
+from credfresh.publisher import Published
+from credfresh.settings import Hook, Settings
+from fakes import profile
+
+
+def sh(script: str, timeout: float = 10.0, told: bytes = b"") -> Run:
+    """Return a run of a shell script."""
+    return Run(Order(("/bin/sh", "-c", script), timeout, {"CREDFRESH_PROFILE": "production"}, told))
+
+
+def alive(pid: int) -> bool:
+    """Say whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def comes(condition: Callable[[], bool]) -> bool:
+    """Wait until something is so."""
+    until = time.monotonic() + 10
+    while not condition() and time.monotonic() < until:
+        threading.Event().wait(0.01)
+    return condition()
+
+
+def gone(pid: int) -> bool:
+    """Wait until a process has ended."""
+    return comes(lambda: not alive(pid))
+
+
+class TestRun:
+    """One run of one command."""
+
+    def test_what_it_prints_is_kept(self) -> None:
+        """Standard output and standard error, in their order."""
+        ended = sh("echo one; echo two >&2; echo three").carry_out()
+        assert (None, "one\ntwo\nthree") == (ended.failure, ended.output)
+
+    def test_its_status_is_told(self) -> None:
+        """And what it said before."""
+        ended = sh("echo no such agent; exit 3").carry_out()
+        assert ("exit status 3", "no such agent") == (ended.failure, ended.output)
+
+    def test_a_signal_is_told(self) -> None:
+        """It did not end by itself."""
+        assert "ended by signal 11" == sh("kill -SEGV $$").carry_out().failure
+
+    @pytest.mark.parametrize(
+        ("command", "failure"),
+        [
+            ("/nonexistent", "cannot be started: No such file or directory"),
+            ("/etc/passwd", "cannot be started: Permission denied"),
+            ("/etc", "cannot be started: Permission denied"),
+        ],
+    )
+    def test_what_cannot_be_started_says_why(self, command: str, failure: str) -> None:
+        """It is a failure like any other."""
+        assert failure == Run(Order((command,), 10.0, {})).carry_out().failure
+
+    def test_at_the_limit_the_whole_group_is_killed(self, tmp_path: Path) -> None:
+        """A child that ignores SIGTERM and holds the pipe goes as well; nothing is waited for."""
+        child = tmp_path / "child"
+        began = time.monotonic()
+        ended = sh(f"trap '' TERM; sleep 60 & echo $! > {child}; sleep 60", 0.5).carry_out()
+        assert "killed after 0.5 s" == ended.failure
+        assert time.monotonic() - began < 10
+        assert gone(int(child.read_text()))
+
+    def test_a_child_that_lives_on_is_not_waited_for(self, tmp_path: Path) -> None:
+        """Nor for its hold on the pipe, nor for what it goes on to print."""
+        child = tmp_path / "child"
+        began = time.monotonic()
+        ended = sh(f"(while :; do echo x; done) & echo $! > {child}", 30.0).carry_out()
+        os.kill(int(child.read_text()), 9)
+        assert ended.failure is None
+        assert time.monotonic() - began < 10
+
+    def test_of_a_flood_the_beginning_is_kept(self) -> None:
+        """A hundred megabytes are read, so that it can end, and dropped."""
+        ended = sh("echo begin; yes wide | head -c 100000000; exit 4", 60.0).carry_out()
+        assert "exit status 4" == ended.failure
+        assert ended.output.startswith("begin\nwide\nwide")
+        assert MOST_OUTPUT - 10 < len(ended.output) < MOST_OUTPUT
+
+    def test_no_word_is_cut_in_two(self) -> None:
+        """Half a secret would not be taken for one."""
+        secret = "aB3" * 13 + "c"
+        ended = sh(
+            f"head -c {MOST_OUTPUT - 20} /dev/zero | tr '\\0' x; echo ' {secret}'"
+        ).carry_out()
+        assert "x" * (MOST_OUTPUT - 20) == ended.output
+
+    def test_what_is_no_text_is_told_too(self) -> None:
+        """Bytes that are not UTF-8 are replaced."""
+        assert "\ufffd\ufffd!" == sh("printf '\\377\\376!'").carry_out().output
+
+    def test_its_environment_is_minimal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing of ours that may be a secret, or systemd's word for the daemon alone."""
+        for name in ("NOTIFY_SOCKET", "AWS_SECRET_ACCESS_KEY", "CREDENTIALS_DIRECTORY", "HOME"):
+            monkeypatch.setenv(name, "canary")
+        ended = Run(Order(("/usr/bin/env",), 10.0, {"CREDFRESH_PROFILE": "production"})).carry_out()
+        names = {line.partition("=")[0] for line in ended.output.splitlines()}
+        assert {"PATH", "LANG", "CREDFRESH_PROFILE"} == names
+
+    def test_it_inherits_no_descriptor(self) -> None:
+        """But its three: no socket and no lock of the daemon."""
+        extra = os.open("/", os.O_RDONLY)
+        os.set_inheritable(extra, False)  # noqa: FBT003 - the standard library's
+        ended = sh("ls /proc/self/fd | wc -l").carry_out()  # the directory that ls opens is one
+        os.close(extra)
+        assert "4" == ended.output
+
+    def test_its_input_is_what_it_is_told(self) -> None:
+        """More than a pipe holds, and nobody has to read it."""
+        told = b"a name\n" * 100_000
+        assert "100000" == sh("wc -l", told=told).carry_out().output
+        assert sh("true", told=told).carry_out().failure is None
+
+    def test_one_that_was_killed_before_it_began_never_begins(self, tmp_path: Path) -> None:
+        """The daemon ended in between."""
+        run = sh(f"touch {tmp_path}/began")
+        run.kill("killed: the daemon ended")
+        assert "killed: the daemon ended" == run.carry_out().failure
+        assert not (tmp_path / "began").exists()
+
+
+@dataclass
+class House:
+    """The main thread of a daemon, as far as hooks see it."""
+
+    settings: Settings
+    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    errands: queue.SimpleQueue[Errand] = field(default_factory=queue.SimpleQueue)
+    most: int = 0
+
+    def __post_init__(self) -> None:
+        self.hooks = Hooks(self._tell)
+        self.desk = Desk(
+            self.settings,
+            None,  # type: ignore[arg-type]  # no hook asks the supervisor
+            Agenda(),
+            lambda: Instant(0.0, 0.0),
+            self.errands.put,
+        )
+        self.hooks.open(self.desk)
+        self.hooks.update({})
+
+    def _tell(self, event: str, /, **fields: object) -> None:
+        self.told.append((event, fields))
+
+    def renew(self, *names: str, serial: int = 1, written: bool = True) -> None:
+        """Let profiles be renewed and published."""
+        publications = {name: self._publication(name, serial) for name in names}
+        self.hooks.update(publications)
+        if written:
+            self.publish(publications)
+
+    def publish(self, publications: dict[str, Publication]) -> None:
+        """Let the publisher report."""
+        outcomes = {self.settings.target.path: PublishReport(written=True)}
+        message = Published(outcomes, publications, 0.0)
+        for listener in self.desk.on_published:
+            listener(message)
+
+    def settle(self) -> list[tuple[str, dict[str, Any]]]:
+        """Run errands until nothing is unfinished; return all that was told."""
+        while any(unfinished() for unfinished in self.desk.unfinished):
+            self.most = max(self.most, len(self.hooks._running))
+            self.errands.get(timeout=30).run()
+        return self.told
+
+    def _publication(self, name: str, serial: int) -> Publication:
+        keys = SessionCredentials(f"ASIA{serial}", "s" * 40, "t" * 80, 1_800_000_000.0)
+        grant = Grant(keys, Instant(0.0, 0.0), 3600.0, 3600.0, "0123456789abcdef")
+        return Publication(self.settings.profiles.get(name) or profile(name), grant)
+
+
+Houses = Callable[..., House]
+
+
+@pytest.fixture(name="house")
+def _house(tmp_path: Path) -> Iterator[Houses]:
+    houses: list[House] = []
+
+    def build(script: str, names: list[str], *, whole: str = "", timeout: float = 10.0) -> House:
+        settings = accepted(
+            f"credentials_file: {{path: {tmp_path}/credentials}}\ndefaults: {{region: eu-west-1}}\n"
+            "profiles: {a: {role_arn: 'arn:aws:iam::111111111111:role/deploy'}}\n"
+        )
+        hook = Hook(("/bin/sh", "-c", script), timeout) if script else None
+        plain = settings.profiles["a"]
+        profiles = {n: replace(plain, name=n, section=n, on_renew=hook) for n in names}
+        all_of_them = Hook(("/bin/sh", "-c", whole), timeout) if whole else None
+        house = House(replace(settings, profiles=profiles, on_renew=all_of_them))
+        houses.append(house)
+        return house
+
+    yield build
+    for house in houses:
+        house.hooks.close()
+
+
+def test_it_is_told_which_profile_was_renewed(house: Houses) -> None:
+    """Name, section, file, key id and expiration."""
+    one = house("env | grep CREDFRESH_ | sort", ["production"])
+    one.renew("production")
+    [(event, fields)] = one.settle()
+    assert "hook_ran" == event
+    assert "production" == fields["profile"]
+    assert [
+        "CREDFRESH_ACCESS_KEY_ID=ASIA1",
+        f"CREDFRESH_CREDENTIALS_FILE={one.settings.target.path}",
+        "CREDFRESH_EXPIRATION=2027-01-15T08:00:00Z",
+        "CREDFRESH_PROFILE=production",
+        "CREDFRESH_SECTION=production",
+    ] == fields["output"].splitlines()
+
+
+def test_it_waits_until_the_bytes_are_on_disk(house: Houses) -> None:
+    """What cannot be written yet has no reader to be told."""
+    one = house("true", ["production"])
+    one.renew("production", written=False)
+    assert [] == one.settle()
+    one.renew("production")
+    assert ["hook_ran"] == [event for event, _ in one.settle()]
+
+
+def test_what_stood_at_the_start_was_not_renewed(house: Houses) -> None:
+    """A restart that finds everything valid runs nothing, though the first publish writes."""
+    one = house("true", ["production", "preproduction"])
+    one.hooks._known = None
+    standing = {"production": one._publication("production", 1)}
+    one.hooks.update(standing)
+    one.publish(standing)
+    assert [] == one.settle()
+
+
+def test_the_same_keys_again_are_no_renewal(house: Houses) -> None:
+    """A section that was put back, or a reload, is not one."""
+    one = house("true", ["production"])
+    one.renew("production")
+    one.renew("production")
+    assert 1 == len(one.settle())
+
+
+def test_what_was_withdrawn_runs_nothing(house: Houses) -> None:
+    """It was renewed, and taken away before it was on disk."""
+    one = house("true", ["production"])
+    one.renew("production", written=False)
+    one.hooks.update({"production": None})
+    one.publish({"production": one._publication("production", 1)})
+    assert [] == one.settle()
+
+
+def test_at_most_four_run_at_once(house: Houses) -> None:
+    """Whatever number is renewed together."""
+    one = house("sleep 0.02", [f"p{n}" for n in range(40)])
+    one.renew(*one.settings.profiles)
+    assert 40 == len(one.settle())
+    assert AT_ONCE == one.most
+
+
+def test_renewals_while_it_runs_are_one_more_run(house: Houses, tmp_path: Path) -> None:
+    """The last of them is what it is told."""
+    one = house(f"echo $CREDFRESH_ACCESS_KEY_ID >> {tmp_path}/seen; sleep 0.3", ["production"])
+    for serial in range(1, 6):
+        one.renew("production", serial=serial)
+    one.settle()
+    assert ["ASIA1", "ASIA5"] == (tmp_path / "seen").read_text().split()
+
+
+def test_the_one_for_all_runs_once_for_a_publish(house: Houses) -> None:
+    """It is told the names, a line each."""
+    one = house("", ["a", "b", "c"], whole="cat; echo; echo $CREDFRESH_CREDENTIALS_FILE")
+    one.renew("c", "a")
+    [(event, fields)] = one.settle()
+    assert ("hook_ran", None) == (event, fields["profile"])
+    assert ["a", "c", "", one.settings.target.path] == fields["output"].splitlines()
+
+
+def test_a_failure_is_told_and_concerns_nobody_else(house: Houses) -> None:
+    """The next one runs all the same."""
+    one = house('[ "$CREDFRESH_PROFILE" = good ] || { echo broken; exit 3; }', ["bad", "good"])
+    one.renew("bad", "good")
+    told = {fields["profile"]: (event, fields) for event, fields in one.settle()}
+    assert "hook_ran" == told["good"][0]
+    event, fields = told["bad"]
+    assert ("hook_failed", "exit status 3", "broken") == (event, fields["error"], fields["output"])
+
+
+def test_at_the_end_what_runs_is_killed_and_what_waits_is_dropped(
+    house: Houses, tmp_path: Path
+) -> None:
+    """Within a second, and each is told; nothing of them is left."""
+    one = house(f"echo $$ >> {tmp_path}/pids; exec sleep 60", [f"p{n}" for n in range(6)])
+    one.renew(*one.settings.profiles)
+    pids = tmp_path / "pids"
+    assert comes(lambda: pids.exists() and len(pids.read_text().split()) == AT_ONCE)
+    began = time.monotonic()
+    one.hooks.close()
+    assert time.monotonic() - began < 5
+    assert ["dropped: the daemon ended first"] * 2 + ["killed: the daemon ended"] * 4 == sorted(
+        fields["error"] for _, fields in one.told
+    )
+    assert all(gone(int(pid)) for pid in pids.read_text().split())
+    assert [] == [event for event, _ in one.settle() if event != "hook_failed"]
+
+
+def test_another_command_counts_from_the_reload_on(house: Houses) -> None:
+    """The settings in force are asked when something was published."""
+    one = house("echo old", ["production"])
+    changed = replace(
+        one.settings.profiles["production"], on_renew=Hook(("/bin/echo", "new"), 10.0)
+    )
+    one.desk.settings = replace(one.settings, profiles={"production": changed})
+    one.renew("production")
+    [(_, fields)] = one.settle()
+    assert "new" == fields["output"]
