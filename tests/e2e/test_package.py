@@ -18,6 +18,28 @@ from debian import NEXT, PYTHON, ROOT, Debian, package_in, sh
 from programs import needed
 
 UNEDITED = '"path": "profiles", "reason": "is required"'
+CLEAN = """
+set -eu
+mount --make-rprivate /
+mount -t tmpfs -o mode=755 tmpfs "$1"
+root="$1/root"
+. /etc/os-release
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)
+debootstrap --variant=minbase "$VERSION_CODENAME" "$root" "$mirror" >&2
+cp "$2" "$root/credfresh.deb"
+cp /etc/resolv.conf "$root/etc/"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin
+chroot "$root" sh -eu -c '
+    if command -v python3 systemd-sysusers; then exit 1; fi
+    apt-get -q -y install --no-install-recommends /credfresh.deb >&2
+    runuser -u credfresh -- credfresh demo --for 3s
+    apt-get -q -y purge credfresh >&2
+    for left in /etc/credfresh /opt/credfresh /run/credfresh /usr/share/credfresh; do
+        [ ! -e "$left" ] || exit 1
+    done'
+"""
 MEMBERS = (
     "lib/systemd/system/credfresh.service",
     "usr/lib/sysusers.d/credfresh.conf",
@@ -217,3 +239,15 @@ def test_without_systemd_it_makes_its_user_by_itself(debian: Debian) -> None:
     assert "credfresh:/:/usr/sbin/nologin\n" == debian.do(
         "getent passwd credfresh | awk -F: -v OFS=: '{print $1, $6, $7}'"
     )
+
+
+@pytest.mark.long
+def test_on_a_root_as_debian_makes_it(package: Path, tmp_path: Path) -> None:
+    """With no Python and no systemd there before: what it needs it names, and nothing is left."""
+    needed("debootstrap", "debootstrap")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make a root")
+    namespaces = ("--mount", "--pid", "--fork", "--kill-child")
+    said = sh("unshare", *namespaces, "sh", "-c", CLEAN, "clean", tmp_path, package)
+
+    assert "daemon_ready" in said
