@@ -6,6 +6,7 @@ from credfresh.events import Emit
 from credfresh.life.desk import Desk
 from credfresh.model import Instant
 from credfresh.notify import Notifier
+from credfresh.publisher import Published
 from credfresh.summary import one_line
 
 LIMIT = 300.0
@@ -32,6 +33,8 @@ class Readiness:
         self._ready = False
         self.trouble: str | None = None
         """What the status line says beside the state of the profiles."""
+        # Whoever waits for us learns at once that what he needs is on disk.
+        desk.on_published.append(self._published)
 
     def look(self, now: Instant) -> float:
         """Judge, tell, and return the seconds until the next look."""
@@ -49,6 +52,10 @@ class Readiness:
         self._notifier.status(self._line(now))
         if self._ready:
             self._notifier.ready()
+
+    def _published(self, _published: Published) -> None:
+        if not self._ready:
+            self._desk.agenda.hasten(self.look)
 
     def _consider(self, now: Instant) -> None:
         if self._give_up is None:

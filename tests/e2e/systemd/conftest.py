@@ -1,0 +1,37 @@
+"""A machine with a real systemd, one for all tests of a worker, and credfresh as its service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from credfresh.simulator import Simulator
+from machine import Machine
+from service import Service, binds
+from simulated import true_clock
+
+
+@pytest.fixture(scope="session", name="machine")
+def _machine() -> Iterator[Machine]:
+    with Machine(binds()) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="session", name="installed")
+def _installed(machine: Machine) -> Iterator[Service]:
+    sts = Simulator(true_clock)
+    with machine.network():
+        sts.start()
+    try:
+        yield Service(machine, sts)
+    finally:
+        sts.stop()
+
+
+@pytest.fixture(name="service")
+def _service(installed: Service) -> Iterator[Service]:
+    """Installed, configured, and not started yet."""
+    installed.reset()
+    yield installed
+    installed.end()

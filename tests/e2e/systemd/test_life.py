@@ -1,0 +1,159 @@
+"""The service under a real systemd: up when it is ready, reloaded, stopped, killed."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from credfresh.simulator import faults
+from host import wait_until
+from service import CREDENTIALS, PROFILES, Service, took
+
+STATUS = re.compile(r"12/12 fresh, next [a-z]+ in \d+m\d\ds")
+
+
+def test_it_is_up_when_its_profiles_are_fresh(service: Service) -> None:
+    """While STS does not answer the start goes on, past its timeout; the status line says why."""
+    service.drop_in("hasty", "[Service]\nTimeoutStartSec=2s\n")
+    service.sts.inject(faults.Hang(), times=None)
+    service.machine.run("systemctl", "daemon-reload")
+    service.systemctl("start", "--no-block")
+    assert service.sts.wait_for(1)
+    began = time.monotonic()
+
+    wait_until(lambda: time.monotonic() > began + 3 and bool(service.show("StatusText")), "3 s")
+    assert "activating" == service.show("ActiveState")
+    assert service.show("StatusText").startswith("0/12 fresh")
+    assert not service.outside(CREDENTIALS).exists()
+    service.sts.clear_faults()
+    service.sts.release()
+    service.wait("ActiveState", "active")
+    assert STATUS.fullmatch(service.show("StatusText"))
+    assert service.readable("agent")
+    assert not service.readable("stranger")
+
+
+@pytest.mark.parametrize("ready", ["settled", "fresh"])
+def test_what_a_human_must_mend_holds_the_start_only_if_so_wished(
+    service: Service, ready: str
+) -> None:
+    """`settled` counts a role that AWS denies as settled; `fresh` waits until it is let in."""
+    denied = service.sts.inject(faults.access_denied(), times=None, role=DENIED)
+    service.configure(f"ready: {ready}\n")
+    service.machine.run("systemctl", "daemon-reload")
+    service.systemctl("start", "--no-block")
+
+    service.wait_for("renewal_failed")
+    if ready == "fresh":
+        wait_until(lambda: service.show("StatusText").startswith("11/12 fresh"), "11 are fresh")
+        assert "activating" == service.show("ActiveState")
+        denied.withdraw()
+        service.ask("renew", "development")
+    service.wait("ActiveState", "active")
+    assert service.show("StatusText").startswith(
+        "11/12 fresh" if ready == "settled" else "12/12 fresh"
+    )
+
+
+def test_a_reload_waits_for_its_outcome(service: Service) -> None:
+    """A good configuration is taken over, a bad one refused with the reason; neither costs life."""
+    service.start()
+    profiles = service.config.partition("profiles:\n")[2]
+    before, calls = service.pid, service.sts.count()
+
+    service.configure(profiles=profiles.replace("  development:", "  trial:"))
+    service.systemctl("reload")
+    assert 1 == len(service.events("config_reloaded"))
+    wait_until(lambda: "[trial]" in service.outside(CREDENTIALS).read_text(), "a new section")
+    assert calls + 1 == service.sts.count()
+    service.spoil()
+    refused = service.systemctl("reload", check=False)
+    assert 0 != refused.returncode
+    assert "active" == service.show("ActiveState")
+    assert "12/12 fresh" in service.show("StatusText")
+    assert "reload refused: " in service.show("StatusText")
+    assert "role_anr" in service.show("StatusText")
+    assert service.readable("agent")
+    service.configure(profiles=profiles)
+    service.systemctl("reload")
+    wait_until(lambda: bool(STATUS.fullmatch(service.show("StatusText"))), "all is well")
+    assert before == service.pid
+    assert not service.readable("stranger")
+
+
+def test_systemd_is_told_of_each_reload_and_its_end(service: Service) -> None:
+    """SIGHUP: RELOADING=1 with its time, then READY=1, whether it went well or not."""
+    service.start()
+    service.machine.run("systemctl", "log-level", "debug")
+    try:
+        for event in ("config_reloaded", "config_reload_failed"):
+            service.systemctl("kill", "--signal=HUP", "--kill-whom=main")
+            service.wait_for(event)
+            service.wait("ActiveState", "active")
+            service.spoil()
+    finally:
+        service.machine.run("systemctl", "log-level", "info")
+    told = re.findall(r"Got notification message from PID \d+ \(([^)]*)\)", service.told())
+
+    told = [message for message in told if not message.startswith(("STATUS", "WATCHDOG"))]
+    assert ["RELOADING=1, MONOTONIC_USEC=", "READY=1"] * 2 == [
+        re.sub(r"\d{3,}", "", message) for message in told
+    ]
+
+
+def test_credentials_outlive_the_service(service: Service) -> None:
+    """They stay while it is stopped, and the next start and a restart ask STS for nothing."""
+    service.start()
+    calls = service.sts.count()
+
+    service.systemctl("stop")
+    assert "success" == service.show("Result")
+    assert service.readable("agent")
+    assert not service.readable("stranger")
+    service.start()
+    service.systemctl("restart")
+    assert STATUS.fullmatch(service.show("StatusText"))
+    assert service.readable("agent")
+    assert not service.readable("stranger")
+    assert calls == service.sts.count()
+
+
+def test_after_a_kill_it_serves_again_at_once(service: Service) -> None:
+    """SIGKILL: the file stays, and a new daemon answers without asking STS (the figure: -rP)."""
+    service.start()
+    calls, killed = service.sts.count(), service.pid
+
+    def again() -> bool:
+        return service.pid not in {0, killed} and service.show("ActiveState") == "active"
+
+    service.systemctl("kill", "--signal=KILL", "--kill-whom=main")
+    seconds = took(lambda: wait_until(again, "it is up again"))
+    assert 0 == service.ask("ensure", "production", "--valid-for", "1m").returncode
+    print(f"serving {seconds:.2f} s after SIGKILL")
+    assert "100ms" == service.show("RestartUSec")
+    assert "1" == service.show("NRestarts")
+    assert calls == service.sts.count()
+    assert service.readable("agent")
+
+
+@pytest.mark.parametrize(
+    "read_timeout", ["1s", pytest.param("30s", marks=pytest.mark.long)]
+)
+def test_hung_calls_do_not_hold_up_the_end(service: Service, read_timeout: str) -> None:
+    """With twelve calls that nobody answers the service ends by itself, in time."""
+    service.configure(f"sts: {{read_timeout: {read_timeout}}}\n")
+    service.start()
+    service.sts.inject(faults.Hang(), times=None)
+    service.systemctl("kill", "--signal=USR1", "--kill-whom=main")
+    wait_until(lambda: service.sts.in_flight >= len(PROFILES), "all hang")
+
+    seconds = took(lambda: service.systemctl("stop"))
+    print(f"stopped within {seconds:.2f} s")
+    assert "success" == service.show("Result")
+    assert 1 == len(service.events("daemon_stopped"))
+    assert service.readable("agent")
+
+
+DENIED = "arn:aws:iam::222222222200:role/development"

@@ -1,0 +1,43 @@
+"""`credfresh run`, of which one part can be made to hang: whoever makes `.wedge-PART` decides.
+
+A thread hangs where it next does some of that part's work, as it would with a mistake there. This
+file runs in the service; it is no module of the tests.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+PLACES = {
+    ("agenda.py", "turn"): "main",
+    # Called with the scheduler's own lock held: whoever arms a timer then waits as well.
+    ("memory.py", "get_due_jobs"): "scheduler",
+    ("workers.py", "_run"): "workers",
+    ("publisher.py", "_publish"): "publisher",
+}
+
+
+def tracer(frame: FrameType, _event: str, _argument: Any) -> Any:
+    """Hang if this is the place."""
+    code = frame.f_code
+    part = PLACES.get((os.path.basename(code.co_filename), code.co_name))  # noqa: PTH119 - cheap
+    if part is None:
+        return None
+    wish = f"{os.environ['RUNTIME_DIRECTORY']}/.wedge-{part}"
+    if os.path.exists(wish):  # noqa: PTH110 - cheap
+        os.unlink(wish)  # noqa: PTH108 - cheap
+        threading.Event().wait()
+    return tracer
+
+
+def main() -> None:
+    """Run the daemon, watched."""
+    from credfresh.cli import main as run  # noqa: PLC0415 - the path is set by who runs us
+
+    threading.settrace(tracer)
+    sys.settrace(tracer)
+    run()
