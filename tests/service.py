@@ -1,4 +1,4 @@
-"""credfresh as a service of a real systemd, installed as a package would, and a watch on its file."""
+"""credfresh as a service of a real systemd, as a package installs it, and a watch on its file."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ class Watch:
                 text = self._file.read_text()
             except FileNotFoundError:
                 text = ""
-            found = dict(re.findall(r"^\[(.*)\]\n(?:.*\n)*?aws_access_key_id = (.*)$", text, re.M))
+            found = dict(
+                re.findall(r"^\[(.*)\]\n(?:.*\n)*?aws_access_key_id = (.*)$", text, re.MULTILINE)
+            )
             if any(key not in ends for key in found.values()):
                 ends = {s.access_key_id: s.expires_at for s in self._sts.sessions}
             now = time.time()  # noqa: TID251 - the simulator's clock, the true one

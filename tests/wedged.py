@@ -1,19 +1,18 @@
-"""`credfresh run`, of which one part can be made to hang: whoever makes `.wedge-PART` decides.
+"""`credfresh run`, of which one part can be made to hang, as it would with a mistake in it.
 
-A thread hangs where it next does some of that part's work, as it would with a mistake there. This
-file runs in the service; it is no module of the tests.
+SIGUSR2 hangs the main thread. A file `.wedge-PART` in the runtime directory hangs the thread of
+that part where it next works; the file is gone then. This runs in the service, not in the tests.
 """
 
 from __future__ import annotations
 
 import os
-import sys
+import signal
 import threading
 from types import FrameType
 from typing import Any
 
 PLACES = {
-    ("agenda.py", "turn"): "main",
     # Called with the scheduler's own lock held: whoever arms a timer then waits as well.
     ("memory.py", "get_due_jobs"): "scheduler",
     ("workers.py", "_run"): "workers",
@@ -38,6 +37,6 @@ def main() -> None:
     """Run the daemon, watched."""
     from credfresh.cli import main as run  # noqa: PLC0415 - the path is set by who runs us
 
+    signal.signal(signal.SIGUSR2, lambda *_: threading.Event().wait())
     threading.settrace(tracer)
-    sys.settrace(tracer)
     run()

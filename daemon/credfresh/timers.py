@@ -18,11 +18,13 @@ import itertools
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
 
 from apscheduler.events import EVENT_JOB_REMOVED, JobEvent
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.base import JobLookupError
+from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 
 
@@ -31,6 +33,21 @@ class _Job(NamedTuple):
 
     name: str
     at: float
+
+
+class _Store(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no types
+    """Jobs in memory; who looks for due ones, the scheduler's thread, gives a sign of life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.probes: SimpleQueue[Callable[[], None]] = SimpleQueue()
+
+    def get_due_jobs(self, now: datetime) -> Any:
+        """Answer whoever asked, and return the jobs that are due."""
+        with contextlib.suppress(Empty):
+            while True:
+                self.probes.get_nowait()()
+        return super().get_due_jobs(now)
 
 
 class ApschedulerTimers:
@@ -44,7 +61,9 @@ class ApschedulerTimers:
         self._armed: dict[str, float] = {}
         self._queue: list[tuple[float, str]] = []  # a heap; what `_armed` contradicts is stale
         self._job: _Job | None = None
+        self._store = _Store()
         self._scheduler = BackgroundScheduler(
+            jobstores={"default": self._store},
             # The action only puts words into a queue: it runs in the scheduler's own thread.
             executors={"default": DebugExecutor()},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
@@ -85,8 +104,12 @@ class ApschedulerTimers:
         return key in self._armed and self._job is not None
 
     def probe(self, answer: Callable[[], None]) -> bool:
-        """Have the scheduler's thread call `answer` now; it must not raise. Always True."""
-        self._scheduler.add_job(answer, "date")
+        """Have the scheduler's thread call `answer` now; it must not raise. Always True.
+
+        Never waits, however that thread hangs: a job would have to be added under its lock.
+        """
+        self._store.probes.put(answer)
+        self._scheduler.wakeup()
         return True
 
     def wakeup(self) -> None:

@@ -165,3 +165,24 @@ def test_a_probe_is_answered_in_the_schedulers_thread(alarm: Alarm) -> None:
 
     assert "APScheduler" == answered.get(timeout=10)
     assert alarm.silent(0.1)
+
+
+def test_who_probes_never_waits_for_a_scheduler_that_hangs(alarm: Alarm) -> None:
+    """It hangs with its own lock held: whoever asks for a sign of life must not hang as well."""
+    hangs, over = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        over.wait(10)
+
+    alarm.timers.probe(hang)
+    assert hangs.wait(10)
+    answered = threading.Event()
+    asked = threading.Thread(target=alarm.timers.probe, args=(answered.set,))
+    asked.start()
+    asked.join(5)
+
+    assert not asked.is_alive()
+    assert not answered.is_set()
+    over.set()
+    assert answered.wait(10)
