@@ -131,11 +131,14 @@ class Machine:
         said = self.run("journalctl", "--lines=0", "--show-cursor").stdout
         return said.rpartition("-- cursor: ")[2].strip()
 
-    def journal(self, *matches: str, after: str) -> list[dict[str, Any]]:
-        """Return the entries that came after a cursor."""
-        wanted = ("--output=json", "--all", f"--after-cursor={after}", *matches)
+    def journal(self, unit: str, after: str) -> list[dict[str, Any]]:
+        """Return what the processes of a unit wrote after a cursor."""
+        wanted = ("--output=json", "--all", f"--after-cursor={after}")
+        self.run("journalctl", "--sync")
         lines = self.run("journalctl", *wanted, check=False).stdout.splitlines()
-        return [json.loads(line) for line in lines]
+        entries = [json.loads(line) for line in lines]
+        # Were journalctl to choose, it would skip the first one after a cursor of another unit.
+        return [entry for entry in entries if entry.get("_SYSTEMD_UNIT") == unit]
 
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:

@@ -167,8 +167,7 @@ class Service:
 
     def entries(self, after: str | None = None) -> list[dict[str, Any]]:
         """Return what the daemon wrote to the journal since the test began, or a cursor."""
-        self.machine.run("journalctl", "--sync")
-        said = self.machine.journal(f"_SYSTEMD_UNIT={UNIT}", after=after or self.mark)
+        said = self.machine.journal(UNIT, after or self.mark)
         return [entry for entry in said if entry["MESSAGE"].startswith("{")]
 
     def told(self) -> str:

@@ -59,7 +59,7 @@ def test_a_daemon_of_which_a_part_hangs_is_replaced(wedgeable: Service) -> None:
 
         told = [event["parts"] for event in wedgeable.events("part_silent", mark)]
         # While the main thread hangs nobody can tell.
-        assert ([] if part == "main" else [part]) == told
+        assert ([] if part == "main" else [part]) == told, wedgeable.told()
         assert calls == wedgeable.sts.count()
         assert wedgeable.readable("agent")
         # Else the next start would be kept apart from this one.
