@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -24,14 +25,17 @@ LOADS = (
 class WarmClient:
     """One boto3 client in a bare loop: no schedule, no file, no log, no retry."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, connections: int = 10) -> None:
         self._client = boto3.session.Session().client(
             "sts",
             endpoint_url=url,
             region_name="eu-west-1",
             aws_access_key_id="AKIAFAKE",
             aws_secret_access_key="fake",
-            config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
+            config=Config(
+                retries={"mode": "standard", "total_max_attempts": 1},
+                max_pool_connections=connections,
+            ),
         )
 
     def cpu_per_call(self, calls: int, *, a_second: float = math.inf) -> float:
@@ -47,6 +51,15 @@ class WarmClient:
             self._call()
         return (time.process_time() - began) / calls
 
+    def call_from(self, threads: int, calls: int) -> float:
+        """Return the seconds of so many calls from so many threads."""
+        self._call()
+        began = time.perf_counter()
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(self._call) for _ in range(calls)]:
+                done.result()
+        return time.perf_counter() - began
+
     @staticmethod
     def _rest(seconds: float) -> None:
         if seconds:
@@ -58,6 +71,11 @@ class WarmClient:
             RoleSessionName="credfresh-host-team-00000",
             DurationSeconds=3600,
         )
+
+
+def crowd(url: str, calls: int, threads: int) -> float:
+    """Return the seconds of so many AssumeRole calls from so many threads of one warm client."""
+    return WarmClient(url, connections=threads).call_from(threads, calls)
 
 
 def imports() -> float:

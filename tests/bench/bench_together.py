@@ -1,0 +1,140 @@
+"""What it costs when all is due together: `python tests/bench/bench_together.py [--json] [--long]`.
+
+The real `credfresh run` in a process of its own, against the fast STS in another:
+
+- together: all of 100, and of 10,000 profiles renewed as SIGUSR1 asks, up to 600 a second: CPU of
+  everything for each renewal, as a multiple of one warm boto3 client in a bare loop, which is as
+  restless;
+- cold: nothing published, an STS 20 ms away, 1,000 profiles: seconds until the last is published,
+  as a multiple of a Python that imports what is needed and makes the calls from as many threads;
+- memory of 10,000 profiles, as a multiple of that of one;
+- `--long`: 100,000 renewals of 1,000 profiles: by how much memory grows, in megabytes.
+
+Exits with 1 where a bound is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict, dataclass
+
+import meter
+from bench_load import MOST_CALLS, Busy
+from floors import WarmClient, crowd, imports
+from stage import Daemon, FastSts, stage
+
+THREADS = 16
+"""The default `sts.max_concurrency`."""
+
+PAUSE = 1.2
+"""Seconds between two rounds: no profile is renewed twice in a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cold:
+    """How long a cold start takes, and the same calls alone, seconds."""
+
+    seconds: float
+    floor: float
+
+
+def together(profiles: int, sts: FastSts, rounds: int) -> Busy:
+    """Renew all profiles at once, so many times; return what that costs."""
+    floor = WarmClient(sts.url)
+    with stage(profiles, sts.url, calls_per_second=MOST_CALLS) as at:
+        at.furnish(fresh=True)
+        with at.daemon() as daemon:
+            _wait(3.0)
+            before = floor.cpu_per_call(300)
+            published, calls = len(daemon.events("file_published")), sts.calls
+            began = daemon.reading()
+            _renew_all(daemon, profiles, sts, rounds)
+            _wait(1.0)  # the last publish
+            used = daemon.reading().since(began)
+            published = len(daemon.events("file_published")) - published
+            calls = sts.calls - calls
+            restless = (before + floor.cpu_per_call(300)) / 2
+            return Busy(used, calls, published, restless, restless)
+
+
+def cold(profiles: int, delay: float) -> Cold:
+    """Start with nothing published and an STS so many seconds away."""
+    with FastSts() as sts:
+        sts.wish(delay=delay)
+        floor = imports() + crowd(sts.url, profiles, THREADS)
+        limits = {"calls_per_second": MOST_CALLS, "max_concurrency": THREADS}
+        with stage(profiles, sts.url, **limits) as at, at.daemon() as daemon:
+            _wait(1.0)
+            return Cold(daemon.last_published() - daemon.began_wall, floor)
+
+
+def memory(profiles: int, sts: FastSts) -> float:
+    """Return the megabytes of a daemon once all its profiles are renewed and published."""
+    with stage(profiles, sts.url, calls_per_second=MOST_CALLS) as at, at.daemon() as daemon:
+        _wait(2.0)
+        return meter.rss(daemon.pid)
+
+
+def growth(renewals: int, sts: FastSts) -> float:
+    """Return by how many megabytes a daemon grows with so many renewals, after some to settle."""
+    profiles = 1_000
+    with stage(profiles, sts.url, calls_per_second=MOST_CALLS) as at, at.daemon() as daemon:
+        _renew_all(daemon, profiles, sts, 5)
+        before = meter.rss(daemon.pid)
+        _renew_all(daemon, profiles, sts, renewals // profiles)
+        return meter.rss(daemon.pid) - before
+
+
+def _renew_all(daemon: Daemon, profiles: int, sts: FastSts, rounds: int) -> None:
+    for _ in range(rounds):
+        done = sts.calls + profiles
+        os.kill(daemon.pid, signal.SIGUSR1)
+        while sts.calls < done:
+            _wait(0.05)
+        _wait(PAUSE)
+
+
+def _wait(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+def main() -> int:
+    """Measure, print, and say by the exit status whether all bounds are kept."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--long", action="store_true")
+    options = parser.parse_args()
+    with FastSts() as sts:
+        few, many = together(100, sts, 8), together(10_000, sts, 1)
+        one, all_ = memory(1, sts), memory(10_000, sts)
+        grown = growth(100_000, sts) if options.long else None
+    started = cold(1_000, 0.02)
+    figures = {
+        "together_100": few.ratio,
+        "together_10000": many.ratio,
+        "cold_1000": started.seconds / started.floor,
+        "memory_mb": all_,
+        "memory": all_ / one,
+        "growth_mb": grown or 0.0,
+    }
+    most = dict(zip(figures, (1.2, 2.0, 1.5, 200.0, 3.5, 5.0), strict=True))
+    missed = [name for name, figure in figures.items() if figure > most[name]]
+    if options.json:
+        told = {"figures": figures, "cold": asdict(started), "missed": missed}
+        sys.stdout.write(json.dumps(told) + "\n")
+    else:
+        for name, figure in figures.items():
+            bound = f"at most {most[name]:g}"
+            sys.stdout.write(
+                f"{name:16} {figure:8.3f}  {bound}{'' if figure <= most[name] else '  MISSED'}\n"
+            )
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
