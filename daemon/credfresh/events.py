@@ -54,7 +54,7 @@ EVENTS: dict[str, Event] = {
     "credentials_file_writable_by_group": _event("warning", "path mode"),
     # Renewal.
     "credentials_renewed": _event(
-        "info", "profile role_arn access_key_id expiration renew_at lifetime_s"
+        "info", "profile role_arn access_key_id expiration renew_at lifetime_s guarantee_s"
     ),
     "renewal_failed": _event("error", "profile role_arn code mend error hint retry_in_s"),
     "renewal_recovered": _event("info", "profile failures"),

@@ -22,7 +22,7 @@ RESET = "\x1b[0m"
 
 URGENCY: Mapping[str, int] = {"expired": 0, "missing": 1, "refused": 2, "late": 3, "fresh": 4}
 
-HEADER = ("PROFILE", "STATE", "LIFE LEFT", "", "NEXT RENEWAL", "LAST ERROR")
+HEADER = ("PROFILE", "STATE", "LIFE LEFT", "", "AT LEAST", "NEXT RENEWAL", "LAST ERROR")
 _LAST = len(HEADER) - 1
 
 
@@ -99,11 +99,13 @@ def _urgency(profile: Mapping[str, Any]) -> tuple[int, float]:
 
 def _row(profile: Mapping[str, Any]) -> tuple[str, ...]:
     left, renew_in = profile["seconds_left"], profile["renew_in_s"]
+    guarantee = profile.get("guarantee_s")
     return (
         plain(profile["profile"]),
         profile["state"],
         duration(left) if profile["expiration"] is not None else "-",
         bar(left, profile["lifetime_s"] or 0.0),
+        duration(guarantee) if guarantee is not None else "-",
         f"in {duration(renew_in)}" if renew_in is not None else "-",
         plain(profile["last_error"] or ""),
     )

@@ -99,7 +99,9 @@ def test_check_says_what_is_worth_a_word(host: Host) -> None:
     assert "valid, 1 profile\n" in text.stdout
     assert report["valid"]
     assert {"short_session", "unusual_section_name"} == {n["event"] for n in report["notices"]}
-    assert [{"profile": "a b", "section": "a b", "role_arn": role}] == report["profiles"]
+    [profile] = report["profiles"]
+    assert {"profile": "a b", "section": "a b", "role_arn": role, "guarantee_s": 450} == profile
+    assert "guarantee: a b: a reader finds at least 7m30s of life left" in text.stdout
 
 
 def test_check_online_blames_the_parent_for_its_children(host: Host) -> None:

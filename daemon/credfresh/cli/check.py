@@ -14,10 +14,12 @@ from credfresh.cli.clock import clock
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
 from credfresh.cli.world import load, roll
+from credfresh.config.notices import guarantee
 from credfresh.errors import ConfigError, Problem, RenewalError
 from credfresh.model import Grant
 from credfresh.renewer import attempt, parent_unusable
 from credfresh.settings import Notice, Profile, Settings
+from credfresh.summary import duration
 
 
 @click.command("check")
@@ -83,8 +85,22 @@ def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None
                 click.echo(f"    hint: {result.hint}")
         else:
             click.echo(f"{name}: granted for {result.lifetime:.0f} s")
+    for least, names in sorted(_guarantees(settings).items()):
+        these = names[0] if len(names) == 1 else f"{len(names)} profiles"
+        click.echo(
+            f"guarantee: {these}: a reader finds at least {duration(least)} of life left,"
+            f" and an STS outage of up to {duration(least)} goes unnoticed"
+        )
     count = len(settings.profiles)
     click.echo(f"{settings.path}: valid, {count} profile{'' if count == 1 else 's'}")
+
+
+def _guarantees(settings: Settings) -> dict[float, list[str]]:
+    """Return the profiles by what each guarantees, in seconds, on the configured duration."""
+    found: dict[float, list[str]] = {}
+    for profile in settings.profiles.values():
+        found.setdefault(guarantee(profile), []).append(profile.name)
+    return found
 
 
 def _report(
@@ -95,7 +111,12 @@ def _report(
         "valid": True,
         "notices": [{"event": n.event, **dict(n.fields)} for n in settings.notices],
         "profiles": [
-            {"profile": p.name, "section": p.section, "role_arn": p.role_arn}
+            {
+                "profile": p.name,
+                "section": p.section,
+                "role_arn": p.role_arn,
+                "guarantee_s": round(guarantee(p)),
+            }
             for p in settings.profiles.values()
         ],
     }

@@ -73,6 +73,7 @@ class Announcer:
             expiration=rfc3339(grant.credentials.expiration),
             renew_at=rfc3339(plan.renew_at.wall),
             lifetime_s=round(grant.lifetime),
+            guarantee_s=round(plan.renew_before),
         )
         self._odd_grant(profile.name, grant, plan)
 
