@@ -19,6 +19,9 @@ CLIENTS = Path(os.environ.get("CREDFRESH_CLIENTS", ROOT / ".clients"))
 
 PROGRAMS = ROOT / "tests" / "e2e" / "clients" / "programs"
 
+BY_ENVIRONMENT = str(PROGRAMS / "by_environment")
+"""Gives the keys of a door to a command that takes them from its environment alone."""
+
 Door = Literal["file", "twin", "endpoint"]
 DOORS: tuple[Door, ...] = ("file", "twin", "endpoint")
 
@@ -126,9 +129,11 @@ ALL = (
     Client(
         "object_store",
         "object_store (obstore 0.12)",
-        _python("obstore_client.py"),
+        (BY_ENVIRONMENT, *_python("obstore_client.py")),
         stays=True,
-        expected=_doors("no", "no", "renews"),
+        expected=_doors("no", "stale", "renews"),
+        environment={"BY_ENVIRONMENT": "twin"},
+        where=CLIENTS / "venv",
     ),
     Client(
         "crt",
@@ -174,6 +179,7 @@ ALL = (
         "s3cmd",
         "s3cmd 2.4",
         (
+            BY_ENVIRONMENT,
             str(CLIENTS / "venv/bin/s3cmd"),
             "--config=/nonexistent",
             "--host={s3_host}",
@@ -183,7 +189,9 @@ ALL = (
             "ls",
         ),
         stays=False,
-        expected=_doors("reads", "no", "no"),
+        expected=_doors("reads", "reads", "reads"),
+        environment={"BY_ENVIRONMENT": "twin endpoint"},
+        where=CLIENTS / "venv/bin/s3cmd",
         file_variable="AWS_CREDENTIAL_FILE",
     ),
     Client(

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from credfresh import twin
-from sdk_clients import ALL, DOORS, ROOT, Outcome
+from sdk_clients import ALL, BY_ENVIRONMENT, DOORS, ROOT, Outcome
 from twins import with_twin
 
 PAGE = ROOT / "docs" / "consumers.md"
@@ -49,3 +49,9 @@ def test_every_variable_of_the_recipe_is_named() -> None:
     shadowed = {"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}
     assert all(f"`{name}`" in text for name in names if name not in shadowed)
     assert "the profile under both names" in text
+
+
+def test_the_recipe_for_the_environment_is_what_was_run() -> None:
+    """The line that makes variables of a twin is the one with which s3cmd is tried."""
+    [recipe] = re.findall(r"(?m)^keys='.+'$", PAGE.read_text())
+    assert recipe in Path(BY_ENVIRONMENT).read_text().splitlines()

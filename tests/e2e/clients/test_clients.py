@@ -235,10 +235,9 @@ def environment(host: Host, cell: Cell) -> dict[str, str]:
 
 def test_every_client_works_through_two_doors() -> None:
     """Where one of them will not do there is another."""
-    one_door = {"object_store", "s3cmd"}
     for client in sdk_clients.ALL:
         doors = [door for door, outcome in client.expected.items() if outcome != "no"]
-        assert len(doors) >= (1 if client.name in one_door else 2), client.name
+        assert len(doors) >= 2, client.name
 
 
 def test_nothing_of_the_matrix_can_leave_the_machine() -> None:
