@@ -20,7 +20,7 @@ from credfresh.hooks.process import MOST_OUTPUT, Order, Run
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk, Errand
 from credfresh.model import Grant, Instant, SessionCredentials
-from credfresh.publication import Publication, PublishReport
+from credfresh.publication import Publication, PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.settings import Hook, Settings
 from fakes import profile
@@ -179,9 +179,11 @@ class House:
         if written:
             self.publish(publications)
 
-    def publish(self, publications: dict[str, Publication]) -> None:
+    def publish(self, publications: dict[str, Publication], *, refused: str = "") -> None:
         """Let the publisher report."""
-        outcomes = {self.settings.target.path: PublishReport(written=True)}
+        refusals = (Refusal(refused, "foreign", "reason", "hint"),) if refused else ()
+        report = PublishReport(written=True, refused=refusals)
+        outcomes = {self.settings.target.path: report}
         message = Published(outcomes, publications, 0.0)
         for listener in self.desk.on_published:
             listener(message)
@@ -340,3 +342,71 @@ def test_another_command_counts_from_the_reload_on(house: Houses) -> None:
     one.renew("production")
     [(_, fields)] = one.settle()
     assert "new" == fields["output"]
+
+
+def test_what_was_refused_runs_once_it_stands(house: Houses) -> None:
+    """A section of somebody else's is in the way: nobody can read the new keys there yet."""
+    one = house("true", ["production", "preproduction"])
+    one.renew("production", "preproduction", written=False)
+    both = {n: one._publication(n, 1) for n in one.settings.profiles}
+
+    one.publish(both, refused="production")
+    assert ["preproduction"] == [fields["profile"] for _, fields in one.settle()]
+
+    one.publish({}, refused="production")
+    assert 1 == len(one.settle())
+    one.publish({})
+    assert "production" == one.settle()[-1][1]["profile"]
+    one.publish({})
+    assert 2 == len(one.settle())
+
+
+def test_a_command_that_waits_is_another_one_after_a_reload(house: Houses) -> None:
+    """Or none, where its profile or its hook is gone."""
+    names = [f"p{n}" for n in range(AT_ONCE)]
+    one = house("sleep 0.2; echo old", [*names, "changed", "gone", "bare"])
+    one.renew(*one.settings.profiles)
+    profiles = dict(one.settings.profiles)
+    del profiles["gone"]
+    profiles["bare"] = replace(profiles["bare"], on_renew=None)
+    profiles["changed"] = replace(profiles["changed"], on_renew=Hook(("/bin/echo", "new"), 10.0))
+    one.desk.settings = replace(one.settings, profiles=profiles)
+    for listener in one.desk.on_reloaded:
+        listener(one.desk.settings)
+    told = {fields["profile"]: fields["output"] for _, fields in one.settle()}
+    assert dict.fromkeys(names, "old") | {"changed": "new"} == told
+
+
+def test_without_threads_a_command_fails_and_the_main_thread_goes_on(
+    house: Houses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of tasks is reached: it is told, and the next renewal has a place."""
+    one = house("true", ["production"])
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        one.renew("production")
+    assert ["hook_failed"] == [event for event, _ in one.told]
+    one.renew("production", serial=2)
+    assert "hook_ran" == one.settle()[-1][0]
+
+
+def test_whatever_goes_wrong_in_a_run_its_place_becomes_free(
+    house: Houses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else four mistakes of ours would end all hooks."""
+    one = house("true", ["production"])
+
+    def fail(_: Run) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "carry_out", fail)
+        for serial in range(AT_ONCE + 1):
+            one.renew("production", serial=serial)
+            one.settle()
+    assert {"unforeseen ZeroDivisionError"} == {fields["error"] for _, fields in one.told}
+    assert AT_ONCE + 1 == len(one.told)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from credfresh.events import Emit
 from credfresh.hooks.process import Ended, Order, Run
 from credfresh.life.desk import Desk, Errand
 from credfresh.model import Grant, rfc3339
-from credfresh.publication import Publication
+from credfresh.publication import Publication, PublishReport, landed
 from credfresh.publisher import Published
-from credfresh.settings import Hook, Profile
+from credfresh.settings import Hook, Profile, Settings
 
 AT_ONCE = 4
 """Commands that run at the same time at most."""
@@ -61,6 +61,8 @@ class Hooks:
         """The access key id that was last seen for each profile; None before the first look."""
         self._renewed: dict[str, str] = {}
         """Profiles whose new keys are not known to be on disk yet."""
+        self._refused: dict[str, Publication] = {}
+        """What was published beside others that were, and refused itself."""
         self._waiting: dict[str, _Wish] = {}
         self._running: dict[str, tuple[Run, threading.Thread]] = {}
 
@@ -68,6 +70,7 @@ class Hooks:
         """Begin to listen for what was published."""
         self._desk = desk
         desk.on_published.append(self._published)
+        desk.on_reloaded.append(self._reloaded)
         desk.unfinished.append(lambda: bool(self._waiting or self._running))
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
@@ -101,25 +104,54 @@ class Hooks:
 
     def _published(self, message: Published) -> None:
         """Ask for the commands of what is new on disk."""
-        landed = {
+        stands = {
             name: publication.grant
-            for name, publication in message.landed.items()
+            for name, publication in self._standing(message).items()
             if publication.grant is not None
             and self._renewed.get(name) == publication.grant.credentials.access_key_id
         }
-        if not landed or self._desk is None:
+        if not stands or self._desk is None:
             return
         settings = self._desk.settings
-        for name, grant in landed.items():
+        for name, grant in stands.items():
             del self._renewed[name]
             profile = settings.profiles.get(name)
             if profile is not None and profile.on_renew is not None:
                 self._wish(name, _Wish(profile.on_renew, _variables(profile, grant)))
         if settings.on_renew is not None:
-            names = frozenset(landed)
+            names = frozenset(stands)
             variables = {"CREDFRESH_CREDENTIALS_FILE": settings.target.path}
             self._wish(WHOLE, _Wish(settings.on_renew, variables, names))
         self._start()
+
+    def _standing(self, message: Published) -> dict[str, Publication]:
+        """Return what is on disk now: what has landed but was refused is not, until it is not."""
+        refused = {
+            refusal.profile
+            for outcome in message.outcomes.values()
+            if isinstance(outcome, PublishReport)
+            for refusal in outcome.refused
+        }
+        tried = {**self._refused, **message.landed}
+        stands = {
+            name: publication
+            for name, publication in tried.items()
+            if name not in refused and landed(publication, message.outcomes)
+        }
+        self._refused = {name: tried[name] for name in tried.keys() - stands.keys()}
+        return stands
+
+    def _reloaded(self, settings: Settings) -> None:
+        """Drop the commands of profiles that are gone, or have another one or none now."""
+        for name in list(self._waiting):
+            profile = settings.profiles.get(name)
+            now = settings.on_renew if name == WHOLE else profile and profile.on_renew
+            if now is None:
+                del self._waiting[name]
+            elif isinstance(now, Hook):
+                self._waiting[name] = replace(self._waiting[name], hook=now)
+        for name in self._refused.keys() - settings.profiles.keys():
+            del self._refused[name]
 
     def _wish(self, name: str, wish: _Wish) -> None:
         waiting = self._waiting.get(name)
@@ -134,10 +166,17 @@ class Hooks:
                 target=self._carry_out, args=(name, run), name="credfresh-hook", daemon=True
             )
             self._running[name] = run, thread
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # too many threads or processes: the next one may have more luck
+                del self._running[name]
+                self._tell(name, Ended("cannot be started: no thread could be had", "", 0.0))
 
     def _carry_out(self, name: str, run: Run) -> None:
-        ended = run.carry_out()
+        try:
+            ended = run.carry_out()
+        except Exception as error:  # noqa: BLE001 - whatever it is, its place must become free
+            ended = Ended(f"unforeseen {type(error).__name__}", "", 0.0)
         if self._desk is not None:
             self._desk.post(Errand(partial(self._ended, name, run, ended)))
 

@@ -19,6 +19,9 @@ MOST_OUTPUT = 2000
 LINGER = 0.2
 """Seconds that output is read for once the command has ended: a child of it may go on and on."""
 
+REAPED_WITHIN = 5.0
+"""Seconds in which a command that has ended, or was killed, is gone; one that is not is left."""
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -57,13 +60,16 @@ class Run:
             with self._told() as told:
                 process = self._start(told)
         except OSError as error:
-            failure = f"cannot be started: {os.strerror(error.errno or 0)}"
-            return Ended(failure, "", time.monotonic() - began)
+            why = f"cannot be started: {os.strerror(error.errno or 0)}"
+            return Ended(why, "", time.monotonic() - began)
         if process is None:
             return Ended(self._killed, "", 0.0)
         output = self._listen(process, began + self._order.timeout)
-        status = process.wait()
-        return Ended(self._killed or _failure(status), _text(output), time.monotonic() - began)
+        status: int | None = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = process.wait(REAPED_WITHIN)
+        failure = self._killed or _failure(status)
+        return Ended(failure, _text(output), time.monotonic() - began)
 
     def kill(self, why: str) -> None:
         """End it, and all that is in its process group, now."""
@@ -71,7 +77,8 @@ class Run:
             self._killed = self._killed or why
             # Not once it has been waited for: its number may be somebody else's by then.
             if self._process is not None and self._process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
+                # A command that has become another user's (setuid) is not ours to kill.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._process.pid, signal.SIGKILL)
 
     def _start(self, told: int) -> subprocess.Popen[bytes] | None:
@@ -124,7 +131,6 @@ class Run:
                 if time.monotonic() >= deadline:
                     if ended not in ready:
                         self.kill(f"killed after {self._order.timeout:g} s")
-                        process.wait()
                     return bytes(kept)
         finally:
             os.close(ended)
@@ -138,7 +144,9 @@ def _text(output: bytes) -> str:
     return output.decode("utf-8", "replace").strip()
 
 
-def _failure(status: int) -> str | None:
+def _failure(status: int | None) -> str | None:
+    if status is None:
+        return "it does not end"
     if status < 0:
         return f"ended by signal {-status}"
     return f"exit status {status}" if status else None
