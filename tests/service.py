@@ -114,15 +114,21 @@ class Service:
                 for number, name in enumerate(PROFILES)
             )
         sources = "" if "sources:" in extra else _FILE_SOURCE
-        self._write_config(
+        self.write_config(
             f'credentials_file: {{path: {CREDENTIALS}, mode: "0640"}}\n'
             f'control: {{socket: /run/credfresh/control.sock, mode: "0660"}}\n'
             f"{sources}defaults: {{source: ci, region: eu-west-1}}\n{extra}profiles:\n{profiles}"
         )
 
+    def write_config(self, text: str) -> None:
+        """Put the text of a configuration there."""
+        self.machine.write(CONFIG, text, 0o640)
+        with contextlib.suppress(AssertionError):  # before the group exists tmpfiles gives it
+            self.machine.run("chgrp", "credfresh", CONFIG)
+
     def spoil(self) -> None:
         """Make the configuration a bad one."""
-        self._write_config(self.config.replace("role_arn", "role_anr", 1))
+        self.write_config(self.config.replace("role_arn", "role_anr", 1))
 
     @property
     def config(self) -> str:
@@ -258,11 +264,6 @@ class Service:
             self.machine.run("useradd", "--gid", user, user)
             self.machine.run("usermod", "--append", "--groups", group, user)
         self.machine.run("systemd-tmpfiles", "--create", "credfresh.conf")
-
-    def _write_config(self, text: str) -> None:
-        self.machine.write(CONFIG, text, 0o640)
-        with contextlib.suppress(AssertionError):  # before the group exists tmpfiles gives it
-            self.machine.run("chgrp", "credfresh", CONFIG)
 
 
 _FILE_SOURCE = "sources: {ci: {credentials_file: /etc/credfresh/source, profile: ci}}\n"

@@ -1,0 +1,146 @@
+"""The whole unit at work, with every drop-in: what it lets through and what it keeps out."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from host import wait_until
+from service import CREDENTIALS, PROFILES, SYSTEMD, Service
+
+REPORTS = "/run/credfresh-reports/credentials"
+TEXTFILE = "/var/lib/node_exporter/credfresh/credfresh.prom"
+LISTENER = "127.0.0.1:9464"
+EXTRA = f"""
+sources: {{ci: {{systemd_credential: aws, profile: ci}}}}
+metrics: {{listen: '{LISTENER}', textfile: {TEXTFILE}}}
+"""
+SECOND = f'    credentials_file: {{path: {REPORTS}, mode: "0640"}}\n'
+
+
+@pytest.fixture(scope="module", name="hardened")
+def _hardened(installed: Service) -> Iterator[Service]:
+    """Running with its key sealed, two groups of readers, a listener and a textfile."""
+    installed.reset()
+    machine = installed.machine
+    keys = installed.outside("/etc/credfresh/source").read_text()
+    seal = ("systemd-creds", "encrypt", "--with-key=host", "--name=aws", "-")
+    machine.run(*seal, "/etc/credfresh/aws.cred", stdin=keys)
+    for name in ("source-key", "second-group", "textfile"):
+        installed.drop_in(name)
+    machine.run("groupadd", "--system", "--force", "reports")
+    machine.run("useradd", "--user-group", "--groups", "reports", "analyst")
+    place = "/etc/tmpfiles.d/credfresh-reports.conf"
+    machine.write(place, (SYSTEMD / "drop-ins" / "second-group.tmpfiles").read_text())
+    machine.run("systemd-tmpfiles", "--create", place)
+    folder = TEXTFILE.rpartition("/")[0]
+    machine.run("install", "-d", "-o", "credfresh", "-g", "credfresh", "-m", "755", folder)
+    profiles = installed.config.partition("profiles:\n")[2]
+    reports = re.sub(r"  reports: \{(.*)\}\n", r"  reports:\n    \1\n" + SECOND, profiles)
+    installed.configure(EXTRA, reports)
+    installed.outside("/etc/credfresh/source").rename(installed.outside("/etc/credfresh/away"))
+    try:
+        installed.start()
+        yield installed
+        installed.end()
+    finally:
+        installed.outside("/etc/credfresh/away").rename(installed.outside("/etc/credfresh/source"))
+        machine.run("userdel", "analyst")
+
+
+def test_systemd_understands_every_word(hardened: Service) -> None:
+    """`systemd-analyze verify` of what is installed, drop-ins included, has nothing to say."""
+    verify = ("systemd-analyze", "verify", "--man=no", "credfresh.service")
+
+    done = hardened.machine.run(*verify)
+    assert ("", "") == (done.stdout, done.stderr)
+    shown = hardened.show("DropInPaths").split()
+    assert 5 == len(shown), shown
+    hardened.drop_in("typo", "[Service]\nUMaks=0077\n")
+    assert "UMaks" in hardened.machine.run(*verify).stderr
+    hardened.outside("/etc/systemd/system/credfresh.service.d/typo.conf").unlink()
+
+
+def test_the_exposure_is_small_while_it_runs(hardened: Service) -> None:
+    """At most 1.3, as systemd reckons it for the unit as it is loaded."""
+    done = hardened.machine.run("systemd-analyze", "security", "--no-pager", "credfresh.service")
+    figure = re.search(r"Overall exposure level for credfresh.service: ([\d.]+)", done.stdout)
+
+    assert "active" == hardened.show("ActiveState")
+    assert figure is not None
+    assert float(figure[1]) <= 1.3, done.stdout
+
+
+def test_the_process_has_nothing_that_it_could_misuse(hardened: Service) -> None:
+    """No capability, no way to gain one, a filter for system calls, no core file."""
+    process = hardened.outside(f"/proc/{hardened.pid}")
+    status = dict(re.findall(r"^(\w+):\t(.*)$", (process / "status").read_text(), re.MULTILINE))
+    limits = (process / "limits").read_text()
+
+    assert {"0000000000000000"} == {status[name] for name in ("CapEff", "CapPrm", "CapBnd")}
+    assert ("1", "2", "0077") == (status["NoNewPrivs"], status["Seccomp"], status["Umask"])
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
+    assert "0" != status["Uid"].split()[0]
+    # Not dumpable: of root, and so no other process of its user reads its memory.
+    assert 0 == (process / "environ").stat().st_uid
+
+
+def test_each_group_reads_its_own_file(hardened: Service) -> None:
+    """What is created belongs to the readers' group by birth, and nobody else reads it."""
+    assert hardened.readable("agent")
+    assert hardened.readable("analyst", REPORTS)
+    assert not hardened.readable("analyst")
+    assert not hardened.readable("agent", REPORTS)
+    assert not hardened.readable("stranger")
+    assert not hardened.readable("stranger", REPORTS)
+    for path in (CREDENTIALS, REPORTS):
+        assert 0o640 == hardened.outside(path).stat().st_mode & 0o777
+
+
+def test_a_reader_may_ask_and_not_command(hardened: Service) -> None:
+    """On the control socket a member of the group sees all and waits; only root orders."""
+    report = json.loads(hardened.ask("status", "--json", user="agent").stdout)
+
+    assert ["fresh"] * len(PROFILES) == [profile["state"] for profile in report["profiles"]]
+    hardened.ask("ensure", "production", "--valid-for", "20m", user="agent")
+    assert 77 == hardened.ask("renew", "production", user="agent", check=False).returncode
+    assert 77 == hardened.ask("status", user="stranger", check=False).returncode
+    before = hardened.sts.count()
+    hardened.ask("renew", "production")
+    assert before + 1 == hardened.sts.count()
+
+
+def test_its_figures_leave_the_sandbox(hardened: Service) -> None:
+    """Prometheus asks the listener, node_exporter reads the textfile: both say the same."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with (
+        hardened.machine.network(),
+        direct.open(f"http://{LISTENER}/metrics", timeout=10) as answer,
+    ):
+        page = answer.read().decode()
+    textfile = hardened.outside(TEXTFILE)
+    wait_until(textfile.exists, "the textfile")
+
+    name = "credfresh_credential_expiration_timestamp_seconds"
+    assert len(PROFILES) == len(re.findall(rf"^{name}\{{", page, re.MULTILINE))
+    assert len(PROFILES) == len(re.findall(rf"^{name}\{{", textfile.read_text(), re.MULTILINE))
+
+
+def test_the_journal_knows_what_is_urgent(hardened: Service) -> None:
+    """Each line is JSON, in its entry with the priority of its level and without a prefix."""
+    good = hardened.config
+    hardened.spoil()
+    assert 0 != hardened.systemctl("reload", check=False).returncode
+    hardened.write_config(good)
+    hardened.systemctl("reload")
+    written = hardened.machine.journal("credfresh.service", hardened.mark)
+    entries = [entry for entry in written if entry["_PID"] == str(hardened.pid)]
+
+    levels = {"error": "3", "warning": "4", "info": "6"}
+    parsed = [(json.loads(entry["MESSAGE"])["level"], entry["PRIORITY"]) for entry in entries]
+    assert [] == [pair for pair in parsed if levels[pair[0]] != pair[1]]
+    assert {"error", "info"} <= {level for level, _ in parsed}

@@ -1,0 +1,68 @@
+"""The machine that the other tests use: nothing of it may outlive them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from host import wait_until
+from machine import Machine, why_not
+
+TESTS = Path(__file__).parent.parent.parent
+BOOT = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from machine import Machine
+machine = Machine({})
+print(machine.pid, flush=True)
+threading.Event().wait()
+"""
+
+
+def traces() -> set[str]:
+    """Return the cgroups of machines, the namesakes of their guards' process ids."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    cgroups = next(Path(mount[1]) for mount in mounts if mount[2] == "cgroup2")
+    return {path.name for path in cgroups.rglob("credfresh-machine-*")}
+
+
+def test_it_is_gone_when_the_tests_are_killed() -> None:
+    """SIGKILL of who booted it ends its processes, and takes its cgroup away."""
+    if reason := why_not():
+        pytest.skip(reason)
+    command = [sys.executable, "-c", BOOT, str(TESTS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tests:
+        assert tests.stdout is not None
+        first = Path(f"/proc/{int(tests.stdout.readline())}")
+        assert "systemd" in (first / "cmdline").read_text()
+        mine = {name for name in traces() if parent_of(int(name.rpartition("-")[2])) == tests.pid}
+        assert 1 == len(mine)
+        tests.send_signal(signal.SIGKILL)
+
+    wait_until(lambda: not first.exists(), "no process is left")
+    wait_until(lambda: not mine & traces(), "no cgroup is left")
+
+
+def test_its_files_and_its_network_are_its_own(machine: Machine) -> None:
+    """What is written there is not on the host, and nobody listens there who listens here."""
+    machine.write("/usr/bin/only-there", "")
+
+    assert "" == machine.run("cat", "/usr/bin/only-there").stdout
+    assert not Path("/usr/bin/only-there").exists()
+    ours = Path("/proc/self/ns/net").stat().st_ino
+    with machine.network():
+        assert ours != Path("/proc/thread-self/ns/net").stat().st_ino
+    assert ours == Path("/proc/thread-self/ns/net").stat().st_ino
+    assert "lo" == machine.run("ls", "/sys/class/net").stdout.strip()
+
+
+def parent_of(pid: int) -> int:
+    """Return the parent of a process; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except FileNotFoundError:
+        return 0
