@@ -17,14 +17,14 @@ STATUS = re.compile(r"12/12 fresh, next [a-z]+ in \d+m\d\ds")
 
 def test_it_is_up_when_its_profiles_are_fresh(service: Service) -> None:
     """While STS does not answer the start goes on, past its timeout; the status line says why."""
-    service.drop_in("hasty", "[Service]\nTimeoutStartSec=2s\n")
+    service.drop_in("hasty", "[Service]\nTimeoutStartSec=5s\n")
     service.sts.inject(faults.Hang(), times=None)
     service.machine.run("systemctl", "daemon-reload")
     service.systemctl("start", "--no-block")
-    assert service.sts.wait_for(1)
     began = time.monotonic()
+    assert service.sts.wait_for(1)
 
-    wait_until(lambda: time.monotonic() > began + 3 and bool(service.show("StatusText")), "3 s")
+    wait_until(lambda: time.monotonic() > began + 5.5, "it has more time")
     assert "activating" == service.show("ActiveState")
     assert service.show("StatusText").startswith("0/12 fresh")
     assert not service.outside(CREDENTIALS).exists()
