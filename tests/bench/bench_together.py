@@ -8,7 +8,8 @@ The real `credfresh run` in a process of its own, against the fast STS in anothe
 - cold: nothing published, an STS 20 ms away, 1,000 profiles: seconds until the last is published,
   as a multiple of a Python that imports what is needed and makes the calls from as many threads;
 - memory of 10,000 profiles, as a multiple of that of one;
-- `--long`: 100,000 renewals of 1,000 profiles: by how much memory grows, in megabytes.
+- `--long`: 100,000 renewals of 1,000 profiles: by how much memory grows, in megabytes. In so short
+  a time none of their key ids may be forgotten (an hour after expiration they are): 15 MB at most.
 
 Exits with 1 where a bound is missed.
 """
@@ -122,7 +123,7 @@ def main() -> int:
         "memory": all_ / one,
         "growth_mb": grown or 0.0,
     }
-    most = dict(zip(figures, (1.2, 2.0, 1.5, 200.0, 3.5, 5.0), strict=True))
+    most = dict(zip(figures, (1.2, 2.0, 1.5, 200.0, 3.5, 15.0), strict=True))
     missed = [name for name, figure in figures.items() if figure > most[name]]
     if options.json:
         told = {"figures": figures, "cold": asdict(started), "missed": missed}
