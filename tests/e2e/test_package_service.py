@@ -1,0 +1,158 @@
+"""The Debian package under a real systemd, as an administrator meets it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from debian import NEXT, ROOT, installing, simulating
+from machine import Machine
+
+SERVICE = "credfresh.service"
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(name="machine")
+def _machine(packages: Path) -> Iterator[Machine]:
+    """Return a machine with the package installed, and nothing edited."""
+    with Machine({packages: "/mnt"}) as machine:
+        do(machine, installing())
+        yield machine
+
+
+def do(machine: Machine, script: str) -> str:
+    """Run a shell script there that must succeed; return what it printed."""
+    return machine.run("sh", "-ec", f"cd /\n{script}").stdout
+
+
+def shown(machine: Machine, name: str) -> str:
+    """Return a property of the service."""
+    return do(machine, f"systemctl show --property={name} --value {SERVICE}").strip()
+
+
+def events(machine: Machine, cursor: str) -> str:
+    """Return what the service has logged since then."""
+    machine.cursor()  # writes out what is on its way
+    entries = machine.journal(f"--unit={SERVICE}", after=cursor)
+    return "\n".join(str(entry["MESSAGE"]) for entry in entries)
+
+
+def test_enable_now_after_naming_the_roles(machine: Machine) -> None:
+    """Unedited it is refused once, with the reason; edited it runs, and ends with the package."""
+    start = machine.cursor()
+    refused = machine.run("systemctl", "enable", "--now", SERVICE, check=False)
+    assert 0 != refused.returncode
+    assert ("78", "0") == (shown(machine, "ExecMainStatus"), shown(machine, "NRestarts"))
+    assert '"path": "profiles", "reason": "is required"' in events(machine, start)
+
+    do(machine, simulating())
+    do(machine, f"systemctl enable --now {SERVICE}")
+    assert "active\nenabled\n" == do(
+        machine, f"systemctl is-active {SERVICE}; systemctl is-enabled {SERVICE}"
+    )
+    assert "1/1 fresh" in shown(machine, "StatusText")
+    assert "production" in do(machine, "credfresh status")
+    published = do(machine, "cat /run/credfresh/credentials")
+    assert "[production]" in published
+
+    do(machine, "apt-get -q -y remove credfresh")
+    gone = machine.run("systemctl", "is-active", SERVICE, check=False).stdout
+    assert "inactive\n" == gone
+    assert published == do(machine, "cat /run/credfresh/credentials")
+    do(machine, "apt-get -q -y purge credfresh; test ! -e /run/credfresh")
+
+
+def test_an_upgrade_that_the_configuration_does_not_suit(machine: Machine) -> None:
+    """The package is installed all the same, says what is wrong, and the credentials live on."""
+    do(machine, simulating())
+    do(machine, f"systemctl enable --now {SERVICE}")
+    published = do(machine, "cat /run/credfresh/credentials")
+    do(machine, "echo 'nonsense: true' >>/etc/credfresh/credfresh.yaml")
+    said = do(machine, f"({installing(NEXT)}) 2>&1")
+
+    assert "the new version does not start; what is published stays as it is" in said
+    assert ("failed", "78") == (shown(machine, "ActiveState"), shown(machine, "ExecMainStatus"))
+    assert published == do(machine, "cat /run/credfresh/credentials")
+
+    do(machine, "sed -i '/^nonsense/d' /etc/credfresh/credfresh.yaml")
+    do(machine, f"systemctl start {SERVICE}")
+    assert published == do(machine, "cat /run/credfresh/credentials")
+
+
+def test_an_upgrade_is_noticed_by_nobody(machine: Machine) -> None:
+    """A new process with the new code goes on; readers find the same credentials all the time."""
+    do(machine, simulating())
+    do(machine, f"systemctl enable --now {SERVICE}")
+    old = shown(machine, "MainPID")
+    published = do(machine, "cat /run/credfresh/credentials")
+    start = machine.cursor()
+    # A reader that looks a hundred times a second, and notes what is not as it was.
+    do(
+        machine,
+        """
+        cp /run/credfresh/credentials /tmp/before
+        setsid sh -c 'while [ ! -e /tmp/enough ]; do
+            echo look >>/tmp/looks
+            cmp -s /tmp/before /run/credfresh/credentials || echo missed >>/tmp/looks
+            sleep 0.01
+        done' </dev/null >/dev/null 2>&1 &""",
+    )
+    do(machine, installing(NEXT))
+    do(machine, "touch /tmp/enough")
+
+    assert NEXT == do(machine, "dpkg-query -W -f '${Version}' credfresh")
+    assert "active" == shown(machine, "ActiveState")
+    assert old != shown(machine, "MainPID")
+    assert "credentials_renewed" not in events(machine, start)
+    assert published == do(machine, "cat /run/credfresh/credentials")
+    looks = do(machine, "cat /tmp/looks").split()
+    assert len(looks) > 20
+    assert "missed" not in looks
+
+
+def block(language: str, about: str) -> str:
+    """Return the one block of the page that is about something."""
+    found = re.findall(rf"(?ms)^```{language}\n(.*?)^```", OPERATIONS)
+    [one] = [block for block in found if about in block]
+    return str(one)
+
+
+def handed_over(keys: str) -> str:
+    """Return the worked example, with these keys."""
+    example = block("sh", "systemd-creds encrypt")
+    return re.sub(r"(?ms)^\[ci-user\]\n.*?(?=^END)", lambda _: keys, example)
+
+
+def test_the_worked_example_of_an_encrypted_key(machine: Machine) -> None:
+    """Nothing of it is on disk in the clear; a restart takes the next one, and asks STS nothing."""
+    do(machine, simulating())
+    keys, following = (
+        do(machine, f"cat /etc/credfresh/{name}; rm /etc/credfresh/{name}")
+        for name in ("source", "source.next")
+    )
+    config = machine.root / "etc/credfresh/credfresh.yaml"
+    sources = block("yaml", "systemd_credential")
+    text = re.sub(r"(?ms)^sources:\n.*?(?=^\w)", sources, config.read_text(encoding="utf-8"))
+    machine.write("/etc/credfresh/credfresh.yaml", text)
+
+    do(machine, handed_over(keys))
+    assert "active" == shown(machine, "ActiveState")
+    published = do(machine, "cat /run/credfresh/credentials")
+    assert "[production]" in published
+    for secret in (keys, following):
+        value = secret.strip().rpartition("= ")[2]
+        assert "" == do(machine, f"grep -rlF '{value}' /etc /run/credfresh || true")
+
+    start = machine.cursor()
+    do(machine, handed_over(following))  # it ends with the restart
+    assert "credentials_renewed" not in events(machine, start)
+    assert published == do(machine, "cat /run/credfresh/credentials")
+    do(
+        machine,
+        "kill -USR1 $(cat /run/sts/pid); until [ -e /run/sts/ended ]; do sleep 0.05; done",
+    )
+    do(machine, "credfresh renew")
+    assert published != do(machine, "cat /run/credfresh/credentials")
