@@ -35,9 +35,7 @@ def shown(machine: Machine, name: str) -> str:
 
 def events(machine: Machine, cursor: str) -> str:
     """Return what the service has logged since then."""
-    machine.cursor()  # writes out what is on its way
-    entries = machine.journal(f"--unit={SERVICE}", after=cursor)
-    return "\n".join(str(entry["MESSAGE"]) for entry in entries)
+    return "\n".join(str(entry["MESSAGE"]) for entry in machine.journal(SERVICE, after=cursor))
 
 
 def test_enable_now_after_naming_the_roles(machine: Machine) -> None:
