@@ -24,6 +24,13 @@ SYSTEMD = Path("/lib/systemd/systemd")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NAMESPACES = ("--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup")
 CLONE_NEWNET = 0x40000000  # linux/sched.h
+TRIAL = """
+mount --make-rprivate /
+mount -t tmpfs none /mnt
+mkdir /mnt/upper /mnt/work /mnt/root /mnt/groups
+mount -t overlay none -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
+mount -t cgroup2 none /mnt/groups
+"""
 
 
 def why_not() -> str | None:
@@ -37,15 +44,13 @@ def why_not() -> str | None:
     if " cgroup2 " not in Path("/proc/self/mounts").read_text():
         return "no cgroup2 is mounted here"
     allowed = subprocess.run(
-        ["unshare", *NAMESPACES, "--fork", "sh", "-ec", "mount -t tmpfs none /mnt"],
+        ["unshare", *NAMESPACES, "--fork", "sh", "-ec", TRIAL],
         capture_output=True,
         text=True,
         check=False,
     )
     if allowed.returncode != 0:
-        return f"no namespaces may be made here: {allowed.stderr.strip()}"
-    if "overlay" not in Path("/proc/filesystems").read_text():
-        return "this kernel has no overlayfs"
+        return f"no namespaces, or no mounts in them, are allowed here: {allowed.stderr.strip()}"
     return None
 
 

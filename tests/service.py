@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shutil
@@ -64,6 +63,7 @@ class Watch:
         self._sts = sts
         self._stop = threading.Event()
         self._expected: set[str] = set()
+        self._ends: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -73,35 +73,39 @@ class Watch:
         self._thread.join(PATIENCE)
 
     def _run(self) -> None:
-        ends: dict[str, float] = {}
-        while not self._stop.wait(0.02):
-            try:
-                text = self._file.read_text()
-            except FileNotFoundError:
-                text = ""
-            found = dict(
-                re.findall(r"^\[(.*)\]\n(?:.*\n)*?aws_access_key_id = (.*)$", text, re.MULTILINE)
-            )
-            if any(key not in ends for key in found.values()):
-                ends = {s.access_key_id: s.expires_at for s in self._sts.sessions}
-            now = time.time()  # noqa: TID251 - the simulator's clock, the true one
-            valid = {name for name, key in found.items() if ends.get(key, 0.0) > now}
-            self.lapses += [f"{name} at {now}" for name in sorted(self._expected - valid)]
-            self._expected |= valid
-            self.looks += 1
+        while True:
+            self._look()
+            if self._stop.wait(0.02):
+                return
+
+    def _look(self) -> None:
+        try:
+            text = self._file.read_text()
+        except FileNotFoundError:
+            text = ""
+        found = dict(re.findall(r"^\[(.*)\]\n(?:.*\n)*?aws_access_key_id = (.*)$", text, re.M))
+        if any(key not in self._ends for key in found.values()):
+            self._ends = {s.access_key_id: s.expires_at for s in self._sts.sessions}
+        now = time.time()  # noqa: TID251 - the simulator's clock, the true one
+        valid = {name for name, key in found.items() if self._ends.get(key, 0.0) > now}
+        self.lapses += [f"{name} at {now}" for name in sorted(self._expected - valid)]
+        self._expected |= valid
+        self.looks += 1
 
 
 class Service:
     """The unit, its configuration and its drop-ins, on a machine."""
 
-    def __init__(self, machine: Machine, sts: Simulator) -> None:
+    def __init__(self, machine: Machine, sts: Simulator, *, installed: bool = False) -> None:
         self.machine = machine
         self.sts = sts
         self.user = sts.add_user("arn:aws:iam::111111111111:user/ci")
         for number, name in enumerate(PROFILES):
             sts.add_role(role(number, name), trusts={self.user.arn})
         self.watch: Watch | None = None
-        self._install()
+        if not installed:
+            self._install()
+        self._prepare()
         self.mark = machine.cursor()
 
     # What an administrator does
@@ -123,8 +127,7 @@ class Service:
     def write_config(self, text: str) -> None:
         """Put the text of a configuration there."""
         self.machine.write(CONFIG, text, 0o640)
-        with contextlib.suppress(AssertionError):  # before the group exists tmpfiles gives it
-            self.machine.run("chgrp", "credfresh", CONFIG)
+        self.machine.run("chgrp", "credfresh", CONFIG)
 
     def spoil(self) -> None:
         """Make the configuration a bad one."""
@@ -251,13 +254,15 @@ class Service:
         self.machine.write("/usr/lib/credfresh/restart-delay", delay, 0o755)
         for name, place in _PLACES.items():
             self.machine.write(place, (SYSTEMD / name).read_text())
+        self.machine.run("systemd-sysusers")
+
+    def _prepare(self) -> None:
         keys = (
             f"[ci]\naws_access_key_id = {self.user.access_key_id}\n"
             f"aws_secret_access_key = {self.user.secret_access_key}\n"
         )
         self.machine.write("/etc/credfresh/source", keys, 0o600)
         self.configure()
-        self.machine.run("systemd-sysusers")
         self.machine.run("groupadd", "--system", "build")
         for user, group in (("agent", "build"), ("stranger", "stranger")):
             self.machine.run("groupadd", user)

@@ -17,7 +17,7 @@ from credfresh.life.readiness import LIMIT, Readiness
 from credfresh.life.reloader import POLL, Reloader
 from credfresh.life.reloading import IDLE, Reloading, rest_limit
 from credfresh.notify import Notifier
-from credfresh.publisher import Publisher
+from credfresh.publisher import Published, Publisher
 from credfresh.settings import Notice, Settings, StsLimits
 from credfresh.workers import Workers
 from fakes import FakeProvider, MemoryDestination, failure, profile, settings
@@ -207,6 +207,21 @@ def test_ready_is_told_when_all_are_fresh(house: House) -> None:
     house.sim.run(120)
     house.turn()
     assert not [line for line in house.told() if "READY" in line]
+
+
+def test_until_then_each_publish_is_looked_at(house: House) -> None:
+    """Who waits for the start learns at once that all is on disk; afterwards nobody is in haste."""
+    house.turn()
+    house.sim.start()
+    told = Published({}, {}, 0.0)
+    [listener] = house.desk.on_published
+    listener(told)
+    assert 1.0 < house.turn()
+    assert "READY=1" in house.told()
+
+    listener(told)
+    assert 1.0 < house.turn()
+    assert [] == house.told()
 
 
 @pytest.mark.parametrize("ready", ["settled", "fresh"])

@@ -58,6 +58,19 @@ def test_what_a_human_must_mend_holds_the_start_only_if_so_wished(
     )
 
 
+def test_a_bad_configuration_is_not_tried_again(service: Service) -> None:
+    """The start fails with status 78, and stays so until somebody mends the file."""
+    service.spoil()
+    service.machine.run("systemctl", "daemon-reload")
+
+    assert 0 != service.systemctl("start", check=False).returncode
+    assert ("failed", "78") == (service.show("ActiveState"), service.show("ExecMainStatus"))
+    assert "0" == service.show("NRestarts")
+    assert 1 == len(service.events("config_refused"))
+    service.configure()
+    service.start()
+
+
 def test_a_reload_waits_for_its_outcome(service: Service) -> None:
     """A bad configuration is refused with the reason, a good one taken over; neither costs life."""
     service.start()

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.simulator import Simulator
 from host import wait_until
 from machine import Machine, why_not
+from service import Watch
+from simulated import ROLE_ARN, USER_ARN, client, true_clock
 
 TESTS = Path(__file__).parent.parent.parent
 BOOT = """
@@ -58,6 +61,27 @@ def test_its_files_and_its_network_are_its_own(machine: Machine) -> None:
         assert ours != Path("/proc/thread-self/ns/net").stat().st_ino
     assert ours == Path("/proc/thread-self/ns/net").stat().st_ino
     assert "lo" == machine.run("ls", "/sys/class/net").stdout.strip()
+
+
+def test_the_watch_sees_a_lapse(tmp_path: Path) -> None:
+    """A section that goes, or holds keys that AWS does not know any more, is noticed."""
+    file = tmp_path / "credentials"
+    with Simulator(true_clock) as sts:
+        user = sts.add_user(USER_ARN)
+        sts.add_role(ROLE_ARN, trusts={user.arn})
+        keys = client(sts, user).assume_role(RoleArn=ROLE_ARN, RoleSessionName="watched")
+        key = keys["Credentials"]["AccessKeyId"]
+        file.write_text(
+            f"[a]\n# a mark\naws_access_key_id = {key}\n[b]\naws_access_key_id = {key}\n"
+        )
+        watch = Watch(file, sts)
+        wait_until(lambda: watch.looks > 1, "two looks")
+        assert [] == watch.lapses
+        file.write_text(f"[a]\naws_access_key_id = {user.access_key_id}\n")
+        wait_until(lambda: len(watch.lapses) > 1, "both are missed")
+        watch.end()
+
+    assert {"a", "b"} == {lapse.partition(" ")[0] for lapse in watch.lapses}
 
 
 def parent_of(pid: int) -> int:
