@@ -83,7 +83,9 @@ class Watch:
             text = self._file.read_text()
         except FileNotFoundError:
             text = ""
-        found = dict(re.findall(r"^\[(.*)\]\n(?:.*\n)*?aws_access_key_id = (.*)$", text, re.M))
+        found = dict(
+            re.findall(r"^\[(.*)\]\n(?:.*\n)*?aws_access_key_id = (.*)$", text, re.MULTILINE)
+        )
         if any(key not in self._ends for key in found.values()):
             self._ends = {s.access_key_id: s.expires_at for s in self._sts.sessions}
         now = time.time()  # noqa: TID251 - the simulator's clock, the true one
