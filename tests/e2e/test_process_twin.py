@@ -136,7 +136,7 @@ def test_a_profile_that_leaves_takes_its_twin_along(host: Host) -> None:
 
 
 def test_through_an_outage_the_twin_stays(host: Host) -> None:
-    """Expired credentials are kept unless `on_expired: remove` says otherwise."""
+    """Expired credentials stay unless `on_expired: remove`; the next success brings them back."""
     host.sts.grant_seconds = 3
     directory = host.root / "process"
     profile = (
@@ -154,6 +154,13 @@ def test_through_an_outage_the_twin_stays(host: Host) -> None:
 
     assert (directory / "production.json").exists()
     assert (directory / "development.env").exists()
+    wait_until(lambda: {"production"} == set(host.sections()), "the section's removal")
+
+    host.sts.clear_faults()
+    host.sts.grant_seconds = None
+    running.signal(signal.SIGUSR1)
+    wait_until(lambda: {"production", "development"} == set(host.sections()), "the return")
+    wait_until((directory / "development.json").exists, "the twin's return")
 
 
 def test_what_is_withdrawn_goes_through_every_door(host: Host) -> None:

@@ -1,0 +1,117 @@
+"""Where the daemon's own credentials come from, and what becomes of profiles that share them."""
+
+from __future__ import annotations
+
+import signal
+
+from credfresh.simulator import Simulator
+from host import ENVIRONMENTS, Host, Running, wait_until
+
+CHAIN = (
+    "  audit:\n    role_arn: arn:aws:iam::444444444444:role/audit\n    source_profile: production\n"
+    "  production:\n    role_arn: arn:aws:iam::333333333333:role/production\n"
+)
+
+
+def rotate(host: Host) -> str:
+    """Give the principal a new key, in its file too; return its id."""
+    new = host.sts.add_user(host.user.arn)
+    host.source.write_text(
+        f"[ci]\naws_access_key_id = {new.access_key_id}\n"
+        f"aws_secret_access_key = {new.secret_access_key}\n"
+    )
+    return new.access_key_id
+
+
+def renewed(running: Running) -> set[object]:
+    """Return the profiles that have been renewed so far."""
+    return {event["profile"] for event in running.events("credentials_renewed")}
+
+
+def renewals(running: Running, after: int) -> set[object]:
+    """Return the profiles that were renewed after so many renewals."""
+    return {event["profile"] for event in running.events("credentials_renewed")[after:]}
+
+
+def test_a_rotated_key_needs_no_restart_and_no_failure(host: Host, sts: Simulator) -> None:
+    """The old key may go as soon as the new one stands in the file."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    old = host.user.access_key_id
+    rotate(host)
+    sts.revoke(old)
+
+    running.signal(signal.SIGUSR1)
+    running.wait_for("credentials_renewed", 2 * len(ENVIRONMENTS))
+
+    assert [] == running.events("source_failed")
+    assert 0 == running.stop()
+
+
+def test_a_source_that_breaks_is_one_event_and_all_recover_with_it(
+    host: Host, sts: Simulator
+) -> None:
+    """Its key is revoked: said once for all profiles; what was published stays until it ends."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    before = host.sections()
+    sts.revoke(host.user.access_key_id)
+    running.signal(signal.SIGUSR1)
+
+    [failed] = running.wait_for("source_failed")
+    assert ("ci", "InvalidClientTokenId", "human") == (
+        failed["source"],
+        failed["code"],
+        failed["mend"],
+    )
+    assert failed["hint"]
+    assert before == host.sections()
+
+    count = len(running.events("credentials_renewed"))
+    rotate(host)
+    running.signal(signal.SIGUSR1)
+    running.wait_for("source_recovered")
+    wait_until(lambda: renewals(running, count) == set(ENVIRONMENTS), "all renewals")
+
+    assert 1 == len(running.events("source_failed"))
+    assert 1 == len(running.events("source_recovered"))
+    assert [] == running.events("renewal_failed")
+    assert 0 == running.stop()
+
+
+def test_a_chain_renews_its_parent_first_and_signs_with_its_new_keys(
+    host: Host, sts: Simulator
+) -> None:
+    """Whatever the order in the file; the link's session is signed for by the newest session."""
+    parent = "arn:aws:iam::333333333333:role/production"
+    sts.add_role("arn:aws:iam::444444444444:role/audit", trusts={parent})
+    host.configure(CHAIN)
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    running.signal(signal.SIGUSR1)
+    events = running.wait_for("credentials_renewed", 4)
+
+    assert ["production", "audit"] * 2 == [event["profile"] for event in events]
+    keys = [event["access_key_id"] for event in events]
+    signers = [call.access_key_id for call in sts.calls if call.action == "AssumeRole"]
+    assert [host.user.access_key_id, keys[0], host.user.access_key_id, keys[2]] == signers
+    assert 0 == running.stop()
+
+
+def test_a_disabled_profile_leaves_the_file_and_comes_back(host: Host) -> None:
+    """`enabled: false` is as if it were not there; no call is made for it."""
+    role = "  {0}:\n    role_arn: arn:aws:iam::{1}:role/{0}\n    enabled: {2}\n"
+    one = role.format("production", "3" * 12, "true")
+    host.configure(one + role.format("development", "1" * 12, "false"))
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    assert {"production"} == set(host.sections())
+    assert {"production"} == renewed(running)
+
+    host.configure(one + role.format("development", "1" * 12, "true"))
+    running.signal(signal.SIGHUP)
+    wait_until(lambda: {"production", "development"} == set(host.sections()), "the section")
+    host.configure(one + role.format("development", "1" * 12, "false"))
+    running.signal(signal.SIGHUP)
+    wait_until(lambda: {"production"} == set(host.sections()), "its removal")
+    assert 0 == running.stop()
