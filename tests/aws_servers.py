@@ -186,8 +186,8 @@ class ScriptedServer:
 
 
 @contextlib.contextmanager
-def scripted(script: Script) -> Iterator[ScriptedServer]:
-    """Serve a script on loopback, each connection in a thread."""
+def scripted(script: Script, at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[ScriptedServer]:
+    """Serve a script on loopback, each connection in a thread; port 0 is a free one."""
     served = ScriptedServer(script)
 
     class Handler(BaseHTTPRequestHandler):
@@ -227,11 +227,11 @@ def scripted(script: Script) -> Iterator[ScriptedServer]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(at, Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
-    served.url = f"http://127.0.0.1:{server.server_address[1]}"
+    served.url = f"http://{at[0]}:{server.server_address[1]}"
     try:
         yield served
     finally:

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of linux/sched.h
+_SET_ADDRESS = 0x8916  # SIOCSIFADDR
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 0x1  # SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP
 
 
@@ -32,6 +33,14 @@ def loopback_only() -> Iterator[None]:
             _checked(libc.setns(home, _NEW_NETWORK))
     finally:
         os.close(home)
+
+
+def also_at(address: str) -> None:
+    """Give loopback another IPv4 address, in the network of this thread (netdevice(7))."""
+    alias = f"lo:{int.from_bytes(socket.inet_aton(address)):x}".encode()
+    family = struct.pack("H2x4s8x", socket.AF_INET, socket.inet_aton(address))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        fcntl.ioctl(probe, _SET_ADDRESS, struct.pack("16s16s8x", alias, family))
 
 
 def _up(interface: str) -> None:
