@@ -79,6 +79,10 @@ class ApschedulerTimers:
         """Stop it; nothing rings afterwards."""
         with self._lock:
             self._armed.clear()
+        # A job that ran while the state became "stopped" would be looked for in vain afterwards,
+        # and the scheduler's thread end with a traceback: let the round that is under way end.
+        self._scheduler.pause()
+        self._scheduler.get_jobs()
         self._scheduler.shutdown(wait=False)
 
     def arm(self, key: str, at: float) -> None:
@@ -92,7 +96,7 @@ class ApschedulerTimers:
             if len(self._queue) > 2 * len(self._armed) + 64:
                 self._queue = [(at, key) for key, at in self._armed.items()]
                 heapq.heapify(self._queue)
-        self._cover()
+        self._cover(superseding=True)
 
     def disarm(self, key: str) -> None:
         """Forget `key`; no error when it is not armed."""
@@ -116,14 +120,18 @@ class ApschedulerTimers:
         """Make the scheduler read the clock again."""
         self._scheduler.wakeup()
 
-    def _cover(self) -> None:
-        """See to it that a job runs when the nearest key is due."""
+    def _cover(self, *, superseding: bool) -> None:
+        """See to it that a job runs when the nearest key is due.
+
+        The scheduler's own thread takes no job away: it may be the next that it goes to run. One
+        that is left rings nobody twice.
+        """
         with self._lock:
             before, nearest = self._job, self._nearest()
             if nearest is None or (before is not None and before.at <= nearest):
                 return
             job = self._job = _Job(f"alarm#{next(self._numbers)}", nearest)
-        if before is not None:
+        if before is not None and superseding:
             # It may run, and so be gone, at this very moment.
             with contextlib.suppress(JobLookupError):
                 self._scheduler.remove_job(before.name)
@@ -151,7 +159,7 @@ class ApschedulerTimers:
                 due.append(key)
         for key in due:
             self._ring(key)
-        self._cover()
+        self._cover(superseding=False)
 
     def _removed(self, event: JobEvent) -> None:
         """Note a job that the scheduler dropped by itself, so that the owner arms again."""

@@ -186,3 +186,19 @@ def test_who_probes_never_waits_for_a_scheduler_that_hangs(alarm: Alarm) -> None
     assert not answered.is_set()
     over.set()
     assert answered.wait(10)
+
+
+def test_it_stops_in_good_order_while_it_rings(now: Callable[[], float]) -> None:
+    """The end comes in the middle of a ring: the scheduler's thread ends without an error."""
+    rung = threading.Event()
+
+    def ring(_: str) -> None:
+        rung.set()
+        threading.Event().wait(0.2)
+
+    timers = ApschedulerTimers(ring)
+    timers.start()
+    timers.arm("a", now())
+    assert rung.wait(10)
+    timers.stop()
+    assert "APScheduler" not in {thread.name for thread in threading.enumerate()}

@@ -1,0 +1,226 @@
+"""What people use today, beside it: `python tests/bench/bench_peers.py [--json]`.
+
+- CPU and wall time for each renewal: a shell loop over the AWS CLI, in turn and two at a time; a
+  boto3 Session for each profile; one client in a short script; credfresh, all in.
+- What a job pays for its credentials: `cat` of the twin, `credfresh ensure`, `aws sts assume-role`.
+- Torn reads and lost updates, while a writer writes as often as it can: the AWS CLI's own writer,
+  the script, credfresh; readers parse as botocore does, and a rival (with the lock, and without)
+  adds sections of which none may be lost.
+
+All against one loopback STS that answers in a fraction of a millisecond, in turns, the median of
+several rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import bench_load
+from floors import WarmClient
+from meter import Spread
+from stage import COMMAND, SOURCE, FastSts, stage
+
+HERE = Path(__file__).parent
+PEERS = HERE / "peers"
+ROUNDS = 3
+SECONDS = 6.0
+"""How long each writer writes under the readers' eyes."""
+
+PROFILES = 100
+"""Of credfresh, and of the script with one client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one renewal by one tool, in seconds."""
+
+    tool: str
+    cpu: Spread
+    wall: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Hammered:
+    """What readers and rivals found of one writer."""
+
+    tool: str
+    rival: str
+    writes: int
+    reads: int
+    torn: int
+    updates: int
+    lost: int
+
+
+@contextmanager
+def home(url: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Give a directory with the keys of a source, and the environment that points there."""
+    with tempfile.TemporaryDirectory(prefix="credfresh-bench-") as name:
+        path = Path(name, "credentials")
+        path.write_text(SOURCE.replace("[ci]", "[source]"))
+        path.chmod(0o600)
+        yield (
+            path,
+            {
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "HOME": name,
+                "AWS_SHARED_CREDENTIALS_FILE": str(path),
+                "AWS_CONFIG_FILE": str(Path(name, "config")),
+                "AWS_ENDPOINT_URL_STS": url,
+                "AWS_DEFAULT_REGION": "eu-west-1",
+                "AWS_EC2_METADATA_DISABLED": "true",
+            },
+        )
+
+
+def spent(argv: list[str], environment: dict[str, str]) -> tuple[float, float]:
+    """Run a command to its end; return its CPU seconds, children included, and its wall seconds."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(argv, env=environment, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu, time.perf_counter() - began
+
+
+def renewals(sts: FastSts) -> list[Cost]:
+    """Return what a renewal costs with each tool."""
+    names = [f"team-{number:03d}" for number in range(PROFILES)]
+    loop, sh = str(PEERS / "shell_loop.sh"), "/bin/sh"
+    pair = ["xargs", "-n1", "-P2", sh, loop]
+    tools: list[tuple[str, list[str], int]] = [
+        ("shell loop over the AWS CLI", [sh, loop, *names[:2]], 2),
+        (
+            "the same, two at a time",
+            [sh, "-c", f"printf '%s\\n' {' '.join(names[:2])} | {' '.join(pair)}"],
+            2,
+        ),
+        (
+            "boto3, a Session each",
+            [sys.executable, str(PEERS / "session_each.py"), *names[:20]],
+            20,
+        ),
+        (
+            "boto3, one client",
+            [sys.executable, str(PEERS / "one_client.py"), *names],
+            PROFILES,
+        ),
+    ]
+    taken: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(ROUNDS):
+        for tool, argv, count in tools:
+            with home(sts.url) as (_, environment):
+                cpu, wall = spent(argv, environment)
+            taken.setdefault(tool, []).append((cpu / count, wall / count))
+        busy = bench_load.busy_window(PROFILES, sts, WarmClient(sts.url), 8.0)
+        each = busy.used.cpu_s / busy.renewals
+        taken.setdefault("credfresh", []).append((each, each))
+    return [
+        Cost(tool, Spread.of(c for c, _ in rounds), Spread.of(w for _, w in rounds))
+        for tool, rounds in taken.items()
+    ]
+
+
+def jobs(sts: FastSts) -> list[Cost]:
+    """Return what a job pays before it has its credentials."""
+    taken: dict[str, list[tuple[float, float]]] = {}
+    with stage(1, sts.url) as at, home(sts.url) as (_, environment):
+        text = at.config.read_text()
+        at.config.write_text(
+            f"process_dir: {at.directory}/process\n"
+            f"control: {{socket: {at.directory}/control.sock}}\n{text}"
+        )
+        with at.daemon():
+            name, socket = "team-00000", f"{at.directory}/control.sock"
+            tools = {
+                "cat of the twin": ["/bin/cat", f"{at.directory}/process/{name}.json"],
+                "credfresh ensure": [
+                    COMMAND, "ensure", name, "--valid-for", "20m", "--socket", socket,
+                ],
+                "bare Python with click": [sys.executable, "-c", "import click"],
+                "aws sts assume-role": [
+                    "aws", "sts", "assume-role", "--role-arn",
+                    "arn:aws:iam::111111111111:role/deploy", "--role-session-name", "job",
+                    "--profile", "source",
+                ],
+            }  # fmt: skip
+            for _ in range(3 * ROUNDS):
+                for tool, argv in tools.items():
+                    taken.setdefault(tool, []).append(spent(argv, environment))
+    return [
+        Cost(tool, Spread.of(c for c, _ in rounds), Spread.of(w for _, w in rounds))
+        for tool, rounds in taken.items()
+    ]
+
+
+def hammered() -> list[Hammered]:
+    """Return what readers and rivals found of each writer."""
+    found = []
+    for tool, writer in (
+        ("AWS CLI (aws configure set)", "cli"),
+        ("script with configparser", "script"),
+        ("credfresh", "credfresh"),
+    ):
+        for manners in ("locked", "bare"):
+            with tempfile.TemporaryDirectory(prefix="credfresh-bench-") as directory:
+                done = subprocess.run(
+                    [
+                        sys.executable,
+                        "-m",
+                        "torture.peers",
+                        writer,
+                        manners,
+                        directory,
+                        str(SECONDS),
+                    ],
+                    env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+                    stdout=subprocess.PIPE,
+                    check=True,
+                )
+            found.append(Hammered(tool, manners, **json.loads(done.stdout)))
+    return found
+
+
+def told(row: dict[str, object]) -> str:
+    """Return one row for people."""
+    return "  ".join(
+        f"{key} {value['median'] * 1000:.1f} ms" if isinstance(value, dict) else f"{key} {value}"
+        for key, value in row.items()
+    )
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if shutil.which("jq") is None:
+        sys.stderr.write("needs jq: apt-get install jq\n")
+        return 2
+    with FastSts() as sts:
+        figures = {
+            "renewals": [asdict(cost) for cost in renewals(sts)],
+            "jobs": [asdict(cost) for cost in jobs(sts)],
+            "hammered": [asdict(each) for each in hammered()],
+        }
+    if options.json:
+        sys.stdout.write(json.dumps(figures) + "\n")
+        return 0
+    for part, rows in figures.items():
+        sys.stdout.write(f"{part}:\n" + "".join(f"  {told(row)}\n" for row in rows))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
