@@ -48,7 +48,7 @@ def resident(service: Service) -> int:
     return number("VmRSS", service.outside(f"/proc/{service.pid}/status").read_text())
 
 
-@pytest.mark.parametrize("times", [20, OFTEN])
+@pytest.mark.parametrize("times", [10, OFTEN])
 def test_reloads_leave_nothing_behind(service: Service, times: int) -> None:
     """Good and bad ones in turn: no descriptor, thread, temporary or MB, and no call of STS."""
     service.start()
@@ -62,7 +62,7 @@ def test_reloads_leave_nothing_behind(service: Service, times: int) -> None:
             done = service.systemctl("reload", check=False)
             assert (done.returncode == 0) == (text == good)
 
-    for _ in range(5):
+    for _ in range(3):
         cycle()
     before, kilobytes, calls = holding(service), resident(service), service.sts.count()
     for _ in range(times // 2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -48,6 +49,19 @@ def test_it_is_gone_when_the_tests_are_killed() -> None:
 
     wait_until(lambda: not first.exists(), "no process is left")
     wait_until(lambda: not mine & traces(), "no cgroup is left")
+
+
+def test_it_is_gone_when_its_guard_is_killed() -> None:
+    """SIGKILL of the last one who could tidy up leaves an empty cgroup, which the next sweeps."""
+    machine = Machine({})
+    first = Path(f"/proc/{machine.pid}")
+    guard = parent_of(parent_of(machine.pid))
+    os.kill(guard, signal.SIGKILL)
+    machine.end()
+    wait_until(lambda: not first.exists(), "no process is left")
+
+    with Machine({}):
+        assert f"credfresh-machine-{guard}" not in traces()
 
 
 def test_its_files_and_its_network_are_its_own(machine: Machine) -> None:
