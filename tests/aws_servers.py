@@ -107,6 +107,15 @@ def moto_server() -> Iterator[AwsServer]:
         yield AwsServer(f"http://127.0.0.1:{port}")
 
 
+@contextlib.contextmanager
+def microburst(upstream: str) -> Iterator[str]:
+    """Run microburst, a proxy that injects failures, in front of another server; give its URL."""
+    port = free_port()
+    command = [_beside_python("microburst"), "-u", upstream, "--host", "127.0.0.1", "-p", str(port)]
+    with _running(command, port, {"AWS_EC2_METADATA_DISABLED": "true"}):
+        yield f"http://127.0.0.1:{port}"
+
+
 def _beside_python(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
