@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 import wedged
+from credfresh.simulator import faults
 from host import wait_until
-from service import Service, program
+from service import PROFILES, Service, program
 
 RUN = program("sys.path.insert(0, '/opt/credfresh')\nimport wedged\nwedged.main()\n")
 DROP_IN = """[Service]
@@ -66,3 +68,19 @@ def test_a_daemon_of_which_a_part_hangs_is_replaced(wedgeable: Service) -> None:
         wedgeable.outside("/run/credfresh/.failures").unlink()
     assert 4 == wedgeable.told().count("Watchdog timeout (limit 2s)!")
     assert not wedgeable.readable("stranger")
+
+
+def test_an_outage_kills_nobody(service: Service) -> None:
+    """Twelve calls that nobody answers for longer than WatchdogSec: waiting is life."""
+    service.drop_in("watched", "[Service]\nWatchdogSec=2s\n")
+    service.start()
+    service.sts.inject(faults.Hang(), times=None)
+    service.systemctl("kill", "--signal=USR1", "--kill-whom=main")
+    wait_until(lambda: service.sts.in_flight >= len(PROFILES), "all hang")
+    began = time.monotonic()
+
+    wait_until(lambda: time.monotonic() > began + 4, "twice WatchdogSec")
+    assert service.sts.in_flight >= len(PROFILES)
+    assert ("active", "0") == (service.show("ActiveState"), service.show("NRestarts"))
+    assert [] == service.events("part_silent")
+    assert service.readable("agent")
