@@ -278,11 +278,16 @@ def test_what_was_withdrawn_runs_nothing(house: Houses) -> None:
     assert [] == one.settle()
 
 
-def test_at_most_four_run_at_once(house: Houses) -> None:
-    """Whatever number is renewed together."""
-    one = house("sleep 0.02", [f"p{n}" for n in range(40)])
+@pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.long)])
+def test_at_most_four_run_at_once(house: Houses, count: int) -> None:
+    """Whatever number is renewed together; each has its turn."""
+    one = house("sleep 0.02", [f"p{n}" for n in range(count)])
     one.renew(*one.settings.profiles)
-    assert 40 == len(one.settle())
+    told = one.settle()
+    assert [("hook_ran", f"p{n}") for n in range(count)] == sorted(
+        ((event, str(fields["profile"])) for event, fields in told),
+        key=lambda each: int(each[1][1:]),
+    )
     assert AT_ONCE == one.most
 
 
