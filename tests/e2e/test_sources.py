@@ -115,3 +115,26 @@ def test_a_disabled_profile_leaves_the_file_and_comes_back(host: Host) -> None:
     running.signal(signal.SIGHUP)
     wait_until(lambda: {"production"} == set(host.sections()), "its removal")
     assert 0 == running.stop()
+
+
+def test_the_sdks_chain_may_not_find_what_we_publish(host: Host, sts: Simulator) -> None:
+    """Seen at load where it is plain; else by the keys, which after a restart the marks tell."""
+    assert 0 == host.command("once", "--config", str(host.config)).returncode
+    before, calls = host.sections(), sts.count("AssumeRole")
+    role = "arn:aws:iam::333333333333:role/production"
+    host.configure(f"  production:\n    role_arn: {role}\n    source: default\n")
+
+    chain = {"AWS_SHARED_CREDENTIALS_FILE": str(host.credentials), "AWS_PROFILE": "production"}
+    running = host.start("once", **chain)
+    assert 78 == running.wait()
+    assert [] != running.events("config_refused")
+
+    copy = host.root / "copy"  # which no look at the configuration can tell from another file
+    copy.write_bytes(host.credentials.read_bytes())
+    running = host.start("once", **chain | {"AWS_SHARED_CREDENTIALS_FILE": str(copy)})
+    assert 0 == running.wait()  # what stands is fresh still
+    [failed] = running.events("source_failed")
+    assert ("source_own_output", "human") == (failed["code"], failed["mend"])
+    assert failed["hint"]
+    assert calls == sts.count("AssumeRole")
+    assert before["production"] == host.sections()["production"]
