@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from credfresh import __version__
 from credfresh.simulator import Simulator
-from debian import NEXT, installing
+from debian import NEXT, package_in
 from machine import Machine
 from service import Service
 from simulated import true_clock
+
+
+def install(machine: Machine, packages: Path, version: str) -> None:
+    """Install a version as apt-get would have dpkg do it; an edited configuration is kept."""
+    package = package_in(packages, version).name
+    machine.run("dpkg", "--force-confold", "--install", f"/mnt/{package}")
 
 
 def test_readers_notice_neither_an_upgrade_nor_a_removal(packages: Path) -> None:
@@ -17,7 +24,7 @@ def test_readers_notice_neither_an_upgrade_nor_a_removal(packages: Path) -> None
         sts = Simulator(true_clock)
         with machine.network():
             sts.start()
-        machine.run("sh", "-ec", installing())
+        install(machine, packages, __version__)
         service = Service(machine, sts, installed=True)
         service.reset()
         machine.run("systemctl", "enable", "credfresh")
@@ -25,13 +32,13 @@ def test_readers_notice_neither_an_upgrade_nor_a_removal(packages: Path) -> None
         first, calls = service.pid, sts.count()
         assert service.readable("agent")
 
-        machine.run("sh", "-ec", installing(NEXT))
+        install(machine, packages, NEXT)
         assert NEXT in machine.run("dpkg-query", "--show", "credfresh").stdout
         assert service.pid not in {0, first}
         assert "active" == service.show("ActiveState")
         assert service.readable("agent")
         assert not service.readable("stranger")
-        machine.run("apt-get", "--yes", "remove", "credfresh")
+        machine.run("dpkg", "--remove", "credfresh")
         assert service.readable("agent")
         assert not service.readable("stranger")
         assert calls == sts.count()
