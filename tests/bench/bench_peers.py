@@ -35,7 +35,7 @@ from stage import COMMAND, SOURCE, FastSts, stage
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 ROUNDS = 3
-SECONDS = 6.0
+SECONDS = 5.0
 """How long each writer writes under the readers' eyes."""
 
 PROFILES = 100
