@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import bench_load
 from floors import WarmClient
@@ -192,7 +193,7 @@ def hammered() -> list[Hammered]:
     return found
 
 
-def told(row: dict[str, object]) -> str:
+def told(row: dict[str, Any]) -> str:
     """Return one row for people."""
     return "  ".join(
         f"{key} {value['median'] * 1000:.1f} ms" if isinstance(value, dict) else f"{key} {value}"
@@ -200,24 +201,32 @@ def told(row: dict[str, object]) -> str:
     )
 
 
+def figures() -> dict[str, list[dict[str, Any]]]:
+    """Measure everything.
+
+    Raises:
+        RuntimeError: a program that is needed is not there.
+    """
+    if shutil.which("jq") is None:
+        raise RuntimeError("needs jq: apt-get install jq")
+    with FastSts() as sts:
+        return {
+            "renewals": [asdict(cost) for cost in renewals(sts)],
+            "jobs": [asdict(cost) for cost in jobs(sts)],
+            "hammered": [asdict(each) for each in hammered()],
+        }
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if shutil.which("jq") is None:
-        sys.stderr.write("needs jq: apt-get install jq\n")
-        return 2
-    with FastSts() as sts:
-        figures = {
-            "renewals": [asdict(cost) for cost in renewals(sts)],
-            "jobs": [asdict(cost) for cost in jobs(sts)],
-            "hammered": [asdict(each) for each in hammered()],
-        }
+    found = figures()
     if options.json:
-        sys.stdout.write(json.dumps(figures) + "\n")
+        sys.stdout.write(json.dumps(found) + "\n")
         return 0
-    for part, rows in figures.items():
+    for part, rows in found.items():
         sys.stdout.write(f"{part}:\n" + "".join(f"  {told(row)}\n" for row in rows))
     return 0
 
