@@ -75,8 +75,8 @@ def _hammered(found: dict[str, Any]) -> str:
         "## Writing while others read and write\n\n"
         "Each writes as often as it can. A read is bad when the file cannot be parsed, a section\n"
         "of others is not there whole, or one set of keys is mixed with another; what a writer\n"
-        "has destroyed once stays bad. An update is lost when the rival had finished it and it is not\n"
-        "there at the end.\n\n"
+        "has destroyed once stays bad. An update is lost when the rival had finished it and it is\n"
+        "not there at the end.\n\n"
         + _table(["writer", "rival", "writes", "bad reads", "lost updates"], rows)
         + f"\ncredfresh with {killed['kills']:,} of its writers killed by SIGKILL at every step:"
         f" {killed['torn']} torn of {killed['reads']:,} reads.\n"
