@@ -137,7 +137,7 @@ class Life(RuleBasedStateMachine):
         for name, at in self.sim.provider.calls:
             assert at - last.get(name, -10.0) >= policy.FLOOR - 1e-6, name
             last[name] = at
-        self.sim.provider.calls[:] = [(name, at) for name, at in last.items()]
+        self.sim.provider.calls[:] = list(last.items())
 
     def teardown(self) -> None:
         """Once the faults stop, all is fresh within the cap, three links of a chain included."""

@@ -1,0 +1,133 @@
+"""A running daemon whose clocks are stepped, which is suspended, or stopped: no lapse, no storm."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from host import ENVIRONMENTS, Host, Running, wait_until
+
+LIFE = 16
+"""Seconds that a session lasts here; it is renewed at half of it."""
+
+WATCHED = 20.0
+"""Seconds that readers look after the step: two renewals and a half."""
+
+
+class Clocks:
+    """The clocks of a process that was started with `environment`."""
+
+    def __init__(self, shim: Path, steps: Path) -> None:
+        steps.write_bytes(bytes(16))
+        self.environment = {"LD_PRELOAD": str(shim), "TEST_CLOCK_STEPS": str(steps)}
+        with steps.open("r+b") as file:
+            self._steps = mmap.mmap(file.fileno(), 16)
+
+    def step(self, *, wall: float = 0.0, boot: float = 0.0) -> None:
+        """Put the clocks so many seconds ahead of the true ones."""
+        self._steps[:] = struct.pack("dd", wall, boot)
+
+
+@pytest.fixture(name="clocks")
+def _clocks(tmp_path: Path) -> Clocks:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        assert not os.environ.get("CI"), "no C compiler"
+        pytest.skip("no C compiler for the clock that is preloaded (Debian: apt-get install gcc)")
+    shim = tmp_path / "clockshim.so"
+    source = Path(__file__).with_name("clockshim.c")
+    subprocess.run(
+        [compiler, "-O2", "-shared", "-fPIC", "-o", str(shim), str(source), "-lm"], check=True
+    )
+    return Clocks(shim, tmp_path / "steps")
+
+
+def running(host: Host, clocks: Clocks) -> Running:
+    """Start a daemon with short sessions, and wait until it is ready."""
+    host.sts.grant_seconds = LIFE
+    daemon = host.start("run", **clocks.environment)
+    daemon.wait_for("daemon_ready")
+    return daemon
+
+
+def valid(host: Host) -> bool:
+    """Say whether STS still knows the published keys of each profile, by the true clock."""
+    lives = {session.access_key_id: session.expires_at for session in host.sts.sessions}
+    keys = [section["aws_access_key_id"] for section in host.sections().values()]
+    now = time.time()  # noqa: TID251 - the true one
+    return len(keys) == len(ENVIRONMENTS) and all(lives[key] > now for key in keys)
+
+
+def watched(host: Host, seconds: float) -> int:
+    """Look at the file again and again; return how many looks found keys that had expired."""
+    until, lapses = time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        lapses += not valid(host)
+        threading.Event().wait(0.1)
+    return lapses
+
+
+@pytest.mark.parametrize("seconds", [200.0, -200.0], ids=["forwards", "backwards"])
+def test_a_step_of_the_wall_clock_is_told_once_and_nothing_lapses(
+    host: Host, clocks: Clocks, seconds: float
+) -> None:
+    """Backwards, the boot clock rings; forwards, all looks expired: one renewal each, no storm."""
+    daemon = running(host, clocks)
+    calls = host.sts.count("AssumeRole")
+
+    clocks.step(wall=seconds)
+
+    assert 0 == watched(host, WATCHED)
+    [jump] = daemon.events("clock_jumped")
+    assert abs(float(str(jump["seconds"])) - seconds) < 5
+    rounds = (host.sts.count("AssumeRole") - calls) / len(ENVIRONMENTS)
+    assert 2 <= rounds <= 2 * WATCHED / LIFE + 2
+    assert 0 == daemon.stop()
+
+
+def test_after_a_suspend_all_is_renewed_at_once(host: Host, clocks: Clocks) -> None:
+    """Both clocks went on while nothing ran: that is no jump, and no reason to wait."""
+    daemon = running(host, clocks)
+    calls, renewed = host.sts.count("AssumeRole"), len(daemon.events("credentials_renewed"))
+
+    clocks.step(wall=200.0, boot=200.0)
+
+    wait_until(
+        lambda: len(daemon.events("credentials_renewed")) >= renewed + len(ENVIRONMENTS), "renewals"
+    )
+    assert 0 == watched(host, 2.0)
+    assert [] == daemon.events("clock_jumped")
+    assert host.sts.count("AssumeRole") - calls <= 2 * len(ENVIRONMENTS)
+    assert 0 == daemon.stop()
+
+
+@pytest.mark.parametrize(
+    "seconds", [LIFE + 4.0, pytest.param(300.0, marks=[pytest.mark.long, pytest.mark.timeout(500)])]
+)
+def test_stopped_beyond_expiration_it_is_fresh_again_at_once(
+    host: Host, clocks: Clocks, seconds: float
+) -> None:
+    """SIGSTOP until all has expired, then SIGCONT: one renewal each, within seconds."""
+    daemon = running(host, clocks)
+    daemon.signal(signal.SIGSTOP)
+    threading.Event().wait(seconds)
+    calls = host.sts.count("AssumeRole")
+    assert not valid(host)
+
+    daemon.signal(signal.SIGCONT)
+
+    fresh: Callable[[], bool] = lambda: valid(host)  # noqa: E731 - it is waited for
+    wait_until(fresh, "fresh credentials", patience=12.0)
+    assert host.sts.count("AssumeRole") - calls <= 2 * len(ENVIRONMENTS)
+    assert 0 == watched(host, 4.0)
+    assert 0 == daemon.stop()
