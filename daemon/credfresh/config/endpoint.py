@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from credfresh.config.checks import Case
-from credfresh.config.echo import did_you_mean, shown
+from credfresh.config.echo import did_you_mean, got, shown
 from credfresh.settings import EndpointSettings, FileTarget, TokenFile
 from credfresh.twin import safe_name
 
@@ -46,7 +46,7 @@ def _check_members(
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known)
-            case.add(path, f"no such profile (got {shown(name)})", hint)
+            case.add(path, f"no such profile {got(name, path)}", hint)
     rights = {_rights(targets[name]): name for name in names if name in case.drafts}
     if len(rights) > 1:
         one, other = list(rights.values())[:2]

@@ -30,6 +30,11 @@ WORD = "hunter2"
         one_profile(f"endpoint_url: http://sts.example.com/?{WORD}"),
         one_profile(f"endpoint_url: sts.example.com/?{WORD}"),
         one_profile(f"aws_secret_access_key: {WORD}"),
+        one_profile(f"on_renew: {{command: [{WORD}]}}"),
+        one_profile(
+            top="endpoint: {listen: '127.0.0.1:9465', token_dir: /run/t,"
+            f" groups: {{credential_process: [{WORD}]}}}}\n"
+        ),
         one_profile(top=f"sources: {{a: {{credential_process: [{WORD}]}}}}\n"),
         one_profile(top=f"sources: {{a: {{credential_process: '/x {WORD}'}}}}\n"),
         one_profile(top=f"sources: {{a: {{aws_secret_access_key: {WORD}}}}}\n"),
