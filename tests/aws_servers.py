@@ -194,6 +194,13 @@ class ScriptedServer:
     requests: list[Request] = field(default_factory=list)
 
 
+class BusyServer(ThreadingHTTPServer):
+    """One that many may connect to at once: with the usual backlog of 5 the rest is reset."""
+
+    request_queue_size = 128
+    daemon_threads = True
+
+
 @contextlib.contextmanager
 def scripted(script: Script, at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[ScriptedServer]:
     """Serve a script on loopback, each connection in a thread; port 0 is a free one."""
@@ -236,8 +243,7 @@ def scripted(script: Script, at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(at, Handler)
-    server.daemon_threads = True
+    server = BusyServer(at, Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     served.url = f"http://{at[0]}:{server.server_address[1]}"

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from aws_servers import BusyServer
 from bao import MOUNT, PREFIX, Bao, Scripted, free_port, signed
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.principals import AppRole, CertLogin, JwtLogin, KubernetesLogin, TokenFile, VaultAuth
@@ -294,7 +295,7 @@ def test_the_service_account_of_a_pod_logs_in(bao: Bao, tmp_path: Path) -> None:
         "kubernetes.io/serviceaccount/service-account.uid": "1",
     }
     (tmp_path / "token").write_text(signed(claims, ec.generate_private_key(ec.SECP256R1())))
-    with ThreadingHTTPServer(("127.0.0.1", 0), TokenReviews) as api:
+    with BusyServer(("127.0.0.1", 0), TokenReviews) as api:
         api.socket = context.wrap_socket(api.socket, server_side=True)
         threading.Thread(target=api.serve_forever, daemon=True).start()
         bao.admin.sys.enable_auth_method("kubernetes")
