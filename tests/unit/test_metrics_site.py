@@ -8,6 +8,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+from credfresh.metrics import page
 from credfresh.metrics.site import LOCAL_HOSTS, Site
 from credfresh.metrics.view import View
 from credfresh.model import Instant
@@ -180,3 +181,66 @@ def test_a_flood_of_requests_for_metrics_is_bounded() -> None:
     assert 41 == len(made)
     changes = sum(one != other for one, other in itertools.pairwise(bodies))
     assert changes <= 3
+
+
+class Counted:
+    """Renders in `took` seconds of a clock of its own, and counts."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, took: float) -> None:
+        self.clock = FakeClock()
+        self.made: list[page.Wish] = []
+        self._took = took
+        self._true = page.render
+        monkeypatch.setattr(page, "render", self._render)
+
+    def _render(self, shown: View, wish: page.Wish, *, hostname: str) -> str:
+        self.clock.advance(self._took)
+        self.made.append(wish)
+        return self._true(shown, wish, hostname=hostname)
+
+
+def test_a_flood_of_requests_for_the_page_costs_one_rendering_a_view(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand askers within a view get the same bytes; the next view is shown at once."""
+    counted, shown = Counted(monkeypatch, took=0.25), [WELL]
+    site = Site(lambda: shown[0], hosts=None, hostname="build-7", clock=counted.clock)
+
+    assert 1 == len({Asked(None, site=site).body for _ in range(1000)})
+    assert 1 == len(counted.made)
+    shown[0] = ILL
+    assert b"expired" in Asked(None, site=site).body
+    assert 2 == len(counted.made)
+
+
+def test_few_pages_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest filters go first; the page of everything stays as long as its view does."""
+    counted = Counted(monkeypatch, took=0.0)
+    site = Site(lambda: WELL, hosts=None, hostname="build-7", clock=counted.clock)
+    for query in ["", *(f"q={n}" for n in range(40)), "", "q=39", "q=0"]:
+        Asked(None, site=site, query=query)
+
+    assert ["", *map(str, range(40)), "0"] == [wish.text for wish in counted.made]
+
+
+def test_a_flood_of_filters_is_bounded_and_told_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New filters cost a fifth of the time; known ones, and the page without one, are answered."""
+    counted = Counted(monkeypatch, took=0.04)
+    site = Site(lambda: WELL, hosts=None, hostname="build-7", clock=counted.clock)
+    began = counted.clock().boot
+    statuses: list[str] = []
+    for n in range(1000):
+        answer = Asked(None, site=site, query=f"q={n}")
+        statuses.append(answer.status)
+        if answer.status == "503":
+            assert ("1", b"too many filters at once: ask again in a second\n") == (
+                answer.headers["Retry-After"],
+                answer.body,
+            )
+        counted.clock.advance(0.001)
+
+    assert {"200", "503"} == set(statuses)
+    spent = 0.04 * len(counted.made)
+    assert 0 < spent <= 0.2 * (counted.clock().boot - began) + 0.04
+    assert "200" == Asked(None, site=site).status
+    assert "200" == Asked(None, site=site, query=f"q={counted.made[-2].text}").status

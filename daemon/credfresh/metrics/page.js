@@ -35,6 +35,8 @@
     const limit = setTimeout(() => mine.abort(), 10000);
     try {
       const answer = await fetch(location.href, { cache: "no-store", signal: mine.signal });
+      const busy = Number(answer.headers.get("Retry-After"));
+      if (busy) return void setTimeout(refresh, busy * 1000);
       if (!answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const focused = document.activeElement;

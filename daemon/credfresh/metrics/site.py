@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from credfresh.metrics import exposition, page
+from credfresh.metrics.pages import Pages
 from credfresh.metrics.view import View
 from credfresh.model import Clock
 
@@ -32,6 +33,8 @@ MOST_NAMED = 20
 
 REST = 20.0
 """`/metrics` is good for this many times what it took to make, so that askers cost 5 % at most."""
+
+BUSY = b"too many filters at once: ask again in a second\n"
 
 SILENT = b"the daemon's main thread does not answer\n"
 
@@ -55,6 +58,8 @@ class Answer:
     status: str
     kind: str
     body: bytes
+    more: tuple[tuple[str, str], ...] = ()
+    """Headers of this answer alone."""
 
 
 class Site:
@@ -71,7 +76,7 @@ class Site:
         self._view = view
         self._clock = clock
         self._hosts = hosts
-        self._hostname = hostname
+        self._pages = Pages(hostname=hostname, clock=clock)
         self._lock = threading.Lock()
         self._exposed = b""
         self._exposed_until = 0.0
@@ -86,9 +91,7 @@ class Site:
         """Answer one request."""
         answer = self._answer(environ)
         headers = [("Content-Type", answer.kind), ("Content-Length", str(len(answer.body)))]
-        if answer.status.startswith("405"):
-            headers.append(("Allow", "GET, HEAD"))
-        start(answer.status, [*headers, *HEADERS])
+        start(answer.status, [*headers, *answer.more, *HEADERS])
         if environ["REQUEST_METHOD"] == "HEAD":
             return []
         # A file is sent without a copy of its own for each client that is slow to read it.
@@ -100,7 +103,8 @@ class Site:
         if not self._known(environ.get("HTTP_HOST", "")):
             return Answer("421 Misdirected Request", TEXT, b"ask for localhost\n")
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
-            return Answer("405 Method Not Allowed", TEXT, b"nothing can be changed here\n")
+            allowed = (("Allow", "GET, HEAD"),)
+            return Answer("405 Method Not Allowed", TEXT, b"nothing can be changed here\n", allowed)
         answer = self._routes.get(environ.get("PATH_INFO", ""))
         if answer is None:
             return Answer("404 Not Found", TEXT, f"there is {' '.join(self._routes)}\n".encode())
@@ -147,5 +151,7 @@ class Site:
     def _page(self, view: View, query: str) -> Answer:
         asked = parse_qs(query) if len(query) <= page.MOST_QUERY else {}
         wish = page.Wish(asked.get("q", [""])[0], asked.get("state", [""])[0])
-        body = page.render(view, wish, hostname=self._hostname)
-        return Answer("200 OK", "text/html; charset=utf-8", body.encode())
+        body = self._pages.get(view, wish)
+        if body is None:
+            return Answer("503 Service Unavailable", TEXT, BUSY, (("Retry-After", "1"),))
+        return Answer("200 OK", "text/html; charset=utf-8", body)

@@ -1,0 +1,57 @@
+"""The status page, made once for all who ask for the same.
+
+A view stands for a second at least, and what is made of it is kept as long as it stands. So a flood
+of requests for the page costs one rendering a view; one for ever new filters, a fifth of the time.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from credfresh.metrics import page
+from credfresh.metrics.view import View
+from credfresh.model import Clock
+
+REST = 4.0
+"""After a filtered page the next new filter waits this many times what that one took to make."""
+
+MOST_KEPT = 16
+"""Pages that are kept of one view, 300 KB each at most."""
+
+EVERYTHING = page.Wish()
+
+
+class Pages:
+    """Renders and keeps pages. Any thread may ask."""
+
+    def __init__(self, *, hostname: str, clock: Clock) -> None:
+        self._hostname = hostname
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._of: View | None = None
+        self._kept: dict[page.Wish, bytes] = {}
+        self._next = 0.0
+
+    def get(self, view: View, wish: page.Wish) -> bytes | None:
+        """Return the page; None where too many filters were asked for: in a second, once more."""
+        with self._lock:
+            if view is not self._of:
+                self._of, self._kept = view, {}
+            known = self._kept.get(wish)
+            if known is not None:
+                return known
+            began = self._clock().boot
+            if wish != EVERYTHING and began < self._next:
+                return None
+            body = page.render(view, wish, hostname=self._hostname).encode()
+            if wish != EVERYTHING:
+                now = self._clock().boot
+                self._next = now + REST * (now - began)
+            self._keep(wish, body)
+            return body
+
+    def _keep(self, wish: page.Wish, body: bytes) -> None:
+        self._kept[wish] = body
+        if len(self._kept) > MOST_KEPT:
+            oldest = next(one for one in self._kept if one != EVERYTHING)
+            del self._kept[oldest]
