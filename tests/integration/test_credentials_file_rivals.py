@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
+from io import BufferedWriter
 from pathlib import Path
 
 import pytest
@@ -235,6 +237,43 @@ def test_a_writer_that_keeps_the_replaced_file_open_is_looked_after(path: Path, 
     assert [] == temporaries(path)
 
 
+def test_a_writer_that_stays_through_some_publishes_loses_nothing(path: Path) -> None:
+    """It has the file open that was replaced three publishes ago; it is waited for only once."""
+    waits = Waits()
+    file = keeper(path, pause=waits)
+    file.publish(wanted(path, "dev"))
+    rival = path.open("ab", buffering=0)
+    for serial in (1, 2, 3):
+        file.publish(wanted(path, "dev", serial=serial))
+        file.tick()
+
+    assert 2.0 == pytest.approx(waits.waited, abs=0.1)
+    rival.write(THEIRS)
+    settle(file, path, 3)
+    rival.write(b"[later]\nkey = too\n")
+    rival.close()
+    settle(file, path, 3)
+
+    assert {"foreign", "dev", "late", "later"} == set(read_by_sdk(path))
+    assert "ASIAFAKE000000000003" == key_of(path, "dev")
+    assert [] == temporaries(path)
+
+
+def test_few_replaced_files_are_kept(path: Path) -> None:
+    """However many writers never close what they opened."""
+    file = keeper(path, pause=Waits())
+    with ExitStack() as never:
+        for serial in range(9):
+            file.publish(wanted(path, "dev", serial=serial))
+            never.enter_context(path.open("ab"))
+
+        assert 4 == len(temporaries(path))
+    file.publish(wanted(path, "dev", serial=9))
+    file.tick()
+
+    assert [] == temporaries(path)
+
+
 def test_two_rivals_at_once_both_keep_their_update(path: Path) -> None:
     """One wrote into the file that we replaced, the other into ours: neither is lost."""
     waits = Waits()
@@ -327,6 +366,49 @@ def test_a_rival_at_the_swap_has_it_undone(
 
     assert () == report.remarks
     assert path.read_bytes().startswith(FOREIGN + THEIRS + b"[dev]\n")
+
+
+@pytest.mark.parametrize("watching", ["leases", "nothing"])
+@pytest.mark.parametrize("finishes", ["while it is waited for", "before the next look"])
+def test_who_opened_ours_before_it_was_undone_loses_nothing(
+    path: Path, watching: str, finishes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One rival has the swap undone, another has opened what stood for that moment."""
+    if watching == "nothing":
+        monkeypatch.setattr(rivals, "watch", lambda _: Watch.BLIND)
+    steps, waits = Steps(), Waits()
+    file = keeper(path, hook=steps, pause=waits)
+    file.publish(wanted(path, "dev"))
+    file.tick()
+    exchange = atomic.exchange
+    opened: list[BufferedWriter] = []
+
+    def exchange_overtaken(directory: int, one: str, other: str) -> bool:
+        monkeypatch.setattr(atomic, "exchange", exchange)
+        new = path.with_name("new")
+        new.write_bytes(path.read_bytes() + b"[renamed]\nkey = too\n")
+        new.replace(path)
+        steps.before["compare"] = lambda: opened.append(path.open("ab"))
+        return exchange(directory, one, other)
+
+    def finish() -> None:
+        opened[0].write(THEIRS)
+        opened[0].close()
+
+    monkeypatch.setattr(atomic, "exchange", exchange_overtaken)
+    if finishes == "while it is waited for" and watching == "leases":
+        waits.then[3] = finish
+    else:
+        steps.before["write"] = lambda: steps.before.update(write=finish)
+
+    file.publish(wanted(path, "dev", serial=1))
+    settle(file, path, 1)
+
+    assert opened[0].closed
+    assert {"foreign", "dev", "renamed", "late"} == set(read_by_sdk(path))
+    assert path.read_bytes().startswith(FOREIGN)
+    assert "ASIAFAKE000000000001" == key_of(path, "dev")
+    assert [] == temporaries(path)
 
 
 def test_a_writer_that_never_rests_is_an_error(path: Path) -> None:

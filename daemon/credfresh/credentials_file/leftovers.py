@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import stat
+from collections.abc import Container
 
 from credfresh.credentials_file.rivals import READ, Replaced, Standing, read
 from credfresh.disk import atomic
@@ -31,11 +32,13 @@ def note(temporary: Temporary, standing: Standing | None) -> str:
     return f"swap={temporary.name} new={new} old={old.st_ino}:{old.st_size}:{old.st_mtime_ns}\n"
 
 
-def sweep(place: Place, found: str, owner: int | None, spare: str | None = None) -> Replaced | None:
+def sweep(
+    place: Place, found: str, owner: int | None, spare: Container[str] = ()
+) -> Replaced | None:
     """Remove our leftover temporaries; return the one that holds a rival's write, if one does.
 
     `found` is the note. Only regular files of ours, of root or of `owner` are touched, and not
-    the one that is called `spare`.
+    those that are called as in `spare`.
 
     Raises:
         OSError: the directory cannot be read.
@@ -44,7 +47,7 @@ def sweep(place: Place, found: str, owner: int | None, spare: str | None = None)
     noted = _NOTE.search(found)
     owners = () if owner is None else (owner,)
     for entry in os.listdir(place.directory):  # noqa: PTH208 - pathlib takes no descriptor
-        if entry == spare or not atomic.is_temporary(entry, place.name):
+        if entry in spare or not atomic.is_temporary(entry, place.name):
             continue
         info = os.stat(entry, dir_fd=place.directory, follow_symlinks=False)
         if not stat.S_ISREG(info.st_mode) or not trusted_owner(info.st_uid, *owners):

@@ -87,7 +87,7 @@ class Standing:
             os.close(self.descriptor)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Replaced:
     """A file that we replaced."""
 
@@ -101,21 +101,34 @@ class Replaced:
     watched: bool = False
     busy: bool = False
     """Somebody had it open for writing when we last looked."""
+    certain: bool = False
+    """Nobody had, and nobody can any more: what was read then is the last of it."""
+    seen: bytes | None = field(default=None, repr=False)
+    """What a rival has made of it, not yet taken over."""
+
+    @property
+    def base(self) -> bytes:
+        """What a rival started from."""
+        return self.put if self.expected is None else self.expected
 
     def altered(self, patience: Patience) -> bool:
         """Say whether somebody wrote into it; whoever is at it may finish first."""
-        if self.expected is None:
-            return True
         if self.watched and not disturbed(self.descriptor):
-            self.busy = False
+            self.certain = True
             return False
         unwatch(self.descriptor)
         while (answer := watch(self.descriptor)) is Watch.BUSY and patience.step():
             pass
         self.busy = answer is Watch.BUSY
-        same = atomic.holds(self.descriptor, self.expected)
-        self.watched = same and answer is Watch.KEPT
+        self.certain = answer is Watch.KEPT
+        same = self.expected is not None and atomic.holds(self.descriptor, self.expected)
+        self.watched = same and self.certain
         return not same
+
+    def taken_over(self) -> None:
+        """What was seen in it stands on disk now."""
+        if self.seen is not None:
+            self.expected, self.seen = self.seen, None
 
     def drop(self, directory: int) -> None:
         """Take it away for good."""
@@ -216,12 +229,24 @@ def confirm(place: Place, temporary: Temporary, replaced: Replaced | None, steps
         atomic.exchange(place.directory, replaced.name, place.name)
         mine = _names(place, replaced.name, temporary.descriptor)
         if mine and atomic.holds(temporary.descriptor, replaced.put):
-            temporary.named = True
-            raise OvertakenError
+            raise OvertakenError(_undone(place, temporary, replaced))
         # Somebody wrote into ours in these microseconds: that is the newer, and stays.
         atomic.exchange(place.directory, replaced.name, place.name)
         left = os.open(replaced.name, READ, dir_fd=place.directory)
         raise OvertakenError(Replaced(left, replaced.name, replaced.expected, replaced.put))
+
+
+def _undone(place: Place, temporary: Temporary, replaced: Replaced) -> Replaced | None:
+    """Return ours as one that was replaced: who opened it while it stood may write into it yet."""
+    temporary.named = True
+    if replaced.name is None:
+        return None
+    try:
+        descriptor = os.open(replaced.name, READ, dir_fd=place.directory)
+    except OSError:
+        return None
+    temporary.named = False
+    return Replaced(descriptor, replaced.name, replaced.put, replaced.put)
 
 
 def _still(place: Place, standing: Standing) -> bool:

@@ -1,4 +1,4 @@
-"""What we replaced last, kept until it is certain that nobody wrote into it after all."""
+"""What we replaced, kept until it is certain that nobody wrote into it after all."""
 
 from __future__ import annotations
 
@@ -9,72 +9,96 @@ from credfresh.disk.locks import Pause
 from credfresh.disk.paths import Place
 from credfresh.splice.holding import Document
 
+MOST = 4
+"""Files that are kept at the same time; the oldest goes first."""
+
 
 class SecondLook:
-    """One replaced file at a time, dropped at the second look.
+    """A few replaced files, each dropped when nobody can write into it any more.
 
-    Unless a writer has it open even then: that one is looked at again until the next write.
+    Leases tell when that is; where there are none, the beat that follows is the last look. One that
+    a writer has open stays, and is looked at again, until there are too many.
     """
 
     def __init__(self, pause: Pause) -> None:
         self._pause = pause
-        self._late: Replaced | None = None
+        self._late: list[Replaced] = []
 
     @property
     def pending(self) -> bool:
         """Whether there is something to look at."""
-        return self._late is not None
+        return bool(self._late)
 
     @property
-    def name(self) -> str | None:
-        """The temporary name under which it lies."""
-        return self._late.name if self._late is not None else None
+    def names(self) -> frozenset[str]:
+        """The temporary names under which they lie."""
+        return frozenset(late.name for late in self._late if late.name is not None)
 
     def keep(self, place: Place, replaced: Replaced | None) -> None:
-        """Keep another one from now on, or none."""
-        if self._late is not None and self._late is not replaced:
-            self._late.drop(place.directory)
-        self._late = replaced
+        """Keep another one from now on."""
+        if replaced is not None:
+            self._late.append(replaced)
+        for late in self._late[:-MOST]:
+            self._drop(place, late)
+
+    def drop(self, place: Place) -> None:
+        """Keep none any more."""
+        for late in list(self._late):
+            self._drop(place, late)
 
     def take(self, place: Place) -> bool:
-        """Look; True when somebody wrote into it, which asks for a publish."""
-        if self._late is None:
-            return False
-        if self._late.altered(Patience(self._pause, 0.0)):
-            return True
-        self.done(place)
-        return False
-
-    def done(self, place: Place) -> None:
-        """What was to be seen has been seen."""
-        if self._late is not None and not self._late.busy:
-            self.keep(place, None)
+        """Look, a beat later; True when somebody wrote into one, which asks for a publish."""
+        altered = [late for late in self._late if late.altered(Patience(self._pause, 0.0))]
+        for late in list(self._late):
+            if late not in altered and not late.busy:
+                self._drop(place, late)
+        return bool(altered)
 
     def altered(self) -> bool:
         """Look once more; whoever is at it may finish first."""
-        return self._late is not None and self._late.altered(Patience(self._pause))
+        patience = Patience(self._pause)
+        return any(late.altered(patience) for late in self._late)
 
     def basis(self, place: Place, document: Document) -> Document | bytes:
-        """Return what to splice from: the document, and what a rival wrote into the replaced file.
+        """Return what to splice from: the document, and what rivals wrote into replaced files.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: one cannot be read.
         """
-        late = self._late
-        if late is None:
-            return document
-        if not late.altered(Patience(self._pause)):
-            self.done(place)
-            return document
+        patience = Patience(self._pause)
+        merged: Document | bytes = document
+        for late in list(self._late):
+            waits = Patience(self._pause, 0.0) if late.busy else patience  # in vain only once
+            if not late.altered(waits):
+                if late.certain:
+                    self._drop(place, late)
+                continue
+            data = merged if isinstance(merged, bytes) else merged.data
+            theirs = self._read(place, late)
+            if theirs is not None:
+                merged = theirs if data == late.put else carry_over(late.base, theirs, data)
+        return merged
+
+    def taken_over(self, place: Place) -> None:
+        """What `basis` returned last stands on disk now."""
+        for late in list(self._late):
+            late.taken_over()
+            if late.certain:
+                self._drop(place, late)
+
+    def _read(self, place: Place, late: Replaced) -> bytes | None:
         try:
             altered = rivals.read(late.descriptor)
         except OSError:
-            self.keep(place, None)  # told once, and in the way of nothing after that
+            self._drop(place, late)  # told once, and in the way of nothing after that
             raise
-        if not altered:  # whoever truncated it has died
-            self.keep(place, None)
-            return document
-        if document.data == late.put:
+        if altered:
+            late.seen = altered
             return altered
-        base = late.put if late.expected is None else late.expected
-        return carry_over(base, altered, document.data)
+        if not late.busy:  # whoever truncated it has died
+            self._drop(place, late)
+        return None
+
+    def _drop(self, place: Place, late: Replaced) -> None:
+        self._late.remove(late)
+        late.drop(place.directory)

@@ -89,7 +89,7 @@ class SharedCredentialsFile:
                 if self._second_look.altered():
                     self.publish(self._wanted)
                 with resolved(self._path) as place:
-                    self._second_look.keep(place, None)
+                    self._second_look.drop(place)
         self._tenure.close()
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
@@ -133,7 +133,7 @@ class SharedCredentialsFile:
                 ) from error
             with self._turn.taken(place, self._remarks):
                 if failed:
-                    self._tenure.sweep(place, self._wardrobe.owner, spare=self._second_look.name)
+                    self._tenure.sweep(place, self._wardrobe.owner, spare=self._second_look.names)
                 report = self._persist(place, asked)
         self._failing = False
         return report
@@ -202,7 +202,7 @@ class SharedCredentialsFile:
         if written:
             self._write(place, standing, merged.document)
         else:
-            self._second_look.done(place)
+            self._second_look.taken_over(place)
             if standing is not None:
                 self._knowledge.saw(standing, merged.document)
             self._make_durable(place)
@@ -252,6 +252,7 @@ class SharedCredentialsFile:
         self._knowledge.wrote(document)
         if standing is not None:
             standing.handed_on = True
+        self._second_look.taken_over(place)
         self._second_look.keep(place, replaced)
 
     def _make_durable(self, place: Place) -> None:

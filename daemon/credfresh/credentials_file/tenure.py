@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from credfresh.credentials_file import leftovers
 from credfresh.credentials_file.remarks import Remarks
@@ -47,8 +47,8 @@ class Tenure:
         life.note(life.found.partition("\n")[2] if late is not None else "")
         return late
 
-    def sweep(self, place: Place, owner: int | None, *, spare: str | None) -> None:
-        """Take away what failed writes could not, but for `spare`.
+    def sweep(self, place: Place, owner: int | None, *, spare: Container[str]) -> None:
+        """Take away what failed writes could not, but for the names in `spare`.
 
         Raises:
             PublishError: the directory cannot be read.
@@ -56,7 +56,7 @@ class Tenure:
         self._swept(place, "", owner, spare)
 
     def _swept(
-        self, place: Place, found: str, owner: int | None, spare: str | None = None
+        self, place: Place, found: str, owner: int | None, spare: Container[str] = ()
     ) -> Replaced | None:
         with self._steps("sweep"):
             return leftovers.sweep(place, found, owner, spare)
