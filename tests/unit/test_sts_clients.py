@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import boto3
 import pytest
+from botocore.utils import parse_timestamp
 
 import fakes
+from credfresh import __version__
 from credfresh.settings import StsLimits
-from credfresh.sts.clients import Clients, Endpoint, client_config
+from credfresh.sts.clients import USER_AGENT, Clients, Endpoint, client_config, timestamp
 
 
 def test_the_regions_own_endpoint_whatever_the_environment_prefers(
@@ -56,3 +59,34 @@ def test_a_profiles_endpoint_goes_before_everybodys() -> None:
     assert Endpoint("eu-west-1", "http://own") == Endpoint.of(own, limits)
     assert Endpoint("eu-west-1", "http://all") == Endpoint.of(profile, limits)
     assert Endpoint("eu-west-1") == Endpoint.of(profile, StsLimits())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-28T09:41:06Z",
+        "2026-11-28T09:41:06.123Z",
+        "2026-11-28T11:41:06+02:00",
+        "20261128T094106Z",
+        "2026-11-28T09:41:06",
+        "2026-11-28 09:41:06",
+        "Sat, 28 Nov 2026 09:41:06 GMT",
+        "1795858866",
+        "1795858866.5",
+    ],
+)
+def test_a_time_is_read_as_botocore_reads_it(text: str) -> None:
+    """Faster, and to the same second."""
+    assert parse_timestamp(text) == timestamp(text)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2026-13-01T00:00:00Z", "2026-11-28T25:00:00Z"])
+def test_what_is_no_time_is_an_error(text: str) -> None:
+    """The attempt fails as it does without this."""
+    with pytest.raises(ValueError, match=r".*"):
+        timestamp(text)
+
+
+def test_who_we_are_is_told() -> None:
+    """CloudTrail shows us first, then the SDK."""
+    assert USER_AGENT.startswith(f"credfresh/{__version__} Boto3/{boto3.__version__} Botocore/1")

@@ -8,15 +8,18 @@ as in every SDK: AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, AWS_CA_BUNDLE, proxies.
 from __future__ import annotations
 
 import os
+import platform
 import threading
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import boto3
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.utils import parse_timestamp
 
 from credfresh import __version__
 from credfresh.settings import Profile, StsLimits
@@ -32,6 +35,13 @@ _NO_FILES = {
     "sts_regional_endpoints": (None, None, "regional", None),
     "defaults_mode": (None, None, "legacy", None),  # `auto` would ask the instance metadata
 }
+
+USER_AGENT = (
+    f"credfresh/{__version__} Boto3/{boto3.__version__} Botocore/{botocore.__version__}"
+    f" Python/{platform.python_version()}"
+)
+"""What CloudTrail shows beside each AssumeRole. Spelt out here because botocore puts its own
+together twice a request, a tenth of what the request costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +69,25 @@ def client_config(limits: StsLimits) -> Config:
         connect_timeout=limits.connect_timeout,
         read_timeout=limits.read_timeout,
         max_pool_connections=2 * limits.max_concurrency,
-        user_agent_extra=f"credfresh/{__version__}",
+        user_agent=USER_AGENT,
         tcp_keepalive=True,
     )
+
+
+def timestamp(text: str) -> datetime:
+    """Read a time: as STS writes it at once, any other spelling as botocore does, ten times slower.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    try:
+        read = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        read = None
+    if read is None or read.tzinfo is None:
+        parsed: datetime = parse_timestamp(text)
+        return parsed
+    return read
 
 
 class Clients:
@@ -72,6 +98,8 @@ class Clients:
         self._keys = LentKeys()
         core = botocore.session.Session(session_vars=_NO_FILES)
         core.register_component("credential_provider", self._keys)
+        parsers = core.get_component("response_parser_factory")
+        parsers.set_parser_defaults(timestamp_parser=timestamp)
         self._session = boto3.Session(botocore_session=core)
         self._made: dict[tuple[Endpoint, bool], STSClient] = {}
         self._lock = threading.Lock()  # making clients from one session is not thread-safe
