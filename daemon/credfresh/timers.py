@@ -1,11 +1,13 @@
-"""APScheduler as an alarm clock: one date job, for the nearest of all keys. Nobody else knows it.
+"""APScheduler as an alarm clock: one job, that runs when the nearest of all keys is due.
 
-Only the nearest key has a job, the others wait in a heap: a job costs a hundred times as much as
-a place there (ten thousand of them were a third of a second of every start).
+Only the nearest key concerns the scheduler, the others wait in a heap: a job costs a hundred times
+as much as a place there (ten thousand of them were a third of a second of every start). The job is
+the same for ever; its trigger says when the nearest key is due: to make one for each alarm was a
+twentieth of all that a renewal costs.
 
 Its traps, each reproduced before it was shut: a job later than the default grace of one second
-is deleted (grace None); a job that raises is deleted, and one re-armed under its own id from
-inside its own run too (actions put into a queue and cannot raise; a new id per job); local time
+is deleted (grace None); a job whose trigger knows no next time is deleted, also when it was armed
+anew in its own run (ours always knows one; actions put into a queue and cannot raise); local time
 zones stall through a DST gap (UTC); it sleeps on the monotonic clock, so steps of the wall clock
 and suspends go unnoticed (`wakeup`, at every beat of the owner).
 """
@@ -14,25 +16,35 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import itertools
+import math
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any
 
 from apscheduler.events import EVENT_JOB_REMOVED, JobEvent
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+JOB = "alarm"
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""When the job runs while nothing is armed."""
 
 
-class _Job(NamedTuple):
-    """A job of the scheduler, and the wall-clock second from which it may run."""
+class _Trigger(BaseTrigger):  # type: ignore[misc] # apscheduler gives no types
+    """Asks when to run next. The scheduler asks before each run, too, for runs that were missed."""
 
-    name: str
-    at: float
+    def __init__(self, ask: Callable[[datetime], datetime | None]) -> None:
+        self._ask = ask
+
+    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime | None:
+        """Return when to run next, None for no run between the last and `now`."""
+        return self._ask(now)
 
 
 class _Store(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no types
@@ -55,12 +67,13 @@ class ApschedulerTimers:
 
     def __init__(self, ring: Callable[[str], None]) -> None:
         self._ring = ring
-        self._numbers = itertools.count()
         # Never held while calling the scheduler, which calls us with its own lock held.
         self._lock = threading.Lock()
         self._armed: dict[str, float] = {}
         self._queue: list[tuple[float, str]] = []  # a heap; what `_armed` contradicts is stale
-        self._job: _Job | None = None
+        self._aim = math.inf  # when the job is to run
+        self._stands = False  # whether the scheduler has the job
+        self._running: float | None = None  # the wall second of the run that is under way
         self._store = _Store()
         self._scheduler = BackgroundScheduler(
             jobstores={"default": self._store},
@@ -96,7 +109,10 @@ class ApschedulerTimers:
             if len(self._queue) > 2 * len(self._armed) + 64:
                 self._queue = [(at, key) for key, at in self._armed.items()]
                 heapq.heapify(self._queue)
-        self._cover(superseding=True)
+            if self._running is not None or (self._stands and self._aim <= at):
+                return
+            self._aim = self._nearest()
+        self._set()
 
     def disarm(self, key: str) -> None:
         """Forget `key`; no error when it is not armed."""
@@ -105,7 +121,7 @@ class ApschedulerTimers:
 
     def armed(self, key: str) -> bool:
         """Say whether `key` will ring."""
-        return key in self._armed and self._job is not None
+        return key in self._armed and self._stands
 
     def probe(self, answer: Callable[[], None]) -> bool:
         """Have the scheduler's thread call `answer` now; it must not raise. Always True.
@@ -120,49 +136,70 @@ class ApschedulerTimers:
         """Make the scheduler read the clock again."""
         self._scheduler.wakeup()
 
-    def _cover(self, *, superseding: bool) -> None:
-        """See to it that a job runs when the nearest key is due.
+    def _set(self) -> None:
+        """Have the job run when it is to, whatever others change meanwhile."""
+        while True:
+            with self._lock:
+                aim, stands = self._aim, self._stands
+                if self._running is not None:
+                    return  # it asks afterwards
+                self._stands = True
+            if stands:
+                with contextlib.suppress(JobLookupError):  # dropped at this very moment
+                    self._scheduler.modify_job(JOB, next_run_time=_when(aim))
+            else:
+                self._scheduler.add_job(
+                    self._fire,
+                    _Trigger(self._next),
+                    id=JOB,
+                    next_run_time=_when(aim),
+                    replace_existing=True,
+                )
+            with self._lock:
+                if self._aim == aim and self._stands:
+                    return
 
-        The scheduler's own thread takes no job away: it may be the next that it goes to run. One
-        that is left rings nobody twice.
-        """
-        with self._lock:
-            before, nearest = self._job, self._nearest()
-            if nearest is None or (before is not None and before.at <= nearest):
-                return
-            job = self._job = _Job(f"alarm#{next(self._numbers)}", nearest)
-        if before is not None and superseding:
-            # It may run, and so be gone, at this very moment.
-            with contextlib.suppress(JobLookupError):
-                self._scheduler.remove_job(before.name)
-        # Rounded up to the millisecond: a job must not run before its deadline has passed.
-        when = datetime.fromtimestamp(int(job.at * 1000 + 1) / 1000, UTC)
-        self._scheduler.add_job(self._fire, "date", run_date=when, id=job.name, args=(job,))
-
-    def _nearest(self) -> float | None:
+    def _nearest(self) -> float:
         while self._queue:
             at, key = self._queue[0]
             if self._armed.get(key) == at:
                 return at
             heapq.heappop(self._queue)
-        return None
+        return math.inf
 
-    def _fire(self, job: _Job) -> None:
-        """Ring all that is due when `job` is, and go over to the next."""
+    def _next(self, now: datetime) -> datetime | None:
+        """Answer the trigger: asked before a run, and again after it."""
+        with self._lock:
+            if self._running is None:
+                self._running = now.timestamp()
+                return None
+            self._running = None
+            self._aim = self._nearest()
+            return _when(self._aim)
+
+    def _fire(self) -> None:
+        """Ring all that is due."""
         due = []
         with self._lock:
-            if self._job == job:
-                self._job = None
-            while (at := self._nearest()) is not None and at <= job.at:
+            while self._running is not None and self._nearest() <= self._running:
                 key = heapq.heappop(self._queue)[1]
                 del self._armed[key]
                 due.append(key)
         for key in due:
             self._ring(key)
-        self._cover(superseding=False)
 
     def _removed(self, event: JobEvent) -> None:
-        """Note a job that the scheduler dropped by itself, so that the owner arms again."""
+        """Note that the scheduler dropped the job by itself, so that the owner arms again."""
         with self._lock:
-            if self._job is not None and self._job.name == event.job_id:
-                self._job = None
+            if event.job_id == JOB:
+                self._stands, self._running = False, None
+
+
+def _when(wall: float) -> datetime:
+    """Return a time for the scheduler.
+
+    Rounded up to the millisecond: the job must not run before its deadline has passed.
+    """
+    if wall == math.inf:
+        return NEVER
+    return datetime.fromtimestamp(int(wall * 1000 + 1) / 1000, UTC)

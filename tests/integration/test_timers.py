@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import random  # noqa: TID251 - from a seed
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -112,6 +113,32 @@ def test_what_comes_after_one_that_was_disarmed_rings(
     alarm.timers.disarm("first")
 
     assert "second" == alarm.wait()
+
+
+def test_none_is_lost_and_none_is_early_however_they_cross(now: Callable[[], float]) -> None:
+    """Two threads arm, sooner and later, while the job runs; it is aimed anew all the time."""
+    dice = random.Random(7)
+    rung: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
+    timers = ApschedulerTimers(lambda key: rung.put((key, now())))
+    timers.start()
+    times: dict[str, float] = {}
+
+    def arm(name: str) -> None:
+        for number in range(500):
+            key = f"{name}{number}"
+            times[key] = now() + dice.choice([-1.0, 0.0, 0.001, 0.01, 0.05])
+            timers.arm(key, times[key])
+
+    others = [threading.Thread(target=arm, args=(name,)) for name in "ab"]
+    for other in others:
+        other.start()
+    heard = dict(rung.get(timeout=10) for _ in range(1000))
+    for other in others:
+        other.join()
+    timers.stop()
+
+    assert times.keys() == heard.keys()
+    assert [] == [key for key, at in times.items() if heard[key] < at]
 
 
 def test_arming_anew_forgets_the_old_time(alarm: Alarm, now: Callable[[], float]) -> None:
