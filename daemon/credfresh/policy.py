@@ -24,11 +24,14 @@ MOST_RENEW_BEFORE = 0.8
 JITTER = (0.02, 0.07)
 """The bounds of the jitter, as shares of the granted lifetime."""
 
-SLACK = 0.001
+SLACK = 0.003
 """By how much an alarm for a renewal may ring late, as a share of the granted lifetime: far below
 the least jitter. Thousands of renewals then come in bursts, and one of a burst costs a third."""
 
-FOLLOWS = (0.002, 0.017)
+LONGEST_STEP = 128.0
+"""Seconds between two such bursts at most, with sessions of twelve hours."""
+
+FOLLOWS = (0.002, 0.013)
 """The bounds of a follower's delay after the one it follows, as shares of the granted lifetime:
 below the least jitter, so that a follower's readers find `renew_before` of life left as well."""
 
@@ -99,13 +102,15 @@ def plan(grant: Grant, renew_before: RenewBefore) -> Plan:
     )
 
 
-def alarm(plan: Plan, lifetime: float) -> float:
+def alarm(plan: Plan, lifetime: float, phase: float = 0.0) -> float:
     """Return the wall second at which to ring for a planned renewal.
 
-    Up to `SLACK` after it, at a time that many grants of this lifetime have in common.
+    Up to `SLACK` after it, at a time that many grants have in common: the steps are powers of two
+    seconds, so that those of other lifetimes fall together too. `phase` (0 to `LONGEST_STEP`) keeps
+    hosts apart.
     """
-    step = SLACK * lifetime
-    return math.ceil(plan.renew_at.wall / step) * step
+    step = min(2.0 ** math.floor(math.log2(SLACK * lifetime)), LONGEST_STEP)
+    return phase + math.ceil((plan.renew_at.wall - phase) / step) * step
 
 
 def much_shorter(grant: Grant) -> bool:

@@ -96,13 +96,15 @@ class Profile:
     twin: Twin | None = None
     on_renew: Hook | None = None
 
-    @property
-    def request(self) -> str:
-        """The request's fingerprint: 16 hex digits over all that decides what STS issues.
+    request: str = field(init=False, repr=False, compare=False)
+    """The request's fingerprint: 16 hex digits over all that decides what STS issues.
 
-        Credentials in hand are good for as long as it is unchanged: a warm restart or a
-        reload renews at once when it differs.
-        """
+    Credentials in hand are good for as long as it is unchanged: a warm restart or a reload renews
+    at once when it differs.
+    """
+
+    def __post_init__(self) -> None:
+        """Work the fingerprint out once: every renewal asks for it."""
         asked = {
             "role_arn": self.role_arn,
             "role_session_name": self.role_session_name,
@@ -117,7 +119,8 @@ class Profile:
             if self.source_profile
             else self.source,
         }
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        object.__setattr__(self, "request", digest[:16])
 
 
 @dataclass(frozen=True, slots=True)

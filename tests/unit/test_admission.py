@@ -43,7 +43,7 @@ def test_the_rate_is_kept_over_time() -> None:
 
     started = sum(len(admission.admit(t / 100, slots=100)) for t in range(1001))
 
-    assert 500 <= started <= 506
+    assert 500 <= started <= 526
 
 
 def test_it_says_when_the_rate_allows_the_next() -> None:
@@ -72,21 +72,21 @@ def test_what_waits_for_a_worker_wakes_nobody() -> None:
 
 
 def test_those_that_wait_for_the_rate_start_together() -> None:
-    """One wake-up serves as many as a tenth of a second lets through, and no more is allowed."""
+    """One wake-up serves as many as half a second lets through, and no more is allowed."""
     admission = Admission(calls_per_second=64)
-    for n in range(14):
+    for n in range(70):
         admission.enqueue(f"p{n:02}", HERE, n)
-    assert 6 == len(admission.admit(0.0, slots=100))
+    assert 32 == len(admission.admit(0.0, slots=100))
 
     first = admission.next_in(0.0)
     assert first is not None
-    assert 0.08 < first < 0.1
-    assert 6 == len(admission.admit(first, slots=100))
+    assert 0.48 < first <= 0.5
+    assert 32 == len(admission.admit(first, slots=100))
 
     second = admission.next_in(first)
     assert second is not None
-    assert 0.03 < second < 0.04
-    assert 2 == len(admission.admit(first + second, slots=100))
+    assert 0.09 < second < 0.1
+    assert 6 == len(admission.admit(first + second, slots=100))
 
 
 def test_a_suspect_endpoint_gets_one_probe() -> None:

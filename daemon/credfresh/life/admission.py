@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from credfresh.errors import Scope
 
-BURST_SECONDS = 0.1
+BURST_SECONDS = 0.5
 """Calls that may start at once after a rest, as seconds of the rate (at least one call)."""
 
 

@@ -11,15 +11,25 @@ from credfresh.model import Clock, Instant
 
 
 class Schedule:
-    """Arms profiles. `timers` ring for what lies ahead; what is due already is posted."""
+    """Arms profiles. `timers` ring for what lies ahead; what is due already is posted.
+
+    `phase` is the daemon's own, so that many hosts do not ask STS at the same moments.
+    """
 
     def __init__(
-        self, *, clock: Clock, timers: Timers, post: Callable[[Due], None], emit: Emit
+        self,
+        *,
+        clock: Clock,
+        timers: Timers,
+        post: Callable[[Due], None],
+        emit: Emit,
+        phase: float,
     ) -> None:
         self._clock = clock
         self._timers = timers
         self._post = post
         self._emit = emit
+        self._phase = phase
         self._stopped = False
 
     def arm(self, entry: Entry, due: Instant) -> None:
@@ -32,7 +42,7 @@ class Schedule:
             self._timers.disarm(entry.profile.name)
             self._post(Due(entry.profile.name))
         else:
-            self._timers.arm(entry.profile.name, entry.alarm())
+            self._timers.arm(entry.profile.name, entry.alarm(self._phase))
 
     def disarm(self, name: str) -> None:
         """Let no alarm ring for `name`."""
