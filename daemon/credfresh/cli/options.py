@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from credfresh.control.protocol import MOST_NAME
+from credfresh.control.protocol import MOST_NAME, is_name
 
 DEFAULT_CONFIG = "/etc/credfresh/credfresh.yaml"
 
@@ -51,10 +51,8 @@ class ProfileName(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name, or fail as click does."""
         name = str(value)
-        if not 0 < len(name) <= MOST_NAME:
-            self.fail(f"a profile's name has 1 to {MOST_NAME} characters", param, ctx)
-        if any("\ud800" <= c <= "\udfff" for c in name):  # bytes of argv that are no UTF-8
-            self.fail("a profile's name is text", param, ctx)
+        if not is_name(name):
+            self.fail(f"a profile is a text of 1 to {MOST_NAME} characters", param, ctx)
         return name
 
 
