@@ -150,6 +150,35 @@ def test_without_a_daemon_expired_marks_are_expired(host: Host) -> None:
     assert "expired" in ask(host, "status").stdout
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_a_table_can_be_written_in_any_locale(host: Host, encoding: str) -> None:
+    """Of a bar that cannot be written its length can."""
+    host.start("once").wait()
+    done = subprocess.run(
+        [COMMAND, "status", "--config", str(host.config)],
+        env=host.environment | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr
+    assert 4 == len(done.stdout.splitlines())
+    assert b"Traceback" not in done.stderr
+
+
+def test_whoever_has_closed_stdout_gets_the_exit_status(host: Host) -> None:
+    """It is all that a probe may want."""
+    host.start("once").wait()
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", COMMAND, "status", "--config", str(host.config)],
+        env=host.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_with_neither_daemon_nor_file_there_is_nothing_to_say(host: Host) -> None:
     """69, with the place that was asked."""
     shown = host.command("status", "--socket", str(host.root / "nobody"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 from typing import Any, NoReturn
 
@@ -35,6 +34,8 @@ PUBLIC = (
 
 EVERY = 1.0
 """Seconds between two looks with --watch."""
+
+_STDOUT = 1  # sys.stdout is None where somebody has closed it
 
 
 @click.command("status")
@@ -88,7 +89,7 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
         shape = {"version": 1, "from": report["from"], "profiles": shown}
         click.echo(json.dumps(shape, ensure_ascii=False))
         return
-    live = sys.stdout.isatty()
+    live = os.isatty(_STDOUT)
     colour = live and "NO_COLOR" not in os.environ
     width = _size()[0] if live else None
     click.echo(drawn(profiles, colour=colour, width=width))
@@ -107,13 +108,13 @@ def _size() -> tuple[int, int]:
 
     A serial console, and what `docker exec` or `expect` make, say that they have none.
     """
-    size = os.get_terminal_size(sys.stdout.fileno())
+    size = os.get_terminal_size(_STDOUT)
     return size.columns or 80, size.lines or 24
 
 
 def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
     """Show it again and again; return what was shown last."""
-    live = sys.stdout.isatty() and not as_json
+    live = os.isatty(_STDOUT) and not as_json
     pause = threading.Event()
     signal.signal(signal.SIGTERM, _ended)  # `timeout` sends it: the screen is given back
     try:
