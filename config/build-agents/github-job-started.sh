@@ -7,6 +7,6 @@
 #
 # The workflow's own `env:` does not reach this hook: a runner, found by its labels, has one profile.
 
-. /usr/local/lib/credfresh/job.sh
+. /usr/local/lib/credfresh/job.sh || exit
 # What was set here ends with this script; the steps get it through the runner.
 env | grep -E '^AWS_(CONFIG_FILE|SHARED_CREDENTIALS_FILE|PROFILE)=' >> "$GITHUB_ENV" || true

@@ -150,7 +150,10 @@ def test_buildkite_environment_hook(host: Host, twins: bool) -> None:  # noqa: F
 
 @pytest.mark.parametrize("twins", [False, True], ids=["file", "twin"])
 def test_github_job_started_hook(host: Host, twins: bool) -> None:  # noqa: FBT001 - a table
-    """Run by `bash -e`; steps get what it writes to $GITHUB_ENV, and its failure fails the job."""
+    """Run by `bash -e`; steps get what it writes to $GITHUB_ENV, and its failure fails the job.
+
+    Also where a hook of many parts runs it by its name.
+    """
     agent = Agent(host, twins=twins)
     agent.start()
     hook = agent.install("github-job-started.sh")
@@ -163,8 +166,11 @@ def test_github_job_started_hook(host: Host, twins: bool) -> None:  # noqa: FBT0
     step = dict(line.split("=", 1) for line in lines)
     assert is_production(agent.run("bash", "-c", WHO, **step))
 
-    assert 5 == agent.run("bash", "-e", str(hook), **runner, CREDFRESH_VALID_FOR="2h").returncode
     handed_on.unlink()
+    for shell in (["bash", "-e"], ["bash"]):
+        refused = agent.run(*shell, str(hook), **runner, CREDFRESH_VALID_FOR="2h")
+        assert 5 == refused.returncode
+        assert not handed_on.exists()
     nothing = agent.run("bash", "-e", str(hook), GITHUB_ENV=str(handed_on))
     assert 0 == nothing.returncode, nothing.stderr
     assert "" == handed_on.read_text()

@@ -59,8 +59,14 @@ def test_every_command_explains_itself(name: str) -> None:
         ["run", "--log-format", "xml"],
         ["demo", "--for", "1:30"],
         ["check", "--config", "/"],
+        ["ensure", "", "--valid-for", "45m"],
+        ["ensure", "x" * 129, "--valid-for", "45m", "--json"],
+        ["ensure", "\udcff", "--valid-for", "45m", "--json"],
+        ["renew", ""],
+        ["withdraw", "production", ""],
+        ["withdraw", "\udcff"],
     ],
-    ids=" ".join,
+    ids=ascii,
 )
 def test_wrong_usage_is_2(arguments: list[str]) -> None:
     """It is answered with a line that says what was wrong, without a traceback."""

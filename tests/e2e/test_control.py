@@ -10,6 +10,7 @@ import pty
 import resource
 import select
 import signal
+import socket as sockets
 import struct
 import subprocess
 import sys
@@ -149,6 +150,35 @@ def test_without_a_daemon_expired_marks_are_expired(host: Host) -> None:
     assert "expired" in ask(host, "status").stdout
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_a_table_can_be_written_in_any_locale(host: Host, encoding: str) -> None:
+    """Of a bar that cannot be written its length can."""
+    host.start("once").wait()
+    done = subprocess.run(
+        [COMMAND, "status", "--config", str(host.config)],
+        env=host.environment | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr
+    assert 4 == len(done.stdout.splitlines())
+    assert b"Traceback" not in done.stderr
+
+
+def test_whoever_has_closed_stdout_gets_the_exit_status(host: Host) -> None:
+    """It is all that a probe may want."""
+    host.start("once").wait()
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", COMMAND, "status", "--config", str(host.config)],
+        env=host.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_with_neither_daemon_nor_file_there_is_nothing_to_say(host: Host) -> None:
     """69, with the place that was asked."""
     shown = host.command("status", "--socket", str(host.root / "nobody"))
@@ -195,6 +225,29 @@ def test_a_refused_reload_lists_every_mistake_and_changes_nothing(host: Host, so
     report = json.loads(ask(host, "status", "--json").stdout)
     assert list(ENVIRONMENTS) == [p["profile"] for p in report["profiles"]]
     assert 2 == len(daemon.events("config_reload_failed"))
+
+
+def test_what_a_later_daemon_adds_to_its_answers_is_passed_over(host: Host) -> None:
+    """Both sides are of one package, and a daemon is restarted later than the package is new."""
+    problem = {"source": "c.yaml", "line": 3, "column": 1, "path": "profiles", "reason": "missing"}
+    answer = {"accepted": False, "problems": [problem | {"hint": None, "rule": 7}], "took_s": 1}
+    with sockets.socket(sockets.AF_UNIX) as daemon:
+        path = str(host.root / "later.sock")
+        daemon.bind(path)
+        daemon.listen()
+        asking = subprocess.Popen(
+            [COMMAND, "reload", "--socket", path],
+            env=host.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with daemon.accept()[0] as client:
+            client.recv(65536)
+            client.sendall(protocol.encode_answer(answer))
+        _, said = asking.communicate(timeout=20)
+
+    assert 78 == asking.returncode
+    assert "c.yaml:3:1: profiles: missing\n" == said
 
 
 def test_a_moved_socket_needs_a_restart(host: Host, socket: Path) -> None:
@@ -278,11 +331,13 @@ def test_a_socket_that_somebody_took_away_is_put_back(host: Host, socket: Path) 
 
 
 class Terminal:
-    """A terminal of 60 columns and 8 lines, in which a command runs."""
+    """A terminal of 60 columns and 8 lines, or of another size, in which a command runs."""
+
+    size = (8, 60)
 
     def __init__(self, host: Host, *arguments: str, **environment: str) -> None:
         self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 8, 60, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", *self.size, 0, 0))
         self.process = subprocess.Popen(
             [COMMAND, *arguments],
             env=host.environment | {"TERM": "xterm"} | environment,
@@ -329,6 +384,40 @@ def test_on_a_terminal_the_table_has_colours_and_fits(host: Host) -> None:
     assert "\x1b" not in plain.shown
     assert all(len(line) <= 60 for line in plain.shown.split("\r\n"))
     assert "…" in plain.shown
+
+
+class Console(Terminal):
+    """A terminal that does not know its size, as a serial console does not."""
+
+    size = (0, 0)
+
+
+@pytest.mark.usefixtures("socket")
+def test_a_terminal_without_a_size_is_written_to_as_one_of_80_columns(host: Host) -> None:
+    """Nobody reads a column of one letter."""
+    running(host)
+    once = Console(host, "status", "--config", str(host.config))
+    assert 0 == once.end()
+    watching = Console(host, "status", "--watch", "--config", str(host.config))
+    watching.wait_for("\x1b[J")
+    watching.process.send_signal(signal.SIGINT)
+    assert 0 == watching.end()
+
+    for shown in (once.shown, watching.shown):
+        assert "AT LEAST" in shown
+        assert "preproduction" in shown
+
+
+@pytest.mark.usefixtures("socket")
+def test_watch_gives_the_screen_back_to_whoever_ends_it(host: Host) -> None:
+    """`timeout` sends SIGTERM."""
+    running(host)
+    screen = Terminal(host, "status", "--watch", "--config", str(host.config))
+    screen.wait_for("production")
+    screen.process.send_signal(signal.SIGTERM)
+
+    assert 128 + signal.SIGTERM == screen.end()
+    assert screen.shown.endswith("\x1b[?25h\x1b[?1049l")
 
 
 @pytest.mark.usefixtures("socket")
@@ -502,6 +591,21 @@ def test_ensure_without_a_daemon_judges_the_file(host: Host) -> None:
             "--socket", nobody, "--config", str(host.config),
         )  # fmt: skip
         assert status == done.returncode, done.stderr
+
+
+def test_what_has_ended_is_not_enough_for_anybody(host: Host) -> None:
+    """A job that asks for no time at all does not begin with dead keys."""
+    host.sts.grant_seconds = 2
+    host.start("once").wait()
+    wait_until(lambda: ask(host, "status").returncode == 4, "the expiration")
+
+    done = host.command(
+        "ensure", "production", "--valid-for", "0s",
+        "--socket", str(host.root / "nobody"), "--config", str(host.config),
+    )  # fmt: skip
+
+    assert 69 == done.returncode
+    assert "has 0s left" in done.stderr
 
 
 def test_ensure_without_daemon_and_configuration_judges_what_sdks_read(host: Host) -> None:

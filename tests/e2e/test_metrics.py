@@ -155,6 +155,10 @@ def test_a_refused_reload_shows_and_changes_nothing(
     running.wait_for("config_reload_failed")
 
     wait_until(lambda: asked.value("credfresh_config_reload_success") == 0.0, "the refusal")
+    for name in ENVIRONMENTS:
+        sample = f'credfresh_renewals_total{{profile="{name}",result="success"}}'
+        assert 1.0 == asked.value(sample)
+    assert (200, "ok\n") == asked.get("/healthz")
     host.config.write_text(good)
     running.signal(signal.SIGHUP)
     wait_until(lambda: asked.value("credfresh_config_reload_success") == 1.0, "the acceptance")

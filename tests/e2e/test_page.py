@@ -14,6 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from credfresh.listener import Listener
+from credfresh.metrics.pages import Pages
 from credfresh.metrics.site import LOCAL_HOSTS, Site
 from credfresh.metrics.view import View
 from credfresh.settings import TcpAddress
@@ -153,6 +154,21 @@ def test_it_says_so_when_nobody_answers(browser: Browser, show: Callable[[View],
 
     shown.view = view(figures("dev"))
     wait_until(lambda: "dev is fresh" in browser.text("h1"), "the recovery")
+    assert "no answer" not in browser.text("header")
+
+
+def test_it_says_so_when_others_always_come_first(
+    browser: Browser, show: Callable[[View], Shown], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood of filters leaves none for us: for some seconds it asks again, then says so."""
+    shown = show(view(figures("dev")))
+    with monkeypatch.context() as flood:
+        flood.setattr(Pages, "get", lambda *_: None)
+        shown.view = FAILING
+        wait_until(lambda: "no answer since" in browser.text("header"), "the end of its patience")
+        assert "dev is fresh" in browser.text("h1")
+
+    wait_until(lambda: "nothing valid" in browser.text("h1"), "the recovery")
     assert "no answer" not in browser.text("header")
 
 

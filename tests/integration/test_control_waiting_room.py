@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from credfresh.control import protocol
+from credfresh.config.echo import did_you_mean
+from credfresh.control import protocol, waiting_room
 from credfresh.control.protocol import RequestError
 from credfresh.control.waiting_room import FEW, WaitingRoom
+from credfresh.control.wishes import Wishes
 from credfresh.errors import Mend, PublishError
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
@@ -242,6 +245,58 @@ def test_an_unknown_profile_is_refused_with_what_was_meant(lobby: Lobby) -> None
         assert "did you mean `prod`?" == caught.value.hint
     assert not lobby.supervisor.roster["dev"].withdrawn
     assert lobby.room.look(lobby.clock()) is None
+
+
+def test_a_flood_of_unknown_names_costs_a_tenth_of_the_time(
+    lobby: Lobby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hint takes milliseconds among thousands of profiles; all others get the usual one."""
+    meant: list[str] = []
+
+    def slow(name: str, known: Iterable[str]) -> str | None:
+        meant.append(name)
+        lobby.clock.advance(0.01)
+        return did_you_mean(name, known)
+
+    monkeypatch.setattr(waiting_room, "did_you_mean", slow)
+    hints = []
+    began = lobby.clock().boot
+    while lobby.clock().boot < began + 1.0:
+        with pytest.raises(RequestError) as caught:
+            lobby.room.ensure(1, protocol.Ensure("prd", 1, 1))
+        hints.append(caught.value.hint)
+        lobby.clock.advance(0.001)
+
+    assert 10 <= len(meant) <= 11
+    assert {"did you mean `prod`?", "`credfresh status` lists them"} == set(hints)
+    assert len(hints) > 500
+
+
+def test_who_asks_again_and_again_does_not_make_it_look_more_often(
+    lobby: Lobby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at a thousand who wait takes milliseconds; it rests nine times as long."""
+    lobby.workers.hold = True
+    lobby.wait(1200)
+    looks: list[float] = []
+    look = Wishes.look
+
+    def slow(wishes: Wishes, *rest: Any) -> Any:
+        looks.append(lobby.clock().boot)
+        lobby.clock.advance(0.02)
+        return look(wishes, *rest)
+
+    monkeypatch.setattr(Wishes, "look", slow)
+    began = lobby.clock().boot
+    ticket = 0
+    while lobby.clock().boot < began + 2.0:
+        ticket += 1
+        lobby.room.ensure(ticket, protocol.Ensure("prod", 2700, 60))
+        lobby.room.look(lobby.clock())
+        lobby.clock.advance(0.001)
+
+    assert 10 <= len(looks) <= 11
+    assert ticket > 1000
 
 
 def test_a_refused_section_denies_at_once(lobby: Lobby) -> None:

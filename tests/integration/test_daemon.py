@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from credfresh.errors import AlreadyRunningError, Mend, Scope
 from credfresh.life.daemon import Daemon
+from credfresh.life.desk import Attendant, Desk, Errand
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.notify import Notifier
 from credfresh.publication import Publication
@@ -64,10 +65,43 @@ class QuickSts:
         return grant(profile, clock(), lifetime=self.lifetime, key=f"ASIA{self.calls:016d}")
 
 
+class Flood:
+    """An attendant whose errands have no end; `spent` after ten seconds."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.spent = False
+        self._open = True
+
+    def open(self, desk: Desk) -> None:
+        end = clock().boot + 10
+
+        def errand() -> None:
+            self.spent = clock().boot > end
+            if self._open and not self.spent:
+                desk.post(Errand(errand))
+
+        def chore(_now: Instant) -> float:
+            self.turns += 1
+            return 0.0
+
+        errand()
+        desk.agenda.add(chore)
+
+    def close(self) -> None:
+        self._open = False
+
+
 class House:
     """A daemon with its doubles, run in a thread of the test."""
 
-    def __init__(self, config: Settings, sts: QuickSts | None = None) -> None:
+    def __init__(
+        self,
+        config: Settings,
+        sts: QuickSts | None = None,
+        *,
+        attendants: Sequence[Attendant] = (),
+    ) -> None:
         self.files = MemoryFiles()
         self.sts = sts or QuickSts()
         self.log = EventLog()
@@ -79,6 +113,7 @@ class House:
             roll=lambda: 0.0,
             emit=self.log,
             notifier=Notifier(None),
+            attendants=attendants,
         )
 
 
@@ -126,6 +161,20 @@ def test_it_renews_ahead_of_expiration() -> None:
     watcher.join()
     assert 0 == house.log.names().count("profile_expired")
     assert house.log.names().count("credentials_renewed") >= 3
+
+
+def test_messages_without_end_hold_up_neither_beat_nor_attempt_nor_the_end() -> None:
+    """Who asks faster than he is answered has the main thread's time, and not its turns."""
+    flood = Flood()
+    house = House(settings(profile()), attendants=[flood])
+    watcher = stop_when(house, lambda: flood.turns > 3 and "daemon_ready" in house.log.names())
+
+    assert house.daemon.run()
+
+    watcher.join()
+    assert flood.turns > 3
+    assert not flood.spent
+    assert ["daemon_ready", "daemon_stopping", "daemon_stopped"] == house.log.names()[-3:]
 
 
 def test_once_tries_every_profile_and_returns() -> None:

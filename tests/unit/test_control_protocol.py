@@ -83,11 +83,49 @@ def test_what_is_no_request_is_refused(line: bytes) -> None:
     assert len(error.message) < 100
 
 
-@given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+ASKS = ("status", "ensure", "renew", "reload", "withdraw")
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=140)
+    | st.sampled_from([*ASKS, "", "\ud800", 0, 1, 45.0, 10**400]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+NEARLY = st.fixed_dictionaries(
+    {"version": st.just(1) | VALUES, "ask": st.sampled_from(ASKS) | VALUES},
+    optional={
+        "profile": st.just("production") | VALUES,
+        "profiles": st.just(["dev", "prod"]) | VALUES,
+        "valid_for_s": st.just(2700) | VALUES,
+        "timeout_s": st.just(60.5) | VALUES,
+        "more": VALUES,
+    },
+)
+"""What could be a request, but for what somebody put into it."""
+
+
+@given(
+    st.binary(max_size=300)
+    | st.text(max_size=300).map(str.encode)
+    | NEARLY.map(lambda said: json.dumps(said).encode())
+)
 def test_nothing_else_comes_out_of_any_bytes(line: bytes) -> None:
-    """A request or a RequestError."""
-    with contextlib.suppress(RequestError):
-        protocol.decode_request(line)
+    """A request that arrives as it was sent, or a RequestError that can be sent back."""
+    request, refused = None, None
+    try:
+        request = protocol.decode_request(line)
+    except RequestError as error:
+        refused = error
+
+    if request is not None:
+        assert request == protocol.decode_request(protocol.encode_request(request))
+    else:
+        assert refused is not None
+        assert refused.code in {"bad_request", "unsupported_version"}
+        assert protocol.encode_error(refused.code, refused.message, hint=refused.hint)
 
 
 @pytest.mark.parametrize("version", ["2", '"1"', "null", "true", "1.5", "[]"])

@@ -90,6 +90,19 @@ def test_what_lasts_long_enough_needs_nothing() -> None:
     assert not crowd.wishes
 
 
+def test_no_life_at_all_is_never_enough() -> None:
+    """A job that asks for nothing in particular does not begin with credentials that are dead."""
+    crowd = Crowd(MISSING)
+    ticket = crowd.wish(Ensure(0))
+    assert {} == crowd.told
+    assert 1 == len(crowd.renewals)
+    crowd.renewed()
+
+    assert Granted() == crowd.told[ticket]
+    crowd.facts = replace(MISSING, withdrawn=True)
+    assert "withdrawn" == crowd.code(crowd.wish(Ensure(0)))
+
+
 def test_what_does_not_is_renewed_once_for_any_number_of_askers() -> None:
     """A thousand jobs, one renewal; all are answered when it is published."""
     crowd = Crowd(OLD)

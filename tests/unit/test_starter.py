@@ -103,6 +103,7 @@ UNUSABLE = {
     "a bad role": "[profile a]\nrole_arn = deploy\nsource_profile = default\n",
     "a bad session name": f"[profile a]\n{BY_KEYS}role_session_name = a b c\n",
     "a bad region": f"[profile a]\n{BY_KEYS}region = Ireland!\n",
+    "a token without a path": f"{ROLE}web_identity_token_file =\n",
 }
 REASONS = {
     "mfa": "type a code",
@@ -123,6 +124,7 @@ REASONS = {
     "a bad role": "role_arn: ",
     "a bad session name": "role_session_name: ",
     "a bad region": "region: ",
+    "a token without a path": "neither source_profile nor",
 }
 """Files with a profile `a` that a daemon cannot keep, and a part of the reason."""
 
@@ -137,6 +139,42 @@ def test_what_needs_somebody_is_left_out_with_the_reason(case: str) -> None:
     assert {"good"} == set(checked(result.text).profiles)
     assert f"#   a: {why['a']}\n" in result.text
     assert "\n  #a:\n" in result.text
+
+
+@pytest.mark.parametrize(
+    ("login", "why"),
+    [
+        ("sso_session = x\nsso_account_id = 1\nsso_role_name = Admin\n", "IAM Identity Center"),
+        ("sso_start_url = https://x\n", "IAM Identity Center"),
+        ("login_session = arn:aws:iam::111111111111:user/me\n", "aws login"),
+    ],
+)
+def test_a_login_without_a_role_is_named_too(login: str, why: str) -> None:
+    """Whoever signs in by hand each day is told why there is no profile of that name."""
+    result = made(f"[profile daily]\n{login}[sso-session x]\nsso_region = eu-west-1\n")
+
+    [(name, reason)] = result.left_out
+    assert "daily" == name
+    assert why in reason
+    assert f"#   daily: {reason}\n" in result.text
+    assert "#daily" not in result.text
+
+
+def test_a_profile_without_a_name_is_left_out() -> None:
+    """And is nobody's parent."""
+    result = made(f'[profile ""]\n{BY_KEYS}[profile good]\n{BY_KEYS}')
+
+    assert [""] == [name for name, _ in result.left_out]
+    assert ("good",) == result.profiles
+
+
+def test_a_chain_without_end_is_left_out() -> None:
+    """What is longer than anybody means; its last roles are there."""
+    links = [f"[profile p{n}]\nrole_arn = DEPLOY\nsource_profile = p{n + 1}\n" for n in range(400)]
+    result = made("".join([*links, "[profile p400]\n", KEYS]))
+
+    assert "p399" in result.profiles
+    assert "roles are assumed one with the other" in dict(result.left_out)["p0"]
 
 
 def test_every_setting_is_taken_over() -> None:
@@ -319,6 +357,8 @@ LINES = st.sampled_from(
         "[a]",
         "[profile b]",
         "[default]",
+        '[profile ""]',
+        "sso_session = x",
         "external_id = #",
         "region = '",
         "role_session_name = x: y",

@@ -8,6 +8,8 @@ command's module is imported when the command runs, so that a command costs what
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 from typing import cast
 
 import click
@@ -60,6 +62,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; every error of ours becomes a message and an exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Bars and names have characters that a locale of old does not.
+        sys.stdout.reconfigure(errors="replace")
     try:
         cli(standalone_mode=True)
     except CredfreshError as error:

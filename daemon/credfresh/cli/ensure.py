@@ -12,7 +12,7 @@ import click
 
 from credfresh.cli.asking import Whereabouts, say
 from credfresh.cli.exits import OF_CONTROL, Exit
-from credfresh.cli.options import Duration, client_options, json_option
+from credfresh.cli.options import Duration, ProfileName, client_options, json_option
 from credfresh.control import protocol
 from credfresh.control.client import ask
 from credfresh.errors import ControlError
@@ -26,7 +26,7 @@ RETRY = 0.25
 
 
 @click.command("ensure")
-@click.argument("profile")
+@click.argument("profile", type=ProfileName())
 @click.option(
     "--valid-for",
     type=Duration(),
@@ -122,7 +122,7 @@ def _judge_file(
         raise ControlError(unreached.code, message, hint=unreached.hint) from None
     status = found.get(request.profile)
     left = status.seconds_left if status is not None else 0.0
-    reached = status is not None and left >= request.valid_for
+    reached = 0 < left >= request.valid_for
     if as_json:
         shape = {
             "version": 1,

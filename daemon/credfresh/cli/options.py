@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from credfresh.control.protocol import MOST_NAME, is_name
+
 DEFAULT_CONFIG = "/etc/credfresh/credfresh.yaml"
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -39,6 +41,19 @@ class Duration(click.ParamType[float]):
         if match is None:
             self.fail(f"{value}: a duration is a number with s, m or h, such as 45m", param, ctx)
         return float(int(match[1]) * _UNITS[match[2]])
+
+
+class ProfileName(click.ParamType[str]):
+    """What a profile can be called, whichever there are."""
+
+    name = "profile"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, or fail as click does."""
+        name = str(value)
+        if not is_name(name):
+            self.fail(f"a profile is a text of 1 to {MOST_NAME} characters", param, ctx)
+        return name
 
 
 Command = Callable[..., None]

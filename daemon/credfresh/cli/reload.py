@@ -36,7 +36,8 @@ def command(socket: str | None, config: str | None, *, as_json: bool) -> None:
         click.echo(_told(done))
     else:
         for problem in done["problems"]:
-            click.echo(str(Problem(**problem)), err=True)
+            known = {key: problem[key] for key in Problem.__dataclass_fields__}
+            click.echo(str(Problem(**known)), err=True)
     if not done["accepted"]:
         raise SystemExit(Exit.CONFIG)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from credfresh.cli.asking import Whereabouts
-from credfresh.cli.options import client_options, json_option
+from credfresh.cli.options import ProfileName, client_options, json_option
 from credfresh.cli.outcomes import show
 from credfresh.control.client import ask
 from credfresh.control.protocol import MOST_TIMEOUT, Renew
 
 
 @click.command("renew")
-@click.argument("profiles", nargs=-1, metavar="[PROFILE]...")
+@click.argument("profiles", nargs=-1, type=ProfileName(), metavar="[PROFILE]...")
 @client_options
 @json_option
 def command(

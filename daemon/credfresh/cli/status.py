@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import signal
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -34,6 +34,8 @@ PUBLIC = (
 
 EVERY = 1.0
 """Seconds between two looks with --watch."""
+
+_STDOUT = 1  # sys.stdout is None where somebody has closed it
 
 
 @click.command("status")
@@ -87,9 +89,9 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
         shape = {"version": 1, "from": report["from"], "profiles": shown}
         click.echo(json.dumps(shape, ensure_ascii=False))
         return
-    live = sys.stdout.isatty()
+    live = os.isatty(_STDOUT)
     colour = live and "NO_COLOR" not in os.environ
-    width = os.get_terminal_size(sys.stdout.fileno()).columns if live else None
+    width = _size()[0] if live else None
     click.echo(drawn(profiles, colour=colour, width=width))
     if report["from"] == "file":
         say(f"no daemon answers; this is what the marks in {report['path']} say")
@@ -101,10 +103,20 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
             say(hidden)
 
 
+def _size() -> tuple[int, int]:
+    """Return the columns and lines of the terminal; those of a VT100 where it does not know them.
+
+    A serial console, and what `docker exec` or `expect` make, say that they have none.
+    """
+    size = os.get_terminal_size(_STDOUT)
+    return size.columns or 80, size.lines or 24
+
+
 def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
     """Show it again and again; return what was shown last."""
-    live = sys.stdout.isatty() and not as_json
+    live = os.isatty(_STDOUT) and not as_json
     pause = threading.Event()
+    signal.signal(signal.SIGTERM, _ended)  # `timeout` sends it: the screen is given back
     try:
         if live:
             click.echo("\x1b[?1049h\x1b[?25l", nl=False)  # another screen, without a cursor
@@ -119,12 +131,14 @@ def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict
             click.echo("\x1b[?25h\x1b[?1049l", nl=False)
 
 
+def _ended(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
 def _show_screen(report: dict[str, Any]) -> None:
-    size = os.get_terminal_size(sys.stdout.fileno())
+    columns, lines = _size()
     colour = "NO_COLOR" not in os.environ
-    table = drawn(
-        report["profiles"], colour=colour, width=size.columns, height=max(3, size.lines - 2)
-    )
+    table = drawn(report["profiles"], colour=colour, width=columns, height=max(3, lines - 2))
     whence = "" if report["from"] == "daemon" else f"no daemon answers: from {report['path']}. "
     body = f"{table}\n\n{whence}Ctrl-C ends it."
     # Home, each line cleared to its end, then all below: no flicker.

@@ -190,8 +190,13 @@ def _no_constant(_word: str) -> NoReturn:
     raise ValueError  # NaN and Infinity are no JSON
 
 
+def is_name(text: str) -> bool:
+    """Say whether a profile could be called that; halves of characters are no text."""
+    return 0 < len(text) <= MOST_NAME and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
 def _name(value: object) -> str:
-    if isinstance(value, str) and 0 < len(value) <= MOST_NAME:
+    if isinstance(value, str) and is_name(value):
         return value
     raise RequestError("bad_request", f"a profile is a text of 1 to {MOST_NAME} characters")
 

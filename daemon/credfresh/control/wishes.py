@@ -201,7 +201,7 @@ class Wishes:
     ) -> Outcome | None:
         if facts.refusal is not None:
             return _denied("refused", facts.refusal)
-        if facts.life_left >= valid_for:
+        if _enough(facts.life_left, valid_for):
             return Granted()
         if facts.withdrawn:
             return _WITHDRAWN
@@ -230,7 +230,7 @@ class Wishes:
         """Say whether a renewal has to be asked for."""
         match one.wish:
             case Ensure(valid_for):
-                wanted = facts.in_hand < valid_for
+                wanted = not _enough(facts.in_hand, valid_for)
             case Renew():
                 wanted = facts.attempts <= one.after
             case Withdraw():
@@ -264,6 +264,11 @@ _WITHDRAWN = Denied(
 def floor(longest: float) -> float:
     """Return the seconds that on-demand renewals of one profile are apart, at least."""
     return min(MOST_APART, longest * SHARE_APART)
+
+
+def _enough(life: float, valid_for: float) -> bool:
+    """Say whether that is what was asked for. What has no life at all is never enough."""
+    return 0 < life >= valid_for
 
 
 def _judge_end(one: Waiting, facts: Facts) -> Outcome | None:

@@ -42,6 +42,9 @@ DRAIN = 15.0
 FLUSH = 10.0
 """Seconds that the last publish is given after that."""
 
+TURN = 0.1
+"""Seconds after which what is due has its turn, however many messages still wait."""
+
 
 def answering(answer: Callable[[], None]) -> bool:
     """Answer at once."""
@@ -203,10 +206,11 @@ class Daemon:
             self._handle_within(until if pump is None else min(until, pump))
 
     def _handle_within(self, timeout: float) -> None:
-        """Handle the first message that comes in time, and all that came with it."""
+        """Handle the first message that comes in time, and for a turn those that came with it."""
         with contextlib.suppress(Empty):
             self._handle(self._inbox.get(timeout=timeout))
-            while True:
+            end = self._clock().boot + TURN
+            while self._clock().boot < end:
                 self._handle(self._inbox.get_nowait())
 
     def _handle(self, message: Message | Errand | Signal) -> None:
@@ -273,7 +277,8 @@ class Daemon:
                 break
             self._handle_within(left)
         flushed = self._publisher.stop(FLUSH if self._signals == asked else 0.0)
-        self._handle_within(0.0)
+        for _ in range(self._inbox.qsize()):  # what has come so far; who asks on is let go
+            self._handle(self._inbox.get_nowait())
         self._close_attendants()
         self._workers.stop()
         self._files.release()

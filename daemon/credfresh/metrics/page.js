@@ -3,7 +3,8 @@
 (() => {
   const every = Number(document.body.dataset.every) * 1000;
   const filter = document.getElementById("q");
-  let asking = null;
+  const patience = 10000;  // of being told to ask again
+  let asking = null, answered = Date.now();
 
   function patch(old, now) {
     if (old.isEqualNode(now)) return;
@@ -36,7 +37,7 @@
     try {
       const answer = await fetch(location.href, { cache: "no-store", signal: mine.signal });
       const busy = Number(answer.headers.get("Retry-After"));
-      if (busy) return void setTimeout(refresh, busy * 1000);
+      if (busy && Date.now() - answered < patience) return void setTimeout(refresh, busy * 1000);
       if (!answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const focused = document.activeElement;
@@ -48,6 +49,7 @@
       document.title = page.title;
       document.querySelector("link[rel=icon]").href = page.querySelector("link[rel=icon]").href;
       document.body.classList.remove("stale");
+      answered = Date.now();
     } catch (error) {
       if (mine !== asking) return;
       const when = document.getElementById("when");

@@ -14,6 +14,9 @@ from credfresh.starter.aws_files import AwsProfile
 LEAST, MOST, MOST_CHAINED = 900, 43_200, 3_600
 """Seconds of a session: the bounds of AssumeRole, and of a role assumed with a role."""
 
+MOST_IN_A_ROW = 16
+"""Roles of which each is assumed with the one before; nobody who means it has more."""
+
 _SSO = ("sso_session", "sso_start_url", "sso_account_id", "sso_role_name")
 
 _PLACES = {
@@ -25,6 +28,7 @@ _PLACES = {
 
 
 _BY_SSO = "IAM Identity Center: somebody would have to sign in again in a browser"
+_BY_LOGIN = "`aws login` opens a session in a browser, and it ends"
 
 _KEPT_KEYS = (
     "Long-term keys. The daemon's user must be able to read that file; better, move them into",
@@ -79,15 +83,23 @@ class Judge:
     _trail: list[str] = field(default_factory=list)
 
     def drafts(self) -> list[Draft]:
-        """Return a draft of each role profile, in the order of the files."""
-        roles = [p for p in self.profiles.values() if p.settings.get("role_arn")]
-        return [self._draft(profile) for profile in roles]
+        """Return a draft of each role profile, and of each login, in the order of the files."""
+        found: list[Draft] = []
+        for profile in self.profiles.values():
+            if profile.settings.get("role_arn"):
+                found.append(self._draft(profile))
+            elif profile.keys_in is None and (why := _login(profile)):
+                found.append(Draft(profile.name, (), why_not=why))
+        return found
 
     def _draft(self, profile: AwsProfile) -> Draft:
         if profile.name not in self._drafts:
             if profile.name in self._trail:
                 ring = " -> ".join([*self._trail[self._trail.index(profile.name) :], profile.name])
                 return Draft(profile.name, (), why_not=f"source_profile leads in a circle: {ring}")
+            if len(self._trail) == MOST_IN_A_ROW:
+                why = f"more than {MOST_IN_A_ROW} roles are assumed one with the other"
+                return Draft(profile.name, (), why_not=why)
             self._trail.append(profile.name)
             self._drafts[profile.name] = self._judge(profile)
             self._trail.pop()
@@ -121,7 +133,7 @@ class Judge:
 
     def _principal(self, profile: AwsProfile) -> Source | Draft | str:
         """Return who assumes the role; a reason where nobody can with nobody there."""
-        if "web_identity_token_file" in profile.settings:
+        if profile.settings.get("web_identity_token_file"):
             return self._web_identity(profile)
         match profile.settings.get("source_profile"), profile.settings.get("credential_source"):
             case (str(other), None):
@@ -150,7 +162,7 @@ class Judge:
 
     def _through(self, other: AwsProfile) -> Source | Draft | str:
         """Return what another role profile is to one that is assumed with its credentials."""
-        if "web_identity_token_file" in other.settings:
+        if other.settings.get("web_identity_token_file"):
             return self._web_identity(other)
         draft = self._draft(other)
         if draft.why_not is not None:
@@ -170,12 +182,8 @@ class Judge:
             return self._add(Source(_label(other.name, "keys"), lines, _KEPT_KEYS))
         if "credential_process" in said:
             return self._process(other)
-        for key, why in (
-            *((key, _BY_SSO) for key in _SSO),
-            ("login_session", "`aws login` opens a session in a browser, and it ends"),
-        ):
-            if key in said:
-                return f"its source_profile {other.name}: {why}"
+        if why := _login(other):
+            return f"its source_profile {other.name}: {why}"
         return f"its source_profile {other.name} has no credentials in either file"
 
     def _process(self, other: AwsProfile) -> Source | str:
@@ -213,6 +221,13 @@ class Judge:
         return self.sources[source.name]
 
 
+def _login(profile: AwsProfile) -> str | None:
+    """Say why its credentials take somebody at a browser; None where they do not."""
+    if any(key in profile.settings for key in _SSO):
+        return _BY_SSO
+    return _BY_LOGIN if "login_session" in profile.settings else None
+
+
 def _settings(profile: AwsProfile, *, chained: bool) -> tuple[list[Line], tuple[str, ...]]:
     said = profile.settings
     lines: list[Line] = []
@@ -220,7 +235,7 @@ def _settings(profile: AwsProfile, *, chained: bool) -> tuple[list[Line], tuple[
     if profile.name == "default":
         lines.append(Line("section", "default-role"))
         remarks += _NOT_DEFAULT
-    if "web_identity_token_file" in said:
+    if said.get("web_identity_token_file"):
         remarks += _ITSELF
     taken_over = ("external_id", "role_session_name", "region")
     lines += [Line(key, said[key]) for key in taken_over if said.get(key)]

@@ -150,24 +150,25 @@ def _rendered(
         parts.append("profiles:\n" + "\n".join(_profile(draft) for draft in good))
     else:
         parts.append(_EXAMPLE)
-    if left_out:
+    roles = [draft for draft in left_out if draft.lines]
+    if roles:
         parts.append(
             "  # Left out: see above. With a principal that needs nobody, take the `#` away.\n"
-            + "".join(_commented(_profile(draft)) for draft in left_out)
+            + "".join(_commented(_profile(draft)) for draft in roles)
         )
     return "\n".join(parts)
 
 
 def _consistent(drafts: Sequence[Draft]) -> list[Draft]:
     """Leave out what is chained to something that is left out."""
-    by_name = {draft.name: draft for draft in drafts}
+    by_name: dict[str | None, Draft] = {draft.name: draft for draft in drafts}
     settled: list[Draft] = []
     for draft in drafts:
-        parent = by_name.get(draft.parent or "")
+        parent = by_name.get(draft.parent)
         while parent is not None and draft.why_not is None:
             if parent.why_not is not None:
                 draft = replace(draft, why_not=f"its source_profile {parent.name} is left out")  # noqa: PLW2901 - the outcome
-            parent = by_name.get(parent.parent or "")
+            parent = by_name.get(parent.parent)
         settled.append(draft)
     return settled
 
