@@ -16,7 +16,7 @@ import pytest
 from configs import accepted
 from credfresh.hooks import Hooks
 from credfresh.hooks.attendant import AT_ONCE
-from credfresh.hooks.process import MOST_OUTPUT, Order, Run
+from credfresh.hooks.process import MOST_OUTPUT, Ended, Order, Run
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk, Errand
 from credfresh.model import Grant, Instant, SessionCredentials
@@ -279,15 +279,14 @@ def test_what_was_withdrawn_runs_nothing(house: Houses) -> None:
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.long)])
-def test_at_most_four_run_at_once(house: Houses, count: int) -> None:
+def test_at_most_four_run_at_once(house: Houses, tmp_path: Path, count: int) -> None:
     """Whatever number is renewed together; each has its turn."""
-    one = house("sleep 0.02", [f"p{n}" for n in range(count)])
+    ran = tmp_path / "ran"
+    one = house(f"sleep 0.02; echo $CREDFRESH_PROFILE >> {ran}", [f"p{n}" for n in range(count)])
     one.renew(*one.settings.profiles)
-    told = one.settle()
-    assert [("hook_ran", f"p{n}") for n in range(count)] == sorted(
-        ((event, str(fields["profile"])) for event, fields in told),
-        key=lambda each: int(each[1][1:]),
-    )
+    one.settle()
+    assert sorted(one.settings.profiles) == sorted(ran.read_text().split())
+    assert {"hook_ran"} == {event for event, _ in one.told}
     assert AT_ONCE == one.most
 
 
@@ -415,3 +414,17 @@ def test_whatever_goes_wrong_in_a_run_its_place_becomes_free(
             one.settle()
     assert {"unforeseen ZeroDivisionError"} == {fields["error"] for _, fields in one.told}
     assert AT_ONCE + 1 == len(one.told)
+
+
+def test_the_lines_of_ten_thousand_that_fail_are_bounded(
+    house: Houses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred a minute are told, the others are counted."""
+    one = house("true", [f"p{n}" for n in range(150)])
+    monkeypatch.setattr(Run, "carry_out", lambda _: Ended("exit status 3", "", 0.0))
+    one.renew(*one.settings.profiles)
+    one.settle()
+    assert 100 == len(one.told)
+    one.hooks.close()
+    event, fields = one.told[-1]
+    assert ("lines_withheld", "hook_failed", 50) == (event, fields["name"], fields["lines"])

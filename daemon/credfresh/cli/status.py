@@ -123,12 +123,22 @@ def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict
         while True:
             _show_screen(report) if live else _show(report, as_json=as_json)
             pause.wait(EVERY)
-            report = _report(where)
+            report = _again(where, report)
     except KeyboardInterrupt:
         return report
     finally:
         if live:
             click.echo("\x1b[?25h\x1b[?1049l", nl=False)
+
+
+def _again(where: Whereabouts, shown: dict[str, Any]) -> dict[str, Any]:
+    """Ask anew; what was shown stays where too many others ask at this moment."""
+    try:
+        return _report(where)
+    except ControlError as error:
+        if error.code != "busy":
+            raise
+        return shown
 
 
 def _ended(number: int, _frame: object) -> NoReturn:

@@ -14,6 +14,7 @@ from functools import partial
 
 from credfresh.events import Emit
 from credfresh.hooks.process import Ended, Order, Run
+from credfresh.life.bounded import Bounded
 from credfresh.life.desk import Desk, Errand
 from credfresh.model import Grant, rfc3339
 from credfresh.publication import Publication, PublishReport, landed
@@ -57,6 +58,7 @@ class Hooks:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._desk: Desk | None = None
+        self._bounded: Bounded | None = None
         self._known: dict[str, str] | None = None
         """The access key id that was last seen for each profile; None before the first look."""
         self._renewed: dict[str, str] = {}
@@ -69,6 +71,9 @@ class Hooks:
     def open(self, desk: Desk) -> None:
         """Begin to listen for what was published."""
         self._desk = desk
+        # A command that fails for each of ten thousand profiles is no flood of lines.
+        self._bounded = Bounded(self._emit, desk.clock)
+        desk.agenda.add(self._bounded.look)
         desk.on_published.append(self._published)
         desk.on_reloaded.append(self._reloaded)
         desk.unfinished.append(lambda: bool(self._waiting or self._running))
@@ -101,6 +106,8 @@ class Hooks:
             thread.join(max(0.0, until - time.monotonic()))
             self._tell(name, Ended("killed: the daemon ended", "", 0.0))
         self._running.clear()
+        if self._bounded is not None:
+            self._bounded.close()
 
     def _published(self, message: Published) -> None:
         """Ask for the commands of what is new on disk."""
@@ -158,8 +165,9 @@ class Hooks:
         self._waiting[name] = waiting.merged(wish) if waiting else wish
 
     def _start(self) -> None:
-        for name in [name for name in self._waiting if name not in self._running]:
-            if len(self._running) >= AT_ONCE:
+        while len(self._running) < AT_ONCE:
+            name = next((name for name in self._waiting if name not in self._running), None)
+            if name is None:
                 return
             run = Run(self._waiting.pop(name).order())
             thread = threading.Thread(
@@ -189,11 +197,12 @@ class Hooks:
         self._start()
 
     def _tell(self, name: str, ended: Ended) -> None:
+        emit = self._bounded or self._emit
         fields = {"profile": name or None, "output": ended.output or None}
         if ended.failure is None:
-            self._emit("hook_ran", took_ms=round(ended.took * 1000, 1), **fields)
+            emit("hook_ran", took_ms=round(ended.took * 1000, 1), **fields)
         else:
-            self._emit("hook_failed", error=ended.failure, **fields)
+            emit("hook_failed", error=ended.failure, **fields)
 
 
 def _variables(profile: Profile, grant: Grant) -> dict[str, str]:

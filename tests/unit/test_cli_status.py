@@ -1,0 +1,38 @@
+"""Looking at the status again and again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from credfresh.cli import status
+from credfresh.cli.asking import Whereabouts
+from credfresh.errors import ControlError
+
+SHOWN: dict[str, Any] = {"from": "daemon", "profiles": []}
+WHERE = Whereabouts("/nowhere", None)
+
+
+def refusing(code: str) -> Any:
+    """Return an asker that is refused."""
+
+    def ask(_: Whereabouts) -> dict[str, Any]:
+        raise ControlError(code, "refused")
+
+    return ask
+
+
+def test_it_stays_where_others_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon is busy for a moment: that is no reason to give up."""
+    monkeypatch.setattr(status, "_report", refusing("busy"))
+
+    assert SHOWN is status._again(WHERE, SHOWN)
+
+
+def test_any_other_refusal_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing old is shown as new."""
+    monkeypatch.setattr(status, "_report", refusing("not_allowed"))
+
+    with pytest.raises(ControlError, match="refused"):
+        status._again(WHERE, SHOWN)
