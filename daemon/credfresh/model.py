@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,7 +43,12 @@ Roll = Callable[[], float]
 
 def rfc3339(wall: float) -> str:
     """Render a wall-clock time as `2026-11-24T12:00:00Z` (whole seconds, rounded down)."""
-    return datetime.fromtimestamp(int(wall), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _rendered(int(wall))
+
+
+@lru_cache(1024)  # the same few seconds are in marks, logs, twins and answers
+def _rendered(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC).isoformat()[:19]}Z"
 
 
 @dataclass(frozen=True, slots=True)
