@@ -45,6 +45,12 @@ def policies() -> dict[str, Any]:
 
 POLICIES = policies()
 
+EVERYTHING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}],
+}
+"""An identity policy that leaves it all to the trust policy."""
+
 
 @pytest.fixture
 def aws() -> Iterator[AwsServer]:
@@ -74,10 +80,17 @@ def user(aws: AwsServer, policy: str = "may-assume.json", name: str = "ci") -> S
     return provider(aws, EnvironmentSource(), keys)
 
 
-def deploy(aws: AwsServer, trust: str, account: str = PRODUCTION) -> Profile:
+def deploy(aws: AwsServer, policy: str, account: str = PRODUCTION) -> Profile:
     """Create a deploy role with one of the page's trust policies; return a profile of it."""
-    arn = aws.role("deploy", POLICIES[trust], account=account)
+    arn = aws.role("deploy", POLICIES[policy], account=account)
     return replace(fakes.profile(source="ci"), role_arn=arn)
+
+
+def trust(aws: AwsServer, name: str, policy: object, *, account: str) -> None:
+    """Give a role that exists another trust policy: shows that only this was in the way."""
+    aws.client("iam", account=account).update_assume_role_policy(
+        RoleName=name, PolicyDocument=json.dumps(policy)
+    )
 
 
 def denied(asking: StsProvider, profile: Profile) -> None:
@@ -111,12 +124,12 @@ def test_one_user_and_three_environments_as_the_page_configures_them(aws: AwsSer
     """Section 6 in full: its policies, its YAML, and three roles assumed."""
     (text,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     settings = parse(text.encode(), "/etc/credfresh/credfresh.yaml", hostname="build-7")
-    for account, trust in (
+    for account, policy in (
         (DEVELOPMENT, "trust-user.json"),
         (PREPRODUCTION, "trust-user.json"),
         (PRODUCTION, "trust-production.json"),
     ):
-        aws.role("deploy", POLICIES[trust], account=account)
+        aws.role("deploy", POLICIES[policy], account=account)
     keys = aws.user("ci", POLICIES["may-assume.json"], account=TOOLS)
     asking = provider(aws, EnvironmentSource(), keys)
     arns = {
@@ -144,7 +157,12 @@ def test_the_identity_policy_names_the_roles(aws: AwsServer) -> None:
     """A role that is not in the statement is out of reach, though it trusts the user."""
     asking = user(aws)
     arn = aws.role("other", POLICIES["trust-user.json"], account=PRODUCTION)
-    denied(asking, replace(fakes.profile(source="ci"), role_arn=arn))
+    other = replace(fakes.profile(source="ci"), role_arn=arn)
+    denied(asking, other)
+    aws.client("iam", account=TOOLS).put_user_policy(
+        UserName="ci", PolicyName="p", PolicyDocument=json.dumps(EVERYTHING)
+    )
+    assert asking.obtain(other, None).lifetime > 3500
 
 
 def test_production_takes_only_sessions_that_name_themselves(aws: AwsServer) -> None:
@@ -199,14 +217,18 @@ def test_a_token_becomes_the_build_host_and_that_the_deploy_role(
 def test_a_role_for_instances_is_nobody_elses(aws: AwsServer) -> None:
     """`build-host`, trusted to EC2, cannot be assumed by a user; and users are no build host."""
     aws.role("build-host", POLICIES["trust-ec2.json"], account=TOOLS)
-    everything = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}],
-    }
-    asking = provider(aws, EnvironmentSource(), aws.user("ci", everything, account=TOOLS))
+    asking = provider(aws, EnvironmentSource(), aws.user("ci", EVERYTHING, account=TOOLS))
     arn = f"arn:aws:iam::{TOOLS}:role/build-host"
-    denied(asking, replace(fakes.profile(source="ci"), role_arn=arn))
-    denied(asking, deploy(aws, "trust-build-host.json"))
+    build_host = replace(fakes.profile(source="ci"), role_arn=arn)
+    deployed = deploy(aws, "trust-build-host.json")
+    denied(asking, build_host)
+    denied(asking, deployed)
+    for name, account, profile in (
+        ("build-host", TOOLS, build_host),
+        ("deploy", PRODUCTION, deployed),
+    ):
+        trust(aws, name, POLICIES["trust-user.json"], account=account)
+        assert asking.obtain(profile, None).lifetime > 3500
 
 
 def test_session_tags(aws: AwsServer) -> None:
@@ -224,7 +246,11 @@ def test_tags_need_tag_session_in_the_trust_policy(aws: AwsServer) -> None:
     """The plain trust policy refuses a request that carries tags."""
     profile = deploy(aws, "trust-user.json")
     asking = user(aws, "may-assume-and-tag.json")
-    denied(asking, replace(profile, session_tags=(("team", "release"),)))
+    tagged = replace(profile, session_tags=(("team", "release"),))
+    denied(asking, tagged)
+    assert asking.obtain(profile, None).lifetime > 3500
+    trust(aws, "deploy", POLICIES["trust-with-tags.json"], account=PRODUCTION)
+    assert asking.obtain(tagged, None).lifetime > 3500
 
 
 def test_source_identity(aws: AwsServer) -> None:
