@@ -16,7 +16,9 @@ HIDDEN = frozenset(
         "command",
         "external_id",
         "policy",
+        "secret_id_file",  # of these two files people paste the content: a UUID looks like nothing
         "session_tags",
+        "token_file",
         "transitive_tag_keys",
     }
 )

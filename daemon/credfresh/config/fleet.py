@@ -37,7 +37,7 @@ def check_fleet(case: Case) -> None:
         follows = follows_hub(draft, case)
         if follows:
             _follower(draft, case)
-        elif draft.profile.role_arn is None and draft.sound("role_arn", "source"):
+        elif _lacks_role(draft, case):
             hint = "the role to assume: arn:aws:iam::ACCOUNT:role/NAME"
             case.add(("profiles", draft.name, "role_arn"), "is required", hint)
         if follows or case.file.vault is not None:
@@ -48,6 +48,19 @@ def follows_hub(draft: Draft, case: Case) -> bool:
     """Say whether a profile comes from an engine and not from STS."""
     source = (case.file.sources or {}).get(draft.source)
     return draft.profile.source_profile is None and isinstance(source, source_shapes.VaultSource)
+
+
+def _lacks_role(draft: Draft, case: Case) -> bool:
+    """Say whether a profile needs a role and has none.
+
+    Of one whose source could not be understood that is not known: it may be meant to follow a hub.
+    """
+    broken = set(case.names("sources")) - (case.file.sources or {}).keys()
+    return (
+        draft.profile.role_arn is None
+        and draft.sound("role_arn", "source")
+        and (draft.profile.source_profile is not None or draft.source not in broken)
+    )
 
 
 def _engine(path: Path, shape: vault_shapes.Vault, case: Case) -> None:

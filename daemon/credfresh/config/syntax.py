@@ -36,6 +36,11 @@ _SENTENCES: tuple[tuple[str, str, str | None], ...] = (
     ("could not find expected ':'", "expected a `:` after the key", None),
 )
 
+_INI = re.compile(r"\A(?:\s*[#;].*\n|\s*\n)*\s*\[[^\[\]{},:\"']+\][ \t]*\r?\n\s*[a-z_]+ *=")
+"""A header of a section, and a key of it."""
+
+_INSTEAD = "`credfresh init` makes a configuration of the roles in ~/.aws/config"
+
 
 def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str | None]:
     """Return the reason and the hint for a syntax error in `text`."""
@@ -43,6 +48,8 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str | None]:
     mark = error.problem_mark
     if mark and "cannot start any token" in said:
         return _cannot_start(_character(text, mark.line, mark.column))
+    if _INI.search(text):
+        return "is a credentials or config file of the SDK's, and not YAML", _INSTEAD
     for pattern, reason, hint in _SENTENCES:
         if re.search(pattern, said):
             return reason + _since(error), hint

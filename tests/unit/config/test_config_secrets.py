@@ -39,6 +39,11 @@ WORD = "hunter2"
         one_profile(top=f"sources: {{a: {{credential_process: '/x {WORD}'}}}}\n"),
         one_profile(top=f"sources: {{a: {{aws_secret_access_key: {WORD}}}}}\n"),
         one_profile(top=f"sources: {{a: {{vault: {WORD}}}}}\n"),
+        one_profile(top=f"sources: {{a: {{vault: {{auth: {{token_file: {WORD}}}}}}}}}\n"),
+        one_profile(top=f"sources: {{a: {{web_identity: {{token_file: {WORD}}}}}}}\n"),
+        one_profile(
+            top=f"sources: {{a: {{vault: {{auth: {{approle: {{secret_id_file: {WORD}}}}}}}}}}}\n"
+        ),
         one_profile(f"external_id: &{WORD} x"),
         one_profile(f"external_id: !{WORD} x"),
         one_profile(f"external_id: !{WORD}!{WORD} x"),
