@@ -126,6 +126,26 @@ def measure(profiles: int, sts: FastSts, times: Times) -> Load:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class AtRest:
+    """A daemon that has started with everything fresh, and has nothing to do."""
+
+    warm_s: float
+    warm_floor_s: float
+    warm_calls: int
+    cpu_percent: float
+    wakeups_per_s: float
+    rss_mb: float
+
+
+def at_rest(profiles: int, seconds: float = 30.0) -> AtRest:
+    """Measure a warm restart, and the rest after it."""
+    with FastSts() as sts, stage(profiles, sts.url) as at:
+        warm, floor, calls, rest, rss = _at_rest(at, sts, Times(rest=seconds))
+        busy = 100 * rest.cpu_s / rest.wall
+        return AtRest(warm, floor, calls, busy, rest.wakeups / rest.wall, rss)
+
+
 def _at_rest(
     at: Stage, sts: FastSts, times: Times
 ) -> tuple[float, float, int, meter.Reading, float]:

@@ -1,8 +1,10 @@
 """What people use today, beside it: `python tests/bench/bench_peers.py [--json]`.
 
 - CPU and wall time for each renewal: a shell loop over the AWS CLI, in turn and two at a time; a
-  boto3 Session for each profile; one client in a short script; credfresh, all in.
-- What a job pays for its credentials: `cat` of the twin, `credfresh ensure`, `aws sts assume-role`.
+  boto3 Session for each profile; one client in a short script; boto3-refresh-session, awsume and
+  elhaz (`sh tests/bench/peers/setup` installs them); credfresh, all in.
+- What a job pays for its credentials: `cat` of the twin, `credfresh ensure`, `aws sts assume-role`,
+  `elhaz export`.
 - Torn reads and lost updates, while a writer writes as often as it can: the AWS CLI's own writer,
   the script, credfresh; readers parse as botocore does, and a rival (with the lock, and without)
   adds sections of which none may be lost.
@@ -29,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_load
+import others
 from floors import WarmClient
 from meter import Spread
 from stage import COMMAND, SOURCE, FastSts, stage
@@ -38,6 +41,9 @@ PEERS = HERE / "peers"
 ROUNDS = 3
 SECONDS = 5.0
 """How long each writer writes under the readers' eyes."""
+
+ELHAZ = 8
+"""Roles of elhaz: each is asked for by a command of half a second."""
 
 PROFILES = 100
 """Of credfresh, and of the script with one client."""
@@ -118,12 +124,21 @@ def renewals(sts: FastSts) -> list[Cost]:
             PROFILES,
         ),
     ]
+    tools += [
+        ("boto3-refresh-session, one each", others.refresh_session(names[:20]), 20),
+        ("awsume", others.awsume(names[0]), 1),
+    ]
     taken: dict[str, list[tuple[float, float]]] = {}
     for _ in range(ROUNDS):
         for tool, argv, count in tools:
-            with home(sts.url) as (_, environment):
+            with home(sts.url) as (path, environment):
+                others.configure(path.parent, sts.url, names[:1])
                 cpu, wall = spent(argv, environment)
             taken.setdefault(tool, []).append((cpu / count, wall / count))
+        with home(sts.url) as (path, environment):
+            others.configure(path.parent, sts.url, names[:ELHAZ])
+            cpu, wall = others.elhaz_renewals(path.parent, environment, names[:ELHAZ])
+        taken.setdefault("elhaz (its daemon alone)", []).append((cpu / ELHAZ, wall / ELHAZ))
         busy = bench_load.busy_window(PROFILES, sts, WarmClient(sts.url), 8.0)
         each = busy.used.cpu_s / busy.renewals
         taken.setdefault("credfresh", []).append((each, each))
@@ -136,7 +151,7 @@ def renewals(sts: FastSts) -> list[Cost]:
 def jobs(sts: FastSts) -> list[Cost]:
     """Return what a job pays before it has its credentials."""
     taken: dict[str, list[tuple[float, float]]] = {}
-    with stage(1, sts.url) as at, home(sts.url) as (_, environment):
+    with stage(1, sts.url) as at, home(sts.url) as (path, environment):
         text = at.config.read_text()
         at.config.write_text(
             f"process_dir: {at.directory}/process\n"
@@ -156,9 +171,12 @@ def jobs(sts: FastSts) -> list[Cost]:
                     "--profile", "source",
                 ],
             }  # fmt: skip
-            for _ in range(3 * ROUNDS):
-                for tool, argv in tools.items():
-                    taken.setdefault(tool, []).append(spent(argv, environment))
+            others.configure(path.parent, sts.url, ["job"])
+            with others.elhaz(path.parent, environment, ["job"]):
+                tools["elhaz export"] = others.export("job")
+                for _ in range(3 * ROUNDS):
+                    for tool, argv in tools.items():
+                        taken.setdefault(tool, []).append(spent(argv, environment))
     return [
         Cost(tool, Spread.of(c for c, _ in rounds), Spread.of(w for _, w in rounds))
         for tool, rounds in taken.items()
@@ -170,7 +188,7 @@ def hammered() -> list[Hammered]:
     found = []
     for tool, writer in (
         ("AWS CLI (aws configure set)", "cli"),
-        ("script with configparser", "script"),
+        ("script with configparser (awsume does the same)", "script"),
         ("credfresh", "credfresh"),
     ):
         for manners in ("locked", "bare"):
@@ -201,14 +219,20 @@ def told(row: dict[str, Any]) -> str:
     )
 
 
-def figures() -> dict[str, list[dict[str, Any]]]:
-    """Measure everything.
+def ready() -> None:
+    """See that all is there.
 
     Raises:
-        RuntimeError: a program that is needed is not there.
+        RuntimeError: a program that is needed is not.
     """
     if shutil.which("jq") is None:
         raise RuntimeError("needs jq: apt-get install jq")
+    if not others.there():
+        raise RuntimeError("needs other people's tools: sh tests/bench/peers/setup")
+
+
+def figures() -> dict[str, list[dict[str, Any]]]:
+    """Measure everything."""
     with FastSts() as sts:
         return {
             "renewals": [asdict(cost) for cost in renewals(sts)],
@@ -222,6 +246,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    ready()
     found = figures()
     if options.json:
         sys.stdout.write(json.dumps(found) + "\n")

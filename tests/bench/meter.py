@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 _CPUCLOCK_SCHED = 2  # linux/posix-timers.h: all threads of a process, to the nanosecond
@@ -99,3 +100,9 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         "load at the start": f"{os.getloadavg()[0]:.2f}",
     }
+
+
+def versions() -> dict[str, str]:
+    """Say what was measured: ours, what it stands on, and the AWS CLI."""
+    names = ("credfresh", "boto3", "botocore", "apscheduler", "pyyaml", "awscli")
+    return {name: metadata.version(name) for name in names}

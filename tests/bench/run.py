@@ -1,8 +1,9 @@
 """All benchmarks by one command: `python tests/bench/run.py`; half a minute of them by `--quick`.
 
 Without `--quick` everything that docs/benchmarks.md tells is measured, with what people use today
-beside it (some ten minutes; needs jq), and that page is written. `--figures FILE` keeps the
-figures; `--from FILE` writes the page from kept ones.
+beside it (some twenty minutes; needs jq, and `sh tests/bench/peers/setup` before), and that page is
+written. `--figures FILE` keeps the figures; `--from FILE` takes kept ones for all parts but those
+that `--part` names.
 
 `--quick [--json FILE]` is the figures that matter most. Each is a ratio of two things measured in
 turns in this run:
@@ -22,16 +23,19 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import bench_consumers
+import bench_life
 import bench_load
 import bench_peers
 import bench_publish
 import bench_together
 import meter
+import others
 import report
 from floors import WarmClient
 from hammer import hammer
@@ -62,24 +66,51 @@ def quick() -> dict[str, float]:
     }
 
 
-def everything() -> dict[str, Any]:
-    """Measure all that the page tells."""
+def together() -> dict[str, Any]:
+    """Measure renewals that are all due at once."""
     with FastSts() as sts:
         few, many = bench_together.together(100, sts, 8), bench_together.together(10_000, sts, 1)
-        one, all_ = bench_together.memory(1, sts), bench_together.memory(10_000, sts)
-    started = {str(ms): asdict(bench_together.cold(1_000, ms / 1000)) for ms in (0, 20, 200)}
+    return {"100": few.ratio, "10,000": many.ratio}
+
+
+def memory() -> dict[str, Any]:
+    """Measure what one profile and ten thousand take, and what a hundred thousand renewals add."""
+    with FastSts() as sts:
+        return {
+            "1": bench_together.memory(1, sts),
+            "10,000": bench_together.memory(10_000, sts),
+            "growth": bench_together.growth(100_000, sts),
+        }
+
+
+def publishing() -> list[Any]:
+    """Measure durable publishes."""
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as disk:
-        publishing = [bench_publish.measure(n, Path(disk)) for n in bench_publish.RUNS]
-    return {
-        "quick": quick(),
-        "machine": meter.machine(),
-        "together": {"100": few.ratio, "10,000": many.ratio},
-        "memory_mb": {"1": one, "10,000": all_},
-        "cold": started,
-        "publishing": publishing,
-        "killed": asdict(hammer(10 * KILLS)),
-        **bench_peers.figures(),
-    }
+        return [bench_publish.measure(n, Path(disk)) for n in bench_publish.RUNS]
+
+
+PARTS: dict[str, Callable[[], Any]] = {
+    "quick": quick,
+    "together": together,
+    "memory_mb": memory,
+    "cold": lambda: {str(ms): asdict(bench_together.cold(1_000, ms / 1000)) for ms in (0, 20, 200)},
+    "rest": lambda: {f"{n:,}": asdict(bench_load.at_rest(n)) for n in (1, 100, 10_000)},
+    "publishing": publishing,
+    "killed": lambda: asdict(hammer(10 * KILLS)),
+    "peers": bench_peers.figures,
+    "life": bench_life.figures,
+}
+
+
+def measured(parts: Collection[str], kept: dict[str, Any]) -> dict[str, Any]:
+    """Measure these parts; the others are as they were kept.
+
+    Raises:
+        RuntimeError: a program that is needed is not there.
+    """
+    bench_peers.ready()
+    told = {"machine": meter.machine(), "versions": meter.versions() | others.versions()}
+    return kept | told | {name: PARTS[name]() for name in PARTS if name in parts}
 
 
 def main() -> int:
@@ -88,10 +119,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="half a minute, no peers, no page")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the quick ratios there")
     parser.add_argument("--figures", type=Path, metavar="FILE", help="keep all figures there")
-    parser.add_argument("--from", dest="kept", type=Path, metavar="FILE", help="measure nothing")
+    parser.add_argument("--from", dest="kept", type=Path, metavar="FILE", help="take kept figures")
+    parser.add_argument("--part", action="append", choices=list(PARTS), help="measure this anew")
     options = parser.parse_args()
     if not options.quick:
-        found = json.loads(options.kept.read_text()) if options.kept else everything()
+        kept = json.loads(options.kept.read_text()) if options.kept else {}
+        parts = options.part or ([] if kept else list(PARTS))
+        found = measured(parts, kept) if parts else kept
         if options.figures:
             options.figures.write_text(json.dumps(found) + "\n")
         PAGE.write_text(report.page(found))
