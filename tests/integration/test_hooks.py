@@ -415,3 +415,16 @@ def test_whatever_goes_wrong_in_a_run_its_place_becomes_free(
             one.settle()
     assert {"unforeseen ZeroDivisionError"} == {fields["error"] for _, fields in one.told}
     assert AT_ONCE + 1 == len(one.told)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_secret_is_not_repeated_whatever_stands_beside_it(house: Houses, *, whole: bool) -> None:
+    """With more letters around it, it looks like a path: it is known, and taken out."""
+    secret, token = "s" * 40, "t" * 80
+    script = f"echo ASIA1/{secret} x{token}x"
+    one = house("" if whole else script, ["production"], whole=script if whole else "")
+    one.renew("production")
+
+    [(event, fields)] = one.settle()
+    assert "hook_ran" == event
+    assert "ASIA1/[redacted] x[redacted]x" == fields["output"]
