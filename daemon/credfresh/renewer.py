@@ -123,6 +123,17 @@ def hung(progress: Progress) -> RenewalError:
     )
 
 
+def threadless() -> RenewalError:
+    """Return the failure of an attempt for which the system gave no thread."""
+    return RenewalError(
+        "no thread could be had",
+        code="NoThread",
+        mend=Mend.TIME,
+        scope=Scope.NONE,
+        hint="too many threads or processes: look at the unit's TasksMax and at its hooks",
+    )
+
+
 def parent_unusable(parent: str, error: RenewalError | None) -> RenewalError:
     """Return the failure of an attempt whose `source_profile` has nothing valid to offer.
 

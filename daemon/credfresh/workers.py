@@ -45,7 +45,11 @@ class Workers:
         return not self._busy and self.free == 0
 
     def start(self, ticket: int, job: Job) -> None:
-        """Run `job` in a free worker; `ticket` names it until `finish` or `write_off`."""
+        """Run `job` in a free worker; `ticket` names it until `finish` or `write_off`.
+
+        Raises:
+            RuntimeError: the system gives no more threads; nothing was started.
+        """
         worker = self._idle.pop() if self._idle else _Worker()
         self._busy[ticket] = worker
         worker.jobs.put(job)
@@ -55,7 +59,10 @@ class Workers:
         if not self._idle:
             if self.free == 0:
                 return False
-            self._idle.append(_Worker())
+            try:
+                self._idle.append(_Worker())
+            except RuntimeError:  # the system gives no more threads
+                return False
         self._idle[-1].jobs.put(answer)
         return True
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -102,5 +106,46 @@ def test_an_answer_that_drips_is_given_up_after_a_minute_and_holds_up_nobody(
     ]
     assert renewals(running, "production") >= 5
     wait_until(lambda: renewals(running, "development") >= 2, "the attempt after it")
+    assert [] == running.events("profile_expired")
+    assert 0 == running.stop()
+
+
+@pytest.mark.long
+def test_a_resolver_that_hangs_is_given_up_after_a_minute_and_holds_up_nobody(
+    host: Host, sts: Simulator, tmp_path: Path
+) -> None:
+    """It is in the C library: no timeout of the SDK bounds it, nor can its thread be ended."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        assert not os.environ.get("CI"), "no C compiler"
+        pytest.skip("no C compiler for what is preloaded (Debian: apt-get install gcc)")
+    shim, hangs = tmp_path / "resolvershim.so", tmp_path / "hangs"
+    source = Path(__file__).with_name("resolvershim.c")
+    subprocess.run(
+        [compiler, "-O2", "-shared", "-fPIC", "-o", str(shim), str(source), "-ldl"], check=True
+    )
+    hangs.touch()
+    apart(host)
+    sts.grant_seconds = 20
+    running = host.start(
+        "run",
+        LD_PRELOAD=str(shim),
+        TEST_HANGING_NAME="localhost",
+        TEST_HANGING_FILE=str(hangs),
+    )
+
+    wait_until(lambda: running.events("attempt_abandoned") != [], "the deadline", patience=90)
+
+    assert [("development", 60)] == [
+        (e["profile"], e["after_s"]) for e in running.events("attempt_abandoned")
+    ]
+    [told] = running.events("endpoint_failed")
+    assert "resolver" in str(told["hint"])
+    assert renewals(running, "production") >= 5
+    assert renewals(running, "preproduction") >= 5
+    assert 0 == renewals(running, "development")
+    hangs.unlink()
+    wait_until(lambda: renewals(running, "development") >= 1, "the attempt after it", patience=70)
+    wait_until(lambda: "development" in host.sections(), "its section")
     assert [] == running.events("profile_expired")
     assert 0 == running.stop()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import threading
 from pathlib import Path
 
 from credfresh.simulator import Simulator
@@ -130,3 +132,107 @@ def test_the_log_level_follows(host: Host) -> None:
 
     assert 0 == running.stop()
     assert "daemon_stopped" == running.events()[-1]["event"]
+
+
+def due(host: Host) -> dict[str, object]:
+    """Return when each profile is to be renewed, as the daemon says."""
+    socket = host.root / "run" / "control.sock"
+    told = host.command("status", "--json", "--socket", str(socket))
+    return {each["profile"]: each["renew_at"] for each in json.loads(told.stdout)["profiles"]}
+
+
+def control(host: Host, name: str = "control.sock", mode: str = "0600") -> str:
+    """Return the configuration of a control socket."""
+    return f'control: {{socket: {host.root / "run" / name}, mode: "{mode}"}}\n'
+
+
+def test_what_is_gone_leaves_in_one_write_and_what_stays_keeps_its_time(host: Host) -> None:
+    """Of twenty that are removed no reader sees some gone and some not."""
+    many = "".join(role(n % 3 + 1, f"extra{n}") for n in range(20))
+    stays = role(1, "development") + role(2, "preproduction")
+    host.configure(stays + many, extra=control(host))
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    before, written = due(host), len(running.events("file_published"))
+    wait_until(lambda: len(host.sections()) == 22, "all sections")
+    calls = host.sts.count("AssumeRole")
+    seen: set[int] = set()
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.wait(0.001):
+            seen.add(len(host.sections()))
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    host.configure(stays, extra=control(host))
+    done = reload(running, "config_reloaded")
+    wait_until(lambda: len(host.sections()) == 2, "the removal")
+    stop.set()
+    reader.join()
+
+    assert {"added": 0, "removed": 20, "changed": 0}.items() <= done.items()
+    assert seen <= {22, 2}
+    running.wait_for("file_published", written + 1)
+    assert written + 1 == len(running.events("file_published"))
+    assert {name: before[name] for name in ("development", "preproduction")} == due(host)
+    assert calls == host.sts.count("AssumeRole")
+    assert 0 == running.stop()
+
+
+def test_a_burst_of_signals_is_few_reloads(host: Host) -> None:
+    """What comes while one reload is carried out is one more."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    running.signal(signal.SIGSTOP)
+    for _ in range(100):
+        running.signal(signal.SIGHUP)
+    running.signal(signal.SIGCONT)
+    running.wait_for("config_reloaded")
+    for _ in range(100):
+        running.signal(signal.SIGHUP)
+    running.wait_for("config_reloaded", 2)
+
+    assert 0 == running.stop()
+    assert len(running.events("config_reloaded")) <= 10
+
+
+def test_another_file_and_another_mode_count_at_once(host: Host) -> None:
+    """The new file has all sections without a call; the old one loses ours, or its old mode."""
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    calls, old, text = host.sts.count("AssumeRole"), host.credentials, host.config.read_text()
+    host.config.write_text(text.replace(f"path: {old}\n", f'path: {old}\n  mode: "0640"\n'))
+    reload(running, "config_reloaded")
+    wait_until(lambda: old.stat().st_mode & 0o777 == 0o640, "the new mode")
+
+    host.credentials = old.with_name("elsewhere")
+    host.configure()
+    reload(running, "config_reloaded")
+    wait_until(host.credentials.exists, "the new file")
+    assert set(ENVIRONMENTS) == set(host.sections())
+    wait_until(lambda: b"aws_secret" not in old.read_bytes(), "nothing of ours in the old file")
+    assert 0o600 == host.credentials.stat().st_mode & 0o777
+    assert calls == host.sts.count("AssumeRole")
+    assert 0 == running.stop()
+
+
+def test_another_socket_waits_for_a_restart_and_limits_do_not(host: Host) -> None:
+    """It is said at each reload which key waits; the old socket answers until then."""
+    host.configure(extra=control(host))
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    host.configure(extra=control(host, "other.sock") + "sts: {max_concurrency: 2}\n")
+    done = reload(running, "config_reloaded")
+    assert "control" == done["needs_restart"]
+    assert set(ENVIRONMENTS) == set(due(host))
+
+    host.configure(extra=control(host, "other.sock"))
+    assert "control" == reload(running, "config_reloaded")["needs_restart"]
+
+    host.configure(extra=control(host) + "sts: {calls_per_second: 1}\n")
+    assert "needs_restart" not in reload(running, "config_reloaded")
+    renewed = len(running.events("credentials_renewed"))
+    running.signal(signal.SIGUSR1)
+    running.wait_for("credentials_renewed", renewed + len(ENVIRONMENTS))
+    assert 0 == running.stop()

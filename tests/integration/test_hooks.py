@@ -428,3 +428,16 @@ def test_the_lines_of_ten_thousand_that_fail_are_bounded(
     one.hooks.close()
     event, fields = one.told[-1]
     assert ("lines_withheld", "hook_failed", 50) == (event, fields["name"], fields["lines"])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_secret_is_not_repeated_whatever_stands_beside_it(house: Houses, *, whole: bool) -> None:
+    """With more letters around it, it looks like a path: it is known, and taken out."""
+    secret, token = "s" * 40, "t" * 80
+    script = f"echo ASIA1/{secret} x{token}x"
+    one = house("" if whole else script, ["production"], whole=script if whole else "")
+    one.renew("production")
+
+    [(event, fields)] = one.settle()
+    assert "hook_ran" == event
+    assert "ASIA1/[redacted] x[redacted]x" == fields["output"]

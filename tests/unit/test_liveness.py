@@ -244,3 +244,20 @@ def test_a_black_hole_of_a_hundred_profiles_delays_no_other_endpoint() -> None:
         sim.run(60, step=5)
         least = min(least, sim.life_left("good"))
     assert least >= 450 - 60
+
+
+@pytest.mark.parametrize(("count", "mend"), [(200, Mend.HUMAN), (60, Mend.TIME)])
+def test_those_that_fail_never_use_up_the_rate(count: int, mend: Mend) -> None:
+    """They could ask more often than the rate allows: one that is fresh still has its turn."""
+    failing = [profile(f"failing{n}") for n in range(count)]
+    limits = StsLimits(calls_per_second=1.0)
+    sim = Simulation(settings(*failing, profile("good"), sts=limits), roll=0.3)
+    denied = failure("AccessDenied", mend=mend, scope=Scope.PROFILE)
+    sim.provider.fault = lambda name: denied if name.startswith("failing") else None
+    sim.start()
+    sim.run(count + 60)
+    least = 3600.0
+    for _ in range(120):
+        sim.run(60)
+        least = min(least, sim.life_left("good"))
+    assert least > 0

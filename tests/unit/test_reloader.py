@@ -155,6 +155,21 @@ def test_what_cannot_change_while_running_is_named(source: FakeSource, log: Even
     assert ("instance", "log.format") == taken.needs_restart
 
 
+def test_what_waits_for_a_restart_is_named_until_it_is_taken_back(
+    source: FakeSource, log: EventLog
+) -> None:
+    """What counts is what the daemon began with, not what the last reload said."""
+    reloader = Reloader(OLD, source, log)
+    told = []
+    for instance in ("another", "another", OLD.instance):
+        source.now = replace(OLD, instance=instance)
+        taken = reloader.take()
+        assert isinstance(taken, Taken)
+        told.append(taken.needs_restart)
+
+    assert [("instance",), ("instance",), ()] == told
+
+
 def reloader_of(path: Path, source: FakeSource, log: EventLog) -> Reloader:
     """Return a reloader that looks at a file."""
     return Reloader(replace(OLD, path=str(path)), source, log)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -69,6 +69,19 @@ def test_a_missing_part_is_named(name: str, value: object) -> None:
     """An answer without a part is a failure that says which."""
     with pytest.raises(RenewalError, match=name):
         granted(answer(SENT.wall + 3600, None, **{name: value}), PROFILE, SENT, 0.0)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-12))),
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+    ],
+)
+def test_an_expiration_that_nobody_can_spell_is_a_failure(when: datetime) -> None:
+    """It would reach the log, the file and the twin: in UTC its year has five digits, or none."""
+    with pytest.raises(RenewalError, match="readable Expiration"):
+        granted(answer(SENT.wall + 3600, None, Expiration=when), PROFILE, SENT, 0.0)
 
 
 @pytest.mark.parametrize("odd", [{}, {"Credentials": None}, {"Credentials": {}}])

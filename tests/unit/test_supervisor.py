@@ -854,3 +854,23 @@ def test_a_new_parent_and_its_new_child_start_in_order() -> None:
 
     assert ["kept", "parent", "child"] == [name for name, _ in sim.provider.calls]
     assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_without_threads_an_attempt_fails_and_the_next_one_is_armed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The limit of tasks is reached: that is a failure as any other, and ends with it."""
+    sim = simulate()
+
+    def refuse(_ticket: int, _job: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sim.workers, "start", refuse)
+        sim.start()
+    entry = sim.supervisor.roster["production"]
+    assert (Phase.ARMED, 0) == (entry.phase, sim.supervisor.in_flight)
+    assert ["NoThread"] == [fields["code"] for fields in sim.log.of("renewal_failed")]
+
+    sim.run(policy.CAP)
+    assert "fresh" == entry.state(sim.clock())

@@ -208,3 +208,21 @@ def test_a_written_off_job_that_runs_now_and_then_is_made_to_give_up() -> None:
 
     assert not thread.is_alive()
     assert [1] == workers.recovered()
+
+
+def test_without_threads_nothing_is_started_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The limit of tasks is reached: the owner is told, and has all its places afterwards."""
+    workers = Workers(2)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            workers.start(1, lambda: None)
+        assert not workers.probe(lambda: None)
+    assert 2 == workers.free
+    assert not workers.exhausted

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 from credfresh.events import Emit
 from credfresh.hooks.process import Ended, Order, Run
@@ -26,6 +27,9 @@ AT_ONCE = 4
 
 PATIENCE = 0.5
 """Seconds that killed commands are waited for at the end."""
+
+REDACTED = "[redacted]"
+"""What stands for a secret, as elsewhere in the log."""
 
 WHOLE = ""
 """The name under which the command for the whole publish waits; no profile is called so."""
@@ -61,6 +65,8 @@ class Hooks:
         self._bounded: Bounded | None = None
         self._known: dict[str, str] | None = None
         """The access key id that was last seen for each profile; None before the first look."""
+        self._secrets: dict[str, tuple[str, str]] = {}
+        """What no command's output may repeat: the newest secrets of each profile."""
         self._renewed: dict[str, str] = {}
         """Profiles whose new keys are not known to be on disk yet."""
         self._refused: dict[str, Publication] = {}
@@ -86,6 +92,12 @@ class Hooks:
             for name, publication in changes.items()
             if publication is not None and publication.grant and not publication.withdraw
         }
+        for name, publication in changes.items():
+            if publication is None:
+                self._secrets.pop(name, None)
+            elif publication.grant is not None:
+                own = publication.grant.credentials
+                self._secrets[name] = own.secret_access_key, own.session_token
         for name in changes.keys() - keys.keys():
             self._renewed.pop(name, None)
         if self._known is None:
@@ -198,11 +210,22 @@ class Hooks:
 
     def _tell(self, name: str, ended: Ended) -> None:
         emit = self._bounded or self._emit
-        fields = {"profile": name or None, "output": ended.output or None}
+        output = self._without_secrets(name, ended.output)
+        fields = {"profile": name or None, "output": output or None}
         if ended.failure is None:
             emit("hook_ran", took_ms=round(ended.took * 1000, 1), **fields)
         else:
             emit("hook_failed", error=ended.failure, **fields)
+
+    def _without_secrets(self, name: str, output: str) -> str:
+        """Take out what is known to be secret: beside other letters it does not look like it."""
+        if not output:
+            return output
+        known = self._secrets.values() if name == WHOLE else [self._secrets.get(name, ())]
+        for secret in chain.from_iterable(known):
+            output = output.replace(secret, REDACTED)
+            output = output.replace(secret.replace("/", "\\/"), REDACTED)  # as JSON may spell it
+        return output
 
 
 def _variables(profile: Profile, grant: Grant) -> dict[str, str]:

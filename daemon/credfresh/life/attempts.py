@@ -17,7 +17,7 @@ from credfresh.life.admission import Admission, Lane
 from credfresh.life.entry import Entry, Phase
 from credfresh.life.ports import Finished, Workers
 from credfresh.model import Grant, Instant
-from credfresh.renewer import Progress, hung
+from credfresh.renewer import Progress, hung, threadless
 from credfresh.settings import StsLimits
 
 Work = Callable[[Progress], Grant | RenewalError]
@@ -49,17 +49,30 @@ class Attempts:
         self._flights: dict[int, Flight] = {}  # in the order of their start
         self._hung: dict[int, Lane] = {}
         self._last_ticket = 0
+        self._round = 0.0  # seconds in which each profile can have its turn once
 
     def limit(self, limits: StsLimits, lanes: Iterable[Lane]) -> None:
-        """Go over to other limits, and forget what is known of lanes that nobody takes."""
-        self._admission.limit(limits.calls_per_second, limits.max_concurrency, lanes)
+        """Go over to other limits, and forget what is known of lanes that nobody takes.
 
-    def queue(self, entry: Entry) -> None:
-        """Let `entry` wait for its turn; of those that may start the nearest to expiry goes."""
+        `lanes` has one for each profile.
+        """
+        each = list(lanes)
+        self._round = len(each) / limits.calls_per_second + policy.ATTEMPT_LIMIT
+        self._admission.limit(limits.calls_per_second, limits.max_concurrency, each)
+
+    def queue(self, entry: Entry, now: Instant) -> None:
+        """Let `entry` wait for its turn; of those that may start the nearest to expiry goes.
+
+        What has failed, or has lapsed, goes when it is a round's time before expiry, at the
+        latest: were it always the first, those that fail could use up the rate for ever, and
+        others, of which one call would be enough, expire in the queue (I4).
+        """
         entry.phase = Phase.QUEUED
         name = entry.profile.name
         self._queued[name] = entry
         expires = entry.published.expires_at.boot if entry.published else 0.0
+        if entry.attempts and (entry.failures or expires <= now.boot):
+            expires = max(expires, now.boot + self._round)
         self._admission.enqueue(name, entry.lane, expires)
 
     def discard(self, name: str) -> None:
@@ -120,7 +133,10 @@ class Attempts:
         ticket, job, progress = self._last_ticket, work(entry), Progress()
         entry.phase, entry.started = Phase.IN_FLIGHT, now
         self._flights[ticket] = Flight(ticket, entry, entry.lane, entry.generation, now, progress)
-        self._workers.start(ticket, lambda: self._post(Finished(ticket, job(progress))))
+        try:
+            self._workers.start(ticket, lambda: self._post(Finished(ticket, job(progress))))
+        except RuntimeError:  # the next attempt may have more luck
+            self._post(Finished(ticket, threadless()))
 
     def _give_up(self, flight: Flight) -> RenewalError:
         error = hung(flight.progress)

@@ -44,7 +44,11 @@ class Workers(Protocol):
         """Whether too many hang for any to start."""
 
     def start(self, ticket: int, job: Callable[[], None]) -> None:
-        """Run it."""
+        """Run it.
+
+        Raises:
+            RuntimeError: no thread could be had for it.
+        """
 
     def finish(self, ticket: int) -> None:
         """It has reported."""

@@ -48,7 +48,7 @@ class Taken:
     provider: Provider | None
     """None when sources and limits are as before: the old provider, and what it caches, stays."""
     needs_restart: tuple[str, ...]
-    """Keys whose new value counts from the next start on."""
+    """Keys that say something else than at the start, which counts from the next start on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Reloader:
 
     def __init__(self, settings: Settings, source: Source, emit: Emit) -> None:
         self._settings = settings
+        self._began_with = settings
         self._source = source
         self._emit = emit
         self._seen = _identity(settings.path)
@@ -91,7 +92,7 @@ class Reloader:
         return Taken(
             settings=settings,
             provider=provider,
-            needs_restart=tuple(_needs_restart(old, settings)),
+            needs_restart=tuple(_needs_restart(self._began_with, settings)),
         )
 
     def _refused(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:

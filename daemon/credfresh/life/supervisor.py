@@ -223,7 +223,7 @@ class Supervisor:
         if parent is not None and not parent.usable(now):
             self._failed(entry, parent_unusable(parent.profile.name, parent.error))
             return
-        self._attempts.queue(entry)
+        self._attempts.queue(entry, now)
 
     def _about_to_renew(self, parent: Entry, now: Instant) -> bool:
         if parent.withdrawn:

@@ -18,6 +18,9 @@ from credfresh.settings import Profile
 MOST_OVER = 5.0
 """Seconds by which a grant may exceed what was asked before we doubt the server's clock."""
 
+YEAR_10000 = 253_402_300_800.0
+"""The first wall second that no file, line or client can spell."""
+
 
 def arguments(profile: Profile) -> dict[str, Any]:
     """Return AssumeRole's arguments for `profile`; what it does not set is not sent."""
@@ -89,7 +92,7 @@ def _credentials(answer: Mapping[str, Any]) -> SessionCredentials:
         if not value
     ]
     wall = expiration.timestamp() if isinstance(expiration, datetime) else math.nan
-    if missing or math.isnan(wall):
+    if missing or not 0.0 <= wall < YEAR_10000:
         raise RenewalError(
             f"STS answered without {' and '.join(missing) or 'a readable Expiration'}",
             code="GrantIncomplete",
