@@ -225,6 +225,13 @@ def test_a_refused_reload_lists_every_mistake_and_changes_nothing(host: Host, so
     report = json.loads(ask(host, "status", "--json").stdout)
     assert list(ENVIRONMENTS) == [p["profile"] for p in report["profiles"]]
     assert 2 == len(daemon.events("config_reload_failed"))
+    told = host.command("status", "--socket", str(socket)).stderr
+    assert "the last reload was refused: " in told
+    assert f"{host.config}:" in told
+    development = "  development:\n    role_arn: arn:aws:iam::111111111111:role/development\n"
+    host.configure(development, extra=f"control:\n  socket: {socket}\n")
+    assert 0 == ask(host, "reload").returncode
+    assert "" == host.command("status", "--socket", str(socket)).stderr
 
 
 def test_what_a_later_daemon_adds_to_its_answers_is_passed_over(host: Host) -> None:

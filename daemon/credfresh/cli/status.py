@@ -64,7 +64,9 @@ def command(socket: str | None, config: str | None, *, as_json: bool, watch: boo
 def _report(where: Whereabouts) -> dict[str, Any]:
     """Return who says so, and the profiles."""
     try:
-        return {"from": "daemon", "profiles": ask(where.socket, Status())["profiles"]}
+        told = ask(where.socket, Status())
+        refused = told.get("reload_refused")  # older daemons do not say
+        return {"from": "daemon", "profiles": told["profiles"], "reload_refused": refused}
     except ControlError as error:
         if error.code not in ("no_daemon", "stopping"):
             raise
@@ -95,6 +97,11 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     click.echo(drawn(profiles, colour=colour, width=width))
     if report["from"] == "file":
         say(f"no daemon answers; this is what the marks in {report['path']} say")
+    elif report["reload_refused"] is not None:
+        say(
+            f"the last reload was refused: {report['reload_refused']}",
+            "mend it and run `credfresh reload`; until then the configuration before it counts",
+        )
     if "AWS_CONFIG_FILE" in os.environ:
         from credfresh.cli.shadow import shadow  # noqa: PLC0415 - only where a twin may be meant
 

@@ -17,7 +17,7 @@ from credfresh.control.waiting_room import WaitingRoom
 from credfresh.errors import CredfreshError
 from credfresh.events import Emit
 from credfresh.life.desk import Desk, Errand
-from credfresh.life.reloader import Reload
+from credfresh.life.reloader import Reload, brief
 from credfresh.model import Instant
 from credfresh.settings import ControlSettings
 from credfresh.statuses import ProfileStatus
@@ -178,9 +178,10 @@ class ControlSocket:
     def _tell_status(self, now: Instant) -> None:
         tickets, self._want_status = self._want_status, []
         statuses = self._desk.supervisor.roster.statuses(now)
-        instance = self._desk.settings.instance
+        instance, last = self._desk.settings.instance, self._desk.last_reload
+        refused = brief(last.problems[0]) if last is not None and last.problems else None
         if self._server is not None:
-            self._server.answer(tickets, lambda: status_as_json(instance, statuses))
+            self._server.answer(tickets, lambda: status_as_json(instance, statuses, refused))
         ended = self._desk.clock().boot
         self._next_status = ended + STATUS_REST * (ended - now.boot)
 
@@ -199,9 +200,12 @@ class ControlSocket:
             self._server.refuse([ticket], error)
 
 
-def status_as_json(instance: str, statuses: list[ProfileStatus]) -> dict[str, Any]:
-    """Return the answer to `status`."""
-    return {"instance": instance, "profiles": [status.as_json() for status in statuses]}
+def status_as_json(
+    instance: str, statuses: list[ProfileStatus], refused: str | None
+) -> dict[str, Any]:
+    """Return the answer to `status`; `refused` is why the last reload was."""
+    profiles = [status.as_json() for status in statuses]
+    return {"instance": instance, "reload_refused": refused, "profiles": profiles}
 
 
 def reload_as_json(done: Reload) -> dict[str, Any]:
