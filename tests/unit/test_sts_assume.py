@@ -63,6 +63,14 @@ def test_a_grant_is_positive_and_bounded_by_what_was_asked(after: float) -> None
             granted(answer(SENT.wall + after), PROFILE, SENT, 0.0)
 
 
+def test_an_absurd_expiration_is_not_passed_on() -> None:
+    """By the server's own clock, no session lasts longer than was asked: readers look again."""
+    got = granted(answer(SENT.wall + 1e9, "Fri, 15 Jan 2027 08:00:00 GMT"), PROFILE, SENT, 4.0)
+    assert 1_800_000_000 + PROFILE.duration + MOST_OVER == got.credentials.expiration
+    unsure = granted(answer(SENT.wall + 1e9, None), PROFILE, SENT, 4.0)
+    assert SENT.wall + 1e9 == unsure.credentials.expiration
+
+
 @pytest.mark.parametrize("name", ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"])
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_missing_part_is_named(name: str, value: object) -> None:

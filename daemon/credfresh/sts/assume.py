@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -68,6 +69,10 @@ def granted(answer: Mapping[str, Any], profile: Profile, sent: Instant, took: fl
             mend=Mend.TIME,
             hint="compare this host's clock with the server's",
         )
+    if date is not None:
+        # A reader that believes in a year to come would never look again.
+        believed = min(credentials.expiration, date + profile.duration + MOST_OVER)
+        credentials = replace(credentials, expiration=believed)
     return Grant(
         credentials=credentials,
         sent_at=sent,
