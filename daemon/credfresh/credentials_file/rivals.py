@@ -105,6 +105,8 @@ class Replaced:
     """Nobody had, and nobody can any more: what was read then is the last of it."""
     seen: bytes | None = field(default=None, repr=False)
     """What a rival has made of it, not yet taken over."""
+    taken: bool = False
+    """Whether a rival's write into it has been taken over: `put` is not what stood last then."""
 
     @property
     def base(self) -> bytes:
@@ -128,7 +130,7 @@ class Replaced:
     def taken_over(self) -> None:
         """What was seen in it stands on disk now."""
         if self.seen is not None:
-            self.expected, self.seen = self.seen, None
+            self.expected, self.seen, self.taken = self.seen, None, True
 
     def drop(self, directory: int) -> None:
         """Take it away for good."""

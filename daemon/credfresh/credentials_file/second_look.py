@@ -76,7 +76,8 @@ class SecondLook:
             data = merged if isinstance(merged, bytes) else merged.data
             theirs = self._read(place, late)
             if theirs is not None:
-                merged = theirs if data == late.put else carry_over(late.base, theirs, data)
+                alone = data == late.put and not late.taken
+                merged = theirs if alone else carry_over(late.base, theirs, data)
         return merged
 
     def taken_over(self, place: Place) -> None:
@@ -92,6 +93,9 @@ class SecondLook:
         except OSError:
             self._drop(place, late)  # told once, and in the way of nothing after that
             raise
+        if late.busy and len(altered) < len(late.base):
+            late.seen = None
+            return None  # half of it may be missing yet
         if altered:
             late.seen = altered
             return altered

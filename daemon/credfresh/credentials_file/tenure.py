@@ -43,7 +43,11 @@ class Tenure:
         life = LifeLock(place, self._instance)
         self.close()
         self._life = life
-        late = self._swept(place, life.found, owner)
+        try:
+            late = self._swept(place, life.found, owner)
+        except BaseException:
+            self.close()  # so that the next one sweeps again, by the same note
+            raise
         life.note(life.found.partition("\n")[2] if late is not None else "")
         return late
 

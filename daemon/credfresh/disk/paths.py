@@ -97,6 +97,7 @@ class _Walk:
             target = self._enter(part, last=not ahead)
             if target is None:
                 continue
+            self.name = ""  # a target of no component, / or ., is a directory
             links += 1
             if links > MOST_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
