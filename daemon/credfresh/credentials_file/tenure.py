@@ -27,6 +27,11 @@ class Tenure:
         self._steps = steps
         self._life: LifeLock | None = None
 
+    @property
+    def path(self) -> str | None:
+        """The file that is claimed, links resolved; None for none."""
+        return None if self._life is None else self._life.path
+
     def covers(self, place: Place) -> bool:
         """Say whether the claim stands, and for this place."""
         return self._life is not None and self._life.covers(place)

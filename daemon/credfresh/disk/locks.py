@@ -108,7 +108,7 @@ class LifeLock:
             AlreadyRunningError: somebody else keeps it.
             PublishError: the claim cannot be made.
         """
-        self._path = place.path
+        self.path = place.path
         self._name = f"{place.name}.credfresh"
         self._who = f"pid={os.getpid()} instance={instance}\n"
         try:
@@ -141,7 +141,7 @@ class LifeLock:
 
     def covers(self, place: Place) -> bool:
         """Say whether the claim still stands where others look for it."""
-        return self._path == place.path and _stands(self._descriptor, self._name, place.directory)
+        return self.path == place.path and _stands(self._descriptor, self._name, place.directory)
 
     def note(self, text: str) -> None:
         """Leave a note for whoever claims the file after us. A full disk is no reason to fail."""
