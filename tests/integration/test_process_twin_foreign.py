@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from credfresh import twin
 from credfresh.errors import PublishError
 from credfresh.process_twin.directory import ProcessDirectory
-from twins import keeper, key_of, wanted
+from disk import clock, needs_root
+from twins import granted, keeper, key_of, report, wanted, with_twin
+
+SOMEBODY = 65_534
 
 
 @pytest.fixture(name="directory")
@@ -22,6 +28,31 @@ def _directory(tmp_path: Path) -> Path:
 @pytest.fixture(name="twins")
 def _twins(directory: Path) -> ProcessDirectory:
     return keeper(directory)
+
+
+def plant(path: Path, data: bytes, *, owner: int = SOMEBODY, mode: int = 0o600) -> None:
+    """Put a file there as somebody could who may add names."""
+    path.write_bytes(data)
+    path.chmod(mode)
+    if owner != os.geteuid():
+        path.parent.chmod(0o1777)
+        os.chown(path, owner, owner)
+
+
+def newer_twin(directory: Path) -> bytes:
+    """Return a twin that lives longer than what `wanted` asks for."""
+    one = with_twin(directory)
+    grant = granted(one, 9, lifetime=7200).grant
+    assert grant is not None
+    return twin.credentials_json(one, grant.credentials)
+
+
+def publish_older(directory: Path, *, mode: int = 0o600) -> str:
+    """Start with credentials older than the twin that stands; return the key that is served."""
+    later = clock().wall + 60
+    os.utime(directory / "production.json", (later, later))
+    report(keeper(directory, mode=mode), wanted(directory, "production", mode=mode))
+    return key_of(directory)
 
 
 def test_a_link_in_the_place_of_config_takes_nothing_elsewhere(
@@ -40,3 +71,43 @@ def test_a_link_in_the_place_of_config_takes_nothing_elsewhere(
     refused = outcomes[str(directory / "config")]
     assert isinstance(refused, PublishError)
     assert "not_a_file" == refused.code
+
+
+@needs_root
+def test_a_newer_twin_of_another_owner_is_not_believed(directory: Path) -> None:
+    """At start it gives way to what we have in hand, though its form is ours."""
+    plant(directory / "production.json", newer_twin(directory))
+
+    assert "ASIAFAKE000000000000" == publish_older(directory)
+    assert os.geteuid() == (directory / "production.json").stat().st_uid
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_newer_twin_that_others_may_write_is_not_believed(directory: Path, mode: int) -> None:
+    """It is ours, but what it says may be theirs."""
+    plant(directory / "production.json", newer_twin(directory), owner=os.geteuid(), mode=mode)
+
+    assert "ASIAFAKE000000000000" == publish_older(directory)
+
+
+def test_a_newer_twin_that_the_group_may_write_by_configuration_is_believed(
+    directory: Path,
+) -> None:
+    """Whom the configuration lets write is nobody else."""
+    plant(directory / "production.json", newer_twin(directory), owner=os.geteuid(), mode=0o660)
+
+    assert "ASIAFAKE000000000009" == publish_older(directory, mode=0o660)
+
+
+@needs_root
+def test_a_newer_twin_of_the_configured_owner_is_believed(directory: Path) -> None:
+    """It is what the daemon gave away itself."""
+    plant(directory / "production.json", newer_twin(directory))
+    one = with_twin(directory)
+    one = replace(one, target=replace(one.target, owner=str(SOMEBODY)))
+    later = clock().wall + 60
+    os.utime(directory / "production.json", (later, later))
+
+    report(keeper(directory), {"production": granted(one)})
+
+    assert "ASIAFAKE000000000009" == key_of(directory)

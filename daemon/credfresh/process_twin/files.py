@@ -87,7 +87,8 @@ class Files:
         kept: dict[str, Identity | None] = {
             config.place.name: self._bring(config, twin.config([profile], self._instance), rights)
         }
-        if grant is None or self._newer(where.name, grant, credentials.found):
+        newer = grant is not None and self._newer(where.name, grant, credentials.found, rights)
+        if grant is None or newer:
             kept[credentials.place.name] = folder.identity(credentials.place)
         else:
             data = twin.credentials_json(profile, grant.credentials)
@@ -148,13 +149,17 @@ class Files:
         if proof is None and standing is not None and twin.expiration_of(standing.data) is None:
             raise _foreign(credentials.place)
 
-    def _newer(self, name: str, grant: Grant, found: Found | None) -> bool:
+    def _newer(self, name: str, grant: Grant, found: Found | None, rights: FileTarget) -> bool:
         """Say whether a twin that we find at start was written after `grant` and lives longer.
 
         It happens when the section could not be written any more and the twin could: what a
-        restart believes, the section, is then the older of the two.
+        restart believes, the section, is then the older of the two. Only what nobody else can have
+        written is believed: a directory with the sticky bit lets others add names, and their keys
+        would be served as ours.
         """
         if name in self._met or found is None or found.info.st_mtime <= grant.sent_at.wall:
+            return False
+        if not self._wardrobe(rights).trusts(found.info):
             return False
         expiration = twin.expiration_of(found.data)
         least = max(grant.credentials.expiration, self._clock().wall)
