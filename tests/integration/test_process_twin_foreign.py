@@ -12,7 +12,7 @@ from credfresh import twin
 from credfresh.errors import PublishError
 from credfresh.process_twin.directory import ProcessDirectory
 from disk import clock, needs_root
-from twins import granted, keeper, key_of, report, wanted, with_twin
+from twins import INSTANCE, granted, keeper, key_of, report, wanted, with_twin
 
 SOMEBODY = 65_534
 
@@ -111,3 +111,19 @@ def test_a_newer_twin_of_the_configured_owner_is_believed(directory: Path) -> No
     report(keeper(directory), {"production": granted(one)})
 
     assert "ASIAFAKE000000000009" == key_of(directory)
+
+
+@needs_root
+def test_right_bytes_of_another_owner_are_written_anew(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """Whoever planted them could change them later, and have our readers run what they like."""
+    asked = wanted(directory, "production")
+    plant(directory / "production.config", twin.config([with_twin(directory)], INSTANCE))
+    plant(directory / "config", twin.config([with_twin(directory)], INSTANCE))
+    plant(directory / "empty", b"", mode=0o644)
+
+    report(twins, asked)
+
+    assert {os.geteuid()} == {entry.stat().st_uid for entry in directory.iterdir()}
+    assert not twins.tick()

@@ -168,9 +168,14 @@ class Files:
     def _bring(
         self, entry: _Entry, data: bytes, rights: FileTarget, *, durable: bool = False
     ) -> Identity:
+        """Bring a file to what it should say and wear.
+
+        The right bytes of somebody else are written anew: their owner may change them at any time.
+        """
         wardrobe, found = self._wardrobe(rights), entry.found
-        if found is not None and found.data == data and wardrobe.fits(found.info):
-            return folder.identity_of(found.info)
+        right = found.info if found is not None and found.data == data else None
+        if right is not None and wardrobe.fits(right) and wardrobe.trusts(right):
+            return folder.identity_of(right)
         with entry.steps("dress"):
             dress = wardrobe.dress(None)
         info = folder.put(entry.place, data, dress, entry.steps, durable=durable)
