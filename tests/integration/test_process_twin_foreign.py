@@ -11,6 +11,7 @@ import pytest
 from credfresh import twin
 from credfresh.errors import PublishError
 from credfresh.process_twin.directory import ProcessDirectory
+from credfresh.publication import Publication
 from disk import clock, needs_root
 from twins import INSTANCE, granted, keeper, key_of, report, wanted, with_twin
 
@@ -53,6 +54,13 @@ def publish_older(directory: Path, *, mode: int = 0o600) -> str:
     os.utime(directory / "production.json", (later, later))
     report(keeper(directory, mode=mode), wanted(directory, "production", mode=mode))
     return key_of(directory)
+
+
+def refusal(twins: ProcessDirectory, directory: Path) -> str:
+    """Publish, and return the code of what kept the twin from being written."""
+    refused = twins.publish(wanted(directory, "production"))[str(directory / "production.json")]
+    assert isinstance(refused, PublishError)
+    return refused.code
 
 
 def test_a_link_in_the_place_of_config_takes_nothing_elsewhere(
@@ -127,3 +135,56 @@ def test_right_bytes_of_another_owner_are_written_anew(
 
     assert {os.geteuid()} == {entry.stat().st_uid for entry in directory.iterdir()}
     assert not twins.tick()
+
+
+def test_an_empty_config_does_not_prove_a_foreign_json_ours(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """What is not of our form is somebody's, and stays."""
+    (directory / "production.config").touch()
+    (directory / "production.json").write_text('{"mine": 1}')
+
+    assert "foreign" == refusal(twins, directory)
+    assert '{"mine": 1}' == (directory / "production.json").read_text()
+
+
+@needs_root
+def test_a_planted_config_does_not_prove_a_foreign_json_ours(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """Our mark is no secret: what another owner wrote under it has us write over nothing."""
+    plant(directory / "production.config", twin.config([with_twin(directory)], INSTANCE))
+    (directory / "production.json").write_text('{"mine": 1}')
+
+    assert "foreign" == refusal(twins, directory)
+    assert '{"mine": 1}' == (directory / "production.json").read_text()
+
+
+def test_an_owner_that_does_not_exist_keeps_nothing_from_being_withdrawn(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """Whose the files should be is asked only after what must go has gone."""
+    report(twins, wanted(directory, "production"))
+    twins.release()
+    one = with_twin(directory)
+    one = replace(one, target=replace(one.target, owner="nobody-of-this-name"))
+
+    keeper(directory).publish({"production": Publication(one, withdraw=True)})
+
+    assert not (directory / "production.json").exists()
+
+
+def test_a_power_cut_that_emptied_config_and_environment_is_mended(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """They are not made durable: the JSON of our form beside them is, and says whose they were."""
+    asked = wanted(directory, "production")
+    report(twins, asked)
+    twins.release()
+    for suffix in ("config", "env"):
+        (directory / f"production.{suffix}").write_bytes(b"")
+
+    report(keeper(directory), asked)
+
+    assert b"credential_process" in (directory / "production.config").read_bytes()
+    assert b"AWS_CONFIG_FILE" in (directory / "production.env").read_bytes()

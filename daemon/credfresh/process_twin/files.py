@@ -79,11 +79,11 @@ class Files:
         config, env, credentials = (
             self._entry(place, f"{where.name}.{suffix}") for suffix in ("config", "env", "json")
         )
+        rights = replace(profile.target, path=where.path)
         if where.name not in self._met:
-            self._judge(config, credentials)
+            self._judge(config, credentials, rights)
         if publication.withdraw:  # before anything that a full disk could refuse
             self._remove(credentials)
-        rights = replace(profile.target, path=where.path)
         kept: dict[str, Identity | None] = {
             config.place.name: self._bring(config, twin.config([profile], self._instance), rights)
         }
@@ -138,15 +138,19 @@ class Files:
         steps = Steps(where.path, self._hook)
         return _Entry(where, steps, folder.read(where, steps))
 
-    def _judge(self, config: _Entry, credentials: _Entry) -> None:
+    def _judge(self, config: _Entry, credentials: _Entry, rights: FileTarget) -> None:
         """Refuse a twin of whose name something stands that is not ours.
 
-        An empty config is what a power cut leaves of ours.
+        An empty config is what a power cut leaves of ours, and as well what anybody makes by a
+        slip; one that others can have written says what they like. Neither is a proof, and without
+        one the credentials must look like ours.
         """
         proof, standing = config.found, credentials.found
         if proof is not None and proof.data and not self._ours(proof.data):
             raise _foreign(config.place)
-        if proof is None and standing is not None and twin.expiration_of(standing.data) is None:
+        if standing is None or twin.expiration_of(standing.data) is not None:
+            return  # before the owner is looked up: that may fail, and stop no withdrawal
+        if proof is None or not proof.data or not self._wardrobe(rights).trusts(proof.info):
             raise _foreign(credentials.place)
 
     def _newer(self, name: str, grant: Grant, found: Found | None, rights: FileTarget) -> bool:
