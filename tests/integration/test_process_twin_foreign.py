@@ -188,3 +188,40 @@ def test_a_power_cut_that_emptied_config_and_environment_is_mended(
 
     assert b"credential_process" in (directory / "production.config").read_bytes()
     assert b"AWS_CONFIG_FILE" in (directory / "production.env").read_bytes()
+
+
+def test_a_foreign_environment_is_not_written_over(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """NAME.env is what many a program calls its own: without our mark it stays."""
+    (directory / "production.env").write_text("DB_PASSWORD=mine\n")
+
+    assert "foreign" == refusal(twins, directory)
+    assert "DB_PASSWORD=mine\n" == (directory / "production.env").read_text()
+    assert not (directory / "production.json").exists()
+
+
+def test_a_foreign_environment_stays_when_its_twin_goes(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """What is ours beside it is removed."""
+    report(twins, wanted(directory, "production", "dev"))
+    (directory / "production.env").write_text("DB_PASSWORD=mine\n")
+
+    report(twins, wanted(directory, "dev"))
+
+    assert {"production.env"} == {entry.name for entry in directory.glob("production.*")}
+
+
+def test_a_foreign_environment_keeps_nothing_from_being_withdrawn(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """What stands beside our credentials is no reason to leave them readable."""
+    report(twins, wanted(directory, "production"))
+    twins.release()
+    (directory / "production.env").write_text("DB_PASSWORD=mine\n")
+
+    keeper(directory).publish({"production": Publication(with_twin(directory), withdraw=True)})
+
+    assert {"production.config", "production.env"} == {p.name for p in directory.glob("prod*")}
+    assert "DB_PASSWORD=mine\n" == (directory / "production.env").read_text()

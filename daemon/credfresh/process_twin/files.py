@@ -82,8 +82,10 @@ class Files:
         rights = replace(profile.target, path=where.path)
         if where.name not in self._met:
             self._judge(config, credentials, rights)
-        if publication.withdraw:  # before anything that a full disk could refuse
+        if publication.withdraw:  # before anything that a full disk, or an env, could refuse
             self._remove(credentials)
+        if where.name not in self._met and self._unmarked(env):
+            raise _foreign(env.place)
         kept: dict[str, Identity | None] = {
             config.place.name: self._bring(config, twin.config([profile], self._instance), rights)
         }
@@ -104,8 +106,7 @@ class Files:
             PublishError: it could not be, or is not ours.
         """
         entry = self._entry(place, place.name)
-        found = entry.found
-        if found is not None and found.data not in (data, b"") and not self._ours(found.data):
+        if self._unmarked(entry):
             raise _foreign(place)
         return self._bring(entry, data, rights)
 
@@ -119,7 +120,9 @@ class Files:
         if config.found is None or not self._ours(config.found.data):
             return False
         for suffix in SUFFIXES:
-            self._remove(self._entry(place, f"{name}.{suffix}"))
+            entry = self._entry(place, f"{name}.{suffix}")
+            if suffix != "env" or not self._unmarked(entry):
+                self._remove(entry)
         self._met.discard(name)
         return True
 
@@ -146,7 +149,7 @@ class Files:
         one the credentials must look like ours.
         """
         proof, standing = config.found, credentials.found
-        if proof is not None and proof.data and not self._ours(proof.data):
+        if self._unmarked(config):
             raise _foreign(config.place)
         if standing is None or twin.expiration_of(standing.data) is not None:
             return  # before the owner is looked up: that may fail, and stop no withdrawal
@@ -190,6 +193,11 @@ class Files:
     def _remove(self, entry: _Entry) -> None:
         if folder.remove(entry.place, entry.steps):
             self.changed = True
+
+    def _unmarked(self, entry: _Entry) -> bool:
+        """Say whether a file that should bear our mark says something else."""
+        found = entry.found
+        return found is not None and bool(found.data) and not self._ours(found.data)
 
     def _ours(self, data: bytes) -> bool:
         return twin.marked(data, self._instance)
