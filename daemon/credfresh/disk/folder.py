@@ -7,6 +7,7 @@ which the shared credentials file must bear, would be somebody who is not allowe
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -35,7 +36,8 @@ def entered(folder: FileTarget, name: str, steps: Steps) -> Iterator[Place]:
 
     One that we make gets the mode of its files with x for each r, and may be searched by those to
     whom `folder.mode` gives an x; owner and group are those of `folder`. One that stands is left
-    as it is.
+    as it is. What stands under `name` decides nothing: a link there would lead elsewhere all that
+    is kept beside it.
 
     Raises:
         PublishError: it cannot be made or entered, or others could put something into it.
@@ -43,12 +45,12 @@ def entered(folder: FileTarget, name: str, steps: Steps) -> Iterator[Place]:
     with contextlib.ExitStack() as stack:
         path = f"{folder.path}/{name}"
         try:
-            place = stack.enter_context(resolved(path))
+            place = stack.enter_context(resolved(path, follow_last=False))
         except PublishError as error:
             if error.code != "ENOENT":
                 raise
             _make(folder, steps)
-            place = stack.enter_context(resolved(path))
+            place = stack.enter_context(resolved(path, follow_last=False))
         yield place
 
 
@@ -76,19 +78,27 @@ def read(place: Place, steps: Steps) -> Found | None:
             descriptor = os.open(place.name, _READ, dir_fd=place.directory)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # O_NOFOLLOW: a link, not a circle of them
+                raise _no_file(place) from error
+            raise
         try:
             info = os.fstat(descriptor)
             if not stat.S_ISREG(info.st_mode):
-                raise PublishError(
-                    f"{place.path}: not a regular file",
-                    path=place.path,
-                    step="read",
-                    code="not_a_file",
-                    hint="remove it: this directory is for credfresh alone",
-                )
+                raise _no_file(place)
             return Found(os.read(descriptor, info.st_size + 1), info)
         finally:
             os.close(descriptor)
+
+
+def _no_file(place: Place) -> PublishError:
+    return PublishError(
+        f"{place.path}: not a regular file",
+        path=place.path,
+        step="read",
+        code="not_a_file",
+        hint="remove it: this directory is for credfresh alone",
+    )
 
 
 def identity(place: Place) -> Identity | None:

@@ -48,16 +48,17 @@ class Place:
 
 
 @contextmanager
-def resolved(path: str, *, any_kind: bool = False) -> Iterator[Place]:
+def resolved(path: str, *, any_kind: bool = False, follow_last: bool = True) -> Iterator[Place]:
     """Follow an absolute path to the directory and the name where its file is, or would be.
 
     A dangling link leads to where its target would be: the directory must exist, not the file.
-    With `any_kind` what stands there may be more than a regular file: the caller judges.
+    With `any_kind` what stands there may be more than a regular file: the caller judges. Without
+    `follow_last` only the way to the directory counts: the last name is not even looked at.
 
     Raises:
         PublishError: it leads nowhere, not to a file, or past somebody who could redirect it.
     """
-    with _opened(path, any_kind=any_kind) as walk:
+    with _opened(path, any_kind=any_kind, follow_last=follow_last) as walk:
         try:
             walk.go(path)
             directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=walk.at)
@@ -79,9 +80,10 @@ def trusted_owner(uid: int, *others: int) -> bool:
 class _Walk:
     """A position in the tree, moved one component at a time."""
 
-    def __init__(self, path: str, *, any_kind: bool) -> None:
+    def __init__(self, path: str, *, any_kind: bool, follow_last: bool) -> None:
         self.path = path
         self.any_kind = any_kind
+        self.follow_last = follow_last
         self.trail: list[str] = []
         self.name = ""
         self.at = os.open("/", _DIRECTORY)
@@ -109,6 +111,8 @@ class _Walk:
 
     def _enter(self, part: str, *, last: bool) -> str | None:
         """Take one component; return where it points when it is a link."""
+        if last and not self.follow_last:
+            return None
         where = "/".join(["", *self.trail, part])
         try:
             child = os.open(part, _DIRECTORY, dir_fd=self.at)
@@ -173,8 +177,8 @@ class _Walk:
 
 
 @contextmanager
-def _opened(path: str, *, any_kind: bool) -> Iterator[_Walk]:
-    walk = _Walk(path, any_kind=any_kind)
+def _opened(path: str, *, any_kind: bool, follow_last: bool) -> Iterator[_Walk]:
+    walk = _Walk(path, any_kind=any_kind, follow_last=follow_last)
     try:
         yield walk
     finally:

@@ -69,6 +69,14 @@ class Wardrobe:
             and group in (None, info.st_gid)
         )
 
+    def trusts(self, info: os.stat_result) -> bool:
+        """Say whether what a file says can only come from those who may write it by right.
+
+        Raises:
+            PublishError: the configuration names an owner or group that does not exist.
+        """
+        return self._owned(info) and not self._written_by_others(info)
+
     def judge(self, info: os.stat_result, *, known: bool, private: bool) -> None:
         """Refuse a file that others may have written or put there, unless we know its content.
 
@@ -79,8 +87,7 @@ class Wardrobe:
             PublishError: they may have.
         """
         path = self._target.path
-        owner, _ = self._configured()
-        if not trusted_owner(info.st_uid, *([] if owner is None else [owner])):
+        if not self._owned(info):
             raise PublishError(
                 f"{path}: belongs to uid {info.st_uid}, whose content we would pass on",
                 path=path,
@@ -89,7 +96,7 @@ class Wardrobe:
                 hint=f"give it to the daemon's user (uid {os.geteuid()}), or name its owner in"
                 " credentials_file.owner",
             )
-        if info.st_mode & OTHERS_WRITE & ~self._target.mode and not known:
+        if self._written_by_others(info) and not known:
             raise PublishError(
                 f"{path}: others may write it (mode {stat.S_IMODE(info.st_mode):04o}), and we would"
                 " pass on what they wrote",
@@ -107,6 +114,12 @@ class Wardrobe:
                 code="planted",
                 hint="remove this name, and keep the file where nobody else may create names",
             )
+
+    def _owned(self, info: os.stat_result) -> bool:
+        return trusted_owner(info.st_uid, *([] if self.owner is None else [self.owner]))
+
+    def _written_by_others(self, info: os.stat_result) -> bool:
+        return bool(info.st_mode & OTHERS_WRITE & ~self._target.mode)
 
     def _configured(self) -> tuple[int | None, int | None]:
         if self._ids is None:

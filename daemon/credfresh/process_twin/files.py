@@ -79,15 +79,18 @@ class Files:
         config, env, credentials = (
             self._entry(place, f"{where.name}.{suffix}") for suffix in ("config", "env", "json")
         )
-        if where.name not in self._met:
-            self._judge(config, credentials)
-        if publication.withdraw:  # before anything that a full disk could refuse
-            self._remove(credentials)
         rights = replace(profile.target, path=where.path)
+        if where.name not in self._met:
+            self._judge(config, credentials, rights)
+        if publication.withdraw:  # before anything that a full disk, or an env, could refuse
+            self._remove(credentials)
+        if where.name not in self._met and self._unmarked(env):
+            raise _foreign(env.place)
         kept: dict[str, Identity | None] = {
             config.place.name: self._bring(config, twin.config([profile], self._instance), rights)
         }
-        if grant is None or self._newer(where.name, grant, credentials.found):
+        newer = grant is not None and self._newer(where.name, grant, credentials.found, rights)
+        if grant is None or newer:
             kept[credentials.place.name] = folder.identity(credentials.place)
         else:
             data = twin.credentials_json(profile, grant.credentials)
@@ -103,8 +106,7 @@ class Files:
             PublishError: it could not be, or is not ours.
         """
         entry = self._entry(place, place.name)
-        found = entry.found
-        if found is not None and found.data not in (data, b"") and not self._ours(found.data):
+        if self._unmarked(entry):
             raise _foreign(place)
         return self._bring(entry, data, rights)
 
@@ -118,7 +120,9 @@ class Files:
         if config.found is None or not self._ours(config.found.data):
             return False
         for suffix in SUFFIXES:
-            self._remove(self._entry(place, f"{name}.{suffix}"))
+            entry = self._entry(place, f"{name}.{suffix}")
+            if suffix != "env" or not self._unmarked(entry):
+                self._remove(entry)
         self._met.discard(name)
         return True
 
@@ -137,24 +141,32 @@ class Files:
         steps = Steps(where.path, self._hook)
         return _Entry(where, steps, folder.read(where, steps))
 
-    def _judge(self, config: _Entry, credentials: _Entry) -> None:
+    def _judge(self, config: _Entry, credentials: _Entry, rights: FileTarget) -> None:
         """Refuse a twin of whose name something stands that is not ours.
 
-        An empty config is what a power cut leaves of ours.
+        An empty config is what a power cut leaves of ours, and as well what anybody makes by a
+        slip; one that others can have written says what they like. Neither is a proof, and without
+        one the credentials must look like ours.
         """
         proof, standing = config.found, credentials.found
-        if proof is not None and proof.data and not self._ours(proof.data):
+        if self._unmarked(config):
             raise _foreign(config.place)
-        if proof is None and standing is not None and twin.expiration_of(standing.data) is None:
+        if standing is None or twin.expiration_of(standing.data) is not None:
+            return  # before the owner is looked up: that may fail, and stop no withdrawal
+        if proof is None or not proof.data or not self._wardrobe(rights).trusts(proof.info):
             raise _foreign(credentials.place)
 
-    def _newer(self, name: str, grant: Grant, found: Found | None) -> bool:
+    def _newer(self, name: str, grant: Grant, found: Found | None, rights: FileTarget) -> bool:
         """Say whether a twin that we find at start was written after `grant` and lives longer.
 
         It happens when the section could not be written any more and the twin could: what a
-        restart believes, the section, is then the older of the two.
+        restart believes, the section, is then the older of the two. Only what nobody else can have
+        written is believed: a directory with the sticky bit lets others add names, and their keys
+        would be served as ours.
         """
         if name in self._met or found is None or found.info.st_mtime <= grant.sent_at.wall:
+            return False
+        if not self._wardrobe(rights).trusts(found.info):
             return False
         expiration = twin.expiration_of(found.data)
         least = max(grant.credentials.expiration, self._clock().wall)
@@ -163,9 +175,14 @@ class Files:
     def _bring(
         self, entry: _Entry, data: bytes, rights: FileTarget, *, durable: bool = False
     ) -> Identity:
+        """Bring a file to what it should say and wear.
+
+        The right bytes of somebody else are written anew: their owner may change them at any time.
+        """
         wardrobe, found = self._wardrobe(rights), entry.found
-        if found is not None and found.data == data and wardrobe.fits(found.info):
-            return folder.identity_of(found.info)
+        right = found.info if found is not None and found.data == data else None
+        if right is not None and wardrobe.fits(right) and wardrobe.trusts(right):
+            return folder.identity_of(right)
         with entry.steps("dress"):
             dress = wardrobe.dress(None)
         info = folder.put(entry.place, data, dress, entry.steps, durable=durable)
@@ -176,6 +193,11 @@ class Files:
     def _remove(self, entry: _Entry) -> None:
         if folder.remove(entry.place, entry.steps):
             self.changed = True
+
+    def _unmarked(self, entry: _Entry) -> bool:
+        """Say whether a file that should bear our mark says something else."""
+        found = entry.found
+        return found is not None and bool(found.data) and not self._ours(found.data)
 
     def _ours(self, data: bytes) -> bool:
         return twin.marked(data, self._instance)

@@ -1,0 +1,227 @@
+"""What others put into a directory of twins: neither believed, nor followed, nor written over."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from credfresh import twin
+from credfresh.errors import PublishError
+from credfresh.process_twin.directory import ProcessDirectory
+from credfresh.publication import Publication
+from disk import clock, needs_root
+from twins import INSTANCE, granted, keeper, key_of, report, wanted, with_twin
+
+SOMEBODY = 65_534
+
+
+@pytest.fixture(name="directory")
+def _directory(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o700)
+    directory = tmp_path / "process"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture(name="twins")
+def _twins(directory: Path) -> ProcessDirectory:
+    return keeper(directory)
+
+
+def plant(path: Path, data: bytes, *, owner: int = SOMEBODY, mode: int = 0o600) -> None:
+    """Put a file there as somebody could who may add names."""
+    path.write_bytes(data)
+    path.chmod(mode)
+    if owner != os.geteuid():
+        path.parent.chmod(0o1777)
+        os.chown(path, owner, owner)
+
+
+def newer_twin(directory: Path) -> bytes:
+    """Return a twin that lives longer than what `wanted` asks for."""
+    one = with_twin(directory)
+    grant = granted(one, 9, lifetime=7200).grant
+    assert grant is not None
+    return twin.credentials_json(one, grant.credentials)
+
+
+def publish_older(directory: Path, *, mode: int = 0o600) -> str:
+    """Start with credentials older than the twin that stands; return the key that is served."""
+    later = clock().wall + 60
+    os.utime(directory / "production.json", (later, later))
+    report(keeper(directory, mode=mode), wanted(directory, "production", mode=mode))
+    return key_of(directory)
+
+
+def refusal(twins: ProcessDirectory, directory: Path) -> str:
+    """Publish, and return the code of what kept the twin from being written."""
+    refused = twins.publish(wanted(directory, "production"))[str(directory / "production.json")]
+    assert isinstance(refused, PublishError)
+    return refused.code
+
+
+def test_a_link_in_the_place_of_config_takes_nothing_elsewhere(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """The twins and the claim stay in the directory that was named; the link alone is refused."""
+    elsewhere = directory.with_name("elsewhere")
+    elsewhere.mkdir()
+    (directory / "config").symlink_to(elsewhere / "config")
+
+    outcomes = twins.publish(wanted(directory, "production"))
+
+    assert [] == list(elsewhere.iterdir())
+    assert "ASIAFAKE000000000000" == key_of(directory)
+    assert (directory / "config.credfresh").exists()
+    refused = outcomes[str(directory / "config")]
+    assert isinstance(refused, PublishError)
+    assert "not_a_file" == refused.code
+
+
+@needs_root
+def test_a_newer_twin_of_another_owner_is_not_believed(directory: Path) -> None:
+    """At start it gives way to what we have in hand, though its form is ours."""
+    plant(directory / "production.json", newer_twin(directory))
+
+    assert "ASIAFAKE000000000000" == publish_older(directory)
+    assert os.geteuid() == (directory / "production.json").stat().st_uid
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_newer_twin_that_others_may_write_is_not_believed(directory: Path, mode: int) -> None:
+    """It is ours, but what it says may be theirs."""
+    plant(directory / "production.json", newer_twin(directory), owner=os.geteuid(), mode=mode)
+
+    assert "ASIAFAKE000000000000" == publish_older(directory)
+
+
+def test_a_newer_twin_that_the_group_may_write_by_configuration_is_believed(
+    directory: Path,
+) -> None:
+    """Whom the configuration lets write is nobody else."""
+    plant(directory / "production.json", newer_twin(directory), owner=os.geteuid(), mode=0o660)
+
+    assert "ASIAFAKE000000000009" == publish_older(directory, mode=0o660)
+
+
+@needs_root
+def test_a_newer_twin_of_the_configured_owner_is_believed(directory: Path) -> None:
+    """It is what the daemon gave away itself."""
+    plant(directory / "production.json", newer_twin(directory))
+    one = with_twin(directory)
+    one = replace(one, target=replace(one.target, owner=str(SOMEBODY)))
+    later = clock().wall + 60
+    os.utime(directory / "production.json", (later, later))
+
+    report(keeper(directory), {"production": granted(one)})
+
+    assert "ASIAFAKE000000000009" == key_of(directory)
+
+
+@needs_root
+def test_right_bytes_of_another_owner_are_written_anew(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """Whoever planted them could change them later, and have our readers run what they like."""
+    asked = wanted(directory, "production")
+    plant(directory / "production.config", twin.config([with_twin(directory)], INSTANCE))
+    plant(directory / "config", twin.config([with_twin(directory)], INSTANCE))
+    plant(directory / "empty", b"", mode=0o644)
+
+    report(twins, asked)
+
+    assert {os.geteuid()} == {entry.stat().st_uid for entry in directory.iterdir()}
+    assert not twins.tick()
+
+
+def test_an_empty_config_does_not_prove_a_foreign_json_ours(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """What is not of our form is somebody's, and stays."""
+    (directory / "production.config").touch()
+    (directory / "production.json").write_text('{"mine": 1}')
+
+    assert "foreign" == refusal(twins, directory)
+    assert '{"mine": 1}' == (directory / "production.json").read_text()
+
+
+@needs_root
+def test_a_planted_config_does_not_prove_a_foreign_json_ours(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """Our mark is no secret: what another owner wrote under it has us write over nothing."""
+    plant(directory / "production.config", twin.config([with_twin(directory)], INSTANCE))
+    (directory / "production.json").write_text('{"mine": 1}')
+
+    assert "foreign" == refusal(twins, directory)
+    assert '{"mine": 1}' == (directory / "production.json").read_text()
+
+
+def test_an_owner_that_does_not_exist_keeps_nothing_from_being_withdrawn(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """Whose the files should be is asked only after what must go has gone."""
+    report(twins, wanted(directory, "production"))
+    twins.release()
+    one = with_twin(directory)
+    one = replace(one, target=replace(one.target, owner="nobody-of-this-name"))
+
+    keeper(directory).publish({"production": Publication(one, withdraw=True)})
+
+    assert not (directory / "production.json").exists()
+
+
+def test_a_power_cut_that_emptied_config_and_environment_is_mended(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """They are not made durable: the JSON of our form beside them is, and says whose they were."""
+    asked = wanted(directory, "production")
+    report(twins, asked)
+    twins.release()
+    for suffix in ("config", "env"):
+        (directory / f"production.{suffix}").write_bytes(b"")
+
+    report(keeper(directory), asked)
+
+    assert b"credential_process" in (directory / "production.config").read_bytes()
+    assert b"AWS_CONFIG_FILE" in (directory / "production.env").read_bytes()
+
+
+def test_a_foreign_environment_is_not_written_over(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """NAME.env is what many a program calls its own: without our mark it stays."""
+    (directory / "production.env").write_text("DB_PASSWORD=mine\n")
+
+    assert "foreign" == refusal(twins, directory)
+    assert "DB_PASSWORD=mine\n" == (directory / "production.env").read_text()
+    assert not (directory / "production.json").exists()
+
+
+def test_a_foreign_environment_stays_when_its_twin_goes(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """What is ours beside it is removed."""
+    report(twins, wanted(directory, "production", "dev"))
+    (directory / "production.env").write_text("DB_PASSWORD=mine\n")
+
+    report(twins, wanted(directory, "dev"))
+
+    assert {"production.env"} == {entry.name for entry in directory.glob("production.*")}
+
+
+def test_a_foreign_environment_keeps_nothing_from_being_withdrawn(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """What stands beside our credentials is no reason to leave them readable."""
+    report(twins, wanted(directory, "production"))
+    twins.release()
+    (directory / "production.env").write_text("DB_PASSWORD=mine\n")
+
+    keeper(directory).publish({"production": Publication(with_twin(directory), withdraw=True)})
+
+    assert {"production.config", "production.env"} == {p.name for p in directory.glob("prod*")}
+    assert "DB_PASSWORD=mine\n" == (directory / "production.env").read_text()
