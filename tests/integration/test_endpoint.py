@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import stat
 from dataclasses import replace
@@ -150,6 +151,24 @@ def test_a_file_that_is_not_ours_opens_nothing(directory: Path, content: str) ->
     [problem] = tokens.problems
     assert ("foreign", str(directory / "dev")) == (problem.code, problem.path)
     assert content == (directory / "dev").read_text()
+
+
+@needs_root
+def test_a_token_that_somebody_else_has_put_there_is_refused(directory: Path) -> None:
+    """In a sticky directory anybody may make the file first, with a token that they know."""
+    before = Tokens("test", Chance())
+    [token] = bring(before, directory, "production")
+    before.release()
+    directory.chmod(0o1777)
+    planted = directory / "production"
+    os.chown(planted, 65534, 65534)
+    tokens = Tokens("test", Chance())
+
+    assert {} == bring(tokens, directory, "production")
+
+    [problem] = tokens.problems
+    assert ("foreign", str(planted)) == (problem.code, problem.path)
+    assert token == planted.read_text()
 
 
 def test_a_directory_that_others_may_write_is_refused(directory: Path) -> None:

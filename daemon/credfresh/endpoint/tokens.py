@@ -106,7 +106,10 @@ class Tokens:
         steps = Steps(place.path)
         found = folder.read(place, steps)
         standing = found.data.decode("ascii", "replace") if found is not None else ""
-        if standing and not self._ours(standing):
+        wardrobe = Wardrobe(target)
+        # A token that somebody else has put there is one that somebody else knows.
+        sure = kept is not None or found is None or wardrobe.trusts(found.info)
+        if standing and not (self._ours(standing) and sure):
             raise PublishError(
                 f"{place.path}: not a token of ours",
                 path=target.path,
@@ -115,7 +118,6 @@ class Tokens:
                 hint="remove it, or give this daemon a token_dir of its own",
             )
         token = (kept.token if kept is not None else standing) or self._make()
-        wardrobe = Wardrobe(target)
         if found is None or standing != token or not wardrobe.fits(found.info):
             with steps("dress"):
                 dress = wardrobe.dress(None)
