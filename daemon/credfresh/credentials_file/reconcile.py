@@ -28,12 +28,12 @@ def carry_over(base: bytes, altered: bytes, onto: bytes) -> bytes:
     parts = [
         edits.get(place, onto[start:end]) for place, (start, end) in enumerate(pairwise(starts))
     ]
-    whole = b""
+    whole = bytearray()
     for part in [*parts, *added]:
         if part and whole and not whole.endswith((b"\n", b"\r")):
             whole += b"\n"
         whole += part
-    return whole
+    return bytes(whole)
 
 
 def _unlabelled(_data: bytes, _start: int, _end: int) -> tuple[None, bool]:
@@ -43,7 +43,7 @@ def _unlabelled(_data: bytes, _start: int, _end: int) -> tuple[None, bool]:
 def _sections(data: bytes) -> dict[str, bytes]:
     """Return the text of each section; what shares a name, as one text. The preamble has none."""
     document: ini.Document[None] = ini.scan(data, _unlabelled)
-    texts: dict[str, bytes] = {}
+    texts: dict[str, bytearray] = {}
     for section, (start, end) in zip(document.sections, pairwise(document.starts()), strict=True):
-        texts[section.name] = texts.get(section.name, b"") + data[start:end]
-    return texts
+        texts.setdefault(section.name, bytearray()).extend(data[start:end])
+    return {name: bytes(text) for name, text in texts.items()}

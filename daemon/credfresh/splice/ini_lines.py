@@ -76,7 +76,7 @@ class Finding(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What there is to say about a stretch: the first finding of each kind, and all headers."""
+    """What there is to say about a stretch: the first finding of each kind, each header once."""
 
     names: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -169,7 +169,7 @@ class _Examination:
 
     def __init__(self) -> None:
         self._found: dict[Code, Finding] = {}
-        self._names: list[str] = []
+        self._names: dict[str, None] = {}
         self._headed = False
         self._keys: set[str] = set()
         self._leaking: set[str] = set()
@@ -219,7 +219,7 @@ class _Examination:
             return
         if name in self._names:
             self._add(number, "duplicate_section", "a second section of the same name")
-        self._names.append(name)
+        self._names[name] = None
         self._keys = set()
 
     def _key(self, number: int, key: str) -> None:
