@@ -3,9 +3,10 @@
 A file is cut into stretches: what stands before the first header, then one section after
 another, each from its header line up to the next. A header is a line that starts at column 0
 with `[` and closes it. Other lines whose first character is `[` are headers to some readers only:
-an indented one may be a continuation, an unclosed one is a bad line, one after a lone CR is in the
-middle of a line to those who do not know old Macs. A section with such a line in it is `tangled`:
-readers disagree on where it ends, so nobody should rewrite what follows its header.
+an indented one (by whatever white space some reader trims) may be a continuation, an unclosed one
+is a bad line, one after a lone CR is in the middle of a line to those who do not know old Macs. A
+section with such a line in it is `tangled`: readers disagree on where it ends, so nobody should
+rewrite what follows its header.
 
 Cutting is unambiguous in any bytes whatever, broken files included. A stretch knows its size and
 not its place, so that a changed section costs the others nothing: `splice` shares them all.
