@@ -27,6 +27,11 @@ class Tenure:
         self._steps = steps
         self._life: LifeLock | None = None
 
+    @property
+    def stands(self) -> bool:
+        """Whether there is a claim to some place."""
+        return self._life is not None
+
     def covers(self, place: Place) -> bool:
         """Say whether the claim stands, and for this place."""
         return self._life is not None and self._life.covers(place)
