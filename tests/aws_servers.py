@@ -28,6 +28,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from programs import free_port
+
 REGION = "eu-west-1"
 ACCOUNT = "000000000000"
 """Ministack's account; its root keys are test/test."""
@@ -80,13 +82,6 @@ class AwsServer:
         if policy is not None:
             iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
         return str(made["Role"]["Arn"])
-
-
-def free_port() -> int:
-    """Return a port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from cryptography.x509.oid import NameOID
 from credfresh.model import Instant
 from credfresh.principals import TokenFile, VaultAuth, VaultEngine
 from credfresh.vault.engine import Engine
+from programs import free_port
 
 BINARY = Path(sys.executable).with_name("bao")
 PATIENCE = 60.0
@@ -114,13 +115,6 @@ def signed(claims: dict[str, object], key: ec.EllipticCurvePrivateKey) -> str:
 
 def _base64url(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Scripted:

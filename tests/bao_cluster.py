@@ -13,7 +13,8 @@ from pathlib import Path
 
 import hvac
 
-from bao import MOUNT, POLICIES, BaoNode, Certificates, free_port, wait_until
+from bao import MOUNT, POLICIES, BaoNode, Certificates, wait_until
+from programs import free_port
 
 CHECK_EVERY = 0.3
 CHECK_PATIENCE = 1.0

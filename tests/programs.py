@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import random  # noqa: TID251 - which ports are taken differs anyway
 import shutil
 import socket
 
 import pytest
+
+_DICE = random.SystemRandom()
+_HELD: list[socket.socket] = []
 
 
 def needed(program: str, package: str) -> str:
@@ -21,8 +25,20 @@ def needed(program: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port of the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """Return a port of loopback that no other test on this machine is given while we run.
+
+    Below those that the kernel gives away; held by a name, for what is to listen there takes its
+    time: another test's server would be found in its place.
+    """
+    while True:
+        port = _DICE.randrange(10_000, 32_000)
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0credfresh-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        _HELD.append(held)
         return port

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_servers import free_port
 from host import ENVIRONMENTS, Host, wait_until
+from programs import free_port
 
 
 class Served:

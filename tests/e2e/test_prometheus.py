@@ -146,8 +146,10 @@ def test_what_is_scraped_is_what_is_so(prometheus: Prometheus, host: Host) -> No
         assert f"expires={stamp}" in text.split(f"[{name}]")[1].split("[")[0]
 
 
-def test_an_alert_fires_on_a_daemon_that_lost_its_file(prometheus: Prometheus, host: Host) -> None:
-    """From the disk to the alert, through the real thing."""
+def test_alerts_are_pending_for_a_daemon_that_lost_its_file(
+    prometheus: Prometheus, host: Host
+) -> None:
+    """From the disk to the alert, through the real thing; when they fire is for promtool to say."""
     wait_until(lambda: prometheus.has("credfresh_healthy == 1"), "health")
 
     host.credentials.unlink()

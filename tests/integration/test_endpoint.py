@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from aws_servers import free_port
 from credfresh.endpoint.door import Door
 from credfresh.endpoint.shelf import Shelf
 from credfresh.endpoint.tokens import Tokens
@@ -20,6 +19,7 @@ from credfresh.publication import Publication
 from credfresh.settings import FileTarget, TcpAddress, TokenFile
 from disk import clock, needs_root
 from fakes import grant, profile
+from programs import free_port
 
 NAMES = frozenset({"production"})
 

@@ -19,6 +19,7 @@ import pytest
 from credfresh.errors import CredfreshError
 from credfresh.listener import MOST_CONNECTIONS, SILENCE, Listener, spell
 from credfresh.settings import Address, TcpAddress, UnixAddress
+from programs import free_port
 
 BIG = b"x" * 5_000_000
 
@@ -30,14 +31,6 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[
     wrapper: Any = environ["wsgi.file_wrapper"]
     wrapped: Iterable[bytes] = wrapper(io.BytesIO(body))
     return wrapped
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(name="listening")

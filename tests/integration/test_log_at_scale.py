@@ -41,8 +41,8 @@ def test_an_outage_of_ten_thousand_profiles_is_a_bounded_number_of_lines(
     Renewals themselves are told each, as fast as the rate allows them.
     """
     profiles = [profile(f"team-{n:05d}", duration=900) for n in range(10_000)]
-    # A step of a second lets a tenth of it start: some 50 calls a second, as by default.
-    limits = StsLimits(calls_per_second=500, max_concurrency=64)
+    # A step of a second lets half of it start: some 50 calls a second, as by default.
+    limits = StsLimits(calls_per_second=100, max_concurrency=64)
     sim = Simulation(settings(*profiles, sts=limits))
     log = Minutes(sim.clock)
     sim.bound(log)

@@ -23,7 +23,6 @@ from aws_servers import (
     Request,
     ScriptedServer,
     error_xml,
-    free_port,
     grant_xml,
     scripted,
 )
@@ -44,6 +43,7 @@ from credfresh.principals import (
 from credfresh.settings import StsLimits
 from credfresh.sts import StsProvider
 from credfresh.sts.processes import BoundedProcess
+from programs import free_port
 
 Provide = Callable[..., StsProvider]
 

@@ -19,12 +19,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import fakes
-from aws_servers import Answer, ScriptedServer, error_xml, free_port, grant_xml, scripted
+from aws_servers import Answer, ScriptedServer, error_xml, grant_xml, scripted
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Instant
 from credfresh.principals import EnvironmentSource
 from credfresh.settings import StsLimits
 from credfresh.sts import StsProvider
+from programs import free_port
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIASOURCE", "AWS_SECRET_ACCESS_KEY": SECRET}

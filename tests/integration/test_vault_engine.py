@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from aws_servers import BusyServer
-from bao import MOUNT, PREFIX, Bao, Scripted, free_port, signed
+from bao import MOUNT, PREFIX, Bao, Scripted, signed
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.principals import AppRole, CertLogin, JwtLogin, KubernetesLogin, TokenFile, VaultAuth
 from credfresh.vault.engine import ConflictError, Engine
+from programs import free_port
 
 CANARY = "canary-0123456789abcdef"
 

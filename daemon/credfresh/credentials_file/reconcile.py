@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
-from credfresh.splice import ini
+from credfresh.splice import ini, mark
 
 
 def carry_over(base: bytes, altered: bytes, onto: bytes) -> bytes:
-    """Return `onto` with the sections that differ between `base` and `altered`.
+    """Return `onto` with what differs between `base` and `altered`.
 
     Section by section and by name; where both sides changed one, `onto` stands. Sections that
-    share a name go together, and what stands before the first header is one more.
+    share a name go together, and what stands before the first header is one more. Of a section
+    with a block of ours, the block and what follows it are two things: ours is renewed, theirs is
+    kept. Where theirs has our block no more, somebody else's keys may stand there: that stays.
     """
-    old, theirs = _sections(base), _sections(altered)
+    old, theirs, ours = _sections(base), _sections(altered), _sections(onto)
     document: ini.Document[None] = ini.scan(onto, _unlabelled)
-    ours = _sections(onto)
     edits: dict[int, bytes] = {}
-    done: set[str] = set()
+    edited: set[str] = set()
     for place, section in enumerate(document.sections):
         name = section.name
-        if name in ours and ours[name] == old.get(name) and theirs.get(name) != old.get(name):
-            edits[place] = theirs.get(name, b"") if name not in done else b""
-            done.add(name)
-    added = [text for name, text in theirs.items() if name not in ours and text != old.get(name)]
+        if name in edited:
+            edits[place] = b""  # it went with the first of its name
+            continue
+        text = _merged(ours[name], old.get(name), theirs.get(name))
+        if text is not None:
+            edits[place] = text
+            edited.add(name)
+    added = [
+        each.text for name, each in theirs.items() if name not in ours and each != old.get(name)
+    ]
     starts = document.starts()
     parts = [
         edits.get(place, onto[start:end]) for place, (start, end) in enumerate(pairwise(starts))
@@ -36,14 +44,44 @@ def carry_over(base: bytes, altered: bytes, onto: bytes) -> bytes:
     return bytes(whole)
 
 
+class _Section(NamedTuple):
+    block: bytes
+    """What is proven to be ours."""
+    rest: bytes
+
+    @property
+    def text(self) -> bytes:
+        return self.block + self.rest
+
+
+def _merged(ours: _Section, was: _Section | None, theirs: _Section | None) -> bytes | None:
+    """Return what is to stand for a section; None: ours, as it is."""
+    if theirs == was or was is None:
+        return None
+    if ours == was:
+        return theirs.text if theirs else b""
+    if theirs is None:
+        return None
+    if ours.block and was.block and not theirs.block:
+        return theirs.text
+    return ours.block + theirs.rest if ours.rest == was.rest != theirs.rest else None
+
+
 def _unlabelled(_data: bytes, _start: int, _end: int) -> tuple[None, bool]:
     return None, True
 
 
-def _sections(data: bytes) -> dict[str, bytes]:
-    """Return the text of each section; what shares a name, as one text. The preamble has none."""
+def _sections(data: bytes) -> dict[str, _Section]:
+    """Return each section; what shares a name, as one. What stands before all others has none."""
     document: ini.Document[None] = ini.scan(data, _unlabelled)
-    texts: dict[str, bytearray] = {}
+    found: dict[str, _Section] = {}
+    several: dict[str, list[bytes]] = {}
     for section, (start, end) in zip(document.sections, pairwise(document.starts()), strict=True):
-        texts.setdefault(section.name, bytearray()).extend(data[start:end])
-    return {name: bytes(text) for name, text in texts.items()}
+        known = found.get(section.name)
+        if known is not None:
+            several.setdefault(section.name, [known.text]).append(data[start:end])
+            continue
+        block = mark.find(data, start, end)
+        cut = start + block.size if block else start
+        found[section.name] = _Section(data[start:cut], data[cut:end])
+    return found | {name: _Section(b"", b"".join(texts)) for name, texts in several.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from credfresh.credentials_file import rivals
 from credfresh.credentials_file.reconcile import carry_over
 from credfresh.credentials_file.rivals import Patience, Replaced
@@ -10,7 +12,10 @@ from credfresh.disk.paths import Place
 from credfresh.splice.holding import Document
 
 MOST = 4
-"""Files that are kept at the same time; the oldest goes first."""
+"""Files that are kept at the same time; the oldest goes first, of those without a late write."""
+
+MOST_WRITTEN = 16
+"""The same, where rivals have written into all of them."""
 
 
 class SecondLook:
@@ -38,13 +43,27 @@ class SecondLook:
         """Keep another one from now on."""
         if replaced is not None:
             self._late.append(replaced)
-        for late in self._late[:-MOST]:
+        if len(self._late) > MOST:
+            at_once = Patience(self._pause, 0.0)
+            bare = [late for late in self._late[:-1] if not late.altered(at_once)]
+            for late in bare[: len(self._late) - MOST]:
+                self._drop(place, late)
+        for late in self._late[:-MOST_WRITTEN]:
             self._drop(place, late)
 
     def drop(self, place: Place) -> None:
         """Keep none any more."""
         for late in list(self._late):
             self._drop(place, late)
+
+    def leave(self, place: Place | None) -> None:
+        """Go elsewhere: what a rival has written into stays for the next who keeps this file."""
+        for late in list(self._late):
+            if place is None or late.altered(Patience(self._pause, 0.0)):
+                self._late.remove(late)
+                os.close(late.descriptor)
+            else:
+                self._drop(place, late)
 
     def take(self, place: Place) -> bool:
         """Look, a beat later; True when somebody wrote into one, which asks for a publish."""

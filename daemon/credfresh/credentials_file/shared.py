@@ -69,7 +69,7 @@ class SharedCredentialsFile:
     @property
     def claimed(self) -> bool:
         """Whether we keep a file at present."""
-        return self._tenure.stands
+        return self._tenure.path is not None
 
     def issued(self, access_key_id: str) -> bool:
         """Say whether an access key id is one that we issued. Safe in any thread."""
@@ -90,7 +90,7 @@ class SharedCredentialsFile:
 
         If one would be, it is left to the next `claim`, which finds it.
         """
-        with contextlib.suppress(PublishError):
+        with contextlib.suppress(PublishError, OSError):
             if self._wanted is not None and self._second_look.pending:
                 if self._second_look.altered():
                     self.publish(self._wanted)
@@ -271,6 +271,16 @@ class SharedCredentialsFile:
     def _keep_claim(self, place: Place) -> None:
         """Claim the file, anew if it moved or if somebody removed the lock's file."""
         if not self._tenure.covers(place):
+            self._leave(place)
             late = self._tenure.begin(place, self._wardrobe.owner)
             if late is not None:
                 self._second_look.keep(place, late)
+
+    def _leave(self, place: Place) -> None:
+        """Take nothing along where the path leads elsewhere now."""
+        before = self._tenure.path
+        if before is None or before == place.path or not self._second_look.pending:
+            return
+        with contextlib.suppress(PublishError, OSError), resolved(before) as old:
+            self._second_look.leave(old)
+        self._second_look.leave(None)

@@ -28,9 +28,9 @@ class Tenure:
         self._life: LifeLock | None = None
 
     @property
-    def stands(self) -> bool:
-        """Whether there is a claim to some place."""
-        return self._life is not None
+    def path(self) -> str | None:
+        """The file that is claimed, links resolved; None for none."""
+        return None if self._life is None else self._life.path
 
     def covers(self, place: Place) -> bool:
         """Say whether the claim stands, and for this place."""

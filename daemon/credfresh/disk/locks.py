@@ -108,6 +108,7 @@ class LifeLock:
             AlreadyRunningError: somebody else keeps it.
             PublishError: the claim cannot be made.
         """
+        self.path = place.path
         self._name = _life_name(place)
         self._who = f"pid={os.getpid()} instance={instance}\n"
         try:

@@ -1,0 +1,248 @@
+"""What rivals write into a file that we have replaced meanwhile: all of it is brought home."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from io import FileIO
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from credfresh.credentials_file import SharedCredentialsFile, rivals
+from credfresh.disk import atomic
+from credfresh.disk.locks import Watch
+from credfresh.disk.paths import resolved
+from credfresh.errors import PublishError
+from disk import (
+    FOREIGN,
+    Steps,
+    Waits,
+    keeper,
+    publish_and_leave,
+    read_by_sdk,
+    temporaries,
+    wanted,
+)
+
+THEIRS = b"[late]\nkey = theirs\n"
+
+
+class House:
+    """A file, its keeper, and a rival who had it open two publishes ago."""
+
+    def __init__(self, path: Path, content: bytes = FOREIGN, mode: str = "ab") -> None:
+        self.path = path
+        path.write_bytes(content)
+        self.steps, self.waits = Steps(), Waits()
+        self.file = keeper(path, hook=self.steps, pause=self.waits)
+        self.file.publish(wanted(path, "dev"))
+        self.rival = cast("FileIO", path.open(mode, buffering=0))
+        for serial in (1, 2):
+            self.asked = wanted(path, "dev", serial=serial)
+            self.file.publish(self.asked)
+
+    def rewrite(self, change: Callable[[bytes], bytes]) -> None:
+        """Let the rival cut the file and write it anew."""
+        content = self.rival.read() or b""
+        self.rival.seek(0)
+        self.rival.truncate()
+        self.rival.write(change(content))
+        self.rival.close()
+
+    def settle(self) -> bytes:
+        """Tick and publish as the daemon does, and return what stands."""
+        settle(self.file, self.path)
+        return self.path.read_bytes()
+
+
+def settle(file: SharedCredentialsFile, path: Path, serial: int = 2) -> None:
+    """Tick and publish until nothing more is asked for."""
+    for _ in range(5):
+        if not file.tick():
+            break
+        file.publish(wanted(path, "dev", serial=serial))
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    return tmp_path / "credentials"
+
+
+def test_a_second_section_of_a_name_takes_none_away(path: Path) -> None:
+    """`cat >>` of what stands there already: both stand, as the rival would have had it."""
+    house = House(path)
+    house.rival.write(b"[foreign]\naws_access_key_id = AKIANEW\n")
+    house.rival.close()
+
+    stands = house.settle()
+
+    assert b"AKIAFOREIGN" in stands
+    assert b"AKIANEW" in stands
+
+
+def test_a_name_that_stood_twice_is_mended(path: Path) -> None:
+    """The rival takes one of the two away."""
+    house = House(path, FOREIGN + b"[x]\na = 1\n[x]\na = 2\n", "r+b")
+    house.rewrite(lambda content: content.replace(b"[x]\na = 1\n", b""))
+
+    assert 1 == house.settle().count(b"[x]")
+
+
+def test_what_is_written_before_the_first_header_stays(path: Path) -> None:
+    """It has no name, and is kept as sections are."""
+    house = House(path, mode="r+b")
+    house.rewrite(lambda content: b"# a new first line\n" + content)
+
+    assert house.settle().startswith(b"# a new first line\n" + FOREIGN)
+
+
+def test_a_comment_before_a_new_section_stays(path: Path) -> None:
+    """It stands below our block, which was renewed meanwhile."""
+    house = House(path)
+    house.rival.write(b"\n# by the vault tool\n" + THEIRS)
+    house.rival.close()
+
+    stands = house.settle()
+
+    assert stands.endswith(b"\n# by the vault tool\n" + THEIRS)
+    assert b"ASIAFAKE000000000002" in stands
+
+
+def test_keys_that_were_pasted_into_our_section_stay(path: Path) -> None:
+    """Our block is gone in what the rival wrote: the section is somebody else's now (I8)."""
+    house = House(path, mode="r+b")
+    pasted = b"[dev]\naws_access_key_id = AKIALONGTERM\naws_secret_access_key = x\n"
+    house.rewrite(lambda _: FOREIGN + pasted)
+
+    assert FOREIGN + pasted == house.settle()
+
+
+def test_what_is_half_written_is_not_published(path: Path) -> None:
+    """The writer is at it: other people's sections stay until it has finished, or for good."""
+    house = House(path, FOREIGN + b"[second]\naws_access_key_id = AKIASECOND\n", "r+b")
+    content = house.rival.read() or b""
+    house.rival.seek(0)
+    house.rival.truncate()
+    house.rival.write(content[: content.index(b"[second]")])
+
+    assert house.file.tick()
+    house.file.publish(house.asked)
+
+    assert "AKIASECOND" == read_by_sdk(path)["second"]["aws_access_key_id"]
+    house.rival.close()
+
+
+def test_a_section_that_was_deleted_stays_deleted(path: Path) -> None:
+    """It had come late and was taken away by hand; more that comes by the same way is taken."""
+    house = House(path)
+    house.rival.write(THEIRS)
+    assert THEIRS in house.settle()
+    path.write_bytes(path.read_bytes().replace(THEIRS, b""))
+    os.utime(path, (1e9, 1e9))
+    assert THEIRS not in house.settle()
+    house.rival.write(b"[later]\nkey = too\n")
+    house.rival.close()
+
+    stands = house.settle()
+
+    assert b"[later]" in stands
+    assert THEIRS not in stands
+
+
+def test_nothing_of_one_file_goes_into_another(tmp_path: Path) -> None:
+    """The link leads elsewhere now: the late write stays where it was made, for its next keeper."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for directory in (here, there):
+        directory.mkdir()
+    other = b"[other]\nkey = v\n"
+    (there / "credentials").write_bytes(other)
+    (here / "credentials").write_bytes(FOREIGN)
+    link = tmp_path / "link"
+    link.symlink_to(here / "credentials")
+    file = keeper(link, pause=Waits())
+    file.publish(wanted(link, "dev"))
+    unwritten = link.open("ab", buffering=0)
+    file.publish(wanted(link, "dev", serial=1))
+    with link.open("ab", buffering=0) as rival:
+        file.publish(wanted(link, "dev", serial=2))
+        rival.write(THEIRS)
+    link.unlink()
+    link.symlink_to(there / "credentials")
+
+    settle(file, link)
+    file.release()
+    unwritten.close()
+
+    assert {"other", "dev"} == set(read_by_sdk(there / "credentials"))
+    assert 1 == len(temporaries(here / "credentials"))
+    publish_and_leave(here / "credentials", wanted(here / "credentials", "dev", serial=3))
+    assert "theirs" == read_by_sdk(here / "credentials")["late"]["key"]
+    assert [] == temporaries(here / "credentials")
+
+
+def test_swaps_that_are_undone_push_no_late_write_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without leases each is kept for a while; what has been written into goes last."""
+    monkeypatch.setattr(rivals, "watch", lambda _: Watch.BLIND)
+    path.write_bytes(FOREIGN)
+    file = keeper(path, pause=Waits())
+    file.publish(wanted(path, "dev"))
+    file.tick()
+    with path.open("ab", buffering=0) as rival:
+        file.publish(wanted(path, "dev", serial=1))
+        rival.write(THEIRS)
+    exchange = atomic.exchange
+    overtakes = iter([True, False] * 6)  # each exchange, and the one that undoes it
+
+    def overtaken(directory: int, one: str, other: str) -> bool:
+        if next(overtakes, False):
+            new = path.with_name("new")
+            new.write_bytes(path.read_bytes() + b"# more\n")
+            new.replace(path)
+        return exchange(directory, one, other)
+
+    monkeypatch.setattr(atomic, "exchange", overtaken)
+    file.publish(wanted(path, "dev", serial=2))
+    settle(file, path)
+
+    assert "theirs" == read_by_sdk(path)["late"]["key"]
+    assert [] == temporaries(path)
+
+
+def test_a_sweep_that_failed_is_made_up_for(path: Path) -> None:
+    """The note about what a killed daemon has left is not used up by it."""
+    path.write_bytes(FOREIGN)
+    first = keeper(path, pause=Waits())
+    first.publish(wanted(path, "dev"))
+    with path.open("ab", buffering=0) as rival:
+        first.publish(wanted(path, "dev", serial=1))
+        first._tenure.close()  # as the end of a killed process does
+        rival.write(THEIRS)
+    steps = Steps()
+
+    def refuse() -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    steps.before["sweep"] = refuse
+    file = keeper(path, hook=steps)
+    with pytest.raises(PublishError):
+        file.claim()
+
+    file.publish(wanted(path, "dev", serial=2))
+    settle(file, path)
+
+    assert "theirs" == read_by_sdk(path)["late"]["key"]
+
+
+@pytest.mark.parametrize("target", ["/", ".", "..", "//"])
+def test_a_link_to_a_directory_leads_to_no_file(tmp_path: Path, target: str) -> None:
+    """Its own name must not be written in the directory that it leads to."""
+    link = tmp_path / "link"
+    link.symlink_to(target)
+
+    with pytest.raises(PublishError), resolved(str(link)):
+        pytest.fail("it was taken for a file")
