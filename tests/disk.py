@@ -126,13 +126,14 @@ def in_mount_namespace(
 
     Nothing that it starts outlives it, or `timeout` seconds.
     """
+    path = (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))
     alone = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
     return subprocess.run(
         [*alone, "sh", "-euc", script, "sh", *arguments],
         env={
             **os.environ,
             "PYTHON": sys.executable,
-            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
         },
         capture_output=True,
         text=True,

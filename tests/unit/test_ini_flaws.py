@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, SupportsIndex
 
 import pytest
 from botocore.configloader import raw_config_parse
@@ -10,7 +13,12 @@ from botocore.exceptions import ConfigParseError
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from credfresh.splice import ini, ownership
+from credfresh.splice import flaws, ini_lines, ownership
+from credfresh.splice.flaws import MOST_FLAWS, flaws_of
+from credfresh.splice.holding import Held
+from credfresh.splice.ini import Section
+from credfresh.splice.ini_lines import Reading
+from pieces import merge, piece, pieces
 
 FRAGMENTS = (
     b"# a comment\n",
@@ -77,8 +85,8 @@ def test_fatal_flaws_are_what_botocore_refuses(tmp_path: Path, data: bytes) -> N
     """A file has a fatal flaw exactly when botocore cannot read it."""
     # A section of its own: botocore looks into what leaks from [DEFAULT] only where there is one.
     data = b"[lead]\n[next]\n" + data if not data.startswith(b"\xef") else data
-    flaws = ini.flaws(ownership.read(data))
-    assert any(flaw.fatal for flaw in flaws) == refused(tmp_path / "credentials", data)
+    found = flaws_of(ownership.read(data))
+    assert any(flaw.fatal for flaw in found) == refused(tmp_path / "credentials", data)
 
 
 @pytest.mark.parametrize(
@@ -101,14 +109,68 @@ def test_fatal_flaws_are_what_botocore_refuses(tmp_path: Path, data: bytes) -> N
 )
 def test_each_flaw_is_told_with_its_line(data: bytes, told: list[tuple[int, str, bool]]) -> None:
     """A flaw names the line on which botocore, or an editor, would find it."""
-    flaws = ini.flaws(ownership.read(data))
-    assert told == [(flaw.line, flaw.code, flaw.fatal) for flaw in flaws]
+    found = flaws_of(ownership.read(data))
+    assert told == [(flaw.line, flaw.code, flaw.fatal) for flaw in found]
 
 
 def test_a_thousand_flaws_are_told_by_the_first_twenty() -> None:
     """Whoever broke every section is told where to begin, and not everything."""
     data = b"[a]\nstray\n" * 1000
-    assert len(ini.flaws(ownership.read(data))) == ini.MOST_FLAWS
+    assert len(flaws_of(ownership.read(data))) == MOST_FLAWS
+
+
+class Counted(list[Section[Held]]):
+    """Sections that count how often one of them is looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Section[Held]]:
+        for section in super().__iter__():
+            self.looks += 1
+            yield section
+
+    def __getitem__(self, place: SupportsIndex | slice) -> Any:
+        found = super().__getitem__(place)
+        self.looks += len(found) if isinstance(place, slice) else 1
+        return found
+
+
+@pytest.mark.parametrize(
+    "twins",
+    [
+        [b"[n%d]\n[n%d]\n" % (n, n) for n in range(2000)],
+        [b"[n%d]\n[ n%d ]\n" % (n, n) for n in range(2000)],
+        [b"[same]\n" for _ in range(4000)],
+        [b"[DEFAULT]\n" for _ in range(4000)],
+    ],
+    ids=["pairs", "spaced", "one name", "default"],
+)
+def test_the_work_for_names_that_stand_twice_is_linear(
+    monkeypatch: pytest.MonkeyPatch, twins: list[bytes]
+) -> None:
+    """Each section is looked at a few times, and examined at most twice, however many twins."""
+    document = ownership.read(b"".join(twins))
+    sections = Counted(document.sections)
+    examined: list[int] = []
+
+    def examine(stretch: bytes) -> Reading:
+        examined.append(len(stretch))
+        return ini_lines.examine(stretch)
+
+    monkeypatch.setattr(flaws, "examine", examine)
+    flaws_of(replace(document, sections=sections))
+
+    assert sections.looks <= 4 * len(sections)
+    assert sum(examined) <= 2 * len(document.data)
+
+
+def test_a_refusal_names_the_lines_of_all_twins() -> None:
+    """A thousand profiles refused for a thousand twins: each is told with both its lines."""
+    names = [f"n{n}" for n in range(1000)]
+    data = "".join(f"[{name}]\n[{name}]\n" for name in names).encode()
+    refused = merge(data, pieces(*map(piece, names))).refused
+    assert len(names) == len(refused)
+    assert "(line 1999 and 2000)" in refused[-1].reason
 
 
 @pytest.mark.parametrize(
@@ -122,10 +184,13 @@ def test_a_thousand_flaws_are_told_by_the_first_twenty() -> None:
         b"[a] # credfresh v=1 instance=x" + b" key=a size=1" * 50_000,
         b"[a]\n# credfresh v=1 instance=x" + b" key=a size=1" * 50_000 + b"\n",
         b"[a]\n" + b"k = v\n" * 50_000,
+        b"[a]\n" * 100_000,
+        b"[a]\n" + b"".join(b"  [%d]\n" % n for n in range(50_000)),
     ],
 )
 @pytest.mark.timeout(60)
 def test_hostile_bytes_take_no_more_than_linear_time(data: bytes) -> None:
     """A file made to be slow is scanned, in a time that a test can wait for."""
     document = ownership.read(data)
+    assert len(flaws_of(document)) <= MOST_FLAWS
     assert sum(section.size for section in document.sections) == len(data)

@@ -12,6 +12,7 @@ from pieces import INSTANCE, SECRET, block, merge, piece, pieces
 OURS = piece("prod")
 NEWER = piece("prod", 1)
 STAGE = piece("stage")
+INVISIBLE = (*"\t\x0b\x1c\x00\x85\u00a0\u2003\u3000\ufeff", " \u00a0 ")
 LONG_TERM = "[prod]\naws_access_key_id = AKIAHUMAN\naws_secret_access_key = theirs\n"
 
 
@@ -223,6 +224,8 @@ class TestForeign:
             "  " + LONG_TERM,
             "[a]\nk = v\n  " + LONG_TERM,
             "[a]\r" + LONG_TERM,
+            "[a]\nk = v\n\u00a0" + LONG_TERM,
+            "[a]\nk = v\n\ufeff" + LONG_TERM,
             "[prod] x [y]\n",
             LONG_TERM + "[z]\n" + LONG_TERM,
             "[prod]\n# credfresh v=2 instance=build-host\n",
@@ -265,6 +268,13 @@ class TestForeign:
             "  max = 1\n# about z\n[z]\n"
         )
 
+    def test_a_line_indented_beyond_ascii_does_not_continue_our_last_value(self) -> None:
+        """It moves to column 0, as one behind plain spaces does, and so outlives renewals."""
+        stood = "[prod]\n\u00a0output = json\naws_access_key_id = AKIAHUMAN\n"
+        adopted = result(stood, piece("prod", adopt=True))
+        assert block(OURS) + "output = json\n" == adopted
+        assert block(NEWER) + "output = json\n" == result(adopted, NEWER)
+
     @pytest.mark.parametrize(
         "stood", [LONG_TERM * 2, "[prod]\nk = 1\n  [x]\n", "[a]\r[prod]\nk = 1\n"]
     )
@@ -291,6 +301,27 @@ class TestForeign:
         stood = block(OURS) + "  [x]\nrole_arn = y\n"
         assert block(NEWER) + "  [x]\nrole_arn = y\n" == result(stood, NEWER)
         assert "[prod]\n  [x]\nrole_arn = y\n" == result(stood)
+
+    @pytest.mark.parametrize("space", INVISIBLE, ids=ascii)
+    def test_a_header_behind_any_white_space_keeps_what_it_heads(self, space: str) -> None:
+        """Whatever some reader trims before `[dev2]`, its lines are not ours to take."""
+        tail = f"{space}[dev2]\nrole_arn = arn:x\nsource_profile = me\n"
+        assert block(NEWER) + tail == result(block(OURS) + tail, NEWER)
+        assert "[prod]\n" + tail == result(block(OURS) + tail)
+
+    @pytest.mark.parametrize("space", INVISIBLE, ids=ascii)
+    def test_a_header_behind_any_white_space_is_known_by_its_name(self, space: str) -> None:
+        """Readers that trim would find two sections if ours came too."""
+        stood = f"[a]\nk = v\n{space}[stage]\nrole_arn = y\n"
+        outcome = merged(stood, STAGE)
+        assert (stood, "foreign") == (outcome.data.decode(), outcome.refused[0].code)
+
+    def test_a_bracket_within_a_foreign_line_is_no_header(self) -> None:
+        """Letters beyond ASCII before it are no white space: below our block all is put right."""
+        stood = block(OURS) + "# \u00e9[x]\n\u00e9[y] = \u00a0[z]\nrole_arn = y\n"
+        assert stood.replace(block(OURS), block(NEWER)).replace("role_arn = y\n", "") == result(
+            stood, NEWER
+        )
 
 
 class TestBroken:

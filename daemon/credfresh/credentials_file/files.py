@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping
 
+from credfresh.credentials_file import moves
 from credfresh.credentials_file.shared import SharedCredentialsFile
 from credfresh.disk.locks import Pause
 from credfresh.disk.paths import FOREIGN_OWNER, WRITABLE_BY_OTHERS, resolved
@@ -35,7 +36,8 @@ class CredentialsFiles:
     """Splits what is wanted by file. For one thread at a time.
 
     Files that come up with a publication are claimed then; those of which nothing is wanted any
-    more are cleared of our sections once, and let go.
+    more are cleared of our sections once, and let go. A profile that moves to another file leaves
+    its old one when it stands in the new one; another path to the same file is no move.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class CredentialsFiles:
         self._pause = pause
         self._targets: dict[str, FileTarget] = {}
         self._files: dict[str, SharedCredentialsFile] = {}
+        self._stood: dict[str, Wanted] = {}
         for target in targets:
             self._file(target)
 
@@ -92,25 +95,71 @@ class CredentialsFiles:
 
     def publish(self, wanted: Wanted) -> dict[str, PublishReport | PublishError]:
         """Make every file equal to what is wanted of it; return what became of each, by path."""
-        shares: dict[str, dict[str, Publication]] = {path: {} for path in self._files}
-        for name, publication in wanted.items():
-            target = publication.profile.target
-            shares.setdefault(target.path, {})[name] = publication
+        shares = self._shares(wanted)
+        leaving = {
+            path: moves.moving(self._stood.get(path, {}), share, wanted)
+            for path, share in shares.items()
+        }
         outcomes: dict[str, PublishReport | PublishError] = {}
-        for path, share in shares.items():
-            for publication in share.values():
-                self._file(publication.profile.target)
-                break
-            outcomes[path] = outcome = _publish(self._files[path], path, share)
-            if not share and isinstance(outcome, PublishReport):
-                self._files.pop(path).release()
-                del self._targets[path]
+        for path in sorted(shares, key=lambda path: not shares[path]):  # what is to go, last
+            outcomes[path] = self._publish(path, {**shares[path], **leaving[path]})
+        for path, left in leaving.items():
+            still = {
+                name: each
+                for name, each in left.items()
+                if not moves.arrived(wanted[name], outcomes)
+            }
+            first = outcomes[path]
+            if len(still) < len(left) and isinstance(first, PublishReport):
+                second = self._publish(path, {**shares[path], **still})
+                outcomes[path] = moves.together(first, second)
+        for path, outcome in outcomes.items():
+            if not self._stood[path] and isinstance(outcome, PublishReport):
+                self._let_go(path)
         return outcomes
 
     def tick(self) -> bool:
         """Look after every file; True asks for a `publish`."""
         again = [file.tick() for file in self._files.values()]  # all of them, so no generator
         return any(again)
+
+    def _shares(self, wanted: Wanted) -> dict[str, dict[str, Publication]]:
+        """Return what is wanted of each file, by path, with a keeper for each of them."""
+        shares: dict[str, dict[str, Publication]] = {path: {} for path in self._files}
+        for name, publication in wanted.items():
+            shares.setdefault(publication.profile.target.path, {})[name] = publication
+        for path in [path for path, share in shares.items() if not share]:
+            alias = next((to for to in shares if shares[to] and moves.same_file(path, to)), None)
+            if alias is not None:
+                del shares[path]
+                self._hand_over(path, alias)
+        for share in shares.values():
+            for publication in share.values():
+                self._file(publication.profile.target)
+                break
+        return shares
+
+    def _hand_over(self, path: str, alias: str) -> None:
+        """Keep by another path what we keep by this one: our claim would refuse a second keeper."""
+        known = self._files.get(alias)
+        if known is not None and known.claimed:
+            self._let_go(path)
+            return
+        self._files[alias] = self._files[path]
+        self._stood[alias] = {**self._stood.get(alias, {}), **self._stood.get(path, {})}
+        self._targets[alias] = self._targets.pop(path)  # so that the new one is found to differ
+        self._stood.pop(path, None)
+        del self._files[path]
+
+    def _let_go(self, path: str) -> None:
+        self._files.pop(path).release()
+        self._stood.pop(path, None)
+        del self._targets[path]
+
+    def _publish(self, path: str, share: Wanted) -> PublishReport | PublishError:
+        outcome = _published(self._files[path], path, share)
+        self._stood[path] = moves.remembered(self._stood.get(path, {}), share, outcome)
+        return outcome
 
     def _file(self, target: FileTarget) -> None:
         """Keep the file of a target, dressed as it says."""
@@ -120,11 +169,13 @@ class CredentialsFiles:
                 target, instance=self._instance, clock=self._clock, pause=self._pause
             )
         elif self._targets[path] != target:
-            self._files[path].dress(target)
+            self._files[path].serve(target)
         self._targets[path] = target
 
 
-def _publish(file: SharedCredentialsFile, path: str, share: Wanted) -> PublishReport | PublishError:
+def _published(
+    file: SharedCredentialsFile, path: str, share: Wanted
+) -> PublishReport | PublishError:
     try:
         return file.publish(share)
     except PublishError as error:

@@ -36,12 +36,12 @@ def carry_over(base: bytes, altered: bytes, onto: bytes) -> bytes:
     parts = [
         edits.get(place, onto[start:end]) for place, (start, end) in enumerate(pairwise(starts))
     ]
-    whole = b""
+    whole = bytearray()
     for part in [*parts, *added]:
         if part and whole and not whole.endswith((b"\n", b"\r")):
             whole += b"\n"
         whole += part
-    return whole
+    return bytes(whole)
 
 
 class _Section(NamedTuple):
@@ -75,12 +75,13 @@ def _sections(data: bytes) -> dict[str, _Section]:
     """Return each section; what shares a name, as one. What stands before all others has none."""
     document: ini.Document[None] = ini.scan(data, _unlabelled)
     found: dict[str, _Section] = {}
+    several: dict[str, list[bytes]] = {}
     for section, (start, end) in zip(document.sections, pairwise(document.starts()), strict=True):
         known = found.get(section.name)
         if known is not None:
-            found[section.name] = _Section(b"", known.text + data[start:end])
+            several.setdefault(section.name, [known.text]).append(data[start:end])
             continue
         block = mark.find(data, start, end)
         cut = start + block.size if block else start
         found[section.name] = _Section(data[start:cut], data[cut:end])
-    return found
+    return found | {name: _Section(b"", b"".join(texts)) for name, texts in several.items()}

@@ -12,7 +12,7 @@ class Remarks:
     """Collects the remarks of one publish at a time, for one file."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
         self._events: dict[Remark, None] = {}
         self._conditions: dict[tuple[str, str], Remark] = {}
         self._told: set[tuple[str, str]] = set()
@@ -63,4 +63,4 @@ class Remarks:
         return taken
 
     def _remark(self, name: str, fields: dict[str, Value]) -> Remark:
-        return Remark(name, (("path", self._path), *fields.items()))
+        return Remark(name, (("path", self.path), *fields.items()))

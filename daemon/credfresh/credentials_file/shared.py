@@ -61,9 +61,15 @@ class SharedCredentialsFile:
         self._failing = False
         self._durable = True
 
-    def dress(self, target: FileTarget) -> None:
-        """From now on, let mode, owner and group be those of `target`, which has our path."""
+    def serve(self, target: FileTarget) -> None:
+        """From now on go by `target`: its mode, owner and group, and its path to the same file."""
+        self._path = self._steps.path = self._remarks.path = target.path
         self._wardrobe = Wardrobe(target)
+
+    @property
+    def claimed(self) -> bool:
+        """Whether we keep a file at present."""
+        return self._tenure.path is not None
 
     def issued(self, access_key_id: str) -> bool:
         """Say whether an access key id is one that we issued. Safe in any thread."""

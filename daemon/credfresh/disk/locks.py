@@ -109,7 +109,7 @@ class LifeLock:
             PublishError: the claim cannot be made.
         """
         self.path = place.path
-        self._name = f"{place.name}.credfresh"
+        self._name = _life_name(place)
         self._who = f"pid={os.getpid()} instance={instance}\n"
         try:
             self._descriptor = self._claim(place)
@@ -140,8 +140,9 @@ class LifeLock:
             os.close(descriptor)
 
     def covers(self, place: Place) -> bool:
-        """Say whether the claim still stands where others look for it."""
-        return self.path == place.path and _stands(self._descriptor, self._name, place.directory)
+        """Say whether the claim still stands where others look for it, by whatever path."""
+        named = self._name == _life_name(place)
+        return named and _stands(self._descriptor, self._name, place.directory)
 
     def note(self, text: str) -> None:
         """Leave a note for whoever claims the file after us. A full disk is no reason to fail."""
@@ -187,6 +188,10 @@ def unwatch(descriptor: int) -> None:
     """Let writers have the file."""
     with contextlib.suppress(OSError):  # EAGAIN: there was no watch
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+
+def _life_name(place: Place) -> str:
+    return f"{place.name}.credfresh"
 
 
 def _flock(descriptor: int) -> bool:

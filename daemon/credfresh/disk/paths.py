@@ -72,6 +72,12 @@ def resolved(path: str, *, any_kind: bool = False, follow_last: bool = True) -> 
         os.close(directory)
 
 
+def same_place(one: Place, other: Place) -> bool:
+    """Say whether two places are one, however their paths are spelled or mounted."""
+    here, there = os.fstat(one.directory), os.fstat(other.directory)
+    return one.name == other.name and os.path.samestat(here, there)
+
+
 def trusted_owner(uid: int, *others: int) -> bool:
     """Say whether a file of this owner can be trusted: root's, ours, or one of `others`."""
     return uid in (0, os.geteuid(), *others)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from credfresh.splice import ini, mark
-from credfresh.splice.ini_lines import Line, lines
+from credfresh.splice.ini_lines import Line, at_column_0, lines
 from credfresh.splice.mark import Mark
 
 RULING = frozenset(
@@ -125,7 +125,7 @@ def remainder(stretch: bytes, block: int, taken: Collection[str] = ()) -> bytes:
             if _marking(line) or (line.kind in ("key", "more") and line.name in taken):
                 continue
             if line.kind in ("key", "junk"):
-                raw = raw.lstrip(b" \t\v\f")
+                raw = at_column_0(raw)
         kept.append(raw)
     return b"".join(kept)
 

@@ -1,11 +1,12 @@
-"""The shared credentials file as bytes: where its sections begin, and what is wrong with it.
+"""The shared credentials file as bytes: where its sections begin, and by which names.
 
 A file is cut into stretches: what stands before the first header, then one section after
 another, each from its header line up to the next. A header is a line that starts at column 0
 with `[` and closes it. Other lines whose first character is `[` are headers to some readers only:
-an indented one may be a continuation, an unclosed one is a bad line, one after a lone CR is in the
-middle of a line to those who do not know old Macs. A section with such a line in it is `tangled`:
-readers disagree on where it ends, so nobody should rewrite what follows its header.
+an indented one (by whatever white space some reader trims) may be a continuation, an unclosed one
+is a bad line, one after a lone CR is in the middle of a line to those who do not know old Macs. A
+section with such a line in it is `tangled`: readers disagree on where it ends, so nobody should
+rewrite what follows its header.
 
 Cutting is unambiguous in any bytes whatever, broken files included. A stretch knows its size and
 not its place, so that a changed section costs the others nothing: `splice` shares them all.
@@ -14,15 +15,13 @@ not its place, so that a changed section costs the others nothing: `splice` shar
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
 from credfresh.splice.ini_lines import (
-    DEFAULT_SECTION,
-    Code,
     Finding,
     bracketed_names,
     brackets,
@@ -30,30 +29,11 @@ from credfresh.splice.ini_lines import (
     text,
 )
 
-MOST_FLAWS = 20
-"""How many flaws of one file are told: whoever mends twenty sees the next twenty."""
-
 _LINE = re.compile(rb"[^\r\n]*")
-_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 _SIZE = itemgetter(0)
-_FINDINGS = itemgetter(5)
 
 L = TypeVar("L")
-
-
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """A thing wrong with the file, at its line (from 1).
-
-    `fatal`: botocore and the AWS CLI refuse the whole file for it, every profile of everybody.
-    Otherwise it is worth a remark.
-    """
-
-    line: int
-    code: Code
-    reason: str
-    fatal: bool = True
 
 
 class Section(NamedTuple, Generic[L]):
@@ -174,28 +154,16 @@ def splice(
     return _document(data, sections)
 
 
-def line_of(document: Document[L], place: int) -> int:
-    """Return the line (from 1) of the header at a place."""
-    start = sum(section.size for section in document.sections[:place])
-    return 1 + sum(1 for _ in _LINE_END.finditer(document.data, 0, start))
-
-
-def flaws(document: Document[L]) -> tuple[Flaw, ...]:
-    """Return what is wrong with the file, in the order of its lines, at most `MOST_FLAWS`."""
-    flawed = [
-        (place, finding)
-        for place, findings in enumerate(map(_FINDINGS, document.sections))
-        if findings
-        for finding in findings
-    ]
-    flawed += [
-        twin for name, places in document.shared.items() for twin in _twins(document, name, places)
-    ]
-    flawed.sort(key=lambda each: (each[0], each[1].line))
-    return tuple(
-        Flaw(line_of(document, place) + line, code, reason, fatal)
-        for place, (line, code, reason, fatal) in flawed[:MOST_FLAWS]
-    )
+def lines_of(document: Document[L], places: Collection[int]) -> dict[int, int]:
+    """Return the line (from 1) of the header at each of the places: one look at the file."""
+    starts = document.starts()
+    lines: dict[int, int] = {}
+    line, counted = 1, 0
+    for place in sorted(places):
+        line += _line_ends(document.data, counted, starts[place])
+        counted = starts[place]
+        lines[place] = line
+    return lines
 
 
 def _stretch(data: bytes, start: int, end: int, label: Label[L], old: Section[L]) -> Section[L]:
@@ -264,32 +232,22 @@ def _known_as(section: Section[L]) -> tuple[str, tuple[str, ...]]:
 
 def _document(data: bytes, sections: Sequence[Section[L]]) -> Document[L]:
     named: dict[str, tuple[int, ...]] = {}
+    many: dict[str, list[int]] = {}
     for place, section in enumerate(sections):
+        names = section.aliases
         if section.name and section.name == section.name.strip():
-            named[section.name] = (*named.get(section.name, ()), place)
-        for alias in section.aliases:
-            named[alias] = (*named.get(alias, ()), place)
+            names = (section.name, *names)
+        for name in names:
+            one = (place,)
+            first = named.setdefault(name, one)
+            if first is not one:  # lists are for the few: a copy of a tuple for each would be dear
+                many.setdefault(name, [*first]).append(place)
+    named.update((name, tuple(places)) for name, places in many.items())
     shared = {name: places for name, places in named.items() if len(places) > 1}
     return Document(data, sections, named, shared)
 
 
-def _twins(document: Document[L], name: str, places: tuple[int, ...]) -> list[tuple[int, Finding]]:
-    """Return what readers hold against several stretches that answer to one trimmed name."""
-    starts = document.starts()
-    stretches = [document.data[starts[place] : starts[place + 1]] for place in places]
-    first = line_of(document, places[0])
-    found: list[tuple[int, Finding]] = []
-    seen: set[str] = set()
-    for place, stretch in zip(places, stretches, strict=True):
-        exact = {each for each in examine(stretch).names if each.strip() == name}
-        if exact & seen:
-            reason = f"a second section of the name on line {first}"
-            found.append((place, Finding(0, "duplicate_section", reason)))
-        elif seen and exact:
-            reason = f"to readers that trim names, the section on line {first} again"
-            found.append((place, Finding(0, "same_name", reason, fatal=False)))
-        seen |= exact
-    if name == DEFAULT_SECTION:
-        together = examine(b"".join(stretches)).findings
-        found += [(places[-1], each) for each in together if each.code == "duplicate_key"]
-    return found
+def _line_ends(data: bytes, start: int, end: int) -> int:
+    """Count the line ends between the starts of two stretches, which part no CRLF."""
+    ends = data.count(b"\n", start, end) + data.count(b"\r", start, end)
+    return ends - data.count(b"\r\n", start, end)

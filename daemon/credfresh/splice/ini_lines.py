@@ -27,8 +27,17 @@ BOM = b"\xef\xbb\xbf"
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _CONTENT = re.compile(rb"[^\r\n]*")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-# A bracket that nothing or white space precedes. The literal comes first: it is found by memchr.
-_BRACKET = re.compile(rb"\[(?<!\S\[)")
+# A bracket that nothing precedes, or no visible ASCII. The literal comes first: it is found by
+# memchr.
+_BRACKET = re.compile(rb"\[(?<![!-~]\[)")
+_VISIBLE = frozenset(b"\r\n" + bytes(range(0x21, 0x7F)))
+_BLANK = (
+    "".join(map(chr, range(0x21)))
+    + "\x85\xa0\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    + "\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff\udc85\udca0"
+)
+"""What some reader or other trims: Python's white space, Java's (all up to the space), that of old
+.NET (no width at all, byte order marks), and Latin-1's bytes where they are no UTF-8."""
 _LF = 0x0A
 _DELIMITER = re.compile(r"[=:]")
 # What nearly every stretch looks like; anything else takes the slow way.
@@ -76,7 +85,7 @@ class Finding(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What there is to say about a stretch: the first finding of each kind, and all headers."""
+    """What there is to say about a stretch: the first finding of each kind, each header once."""
 
     names: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -97,23 +106,31 @@ def brackets(data: bytes) -> tuple[list[int], list[int]]:
             line = _CONTENT.match(data, at)
             closed = line is not None and data.rfind(b"]", at + 2, line.end()) > 0
             (heads if closed else inner).append(at)
-        else:
-            before = at - 1
-            while before >= 0 and data[before] in b" \t\v\f":
-                before -= 1
-            if before < 0 or data[before] in b"\r\n":
-                inner.append(at)
+        elif _opens(data, at):
+            inner.append(at)
     return heads, inner
+
+
+def _opens(data: bytes, at: int) -> bool:
+    """Say whether only what some reader trims stands between a bracket and its line's start."""
+    start = at
+    while start and data[start - 1] not in _VISIBLE:
+        start -= 1
+    at_line_start = start == 0 or data[start - 1] in b"\r\n"
+    return at_line_start and not text(data[start:at]).strip(_BLANK)
 
 
 def bracketed_names(stretch: bytes) -> set[str]:
     """Return the trimmed names in all lines of a stretch that start with a closed bracket."""
-    lines = (line.strip() for line in _LINE_END.split(stretch.removeprefix(BOM)))
+    lines = (text(line).strip(_BLANK) for line in _LINE_END.split(stretch) if b"[" in line)
     return {
-        text(line[1 : line.index(b"]")]).strip()
-        for line in lines
-        if line.startswith(b"[") and b"]" in line
+        line[1 : line.index("]")].strip() for line in lines if line.startswith("[") and "]" in line
     }
+
+
+def at_column_0(line: bytes) -> bytes:
+    """Return a line without its indentation, by any white space that the strictest reader knows."""
+    return text(line).lstrip().encode("utf-8", "surrogateescape")
 
 
 def header_name(line: str) -> str:
@@ -169,7 +186,7 @@ class _Examination:
 
     def __init__(self) -> None:
         self._found: dict[Code, Finding] = {}
-        self._names: list[str] = []
+        self._names: dict[str, None] = {}
         self._headed = False
         self._keys: set[str] = set()
         self._leaking: set[str] = set()
@@ -219,7 +236,7 @@ class _Examination:
             return
         if name in self._names:
             self._add(number, "duplicate_section", "a second section of the same name")
-        self._names.append(name)
+        self._names[name] = None
         self._keys = set()
 
     def _key(self, number: int, key: str) -> None:

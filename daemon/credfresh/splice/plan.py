@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from credfresh.publication import Refusal
 from credfresh.splice import holding, ini, mark
+from credfresh.splice.flaws import Flaw, flaws_of
 from credfresh.splice.holding import Document, Piece
 from credfresh.splice.layout import Draft, lay_out
 
@@ -27,7 +28,7 @@ class Merge:
     adopted: tuple[str, ...] = ()
     """Sections of somebody else that were replaced because the profile says `adopt: true`."""
     refused: tuple[Refusal, ...] = ()
-    flaws: tuple[ini.Flaw, ...] = ()
+    flaws: tuple[Flaw, ...] = ()
     """What is wrong with the new bytes (all of it foreign), each with its line."""
 
 
@@ -96,8 +97,8 @@ class Plan:
             removed=tuple(self._removed),
             repaired=tuple(self._repaired),
             adopted=tuple(self._adopted),
-            refused=tuple(_refusal(document, *each) for each in self._refused),
-            flaws=ini.flaws(document) + tuple(_left_alone(document, name) for name in self._left),
+            refused=tuple(self._refusals(document)),
+            flaws=flaws_of(document) + tuple(_left_alone(document, self._left)),
         )
 
     def _renew(self, place: int, wanted: Piece) -> None:
@@ -193,6 +194,16 @@ class Plan:
             hint = "give the profile another `section`, remove that one, or say `adopt: true`"
             self._refused.append((wanted, "foreign", reason, hint))
 
+    def _refusals(self, document: Document) -> Iterator[Refusal]:
+        """Yield what was refused, with the lines in the new file of what stands in the way."""
+        standing = {each.section: document.named[each.section] for each, *_ in self._refused}
+        lines = ini.lines_of(document, {place for places in standing.values() for place in places})
+        for wanted, code, reason, hint in self._refused:
+            where = " and ".join(str(lines[place]) for place in standing[wanted.section])
+            # Not str.format: a section's name may hold braces.
+            told = reason.replace("(line {})", f"(line {where})")
+            yield Refusal(wanted.profile, code, told, hint)
+
     def _stretch(self, place: int) -> bytes:
         return self._document.data[self._starts[place] : self._starts[place + 1]]
 
@@ -212,23 +223,12 @@ def _whose(claims: holding.Claims) -> str:
     return f"; its mark: {', '.join(sorted(names))}" if names else ""
 
 
-def _refusal(
-    document: Document,
-    wanted: Piece,
-    code: Literal["foreign", "taken"],
-    reason: str,
-    hint: str,
-) -> Refusal:
-    places = document.named[wanted.section]
-    lines = " and ".join(str(ini.line_of(document, place)) for place in places)
-    # Not str.format: a section's name may hold braces.
-    return Refusal(wanted.profile, code, reason.replace("(line {})", f"(line {lines})"), hint)
-
-
-def _left_alone(document: Document, name: str) -> ini.Flaw:
-    line = ini.line_of(document, document.named[name][0])
-    reason = f"[{name}] should go, but holds keys that we did not issue"
-    return ini.Flaw(line, "left_alone", reason, fatal=False)
+def _left_alone(document: Document, names: Iterable[str]) -> Iterator[Flaw]:
+    places = {name: document.named[name][0] for name in names}
+    lines = ini.lines_of(document, places.values())
+    for name in names:
+        reason = f"[{name}] should go, but holds keys that we did not issue"
+        yield Flaw(lines[places[name]], "left_alone", reason, fatal=False)
 
 
 def _headless(stretch: bytes, rest: bytes, note: str = "") -> Draft:

@@ -1,0 +1,69 @@
+"""Profiles that move from one file to another: where they are left until they have arrived.
+
+A reader must find a profile at any moment in at least one of the two. So it is written to its new
+file first, and its old section stays as it is until that is done, however often it fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from credfresh.disk.paths import resolved, same_place
+from credfresh.errors import PublishError
+from credfresh.publication import Outcomes, Publication, PublishReport, Wanted
+
+
+def same_file(one: str, other: str) -> bool:
+    """Say whether two paths lead to one place now, be there a file or not."""
+    try:
+        with resolved(one) as here, resolved(other) as there:
+            return same_place(here, there)
+    except PublishError:
+        return False
+
+
+def moving(stood: Wanted, share: Wanted, wanted: Wanted) -> dict[str, Publication]:
+    """Return what to leave in a file of those who stood there and are wanted in another one.
+
+    `share` is what is wanted of this file. A section that somebody else has in it from now on is
+    his, and a profile whose credentials shall stand nowhere is left nowhere.
+    """
+    gone = [
+        publication.profile
+        for name, publication in stood.items()
+        if name not in share and name in wanted
+        if not (wanted[name].withdraw or publication.withdraw)
+    ]
+    taken = {publication.profile.section for publication in share.values()} if gone else set()
+    return {profile.name: Publication(profile) for profile in gone if profile.section not in taken}
+
+
+def arrived(publication: Publication, outcomes: Outcomes) -> bool:
+    """Say whether a profile's credentials stand in its new file."""
+    profile = publication.profile
+    outcome = outcomes.get(profile.target.path)
+    if publication.grant is None or not isinstance(outcome, PublishReport):
+        return False
+    return all(refusal.profile != profile.name for refusal in outcome.refused)
+
+
+def remembered(
+    stood: Wanted, share: Wanted, outcome: PublishReport | PublishError
+) -> Mapping[str, Publication]:
+    """Return who may stand in a file after a publish: after a failed one, those before it too."""
+    return share if isinstance(outcome, PublishReport) else {**stood, **share}
+
+
+def together(
+    first: PublishReport, second: PublishReport | PublishError
+) -> PublishReport | PublishError:
+    """Return what two publishes of one file did."""
+    if isinstance(second, PublishError):
+        return second
+    return replace(
+        second,
+        written=first.written or second.written,
+        removed=first.removed + second.removed,
+        remarks=first.remarks + second.remarks,
+    )

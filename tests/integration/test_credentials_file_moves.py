@@ -1,0 +1,293 @@
+"""Profiles that move from file to file, and files that get another path, in a running daemon."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from credfresh.credentials_file import CredentialsFiles
+from credfresh.disk import atomic
+from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.publication import Publication, PublishReport
+from credfresh.settings import FileTarget
+from disk import (
+    FOREIGN,
+    clock,
+    in_mount_namespace,
+    keeper,
+    key_of,
+    needs_root,
+    publication,
+    read_by_sdk,
+    temporaries,
+    wanted,
+)
+
+
+@pytest.fixture(name="old")
+def _old(tmp_path: Path) -> Path:
+    path = tmp_path / "old"
+    path.write_bytes(FOREIGN)
+    return path
+
+
+@pytest.fixture(name="new")
+def _new(tmp_path: Path) -> Path:
+    return tmp_path / "later" / "new"
+
+
+def keeping(*paths: Path) -> CredentialsFiles:
+    """Return what keeps these files, claimed."""
+    files = CredentialsFiles(
+        [FileTarget(str(path)) for path in paths],
+        instance="test",
+        clock=clock,
+        pause=lambda _seconds: None,
+    )
+    files.claim()
+    return files
+
+
+def sections(*paths: Path) -> list[set[str]]:
+    """Return what stands of ours in each file."""
+    return [set(read_by_sdk(path)) - {"foreign"} for path in paths]
+
+
+class Swaps:
+    """Notes after each swap whether a profile stands in one of the files."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, *paths: Path) -> None:
+        self.seen: list[bool] = []
+        exchange = atomic.exchange
+
+        def noted(directory: int, one: str, other: str) -> bool:
+            done = exchange(directory, one, other)
+            header = f"[{name}]\n".encode()
+            there = [path for path in paths if path.exists()]
+            self.seen.append(any(header in path.read_bytes() for path in there))
+            return done
+
+        monkeypatch.setattr(atomic, "exchange", noted)
+
+
+@pytest.mark.parametrize("to_real", [True, False])
+def test_another_path_to_the_same_file_changes_nothing_for_readers(
+    monkeypatch: pytest.MonkeyPatch, old: Path, *, to_real: bool
+) -> None:
+    """From a link to the file it leads to, or back: no swap takes a section out."""
+    link = old.with_name("link")
+    link.symlink_to(old)
+    before, after = (link, old) if to_real else (old, link)
+    files = keeping(before)
+    files.publish(wanted(before, "dev"))
+    swaps = Swaps(monkeypatch, "dev", old)
+
+    same = files.publish(wanted(after, "dev"))
+    renewed = files.publish(wanted(after, "dev", serial=1))
+
+    assert [{str(after)}, {str(after)}] == [set(same), set(renewed)]
+    assert all(isinstance(each, PublishReport) for each in (*same.values(), *renewed.values()))
+    assert [True] == swaps.seen
+    assert "ASIAFAKE000000000001" == key_of(old, "dev")
+    assert not files.tick()
+
+
+BY_MOUNT = """
+import sys
+from pathlib import Path
+from credfresh.credentials_file import CredentialsFiles
+from disk import clock, wanted
+one, other = Path(sys.argv[1]), Path(sys.argv[2])
+files = CredentialsFiles([], instance="test", clock=clock)
+for path in (one, other):
+    for outcome in files.publish(wanted(path, "dev")).values():
+        print(type(outcome).__name__)
+print("[dev]" in one.read_text())
+"""
+
+
+@needs_root
+def test_a_second_mount_of_the_directory_leads_to_the_same_file(old: Path, tmp_path: Path) -> None:
+    """No link tells that the paths are one: the directory does. Our own claim refuses nobody."""
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    script = 'mount --bind "$1" "$2"; exec "$PYTHON" -c "$3" "$1/old" "$2/old"'
+
+    done = in_mount_namespace(script, str(old.parent), str(mount), BY_MOUNT)
+
+    assert (0, ["PublishReport", "PublishReport", "True"]) == (
+        done.returncode,
+        done.stdout.split(),
+    ), done.stderr
+
+
+def test_the_claim_goes_with_the_file_to_its_other_path(old: Path) -> None:
+    """No second daemon gets in between, and after the release one does; nothing is left over."""
+    link = old.with_name("link")
+    link.symlink_to(old)
+    files = keeping(link)
+    files.publish(wanted(link, "dev"))
+
+    files.publish(wanted(old, "dev", serial=1))
+
+    with pytest.raises(AlreadyRunningError):
+        keeper(old).claim()
+    files.release()
+    keeper(link).claim()
+    assert [] == temporaries(old)
+
+
+def test_what_is_told_names_the_path_of_today(old: Path) -> None:
+    """An operator finds it in the configuration; rights are those of today, too."""
+    link = old.with_name("link")
+    link.symlink_to(old)
+    files = keeping(link)
+    files.publish(wanted(link, "dev"))
+    one = publication("dev", old, 1)
+    wider = replace(one, profile=replace(one.profile, target=FileTarget(str(old), 0o640)))
+    old.with_name("twin").hardlink_to(old)
+
+    report = files.publish({"dev": wider})[str(old)]
+
+    assert isinstance(report, PublishReport)
+    told = [(each.event, dict(each.fields)["path"]) for each in report.remarks]
+    assert ("hard_linked", str(old)) in told
+    assert 0o640 == old.stat().st_mode & 0o777
+
+
+def test_a_file_of_two_paths_that_came_to_be_one_is_not_cleared(old: Path, tmp_path: Path) -> None:
+    """The path that is wanted no more leads, by now, to where ours are wanted."""
+    other, link = tmp_path / "other", tmp_path / "link"
+    other.write_bytes(FOREIGN)
+    link.symlink_to(other)
+    files = keeping(old, link)
+    files.publish(wanted(old, "dev") | wanted(link, "stage"))
+    link.unlink()
+    link.symlink_to(old)
+
+    outcomes = files.publish(wanted(old, "dev", "stage"))
+
+    assert {str(old)} == set(outcomes)
+    assert [{"dev", "stage"}] == sections(old)
+    keeper(other).claim()
+
+
+def test_a_profile_stands_in_its_new_file_before_it_leaves_the_old(
+    monkeypatch: pytest.MonkeyPatch, old: Path, new: Path
+) -> None:
+    """At every swap one of the two has it."""
+    new.parent.mkdir()
+    new.write_bytes(FOREIGN)
+    files = keeping(old)
+    files.publish(wanted(old, "dev", "stage"))
+    swaps = Swaps(monkeypatch, "dev", old, new)
+
+    files.publish(wanted(new, "dev") | wanted(old, "stage"))
+
+    assert [{"stage"}, {"dev"}] == sections(old, new)
+    assert swaps.seen
+    assert all(swaps.seen)
+
+
+def test_what_cannot_be_published_in_its_new_file_stays_in_the_old(old: Path, new: Path) -> None:
+    """The old file is cleared and let go once the new one stands, and not before."""
+    files = keeping(old)
+    files.publish(wanted(old, "dev"))
+    stood = old.read_bytes()
+
+    outcomes = files.publish(wanted(new, "dev"))
+    files.publish(wanted(new, "dev", serial=1))
+
+    assert isinstance(outcomes[str(new)], PublishError)
+    assert stood == old.read_bytes()
+    new.parent.mkdir()
+    files.publish(wanted(new, "dev", serial=1))
+    assert (FOREIGN, [{"dev"}]) == (old.read_bytes(), sections(new))
+    keeper(old).claim()
+    assert {str(new)} == set(files.publish(wanted(new, "dev", serial=1)))
+
+
+def test_those_who_stay_are_renewed_while_another_waits_to_leave(old: Path, new: Path) -> None:
+    """One failing file stops no other, nor the rest of the old one."""
+    files = keeping(old)
+    files.publish(wanted(old, "dev", "stage"))
+
+    files.publish(wanted(old, "stage", serial=1) | wanted(new, "dev", serial=1))
+
+    assert ["ASIAFAKE000000000000", "ASIAFAKE000000000001"] == [
+        key_of(old, name) for name in ("dev", "stage")
+    ]
+    new.parent.mkdir()
+    files.publish(wanted(old, "stage", serial=1) | wanted(new, "dev", serial=1))
+    assert [{"stage"}, {"dev"}] == sections(old, new)
+
+
+def test_two_profiles_change_places(old: Path, new: Path) -> None:
+    """Each is written to its new file before either leaves its old one."""
+    new.parent.mkdir()
+    files = keeping(old)
+    files.publish(wanted(old, "dev") | wanted(new, "stage"))
+
+    outcomes = files.publish(wanted(new, "dev") | wanted(old, "stage"))
+
+    assert [{"stage"}, {"dev"}] == sections(old, new)
+    removed = [each.removed for each in outcomes.values() if isinstance(each, PublishReport)]
+    assert [("dev",), ("stage",)] == sorted(removed)
+
+
+def test_a_section_that_another_profile_takes_over_is_not_kept_from_it(
+    old: Path, new: Path
+) -> None:
+    """Its readers get that one's credentials at once, and go on getting them."""
+    files = keeping(old)
+    files.publish(wanted(old, "dev"))
+    other = publication("other", old, 1)
+    other = replace(other, profile=replace(other.profile, section="dev"))
+
+    files.publish(wanted(new, "dev") | {"other": other})
+    assert "ASIAFAKE000000000001" == key_of(old, "dev")
+    new.parent.mkdir()
+    files.publish(wanted(new, "dev") | {"other": other})
+
+    assert "ASIAFAKE000000000001" == key_of(old, "dev")
+    assert [{"dev"}, {"dev"}] == sections(old, new)
+
+
+def test_a_profile_that_is_refused_in_its_new_file_stays_in_the_old(old: Path, new: Path) -> None:
+    """A foreign section has its name there: its readers keep what they have meanwhile."""
+    new.parent.mkdir()
+    new.write_bytes(b"[dev]\naws_access_key_id = AKIATHEIRS\n")
+    files = keeping(old)
+    files.publish(wanted(old, "dev"))
+
+    files.publish(wanted(new, "dev"))
+
+    assert "ASIAFAKE000000000000" == key_of(old, "dev")
+    new.write_bytes(b"")
+    files.publish(wanted(new, "dev"))
+    assert [set(), {"dev"}] == sections(old, new)
+
+
+def test_a_profile_with_nothing_in_hand_leaves_when_it_has_something(old: Path, new: Path) -> None:
+    """Until then its readers have what stands."""
+    new.parent.mkdir()
+    files = keeping(old)
+    files.publish(wanted(old, "dev"))
+
+    files.publish({"dev": Publication(publication("dev", new).profile)})
+    assert [{"dev"}] == sections(old)
+    files.publish(wanted(new, "dev"))
+
+    assert [set(), {"dev"}] == sections(old, new)
+
+
+def test_a_withdrawn_profile_is_left_in_no_file(old: Path, new: Path) -> None:
+    """Its credentials shall stand nowhere, wherever they were to go."""
+    files = keeping(old)
+    files.publish(wanted(old, "dev"))
+
+    files.publish({"dev": Publication(publication("dev", new).profile, withdraw=True)})
+
+    assert FOREIGN == old.read_bytes()
