@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import threading
 
 import pytest
 
+from credfresh.life.daemon import ECHO
 from credfresh.simulator import faults
 from host import ENVIRONMENTS, Host, wait_until
 
@@ -65,6 +67,7 @@ def test_a_second_signal_forces_the_end(host: Host) -> None:
 
     running.signal(signal.SIGTERM)
     running.wait_for("daemon_stopping")
+    threading.Event().wait(2 * ECHO)
     running.signal(signal.SIGTERM)
 
     assert 1 == running.wait()

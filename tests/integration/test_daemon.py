@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from credfresh.errors import AlreadyRunningError, Mend, Scope
-from credfresh.life.daemon import Daemon
+from credfresh.life.daemon import ECHO, Daemon
 from credfresh.life.desk import Attendant, Desk, Errand
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.notify import Notifier
@@ -222,6 +222,29 @@ def test_what_is_in_flight_at_the_end_is_still_published() -> None:
     watcher.join()
     opener.join()
     assert last_write(house)["production"].grant is not None
+
+
+def test_the_echo_of_a_signal_forces_nothing() -> None:
+    """timeout(1) signals its command twice at once: the attempt in flight still ends well."""
+    house = House(settings(profile()))
+    house.sts.gate.clear()
+
+    watcher = stop_when(house, lambda: house.sts.calls == 1)
+
+    def echo() -> None:
+        watcher.join()
+        threading.Event().wait(ECHO / 4)
+        house.daemon.stop()
+        threading.Event().wait(ECHO / 4)
+        house.sts.gate.set()
+
+    stopping = threading.Thread(target=echo)
+    stopping.start()
+
+    assert house.daemon.run()
+
+    stopping.join()
+    assert [{"clean": True}] == house.log.of("daemon_stopped")
 
 
 def test_a_second_signal_forces_the_end() -> None:

@@ -42,6 +42,9 @@ DRAIN = 15.0
 FLUSH = 10.0
 """Seconds that the last publish is given after that."""
 
+ECHO = 0.2
+"""Seconds in which another signal is the same wish: timeout(1) signals its child, then the group."""
+
 TURN = 0.1
 """Seconds after which what is due has its turn, however many messages still wait."""
 
@@ -114,7 +117,7 @@ class Daemon:
             post=self._inbox.put,
             emit=self._bounded,
         )
-        self._signals = 0
+        self._signals, self._signalled = 0, -ECHO
         self._agenda = Agenda()
         self._desk = Desk(
             settings=settings,
@@ -215,13 +218,8 @@ class Daemon:
 
     def _handle(self, message: Message | Errand | Signal) -> None:
         match message:
-            case Signal(signal.SIGHUP) if self._reloading is not None:
-                self._reloading.ask()
-            case Signal(signal.SIGUSR1):
-                for profile in self._desk.settings.profiles:
-                    self._supervisor.renew(profile)
-            case Signal():
-                self._signals += 1
+            case Signal(number):
+                self._heed(number)
             case Errand(run):
                 run()
             case Published():
@@ -233,6 +231,16 @@ class Daemon:
         if isinstance(message, Finished | Published):
             for watcher in self._desk.on_changed:
                 watcher()
+
+    def _heed(self, number: int) -> None:
+        match number:
+            case signal.SIGHUP if self._reloading is not None:
+                self._reloading.ask()
+            case signal.SIGUSR1:
+                for profile in self._desk.settings.profiles:
+                    self._supervisor.renew(profile)
+            case _ if (now := self._clock().boot) >= self._signalled + ECHO:
+                self._signals, self._signalled = self._signals + 1, now
 
     def _watched(self, limit: float) -> Watchdog:
         return Watchdog(
