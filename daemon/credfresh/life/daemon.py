@@ -43,7 +43,7 @@ FLUSH = 10.0
 """Seconds that the last publish is given after that."""
 
 ECHO = 0.2
-"""Seconds in which another signal is the same wish: timeout(1) signals its child, then the group."""
+"""Seconds in which another signal is the same wish: timeout(1) signals its child, then all."""
 
 TURN = 0.1
 """Seconds after which what is due has its turn, however many messages still wait."""
