@@ -604,7 +604,7 @@ def test_what_has_ended_is_not_enough_for_anybody(host: Host) -> None:
     """A job that asks for no time at all does not begin with dead keys."""
     host.sts.grant_seconds = 2
     host.start("once").wait()
-    wait_until(lambda: ask(host, "status").returncode == 4, "the expiration")
+    wait_until(lambda: life(host, "production") <= 0, "the expiration")
 
     done = host.command(
         "ensure", "production", "--valid-for", "0s",
