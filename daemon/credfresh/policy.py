@@ -24,16 +24,20 @@ MOST_RENEW_BEFORE = 0.8
 JITTER = (0.02, 0.07)
 """The bounds of the jitter, as shares of the granted lifetime."""
 
-SLACK = 0.003
-"""By how much an alarm for a renewal may ring late, as a share of the granted lifetime: far below
-the least jitter. Thousands of renewals then come in bursts, and one of a burst costs a third."""
+SLACK = 0.009
+"""By how much an alarm for a renewal may ring late, as a share of the granted lifetime: below half
+of the least jitter. Many renewals then come in bursts, and one of a burst costs a third."""
+
+FOLLOWERS_SLACK = 0.003
+"""The same for those that follow another's renewals."""
 
 LONGEST_STEP = 128.0
 """Seconds between two such bursts at most, with sessions of twelve hours."""
 
-FOLLOWS = (0.002, 0.013)
+FOLLOWS = (0.010, 0.016)
 """The bounds of a follower's delay after the one it follows, as shares of the granted lifetime:
-below the least jitter, so that a follower's readers find `renew_before` of life left as well."""
+above that one's slack; with its own below the least jitter, so that its readers find
+`renew_before` of life left as well."""
 
 FLOOR = 1.0
 """Seconds from the end of one attempt to the next, at least, whatever else is said (I6)."""
@@ -102,14 +106,15 @@ def plan(grant: Grant, renew_before: RenewBefore) -> Plan:
     )
 
 
-def alarm(plan: Plan, lifetime: float, phase: float = 0.0) -> float:
-    """Return the wall second at which to ring for a planned renewal.
+def alarm(plan: Plan, grant: Grant, phase: float = 0.0) -> float:
+    """Return the wall second at which to ring for the planned renewal of `grant`.
 
     Up to `SLACK` after it, at a time that many grants have in common: the steps are powers of two
     seconds, so that those of other lifetimes fall together too. `phase` (0 to `LONGEST_STEP`) keeps
     hosts apart.
     """
-    step = min(2.0 ** math.floor(math.log2(SLACK * lifetime)), LONGEST_STEP)
+    slack = SLACK if grant.upstream is None else FOLLOWERS_SLACK
+    step = min(2.0 ** math.floor(math.log2(slack * grant.lifetime)), LONGEST_STEP)
     return phase + math.ceil((plan.renew_at.wall - phase) / step) * step
 
 

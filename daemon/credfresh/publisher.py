@@ -1,8 +1,9 @@
 """Publishing at the right moment: many renewals in one write, urgent ones at once.
 
 `Coalescer` decides when (pure); `Publisher` owns the thread that writes. Writing costs what the
-whole file costs, so a publish waits for quiet, and the more it took the later the next one may
-start. What cannot be written stays in memory and is tried again with the policy's backoff.
+whole file costs, so a publish waits for quiet; the more it took, the longer the next one waits for
+it, and the later it may start. What cannot be written stays in memory and is tried again with the
+policy's backoff.
 """
 
 from __future__ import annotations
@@ -20,17 +21,27 @@ from credfresh.publication import landed as publication_landed
 from credfresh.renewer import Destination
 
 QUIET = 0.05
-"""Seconds without a new renewal before a publish starts."""
+"""Seconds without a new renewal before a publish starts, at least."""
+
+QUIET_TIMES = 10.0
+"""How many times what the last publish took it waits for quiet: bursts of calls have gaps."""
 
 MOST_WAIT = 0.5
-"""Seconds after the first unpublished renewal at which it starts even so."""
+"""Seconds after the first unpublished renewal at which it starts even so, at least."""
+
+MOST_WAIT_TIMES = 50.0
+"""How many times what the last publish took that is."""
 
 REST = 250.0
 """A publish starts no sooner after the last than this many times what that one took: writing costs
 at most 0.4 % of the time. (At 50 times, ten thousand profiles spent more on it than on STS.)"""
 
-REST_SHARE = 0.01
-"""The longest rest, as a share of the shortest lifetime: less than what jitter keeps in hand."""
+DELAY_SHARE = 0.005
+"""The longest wait and the longest rest, as a share of the shortest lifetime: with the slack of an
+alarm (`policy.SLACK`) less than what jitter keeps in hand."""
+
+MOST_DELAY = 20.0
+"""The longest wait and the longest rest, seconds."""
 
 URGENT_REST = 0.5
 """The longest rest before an urgent one, seconds: else a cold start would write the whole file
@@ -44,15 +55,19 @@ TICK = 5.0
 class Coalescer:
     """When to publish next. Times are seconds of a clock that cannot be stepped."""
 
-    rest_limit: float = 10.0
-    """The longest rest, seconds, whatever was granted."""
-    times: float = REST
+    limit: float = MOST_DELAY
+    """The longest wait and the longest rest, seconds, whatever was granted."""
+    rest_times: float = REST
     """How many times what a publish took is rested after it, at most."""
+    patient: bool = True
+    """Whether it waits the longer for quiet the more a publish takes."""
     _first: float | None = None
     _last: float = 0.0
     _urgent: bool = False
     _ended: float = 0.0
     _rest: float = 0.0
+    _quiet: float = QUIET
+    _most_wait: float = MOST_WAIT
 
     def note(self, now: float, *, urgent: bool) -> None:
         """A renewal has come in; an urgent one does not wait for quiet."""
@@ -67,7 +82,8 @@ class Coalescer:
             return None
         if self._urgent:
             return max(self._first, self._ended + min(self._rest, URGENT_REST))
-        return max(min(self._last + QUIET, self._first + MOST_WAIT), self._ended + self._rest)
+        calm = min(self._last + self._quiet, self._first + self._most_wait)
+        return max(calm, self._ended + self._rest)
 
     def started(self) -> None:
         """A publish takes all that has come in so far."""
@@ -77,7 +93,11 @@ class Coalescer:
     def ended(self, now: float, took: float, shortest: float = math.inf) -> None:
         """It is done, after `took` seconds; `shortest` is the least lifetime that was granted."""
         self._ended = now
-        self._rest = min(self.times * took, self.rest_limit, REST_SHARE * shortest)
+        limit = min(self.limit, DELAY_SHARE * shortest)
+        self._rest = min(self.rest_times * took, limit)
+        if self.patient:
+            self._quiet = max(QUIET, min(QUIET_TIMES * took, limit))
+            self._most_wait = max(MOST_WAIT, min(MOST_WAIT_TIMES * took, limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +141,10 @@ class Publisher:
         self._probe: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="credfresh-publisher", daemon=True)
 
-    def rest(self, limit: float) -> None:
-        """Rest after a publish for at most `limit` seconds."""
+    def delay(self, limit: float) -> None:
+        """Wait for others, and rest after a publish, for at most `limit` seconds."""
         with self._changed:
-            self._coalescer.rest_limit = limit
+            self._coalescer.limit = limit
 
     def start(self, wanted: Mapping[str, Publication]) -> None:
         """Begin with `wanted` as what should stand, and bring the destinations to it."""

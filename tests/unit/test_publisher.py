@@ -70,7 +70,7 @@ def test_it_rests_many_times_what_the_last_one_took() -> None:
 
 def test_the_rest_is_limited() -> None:
     """A slow disk delays no renewal beyond the limit."""
-    coalescer = Coalescer(rest_limit=9.0)
+    coalescer = Coalescer(limit=9.0)
     coalescer.ended(10.0, took=3.0)
     coalescer.note(10.5, urgent=False)
 
@@ -80,10 +80,30 @@ def test_the_rest_is_limited() -> None:
 def test_short_sessions_allow_no_long_rest() -> None:
     """What was granted counts, not what was asked: a rest must not use up what is left to live."""
     coalescer = Coalescer()
-    coalescer.ended(10.0, took=3.0, shortest=20.0)
+    coalescer.ended(10.0, took=3.0, shortest=40.0)
     coalescer.note(10.1, urgent=False)
 
-    assert 10.2 == coalescer.due_at()
+    assert 10.3 == pytest.approx(coalescer.due_at())
+
+
+def test_what_takes_long_waits_longer_for_quiet() -> None:
+    """A burst of calls that comes in parts is one write of a large file, not several."""
+    coalescer = Coalescer()
+    coalescer.ended(10.0, took=0.1)
+    for moment in (100.0, 100.5, 101.0):
+        coalescer.note(moment, urgent=False)
+
+    assert 102.0 == coalescer.due_at()
+
+
+def test_a_flow_that_never_pauses_is_not_waited_for_long() -> None:
+    """Fifty times what the last publish took, within the limit."""
+    coalescer = Coalescer(limit=4.0)
+    coalescer.ended(10.0, took=0.1)
+    for n in range(100):
+        coalescer.note(100.0 + n / 10, urgent=False)
+
+    assert 104.0 == coalescer.due_at()
 
 
 def test_what_comes_in_during_a_publish_waits_for_the_next() -> None:

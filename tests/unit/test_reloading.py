@@ -15,7 +15,7 @@ from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
 from credfresh.life.readiness import LIMIT, Readiness
 from credfresh.life.reloader import POLL, Reloader
-from credfresh.life.reloading import IDLE, Reloading, rest_limit
+from credfresh.life.reloading import IDLE, Reloading, most_delay
 from credfresh.notify import Notifier
 from credfresh.publisher import Published, Publisher
 from credfresh.settings import Notice, Settings, StsLimits
@@ -266,7 +266,7 @@ def test_a_reload_before_that_tells_no_readiness(house: House) -> None:
     assert "READY=1" not in house.told()
 
 
-def test_the_publisher_rests_by_the_shortest_session() -> None:
-    """1 % of it, at most ten seconds."""
-    assert 9.0 == rest_limit(settings(profile("a", duration=900), profile("b", duration=7200)))
-    assert 10.0 == rest_limit(settings(profile("a", duration=3600)))
+def test_the_publisher_delays_by_the_shortest_session() -> None:
+    """Half a hundredth of it, at most twenty seconds."""
+    assert 4.5 == most_delay(settings(profile("a", duration=900), profile("b", duration=7200)))
+    assert 20.0 == most_delay(settings(profile("a", duration=7200)))

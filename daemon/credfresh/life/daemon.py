@@ -23,7 +23,7 @@ from credfresh.life.fan import Fan
 from credfresh.life.ports import Due, Finished, Message, Outlet
 from credfresh.life.readiness import Readiness
 from credfresh.life.reloader import Reloader, Source
-from credfresh.life.reloading import Reloading, rest_limit
+from credfresh.life.reloading import Reloading, most_delay
 from credfresh.life.supervisor import Supervisor
 from credfresh.life.watchdog import Watchdog
 from credfresh.model import Clock, Grant, Instant, Roll
@@ -188,7 +188,7 @@ class Daemon:
             profiles=len(settings.profiles),
             standing=len(standing),
         )
-        self._publisher.rest(rest_limit(settings))
+        self._publisher.delay(most_delay(settings))
         first = self._supervisor.start(standing)
         self._publisher.start(first)
         for outlet in self._outlets:

@@ -93,7 +93,7 @@ class Entry:
         """Return the wall second at which to ring for `due`: for a renewal with some slack."""
         if self.plan is None or self.grant is None or self.due != self.plan.renew_at:
             return self.due.wall
-        return policy.alarm(self.plan, self.grant.lifetime, phase)
+        return policy.alarm(self.plan, self.grant, phase)
 
     def take(self, grant: Grant) -> policy.Plan:
         """Hold `grant` from now on, and plan its renewal."""

@@ -7,7 +7,7 @@ from credfresh.life.desk import Desk
 from credfresh.life.readiness import Readiness
 from credfresh.life.reloader import POLL, Reload, Reloader, Taken, brief
 from credfresh.model import Instant
-from credfresh.publisher import Publisher
+from credfresh.publisher import DELAY_SHARE, MOST_DELAY, Publisher
 from credfresh.settings import Settings
 from credfresh.workers import Workers
 
@@ -67,7 +67,7 @@ class Reloading:
     def _take_over(self, taken: Taken) -> Reload:
         settings = self._desk.settings = taken.settings
         self._workers.resize(settings.sts.max_concurrency)
-        self._publisher.rest(rest_limit(settings))
+        self._publisher.delay(most_delay(settings))
         changes = self._desk.supervisor.reload(settings, taken.provider)
         self._emit(
             "config_reloaded",
@@ -83,6 +83,7 @@ class Reloading:
         return Reload(changes=changes, needs_restart=taken.needs_restart)
 
 
-def rest_limit(settings: Settings) -> float:
-    """Return the longest rest of the publisher: min(10 s, 1 % of the shortest lifetime)."""
-    return min(10.0, 0.01 * min(p.duration for p in settings.profiles.values()))
+def most_delay(settings: Settings) -> float:
+    """Return the most by which the publisher may delay what need not be there at once, seconds."""
+    shortest = min(profile.duration for profile in settings.profiles.values())
+    return min(MOST_DELAY, DELAY_SHARE * shortest)

@@ -41,7 +41,7 @@ class Textfile:
         self._clock = clock
         self._emit = emit
         self._changed = threading.Condition()
-        self._pace = Coalescer(rest_limit=MOST_REST, times=REST)
+        self._pace = Coalescer(limit=MOST_REST, rest_times=REST, patient=False)
         self._stopping = False
         self._failing: str | None = None
         self._thread = threading.Thread(target=self._run, name="credfresh-textfile", daemon=True)
