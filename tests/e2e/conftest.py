@@ -15,6 +15,25 @@ from debian import Debian, built, needed
 from host import Host
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let every worker begin with its share of the tests that wait.
+
+    `--dist worksteal` deals out the list in as many equal runs as there are workers.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    waiting = [item for item in items if item.get_closest_marker("waits")]
+    others = [item for item in items if not item.get_closest_marker("waits")]
+    each = len(others) / workers
+    items[:] = [
+        item
+        for number in range(workers)
+        for item in (
+            *waiting[number::workers],
+            *others[round(number * each) : round((number + 1) * each)],
+        )
+    ]
+
+
 @pytest.fixture(name="sts")
 def _sts() -> Iterator[Simulator]:
     def clock() -> Instant:

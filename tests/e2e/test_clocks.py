@@ -77,6 +77,7 @@ def watched(host: Host, seconds: float) -> int:
     return lapses
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("seconds", [200.0, -200.0], ids=["forwards", "backwards"])
 def test_a_step_of_the_wall_clock_is_told_once_and_nothing_lapses(
     host: Host, clocks: Clocks, seconds: float
@@ -95,6 +96,7 @@ def test_a_step_of_the_wall_clock_is_told_once_and_nothing_lapses(
     assert 0 == daemon.stop()
 
 
+@pytest.mark.waits
 def test_after_a_suspend_all_is_renewed_at_once(host: Host, clocks: Clocks) -> None:
     """Both clocks went on while nothing ran: that is no jump, and no reason to wait."""
     daemon = running(host, clocks)
@@ -111,6 +113,7 @@ def test_after_a_suspend_all_is_renewed_at_once(host: Host, clocks: Clocks) -> N
     assert 0 == daemon.stop()
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize(
     "seconds", [LIFE + 4.0, pytest.param(300.0, marks=[pytest.mark.long, pytest.mark.timeout(500)])]
 )

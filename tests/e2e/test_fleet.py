@@ -99,6 +99,7 @@ def test_a_host_that_wakes_to_what_has_long_expired_is_fresh_at_once(
     assert min(left(host, name) for name in ENVIRONMENTS) > 0
 
 
+@pytest.mark.waits
 def test_ensure_on_a_host_waits_for_the_hubs_next_renewal(fleet: Fleet, sts: Simulator) -> None:
     """A job asks for more life than is left: it has it as soon as the hub has renewed."""
     sts.grant_seconds = 30
@@ -157,6 +158,7 @@ def test_a_sealed_engine_delays_no_file_of_the_hub(fleet: Fleet, bao: Bao, sts: 
     assert [] == running.events("profile_expired")
 
 
+@pytest.mark.waits
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("fault", ["kill", "pause"])
 def test_another_hub_takes_over_and_no_reader_notices(

@@ -67,6 +67,7 @@ class Siege:
         pause.wait(self._chance.uniform(4.0, 8.0))
 
 
+@pytest.mark.waits
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("strikes", [3, pytest.param(40, marks=pytest.mark.long)])
 def test_whatever_dies_no_reader_on_a_host_notices(

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from credfresh.simulator import faults
 from host import COMMAND, ENVIRONMENTS, Host, wait_until
 
@@ -54,6 +56,7 @@ def test_twin_and_section_hold_the_same_credentials(host: Host) -> None:
     }
 
 
+@pytest.mark.waits
 def test_a_process_that_stays_up_sees_new_keys_by_itself(host: Host) -> None:
     """One client, no restart, several session lifetimes: each call is answered."""
     host.sts.grant_seconds = 8

@@ -8,6 +8,8 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
+
 from credfresh.simulator import Simulator
 from host import ENVIRONMENTS, Host, Running, wait_until
 
@@ -180,6 +182,7 @@ def test_what_is_gone_leaves_in_one_write_and_what_stays_keeps_its_time(host: Ho
     assert 0 == running.stop()
 
 
+@pytest.mark.waits
 def test_a_burst_of_signals_is_few_reloads(host: Host) -> None:
     """What comes while one reload is carried out is one more."""
     running = host.start("run")
