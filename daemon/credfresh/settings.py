@@ -105,21 +105,21 @@ class Profile:
 
     def __post_init__(self) -> None:
         """Work the fingerprint out once: every renewal asks for it."""
-        asked = {
-            "role_arn": self.role_arn,
-            "role_session_name": self.role_session_name,
+        asked = {  # in the order of the alphabet: it decides the digest
             "duration": self.duration,
             "external_id": self.external_id,
             "policy": self.policy,
             "policy_arns": self.policy_arns,
+            "role_arn": self.role_arn,
+            "role_session_name": self.role_session_name,
             "session_tags": self.session_tags,
-            "transitive_tag_keys": self.transitive_tag_keys,
-            "source_identity": self.source_identity,
             "source": [self.source_profile, self.source_request]
             if self.source_profile
             else self.source,
+            "source_identity": self.source_identity,
+            "transitive_tag_keys": self.transitive_tag_keys,
         }
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         object.__setattr__(self, "request", digest[:16])
 
 

@@ -9,7 +9,7 @@ the fast STS in another. For each number:
 - steady: sessions of an hour in their everyday mix, renewals due evenly: CPU of everything as a
   share of a core and for each renewal, as a multiple of the floor (the same AssumeRole through one
   warm boto3 client in a bare loop, right before and after);
-- busy: the same with renewals as fast as the default `calls_per_second` lets them;
+- busy: the same with sessions so short that up to 40 renewals are due in a second;
 - cold start: nothing published yet, 600 calls a second allowed: seconds, calls a second, memory.
 
 Exits with 1 where a bound is missed.
@@ -24,21 +24,13 @@ import threading
 from dataclasses import asdict, dataclass
 
 import meter
+from bench_renewal import RENEWED_AFTER, window
 from floors import WarmClient, compose, imports, one_read
 from stage import Daemon, FastSts, Stage, stage
 
 SIZES = (1, 100, 1_000, 10_000)
 MOST_CALLS = 600
 """The most that `sts.calls_per_second` may be: AWS's quota."""
-
-BUSY = 40.0
-"""Renewals a second when busy: a little less than the default `calls_per_second` lets through."""
-
-PACED = 120
-"""Calls at that pace, of the floor, before the window and after it."""
-
-RENEWED_AFTER = 0.455
-"""The share of a session's life after which it is renewed: half, less a mean jitter of 4.5 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +61,6 @@ class Load:
     busy_renewals: int
     busy_per_renewal: float
     """The floor is at the same pace, here and in `steady_per_renewal`."""
-    busy_per_restless: float
-    """As a multiple of a loop that never rests, and so finds its caches hot."""
     busy_publishes: int
     floor_ms: float
     cold_s: float
@@ -101,7 +91,7 @@ def measure(profiles: int, sts: FastSts, times: Times) -> Load:
         warm, warm_floor, warm_calls, rest, rest_rss = _at_rest(at, sts, times)
         steady, renewals, steady_floor = _steady(at, sts, floor, times.steady)
         cold = _cold(at, floor)
-    busy = busy_window(profiles, sts, floor, times.busy)
+    busy = window(profiles, sts, times.busy)
     return Load(
         profiles=profiles,
         warm_s=warm,
@@ -115,7 +105,6 @@ def measure(profiles: int, sts: FastSts, times: Times) -> Load:
         steady_per_renewal=steady.cpu_s / renewals / steady_floor if renewals >= 30 else 0.0,
         busy_renewals=busy.renewals,
         busy_per_renewal=busy.ratio,
-        busy_per_restless=busy.used.cpu_s / busy.renewals / busy.restless,
         busy_publishes=busy.publishes,
         floor_ms=1000 * busy.floor,
         cold_s=cold.seconds,
@@ -155,7 +144,7 @@ def _at_rest(
     with at.daemon() as daemon:
         calls = sts.calls - before
         _wait(times.settle)
-        rest = _window(daemon, times.rest)
+        rest = _watched(daemon, times.rest)
         return daemon.ready_s, least, calls, rest, meter.rss(daemon.pid)
 
 
@@ -168,42 +157,9 @@ def _steady(
         pace = max(5.0, at.profiles / (3600 * RENEWED_AFTER))
         least = floor.cpu_per_call(30, a_second=pace)
         before = sts.calls
-        window = _window(daemon, seconds)
+        window = _watched(daemon, seconds)
         renewals = sts.calls - before
         return window, renewals, (least + floor.cpu_per_call(30, a_second=pace)) / 2
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """What so many renewals have cost, and the CPU seconds of one call at their pace, and hot."""
-
-    used: meter.Reading
-    renewals: int
-    publishes: int
-    floor: float
-    restless: float
-
-    @property
-    def ratio(self) -> float:
-        """CPU of everything for each renewal, as a multiple of the floor."""
-        return self.used.cpu_s / self.renewals / self.floor
-
-
-def busy_window(profiles: int, sts: FastSts, floor: WarmClient, seconds: float) -> Busy:
-    """Shorten sessions so that renewals come at `BUSY` a second; return what they cost."""
-    life = max(3.0, profiles / BUSY / RENEWED_AFTER)
-    sts.wish(life=life)
-    try:
-        with stage(profiles, sts.url) as at, at.daemon() as daemon:
-            _wait(min(2 * life, 20.0))
-            before = floor.cpu_per_call(PACED, a_second=BUSY)
-            published, calls = len(daemon.events("file_published")), sts.calls
-            window = _window(daemon, seconds)
-            calls, published = sts.calls - calls, len(daemon.events("file_published")) - published
-            after = floor.cpu_per_call(PACED, a_second=BUSY)
-            return Busy(window, calls, published, (before + after) / 2, floor.cpu_per_call(200))
-    finally:
-        sts.wish(life=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +186,7 @@ def _cold(at: Stage, floor: WarmClient) -> _Cold:
         )
 
 
-def _window(daemon: Daemon, seconds: float) -> meter.Reading:
+def _watched(daemon: Daemon, seconds: float) -> meter.Reading:
     before = daemon.reading()
     _wait(seconds)
     return daemon.reading().since(before)

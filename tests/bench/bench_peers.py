@@ -18,26 +18,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import bench_load
+import bench_together
 import others
-from floors import WarmClient
 from meter import Spread
-from stage import COMMAND, SOURCE, FastSts, stage
+from others import PEERS, home, spent
+from stage import COMMAND, FastSts, stage
 
 HERE = Path(__file__).parent
-PEERS = HERE / "peers"
 ROUNDS = 3
 SECONDS = 5.0
 """How long each writer writes under the readers' eyes."""
@@ -69,36 +64,6 @@ class Hammered:
     torn: int
     updates: int
     lost: int
-
-
-@contextmanager
-def home(url: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Give a directory with the keys of a source, and the environment that points there."""
-    with tempfile.TemporaryDirectory(prefix="credfresh-bench-") as name:
-        path = Path(name, "credentials")
-        path.write_text(SOURCE.replace("[ci]", "[source]"))
-        path.chmod(0o600)
-        yield (
-            path,
-            {
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "HOME": name,
-                "AWS_SHARED_CREDENTIALS_FILE": str(path),
-                "AWS_CONFIG_FILE": str(Path(name, "config")),
-                "AWS_ENDPOINT_URL_STS": url,
-                "AWS_DEFAULT_REGION": "eu-west-1",
-                "AWS_EC2_METADATA_DISABLED": "true",
-            },
-        )
-
-
-def spent(argv: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Run a command to its end; return its CPU seconds, children included, and its wall seconds."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(argv, env=environment, stdout=subprocess.DEVNULL, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return cpu, time.perf_counter() - began
 
 
 def renewals(sts: FastSts) -> list[Cost]:
@@ -139,8 +104,7 @@ def renewals(sts: FastSts) -> list[Cost]:
             others.configure(path.parent, sts.url, names[:ELHAZ])
             cpu, wall = others.elhaz_renewals(path.parent, environment, names[:ELHAZ])
         taken.setdefault("elhaz (its daemon alone)", []).append((cpu / ELHAZ, wall / ELHAZ))
-        busy = bench_load.busy_window(PROFILES, sts, WarmClient(sts.url), 8.0)
-        each = busy.used.cpu_s / busy.renewals
+        each = bench_together.together(PROFILES, sts, 4).each
         taken.setdefault("credfresh", []).append((each, each))
     return [
         Cost(tool, Spread.of(c for c, _ in rounds), Spread.of(w for _, w in rounds))

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.model import Grant, Instant, SessionCredentials
@@ -118,6 +119,19 @@ def timings(profiles: int, directory: Path, runs: int) -> Timings:
     size = path.stat().st_size
     path.unlink()
     return Timings(floors, changed, ticks, same, first, size)
+
+
+def fsyncs(directory: Path) -> int:
+    """Count those of one publish with one profile changed."""
+    path = directory / "credentials-fsyncs"
+    wanted = {f"team-{n:05d}": publication(n, 0, path) for n in range(2)}
+    file = SharedCredentialsFile(FileTarget(str(path)), instance="bench", clock=clock)
+    file.claim()
+    file.publish(wanted)
+    with mock.patch("os.fsync", wraps=os.fsync) as counted:
+        file.publish(wanted | {"team-00001": publication(1, 1, path)})
+    file.release()
+    return counted.call_count
 
 
 def measure(profiles: int, directory: Path) -> dict[str, float]:

@@ -25,7 +25,8 @@ import threading
 from dataclasses import asdict, dataclass
 
 import meter
-from bench_load import MOST_CALLS, Busy
+from bench_load import MOST_CALLS
+from bench_renewal import Window
 from floors import WarmClient, crowd, imports
 from stage import Daemon, FastSts, stage
 
@@ -44,7 +45,7 @@ class Cold:
     floor: float
 
 
-def together(profiles: int, sts: FastSts, rounds: int) -> Busy:
+def together(profiles: int, sts: FastSts, rounds: int) -> Window:
     """Renew all profiles at once, so many times; return what that costs."""
     floor = WarmClient(sts.url)
     with stage(profiles, sts.url, calls_per_second=MOST_CALLS) as at:
@@ -60,7 +61,7 @@ def together(profiles: int, sts: FastSts, rounds: int) -> Busy:
             published = len(daemon.events("file_published")) - published
             calls = sts.calls - calls
             restless = (before + floor.cpu_per_call(300)) / 2
-            return Busy(used, calls, published, restless, restless)
+            return Window(used, calls, published, restless)
 
 
 def cold(profiles: int, delay: float) -> Cold:

@@ -1,20 +1,55 @@
-"""elhaz, awsume and boto3-refresh-session, as they are installed by `peers/setup`."""
+"""How other people's tools are run: what `peers` has, and what `peers/setup` installs."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import meter
+from stage import SOURCE
 
 HERE = Path(__file__).parent
+PEERS = HERE / "peers"
 BIN = Path(os.environ.get("CREDFRESH_PEERS", HERE.parents[1] / ".bench-peers"), "bin")
 ROLE = "arn:aws:iam::111111111111:role/deploy"
 VERSIONS = ("elhaz", "awsume", "boto3-refresh-session")
+
+
+@contextlib.contextmanager
+def home(url: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Give a directory with the keys of a source, and the environment that points there."""
+    with tempfile.TemporaryDirectory(prefix="credfresh-bench-") as name:
+        path = Path(name, "credentials")
+        path.write_text(SOURCE.replace("[ci]", "[source]"))
+        path.chmod(0o600)
+        yield (
+            path,
+            {
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "HOME": name,
+                "AWS_SHARED_CREDENTIALS_FILE": str(path),
+                "AWS_CONFIG_FILE": str(Path(name, "config")),
+                "AWS_ENDPOINT_URL_STS": url,
+                "AWS_DEFAULT_REGION": "eu-west-1",
+                "AWS_EC2_METADATA_DISABLED": "true",
+            },
+        )
+
+
+def spent(argv: list[str], environment: dict[str, str]) -> tuple[float, float]:
+    """Run a command to its end; return its CPU seconds, children included, and its wall seconds."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(argv, env=environment, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu, time.perf_counter() - began
 
 
 def there() -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import others
-from bench_peers import PEERS, home
+from others import PEERS, home
 from stage import Daemon, FastSts, Stage, stage
 
 LIFE = 80.0

@@ -121,15 +121,17 @@ class Stage:
         """Return the configuration as the daemon reads it."""
         return config_file.load(self.config)
 
-    def furnish(self, *, fresh: bool = False) -> None:
+    def furnish(self, *, fresh: bool = False, life: float | None = None) -> None:
         """Leave the file as a daemon that has run for days would.
 
-        Its sessions last an hour, and their renewals are due evenly from now on, as those of many
-        profiles are after a while; or, if `fresh`, all were issued just now.
+        Its sessions last an hour (or `life` seconds), and their renewals are due evenly from now
+        on, as those of many profiles are after a while; or, if `fresh`, all were issued just now.
         """
         settings = self.settings()
         wanted = {
-            profile.name: _publication(profile, 0.0 if fresh else number / self.profiles, number)
+            profile.name: _publication(
+                profile, 0.0 if fresh else number / self.profiles, number, life
+            )
             for number, profile in enumerate(settings.profiles.values())
         }
         self.credentials.unlink(missing_ok=True)
@@ -223,9 +225,11 @@ class Daemon:
             self.process.wait()
 
 
-def _publication(profile: Profile, age: float, serial: int) -> Publication:
+def _publication(
+    profile: Profile, age: float, serial: int, life: float | None = None
+) -> Publication:
     """Return credentials that have lived for a share of the time until their renewal."""
-    key, lifetime = f"ASIA{serial:016d}", float(profile.duration)
+    key, lifetime = f"ASIA{serial:016d}", float(profile.duration) if life is None else life
     before = profile.renew_before.of(lifetime)
     interval = lifetime - before - policy.jitter(key, lifetime)
     sent = clock() + -age * interval

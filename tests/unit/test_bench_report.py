@@ -30,6 +30,11 @@ def found(**changed: Any) -> dict[str, Any]:
         "warm_s": 0.8, "warm_floor_s": 0.5, "warm_calls": 0,
         "cpu_percent": 0.02, "wakeups_per_s": 0.5, "rss_mb": 70.0,
     }  # fmt: skip
+    size = {
+        "profiles": 100, "a_second": 4.0, "cpu_ms": 9.0, "floor_ms": 10.0, "ratio": 0.9,
+        "publishes": 0.5, "fsyncs": 1.0, "written_bytes": 70_000.0, "wakeups": 15.0,
+        "theirs_ms": {"boto3, one client": 3.0},
+    }  # fmt: skip
     publishing = {
         "profiles": 100, "megabytes": 0.12, "floor_ms": 0.3,
         "publish_ms": 0.9, "ratio": 3.0, "memory_of_file": 3.8,
@@ -38,6 +43,7 @@ def found(**changed: Any) -> dict[str, Any]:
         "machine": {"cpu": "2 x Fast"},
         "versions": {"boto3": "1.43.0", "elhaz": "0.5.6"},
         "quick": {"renewal_cpu_vs_warm_client": 1.1, "twin_read_vs_cat": 1.0},
+        "renewals": [size, size | {"profiles": 10_000}],
         "together": {"100": 1.15, "10,000": 1.9},
         "memory_mb": {"1": 70.0, "10,000": 160.0, "growth": 5.0},
         "cold": {ms: {"seconds": 2.0, "floor": 1.6} for ms in ("0", "20", "200")},
@@ -65,6 +71,8 @@ def test_every_part_is_on_the_page() -> None:
     assert "| credfresh | without a lock | 1,000 | 0 of 10,000 | 0 of 100 |" in page
     assert "| credfresh | 50% | 30% | 35% | 49% |" in page
     assert "| 10,000 | 0.02 % | 0.50 | 70 MB | 0 | 0.80 s | 1.60 |" in page
+    assert "| 100 | 4 | 9.00 ms | 10.00 ms | 0.90 | 0.50 | 1.00 | 70 kB | 15 |" in page
+    assert "| 10,000 | 3.0 ms |" in page
     assert "| growth over 100,000 renewals, MB | 5.00 | at most 15 |" in page
     assert page.count("**missed**") == 1
 

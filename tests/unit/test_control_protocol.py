@@ -128,7 +128,7 @@ def test_nothing_else_comes_out_of_any_bytes(line: bytes) -> None:
         assert protocol.encode_error(refused.code, refused.message, hint=refused.hint)
 
 
-@pytest.mark.parametrize("version", ["2", '"1"', "null", "true", "1.5", "[]"])
+@pytest.mark.parametrize("version", ["2", '"1"', "null", "true", "1.0", "1.5", "[]"])
 def test_another_version_is_refused_by_name(version: str) -> None:
     """So that a client of tomorrow knows what to do without."""
     assert "unsupported_version" == refusal(f'{{"version": {version}, "ask": "x"}}'.encode()).code
@@ -146,14 +146,14 @@ def test_an_answer_arrives_as_it_was_sent() -> None:
     line = protocol.encode_answer({"profiles": ["größe", "a\nb"]})
 
     assert 1 == line.count(b"\n")
-    assert {"profiles": ["größe", "a\nb"]} == protocol.decode_answer(line)
+    assert {"profiles": ["größe", "a\nb"]} == protocol.decode_answer(line, Status())
 
 
 def test_an_error_arrives_with_its_code_and_hint() -> None:
     """As the exception that the daemon's side meant."""
     for hint in ("sudo", None):
         with pytest.raises(RequestError) as caught:
-            protocol.decode_answer(protocol.encode_error("not_allowed", "no", hint=hint))
+            protocol.decode_answer(protocol.encode_error("not_allowed", "no", hint=hint), Status())
         error = caught.value
         assert ("not_allowed", "no", hint) == (error.code, error.message, error.hint)
 
@@ -166,6 +166,7 @@ def test_an_error_arrives_with_its_code_and_hint() -> None:
         b"{}",
         b'{"version": 1}',
         b'{"version": 1, "answer": 3}',
+        b'{"version": 1, "answer": {}}',
         b'{"error": 1}',
         b'{"error": {"code": 1}}',
         b'{"version": true, "answer": []}',
@@ -175,14 +176,14 @@ def test_an_error_arrives_with_its_code_and_hint() -> None:
 def test_what_answers_and_is_no_daemon_is_named(line: bytes) -> None:
     """A client that was pointed at another service does not crash."""
     with pytest.raises(RequestError) as caught:
-        protocol.decode_answer(line)
+        protocol.decode_answer(line, Status())
     assert "bad_answer" == caught.value.code
 
 
 def test_the_answer_of_a_later_version_is_named() -> None:
     """It says which version the daemon speaks."""
     with pytest.raises(RequestError, match="version 2"):
-        protocol.decode_answer(json.dumps({"version": 2, "answer": {}}).encode())
+        protocol.decode_answer(json.dumps({"version": 2, "answer": {}}).encode(), Status())
 
 
 @pytest.mark.parametrize("request_", REQUESTS)

@@ -44,9 +44,11 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.faults: dict[str, RenewalError] = {}
         self.hanging: dict[str, Scope] = {}
+        self.doomed: set[str] = set()
+        self.withdrawn: set[str] = set()
         self.sim = Simulation(settings(*PROFILES, sts=StsLimits(max_concurrency=2)))
         self.sim.provider.fault = self.faults.get
-        self.sim.provider.hang = self.hanging.get
+        self.sim.provider.hang = self._hangs
         self.sim.start()
 
     @rule(name=names, error=st.sampled_from(FAILURES))
@@ -58,6 +60,11 @@ class Life(RuleBasedStateMachine):
     def hang(self, name: str, scope: Scope) -> None:
         """Every attempt of a profile hangs from now on, its worker with it."""
         self.hanging[name] = scope
+
+    @rule(name=names)
+    def doom(self, name: str) -> None:
+        """The worker of a profile's next attempt dies, and reports nothing."""
+        self.doomed.add(name)
 
     @rule(name=names)
     def mend(self, name: str) -> None:
@@ -104,7 +111,13 @@ class Life(RuleBasedStateMachine):
     @rule(name=names)
     def ask(self, name: str) -> None:
         """Somebody wants it renewed now."""
-        self.sim.supervisor.renew(name)
+        self._renew(name)
+
+    @rule(name=names)
+    def withdraw(self, name: str) -> None:
+        """Somebody takes its credentials away by hand."""
+        self.sim.supervisor.withdraw([name])
+        self.withdrawn.add(name)
 
     @rule(full=st.booleans())
     def fill_the_disk(self, full: bool) -> None:  # noqa: FBT001 - hypothesis gives it by name
@@ -113,7 +126,10 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def armed_queued_or_in_flight(self) -> None:
-        """After each step, and the beat that follows it within ten seconds (I1)."""
+        """After each step, and the beat that follows it within ten seconds (I1).
+
+        What was withdrawn by hand is the exception: it rests, and nothing of it is published.
+        """
         self.sim.settle()
         self.sim.beat()
         now = self.sim.clock()
@@ -128,7 +144,10 @@ class Life(RuleBasedStateMachine):
                 case Phase.QUEUED:
                     pass
                 case Phase.WITHDRAWN:
-                    raise AssertionError(name)
+                    assert name in self.withdrawn
+            assert entry.withdrawn == (name in self.withdrawn), name
+            if entry.withdrawn and not self.sim.disk_full:
+                assert entry.state(now) == "missing", name
 
     @invariant()
     def no_hot_loop(self) -> None:
@@ -143,15 +162,29 @@ class Life(RuleBasedStateMachine):
         """Once the faults stop, all is fresh within the cap, three links of a chain included."""
         self.faults.clear()
         self.hanging.clear()
+        self.doomed.clear()
         self.sim.disk_full = False
+        for name in list(self.withdrawn):
+            self._renew(name)
         self.sim.run(policy.HUMAN_CAP + policy.ATTEMPT_LIMIT + 3 * BEAT, step=2.0)
         now = self.sim.clock()
         assert dict.fromkeys(self.sim.settings.profiles, "fresh") == {
             entry.profile.name: entry.state(now) for entry in self.sim.supervisor.roster
         }
 
+    def _hangs(self, name: str) -> Scope | None:
+        if name in self.doomed:
+            self.doomed.remove(name)
+            return Scope.ENDPOINT
+        return self.hanging.get(name)
+
+    def _renew(self, name: str) -> None:
+        self.sim.supervisor.renew(name)
+        self.withdrawn.discard(name)
+
     def _reload(self, now: object) -> None:
         self.sim.settings = now  # type: ignore[assignment]
+        self.withdrawn.clear()
         changes = self.sim.supervisor.reload(self.sim.settings)
         self.sim.outlet.update(dict.fromkeys(changes.removed))
         self.sim.settle()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,8 +113,7 @@ def test_a_time_that_is_none_is_not_believed(stamp: str) -> None:
 @pytest.mark.parametrize("field", ["instance", "role", "request", "key", "aws_session_token"])
 def test_what_would_break_the_line_is_refused_by_name(field: str, bad: str) -> None:
     """A value that cannot stand on one plain line is refused, and is not repeated."""
-    said = replace(
-        SAID,
+    said = SAID._replace(
         instance=bad if field == "instance" else SAID.instance,
         role=bad if field == "role" else SAID.role,
         request=bad if field == "request" else SAID.request,
@@ -167,13 +164,13 @@ def test_a_mark_names_its_owner_even_when_it_proves_nothing(
     ("said", "any_key", "expected"),
     [
         (SAID, False, True),
-        (replace(SAID, issued=1_795_521_901, expires=1_795_525_501), False, False),
-        (replace(SAID, issued=1_795_521_900, expires=1_795_525_200), False, True),
-        (replace(SAID, expires=1_795_525_500), False, True),
-        (replace(SAID, expires=1_795_525_501), False, False),
-        (replace(SAID, expires=SAID.issued), False, False),
-        (replace(SAID, key="AKIAEXAMPLE"), False, False),
-        (replace(SAID, key="AKIAEXAMPLE"), True, True),
+        (SAID._replace(issued=1_795_521_901, expires=1_795_525_501), False, False),
+        (SAID._replace(issued=1_795_521_900, expires=1_795_525_200), False, True),
+        (SAID._replace(expires=1_795_525_500), False, True),
+        (SAID._replace(expires=1_795_525_501), False, False),
+        (SAID._replace(expires=SAID.issued), False, False),
+        (SAID._replace(key="AKIAEXAMPLE"), False, False),
+        (SAID._replace(key="AKIAEXAMPLE"), True, True),
     ],
 )
 def test_marks_are_believed_within_five_minutes(

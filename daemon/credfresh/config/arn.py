@@ -23,6 +23,8 @@ _FORM = "arn:aws:iam::ACCOUNT:role/NAME"
 # IAM quotas: a role's name is 1 to 64 of [\w+=,.@-], a policy's to 128; a path is up to 512
 # printable characters, from its first slash to its last.
 _NAMES = {"role": 64, "policy": 128}
+_NAME = {kind: re.compile(rf"[A-Za-z0-9_+=,.@-]{{1,{most}}}") for kind, most in _NAMES.items()}
+_OWNER = {"role": re.compile(r"[0-9]{12}"), "policy": re.compile(r"[0-9]{12}|aws")}
 _PATH = re.compile(r"(?:[\x21-\x7e]{0,510}/)?")
 
 
@@ -56,14 +58,13 @@ def policy_arn(value: object) -> str:
 
 def _iam_arn(value: object, kind: str) -> str:
     word = text(value)
-    form = _FORM.replace("role", kind)
+    form = _FORM if kind == "role" else _FORM.replace("role", kind)
     fields = word.split(":", 5)
     if fields[0] != "arn" or len(fields) < 6:  # noqa: PLR2004  # the six fields of an ARN
         raise RefusedError(f"must be the ARN of a {kind}", hint=f"it looks like {form}")
     _, partition, service, region, account, resource = fields
     _judge_head(partition, service, region, resource, form)
-    owners = r"[0-9]{12}|aws" if kind == "policy" else r"[0-9]{12}"
-    if not re.fullmatch(owners, account):
+    if not _OWNER[kind].fullmatch(account):
         raise RefusedError("has no account of 12 digits", hint=f"it looks like {form}")
     _judge_resource(resource, kind, form)
     length_within(word, 20, 2048)
@@ -91,8 +92,8 @@ def _judge_resource(resource: str, kind: str, form: str) -> None:
         raise RefusedError(f"is not the ARN of a {kind}", hint=f"it looks like {form}")
     cut = rest.rfind("/") + 1
     path, name = rest[:cut], rest[cut:]
-    most = _NAMES[kind]
-    if not re.fullmatch(rf"[A-Za-z0-9_+=,.@-]{{1,{most}}}", name):
+    if not _NAME[kind].fullmatch(name):
+        most = _NAMES[kind]
         raise RefusedError(
             f"has no valid {kind} name at its end",
             hint=f"1 to {most} letters, digits and any of +=,.@_-",

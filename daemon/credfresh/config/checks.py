@@ -21,6 +21,8 @@ ROLE_CREDENTIALS = (
 )
 """Sources whose credentials are those of a role."""
 
+_REGION = re.compile(r"[a-z0-9-]{1,63}")
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -47,12 +49,17 @@ class Case:
         place = self.place.within.get(section)
         return tuple(str(name) for name in place.within) if place else ()
 
+    def has(self, section: str, name: str) -> bool:
+        """Say whether `names` has this one."""
+        place = self.place.within.get(section)
+        return place is not None and name in place.within
+
 
 def check_profiles(case: Case) -> None:
     """Check every enabled profile by itself."""
     for draft in case.drafts.values():
         for keys, check in _CHECKS:
-            if draft.sound(*keys):
+            if not draft.faulty or draft.sound(*keys):
                 check(draft, case)
 
 
@@ -62,8 +69,8 @@ def _source_exists(draft: Draft, case: Case) -> None:
             hint = "`source_profile` is another profile of this file, `source` a principal"
             case.add_to(draft, "source_profile", "cannot stand beside `source`", hint)
         return
-    known = ("default", *case.names("sources"))
-    if draft.source not in known:
+    if draft.source != "default" and not case.has("sources", draft.source):
+        known = ("default", *case.names("sources"))
         hint = did_you_mean(draft.source, known) or f"known: {', '.join(map(shown, known[:10]))}"
         case.add_to(draft, "source", f"no such source (got {shown(draft.source)})", hint)
 
@@ -122,7 +129,7 @@ def _region(draft: Draft, case: Case) -> None:
     if region is None:
         hint = "set it here or under `defaults`; AWS_REGION and AWS_DEFAULT_REGION are not set"
         case.add(path, "is required", hint)
-    elif not re.fullmatch(r"[a-z0-9-]{1,63}", region):
+    elif not _REGION.fullmatch(region):
         reason = "AWS_REGION or AWS_DEFAULT_REGION in the environment is not an AWS region"
         case.add(path, reason, "set `region` here or under `defaults`")
     elif draft.profile.role_arn and draft.sound("role_arn") and not endpoint_of(draft, case.file):

@@ -222,8 +222,7 @@ class _Builder:
             frame.place.within[len(frame.into) - 1] = where
         elif isinstance(key, str):
             frame.into[key] = value
-            at = frame.key_place
-            frame.place.within[key] = where._replace(key_line=at.line, key_column=at.column)
+            frame.place.within[key] = _keyed(where, frame.key_place)
 
     def _omit(self, where: Place) -> None:
         """Note a refused value as faulty, so that nobody misses it a second time."""
@@ -231,8 +230,7 @@ class _Builder:
         if not frame.attached:
             return
         if isinstance(frame.key, str):
-            at = frame.key_place
-            frame.place.within[frame.key] = where._replace(key_line=at.line, key_column=at.column)
+            frame.place.within[frame.key] = _keyed(where, frame.key_place)
             self.findings.faulty.add(self._path())
         else:
             self.findings.faulty.add(tuple(f.key for f in self.stack[:-1] if f.key is not None))
@@ -250,6 +248,10 @@ class _Builder:
     def _stop(self, event: yaml.Event, reason: str, hint: str | None) -> None:
         self.findings.add(_place(event), self._path(), reason, hint=hint)
         raise _StopReadingError
+
+
+def _keyed(where: Place, key: Place) -> Place:
+    return Place(where.line, where.column, key.line, key.column, where.within)
 
 
 def _place(event: yaml.Event, within: dict[str | int, Place] = _LEAF) -> Place:

@@ -52,8 +52,9 @@ def drafts_of(file: schema.ConfigFile, findings: Findings) -> dict[str, Draft]:
     }
     wrong_defaults, wrong_in = _faulty(findings)
     found: dict[str, Draft] = {}
+    inheritable = tuple(schema.Defaults.model_fields)
     for name, own in file.profiles.items():
-        absent = {key for key in schema.Defaults.model_fields if getattr(own, key) is None}
+        absent = {key for key in inheritable if getattr(own, key) is None}
         if own.source_profile is not None:
             absent.discard("source")
         inherited = absent & given.keys()

@@ -18,6 +18,7 @@ MOST_POLICY_ARNS = 10
 
 _WORD = re.compile(r"[A-Za-z0-9_+=,.@-]*")
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9_+=,.@:/-]*")
+_STRANGE = re.compile(r"[^A-Za-z0-9_+=,.@-]")
 _WORD_HINT = "letters, digits and any of +=,.@_-"
 
 
@@ -47,7 +48,7 @@ def _matching(value: object, pattern: re.Pattern[str], most: int, hint: str) -> 
 def default_session_name(hostname: str, profile: str) -> str:
     """Return `credfresh-<hostname>-<profile>`, made valid; a long one ends in a hash of itself."""
     whole = f"credfresh-{hostname}-{profile}"
-    name = re.sub(r"[^A-Za-z0-9_+=,.@-]", "-", whole)
+    name = _STRANGE.sub("-", whole)
     if len(name) <= 64:  # noqa: PLR2004  # the bound of RoleSessionName
         return name
     digest = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:8]

@@ -49,7 +49,7 @@ def ask(path: str, request: Request, *, patience: float = PATIENCE) -> dict[str,
                 raise _unreached(path, error) from None
         line = _receive(door, path)
     try:
-        return protocol.decode_answer(line)
+        return protocol.decode_answer(line, request)
     except RequestError as error:
         raise ControlError(error.code, error.message, hint=error.hint) from None
 

@@ -75,6 +75,15 @@ class Withdraw:
 
 Request = Status | Ensure | Renew | Reload | Withdraw
 
+_ANSWERS: Mapping[type[Request], frozenset[str]] = {
+    Status: frozenset({"profiles"}),
+    Ensure: frozenset({"reached", "seconds_left", "asked_s"}),
+    Renew: frozenset({"profiles"}),
+    Reload: frozenset({"accepted"}),
+    Withdraw: frozenset({"profiles"}),
+}
+"""What an answer has at least."""
+
 PRIVILEGED = (Renew, Reload, Withdraw)
 """For root and the daemon's own user; the others for whoever may connect."""
 
@@ -105,7 +114,7 @@ def decode_request(line: bytes) -> Request:
     if not isinstance(said, dict):
         raise RequestError("bad_request", "not a JSON object")
     version = said.pop("version", None)
-    if version != VERSION or isinstance(version, bool):  # True is 1 to Python
+    if version != VERSION or type(version) is not int:  # True and 1.0 are 1 to Python
         raise RequestError(
             "unsupported_version", f"this daemon speaks version {VERSION} of the protocol"
         )
@@ -161,8 +170,8 @@ def encode_error(code: str, message: str, *, hint: str | None = None) -> bytes:
     return _line({"version": VERSION, "error": {"code": code, "message": message, "hint": hint}})
 
 
-def decode_answer(line: bytes) -> dict[str, Any]:
-    """Return what a daemon answers.
+def decode_answer(line: bytes, request: Request) -> dict[str, Any]:
+    """Return what a daemon answers to `request`.
 
     Raises:
         RequestError: it answers with an error, or with what this version does not know.
@@ -171,10 +180,11 @@ def decode_answer(line: bytes) -> dict[str, Any]:
         said = json.loads(line)
     except (ValueError, RecursionError):
         said = None
+    members = _ANSWERS[type(request)]
     match said:
         case {"error": {"code": str(code), "message": str(message), "hint": str() | None as hint}}:
             raise RequestError(code, message, hint=hint)
-        case {"version": int(1), "answer": dict(answer)}:
+        case {"version": int(1), "answer": dict(answer)} if answer.keys() >= members:
             return answer
         case {"version": int(version)} if version != VERSION:
             raise RequestError("unsupported_version", f"the daemon speaks version {version}")

@@ -1,0 +1,196 @@
+"""What a renewal costs, all in: `python tests/bench/bench_renewal.py [--json] [N…]`.
+
+The real `credfresh run` in a process of its own, with 1, 10, 100, 1,000 and 10,000 profiles, in the
+middle of its life: renewals are due evenly, as those of many profiles are after a while. Sessions
+last a minute or longer, so that no more than 40 renewals are due in a second (AWS's last fifteen
+minutes at least; who has that long to watch?). For each number:
+
+- CPU of everything for a renewal (schedule, STS, log line, splice, publish), as a multiple of the
+  same AssumeRole through one warm boto3 client in a bare loop *at the same pace*, right before and
+  after: who renews now and then finds no cache as it left it, and neither must the loop;
+- bytes written to the disk, publishes, fsyncs and wake-ups for a renewal.
+
+Beside it the shell loop, a boto3 Session for each profile, and a short script with one client, at
+files of as many sections: the loop and the Sessions renew two of them, the script all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import bench_publish
+import meter
+from floors import WarmClient
+from others import PEERS, home, spent
+from stage import Daemon, FastSts, names, stage
+
+SIZES = (1, 10, 100, 1_000, 10_000)
+RENEWED_AFTER = 0.455
+"""The share of a session's life after which it is renewed: half, less a mean jitter of 4.5 %."""
+
+LIFE = 55.0
+"""Seconds that a session lasts at least; of few profiles less, or nothing would happen."""
+
+MOST_A_SECOND = 40.0
+"""Renewals: a little less than the default `calls_per_second` lets through."""
+
+SETTLE = 4.0
+LOOKS = 5.0
+"""Seconds for which the bare loop is looked at before the window, and after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the daemon used while it renewed, and the CPU seconds of one call of the bare loop."""
+
+    used: meter.Reading
+    renewals: int
+    publishes: int
+    floor: float
+
+    @property
+    def each(self) -> float:
+        """CPU seconds of everything for each renewal."""
+        return self.used.cpu_s / self.renewals
+
+    @property
+    def ratio(self) -> float:
+        """The same as a multiple of the floor."""
+        return self.each / self.floor
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The figures of one number of profiles, for each renewal; CPU in milliseconds."""
+
+    profiles: int
+    life_s: float
+    a_second: float
+    cpu_ms: float
+    floor_ms: float
+    ratio: float
+    written_bytes: float
+    publishes: float
+    fsyncs: float
+    wakeups: float
+    theirs_ms: dict[str, float]
+    """CPU of other tools."""
+
+
+def life_for(profiles: int) -> float:
+    """Return the seconds that sessions should last with so many profiles."""
+    if profiles < 100:
+        return LIFE / 5
+    return max(LIFE, profiles / MOST_A_SECOND / RENEWED_AFTER)
+
+
+def window(profiles: int, sts: FastSts, seconds: float, *, life: float | None = None) -> Window:
+    """Watch a daemon for so long in the middle of its life; sessions last `life` seconds."""
+    life = life_for(profiles) if life is None else life
+    pace = profiles / life / RENEWED_AFTER
+    floor = WarmClient(sts.url)
+    calls = max(3, round(LOOKS * pace))
+    sts.wish(life=life)
+    try:
+        with stage(profiles, sts.url) as at:
+            at.furnish(life=life)
+            with at.daemon() as daemon:
+                _wait(SETTLE)
+                before = floor.cpu_per_call(calls, a_second=pace)
+                published, asked, began = _publishes(daemon), sts.calls, daemon.reading()
+                _wait(seconds)
+                used, asked = daemon.reading().since(began), sts.calls - asked
+                published = _publishes(daemon) - published
+                after = floor.cpu_per_call(calls, a_second=pace)
+                return Window(used, asked, published, (before + after) / 2)
+    finally:
+        sts.wish(life=None)
+
+
+def size(profiles: int, sts: FastSts) -> Size:
+    """Measure one number of profiles."""
+    life = life_for(profiles)
+    found = window(profiles, sts, 30.0 if profiles < 100 else 20.0)
+    return Size(
+        profiles=profiles,
+        life_s=life,
+        a_second=found.renewals / found.used.wall,
+        cpu_ms=1000 * found.each,
+        floor_ms=1000 * found.floor,
+        ratio=found.ratio,
+        written_bytes=found.used.written / found.renewals,
+        publishes=found.publishes / found.renewals,
+        fsyncs=_fsyncs() * found.publishes / found.renewals,
+        wakeups=found.used.wakeups / found.renewals,
+        theirs_ms=dict(_theirs(profiles, sts)),
+    )
+
+
+def figures(sizes: Iterable[int] = SIZES) -> list[dict[str, Any]]:
+    """Measure each number of profiles."""
+    with FastSts() as sts:
+        return [asdict(size(profiles, sts)) for profiles in sizes]
+
+
+def _theirs(profiles: int, sts: FastSts) -> Iterable[tuple[str, float]]:
+    every = names(profiles)
+    python = sys.executable
+    for tool, argv, renewed in (
+        ("shell loop over the AWS CLI", ["/bin/sh", str(PEERS / "shell_loop.sh")], every[:2]),
+        ("boto3, a Session each", [python, str(PEERS / "session_each.py")], every[:2]),
+        ("boto3, one client", [python, str(PEERS / "one_client.py")], every),
+    ):
+        with home(sts.url) as (path, environment):
+            _fill(path, every)
+            cpu, _ = spent([*argv, *renewed], environment)
+        yield tool, 1000 * cpu / len(renewed)
+
+
+def _fill(path: Path, every: list[str]) -> None:
+    """Let the file hold all sections already."""
+    with path.open("a") as file:
+        for name in every:
+            file.write(
+                f"\n[{name}]\naws_access_key_id = ASIAFAKE\n"
+                f"aws_secret_access_key = {'s' * 40}\naws_session_token = {'t' * 800}\n"
+            )
+
+
+def _fsyncs() -> int:
+    with tempfile.TemporaryDirectory(prefix="credfresh-bench-") as directory:
+        return bench_publish.fsyncs(Path(directory))
+
+
+def _publishes(daemon: Daemon) -> int:
+    return len(daemon.events("file_published"))
+
+
+def _wait(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("profiles", nargs="*", type=int, default=SIZES)
+    options = parser.parse_args()
+    found = figures(options.profiles)
+    if options.json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return 0
+    for row in found:
+        sys.stdout.write("  ".join(f"{key} {value}" for key, value in row.items()) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
