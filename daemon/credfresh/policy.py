@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 
 from credfresh.errors import Mend
-from credfresh.model import Grant, Instant
+from credfresh.model import Grant, Instant, Upstream
 from credfresh.settings import RenewBefore
 
 MOST_RENEW_BEFORE = 0.8
@@ -24,20 +24,15 @@ MOST_RENEW_BEFORE = 0.8
 JITTER = (0.02, 0.07)
 """The bounds of the jitter, as shares of the granted lifetime."""
 
-SLACK = 0.009
-"""By how much an alarm for a renewal may ring late, as a share of the granted lifetime: below half
-of the least jitter. Many renewals then come in bursts, and one of a burst costs a third."""
+LONGEST_STEP = 512.0
+"""Seconds between two bursts of renewals at most, with sessions of twelve hours."""
 
-FOLLOWERS_SLACK = 0.003
-"""The same for those that follow another's renewals."""
-
-LONGEST_STEP = 128.0
-"""Seconds between two such bursts at most, with sessions of twelve hours."""
-
-FOLLOWS = (0.010, 0.016)
+FOLLOWS = (0.002, 0.013)
 """The bounds of a follower's delay after the one it follows, as shares of the granted lifetime:
-above that one's slack; with its own below the least jitter, so that its readers find
-`renew_before` of life left as well."""
+below the least jitter, so that a follower's readers find `renew_before` of life left as well."""
+
+FOLLOWS_WITHIN = 0.003
+"""By how much more a follower may wait to ask for several at once, as such a share."""
 
 FLOOR = 1.0
 """Seconds from the end of one attempt to the next, at least, whatever else is said (I6)."""
@@ -88,34 +83,58 @@ def _drawn(seed: str, bounds: tuple[float, float]) -> float:
     return low + (high - low) * (int.from_bytes(digest[:8]) / 2**64)
 
 
-def plan(grant: Grant, renew_before: RenewBefore) -> Plan:
-    """Decide when to renew `grant`; a follower asks soon after the one it follows renews."""
-    wished = renew_before.of(grant.lifetime)
-    most = MOST_RENEW_BEFORE * grant.lifetime
-    before = min(wished, most)
-    key = grant.credentials.access_key_id
-    early = jitter(key, grant.lifetime)
+def phase(salt: str) -> float:
+    """Return the seconds by which a daemon's bursts differ from those of others."""
+    return _drawn(salt, (0.0, LONGEST_STEP))
+
+
+def plan(grant: Grant, renew_before: RenewBefore, phase: float = 0.0) -> Plan:
+    """Decide when to renew `grant`; a follower asks soon after the one it follows renews.
+
+    Within the bounds of the jitter it is a moment that many grants have in common: of a burst, one
+    renewal costs a third of a lone one. `phase` is the daemon's own.
+    """
+    lifetime = grant.lifetime
     if grant.upstream is not None:
-        delay = _drawn(f"{key} {grant.upstream.salt}", FOLLOWS) * grant.lifetime
-        renews_after = min(grant.upstream.renews_after + delay, grant.lifetime)
-        return Plan(grant.sent_at + renews_after, grant.lifetime - renews_after, clamped=False)
+        return _followed(grant, grant.upstream, phase)
+    wished = renew_before.of(lifetime)
+    most = MOST_RENEW_BEFORE * lifetime
+    before = min(wished, most)
+    ends = grant.sent_at.wall + lifetime - before
+    least, longest = JITTER
+    at = _together(
+        ends - longest * lifetime,
+        ends - jitter(grant.credentials.access_key_id, lifetime),
+        ends - least * lifetime,
+        phase,
+    )
     return Plan(
-        renew_at=grant.sent_at + (grant.lifetime - before - early),
+        renew_at=grant.sent_at + (at - grant.sent_at.wall),
         renew_before=before,
         clamped=wished > most,
     )
 
 
-def alarm(plan: Plan, grant: Grant, phase: float = 0.0) -> float:
-    """Return the wall second at which to ring for the planned renewal of `grant`.
+def _followed(grant: Grant, upstream: Upstream, phase: float) -> Plan:
+    key, lifetime = grant.credentials.access_key_id, grant.lifetime
+    delay = _drawn(f"{key} {upstream.salt}", FOLLOWS) * lifetime
+    asks = grant.sent_at.wall + upstream.renews_after + delay
+    at = _together(asks, asks, asks + FOLLOWS_WITHIN * lifetime, phase)
+    renews_after = min(at - grant.sent_at.wall, lifetime)
+    return Plan(grant.sent_at + renews_after, lifetime - renews_after, clamped=False)
 
-    Up to `SLACK` after it, at a time that many grants have in common: the steps are powers of two
-    seconds, so that those of other lifetimes fall together too. `phase` (0 to `LONGEST_STEP`) keeps
-    hosts apart.
+
+def _together(earliest: float, drawn: float, latest: float, phase: float) -> float:
+    """Return the wall second nearest to `drawn`, of those that all grants of a daemon share.
+
+    They lie as far apart as the bounds allow, by powers of two seconds: so those of longer
+    lifetimes are among those of shorter ones.
     """
-    slack = SLACK if grant.upstream is None else FOLLOWERS_SLACK
-    step = min(2.0 ** math.floor(math.log2(slack * grant.lifetime)), LONGEST_STEP)
-    return phase + math.ceil((plan.renew_at.wall - phase) / step) * step
+    step = min(2.0 ** math.floor(math.log2(latest - earliest)), LONGEST_STEP)
+    nearest = phase + round((drawn - phase) / step) * step
+    if nearest > latest:
+        return nearest - step
+    return nearest + step if nearest < earliest else nearest
 
 
 def much_shorter(grant: Grant) -> bool:

@@ -29,7 +29,7 @@ QUIET_TIMES = 10.0
 MOST_WAIT = 0.5
 """Seconds after the first unpublished renewal at which it starts even so, at least."""
 
-MOST_WAIT_TIMES = 50.0
+MOST_WAIT_TIMES = 100.0
 """How many times what the last publish took that is."""
 
 REST = 250.0

@@ -95,6 +95,8 @@ class Profile:
     on_expired: Literal["keep", "remove"] = "keep"
     twin: Twin | None = None
     on_renew: Hook | None = None
+    phase: float = 0.0
+    """Seconds by which the moments at which this daemon renews differ from those of others."""
 
     request: str = field(init=False, repr=False, compare=False)
     """The request's fingerprint: 16 hex digits over all that decides what STS issues.

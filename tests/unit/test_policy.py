@@ -117,47 +117,52 @@ def test_a_grant_much_shorter_than_asked_is_told_apart() -> None:
 
 
 @given(KEYS, LIFETIMES, st.floats(0, 1e6), st.floats(0, policy.LONGEST_STEP))
-def test_an_alarm_rings_late_by_nine_thousandths_of_a_life_at_most(
+def test_whatever_the_phase_the_jitter_keeps_its_bounds(
     key: str, lifetime: float, since: float, phase: float
 ) -> None:
-    """Never before the renewal is due, and long before the jitter is used up."""
-    granted = grant(profile(), NOW + since, lifetime=lifetime, key=key)
-    made = policy.plan(granted, RenewBefore())
+    """A grant is renewed 2 % to 7 % of its life ahead of `renew_before`, and not once later."""
+    made = policy.plan(
+        grant(profile(), NOW + since, lifetime=lifetime, key=key), RenewBefore(), phase
+    )
 
-    late = policy.alarm(made, granted, phase) - made.renew_at.wall
+    early = 0.5 * lifetime - (made.renew_at.boot - NOW.boot - since)
 
-    assert -1e-6 <= late <= 0.009 * lifetime + 1e-6
+    assert 0.02 * lifetime - 1e-5 <= early <= 0.07 * lifetime + 1e-5
+
+
+def test_many_grants_are_renewed_together() -> None:
+    """Ten thousand come in two bursts, whatever second STS has rounded each of them to."""
+    moments = {
+        policy.plan(
+            grant(profile(), NOW, lifetime=3599.0 + n % 3, key=f"ASIA{n:016d}"), RenewBefore()
+        ).renew_at.wall
+        for n in range(10_000)
+    }
+
+    assert len(moments) <= 2
+
+
+def test_two_daemons_do_not_renew_together() -> None:
+    """Each has a phase of its own, or a fleet would ask STS at the same moments."""
+    granted = grant(profile(), NOW)
+    moments = {
+        policy.plan(granted, RenewBefore(), policy.phase(f"host-{n}")).renew_at.wall
+        for n in range(100)
+    }
+
+    assert len(moments) == 100
+    assert max(moments) - min(moments) > 0.03 * 3600
 
 
 @given(KEYS, LIFETIMES, st.floats(0, policy.LONGEST_STEP))
-def test_a_followers_alarm_rings_before_the_jitter_of_the_one_it_follows_is_used_up(
+def test_a_follower_asks_before_the_jitter_of_the_one_it_follows_is_used_up(
     key: str, lifetime: float, phase: float
 ) -> None:
     """Whoever reads what a follower publishes finds `renew_before` of life, half of it here."""
     leader = grant(profile(), NOW, lifetime=lifetime, key=key)
     renews_after = policy.plan(leader, RenewBefore()).renew_at.boot - NOW.boot
     follower = replace(leader, upstream=Upstream(renews_after=renews_after, salt="host"))
-    made = policy.plan(follower, RenewBefore())
 
-    rings_after = policy.alarm(made, follower, phase) - NOW.wall
+    asks_after = policy.plan(follower, RenewBefore(), phase).renew_at.boot - NOW.boot
 
-    assert renews_after + 0.01 * lifetime - 1e-6 <= rings_after <= 0.5 * lifetime
-
-
-def test_alarms_of_many_grants_ring_together() -> None:
-    """Ten thousand are renewed in a few bursts, whatever second STS has rounded each of them to."""
-    alarms = {
-        policy.alarm(policy.plan(granted, RenewBefore()), granted)
-        for n in range(10_000)
-        for granted in [grant(profile(), NOW, lifetime=3599.0 + n % 3, key=f"ASIA{n:016d}")]
-    }
-
-    assert len(alarms) <= 0.05 * 3600 / 32 + 2
-
-
-def test_two_daemons_do_not_ring_together() -> None:
-    """Each has a phase of its own, or a fleet would ask STS at the same moments."""
-    granted = grant(profile(), NOW)
-    made = policy.plan(granted, RenewBefore())
-
-    assert policy.alarm(made, granted, 1.0) != policy.alarm(made, granted, 2.0)
+    assert renews_after + 0.002 * lifetime - 1e-5 <= asks_after <= 0.5 * lifetime + 1e-5

@@ -97,13 +97,14 @@ def test_what_takes_long_waits_longer_for_quiet() -> None:
 
 
 def test_a_flow_that_never_pauses_is_not_waited_for_long() -> None:
-    """Fifty times what the last publish took, within the limit."""
-    coalescer = Coalescer(limit=4.0)
-    coalescer.ended(10.0, took=0.1)
-    for n in range(100):
-        coalescer.note(100.0 + n / 10, urgent=False)
+    """A hundred times what the last publish took, within the limit."""
+    for limit, due in ((20.0, 105.0), (4.0, 104.0)):
+        coalescer = Coalescer(limit=limit)
+        coalescer.ended(10.0, took=0.05)
+        for n in range(200):
+            coalescer.note(100.0 + n / 20, urgent=False)
 
-    assert 104.0 == coalescer.due_at()
+        assert due == coalescer.due_at()
 
 
 def test_what_comes_in_during_a_publish_waits_for_the_next() -> None:

@@ -118,7 +118,9 @@ def test_hosts_ask_soon_after_the_hub_renews_each_at_its_own_moment() -> None:
     one = published()
     hub = one.renews
     moments = {
-        policy.plan(one.grant(NOW, request="r", salt=f"host-{n}"), RenewBefore()).renew_at.wall
+        policy.plan(
+            one.grant(NOW, request="r", salt=f"host-{n}"), RenewBefore(), policy.phase(f"host-{n}")
+        ).renew_at.wall
         for n in range(200)
     }
 

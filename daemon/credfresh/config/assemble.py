@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from credfresh import principals, settings
+from credfresh import policy, principals, settings
 from credfresh.config import schema, source_shapes
 from credfresh.config.checks import Case, region_of
 from credfresh.config.drafts import Draft
@@ -30,8 +30,11 @@ def assemble(
     """Return the settings. Every check has passed."""
     file = case.file
     twins = _twins(case, targets)
+    digest = hashlib.sha256(surroundings.resolve(source).encode("utf-8", "surrogateescape"))
+    instance = file.instance or digest.hexdigest()[:16]
+    phase = policy.phase(f"{surroundings.hostname} {instance}")
     profiles = {
-        name: _profile(draft, targets[name], twins.get(name), surroundings)
+        name: _profile(draft, targets[name], twins.get(name), surroundings, phase)
         for name, draft in case.drafts.items()
     }
     for name, draft in case.drafts.items():
@@ -40,11 +43,10 @@ def assemble(
             profiles[name] = _followed(profiles[name], engine_of(engine.vault))
     sources: dict[str, principals.Source] = {principals.DEFAULT_SOURCE: principals.DefaultChain()}
     sources.update((name, _source(shape)) for name, shape in (file.sources or {}).items())
-    digest = hashlib.sha256(surroundings.resolve(source).encode("utf-8", "surrogateescape"))
     used = dict.fromkeys([targets[""], *(targets[name] for name in profiles)])
     return settings.Settings(
         path=source,
-        instance=file.instance or digest.hexdigest()[:16],
+        instance=instance,
         target=targets[""],
         profiles=_chained(profiles),
         sources=sources,
@@ -82,6 +84,7 @@ def _profile(
     target: settings.FileTarget,
     twin: settings.Twin | None,
     surroundings: Surroundings,
+    phase: float,
 ) -> settings.Profile:
     shape = draft.profile
     return settings.Profile(
@@ -110,6 +113,7 @@ def _profile(
         on_expired=shape.on_expired or "keep",
         twin=twin,
         on_renew=_hook(shape.on_renew),
+        phase=phase,
     )
 
 

@@ -89,16 +89,10 @@ class Entry:
         """Return when the credentials in hand are to be renewed."""
         return self.plan.renew_at if self.plan else None
 
-    def alarm(self, phase: float) -> float:
-        """Return the wall second at which to ring for `due`: for a renewal with some slack."""
-        if self.plan is None or self.grant is None or self.due != self.plan.renew_at:
-            return self.due.wall
-        return policy.alarm(self.plan, self.grant, phase)
-
     def take(self, grant: Grant) -> policy.Plan:
         """Hold `grant` from now on, and plan its renewal."""
         self.grant = grant
-        self.plan = policy.plan(grant, self.profile.renew_before)
+        self.plan = policy.plan(grant, self.profile.renew_before, self.profile.phase)
         return self.plan
 
     def change(self, profile: Profile, lane: Lane, now: Instant) -> None:

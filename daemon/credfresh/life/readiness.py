@@ -16,7 +16,10 @@ WAITING = 1.0
 """Seconds between two looks until the service is up."""
 
 UP = 10.0
-"""Seconds between two looks afterwards."""
+"""Seconds between two looks afterwards, at least."""
+
+EACH = 0.005
+"""Seconds more for each profile: to look at ten thousand costs as much as ten renewals."""
 
 EXTENSION = 10.0
 """Seconds by which the manager's patience is extended at each look."""
@@ -41,7 +44,7 @@ class Readiness:
         if not self._ready:
             self._consider(now)
         self._notifier.status(self._line(now))
-        return UP if self._ready else WAITING
+        return max(UP, EACH * len(self._desk.supervisor.roster)) if self._ready else WAITING
 
     def reloading(self) -> None:
         """A reload begins."""

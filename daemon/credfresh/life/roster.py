@@ -55,6 +55,9 @@ class Roster:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def __getitem__(self, name: str) -> Entry:
         return self._entries[name]
 

@@ -11,10 +11,7 @@ from credfresh.model import Clock, Instant
 
 
 class Schedule:
-    """Arms profiles. `timers` ring for what lies ahead; what is due already is posted.
-
-    `phase` is the daemon's own, so that many hosts do not ask STS at the same moments.
-    """
+    """Arms profiles. `timers` ring for what lies ahead; what is due already is posted."""
 
     def __init__(
         self,
@@ -23,13 +20,11 @@ class Schedule:
         timers: Timers,
         post: Callable[[Due], None],
         emit: Emit,
-        phase: float,
     ) -> None:
         self._clock = clock
         self._timers = timers
         self._post = post
         self._emit = emit
-        self._phase = phase
         self._stopped = False
 
     def arm(self, entry: Entry, due: Instant) -> None:
@@ -42,7 +37,7 @@ class Schedule:
             self._timers.disarm(entry.profile.name)
             self._post(Due(entry.profile.name))
         else:
-            self._timers.arm(entry.profile.name, entry.alarm(self._phase))
+            self._timers.arm(entry.profile.name, due.wall)
 
     def disarm(self, name: str) -> None:
         """Let no alarm ring for `name`."""

@@ -56,8 +56,7 @@ class Supervisor:
         self._outlet = outlet
         self._emit = emit
         self._tell = Announcer(emit)
-        phase = roll() * policy.LONGEST_STEP
-        self._schedule = Schedule(clock=clock, timers=timers, post=post, emit=emit, phase=phase)
+        self._schedule = Schedule(clock=clock, timers=timers, post=post, emit=emit)
         self._attempts = Attempts(settings.sts, workers=workers, post=post)
         self.roster = Roster()
         self._disk = OnDisk(self.roster, self._tell, outlet)

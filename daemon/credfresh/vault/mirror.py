@@ -39,10 +39,11 @@ class Mirror:
         grant = publication.grant
         if grant is None or grant.upstream is not None:
             return  # nothing in hand, or it came from there
-        plan = policy.plan(grant, publication.profile.renew_before)
+        profile = publication.profile
+        plan = policy.plan(grant, profile.renew_before, profile.phase)
         secret = of_grant(
             grant,
-            role_arn=publication.profile.role_arn,
+            role_arn=profile.role_arn,
             renews_after=plan.renew_at.boot - grant.sent_at.boot,
             writer=self._writer,
         )

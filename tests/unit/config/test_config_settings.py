@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from configs import ROLE, accepted, one_profile, only_problem, production, profiles
+from credfresh import policy
 from credfresh.principals import (
     DefaultChain,
     Ec2Source,
@@ -42,6 +43,7 @@ def test_what_is_absent_has_its_default() -> None:
         renew_before=RenewBefore(share=0.5),
         region="eu-west-1",
         target=target,
+        phase=policy.phase(f"build-7 {settings.instance}"),
     )
     assert settings.profiles == {"production": expected}
     assert settings.target == target
@@ -95,7 +97,20 @@ def test_every_key_of_a_profile_arrives() -> None:
         adopt=True,
         account_id=True,
         on_expired="remove",
+        phase=profile.phase,
     )
+
+
+def test_every_host_and_every_instance_has_a_phase_of_its_own() -> None:
+    """The same after a restart; all profiles of one daemon share it."""
+    text = profiles("a: {role_arn: ROLE}\nb: {role_arn: ROLE}")
+    phases = [
+        {p.phase for p in accepted(text, hostname=host).profiles.values()}
+        for host in ("one", "one", "other")
+    ]
+
+    assert [1, 1, 1] == [len(each) for each in phases]
+    assert phases[0] == phases[1] != phases[2]
 
 
 def test_every_kind_of_source_arrives() -> None:
