@@ -193,3 +193,14 @@ def test_a_command_imports_what_it_needs(
         check=True,
     )
     assert ["imported:", *heavy] == result.stdout.splitlines()[-1].split()
+
+
+def test_output_that_cannot_be_written_is_told() -> None:
+    """A full disk is no bug of ours: one line, and a status that says it failed."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [COMMAND, "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert 1 == done.returncode
+    assert "credfresh: cannot write what was found: no space left\n" == done.stderr

@@ -7,15 +7,17 @@ command's module is imported when the command runs, so that a command costs what
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
+import os
 import sys
 from typing import cast
 
 import click
 
 from credfresh import __version__
-from credfresh.cli.exits import status_of
+from credfresh.cli.exits import Exit, status_of
 from credfresh.errors import ConfigError, CredfreshError
 
 COMMANDS = {
@@ -70,6 +72,14 @@ def main() -> None:
     except CredfreshError as error:
         _say(error)
         raise SystemExit(status_of(error)) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # What befalls our own files has a name of its own: this is standard output. What it still
+        # holds back goes nowhere, or the interpreter would fail on it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        click.echo("credfresh: cannot write what was found: no space left", err=True)
+        raise SystemExit(Exit.FAILED) from None
 
 
 def _say(error: CredfreshError) -> None:
