@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from credfresh.errors import Mend
 from credfresh.model import Grant, Instant, Upstream
-from credfresh.settings import RenewBefore
+from credfresh.settings import RenewBefore, Rhythm
 
 MOST_RENEW_BEFORE = 0.8
 """`renew_before` is clamped to this share of the granted lifetime, else it would renew for ever."""
@@ -26,6 +27,9 @@ JITTER = (0.02, 0.07)
 
 LONGEST_STEP = 512.0
 """Seconds between two bursts of renewals at most, with sessions of twelve hours."""
+
+BURST = 0.01
+"""How long a burst may last, as a share of the shortest lifetime: half of the least jitter."""
 
 FOLLOWS = (0.002, 0.013)
 """The bounds of a follower's delay after the one it follows, as shares of the granted lifetime:
@@ -48,6 +52,8 @@ ATTEMPT_LIMIT = 60.0
 
 MUCH_SHORTER = 0.9
 """A grant below this share of what was asked is worth a warning."""
+
+ANY_RHYTHM = Rhythm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +89,30 @@ def _drawn(seed: str, bounds: tuple[float, float]) -> float:
     return low + (high - low) * (int.from_bytes(digest[:8]) / 2**64)
 
 
-def phase(salt: str) -> float:
-    """Return the seconds by which a daemon's bursts differ from those of others."""
-    return _drawn(salt, (0.0, LONGEST_STEP))
+def rhythm(salt: str, profiles: Iterable[tuple[int, RenewBefore]], a_second: float) -> Rhythm:
+    """Return when the daemon called `salt` renews, if it keeps to `a_second` calls a second.
+
+    `profiles` are the seconds asked for, and how long before their end to renew. A burst lasts the
+    longer the more of those calls they need on average; so the bursts lie the closer then.
+    """
+    asked = [(float(seconds), before.of(seconds)) for seconds, before in profiles]
+    calls = sum(
+        1 / (life - min(before, MOST_RENEW_BEFORE * life) - JITTER[1] * life)
+        for life, before in asked
+    )
+    longest = BURST * min(life for life, _ in asked) * a_second / calls
+    return Rhythm(_drawn(salt, (0.0, LONGEST_STEP)), min(longest, LONGEST_STEP))
 
 
-def plan(grant: Grant, renew_before: RenewBefore, phase: float = 0.0) -> Plan:
+def plan(grant: Grant, renew_before: RenewBefore, rhythm: Rhythm = ANY_RHYTHM) -> Plan:
     """Decide when to renew `grant`; a follower asks soon after the one it follows renews.
 
     Within the bounds of the jitter it is a moment that many grants have in common: of a burst, one
-    renewal costs a third of a lone one. `phase` is the daemon's own.
+    renewal costs a third of a lone one.
     """
     lifetime = grant.lifetime
     if grant.upstream is not None:
-        return _followed(grant, grant.upstream, phase)
+        return _followed(grant, grant.upstream, rhythm)
     wished = renew_before.of(lifetime)
     most = MOST_RENEW_BEFORE * lifetime
     before = min(wished, most)
@@ -106,7 +122,7 @@ def plan(grant: Grant, renew_before: RenewBefore, phase: float = 0.0) -> Plan:
         ends - longest * lifetime,
         ends - jitter(grant.credentials.access_key_id, lifetime),
         ends - least * lifetime,
-        phase,
+        rhythm,
     )
     return Plan(
         renew_at=grant.sent_at + (at - grant.sent_at.wall),
@@ -115,23 +131,23 @@ def plan(grant: Grant, renew_before: RenewBefore, phase: float = 0.0) -> Plan:
     )
 
 
-def _followed(grant: Grant, upstream: Upstream, phase: float) -> Plan:
+def _followed(grant: Grant, upstream: Upstream, rhythm: Rhythm) -> Plan:
     key, lifetime = grant.credentials.access_key_id, grant.lifetime
     delay = _drawn(f"{key} {upstream.salt}", FOLLOWS) * lifetime
     asks = grant.sent_at.wall + upstream.renews_after + delay
-    at = _together(asks, asks, asks + FOLLOWS_WITHIN * lifetime, phase)
+    at = _together(asks, asks, asks + FOLLOWS_WITHIN * lifetime, rhythm)
     renews_after = min(at - grant.sent_at.wall, lifetime)
     return Plan(grant.sent_at + renews_after, lifetime - renews_after, clamped=False)
 
 
-def _together(earliest: float, drawn: float, latest: float, phase: float) -> float:
+def _together(earliest: float, drawn: float, latest: float, rhythm: Rhythm) -> float:
     """Return the wall second nearest to `drawn`, of those that all grants of a daemon share.
 
     They lie as far apart as the bounds allow, by powers of two seconds: so those of longer
     lifetimes are among those of shorter ones.
     """
-    step = min(2.0 ** math.floor(math.log2(latest - earliest)), LONGEST_STEP)
-    nearest = phase + round((drawn - phase) / step) * step
+    step = 2.0 ** math.floor(math.log2(min(latest - earliest, rhythm.longest)))
+    nearest = rhythm.phase + round((drawn - rhythm.phase) / step) * step
     if nearest > latest:
         return nearest - step
     return nearest + step if nearest < earliest else nearest

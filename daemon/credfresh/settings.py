@@ -57,6 +57,17 @@ class RenewBefore:
 
 
 @dataclass(frozen=True, slots=True)
+class Rhythm:
+    """The moments at which a daemon renews: all its profiles share them, other daemons do not.
+
+    They are `phase` seconds off the round ones, and `longest` seconds apart at most.
+    """
+
+    phase: float = 0.0
+    longest: float = 512.0
+
+
+@dataclass(frozen=True, slots=True)
 class Hook:
     """A command that is run after a renewal: its path is absolute, `timeout` is in seconds."""
 
@@ -95,8 +106,7 @@ class Profile:
     on_expired: Literal["keep", "remove"] = "keep"
     twin: Twin | None = None
     on_renew: Hook | None = None
-    phase: float = 0.0
-    """Seconds by which the moments at which this daemon renews differ from those of others."""
+    rhythm: Rhythm = field(default=Rhythm(), compare=False)
 
     request: str = field(init=False, repr=False, compare=False)
     """The request's fingerprint: 16 hex digits over all that decides what STS issues.

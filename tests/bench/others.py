@@ -102,8 +102,9 @@ def elhaz(home: Path, environment: dict[str, str], names: Sequence[str]) -> Iter
         for name in names:
             _elhaz(environment, "daemon", "add", "-n", name)
         yield _daemon_of(home)
-    finally:
-        _elhaz(environment, "daemon", "stop")
+    finally:  # it may have ended by itself
+        stop = [str(BIN / "elhaz"), "daemon", "stop"]
+        subprocess.run(stop, env=environment, stdout=subprocess.DEVNULL, check=False)
 
 
 def export(name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,12 +12,17 @@ from hypothesis import strategies as st
 from credfresh import policy
 from credfresh.errors import Mend
 from credfresh.model import Instant, Upstream
-from credfresh.settings import RenewBefore
+from credfresh.settings import RenewBefore, Rhythm
 from fakes import EPOCH, grant, profile
 
 NOW = Instant(EPOCH, 1000.0)
 KEYS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", min_size=16, max_size=16).map("ASIA".__add__)
 LIFETIMES = st.floats(1, 43200)
+
+
+def rhythm(salt: str) -> Rhythm:
+    """Return that of a daemon with three profiles and the default rate."""
+    return policy.rhythm(salt, [(3600, RenewBefore())] * 3, 50.0)
 
 
 def test_half_the_life_less_the_jitter_is_the_default() -> None:
@@ -116,13 +122,16 @@ def test_a_grant_much_shorter_than_asked_is_told_apart() -> None:
     assert not policy.much_shorter(grant(profile(duration=3600), NOW, lifetime=3599))
 
 
-@given(KEYS, LIFETIMES, st.floats(0, 1e6), st.floats(0, policy.LONGEST_STEP))
-def test_whatever_the_phase_the_jitter_keeps_its_bounds(
-    key: str, lifetime: float, since: float, phase: float
+RHYTHMS = st.builds(Rhythm, st.floats(0, policy.LONGEST_STEP), st.floats(0.01, 512))
+
+
+@given(KEYS, LIFETIMES, st.floats(0, 1e6), RHYTHMS)
+def test_whatever_the_rhythm_the_jitter_keeps_its_bounds(
+    key: str, lifetime: float, since: float, rhythm: Rhythm
 ) -> None:
     """A grant is renewed 2 % to 7 % of its life ahead of `renew_before`, and not once later."""
     made = policy.plan(
-        grant(profile(), NOW + since, lifetime=lifetime, key=key), RenewBefore(), phase
+        grant(profile(), NOW + since, lifetime=lifetime, key=key), RenewBefore(), rhythm
     )
 
     early = 0.5 * lifetime - (made.renew_at.boot - NOW.boot - since)
@@ -143,26 +152,39 @@ def test_many_grants_are_renewed_together() -> None:
 
 
 def test_two_daemons_do_not_renew_together() -> None:
-    """Each has a phase of its own, or a fleet would ask STS at the same moments."""
+    """Each has a rhythm of its own, or a fleet would ask STS at the same moments."""
     granted = grant(profile(), NOW)
     moments = {
-        policy.plan(granted, RenewBefore(), policy.phase(f"host-{n}")).renew_at.wall
-        for n in range(100)
+        policy.plan(granted, RenewBefore(), rhythm(f"host-{n}")).renew_at.wall for n in range(100)
     }
 
     assert len(moments) == 100
     assert max(moments) - min(moments) > 0.03 * 3600
 
 
-@given(KEYS, LIFETIMES, st.floats(0, policy.LONGEST_STEP))
+def test_with_few_calls_a_second_bursts_lie_close() -> None:
+    """What is renewed at a moment is no more than what the calls of 36 seconds can do."""
+    profiles = 1000
+    found = policy.rhythm("host", [(3600, RenewBefore())] * profiles, 1.0)
+    moments = Counter(
+        policy.plan(
+            grant(profile(), NOW + n * 1.6, key=f"ASIA{n:016d}"), RenewBefore(), found
+        ).renew_at.wall
+        for n in range(profiles)
+    )
+
+    assert max(moments.values()) <= 36
+
+
+@given(KEYS, LIFETIMES, RHYTHMS)
 def test_a_follower_asks_before_the_jitter_of_the_one_it_follows_is_used_up(
-    key: str, lifetime: float, phase: float
+    key: str, lifetime: float, rhythm: Rhythm
 ) -> None:
     """Whoever reads what a follower publishes finds `renew_before` of life, half of it here."""
     leader = grant(profile(), NOW, lifetime=lifetime, key=key)
     renews_after = policy.plan(leader, RenewBefore()).renew_at.boot - NOW.boot
     follower = replace(leader, upstream=Upstream(renews_after=renews_after, salt="host"))
 
-    asks_after = policy.plan(follower, RenewBefore(), phase).renew_at.boot - NOW.boot
+    asks_after = policy.plan(follower, RenewBefore(), rhythm).renew_at.boot - NOW.boot
 
     assert renews_after + 0.002 * lifetime - 1e-5 <= asks_after <= 0.5 * lifetime + 1e-5

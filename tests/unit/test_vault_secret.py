@@ -118,10 +118,9 @@ def test_hosts_ask_soon_after_the_hub_renews_each_at_its_own_moment() -> None:
     one = published()
     hub = one.renews
     moments = {
-        policy.plan(
-            one.grant(NOW, request="r", salt=f"host-{n}"), RenewBefore(), policy.phase(f"host-{n}")
-        ).renew_at.wall
-        for n in range(200)
+        policy.plan(one.grant(NOW, request="r", salt=host), RenewBefore(), rhythm).renew_at.wall
+        for host in (f"host-{n}" for n in range(200))
+        for rhythm in [policy.rhythm(host, [(3600, RenewBefore())], 50.0)]
     }
 
     assert 190 < len(moments)

@@ -32,9 +32,14 @@ def assemble(
     twins = _twins(case, targets)
     digest = hashlib.sha256(surroundings.resolve(source).encode("utf-8", "surrogateescape"))
     instance = file.instance or digest.hexdigest()[:16]
-    phase = policy.phase(f"{surroundings.hostname} {instance}")
+    sts = _sts(file.sts)
+    asked = [
+        (draft.duration, draft.profile.renew_before or settings.RenewBefore())
+        for draft in case.drafts.values()
+    ]
+    rhythm = policy.rhythm(f"{surroundings.hostname} {instance}", asked, sts.calls_per_second)
     profiles = {
-        name: _profile(draft, targets[name], twins.get(name), surroundings, phase)
+        name: _profile(draft, targets[name], twins.get(name), surroundings, rhythm)
         for name, draft in case.drafts.items()
     }
     for name, draft in case.drafts.items():
@@ -50,7 +55,7 @@ def assemble(
         target=targets[""],
         profiles=_chained(profiles),
         sources=sources,
-        sts=_sts(file.sts),
+        sts=sts,
         metrics=_metrics(file.metrics),
         endpoint=endpoint_of(case, targets),
         log=_log(file.log),
@@ -84,7 +89,7 @@ def _profile(
     target: settings.FileTarget,
     twin: settings.Twin | None,
     surroundings: Surroundings,
-    phase: float,
+    rhythm: settings.Rhythm,
 ) -> settings.Profile:
     shape = draft.profile
     return settings.Profile(
@@ -113,7 +118,7 @@ def _profile(
         on_expired=shape.on_expired or "keep",
         twin=twin,
         on_renew=_hook(shape.on_renew),
-        phase=phase,
+        rhythm=rhythm,
     )
 
 

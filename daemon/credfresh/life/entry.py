@@ -92,7 +92,7 @@ class Entry:
     def take(self, grant: Grant) -> policy.Plan:
         """Hold `grant` from now on, and plan its renewal."""
         self.grant = grant
-        self.plan = policy.plan(grant, self.profile.renew_before, self.profile.phase)
+        self.plan = policy.plan(grant, self.profile.renew_before, self.profile.rhythm)
         return self.plan
 
     def change(self, profile: Profile, lane: Lane, now: Instant) -> None:

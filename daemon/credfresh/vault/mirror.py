@@ -40,7 +40,7 @@ class Mirror:
         if grant is None or grant.upstream is not None:
             return  # nothing in hand, or it came from there
         profile = publication.profile
-        plan = policy.plan(grant, profile.renew_before, profile.phase)
+        plan = policy.plan(grant, profile.renew_before, profile.rhythm)
         secret = of_grant(
             grant,
             role_arn=profile.role_arn,

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from configs import ROLE, accepted, one_profile, only_problem, production, profiles
-from credfresh import policy
 from credfresh.principals import (
     DefaultChain,
     Ec2Source,
@@ -43,7 +42,6 @@ def test_what_is_absent_has_its_default() -> None:
         renew_before=RenewBefore(share=0.5),
         region="eu-west-1",
         target=target,
-        phase=policy.phase(f"build-7 {settings.instance}"),
     )
     assert settings.profiles == {"production": expected}
     assert settings.target == target
@@ -97,20 +95,19 @@ def test_every_key_of_a_profile_arrives() -> None:
         adopt=True,
         account_id=True,
         on_expired="remove",
-        phase=profile.phase,
     )
 
 
-def test_every_host_and_every_instance_has_a_phase_of_its_own() -> None:
+def test_every_host_has_a_rhythm_of_its_own() -> None:
     """The same after a restart; all profiles of one daemon share it."""
     text = profiles("a: {role_arn: ROLE}\nb: {role_arn: ROLE}")
-    phases = [
-        {p.phase for p in accepted(text, hostname=host).profiles.values()}
+    rhythms = [
+        {p.rhythm for p in accepted(text, hostname=host).profiles.values()}
         for host in ("one", "one", "other")
     ]
 
-    assert [1, 1, 1] == [len(each) for each in phases]
-    assert phases[0] == phases[1] != phases[2]
+    assert [1, 1, 1] == [len(each) for each in rhythms]
+    assert rhythms[0] == rhythms[1] != rhythms[2]
 
 
 def test_every_kind_of_source_arrives() -> None:
