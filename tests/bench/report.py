@@ -92,7 +92,8 @@ def _sizes(found: dict[str, Any]) -> str:
         "## A renewal, by the number of profiles\n\n"
         "The daemon in the middle of its life, renewals due evenly; each figure is for one,\n"
         "all in. Beside it a bare loop over one warm boto3 client that makes the same calls\n"
-        "at the same pace: the slower it is, the colder are the caches of the CPU, for both.\n\n"
+        "at the same pace: the slower it is, the colder are caches and memory, for both (where\n"
+        "the host of a virtual machine takes idle memory away, ten times as cold).\n\n"
         + _table(head, rows)
         + "\nCPU of others for a renewal in a file of as many sections (the shell loop and the\n"
         "Sessions renew two of them, the script all at once):\n\n"
@@ -197,7 +198,8 @@ def _rest(found: dict[str, Any]) -> str:
     ]
     return (
         "## At rest, and a warm restart\n\n"
-        "Between renewals; and from the start until ready, with everything fresh on disk, to its\n"
+        "Between renewals (a page that the host of a virtual machine must bring back counts as a\n"
+        "wake-up); and from the start until ready, with everything fresh on disk, to its\n"
         "floor: Python with its imports, a C parse of the configuration, one read of the file\n"
         "(at most 2).\n\n"
         + _table(
