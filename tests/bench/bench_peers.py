@@ -189,8 +189,9 @@ def ready() -> None:
     Raises:
         RuntimeError: a program that is needed is not.
     """
-    if shutil.which("jq") is None:
-        raise RuntimeError("needs jq: apt-get install jq")
+    for program in ("jq", "valgrind"):
+        if shutil.which(program) is None:
+            raise RuntimeError(f"needs {program}: apt-get install {program}")
     if not others.there():
         raise RuntimeError("needs other people's tools: sh tests/bench/peers/setup")
 

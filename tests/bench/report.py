@@ -149,7 +149,7 @@ def _jobs(found: dict[str, Any]) -> str:
 
 def _scale(found: dict[str, Any]) -> str:
     quick, together, memory = found["quick"], found["together"], found["memory_mb"]
-    cold = found["cold"]
+    cold, instructions = found["cold"], found["instructions"]
     loop = _median(found, "renewals", "shell loop over the AWS CLI")
     each = _median(found, "renewals", "boto3, a Session each")
     ours = _median(found, "renewals", "credfresh")
@@ -158,14 +158,19 @@ def _scale(found: dict[str, Any]) -> str:
         _bound("less CPU than a Session for each profile", each / ours, 20, most=False),
         *(
             _bound(
-                f"CPU for a renewal, {row['profiles']:,} profiles, to one warm client at its pace",
+                f"CPU for a renewal, profiles: {row['profiles']:,}; to one warm client at its pace",
                 row["ratio"],
                 {100: 1.2, 10_000: 2.0}.get(row["profiles"]),
             )
             for row in found["renewals"]
         ),
-        _bound("the same, all 100 at once, to one that never rests", together["100"], 1.2),
-        _bound("the same, 10,000 at once", together["10,000"], 2.0),
+        _bound(
+            "instructions for a renewal, all 100 at once, to those of a bare loop",
+            instructions["renewal"] / instructions["floor"],
+            1.2,
+        ),
+        _bound("CPU for the same, to a bare loop that never rests", together["100"], 1.2),
+        _bound("the same CPU, 10,000 at once", together["10,000"], 2.0),
         *(
             _bound(
                 f"cold start of 1,000 profiles, STS {ms} ms away, to the same calls alone",

@@ -1,9 +1,9 @@
 """All benchmarks by one command: `python tests/bench/run.py`; half a minute of them by `--quick`.
 
 Without `--quick` everything that docs/benchmarks.md tells is measured, with what people use today
-beside it (some twenty minutes; needs jq, and `sh tests/bench/peers/setup` before), and that page is
-written. `--figures FILE` keeps the figures; `--from FILE` takes kept ones for all parts but those
-that `--part` names.
+beside it, and that page is written (some twenty minutes; needs jq and valgrind, and before that
+`sh tests/bench/peers/setup`). `--figures FILE` keeps the figures; `--from FILE` takes kept ones for
+all parts but those that `--part` names.
 
 `--quick [--json FILE]` is the figures that matter most. Each is a ratio of two things measured in
 turns in this run:
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_consumers
+import bench_instructions
 import bench_life
 import bench_load
 import bench_peers
@@ -93,6 +94,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "quick": quick,
     "renewals": bench_renewal.figures,
     "together": together,
+    "instructions": lambda: asdict(bench_instructions.instructions()),
     "memory_mb": memory,
     "cold": lambda: {str(ms): asdict(bench_together.cold(1_000, ms / 1000)) for ms in (0, 20, 200)},
     "rest": lambda: {f"{n:,}": asdict(bench_load.at_rest(n)) for n in (1, 100, 10_000)},

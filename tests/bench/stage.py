@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -164,7 +164,7 @@ def stage(profiles: int, url: str, **sts: float) -> Iterator[Stage]:
 class Daemon:
     """A `credfresh run` process, and what it says of itself."""
 
-    def __init__(self, at: Stage) -> None:
+    def __init__(self, at: Stage, *, prefix: Sequence[str] = ()) -> None:
         self._log = at.directory / "log"
         self._told = at.directory / "notify"
         self._told.unlink(missing_ok=True)
@@ -174,7 +174,7 @@ class Daemon:
             self.began = time.perf_counter()
             self.began_wall = clock().wall
             self.process = subprocess.Popen(
-                [COMMAND, "run", "--config", str(at.config)],
+                [*prefix, sys.executable, COMMAND, "run", "--config", str(at.config)],
                 env={
                     "PATH": os.environ["PATH"],
                     "HOME": str(at.directory),
