@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ ACCOUNTS = {
     "production": "333333333333",
 }
 EXTERNAL_ID = "demo-external-id"
+OWN = "point XDG_RUNTIME_DIR to a directory of yours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,14 @@ class Stage:
         """Clear what an earlier demo left, and write keys and configuration anew.
 
         Raises:
-            CredfreshError: something of another user stands in the way.
+            CredfreshError: there is no room, or something of another user stands in the way.
         """
         self.clear()
-        self.directory.mkdir(mode=0o700)
+        try:
+            self.directory.mkdir(mode=0o700)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0).lower()
+            raise CredfreshError(f"{self.directory}: cannot be made: {reason}", hint=OWN) from None
         user = sts.add_user("arn:aws:iam::111111111111:user/ci")
         for name, account in ACCOUNTS.items():
             sts.add_role(
@@ -127,7 +133,7 @@ class Stage:
         if owner != os.getuid():
             raise CredfreshError(
                 f"{self.directory} belongs to another user",
-                hint="point XDG_RUNTIME_DIR to a directory of yours",
+                hint=OWN,
             )
         if self.directory.is_dir() and not self.directory.is_symlink():
             shutil.rmtree(self.directory)
@@ -212,7 +218,15 @@ def _screen(
 
 def default_directory() -> Path:
     """Return where the demo of this user plays."""
-    return Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"credfresh-demo-{os.getuid()}"  # noqa: S108 - sticky; the directory is made 0700 and checked
+    own = os.environ.get("XDG_RUNTIME_DIR", "")
+    # In a container or after `su` it may name what is not there, or is another user's.
+    usable = own.startswith("/") and os.access(own, os.W_OK | os.X_OK) and _is_ours(own)
+    return Path(own if usable else "/tmp") / f"credfresh-demo-{os.getuid()}"  # noqa: S108 - sticky; the directory is made 0700 and checked
+
+
+def _is_ours(path: str) -> bool:
+    info = Path(path).stat()
+    return stat.S_ISDIR(info.st_mode) and info.st_uid == os.getuid()
 
 
 def _yaml(stage: Stage, url: str) -> str:
@@ -239,5 +253,7 @@ def _variables(stage: Stage, url: str) -> str:
         "AWS_ENDPOINT_URL_STS": url,
         "AWS_REGION": "eu-west-1",
         "CREDFRESH_SOCKET": str(stage.control),
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
     }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())

@@ -28,6 +28,8 @@ def _environment(tmp_path: Path) -> dict[str, str]:
         "XDG_RUNTIME_DIR": str(tmp_path),
         "AWS_EC2_METADATA_DISABLED": "true",
         "TERM": "xterm",
+        "HTTP_PROXY": "http://127.0.0.1:9",  # nobody: many a host has one that must be passed by
+        "http_proxy": "http://127.0.0.1:9",
     }
 
 
@@ -53,6 +55,22 @@ def test_off_a_terminal_it_prints_lines_and_ends_by_itself(environment: dict[str
     assert re.search(r"production +fresh +2\ds +█", result.stdout)
     assert 3 == result.stdout.count("credentials_renewed")
     assert not stage_of(environment).exists()
+
+
+def test_it_plays_without_a_directory_for_this_login(environment: dict[str, str]) -> None:
+    """In a container, or after `su`, XDG_RUNTIME_DIR may name what is of no use."""
+    for directory in ("/nonexistent", "relative"):
+        result = subprocess.run(
+            [COMMAND, "demo", "--for", "2s"],
+            env=environment | {"XDG_RUNTIME_DIR": directory},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert (0, "") == (result.returncode, result.stderr)
+        assert 3 == result.stdout.count("credentials_renewed")
 
 
 def test_its_own_invitation_works(environment: dict[str, str]) -> None:

@@ -29,8 +29,10 @@ from credfresh.principals import EnvironmentSource, Principal, WebIdentitySource
 from credfresh.settings import Profile, StsLimits
 from credfresh.sts import StsProvider
 
-PAGE = Path(__file__).parents[2] / "docs" / "aws-setup.md"
-TOOLS, DEVELOPMENT, PREPRODUCTION, PRODUCTION = (d * 12 for d in "4321")
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "aws-setup.md"
+EXAMPLE = ROOT / "config" / "credfresh.example.yaml"
+TOOLS, DEVELOPMENT, PREPRODUCTION, PRODUCTION = (d * 12 for d in "4123")
 
 
 def policies() -> dict[str, Any]:
@@ -120,9 +122,17 @@ def test_every_policy_of_the_page_is_found_and_tried() -> None:
     assert {"2012-10-17"} == {policy["Version"] for policy in POLICIES.values()}
 
 
-def test_one_user_and_three_environments_as_the_page_configures_them(aws: AwsServer) -> None:
-    """Section 6 in full: its policies, its YAML, and three roles assumed."""
+def configured() -> list[str]:
+    """Return the configuration of section 6, and the one that is in `config/`."""
     (text,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    return [text, EXAMPLE.read_text()]
+
+
+@pytest.mark.parametrize("text", configured(), ids=["the page's", "the example"])
+def test_one_user_and_three_environments_as_the_page_configures_them(
+    aws: AwsServer, text: str
+) -> None:
+    """Section 6 in full: its policies, and three roles assumed with either configuration."""
     settings = parse(text.encode(), "/etc/credfresh/credfresh.yaml", hostname="build-7")
     for account, policy in (
         (DEVELOPMENT, "trust-user.json"),
@@ -136,8 +146,9 @@ def test_one_user_and_three_environments_as_the_page_configures_them(aws: AwsSer
         name: who(aws, asking.obtain(replace(profile, source="ci"), None))
         for name, profile in settings.profiles.items()
     }
+    sessions = {name: profile.role_session_name for name, profile in settings.profiles.items()}
     assert {
-        name: f"arn:aws:sts::{account}:assumed-role/deploy/credfresh-build-7-{name}"
+        name: f"arn:aws:sts::{account}:assumed-role/deploy/{sessions[name]}"
         for name, account in (
             ("development", DEVELOPMENT),
             ("preproduction", PREPRODUCTION),

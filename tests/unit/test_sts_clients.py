@@ -11,6 +11,7 @@ from botocore.utils import parse_timestamp
 
 import fakes
 from credfresh import __version__
+from credfresh.errors import Mend, RenewalError
 from credfresh.settings import StsLimits
 from credfresh.sts.clients import USER_AGENT, Clients, Endpoint, client_config, timestamp
 
@@ -90,3 +91,22 @@ def test_what_is_no_time_is_an_error(text: str) -> None:
 def test_who_we_are_is_told() -> None:
     """CloudTrail shows us first, then the SDK."""
     assert USER_AGENT.startswith(f"credfresh/{__version__} Boto3/{boto3.__version__} Botocore/1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AWS_ENDPOINT_URL_STS", "127.0.0.1:1", "Invalid endpoint: 127.0.0.1:1"),
+        ("AWS_ACCOUNT_ID_ENDPOINT_MODE", "bogus", "account_id_endpoint_mode"),
+        ("AWS_REQUEST_CHECKSUM_CALCULATION", "bogus", "request_checksum_calculation"),
+    ],
+)
+def test_what_the_environment_has_wrong_is_for_a_human(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    """No client can be made with it, however often we try; the hint says where to look."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(RenewalError, match=said) as failed:
+        Clients(StsLimits()).at(Endpoint("eu-west-1"))
+    assert Mend.HUMAN is failed.value.mend
+    assert "AWS_* in the environment" in str(failed.value.hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import threading
@@ -28,6 +29,8 @@ def command(limit: float | None) -> None:
     sessions of half a minute, renewed before they end. Prints what to try from another
     terminal. Ctrl-C ends it and leaves nothing behind.
     """
+    for name in ("NO_PROXY", "no_proxy"):  # to the simulated STS leads no proxy
+        os.environ[name] = f"{os.environ.get(name, '')},127.0.0.1".lstrip(",")
     stage = Stage(default_directory())
     live = sys.stdout.isatty()
     with stage.enter(), Simulator(clock, grant_seconds=LIFETIME) as sts:

@@ -18,7 +18,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 config_option = click.option(
     "--config",
     "path",
-    type=click.Path(dir_okay=False, readable=False),
+    type=click.Path(readable=False),
     default=lambda: os.environ.get("CREDFRESH_CONFIG", DEFAULT_CONFIG),
     show_default=f"$CREDFRESH_CONFIG, else {DEFAULT_CONFIG}",
     metavar="FILE",

@@ -28,6 +28,8 @@ _MOST_SHOWN = 100
 _MOST_PARTS = 8
 _RUN = re.compile(r"[A-Za-z0-9+/=]{20,}")
 _HEX = re.compile(r"[0-9A-Fa-f]{32,}")
+_VAULT = re.compile(r"\bhv[sbr]\.")
+_LONG = 40
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 _MOST_CANDIDATES = 200
 
@@ -35,13 +37,16 @@ _MOST_CANDIDATES = 200
 def looks_secret(text: str) -> bool:
     """Say whether `text` holds what may be a key, a token or a digest.
 
-    A secret access key is 40 characters of base64; a token is longer. An access key id (no lower
-    case) and a role ARN are not taken for one. A false alarm costs one `(got …)`.
+    A secret access key is 40 characters of base64; a token is longer. One in a thousand has no
+    digit. An access key id (no lower case) and a role ARN are not taken for one. A false alarm
+    costs one `(got …)`.
     """
-    if "PRIVATE KEY" in text or _HEX.search(text):
+    if "PRIVATE KEY" in text or _HEX.search(text) or _VAULT.search(text):
         return True
     return any(
-        any(c.islower() for c in run) and any(c.isupper() for c in run) and re.search(r"\d", run)
+        any(c.islower() for c in run)
+        and any(c.isupper() for c in run)
+        and (len(run) >= _LONG or re.search(r"\d", run))
         for run in _RUN.findall(text)
     )
 

@@ -22,6 +22,9 @@ MOST_DURATION = 43_200
 MOST_NAME = 128
 """The longest section name that was seen to work in every SDK's parser."""
 
+_MAYBE_SECRET = re.compile(r"[@?]|:(?!//|:|\d+(?:[]/]|$))")
+"""In a URL: a query, or what stands for a password (it is not the port, a number)."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _LATER_OF_FILE = "the credentials file is read by SDKs that take it for something else"
 _PREFIXES = ("profile ", "sso-session ", "services ")
@@ -56,6 +59,8 @@ def length_within(word: str, least: int, most: int, what: str = "") -> None:
 
 def flag(value: object) -> bool:
     """Accept exactly `true` and `false` (YAML 1.1 has twenty more spellings, one is `n`)."""
+    if not isinstance(value, str):
+        raise RefusedError("must be true or false")
     word = text(value)
     if word in {"true", "false"}:
         return word == "true"
@@ -285,7 +290,7 @@ def _url(value: object) -> str:
 
 
 def _bad_url(reason: str, word: str) -> NoReturn:
-    raise RefusedError(reason, got="" if "@" in word or "?" in word else None)
+    raise RefusedError(reason, got="" if _MAYBE_SECRET.search(word) else None)
 
 
 def _is_loopback(host: str) -> bool:

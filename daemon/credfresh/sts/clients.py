@@ -19,11 +19,14 @@ import boto3
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 from botocore.utils import parse_timestamp
 
 from credfresh import __version__
+from credfresh.errors import Mend, RenewalError
 from credfresh.settings import Profile, StsLimits
 from credfresh.sts.keys import LentKeys, SourceKeys
+from credfresh.sts.scrub import scrubbed
 
 if TYPE_CHECKING:  # the stubs are not there at run time
     from types_boto3_sts import STSClient
@@ -112,7 +115,11 @@ class Clients:
         return self._keys.lend(keys)
 
     def at(self, endpoint: Endpoint, *, signed: bool = True) -> STSClient:
-        """Return the client of an endpoint; unsigned for calls that carry their own proof."""
+        """Return the client of an endpoint; unsigned for calls that carry their own proof.
+
+        Raises:
+            RenewalError: the SDK makes none with these settings.
+        """
         made = self._made.get((endpoint, signed))
         if made is not None:
             return made
@@ -128,6 +135,15 @@ class Clients:
             config = config.merge(Config(use_fips_endpoint=True))
         if not signed:
             config = config.merge(Config(signature_version=UNSIGNED))
-        return self._session.client(
-            "sts", region_name=endpoint.region, endpoint_url=endpoint.url, config=config
+        try:
+            return self._session.client(
+                "sts", region_name=endpoint.region, endpoint_url=endpoint.url, config=config
+            )
+        except (ValueError, BotoCoreError) as error:
+            code, said = type(error).__name__, scrubbed(str(error))
+        raise RenewalError(
+            f"the SDK makes no client for STS: {said}",
+            code=code,
+            mend=Mend.HUMAN,
+            hint="look at region, endpoint_url and fips, and at AWS_* in the environment",
         )

@@ -28,6 +28,8 @@ WORD = "hunter2"
         one_profile(f"transitive_tag_keys: {WORD}"),
         one_profile(f"endpoint_url: https://me:{WORD}@sts.example.com"),
         one_profile(f"endpoint_url: http://sts.example.com/?{WORD}"),
+        one_profile(f"endpoint_url: ftp://me:{WORD}"),
+        one_profile(f"endpoint_url: https://me:7{WORD}"),
         one_profile(f"endpoint_url: sts.example.com/?{WORD}"),
         one_profile(f"aws_secret_access_key: {WORD}"),
         one_profile(f"on_renew: {{command: [{WORD}]}}"),
@@ -89,6 +91,8 @@ def test_a_key_pasted_as_a_name_is_not_repeated() -> None:
         "IQoJb3JpZ2luX2VjEJr//////////wEaCXVzLWVhc3QtMSJHMEUCIQ" * 4,
         "0123456789abcdef0123456789abcdef01234567",
         "-----BEGIN PRIVATE KEY-----",
+        "abcdEFGHijklMNOPqrstUVWXyzABcdEFghIJklMN",  # one key in a thousand has no digit
+        "hvs.CAESIJabcdefghijklmnopqrst",
     ],
 )
 def test_keys_tokens_and_digests_look_secret(text: str) -> None:
