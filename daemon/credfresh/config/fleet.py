@@ -8,7 +8,7 @@ from credfresh.config import source_shapes, vault_shapes
 from credfresh.config.checks import Case
 from credfresh.config.drafts import Draft
 from credfresh.config.echo import Path
-from credfresh.config.words import is_plaintext
+from credfresh.config.urls import is_plaintext
 
 HUBS_AFFAIR = (
     "duration",

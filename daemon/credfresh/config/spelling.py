@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from credfresh.config import addresses, arn, places, policy_document, session, words
+from credfresh.config import addresses, arn, places, policy_document, session, urls, words
 from credfresh.settings import Address, RenewBefore, TcpAddress
 
 
@@ -117,8 +117,8 @@ ProfileName = Annotated[
 ]
 Section = Annotated[str, PlainValidator(words.section), _json("string", minLength=1, maxLength=128)]
 Region = Annotated[str, PlainValidator(words.region), _json("string", pattern="^[a-z0-9-]{1,63}$")]
-Url = Annotated[str, PlainValidator(words.endpoint_url), _json("string", pattern="^https?://")]
-EngineUrl = Annotated[str, PlainValidator(words.engine_url), _json("string", pattern="^https?://")]
+Url = Annotated[str, PlainValidator(urls.endpoint_url), _json("string", pattern="^https?://")]
+EngineUrl = Annotated[str, PlainValidator(urls.engine_url), _json("string", pattern="^https?://")]
 Segments = Annotated[
     str, PlainValidator(words.segments), _json("string", pattern="^[A-Za-z0-9_-][A-Za-z0-9._/-]*$")
 ]

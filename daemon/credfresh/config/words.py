@@ -1,4 +1,4 @@
-"""Single words of the file to values: durations, modes, names, paths, addresses.
+"""Single words of the file to values: durations, modes, names, paths.
 
 Every function takes what stood in the file and returns its meaning, or raises `RefusedError`
 with a reason and a hint, neither of which repeats the word.
@@ -6,10 +6,7 @@ with a reason and a hint, neither of which repeats the word.
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import urllib.parse
-from typing import NoReturn
 
 from credfresh.settings import RenewBefore
 
@@ -21,9 +18,6 @@ MOST_DURATION = 43_200
 
 MOST_NAME = 128
 """The longest section name that was seen to work in every SDK's parser."""
-
-_MAYBE_SECRET = re.compile(r"[@?]|:(?!//|:|\d+(?:[]/]|$))")
-"""In a URL: a query, or what stands for a password (it is not the port, a number)."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _LATER_OF_FILE = "the credentials file is read by SDKs that take it for something else"
@@ -251,52 +245,3 @@ def segments(value: object) -> str:
     if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", word):
         return word
     raise RefusedError("must be plain words between slashes", hint="such as `secret` or `kv/ci`")
-
-
-def engine_url(value: object) -> str:
-    """Accept https://HOST[:PORT], or http://, whose use is judged with the keys beside it."""
-    return _url(value)
-
-
-def endpoint_url(value: object) -> str:
-    """Accept https://HOST[:PORT], or http:// to this host alone: requests carry signatures."""
-    word = _url(value)
-    if is_plaintext(word):
-        raise RefusedError("must be https, except to this host", hint="http:// only to 127.0.0.1")
-    return word
-
-
-def is_plaintext(url: str) -> bool:
-    """Say whether an accepted URL leads off this host without TLS."""
-    parts = urllib.parse.urlsplit(url)
-    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
-
-
-def _url(value: object) -> str:
-    word = text(value)
-    try:
-        parts = urllib.parse.urlsplit(word)
-        port = parts.port
-    except ValueError:
-        _bad_url("must be a URL", word)
-    host = parts.hostname or ""
-    if parts.scheme not in {"http", "https"} or not host or port == 0:
-        _bad_url("must be https://HOST or https://HOST:PORT", word)
-    if parts.username or parts.password:
-        _bad_url("must not contain a user or password", word)
-    if parts.query or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", word):
-        _bad_url("must be https://HOST or https://HOST:PORT", word)
-    return word
-
-
-def _bad_url(reason: str, word: str) -> NoReturn:
-    raise RefusedError(reason, got="" if _MAYBE_SECRET.search(word) else None)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
