@@ -89,7 +89,7 @@ def test_another_path_to_the_same_file_changes_nothing_for_readers(
 
     assert [{str(after)}, {str(after)}] == [set(same), set(renewed)]
     assert all(isinstance(each, PublishReport) for each in (*same.values(), *renewed.values()))
-    # One, or two where another second has begun between the grants: marks say when they were issued.
+    # One, or two where another second has begun between the grants: marks say when that was.
     assert {True} == set(swaps.seen)
     assert "ASIAFAKE000000000001" == key_of(old, "dev")
     assert not files.tick()
