@@ -80,7 +80,7 @@ def memory() -> dict[str, Any]:
         return {
             "1": bench_together.memory(1, sts),
             "10,000": bench_together.memory(10_000, sts),
-            "growth": bench_together.growth(100_000, sts),
+            "growth": bench_together.growth(100_000),
         }
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from credfresh.publication import Publication
 from credfresh.settings import Profile, Settings
 
 COMMAND = str(Path(sys.executable).with_name("credfresh"))
+NO_MORE: Mapping[str, str] = {}
 PATIENCE = 300.0
 """Seconds that anything is waited for."""
 
@@ -47,9 +48,10 @@ def names(count: int) -> list[str]:
 class FastSts:
     """The STS of `fast_sts.py`, in a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] = NO_MORE) -> None:
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("fast_sts.py"))],
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -164,7 +166,9 @@ def stage(profiles: int, url: str, **sts: float) -> Iterator[Stage]:
 class Daemon:
     """A `credfresh run` process, and what it says of itself."""
 
-    def __init__(self, at: Stage, *, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self, at: Stage, *, prefix: Sequence[str] = (), environment: Mapping[str, str] = NO_MORE
+    ) -> None:
         self._log = at.directory / "log"
         self._told = at.directory / "notify"
         self._told.unlink(missing_ok=True)
@@ -180,6 +184,7 @@ class Daemon:
                     "HOME": str(at.directory),
                     "AWS_EC2_METADATA_DISABLED": "true",
                     "NOTIFY_SOCKET": str(self._told),
+                    **environment,
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=log,

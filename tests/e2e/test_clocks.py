@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import mmap
 import os
-import shutil
 import signal
-import struct
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from clocks import Clocks, compiler
 from host import ENVIRONMENTS, Host, Running, wait_until
 
 LIFE = 16
@@ -24,32 +21,12 @@ WATCHED = 20.0
 """Seconds that readers look after the step: two renewals and a half."""
 
 
-class Clocks:
-    """The clocks of a process that was started with `environment`."""
-
-    def __init__(self, shim: Path, steps: Path) -> None:
-        steps.write_bytes(bytes(16))
-        self.environment = {"LD_PRELOAD": str(shim), "TEST_CLOCK_STEPS": str(steps)}
-        with steps.open("r+b") as file:
-            self._steps = mmap.mmap(file.fileno(), 16)
-
-    def step(self, *, wall: float = 0.0, boot: float = 0.0) -> None:
-        """Put the clocks so many seconds ahead of the true ones."""
-        self._steps[:] = struct.pack("dd", wall, boot)
-
-
 @pytest.fixture(name="clocks")
 def _clocks(tmp_path: Path) -> Clocks:
-    compiler = shutil.which("cc")
-    if compiler is None:
+    if compiler() is None:
         assert not os.environ.get("CI"), "no C compiler"
         pytest.skip("no C compiler for the clock that is preloaded (Debian: apt-get install gcc)")
-    shim = tmp_path / "clockshim.so"
-    source = Path(__file__).with_name("clockshim.c")
-    subprocess.run(
-        [compiler, "-O2", "-shared", "-fPIC", "-o", str(shim), str(source), "-lm"], check=True
-    )
-    return Clocks(shim, tmp_path / "steps")
+    return Clocks(tmp_path)
 
 
 def running(host: Host, clocks: Clocks) -> Running:

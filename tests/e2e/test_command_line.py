@@ -58,7 +58,6 @@ def test_every_command_explains_itself(name: str) -> None:
         ["check", "surplus"],
         ["run", "--log-format", "xml"],
         ["demo", "--for", "1:30"],
-        ["check", "--config", "/"],
         ["ensure", "", "--valid-for", "45m"],
         ["ensure", "x" * 129, "--valid-for", "45m", "--json"],
         ["ensure", "\udcff", "--valid-for", "45m", "--json"],
@@ -75,6 +74,15 @@ def test_wrong_usage_is_2(arguments: list[str]) -> None:
     assert 2 == result.returncode
     assert "Error: " in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["run", "once", "check"])
+def test_a_directory_is_no_configuration(name: str) -> None:
+    """It is told like any other mistake, and not as wrong usage."""
+    result = run(name, "--config", "/tmp")
+
+    assert 78 == result.returncode
+    assert "is a directory" in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("name", ["run", "once", "check"])
