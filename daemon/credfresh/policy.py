@@ -28,8 +28,9 @@ JITTER = (0.02, 0.07)
 LONGEST_STEP = 512.0
 """Seconds between two bursts of renewals at most, with sessions of twelve hours."""
 
-BURST = 0.01
-"""How long a burst may last, as a share of the shortest lifetime: half of the least jitter."""
+BURST = 0.002
+"""How long a burst may last, as a share of the shortest lifetime: no longer than followers wait at
+least, and a job that asks for a renewal meanwhile waits no longer either."""
 
 FOLLOWS = (0.002, 0.013)
 """The bounds of a follower's delay after the one it follows, as shares of the granted lifetime:
@@ -146,7 +147,10 @@ def _together(earliest: float, drawn: float, latest: float, rhythm: Rhythm) -> f
     They lie as far apart as the bounds allow, by powers of two seconds: so those of longer
     lifetimes are among those of shorter ones.
     """
-    step = 2.0 ** math.floor(math.log2(min(latest - earliest, rhythm.longest)))
+    widest = min(latest - earliest, rhythm.longest)
+    if widest <= 0:  # so short a life that the clock cannot tell them apart
+        return drawn
+    step = 2.0 ** math.floor(math.log2(widest))
     nearest = rhythm.phase + round((drawn - rhythm.phase) / step) * step
     if nearest > latest:
         return nearest - step

@@ -37,10 +37,10 @@ REST = 250.0
 at most 0.4 % of the time. (At 50 times, ten thousand profiles spent more on it than on STS.)"""
 
 DELAY_SHARE = 0.005
-"""The longest wait and the longest rest, as a share of the shortest lifetime: with the slack of an
-alarm (`policy.SLACK`) less than what jitter keeps in hand."""
+"""The longest wait and the longest rest, as a share of the shortest lifetime: with the
+length of a burst (`policy.BURST`) less than what jitter keeps in hand."""
 
-MOST_DELAY = 20.0
+MOST_DELAY = 10.0
 """The longest wait and the longest rest, seconds."""
 
 URGENT_REST = 0.5

@@ -90,9 +90,10 @@ def _sizes(found: dict[str, Any]) -> str:
     ]
     return (
         "## A renewal, by the number of profiles\n\n"
-        "The daemon in the middle of its life, renewals due evenly; each figure is for one,\n"
-        "all in. Beside it a bare loop over one warm boto3 client that makes the same calls\n"
-        "at the same pace: the slower it is, the colder are caches and memory, for both (where\n"
+        "The daemon in the middle of its life, renewals spread evenly but for its own bursts;\n"
+        "each figure is for one, all in (fsyncs: two for each publish). Beside it a bare loop\n"
+        "over one warm boto3 client that makes the same calls at the same pace, one by one: the\n"
+        "slower it is, the colder are caches and memory, which bursts save in part (where\n"
         "the host of a virtual machine takes idle memory away, ten times as cold).\n\n"
         + _table(head, rows)
         + "\nCPU of others for a renewal in a file of as many sections (the shell loop and the\n"

@@ -15,6 +15,7 @@ from debian import Debian, built, needed
 from host import Host
 
 
+@pytest.hookimpl(trylast=True)  # of those that `-m` has left
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let every worker begin with its share of the tests that wait.
 

@@ -45,7 +45,7 @@ class Life(RuleBasedStateMachine):
         self.faults: dict[str, RenewalError] = {}
         self.hanging: dict[str, Scope] = {}
         self.doomed: set[str] = set()
-        self.withdrawn: set[str] = set()
+        self.withdrawn: dict[str, float] = {}
         self.sim = Simulation(settings(*PROFILES, sts=StsLimits(max_concurrency=2)))
         self.sim.provider.fault = self.faults.get
         self.sim.provider.hang = self._hangs
@@ -117,7 +117,7 @@ class Life(RuleBasedStateMachine):
     def withdraw(self, name: str) -> None:
         """Somebody takes its credentials away by hand."""
         self.sim.supervisor.withdraw([name])
-        self.withdrawn.add(name)
+        self.withdrawn[name] = self.sim.clock().boot
 
     @rule(full=st.booleans())
     def fill_the_disk(self, full: bool) -> None:  # noqa: FBT001 - hypothesis gives it by name
@@ -146,8 +146,11 @@ class Life(RuleBasedStateMachine):
                 case Phase.WITHDRAWN:
                     assert name in self.withdrawn
             assert entry.withdrawn == (name in self.withdrawn), name
-            if entry.withdrawn and not self.sim.disk_full:
-                assert entry.state(now) == "missing", name
+            if entry.withdrawn:
+                assert entry.phase in (Phase.WITHDRAWN, Phase.IN_FLIGHT), name
+                assert self.sim.disk_full or entry.state(now) == "missing", name
+        for name, at in self.sim.provider.calls:
+            assert at <= self.withdrawn.get(name, at), name
 
     @invariant()
     def no_hot_loop(self) -> None:
@@ -180,7 +183,7 @@ class Life(RuleBasedStateMachine):
 
     def _renew(self, name: str) -> None:
         self.sim.supervisor.renew(name)
-        self.withdrawn.discard(name)
+        self.withdrawn.pop(name, None)
 
     def _reload(self, now: object) -> None:
         self.sim.settings = now  # type: ignore[assignment]

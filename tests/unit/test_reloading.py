@@ -267,6 +267,6 @@ def test_a_reload_before_that_tells_no_readiness(house: House) -> None:
 
 
 def test_the_publisher_delays_by_the_shortest_session() -> None:
-    """Half a hundredth of it, at most twenty seconds."""
+    """Half a hundredth of it, at most ten seconds."""
     assert 4.5 == most_delay(settings(profile("a", duration=900), profile("b", duration=7200)))
-    assert 20.0 == most_delay(settings(profile("a", duration=7200)))
+    assert 10.0 == most_delay(settings(profile("a", duration=7200)))

@@ -73,13 +73,21 @@ def main() -> None:
         _say(error)
         raise SystemExit(status_of(error)) from None
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno != errno.ENOSPC or not _output_is_full():
             raise
-        # What befalls our own files has a name of its own: this is standard output. What it still
-        # holds back goes nowhere, or the interpreter would fail on it again.
+        # What it holds back goes nowhere, or the interpreter would fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         click.echo("credfresh: cannot write what was found: no space left", err=True)
         raise SystemExit(Exit.FAILED) from None
+
+
+def _output_is_full() -> bool:
+    """Say whether it is standard output that has no room, and not something else."""
+    try:
+        os.write(1, b"\n")
+    except OSError:
+        return True
+    return False
 
 
 def _say(error: CredfreshError) -> None:
