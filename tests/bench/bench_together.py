@@ -30,10 +30,9 @@ from pathlib import Path
 import meter
 from bench_load import MOST_CALLS
 from bench_renewal import Window
+from clocks import Clocks
 from floors import WarmClient, crowd, imports
 from stage import Daemon, FastSts, stage
-
-from clocks import Clocks
 
 THREADS = 16
 """The default `sts.max_concurrency`."""

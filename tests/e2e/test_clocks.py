@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from clocks import Clocks, compiler
+
 from host import ENVIRONMENTS, Host, Running, wait_until
 
 LIFE = 16
