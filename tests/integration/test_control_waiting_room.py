@@ -123,6 +123,22 @@ def test_a_scheduled_renewal_waits_for_no_one(lobby: Lobby) -> None:
     assert not lobby.outlet.urgent[-1]
 
 
+def test_one_that_the_publisher_rests_on_is_published_when_a_job_asks(lobby: Lobby) -> None:
+    """Without another call."""
+    lobby.disk_full = True
+    lobby.wait(1800, step=5.0)
+    assert 4 == lobby.calls
+    assert not lobby.outlet.urgent[-1]
+    lobby.ensure(1, "prod", 2700)
+    assert lobby.outlet.urgent[-1], "somebody waits for it"
+    assert {} == lobby.answers
+    lobby.disk_full = False
+    lobby.turn()
+
+    assert lobby.answers[1]["reached"]
+    assert 4 == lobby.calls
+
+
 def test_many_renewals_on_demand_are_published_together() -> None:
     """A crowd's are not urgent one by one: each would write the whole file."""
     names = [f"p{n}" for n in range(FEW + 1)]

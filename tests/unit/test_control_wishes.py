@@ -39,6 +39,7 @@ class Crowd:
         self.facts: Facts | None = facts
         self.now = 1000.0
         self.renewals: list[float] = []
+        self.hurried: list[float] = []
         self.wishes = Wishes()
         self.told: dict[int, Outcome] = {}
         self._tickets = 0
@@ -57,7 +58,10 @@ class Crowd:
         """Let time pass, and look."""
         self.now += after
         decided = self.wishes.look(
-            self.now, lambda _: self.facts, lambda _: self.renewals.append(self.now)
+            self.now,
+            lambda _: self.facts,
+            lambda _: self.renewals.append(self.now),
+            lambda _: self.hurried.append(self.now),
         )
         for one, outcome in decided:
             assert one.ticket not in self.told
@@ -115,6 +119,22 @@ def test_what_does_not_is_renewed_once_for_any_number_of_askers() -> None:
 
     assert 1 == len(crowd.renewals)
     assert dict.fromkeys(tickets, Granted()) == crowd.told
+
+
+def test_what_is_only_in_memory_is_published_at_once_and_not_renewed() -> None:
+    """A renewal that nobody waited for rests with the publisher: each job hurries it once."""
+    crowd = Crowd(replace(OLD, in_hand=3590.0, landed=False))
+    ticket = crowd.wish(Ensure(2700))
+    for _ in range(5):
+        crowd.look(0.1)
+    assert [1000.0] == crowd.hurried
+    assert [] == crowd.renewals
+    assert crowd.wish(Renew()) not in crowd.told
+    assert [1000.0] == crowd.hurried, "who wants a renewal gets one"
+    crowd.facts = replace(FRESH, life_left=3589.0)
+    crowd.look(0.1)
+
+    assert Granted() == crowd.told[ticket]
 
 
 def test_the_longest_of_many_wishes_does_not_cost_another_call() -> None:

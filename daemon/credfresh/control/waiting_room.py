@@ -113,7 +113,8 @@ class WaitingRoom:
         def renew(name: str) -> None:
             self._desk.supervisor.renew(name, awaited=few)
 
-        for one, outcome in self._wishes.look(now.boot, facts_of, renew):
+        publish = self._desk.supervisor.hurry
+        for one, outcome in self._wishes.look(now.boot, facts_of, renew, publish):
             party = self._parties.get(one.ticket)
             if party is None:
                 asked = one.wish.valid_for if isinstance(one.wish, Ensure) else 0.0

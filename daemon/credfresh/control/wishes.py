@@ -120,6 +120,8 @@ class Waiting:
     """How many attempts had ended when it was made: the outcome of a later one counts."""
     writes: int
     """How often its file had been written then: so does that of a later write."""
+    hurried: bool = False
+    """Whether what is in memory, and is enough, was to be published at once."""
 
 
 @dataclass(slots=True)
@@ -159,8 +161,9 @@ class Wishes:
         now: float,
         facts_of: Callable[[str], Facts | None],
         renew: Callable[[str], None],
+        publish: Callable[[str], None],
     ) -> list[tuple[Waiting, Outcome]]:
-        """Return what has been decided, and ask `renew` for what has to be renewed.
+        """Return what has been decided; `renew` what has to be, `publish` what is only in memory.
 
         `facts_of` returns None for a profile that is gone from the configuration.
         """
@@ -176,9 +179,14 @@ class Wishes:
                 decided.append((one, outcome))
                 continue
             self._waiting.append(one)
-            if facts is not None and self._wants(one, facts, now):
+            if facts is None:
+                continue
+            if self._wants(one, facts, now):
                 self._asked[one.profile] = now, facts.attempts
                 renew(one.profile)
+            elif _in_hand(one, facts) and not one.hurried:
+                one.hurried = True
+                publish(one.profile)
         return decided
 
     def _judge(self, one: Waiting, facts: Facts, now: float) -> Outcome | None:
@@ -229,8 +237,8 @@ class Wishes:
     def _wants(self, one: Waiting, facts: Facts, now: float) -> bool:
         """Say whether a renewal has to be asked for."""
         match one.wish:
-            case Ensure(valid_for):
-                wanted = not _enough(facts.in_hand, valid_for)
+            case Ensure():
+                wanted = not _in_hand(one, facts)
             case Renew():
                 wanted = facts.attempts <= one.after
             case Withdraw():
@@ -269,6 +277,11 @@ def floor(longest: float) -> float:
 def _enough(life: float, valid_for: float) -> bool:
     """Say whether that is what was asked for. What has no life at all is never enough."""
     return 0 < life >= valid_for
+
+
+def _in_hand(one: Waiting, facts: Facts) -> bool:
+    """Say whether an `ensure` would have come true if what is in memory were published."""
+    return isinstance(one.wish, Ensure) and _enough(facts.in_hand, one.wish.valid_for)
 
 
 def _judge_end(one: Waiting, facts: Facts) -> Outcome | None:

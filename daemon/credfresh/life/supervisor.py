@@ -125,6 +125,12 @@ class Supervisor:
             self._schedule.arm(entry, self._clock())
         return True
 
+    def hurry(self, name: str) -> None:
+        """Publish at once what is in memory for this profile."""
+        entry = self.roster.get(name)
+        if entry is not None:
+            self._outlet.update({name: entry.publication(self._clock())}, urgent=True)
+
     def withdraw(self, names: Iterable[str]) -> frozenset[str]:
         """Take the sections of these profiles away at once; return those that we know.
 
