@@ -578,6 +578,21 @@ def test_what_is_in_flight_when_its_profile_is_withdrawn_is_not_published() -> N
     assert "ASIAFAKE000000000002" == told[0]["access_key_id"]
 
 
+def test_one_that_waits_for_its_turn_makes_no_call_when_it_is_withdrawn() -> None:
+    """It is no longer among those that wait, and keeps no one from a turn of his own."""
+    sim = simulate(profile("a"), profile("b"))
+    sim.workers.count = 0
+    sim.start()
+    assert Phase.QUEUED is sim.supervisor.roster["a"].phase
+
+    sim.supervisor.withdraw(["a"])
+    sim.workers.count = 16
+    sim.run(60)
+
+    assert ["b"] == [name for name, _ in sim.provider.calls]
+    assert Phase.WITHDRAWN is sim.supervisor.roster["a"].phase
+
+
 def test_a_hung_attempt_of_a_withdrawn_profile_is_given_up() -> None:
     """It holds its worker no longer than any other, and the profile goes on resting."""
     sim = simulate(hold=True)
