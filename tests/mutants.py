@@ -27,6 +27,11 @@ HEAVY = ("boto3", "botocore.session", "hypothesis", "pydantic", "apscheduler.sch
 CHILDREN = 2 * (os.cpu_count() or 1)
 # pytest would have liked to be the one that imports hypothesis.
 LOADED = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+# A mistake in the mutant itself, which any test would notice.
+BROKEN = re.compile(
+    r"^E +((?:Syntax|Indentation|Import|ModuleNotFound|Name|UnboundLocal|Type)Error)\b",
+    re.MULTILINE,
+)
 ENTRY = re.compile(
     r"^### (?P<title>.+?)\n+`(?P<file>[^`]+)`\n+"
     r"```diff\n(?P<diff>.+?)```\n+dies: `(?P<test>[^`]+)`",
@@ -134,6 +139,8 @@ def _started(mutant: Mutant, home: Path) -> int:
 
 
 def _judged(code: int, said: str) -> str:
+    if broken := BROKEN.search(said):
+        return f"broken by {broken[1]}: no program at all, rather than one with a mistake"
     if code == pytest.ExitCode.TESTS_FAILED and " failed" in said:
         return "killed"
     return "SURVIVED" if code == pytest.ExitCode.OK else f"no verdict ({code}):\n{said}"
