@@ -128,9 +128,9 @@ def test_one_that_the_publisher_rests_on_is_published_when_a_job_asks(lobby: Lob
     lobby.disk_full = True
     lobby.wait(1800, step=5.0)
     assert 4 == lobby.calls
-    assert not lobby.outlet.urgent[-1]
+    assert [False] == lobby.outlet.urgent[-1:]
     lobby.ensure(1, "prod", 2700)
-    assert lobby.outlet.urgent[-1], "somebody waits for it"
+    assert [True] == lobby.outlet.urgent[-1:], "somebody waits for it"
     assert {} == lobby.answers
     lobby.disk_full = False
     lobby.turn()

@@ -590,7 +590,7 @@ def test_one_that_waits_for_its_turn_makes_no_call_when_it_is_withdrawn() -> Non
     sim.run(60)
 
     assert ["b"] == [name for name, _ in sim.provider.calls]
-    assert Phase.WITHDRAWN is sim.supervisor.roster["a"].phase
+    assert ["missing", "fresh"] == [e.state(sim.clock()) for e in sim.supervisor.roster]
 
 
 def test_a_hung_attempt_of_a_withdrawn_profile_is_given_up() -> None:

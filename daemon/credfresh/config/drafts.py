@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from credfresh.config import schema
@@ -52,17 +53,21 @@ def drafts_of(file: schema.ConfigFile, findings: Findings) -> dict[str, Draft]:
     }
     wrong_defaults, wrong_in = _faulty(findings)
     found: dict[str, Draft] = {}
-    inheritable = tuple(schema.Defaults.model_fields)
     for name, own in file.profiles.items():
-        absent = {key for key in inheritable if getattr(own, key) is None}
-        if own.source_profile is not None:
-            absent.discard("source")
-        inherited = absent & given.keys()
+        inherited = _absent(own, given)
         merged = own.model_copy(update={key: given[key] for key in inherited})
-        wrong = wrong_in.get(name, set()) | (wrong_defaults & absent)
+        wrong = wrong_in.get(name, set()) | _absent(own, wrong_defaults)
         if merged.enabled is not False and "enabled" not in wrong:
             found[name] = Draft(name, merged, frozenset(inherited), frozenset(wrong))
     return found
+
+
+def _absent(own: schema.Profile, keys: Iterable[str]) -> set[str]:
+    """Return those of `keys` that the profile leaves to the defaults."""
+    absent = {key for key in keys if getattr(own, key) is None}
+    if own.source_profile is not None:
+        absent.discard("source")
+    return absent
 
 
 def _faulty(findings: Findings) -> tuple[set[str], dict[str, set[str]]]:
@@ -73,7 +78,7 @@ def _faulty(findings: Findings) -> tuple[set[str], dict[str, set[str]]]:
         match path:
             case ("defaults",):
                 defaults.update(schema.Defaults.model_fields)
-            case ("defaults", str(key), *_):
+            case ("defaults", str(key), *_) if key in schema.Defaults.model_fields:
                 defaults.add(key)
             case ("profiles", str(name), str(key), *_):
                 profiles.setdefault(name, set()).add(key)

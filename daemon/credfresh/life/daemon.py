@@ -194,8 +194,8 @@ class Daemon:
         for outlet in self._outlets:
             outlet.update(first)
         self._timers.start()
+        self._agenda.add(self._readiness.look)  # first: whoever waits for us need not wait longer
         self._agenda.add(self._beat)
-        self._agenda.add(self._readiness.look)
         self._agenda.add(self._bounded.look)
         if self._watchdog is not None:
             self._agenda.add(self._watchdog.look)
