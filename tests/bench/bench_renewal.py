@@ -7,22 +7,29 @@ minutes at least; who has that long to watch?). For each number:
 
 - CPU of everything for a renewal (schedule, STS, log line, splice, publish), as a multiple of the
   same AssumeRole through one warm boto3 client in a bare loop *at the same pace*, right before and
-  after: who renews now and then finds no cache as it left it, and neither must the loop;
-- bytes written to the disk, publishes, fsyncs and wake-ups for a renewal.
+  after, one by one: who renews now and then finds no cache as it left it, and neither must the
+  loop; and in a loop that calls at the very moments at which the daemon did, in its bursts;
+- the seconds from an answer of STS to its publication, bytes written to the disk, publishes,
+  fsyncs and wake-ups for a renewal.
 
-Beside it the shell loop, a boto3 Session for each profile, and a short script with one client, at
+With STS in the same machine all answers of a burst come at once, and the daemon's threads contend
+for the interpreter; so some sizes are measured with an STS 20 ms away, too. Beside it the shell
+loop, a boto3 Session for each profile, and a short script with one client, at
 files of as many sections: the loop and the Sessions renew two of them, the script all.
 """
 
 from __future__ import annotations
 
 import argparse
+import bisect
 import json
+import math
+import statistics
 import sys
 import tempfile
 import threading
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +37,13 @@ import bench_publish
 import meter
 from floors import WarmClient
 from others import PEERS, home, spent
-from stage import Daemon, FastSts, names, stage
+from stage import Daemon, FastSts, clock, moment, names, stage
 
 SIZES = (1, 10, 100, 1_000, 10_000)
+SIZES_AWAY = (100, 10_000)
+AWAY = 0.02
+"""Seconds to an STS of the same region, and back."""
+
 RENEWED_AFTER = 0.455
 """The share of a session's life after which it is renewed: half, less a mean jitter of 4.5 %."""
 
@@ -43,6 +54,9 @@ MOST_A_SECOND = 40.0
 """Renewals: a little less than the default `calls_per_second` lets through."""
 
 SETTLE = 4.0
+STEADY = 128.0
+"""Seconds: four bursts of that many profiles."""
+
 LOOKS = 5.0
 """Seconds for which the bare loop is looked at before the window, and after it."""
 
@@ -55,6 +69,10 @@ class Window:
     renewals: int
     publishes: int
     floor: float
+    bursts: float = math.nan
+    """The same, of a loop that calls when the daemon does."""
+    published_after: float = math.nan
+    """Seconds from an answer to its publication, the median."""
 
     @property
     def each(self) -> float:
@@ -77,12 +95,15 @@ class Size:
     cpu_ms: float
     floor_ms: float
     ratio: float
+    bursts_ms: float
+    bursts_ratio: float
+    published_after_s: float
     written_bytes: float
     publishes: float
     fsyncs: float
     wakeups: float
-    theirs_ms: dict[str, float]
-    """CPU of other tools."""
+    theirs_ms: dict[str, tuple[float, float]]
+    """CPU and wall time of other tools."""
 
 
 def life_for(profiles: int) -> float:
@@ -92,13 +113,23 @@ def life_for(profiles: int) -> float:
     return max(LIFE, profiles / MOST_A_SECOND / RENEWED_AFTER)
 
 
-def window(profiles: int, sts: FastSts, seconds: float, *, life: float | None = None) -> Window:
-    """Watch a daemon for so long in the middle of its life; sessions last `life` seconds."""
+def window(
+    profiles: int,
+    sts: FastSts,
+    seconds: float,
+    *,
+    life: float | None = None,
+    away: float | None = None,
+) -> Window:
+    """Watch a daemon for so long in the middle of its life; sessions last `life` seconds.
+
+    With `away` STS is so many seconds away, and a loop makes the daemon's calls over again.
+    """
     life = life_for(profiles) if life is None else life
     pace = profiles / life / RENEWED_AFTER
     floor = WarmClient(sts.url)
     calls = max(3, round(LOOKS * pace))
-    sts.wish(life=life)
+    sts.wish(life=life, delay=away or 0.0)
     try:
         with stage(profiles, sts.url) as at:
             at.furnish(life=life)
@@ -106,32 +137,56 @@ def window(profiles: int, sts: FastSts, seconds: float, *, life: float | None = 
                 _wait(SETTLE)
                 before = floor.cpu_per_call(calls, a_second=pace)
                 published, asked, began = _publishes(daemon), sts.calls, daemon.reading()
+                began_wall = clock().wall
                 _wait(seconds)
                 used, asked = daemon.reading().since(began), sts.calls - asked
                 published = _publishes(daemon) - published
                 after = floor.cpu_per_call(calls, a_second=pace)
-                return Window(used, asked, published, (before + after) / 2)
+                found = Window(used, asked, published, (before + after) / 2)
+                if away is None:
+                    return found
+                _wait(SETTLE)  # the last are published
+                renewed, waits = _log(daemon, since=began_wall, until=began_wall + seconds)
+                moments = [moment - renewed[0] for moment in renewed]
+                bursts = floor.cpu_per_call_at(moments)
+                return replace(found, bursts=bursts, published_after=statistics.median(waits))
     finally:
-        sts.wish(life=None)
+        sts.wish(life=None, delay=0.0)
 
 
-def size(profiles: int, sts: FastSts) -> Size:
-    """Measure one number of profiles."""
-    life = life_for(profiles)
-    found = window(profiles, sts, 30.0 if profiles < 100 else 20.0)
+def size(profiles: int, sts: FastSts, away: float = 0.0) -> Size:
+    """Measure one number of profiles, and beside STS in the same machine what others take."""
+    found = window(profiles, sts, 30.0 if profiles < 100 else 20.0, away=away)
     return Size(
         profiles=profiles,
-        life_s=life,
+        life_s=life_for(profiles),
         a_second=found.renewals / found.used.wall,
         cpu_ms=1000 * found.each,
         floor_ms=1000 * found.floor,
         ratio=found.ratio,
+        bursts_ms=1000 * found.bursts,
+        bursts_ratio=found.each / found.bursts,
+        published_after_s=found.published_after,
         written_bytes=found.used.written / found.renewals,
         publishes=found.publishes / found.renewals,
         fsyncs=_fsyncs() * found.publishes / found.renewals,
         wakeups=found.used.wakeups / found.renewals,
-        theirs_ms=dict(_theirs(profiles, sts)),
+        theirs_ms={} if away else dict(_theirs(profiles, sts)),
     )
+
+
+def steady(sts: FastSts) -> dict[str, float]:
+    """Return the share of a core, in percent, that the most profiles take with sessions of an hour.
+
+    And that of the same calls at the same moments through one warm client, with nothing else.
+    """
+    found = window(SIZES[-1], sts, STEADY, life=3600.0, away=0.0)
+    a_second = found.renewals / found.used.wall
+    return {
+        "percent": 100 * found.used.cpu_s / found.used.wall,
+        "calls_percent": 100 * found.bursts * a_second,
+        "a_second": a_second,
+    }
 
 
 def figures(sizes: Iterable[int] = SIZES) -> list[dict[str, Any]]:
@@ -140,7 +195,13 @@ def figures(sizes: Iterable[int] = SIZES) -> list[dict[str, Any]]:
         return [asdict(size(profiles, sts)) for profiles in sizes]
 
 
-def _theirs(profiles: int, sts: FastSts) -> Iterable[tuple[str, float]]:
+def figures_away() -> list[dict[str, Any]]:
+    """Measure some with an STS as far away as AWS's is."""
+    with FastSts() as sts:
+        return [asdict(size(profiles, sts, away=AWAY)) for profiles in SIZES_AWAY]
+
+
+def _theirs(profiles: int, sts: FastSts) -> Iterable[tuple[str, tuple[float, float]]]:
     every = names(profiles)
     python = sys.executable
     for tool, argv, renewed in (
@@ -150,8 +211,8 @@ def _theirs(profiles: int, sts: FastSts) -> Iterable[tuple[str, float]]:
     ):
         with home(sts.url) as (path, environment):
             _fill(path, every)
-            cpu, _ = spent([*argv, *renewed], environment)
-        yield tool, 1000 * cpu / len(renewed)
+            cpu, wall = spent([*argv, *renewed], environment)
+        yield tool, (1000 * cpu / len(renewed), 1000 * wall / len(renewed))
 
 
 def _fill(path: Path, every: list[str]) -> None:
@@ -167,6 +228,19 @@ def _fill(path: Path, every: list[str]) -> None:
 def _fsyncs() -> int:
     with tempfile.TemporaryDirectory(prefix="credfresh-bench-") as directory:
         return bench_publish.fsyncs(Path(directory))
+
+
+def _log(daemon: Daemon, *, since: float, until: float) -> tuple[list[float], list[float]]:
+    """Return when profiles were renewed, and after how many seconds each was published."""
+    published = [moment(event) for event in daemon.events("file_published")]
+    renewed = [moment(event) for event in daemon.events("credentials_renewed")]
+    within = sorted(at for at in renewed if since <= at < until)
+    waits = [
+        published[place] - at
+        for at in within
+        if (place := bisect.bisect_right(published, at)) < len(published)
+    ]
+    return within, waits
 
 
 def _publishes(daemon: Daemon) -> int:

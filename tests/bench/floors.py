@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,6 +51,18 @@ class WarmClient:
             self._rest(1 / a_second)
             self._call()
         return (time.process_time() - began) / calls
+
+    def cpu_per_call_at(self, moments: Sequence[float]) -> float:
+        """Return the CPU seconds of one AssumeRole, each so many seconds after the first began.
+
+        A moment that is past when the call before it ends is now.
+        """
+        self._call()
+        started, began = time.perf_counter(), time.process_time()
+        for moment in moments:
+            self._rest(max(0.0, started + moment - time.perf_counter()))
+            self._call()
+        return (time.process_time() - began) / len(moments)
 
     def call_from(self, threads: int, calls: int) -> float:
         """Return the seconds of so many calls from so many threads."""

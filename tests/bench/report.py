@@ -42,6 +42,7 @@ def page(found: dict[str, Any]) -> str:
             _scale(found),
             _rest(found),
             _publishing(found),
+            _simulator(found),
             END,
         ]
     )
@@ -66,14 +67,14 @@ def _renewals(found: dict[str, Any]) -> str:
 
 
 def _sizes(found: dict[str, Any]) -> str:
-    sizes = found["renewals"]
-    rows = [
+    sizes, away = found["renewals"], found["renewals_away"]
+    tools = list(sizes[0]["theirs_ms"])
+    costs = ["profiles", "a second", "CPU", "one by one", "ratio", "in the same bursts", "ratio"]
+    rest = ["profiles", "published after", "publishes", "fsyncs", "written", "wake-ups"]
+    rests = [
         [
             f"{row['profiles']:,}",
-            f"{row['a_second']:.2g}",
-            f"{row['cpu_ms']:.2f} ms",
-            f"{row['floor_ms']:.2f} ms",
-            f"{row['ratio']:.2f}",
+            f"{row['published_after_s']:.2f} s",
             f"{row['publishes']:.2f}",
             f"{row['fsyncs']:.2f}",
             f"{row['written_bytes'] / 1000:,.0f} kB",
@@ -81,25 +82,43 @@ def _sizes(found: dict[str, Any]) -> str:
         ]
         for row in sizes
     ]
-    head = ["profiles", "a second", "CPU", "bare loop", "ratio"]
-    head += ["publishes", "fsyncs", "written", "wake-ups"]
-    tools = list(sizes[0]["theirs_ms"])
     theirs = [
-        [f"{row['profiles']:,}", *(f"{row['theirs_ms'][tool]:,.1f} ms" for tool in tools)]
+        [
+            f"{row['profiles']:,}",
+            *("{:,.1f} ms ({:,.1f} ms)".format(*row["theirs_ms"][tool]) for tool in tools),
+        ]
         for row in sizes
     ]
     return (
         "## A renewal, by the number of profiles\n\n"
         "The daemon in the middle of its life, renewals spread evenly but for its own bursts;\n"
-        "each figure is for one, all in (fsyncs: two for each publish). Beside it a bare loop\n"
-        "over one warm boto3 client that makes the same calls at the same pace, one by one: the\n"
-        "slower it is, the colder are caches and memory, which bursts save in part (where\n"
-        "the host of a virtual machine takes idle memory away, ten times as cold).\n\n"
-        + _table(head, rows)
-        + "\nCPU of others for a renewal in a file of as many sections (the shell loop and the\n"
-        "Sessions renew two of them, the script all at once):\n\n"
+        "each figure is for one, all in. Beside it a bare loop over one warm boto3 client that\n"
+        "makes the same calls at the same pace one by one, and one that makes them at the very\n"
+        "moments at which the daemon did: the rarer they are, the colder are caches and memory\n"
+        "(where the host of a virtual machine takes idle memory away, ten times as cold).\n\n"
+        + _table(costs, [_costs(row) for row in sizes])
+        + "\nThe same with an STS 20 ms away, as AWS's are: in the same machine all answers of a\n"
+        "burst come at once, and the threads contend for the interpreter.\n\n"
+        + _table(costs, [_costs(row) for row in away])
+        + "\nFrom an answer of STS to its publication (the median), and what a renewal writes\n"
+        "(fsyncs: two for each publish):\n\n"
+        + _table(rest, rests)
+        + "\nCPU (wall time) of others for a renewal in a file of as many sections; the shell\n"
+        "loop and the Sessions renew two of them, the script all at once:\n\n"
         + _table(["profiles", *tools], theirs)
     )
+
+
+def _costs(row: dict[str, Any]) -> list[str]:
+    return [
+        f"{row['profiles']:,}",
+        f"{row['a_second']:.2g}",
+        f"{row['cpu_ms']:.2f} ms",
+        f"{row['floor_ms']:.2f} ms",
+        f"{row['ratio']:.2f}",
+        f"{row['bursts_ms']:.2f} ms",
+        f"{row['bursts_ratio']:.2f}",
+    ]
 
 
 def _hammered(found: dict[str, Any]) -> str:
@@ -150,21 +169,16 @@ def _jobs(found: dict[str, Any]) -> str:
 
 def _scale(found: dict[str, Any]) -> str:
     quick, together, memory = found["quick"], found["together"], found["memory_mb"]
-    cold, instructions = found["cold"], found["instructions"]
+    cold, instructions, steady = found["cold"], found["instructions"], found["steady"]
     loop = _median(found, "renewals", "shell loop over the AWS CLI")
     each = _median(found, "renewals", "boto3, a Session each")
     ours = _median(found, "renewals", "credfresh")
     rows = [
         _bound("less CPU for a renewal than the shell loop", loop / ours, 100, most=False),
         _bound("less CPU than a Session for each profile", each / ours, 20, most=False),
-        *(
-            _bound(
-                f"CPU for a renewal, profiles: {row['profiles']:,}; to one warm client at its pace",
-                row["ratio"],
-                {100: 1.2, 10_000: 2.0}.get(row["profiles"]),
-            )
-            for row in found["renewals"]
-        ),
+        *_pace(found["renewals"], "at its pace", "ratio"),
+        *_pace(found["renewals_away"], "in its bursts, STS 20 ms away", "bursts_ratio"),
+        *_pace(found["renewals"], "in its bursts", "bursts_ratio"),
         _bound(
             "instructions for a renewal, all 100 at once, to those of a bare loop",
             instructions["renewal"] / instructions["floor"],
@@ -180,12 +194,27 @@ def _scale(found: dict[str, Any]) -> str:
             )
             for ms, start in cold.items()
         ),
+        _bound("10,000 profiles of an hour, percent of a core", steady["percent"], 1.0),
+        _bound("their calls alone, by a bare loop, percent", steady["calls_percent"], None),
         _bound("memory of 10,000 profiles to that of one", memory["10,000"] / memory["1"], 3.5),
         _bound("memory of 10,000 profiles, MB", memory["10,000"], 200),
         _bound("growth over 100,000 renewals in two days, MB", memory["growth"], 2),
         _bound("reading a twin, to `cat` of a file as large", quick["twin_read_vs_cat"], 1.2),
     ]
     return "## How it grows\n\n" + _table(["figure", "measured", "bound"], rows)
+
+
+def _pace(sizes: list[dict[str, Any]], how: str, ratio: str) -> list[list[str]]:
+    """Return how each number of profiles compares with one warm client that calls as they do."""
+    bounds = {100: 1.2, 10_000: 2.0}
+    return [
+        _bound(
+            f"CPU for a renewal, profiles: {row['profiles']:,}; to one warm client {how}",
+            row[ratio],
+            bounds.get(row["profiles"]),
+        )
+        for row in sizes
+    ]
 
 
 def _rest(found: dict[str, Any]) -> str:
@@ -231,6 +260,18 @@ def _publishing(found: dict[str, Any]) -> str:
         "## Publishing one renewal\n\n"
         "Splice, durable write, check, swap; beside writing and fsyncing the same bytes.\n\n"
         + _table(["profiles", "file", "floor", "publish", "ratio", "memory / file"], rows)
+    )
+
+
+def _simulator(found: dict[str, Any]) -> str:
+    rows = [
+        [str(row["connections"]), f"{row['a_second']:,.0f}", f"{row['core']:.0%}"]
+        for row in found["simulator"]
+    ]
+    return (
+        "## The simulator\n\n"
+        "`credfresh.simulator`, which the demo and the tests use, held to one core; it checks\n"
+        "each signature.\n\n" + _table(["connections", "AssumeRole a second", "of a core"], rows)
     )
 
 

@@ -35,6 +35,7 @@ import bench_load
 import bench_peers
 import bench_publish
 import bench_renewal
+import bench_simulator
 import bench_together
 import meter
 import others
@@ -67,6 +68,12 @@ def quick() -> dict[str, float]:
     }
 
 
+def steady() -> dict[str, float]:
+    """Measure ten thousand profiles of an hour."""
+    with FastSts() as sts:
+        return bench_renewal.steady(sts)
+
+
 def together() -> dict[str, Any]:
     """Measure renewals that are all due at once."""
     with FastSts() as sts:
@@ -93,6 +100,8 @@ def publishing() -> list[Any]:
 PARTS: dict[str, Callable[[], Any]] = {
     "quick": quick,
     "renewals": bench_renewal.figures,
+    "renewals_away": bench_renewal.figures_away,
+    "steady": steady,
     "together": together,
     "instructions": lambda: asdict(bench_instructions.instructions()),
     "memory_mb": memory,
@@ -102,6 +111,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "killed": lambda: asdict(hammer(10 * KILLS)),
     "peers": bench_peers.figures,
     "life": bench_life.figures,
+    "simulator": lambda: [asdict(row) for row in bench_simulator.served()],
 }
 
 

@@ -216,8 +216,7 @@ class Daemon:
 
     def last_published(self) -> float:
         """Return the wall second at which the file was last published."""
-        stamp: str = self.events("file_published")[-1]["timestamp"]
-        return datetime.fromisoformat(stamp).timestamp()
+        return moment(self.events("file_published")[-1])
 
     def stop(self) -> None:
         """End it."""
@@ -228,6 +227,12 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def moment(event: Mapping[str, Any]) -> float:
+    """Return the wall second at which an event was logged."""
+    stamp: str = event["timestamp"]
+    return datetime.fromisoformat(stamp).timestamp()
 
 
 def _publication(

@@ -32,8 +32,9 @@ def found(**changed: Any) -> dict[str, Any]:
     }  # fmt: skip
     size = {
         "profiles": 100, "a_second": 4.0, "cpu_ms": 9.0, "floor_ms": 10.0, "ratio": 0.9,
+        "bursts_ms": 8.0, "bursts_ratio": 1.125, "published_after_s": 0.12,
         "publishes": 0.5, "fsyncs": 1.0, "written_bytes": 70_000.0, "wakeups": 15.0,
-        "theirs_ms": {"boto3, one client": 3.0},
+        "theirs_ms": {"boto3, one client": (3.0, 4.0)},
     }  # fmt: skip
     publishing = {
         "profiles": 100, "megabytes": 0.12, "floor_ms": 0.3,
@@ -44,6 +45,9 @@ def found(**changed: Any) -> dict[str, Any]:
         "versions": {"boto3": "1.43.0", "elhaz": "0.5.6"},
         "quick": {"renewal_cpu_vs_warm_client": 1.1, "twin_read_vs_cat": 1.0},
         "renewals": [size, size | {"profiles": 10_000}],
+        "renewals_away": [size],
+        "steady": {"percent": 0.9, "calls_percent": 0.7, "a_second": 6.1},
+        "simulator": [{"connections": 4, "a_second": 2500.0, "core": 0.97}],
         "instructions": {"renewal": 4.5e6, "floor": 4.4e6},
         "together": {"100": 1.15, "10,000": 1.9},
         "memory_mb": {"1": 70.0, "10,000": 160.0, "growth": 1.0},
@@ -72,8 +76,12 @@ def test_every_part_is_on_the_page() -> None:
     assert "| credfresh | without a lock | 1,000 | 0 of 10,000 | 0 of 100 |" in page
     assert "| credfresh | 50% | 30% | 35% | 49% |" in page
     assert "| 10,000 | 0.02 % | 0.50 | 70 MB | 0 | 0.80 s | 1.60 |" in page
-    assert "| 100 | 4 | 9.00 ms | 10.00 ms | 0.90 | 0.50 | 1.00 | 70 kB | 15 |" in page
-    assert "| 10,000 | 3.0 ms |" in page
+    assert 2 == page.count("| 100 | 4 | 9.00 ms | 10.00 ms | 0.90 | 8.00 ms | 1.12 |")
+    assert "| 100 | 0.12 s | 0.50 | 1.00 | 70 kB | 15 |" in page
+    assert "| 10,000 | 3.0 ms (4.0 ms) |" in page
+    assert "to one warm client in its bursts, STS 20 ms away | 1.12 | at most 1.2 |" in page
+    assert "| 10,000 profiles of an hour, percent of a core | 0.90 | at most 1 |" in page
+    assert "| 4 | 2,500 | 97% |" in page
     assert "to those of a bare loop | 1.02 | at most 1.2 |" in page
     assert "| growth over 100,000 renewals in two days, MB | 1.00 | at most 2 |" in page
     assert page.count("**missed**") == 1
