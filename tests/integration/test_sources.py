@@ -265,6 +265,22 @@ def test_the_default_chain_finds_nothing(provide: Provide) -> None:
     """No credentials anywhere: said, with the advice to name a source."""
     error = refused(provide(DefaultChain()))
     assert ("source_missing", Mend.HUMAN) == (error.code, error.mend)
+    assert str(error.hint).startswith("name a source:")
+
+
+def test_the_default_chain_is_led_astray(
+    provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variables that say where the SDK looks are named with what they say, the others not."""
+    shared = tmp_path / "credentials"
+    shared.write_text(keys("build", "AKIACHAIN"))
+    led = {"AWS_PROFILE": "biuld", "AWS_SHARED_CREDENTIALS_FILE": str(shared)}
+    for name, value in led.items():
+        monkeypatch.setenv(name, value)
+    error = refused(provide(DefaultChain(), led))
+    assert ("source_missing", Mend.HUMAN) == (error.code, error.mend)
+    assert f"AWS_PROFILE=biuld, AWS_SHARED_CREDENTIALS_FILE={shared}" in str(error.hint)
+    assert "AWS_CONFIG_FILE" not in str(error.hint)
 
 
 def test_our_own_output_is_no_source(provide: Provide, tmp_path: Path, sts: ScriptedServer) -> None:

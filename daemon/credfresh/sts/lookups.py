@@ -44,6 +44,9 @@ from credfresh.sts.processes import BoundedProcess
 _BEYOND_FILES = ("env", "ec2-credentials-file", "boto-config", "container-role", "iam-role")
 """The links of the SDK's chain that a named profile must not fall back to."""
 
+_LEAD = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")
+"""The variables that lead the SDK's chain to one profile and to other files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
@@ -113,9 +116,15 @@ class Lookups:
                 return Lookup(
                     "credentials in the SDK's default chain",
                     partial(self._chain, name, None),
-                    "name a source: environment, files, container and instance have none",
+                    f"{self._led()}name a source: environment, files, container and instance have"
+                    " none",
                     files=self._sdk_files(),
                 )
+
+    def _led(self) -> str:
+        """Name the variables that lead the chain: what is not there it passes over in silence."""
+        led = ", ".join(f"{name}={self.environ[name]}" for name in _LEAD if self.environ.get(name))
+        return f"the daemon's environment has {led}: is that right? else " if led else ""
 
     def _sdk_files(self) -> tuple[str, str]:
         config = self.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"
