@@ -164,6 +164,29 @@ def test_tls_with_a_server_that_speaks_none() -> None:
     assert "AWS_CA_BUNDLE" in str(error.hint)
 
 
+@pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("missing.pem", "No such file or directory"),
+        ("directory", "Is a directory"),
+        ("empty.pem", "no certificate in it"),
+    ],
+)
+def test_a_bundle_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str, why: str
+) -> None:
+    """The variable that names it is told, with the file and what is wrong with it."""
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv(name, f"{tmp_path}/{file}")
+    with listening(None) as url:
+        error = failure(url.replace("http:", "https:"))
+    assert ("SSLError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert error.message.endswith(f"failed: {name}={tmp_path}/{file}: {why}")
+    assert "certificates" in str(error.hint)
+
+
 def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
     """A self-signed certificate is refused: nothing is sent to it."""
     certificate = _self_signed(tmp_path)

@@ -6,8 +6,10 @@ the secrets are. What STS says about itself (a code and a message) is repeated, 
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -30,6 +32,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.ht
 _TLS_HINT = (
     "a proxy that opens TLS needs AWS_CA_BUNDLE; a wrong clock makes certificates invalid too"
 )
+_BUNDLE_HINT = (
+    "it must name a file of certificates (PEM) that the daemon's user may read; where the daemon's"
+    " environment has to change: restart it"
+)
+_BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+"""The variables that name whom the SDK trusts: the first one that is set."""
+
 _NOT_STS = "something other than STS answered: look at endpoint_url and proxy"
 
 
@@ -178,6 +187,8 @@ def _transport(error: sdk.BotoCoreError) -> RenewalError:
     match error:
         case sdk.SSLError():
             what, hint = f"TLS with {where} failed", _TLS_HINT
+            if told := _unusable_bundle(error):
+                what, hint = f"{what}: {told}", _BUNDLE_HINT
         case sdk.ConnectTimeoutError():
             what = f"no connection to {where} in time"
         case sdk.ReadTimeoutError():
@@ -193,6 +204,27 @@ def _transport(error: sdk.BotoCoreError) -> RenewalError:
     return RenewalError(
         what, code=type(error).__name__, mend=Mend.TIME, scope=Scope.ENDPOINT, hint=hint
     )
+
+
+def _unusable_bundle(error: Exception) -> str | None:
+    """Say which variable names what no certificates can be read from, None where that is not it."""
+    name = next((name for name in _BUNDLES if name in os.environ), None)
+    if name is None:
+        return None
+    why = next(filter(None, map(_unreadable, _beneath(error))), None)
+    return f"{name}={os.environ[name]}: {why}" if why else None
+
+
+def _unreadable(error: BaseException) -> str | None:
+    match error:
+        case ssl.SSLError(reason="NO_CERTIFICATE_OR_CRL_FOUND"):
+            return "no certificate in it"
+        case ssl.SSLError():
+            return None
+        case FileNotFoundError() | PermissionError() | IsADirectoryError() | NotADirectoryError():
+            return error.strerror
+        case _:
+            return None
 
 
 def _beneath(error: BaseException) -> Iterator[BaseException]:
