@@ -40,7 +40,8 @@ def test_check_online_names_who_was_refused(host: Host) -> None:
     result = host.command("check", "--online", "--config", str(host.config))
 
     assert 3 == result.returncode
-    assert "production: refused: AccessDenied" in result.stdout
+    assert "production: refused: AccessDenied: " in result.stdout
+    assert 1 == result.stdout.count("AccessDenied")
     assert "development: granted for 3600 s" in result.stdout
     assert "hint:" in result.stdout
     assert not host.credentials.exists()

@@ -89,7 +89,7 @@ def classify(
             )
         case _:
             return RenewalError(
-                f"unforeseen {type(error).__name__} in the SDK",
+                "unforeseen in the SDK",
                 code=type(error).__name__,
                 mend=Mend.TIME,
             )
@@ -111,7 +111,7 @@ def _refusal(
         return _clock(code, skew, said)
     if code in THROTTLES or status == 429:  # noqa: PLR2004 - HTTP's own number for it
         return RenewalError(
-            f"{code}: {said or 'too many requests'}",
+            said or "too many requests",
             code=code,
             mend=Mend.THROTTLE,
             hint="lower sts.calls_per_second, or ask AWS for a higher STS quota",
@@ -122,7 +122,7 @@ def _refusal(
     if scope is Scope.SOURCE and caller.source is None:
         scope = Scope.PROFILE  # the parent is a profile of its own, with its own renewals
     return RenewalError(
-        f"{code}: {said}" if said else code,
+        said or "the server says no more",
         code=code,
         mend=Mend.TIME if rule.scope is not scope else rule.mend,
         scope=scope,
@@ -155,7 +155,7 @@ def _clock(code: str, skew: float | None, said: str) -> RenewalError:
     else:
         off = f"this host's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} STS's"
     return RenewalError(
-        f"clock: {off} ({code}: {said})",
+        f"clock: {off}" + (f" ({said})" if said else ""),
         code=code,
         mend=Mend.TIME,
         scope=Scope.ENDPOINT,

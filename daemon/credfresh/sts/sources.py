@@ -201,7 +201,8 @@ class _Source:
         code, what, mend, hint = "source_failed", type(error).__name__, Mend.TIME, None
         match error:
             case sdk.ClientError():
-                code, what, mend, hint = "source_refused", told.message, told.mend, told.hint
+                code, mend, hint = "source_refused", told.mend, told.hint
+                what = f"{told.code}: {told.message}"
             case sdk.ConnectionError() | sdk.HTTPClientError():
                 code, what = "source_unreachable", told.message
             case sdk.ProfileNotFound():
