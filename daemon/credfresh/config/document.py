@@ -16,10 +16,7 @@ import yaml
 from credfresh.config.decoding import START, at, decode
 from credfresh.config.echo import Path
 from credfresh.config.findings import Findings, Place
-from credfresh.config.syntax import explain
-
-MOST_DEPTH = 32
-"""The deepest nesting; the deepest that a valid configuration needs (a policy) is about 12."""
+from credfresh.config.syntax import MOST_DEPTH, TOO_DEEP, explain
 
 Tree = dict[str, "Tree"] | list["Tree"] | str
 """What a document holds: mappings, lists and text."""
@@ -70,7 +67,9 @@ def _feed(builder: _Builder, text: str, loader: Loader) -> bool:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
         reason, hint = explain(error, text)
-        builder.findings.add(at(line, column), (), reason, hint=hint)
+        # Of a line that nests too deep libyaml tells no event: what it is the value of is known.
+        path = builder.path() if (reason, hint) == TOO_DEEP else ()
+        builder.findings.add(at(line, column), path, reason, hint=hint)
         return False
     except _StopReadingError:
         return False
@@ -161,7 +160,7 @@ class _Builder:
             return
         word = f" ({event.value!r} is YAML's word for nothing)" if event.value else ""
         hint = 'leave the key out, or write "" for an empty text'
-        self.findings.add(where, self._path(), f"has no value{word}", hint=hint)
+        self.findings.add(where, self.path(), f"has no value{word}", hint=hint)
         self._omit(where)
 
     def _key(self, frame: _Frame, event: yaml.ScalarEvent, where: Place) -> None:
@@ -174,14 +173,14 @@ class _Builder:
         frame.attached = first is None
         if first is not None:
             reason = f"is set twice; the first is at {first.key_line}:{first.key_column}"
-            self.findings.add(where, self._path(), reason, hint="keep one of them")
+            self.findings.add(where, self.path(), reason, hint="keep one of them")
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:
         frame = self.stack[-1] if self.stack else None
         if frame is not None and frame.key is None:
             self._stop(event, "a key must be text (got a collection)", None)
         if len(self.stack) >= MOST_DEPTH:
-            self._stop(event, f"is nested more than {MOST_DEPTH} deep", None)
+            self._stop(event, *TOO_DEEP)
         where = _place(event, {})
         self._refuse_marks(event, where)
         into: dict[str, Tree] | list[Tree] = {} if isinstance(event, yaml.MappingStartEvent) else []
@@ -194,7 +193,7 @@ class _Builder:
             self._stop(event, "aliases (`*name`) are refused", None)
         where = _place(event)
         hint = "write the value out; a text that begins with `*` needs quotes"
-        self.findings.add(where, self._path(), "aliases (`*name`) are refused", hint=hint)
+        self.findings.add(where, self.path(), "aliases (`*name`) are refused", hint=hint)
         self._omit(where)
         self._next()
 
@@ -203,10 +202,10 @@ class _Builder:
     ) -> None:
         if event.anchor:
             hint = "write the value out; a text that begins with `&` needs quotes"
-            self.findings.add(where, self._path(), "anchors (`&name`) are refused", hint=hint)
+            self.findings.add(where, self.path(), "anchors (`&name`) are refused", hint=hint)
         if event.tag:
             hint = "every value is read as text; a text that begins with `!` needs quotes"
-            self.findings.add(where, self._path(), "tags (`!name`) are refused", hint=hint)
+            self.findings.add(where, self.path(), "tags (`!name`) are refused", hint=hint)
 
     def _put(self, value: Tree, where: Place) -> None:
         """Attach a value to what is being filled, with the position of its key."""
@@ -231,7 +230,7 @@ class _Builder:
             return
         if isinstance(frame.key, str):
             frame.place.within[frame.key] = _keyed(where, frame.key_place)
-            self.findings.faulty.add(self._path())
+            self.findings.faulty.add(self.path())
         else:
             self.findings.faulty.add(tuple(f.key for f in self.stack[:-1] if f.key is not None))
 
@@ -242,11 +241,11 @@ class _Builder:
         frame = self.stack[-1]
         frame.key = frame.key + 1 if isinstance(frame.key, int) else None
 
-    def _path(self) -> Path:
+    def path(self) -> Path:
         return tuple(frame.key for frame in self.stack if frame.key is not None)
 
     def _stop(self, event: yaml.Event, reason: str, hint: str | None) -> None:
-        self.findings.add(_place(event), self._path(), reason, hint=hint)
+        self.findings.add(_place(event), self.path(), reason, hint=hint)
         raise _StopReadingError
 
 

@@ -12,8 +12,14 @@ import yaml
 
 _TAGS = "tags (`!name`) are refused"
 
+MOST_DEPTH = 32
+"""The deepest nesting; the deepest that a valid configuration needs (a policy) is about 12."""
+
+TOO_DEEP = (f"is nested more than {MOST_DEPTH} deep", "a bracket or a dash too many?")
+"""The reason and the hint, whether libyaml refuses it (at 1,000) or we do."""
+
 _SENTENCES: tuple[tuple[str, str, str | None], ...] = (
-    ("maximum nesting depth", "is nested too deep", None),
+    ("maximum nesting depth", *TOO_DEEP),
     ("tag", _TAGS, "a text that begins with `!` needs quotes"),
     (
         "mapping values are not allowed",

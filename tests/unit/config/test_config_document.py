@@ -147,6 +147,17 @@ def test_ten_thousand_levels_end_neither_the_parser_nor_python(opening: str, loa
     assert len(str(problem)) < 200
 
 
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize("end", ["", "\n"], ids=["a line", "lines"])
+def test_too_deep_names_the_bound_and_what_it_is_in(end: str, loader: type) -> None:
+    """The parser in C gives up at a bound of its own, with no word of what stands before."""
+    problem = only_problem("a:\n  b:\n" + f"   [{end}" * 10_000, loader=loader)
+    assert problem.reason == "is nested more than 32 deep"
+    assert problem.path.startswith("a.b")
+    assert problem.line > 2
+    assert problem.hint
+
+
 def test_ten_thousand_levels_within_a_json_policy_are_answered() -> None:
     """The JSON in a text is bounded too."""
     policy = '{"Statement": ' + "[" * 10_000 + "]" * 10_000 + "}"
