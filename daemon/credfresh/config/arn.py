@@ -21,11 +21,12 @@ PARTITIONS = ("aws", *_REGIONS)
 
 _FORM = "arn:aws:iam::ACCOUNT:role/NAME"
 # IAM quotas: a role's name is 1 to 64 of [\w+=,.@-], a policy's to 128; a path is up to 512
-# printable characters, from its first slash to its last.
+# printable characters, from its first slash to its last: `/`, or at least one between the two
+# (`//` is no path, `/a//` and `///` are; CreateRole, Path: `(/)|(/[!-~]+/)`).
 _NAMES = {"role": 64, "policy": 128}
 _NAME = {kind: re.compile(rf"[A-Za-z0-9_+=,.@-]{{1,{most}}}") for kind, most in _NAMES.items()}
 _OWNER = {"role": re.compile(r"[0-9]{12}"), "policy": re.compile(r"[0-9]{12}|aws")}
-_PATH = re.compile(r"(?:[\x21-\x7e]{0,510}/)?")
+_PATH = re.compile(r"(?:[\x21-\x7e]{1,510}/)?")
 
 
 def partition_of_arn(arn: str) -> str:
@@ -101,5 +102,5 @@ def _judge_resource(resource: str, kind: str, form: str) -> None:
     if not _PATH.fullmatch(path):
         raise RefusedError(
             f"has a path before the {kind} name that IAM does not have",
-            hint="at most 512 printable characters, without spaces",
+            hint="none, or at most 512 printable characters between two slashes, without spaces",
         )

@@ -197,6 +197,8 @@ def test_every_partition_of_aws_has_roles(partition: str) -> None:
         "arn:aws:iam::111111111111:role/a+=,.@_-B9",
         "arn:aws:iam::111111111111:role/aws-reserved/sso.amazonaws.com/eu-west-1/X_1",
         f"arn:aws:iam::111111111111:role/{'p' * 510}/r",
+        "arn:aws:iam::111111111111:role/a//r",
+        "arn:aws:iam::111111111111:role///r",
     ],
 )
 def test_role_names_and_paths_of_every_kind_are_accepted(arn: str) -> None:
@@ -227,6 +229,7 @@ def test_role_names_and_paths_of_every_kind_are_accepted(arn: str) -> None:
         (f"arn:aws:iam::111111111111:role/{'r' * 65}", "has no valid role name at its end"),
         (f"arn:aws:iam::111111111111:role/{'p' * 512}/r", "has a path before the role name"),
         ("arn:aws:iam::111111111111:role/p ath/r", "has a path before the role name"),
+        ("arn:aws:iam::111111111111:role//r", "has a path before the role name"),
     ],
 )
 def test_each_part_of_a_bad_arn_is_named(arn: str, reason: str) -> None:
