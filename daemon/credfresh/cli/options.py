@@ -19,7 +19,8 @@ config_option = click.option(
     "--config",
     "path",
     type=click.Path(readable=False),
-    default=lambda: os.environ.get("CREDFRESH_CONFIG", DEFAULT_CONFIG),
+    # An empty one is one that is not set: so click takes it below, and `${NAME:-...}` in a shell.
+    default=lambda: os.environ.get("CREDFRESH_CONFIG") or DEFAULT_CONFIG,
     show_default=f"$CREDFRESH_CONFIG, else {DEFAULT_CONFIG}",
     metavar="FILE",
     help="the configuration",

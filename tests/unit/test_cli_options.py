@@ -1,0 +1,37 @@
+"""What options that several commands share take from the environment."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from credfresh.cli.options import DEFAULT_CONFIG, client_options, config_option
+
+
+@click.command
+@config_option
+def works(path: str) -> None:
+    """Show which configuration is read."""
+    click.echo(path)
+
+
+@click.command
+@client_options
+def asks(socket: str | None, config: str | None) -> None:
+    """Show where the daemon is looked for."""
+    click.echo(f"{socket} {config}")
+
+
+@pytest.mark.parametrize(
+    ("value", "worker", "client"),
+    [("/x", "/x", "/x /x"), ("", DEFAULT_CONFIG, "None None"), (None, DEFAULT_CONFIG, "None None")],
+)
+def test_an_empty_variable_is_one_that_is_not_set(
+    value: str | None, worker: str, client: str
+) -> None:
+    """It names no file, which could only be told as one that is not there."""
+    names = ("CREDFRESH_CONFIG", "CREDFRESH_SOCKET")
+    runner = CliRunner(env=dict.fromkeys(names, value))
+    assert worker == runner.invoke(works).stdout.strip()
+    assert client == runner.invoke(asks).stdout.strip()
