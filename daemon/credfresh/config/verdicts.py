@@ -140,14 +140,32 @@ def _known_keys(path: Path, data: Any) -> tuple[str, ...]:
     return tuple(model.model_fields)
 
 
+_KEY_MATERIAL = frozenset(
+    {"accesskeyid", "accesskey", "secretaccesskey", "secretkey", "sessiontoken", "securitytoken"}
+)
+_KEYS_HINT = (
+    "keys do not belong in this file: keep them in one of their own, for the daemon's user alone,"
+    " and name it: sources: {NAME: {credentials_file: PATH, profile: PROFILE}}, and `source: NAME`"
+)
+
+
+def _is_key_material(key: str) -> bool:
+    """Say whether a key of the file is called as what SDKs call an access key's parts."""
+    plain = key.lower().replace("_", "").replace("-", "")
+    return plain.removeprefix("aws") in _KEY_MATERIAL
+
+
 def _unknown_key(path: Path, document: Document, findings: Findings) -> str | None:
     """Record an unknown key; return the key that was probably meant."""
     place = key_of(value_or_parent(document.place, path))
     key = str(path[-1])
     known = _known_keys(path[:-1], document.data)
     home = next((home for home, keys in _HOMES.items() if key in keys.model_fields), None)
-    meant = closest(key, known, least=0.9 if home else 0.6)
-    if meant:
+    key_material = _is_key_material(key)
+    meant = None if key_material else closest(key, known, least=0.9 if home else 0.6)
+    if key_material:
+        hint = _KEYS_HINT
+    elif meant:
         hint = f"did you mean `{meant}`?"
     elif home:
         hint = f"it belongs {home}"
@@ -202,11 +220,12 @@ def _no_kind(value: object, path: Path, place: Place, findings: Findings) -> Non
     else:
         slips = (closest(key, source_shapes.SOURCE_KINDS) for key in list(value)[:20])
         meant = next((slip for slip in slips if slip), None)
-        hint = (
-            f"did you mean `{meant}`?"
-            if meant
-            else f"one of {', '.join(source_shapes.SOURCE_KINDS)}"
-        )
+        if any(_is_key_material(key) for key in value):
+            hint = _KEYS_HINT
+        elif meant:
+            hint = f"did you mean `{meant}`?"
+        else:
+            hint = f"one of {', '.join(source_shapes.SOURCE_KINDS)}"
         findings.add(key_of(place), path, "does not say what kind of source it is", hint=hint)
 
 
