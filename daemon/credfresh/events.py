@@ -50,6 +50,7 @@ EVENTS: dict[str, Event] = {
     "short_guarantee": _event("warning", "profile profiles guarantee_s"),
     "unusual_section_name": _event("warning", "profile profiles section"),
     "hook_needs_rights": _event("warning", "profile profiles command"),
+    "calls_per_second_low": _event("warning", "calls_per_second needed_per_second"),
     "credentials_file_readable_by_all": _event("warning", "path mode"),
     "credentials_file_writable_by_group": _event("warning", "path mode"),
     # Renewal.

@@ -90,18 +90,26 @@ def _drawn(seed: str, bounds: tuple[float, float]) -> float:
     return low + (high - low) * (int.from_bytes(digest[:8]) / 2**64)
 
 
-def rhythm(salt: str, profiles: Iterable[tuple[int, RenewBefore]], a_second: float) -> Rhythm:
-    """Return when the daemon called `salt` renews, if it keeps to `a_second` calls a second.
+def calls_needed(profiles: Iterable[tuple[int, RenewBefore]]) -> float:
+    """Return the calls a second that renewing all `profiles` takes on average, at most.
 
-    `profiles` are the seconds asked for, and how long before their end to renew. A burst lasts the
-    longer the more of those calls they need on average; so the bursts lie the closer then.
+    They are the seconds asked for, and how long before their end to renew.
     """
     asked = [(float(seconds), before.of(seconds)) for seconds, before in profiles]
-    calls = sum(
+    return sum(
         1 / (life - min(before, MOST_RENEW_BEFORE * life) - JITTER[1] * life)
         for life, before in asked
     )
-    longest = BURST * min(life for life, _ in asked) * a_second / calls
+
+
+def rhythm(salt: str, profiles: Iterable[tuple[int, RenewBefore]], a_second: float) -> Rhythm:
+    """Return when the daemon called `salt` renews, if it keeps to `a_second` calls a second.
+
+    `profiles` are as for `calls_needed`. A burst lasts the longer the more of those calls they need
+    on average; so the bursts lie the closer then.
+    """
+    asked = list(profiles)
+    longest = BURST * min(life for life, _ in asked) * a_second / calls_needed(asked)
     return Rhythm(_drawn(salt, (0.0, LONGEST_STEP)), min(longest, LONGEST_STEP))
 
 

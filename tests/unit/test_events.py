@@ -138,12 +138,15 @@ def test_notices_of_a_configuration_are_declared() -> None:
     """Whatever an accepted configuration is told about is in the list."""
     settings = accepted(
         TOP.replace("}", ", mode: '0664'}")
+        + "sts: {calls_per_second: 0.1}\n"
         + "defaults: {region: eu-west-1}\nprofiles:\n"
         + _profile("a b", "duration: 15m")
         + _profile("b", "renew_before: 1m")
         + _profile("c", "duration: 1h, renew_before: 59m")
+        + "".join(_profile(f"d{n}", "duration: 15m, renew_before: 80%") for n in range(6))
     )
     assert {
+        "calls_per_second_low",
         "credentials_file_readable_by_all",
         "credentials_file_writable_by_group",
         "renew_before_clamped",

@@ -64,7 +64,13 @@ def assemble(
         reload=file.reload or "signal",
         vault=engine_of(file.vault) if file.vault else None,
         on_renew=_hook(file.on_renew),
-        notices=notices_for(profiles, used, _hook(file.on_renew)),
+        notices=notices_for(
+            profiles,
+            used,
+            _hook(file.on_renew),
+            needed=policy.calls_needed(asked),
+            allowed=sts.calls_per_second,
+        ),
     )
 
 

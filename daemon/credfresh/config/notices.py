@@ -18,12 +18,22 @@ NEED_RIGHTS = frozenset({"sudo", "su", "doas", "pkexec", "runuser", "systemctl",
 """Commands that ask for rights which the service does not have, and its sandbox does not give."""
 
 
+BUSY = 0.5
+"""The share of `calls_per_second` that renewals may need: the rest catches up after an outage."""
+
+
 def notices_for(
-    profiles: Mapping[str, Profile], targets: Iterable[FileTarget], on_renew: Hook | None = None
+    profiles: Mapping[str, Profile],
+    targets: Iterable[FileTarget],
+    on_renew: Hook | None = None,
+    *,
+    needed: float,
+    allowed: float,
 ) -> tuple[Notice, ...]:
     """Return the notices, each kind once with the number of profiles that it concerns.
 
-    `profile` is the first of them in the order of the file. `on_renew` is the one for all.
+    `profile` is the first of them in the order of the file. `on_renew` is the one for all; `needed`
+    and `allowed` are calls a second.
     """
     counted: dict[tuple[str, tuple[tuple[str, str | int | float], ...]], list[str]] = {}
     for profile in profiles.values():
@@ -31,9 +41,12 @@ def notices_for(
             counted.setdefault((event, fields), []).append(profile.name)
     about_files = (notice for target in targets for notice in _about_file(target))
     about_all = (Notice(*about) for about in _about_hook(on_renew))
+    pace = (("calls_per_second", allowed), ("needed_per_second", float(f"{needed:.3g}")))
+    about_pace = (Notice("calls_per_second_low", pace),) if needed > BUSY * allowed else ()
     return (
         *about_files,
         *about_all,
+        *about_pace,
         *(
             Notice(event, (("profile", names[0]), ("profiles", len(names)), *fields))
             for (event, fields), names in counted.items()

@@ -45,6 +45,18 @@ def test_a_notice_about_many_profiles_is_said_once() -> None:
     assert accepted(text).notices == (Notice("short_session", fields),)
 
 
+@pytest.mark.parametrize(("count", "said"), [(83, False), (84, True)])
+def test_a_pace_that_renewals_take_more_than_half_of_is_said(count: int, *, said: bool) -> None:
+    """Each profile needs a call in (3600 - 1800 - 252) s; both figures are told."""
+    text = profiles(
+        "\n".join(f"p{n}: {{role_arn: ROLE}}" for n in range(count)),
+        top="sts: {calls_per_second: 0.108}\n",
+    )
+    fields = (("calls_per_second", 0.108), ("needed_per_second", 0.0543))
+    expected = (Notice("calls_per_second_low", fields),) if said else ()
+    assert accepted(text).notices == expected
+
+
 @pytest.mark.parametrize(
     ("mode", "events"),
     [
