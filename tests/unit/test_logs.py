@@ -175,6 +175,9 @@ def test_a_reader_that_has_gone_away_does_no_harm() -> None:
         log = Log(pipe, clock=FakeClock())
         log("daemon_stopped", clean=True)
         log("daemon_stopped", clean=True)
+        written_to = os.fstat(pipe.fileno())
+    assert os.path.samestat(Path(os.devnull).stat(), written_to)
+    assert pipe.closed
 
 
 def test_a_reader_that_has_stopped_reading_holds_nobody_up() -> None:
