@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import threading
@@ -50,6 +51,48 @@ def comes(condition: Callable[[], bool]) -> bool:
 def gone(pid: int) -> bool:
     """Wait until a process has ended."""
     return comes(lambda: not alive(pid))
+
+
+@pytest.fixture(params=[None, errno.ENOSYS, errno.EPERM, errno.EMFILE], ids=str)
+def _watched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a descriptor of the process, or where the kernel gives none, by looking."""
+    if request.param is None:
+        return
+
+    def refuse(_: int) -> int:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+
+
+@pytest.mark.usefixtures("_watched")
+class TestWatch:
+    """A run, whether or not the kernel tells when the process has ended."""
+
+    def test_what_it_says_and_how_it_ends_is_told(self) -> None:
+        """To the last word."""
+        ended = sh("echo one; sleep 0.1; echo two; exit 3").carry_out()
+        assert ("exit status 3", "one\ntwo") == (ended.failure, ended.output)
+
+    def test_one_that_closes_its_output_is_waited_for(self) -> None:
+        """It says no more, and goes on."""
+        ended = sh("exec >&- 2>&-; sleep 0.2; exit 4").carry_out()
+        assert "exit status 4" == ended.failure
+        assert ended.took >= 0.2
+
+    def test_at_the_limit_it_is_killed_and_reaped(self, tmp_path: Path) -> None:
+        """Nothing is left of it, nor of its child."""
+        ended = sh(f"echo $$ > {tmp_path}/pid; sleep 60 & echo $! > {tmp_path}/child; wait", 0.3)
+        assert "killed after 0.3 s" == ended.carry_out().failure
+        assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+        assert gone(int((tmp_path / "child").read_text()))
+
+    def test_a_child_that_holds_the_output_is_not_waited_for(self, tmp_path: Path) -> None:
+        """It may live for ever."""
+        ended = sh(f"sleep 60 & echo $! > {tmp_path}/child", 30.0).carry_out()
+        os.kill(int((tmp_path / "child").read_text()), 9)
+        assert ended.failure is None
+        assert ended.took < 10
 
 
 class TestRun:

@@ -22,6 +22,9 @@ LINGER = 0.2
 REAPED_WITHIN = 5.0
 """Seconds in which a command that has ended, or was killed, is gone; one that is not is left."""
 
+LOOKED_FOR = 0.05
+"""Seconds between two looks whether a command has ended, where the kernel does not tell."""
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -111,30 +114,66 @@ class Run:
         """Read until it has ended and said its last word, or has to be killed."""
         pipe = cast("IO[bytes]", process.stdout)
         kept = bytearray()
-        ended = os.pidfd_open(process.pid)
-        poll = select.poll()
-        poll.register(ended, select.POLLIN)
-        poll.register(pipe, select.POLLIN)
+        watch = _Watch(process.pid, pipe)
         try:
             while True:
-                left = deadline - time.monotonic()
-                ready = dict(poll.poll(max(0.0, left) * 1000))
-                if pipe.fileno() in ready:
+                says, ended = watch.wait(max(0.0, deadline - time.monotonic()))
+                if says:
                     read = os.read(pipe.fileno(), 65536)
                     kept += read[: MOST_OUTPUT - len(kept)]
                     if not read:
-                        poll.unregister(pipe)
-                elif ended in ready:
+                        watch.says_no_more()
+                elif ended:
                     return bytes(kept)
-                if ended in ready:
+                if ended:
                     deadline = min(deadline, time.monotonic() + LINGER)
                 if time.monotonic() >= deadline:
-                    if ended not in ready:
+                    if not ended:
                         self.kill(f"killed after {self._order.timeout:g} s")
                     return bytes(kept)
         finally:
-            os.close(ended)
+            watch.close()
             pipe.close()
+
+
+class _Watch:
+    """Waits for what a process says, and for its end.
+
+    Where no descriptor of the process can be had (an old kernel, a filter of system calls, too many
+    open files) its end is looked for `LOOKED_FOR` apart: a run is bounded all the same.
+    """
+
+    def __init__(self, pid: int, pipe: IO[bytes]) -> None:
+        self._pid = pid
+        self._pipe = pipe
+        self._poll = select.poll()
+        self._poll.register(pipe, select.POLLIN)
+        self._end: int | None = None
+        with contextlib.suppress(OSError):
+            self._end = os.pidfd_open(pid)
+            self._poll.register(self._end, select.POLLIN)
+
+    def wait(self, seconds: float) -> tuple[bool, bool]:
+        """Say whether there is something to read, and whether the process has ended."""
+        # Looked for before the poll: what it said last is there to read once it has ended.
+        ended = self._end is None and self._has_ended()
+        if self._end is None:
+            seconds = 0.0 if ended else min(seconds, LOOKED_FOR)
+        ready = dict(self._poll.poll(seconds * 1000))
+        return self._pipe.fileno() in ready, ended or self._end in ready
+
+    def says_no_more(self) -> None:
+        """Take its end of file for said."""
+        self._poll.unregister(self._pipe)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._end is not None:
+            os.close(self._end)
+
+    def _has_ended(self) -> bool:
+        # Not reaped: until `carry_out` does that, its number is nobody else's.
+        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _text(output: bytes) -> str:
