@@ -17,6 +17,7 @@ def test_check_says_that_all_is_well(host: Host) -> None:
 
     assert 0 == result.returncode, result.stderr
     assert f"{host.config}: valid, 3 profiles" in result.stdout
+    assert "warning" not in result.stdout
     assert 0 == host.sts.count("AssumeRole")
 
 
@@ -103,6 +104,26 @@ def test_check_says_what_is_worth_a_word(host: Host) -> None:
     [profile] = report["profiles"]
     assert {"profile": "a b", "section": "a b", "role_arn": role, "guarantee_s": 450} == profile
     assert "guarantee: a b: a reader finds at least 7m30s of life left" in text.stdout
+
+
+def test_check_warns_of_what_this_host_has_not(host: Host) -> None:
+    """It may be meant for another host: valid all the same, as text and in JSON."""
+    own = "credentials_file: {path: /nonexistent/ours, owner: nobody-here, group: none-here}"
+    role = "arn:aws:iam::111111111111:role/development"
+    host.configure(f"  a:\n    role_arn: {role}\n    {own}\n")
+    text = host.command("check", "--config", str(host.config))
+    report = json.loads(host.command("check", "--json", "--config", str(host.config)).stdout)
+
+    assert 0 == text.returncode
+    assert [
+        "warning: credentials_file.path: there is no directory here for /nonexistent/ours",
+        "warning: credentials_file.owner: no owner is called nobody-here here",
+        "warning: credentials_file.group: no group is called none-here here",
+    ] == [line for line in text.stdout.splitlines() if line.startswith("warning: ")]
+    assert ["credentials_file.path", "credentials_file.owner", "credentials_file.group"] == [
+        warning["key"] for warning in report["warnings"]
+    ]
+    assert all(warning["hint"] for warning in report["warnings"])
 
 
 def test_check_online_blames_the_parent_for_its_children(host: Host) -> None:

@@ -12,6 +12,7 @@ import click
 
 from credfresh.cli.clock import clock
 from credfresh.cli.exits import Exit
+from credfresh.cli.lacks import lacks
 from credfresh.cli.options import config_option
 from credfresh.cli.world import load, roll
 from credfresh.config.notices import guarantee
@@ -28,6 +29,8 @@ from credfresh.summary import duration
 @click.option("--json", "as_json", is_flag=True, help="one JSON object on stdout")
 def command(path: str, *, online: bool, as_json: bool) -> None:
     """Validate the configuration.
+
+    What it names and this host has not is a warning: it may be meant for another host.
 
     Exit status: 0 valid; 78 not valid; 3 valid, but with --online some roles were refused.
     """
@@ -78,6 +81,8 @@ def try_roles(settings: Settings) -> Iterator[tuple[str, Grant | RenewalError]]:
 def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None:
     for notice in settings.notices:
         click.echo(f"note: {_describe(notice)}")
+    for lack in lacks(settings):
+        click.echo(f"warning: {lack.key}: {lack.reason}\n    hint: {lack.hint}")
     for name, result in results.items():
         if isinstance(result, RenewalError):
             click.echo(f"{name}: refused: {result.code}: {result.message}")
@@ -110,6 +115,7 @@ def _report(
         "version": 1,
         "valid": True,
         "notices": [{"event": n.event, **dict(n.fields)} for n in settings.notices],
+        "warnings": [asdict(lack) for lack in lacks(settings)],
         "profiles": [
             {
                 "profile": p.name,

@@ -1,0 +1,56 @@
+"""What of a configuration is not on this host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from configs import accepted, one_profile
+from credfresh.cli.lacks import Lack, lacks
+from credfresh.settings import ControlSettings, FileTarget
+
+
+def found(*targets: FileTarget, control: ControlSettings | None = None) -> tuple[Lack, ...]:
+    """Return what is missed of credentials files and a socket."""
+    settings = accepted(one_profile())
+    plain = settings.profiles["production"]
+    profiles = {str(n): replace(plain, target=target) for n, target in enumerate(targets)}
+    return lacks(replace(settings, target=targets[0], profiles=profiles, control=control))
+
+
+def test_what_is_here_is_not_missed(tmp_path: Path) -> None:
+    """The file itself need not be there, and an account may be a number."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "credentials")
+    assert () == found(
+        FileTarget(str(tmp_path / "credentials"), owner="root", group="root"),
+        FileTarget(str(link), owner="4711", group="4711"),
+        control=ControlSettings("/s", group="root"),
+    )
+
+
+def test_each_thing_is_missed_once(tmp_path: Path) -> None:
+    """However many profiles name it; a link is followed to where the file would be."""
+    link, gone = tmp_path / "link", str(tmp_path / "gone/credentials")
+    link.symlink_to(gone)
+    told = found(
+        FileTarget(gone, group="none-here"),
+        FileTarget(gone, mode=0o640, group="none-here"),
+        FileTarget(str(link), owner="nobody-here"),
+        control=ControlSettings("/s", group="none-here"),
+    )
+    assert [
+        ("credentials_file.path", f"there is no directory here for {gone}"),
+        ("credentials_file.group", "no group is called none-here here"),
+        ("credentials_file.path", f"there is no directory here for {link}"),
+        ("credentials_file.owner", "no owner is called nobody-here here"),
+        ("control.group", "no group is called none-here here"),
+    ] == [(lack.key, lack.reason) for lack in told]
+    assert all(lack.hint for lack in told)
+
+
+def test_what_cannot_be_looked_at_is_not_missed(tmp_path: Path) -> None:
+    """A link that leads to itself is told when it is written to."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert () == found(FileTarget(f"{loop}/credentials"))
