@@ -37,7 +37,7 @@ def accepted(
     data = text.encode() if isinstance(text, str) else text
     more.setdefault("hostname", "build-7")
     more.setdefault("resolve", str)
-    return parse(data, "c.yaml", environment=environment, **more)
+    return parse(data, more.pop("source", "c.yaml"), environment=environment, **more)
 
 
 def production(text: str, environment: Mapping[str, str] | None = None) -> Profile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from configs import one_profile
+from credfresh.cli.world import load_to_run
 from credfresh.config.file import load
 from credfresh.errors import ConfigError, Problem
 
@@ -54,11 +56,15 @@ def test_the_environment_of_the_process_counts(
     assert load(config).profiles["production"].region == "eu-north-1"
 
 
-def test_the_instance_is_the_same_through_a_link(config: Path) -> None:
-    """Marks stay ours when the file is reached by another name."""
-    link = config.with_name("link.yaml")
+def test_the_instance_stays_when_a_link_leads_elsewhere(config: Path) -> None:
+    """Marks stay ours when a ConfigMap, or a store of packages, puts another release there."""
+    link, new = config.with_name("link.yaml"), config.with_name("new.yaml")
+    shutil.copy(config, new)
     link.symlink_to(config)
-    assert load(link).instance == load(config).instance
+    before = load(link).instance
+    link.unlink()
+    link.symlink_to(new)
+    assert before == load(link).instance
 
 
 def test_problems_of_the_content_carry_the_path(config: Path) -> None:
@@ -183,3 +189,21 @@ def test_ten_thousand_profiles_are_read_in_a_moment(config: Path, count: int) ->
     began = time.perf_counter()
     assert len(load(config).profiles) == count
     assert time.perf_counter() - began < 60  # about 1 s on an idle core; the machine is shared
+
+
+def test_a_way_to_the_twins_that_others_could_redirect_is_refused_before_the_start(
+    config: Path,
+) -> None:
+    """As for the credentials file; what is merely missing may come while the daemon runs."""
+    folder = config.parent / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    text = config.read_text(encoding="utf-8")
+    config.write_text(f"process_dir: {folder}/process\n{text}", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_to_run(str(config))
+    assert ["process_dir"] == [problem.path for problem in caught.value.problems]
+    folder.chmod(0o755)
+    assert load_to_run(str(config)).twin_directories
+    config.write_text(f"process_dir: {folder}/missing/process\n{text}", encoding="utf-8")
+    assert load_to_run(str(config)).twin_directories

@@ -228,6 +228,40 @@ def test_a_reload_that_takes_a_profile_out_is_told_to_those_who_wait() -> None:
     assert [True, False] == [p["renewed"] for p in lobby.answers[2]["profiles"]]
 
 
+def test_keys_of_the_old_role_do_not_pass_for_those_of_the_new_one() -> None:
+    """A reload and the job after it: it begins with what the configuration asks for, or not."""
+    old = profile("prod")
+    lobby = Lobby(settings(old))
+    lobby.start()
+    lobby.wait(60)
+    lobby.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
+    lobby.reload(settings(replace(old, role_arn="arn:aws:iam::111111111111:role/new")))
+    lobby.ensure(1, "prod", 600)
+    lobby.wait(5)
+    assert "failed" == lobby.answers[1]["code"]
+    lobby.provider.fault = lambda _: None
+    lobby.wait(60)
+    lobby.ensure(2, "prod", 600)
+
+    assert lobby.answers[2]["reached"]
+
+
+def test_a_job_is_not_told_of_life_in_a_file_that_is_not_there(lobby: Lobby) -> None:
+    """Somebody put a directory in its place: nobody can read what was published."""
+    lobby.wait(60)
+    [path] = {target.path for target in lobby.settings.targets}
+    gone = PublishError("is a directory", path=path, step="read", code="not_a_file", hint="mend it")
+    message = Published({path: gone}, {}, 0.001)
+    lobby.disk_full = True
+    lobby.supervisor.handle(message)
+    lobby.room.published(message)
+    lobby.ensure(1, "prod", 600, timeout=5.0)
+    lobby.wait(10)
+
+    assert not lobby.answers[1]["reached"]
+    assert "is a directory" in str(lobby.answers[1]["error"])
+
+
 def test_a_reload_while_the_answer_is_on_its_way_does_not_pass_for_it() -> None:
     """What is renewed is what is asked for now."""
     lobby = Lobby(settings(profile("prod")), hold=True)

@@ -440,6 +440,48 @@ def test_another_directory_takes_over_at_a_reload(directory: Path) -> None:
     twins.release()
 
 
+def test_twins_stay_where_they_are_until_the_new_directory_can_be_written(directory: Path) -> None:
+    """A reload names one whose parent is missing: no reader loses what he reads meanwhile."""
+    twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
+    twins.claim()
+    twins.publish(wanted(directory, "production"))
+    new = directory.with_name("missing") / "process"
+
+    outcomes = twins.publish(wanted(new, "production"))
+    assert isinstance(outcomes[str(new)], PublishError)
+    assert "ASIAFAKE000000000000" == key_of(directory)
+    new.parent.mkdir()
+    twins.publish(wanted(new, "production", serial=1))
+    assert "ASIAFAKE000000000001" == key_of(new)
+    assert set() == names(directory)
+    twins.release()
+
+
+def test_what_is_withdrawn_leaves_the_old_directory_though_the_new_one_cannot_be_written(
+    directory: Path,
+) -> None:
+    """Keys that somebody takes away by hand go wherever they stand."""
+    twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
+    twins.claim()
+    twins.publish(wanted(directory, "production"))
+    new = directory.with_name("missing") / "process"
+
+    twins.publish({"production": Publication(with_twin(new), withdraw=True)})
+    assert not (directory / "production.json").exists()
+    twins.release()
+
+
+def test_in_a_move_no_reader_finds_nothing(directory: Path) -> None:
+    """The new directory is whole before the old one is cleared."""
+    twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
+    twins.claim()
+    twins.publish(wanted(directory, "production"))
+    new = directory.with_name("new")
+
+    assert [str(new), str(directory)] == list(twins.publish(wanted(new, "production")))
+    twins.release()
+
+
 def both(directory: Path) -> InOrder:
     """Return section and twin as one destination."""
     target = with_twin(directory).target

@@ -64,14 +64,17 @@ def load_to_run(path: str) -> Settings:
     from credfresh.credentials_file import distrusted  # noqa: PLC0415 - see `compose`
 
     settings = load(path)
-    errors = distrusted(settings.targets)
-    if errors:
-        raise ConfigError(
-            tuple(
-                Problem(settings.path, 0, 0, "credentials_file.path", error.message, error.hint)
-                for error in errors
-            )
-        )
+    named = {
+        "credentials_file.path": settings.targets,
+        "process_dir": settings.twin_directories,
+    }
+    problems = tuple(
+        Problem(settings.path, 0, 0, key, error.message, error.hint)
+        for key, targets in named.items()
+        for error in distrusted(targets)
+    )
+    if problems:
+        raise ConfigError(problems)
     return settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
@@ -30,7 +31,8 @@ def assemble(
     """Return the settings. Every check has passed."""
     file = case.file
     twins = _twins(case, targets)
-    digest = hashlib.sha256(surroundings.resolve(source).encode("utf-8", "surrogateescape"))
+    named = os.path.abspath(source)  # noqa: PTH100 - a link may lead elsewhere after an upgrade
+    digest = hashlib.sha256(os.fsencode(named))
     instance = file.instance or digest.hexdigest()[:16]
     sts = _sts(file.sts)
     asked = [

@@ -36,9 +36,10 @@ def parse(
 ) -> Settings:
     """Return the settings that `data` (UTF-8 YAML, at most 8 MiB) describes.
 
-    `source` is the name of the file: it stands in messages, and by default its real path
-    decides `instance`. `environment` gives AWS_REGION and the like, `hostname` a part of the
-    session names, `resolve` what a path leads to (no other thing on disk is looked at).
+    `source` is the name of the file: it stands in messages, and by default decides `instance`:
+    links are not followed, which lead elsewhere after each release. `environment` gives AWS_REGION
+    and the like, `hostname` a part of the session names, `resolve` what a path leads to (no other
+    thing on disk is looked at).
 
     Raises:
         ConfigError: with every problem that could be found, in the order of the file.

@@ -199,7 +199,7 @@ class ConfigFile(Strict):
     process_dir: Directory | None = None
     """Absolute path of a directory for the refreshable twins; none are kept if absent."""
     instance: Label | None = None
-    """What marks our sections as this daemon's; a hash of this file's real path if absent."""
+    """What marks our sections as this daemon's; a hash of this file's path if absent."""
     sources: dict[SourceName, Source] | None = Field(
         None,
         json_schema_extra={

@@ -170,8 +170,8 @@ class WaitingRoom:
         grant, path = entry.grant, entry.profile.target.path
         unwritten = self._unwritten.get(path)
         return Facts(
-            life_left=entry.life_left(now),
-            in_hand=now.until(grant.expires_at) if grant is not None else 0.0,
+            life_left=entry.life_left(now) if entry.answers() else 0.0,
+            in_hand=now.until(grant.expires_at) if grant and entry.fits() else 0.0,
             longest=grant.lifetime if grant and entry.fits() else float(entry.profile.duration),
             attempts=entry.attempts,
             started=entry.started.boot if entry.started is not None else 0.0,

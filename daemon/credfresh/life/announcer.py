@@ -34,6 +34,7 @@ class Announcer:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._down: set[tuple[Scope, str]] = set()
+        self._recovered: set[tuple[Scope, str]] = set()
         self._failing: dict[str, str] = {}
         self._shortened: set[str] = set()
         self._clamped: set[str] = set()
@@ -101,6 +102,11 @@ class Announcer:
                         hint=error.hint,
                         retry_in_s=round(retry_in, 1),
                     )
+
+    def recovered(self) -> set[tuple[Scope, str]]:
+        """Return the endpoints and sources that have recovered since this was last asked."""
+        recovered, self._recovered = self._recovered, set()
+        return recovered
 
     def refused(self, name: str, refusal: Refusal | None) -> None:
         """A destination refuses this profile, or does no longer (None)."""
@@ -187,6 +193,7 @@ class Announcer:
         if (scope, what) in self._down:
             self._down.discard((scope, what))
             self._emit(_RECOVERED[scope], **{scope.value: what})
+            self._recovered.add((scope, what))
 
 
 def _newly(told: set[str], name: str, *, truth: bool) -> bool:

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Literal
 
 from credfresh import policy
-from credfresh.errors import Mend, RenewalError
+from credfresh.errors import Mend, PublishError, RenewalError, Scope
 from credfresh.life.admission import Lane
 from credfresh.model import Grant, Instant
 from credfresh.publication import Publication, Refusal
@@ -18,6 +18,9 @@ from credfresh.statuses import State
 
 OVERDUE = 60.0
 """Seconds past its renewal time after which valid credentials count as late."""
+
+NOTHING_STANDS = frozenset({"ENOENT", "ENOTDIR", "ELOOP", "not_a_file"})
+"""Codes of a failed publish after which no reader finds a file in that place."""
 
 Result = Literal["success", "transient", "throttled", "needs_human"]
 """What became of one attempt."""
@@ -60,6 +63,10 @@ class Entry:
     plan: policy.Plan | None = None
     published: Grant | None = None
     refusal: Refusal | None = None
+    unwritten: PublishError | None = None
+    """Why its file could not be written, the last time that this was tried."""
+    twin_unwritten: PublishError | None = None
+    """The same of its twin."""
     error: RenewalError | None = None
     failures: int = 0
     """How many attempts in a row have failed."""
@@ -75,7 +82,19 @@ class Entry:
 
     def life_left(self, now: Instant) -> float:
         """Return the seconds that the credentials on disk still have."""
-        return now.until(self.published.expires_at) if self.published else 0.0
+        if self.published is None or self.lost:
+            return 0.0
+        return now.until(self.published.expires_at)
+
+    @property
+    def lost(self) -> bool:
+        """Whether readers of its file find nothing of it: there is none, or it is another's."""
+        error = self.unwritten
+        return error is not None and (error.step == "claim" or error.code in NOTHING_STANDS)
+
+    def answers(self) -> bool:
+        """Say whether what is published is what the configuration asks for today."""
+        return self.published is not None and self.published.request == self.profile.request
 
     def usable(self, now: Instant) -> bool:
         """Say whether the credentials in hand are still worth something."""
@@ -144,6 +163,16 @@ class Entry:
         """How many attempts have ended since the start."""
         return self.results.total()
 
+    def failed_with(self) -> tuple[Scope, str] | None:
+        """Return the endpoint or the source that the last attempt failed with, if it did."""
+        match self.error.scope if self.error is not None else None:
+            case Scope.ENDPOINT:
+                return Scope.ENDPOINT, self.lane.endpoint
+            case Scope.SOURCE:
+                return Scope.SOURCE, self.lane.source
+            case _:
+                return None
+
     def starved(self) -> bool:
         """Say whether the last attempt failed for want of the parent's credentials."""
         return self.error is not None and self.error.code == STARVED
@@ -164,7 +193,10 @@ class Entry:
 
     def state(self, now: Instant) -> State:
         """Judge the profile by what is on disk."""
-        return judge(now, self.refusal, self.published, self.grant, self.plan)
+        published = None if self.lost else self.published
+        state = judge(now, self.refusal, published, self.grant, self.plan)
+        behind = not self.answers() or self.twin_unwritten is not None
+        return "late" if state == "fresh" and behind else state
 
 
 def judge(

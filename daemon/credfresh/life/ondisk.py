@@ -8,7 +8,7 @@ from credfresh.life.entry import Entry
 from credfresh.life.ports import Outlet
 from credfresh.life.roster import Roster
 from credfresh.model import Instant
-from credfresh.publication import PublishReport
+from credfresh.publication import Outcomes, PublishReport
 from credfresh.publisher import Published
 
 
@@ -19,15 +19,19 @@ class OnDisk:
         self._roster = roster
         self._tell = tell
         self._outlet = outlet
+        self._unwritten: dict[str, PublishError] = {}
 
     def note(self, message: Published) -> None:
         """Take note of one publish."""
         for name, publication in message.landed.items():
             entry = self._roster.get(name)
             if entry is not None:
-                entry.published = publication.grant or entry.published
+                if publication.grant is not None and publication.grant is not entry.published:
+                    entry.published = publication.grant
+                    entry.told_expired = False  # it may have lapsed before it could be written
                 if publication.withdraw:
                     entry.published = None
+        self._note_errors(message.outcomes)
         for path, outcome in message.outcomes.items():
             if isinstance(outcome, PublishError):
                 self._tell.publish_failed(path, outcome)
@@ -44,6 +48,17 @@ class OnDisk:
         self._tell.expired(entry, published)
         if entry.profile.on_expired == "remove":
             self._outlet.update({entry.profile.name: entry.publication(now)}, urgent=True)
+
+    def _note_errors(self, outcomes: Outcomes) -> None:
+        before = self._unwritten
+        self._unwritten = {p: o for p, o in outcomes.items() if isinstance(o, PublishError)}
+        if not (before or self._unwritten):
+            return
+        for entry in self._roster:
+            profile = entry.profile
+            entry.unwritten = self._unwritten.get(profile.target.path)
+            places = (profile.twin.path, profile.twin.directory) if profile.twin else ()
+            entry.twin_unwritten = next(filter(None, map(self._unwritten.get, places)), None)
 
     def _refusals(self, path: str, report: PublishReport) -> None:
         refused = {refusal.profile: refusal for refusal in report.refused}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from credfresh.errors import RenewalError
+from credfresh.errors import PublishError, RenewalError
 from credfresh.life.admission import Lane
 from credfresh.life.entry import Entry, Phase
 from credfresh.model import Instant
@@ -16,8 +16,8 @@ from credfresh.statuses import ProfileStatus
 
 def status(entry: Entry, now: Instant) -> ProfileStatus:
     """Describe `entry` as of `now`."""
-    published = entry.published
-    trouble = entry.refusal or entry.error
+    published = None if entry.lost else entry.published
+    trouble = entry.refusal or entry.error or entry.unwritten or entry.twin_unwritten
     return ProfileStatus(
         profile=entry.profile.name,
         state=entry.state(now),
@@ -140,7 +140,9 @@ def _lane(profile: Profile, limits: StsLimits) -> Lane:
     )
 
 
-def _describe(trouble: Refusal | RenewalError) -> str:
+def _describe(trouble: Refusal | RenewalError | PublishError) -> str:
     if isinstance(trouble, Refusal):
         return trouble.reason
+    if isinstance(trouble, PublishError):
+        return trouble.message
     return f"{trouble.code}: {trouble.message}"

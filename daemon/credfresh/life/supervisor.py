@@ -17,6 +17,7 @@ from credfresh.errors import RenewalError
 from credfresh.events import Emit
 from credfresh.life.announcer import Announcer
 from credfresh.life.attempts import Attempts, Flight, Work
+from credfresh.life.chains import Chains
 from credfresh.life.entry import Entry, Phase
 from credfresh.life.ondisk import OnDisk
 from credfresh.life.ports import Due, Finished, Message, Outlet, Timers, Workers
@@ -25,7 +26,7 @@ from credfresh.life.schedule import Schedule
 from credfresh.model import Clock, Grant, Instant, Roll
 from credfresh.publication import Publication
 from credfresh.publisher import Published
-from credfresh.renewer import Provider, attempt, parent_unusable
+from credfresh.renewer import Provider, attempt
 from credfresh.settings import Settings
 
 BEAT = 10.0
@@ -59,6 +60,7 @@ class Supervisor:
         self._schedule = Schedule(clock=clock, timers=timers, post=post, emit=emit)
         self._attempts = Attempts(settings.sts, workers=workers, post=post)
         self.roster = Roster()
+        self._chains = Chains(self.roster)
         self._disk = OnDisk(self.roster, self._tell, outlet)
         self._exhausted = False
         self._draining = False
@@ -181,6 +183,7 @@ class Supervisor:
                 after_s=policy.ATTEMPT_LIMIT,
             )
             self._judge(flight, error)
+        self._follow()
         self.pump()
         return BEAT
 
@@ -219,36 +222,38 @@ class Supervisor:
         """Queue the attempt, unless it is too early or has to wait for its parent's."""
         if self._schedule.early(entry, now):
             return
-        parent = self.roster.parent(entry)
-        if parent is not None and not entry.waits_for_parent and self._about_to_renew(parent, now):
+        if self._chains.must_wait(entry, now):
             entry.waits_for_parent = True
             self._schedule.arm(entry, now + policy.ATTEMPT_LIMIT)
             return
         entry.waits_for_parent = False
-        if parent is not None and not parent.usable(now):
-            self._failed(entry, parent_unusable(parent.profile.name, parent.error))
+        starving = self._chains.starves(entry, now)
+        if starving is not None:
+            self._failed(entry, starving)
             return
         self._attempts.queue(entry, now)
 
-    def _about_to_renew(self, parent: Entry, now: Instant) -> bool:
-        if parent.withdrawn:
-            return False
-        return parent.phase is not Phase.ARMED or now.reached(parent.due)
-
     def _work(self, entry: Entry) -> Work:
         """Return what a worker is to do for `entry`; for a chained one with its parent's keys."""
-        parent = self.roster.parent(entry)
-        if parent is None:
-            return partial(attempt, self._provider, entry.profile, None)
-        if parent.grant is None:  # withdrawn since it was queued
-            starving = parent_unusable(parent.profile.name, parent.error)
+        keys = self._chains.keys(entry)
+        if isinstance(keys, RenewalError):
+            starving = keys
             return lambda _: starving
-        return partial(attempt, self._provider, entry.profile, parent.grant.credentials)
+        return partial(attempt, self._provider, entry.profile, keys)
 
     def _finish(self, ticket: int, result: Grant | RenewalError) -> None:
         flight = self._attempts.ended(ticket, result)
         if flight is not None:
             self._judge(flight, result)
+            self._follow()
+
+    def _follow(self) -> None:
+        """Let all who failed with an endpoint or a source try again when it has recovered."""
+        recovered = self._tell.recovered()
+        if recovered:
+            for entry in self.roster:
+                if entry.phase is Phase.ARMED and entry.failed_with() in recovered:
+                    self._schedule.arm(entry, self._clock())
 
     def _judge(self, flight: Flight, result: Grant | RenewalError) -> None:
         entry = flight.entry
@@ -278,9 +283,8 @@ class Supervisor:
         entry.failures, entry.error, entry.told_expired = 0, None, False
         self._schedule.arm(entry, plan.renew_at)
         self._outlet.update({entry.profile.name: entry.publication(now)}, urgent=urgent)
-        for child in self.roster.children(entry):
-            if child.waits_for_parent or child.starved():
-                self._schedule.arm(child, now)
+        for child in self._chains.freed(entry, renewed=True):
+            self._schedule.arm(child, now)
 
     def _failed(self, entry: Entry, error: RenewalError) -> None:
         now = self._clock()
@@ -292,6 +296,5 @@ class Supervisor:
         )
         self._tell.failed(entry, error, delay)
         self._schedule.arm(entry, now + delay)
-        for child in self.roster.children(entry):
-            if child.waits_for_parent:
-                self._schedule.arm(child, now)
+        for child in self._chains.freed(entry, renewed=False):
+            self._schedule.arm(child, now)

@@ -57,7 +57,13 @@ class ProcessTwins:
         for target in shared.values():
             self._directory(target)
         outcomes: dict[str, PublishReport | PublishError] = {}
-        for path, share in shares.items():
+        # What has moved stands in its new place before it leaves the old one; where it cannot be
+        # put there, readers keep what they have, unless something is to be withdrawn.
+        withdrawn = any(each.withdraw for each in wanted.values())
+        for path, share in sorted(shares.items(), key=lambda each: not each[1]):
+            failed = any(isinstance(outcome, PublishError) for outcome in outcomes.values())
+            if not share and failed and not withdrawn:
+                continue
             done = self._publish(path, share)
             outcomes.update(done)
             if not share and all(isinstance(o, PublishReport) for o in done.values()):

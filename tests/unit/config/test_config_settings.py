@@ -260,11 +260,14 @@ def test_long_session_names_stay_distinct() -> None:
     assert len({p.role_session_name for p in settings.profiles.values()}) == 2
 
 
-def test_the_instance_follows_the_real_path() -> None:
-    """By default it is 16 hex digits of the config's real path, so a link changes nothing."""
-    one = accepted(one_profile(), resolve=lambda path: "/real/" + path)
-    two = accepted(one_profile(), resolve=lambda path: "/real/" + path)
-    other = accepted(one_profile())
+def test_the_instance_follows_the_name_of_the_file() -> None:
+    """By default it is 16 hex digits of its path: a link that leads to a new release changes none.
+
+    A file mounted from a ConfigMap, or from a store of packages, is such a link.
+    """
+    one = accepted(one_profile(), resolve=lambda path: "/release-1/" + path)
+    two = accepted(one_profile(), resolve=lambda path: "/release-2/" + path)
+    other = accepted(one_profile(), source="other.yaml")
     assert one.instance == two.instance != other.instance
     assert len(one.instance) == 16
     assert int(one.instance, 16) >= 0

@@ -1,0 +1,131 @@
+"""Profiles assumed with another's credentials renew after it, with its new keys."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from credfresh.errors import Mend, Scope
+from credfresh.life.entry import Phase
+from credfresh.settings import Profile, Settings
+from fakes import failure, profile, settings
+from simulation import Simulation
+
+NAMES = ("deeper", "deep", "audit", "production")
+
+
+def chain(**roles: str) -> Settings:
+    """Return settings of a chain of four links, the last one first in the file; `roles` by name."""
+    above = dict(itertools.pairwise(NAMES))
+    made: dict[str, Profile] = {}
+    for name in reversed(NAMES):
+        one = profile(name, source_profile=above.get(name))
+        parent = made.get(above.get(name, ""))
+        made[name] = replace(
+            one,
+            role_arn=roles.get(name, one.role_arn),
+            source_request=parent.request if parent else None,
+        )
+    return settings(*(made[name] for name in NAMES))
+
+
+def states(sim: Simulation) -> dict[str, str]:
+    """Return how each profile is."""
+    return {e.profile.name: e.state(sim.clock()) for e in sim.supervisor.roster}
+
+
+@pytest.mark.parametrize("order", [NAMES, NAMES[::-1]])
+def test_when_all_are_renewed_each_is_assumed_with_the_new_keys_of_the_one_before(
+    order: tuple[str, ...],
+) -> None:
+    """However deep the chain, and in whatever order they are asked for."""
+    sim = Simulation(chain())
+    sim.start()
+    sim.run(60)
+    assert [*NAMES[::-1]] == [name for name, _ in sim.provider.calls]
+    for name in order:
+        sim.supervisor.renew(name)
+    sim.run(5)
+
+    assert [*NAMES[::-1]] == [name for name, _ in sim.provider.calls[4:]]
+    fresh = [f"ASIAFAKE{serial:012d}" for serial in (4, 5, 6)]
+    assert [None, *fresh] == sim.provider.parents[4:]
+
+
+def test_nobody_is_assumed_through_a_role_that_has_left_the_configuration() -> None:
+    """While STS refuses the new one, what hangs from it keeps what it has, and says that it waits.
+
+    Valid keys of the old role are in memory all the time.
+    """
+    sim = Simulation(chain())
+    sim.start()
+    sim.run(60)
+    sim.provider.fault = lambda name: (
+        failure("AccessDenied", mend=Mend.HUMAN) if name == "audit" else None
+    )
+    sim.supervisor.reload(chain(audit="arn:aws:iam::111111111111:role/other"))
+    sim.run(900)
+
+    assert {"audit"} == {name for name, _ in sim.provider.calls[4:]}
+    assert {"production": "fresh"} | dict.fromkeys(NAMES[:3], "late") == states(sim)
+    sim.provider.fault = lambda _: None
+    sim.supervisor.renew("audit")
+    sim.run(5)
+    assert dict.fromkeys(NAMES, "fresh") == states(sim)
+
+
+def test_one_that_waits_for_its_turn_in_the_chain_is_waited_for_as_well() -> None:
+    """The whole chain is due and its head hangs: nobody fails for want of what is on its way."""
+    sim = Simulation(chain())
+    sim.start()
+    sim.run(60)
+    sim.workers.hold = True
+    sim.clock.advance(4000)
+    sim.settle()
+    sim.run(20)
+    assert Phase.IN_FLIGHT is sim.supervisor.roster["production"].phase
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.run(5)
+
+    assert dict.fromkeys(NAMES, "fresh") == states(sim)
+    assert [] == sim.log.of("renewal_failed")
+
+
+def test_all_profiles_of_a_source_come_back_with_it() -> None:
+    """Not each when its own patience ends, five minutes later: within seconds of the first."""
+    names = [f"team-{number}" for number in range(12)]
+    sim = Simulation(settings(*(profile(name) for name in names)), roll=0.9)
+    sim.start()
+    broken = failure("source_failed", mend=Mend.HUMAN, scope=Scope.SOURCE)
+    sim.provider.fault = lambda _: broken
+    for name in names:
+        sim.supervisor.renew(name)
+        sim.run(11)
+    sim.run(240)
+    sim.provider.fault = lambda _: None
+    while not sim.log.of("source_recovered"):
+        sim.run(1)
+    sim.run(2)
+
+    assert [0] * 12 == [entry.failures for entry in sim.supervisor.roster]
+
+
+def test_the_profiles_of_another_source_are_not_called_with_it() -> None:
+    """What is wrong there goes by its own patience."""
+    sim = Simulation(settings(profile("a", source="one"), profile("b", source="two")), roll=0.9)
+    sim.start()
+    broken = failure("source_failed", mend=Mend.HUMAN, scope=Scope.SOURCE)
+    sim.provider.fault = lambda _: broken
+    sim.supervisor.renew("a")
+    sim.supervisor.renew("b")
+    sim.run(1)
+    sim.provider.fault = lambda name: broken if name == "b" else None
+    due = sim.supervisor.roster["b"].due
+    sim.supervisor.renew("a")
+    sim.run(5)
+
+    assert 1 == len(sim.log.of("source_recovered"))
+    assert due.boot <= sim.supervisor.roster["b"].due.boot

@@ -1,0 +1,129 @@
+"""The status says what readers find, not what we would like them to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from credfresh.errors import Mend, PublishError
+from credfresh.publication import Outcomes, PublishReport
+from credfresh.publisher import Published
+from credfresh.settings import Profile
+from credfresh.statuses import ProfileStatus
+from fakes import failure, profile, settings
+from simulation import Simulation
+from twins import with_twin
+
+
+def started(*profiles: Profile) -> Simulation:
+    """Return a simulation in which all is published."""
+    sim = Simulation(settings(*profiles))
+    sim.start()
+    sim.run(60)
+    return sim
+
+
+def published(sim: Simulation, outcomes: Outcomes) -> ProfileStatus:
+    """Let a publish end like that; return how the first profile is then."""
+    sim.supervisor.handle(Published(outcomes, {}, 0.001))
+    return sim.supervisor.roster.statuses(sim.clock())[0]
+
+
+def failed(path: str, code: str, step: str = "read") -> PublishError:
+    """Return why a file could not be written."""
+    return PublishError(f"{path}: {code}", path=path, step=step, code=code, hint="mend it")
+
+
+@pytest.mark.parametrize(
+    ("code", "step"),
+    [("ENOENT", "resolve"), ("ENOTDIR", "resolve"), ("ELOOP", "resolve"), ("not_a_file", "read"),
+     ("already_running", "claim")],
+)  # fmt: skip
+def test_where_no_reader_finds_the_file_the_profile_is_missing(code: str, step: str) -> None:
+    """A directory in its place, a directory that is gone, a file that another daemon keeps."""
+    one = profile()
+    sim = started(one)
+    path = one.target.path
+
+    told = published(sim, {path: failed(path, code, step)})
+    assert ("missing", 0.0, None) == (told.state, told.seconds_left, told.expiration)
+    assert told.last_error is not None
+    assert code in told.last_error
+    assert "mend it" == told.hint
+    assert not sim.supervisor.roster.settled(sim.clock())
+    told = published(sim, {path: PublishReport(written=True)})
+    assert ("fresh", None) == (told.state, told.last_error)
+
+
+def test_a_file_that_cannot_be_written_still_has_its_readers() -> None:
+    """A full disk takes nothing from what stands: fresh, and the error is told."""
+    one = profile()
+    sim = started(one)
+
+    told = published(sim, {one.target.path: failed(one.target.path, "ENOSPC", "write")})
+    assert "fresh" == told.state
+    assert told.seconds_left > 3500
+    assert "ENOSPC" in (told.last_error or "")
+
+
+def test_another_file_s_trouble_is_not_this_profile_s() -> None:
+    """Each is judged by the file that it is published to."""
+    one, other = profile("a"), profile("b", path="/run/other/credentials")
+    sim = started(one, other)
+    gone = failed(other.target.path, "ENOENT")
+
+    told = published(sim, {one.target.path: PublishReport(written=False), gone.path: gone})
+    assert ("fresh", None) == (told.state, told.last_error)
+    assert "missing" == sim.supervisor.roster["b"].state(sim.clock())
+
+
+@pytest.mark.parametrize("place", ["directory", "path"])
+def test_a_twin_that_cannot_be_written_makes_its_profile_late(place: str, tmp_path: Path) -> None:
+    """Who reads the section is served, who reads the twin is not."""
+    one = with_twin(tmp_path / "process")
+    sim = started(one)
+    assert one.twin is not None
+    where = str(getattr(one.twin, place))
+
+    report = PublishReport(written=False)
+    told = published(sim, {one.target.path: report, where: failed(where, "ENOENT")})
+    assert ("late", 0) == (told.state, told.consecutive_failures)
+    assert "ENOENT" in (told.last_error or "")
+    assert "fresh" == published(sim, {one.target.path: report}).state
+
+
+def test_keys_of_the_old_role_are_late_for_the_new_one() -> None:
+    """They are valid, and not what the configuration asks for."""
+    one = profile()
+    sim = started(one)
+    sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
+    other = replace(one, role_arn="arn:aws:iam::111111111111:role/other")
+    sim.supervisor.reload(settings(other))
+    sim.run(30)
+
+    [told] = sim.supervisor.roster.statuses(sim.clock())
+    assert "late" == told.state
+    assert told.last_error == "AccessDenied: AccessDenied was answered"
+    sim.provider.fault = lambda _: None
+    sim.run(300)
+    assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
+
+
+def test_what_lapsed_before_it_could_be_written_is_removed_all_the_same() -> None:
+    """With on_expired: remove, however long the disk was full and STS out."""
+    sim = started(profile(on_expired="remove"))
+    sim.run(1800, step=10)
+    sim.disk_full = True
+    sim.supervisor.renew("production")
+    sim.run(10)
+    sim.provider.fault = lambda _: failure()
+    sim.run(7200, step=10)
+    sim.disk_full = False
+    sim.run(20)
+
+    last = sim.outlet.published["production"]
+    assert last is not None
+    assert last.withdraw
+    assert "missing" == sim.supervisor.roster["production"].state(sim.clock())
