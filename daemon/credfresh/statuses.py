@@ -9,7 +9,8 @@ from credfresh.model import rfc3339
 
 State = Literal["fresh", "late", "expired", "missing", "refused"]
 """Judged by what is on disk. `fresh`: valid, not overdue. `late`: valid, and overdue by more than
-a minute or older than what is in memory. `refused`: the file holds somebody else's section."""
+a minute, or older than what is in memory or what is asked for. `missing`: readers find nothing.
+`refused`: the file holds somebody else's section."""
 
 
 @dataclass(frozen=True, slots=True)
