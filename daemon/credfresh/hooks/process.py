@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import threading
@@ -12,6 +11,8 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, cast
+
+from credfresh.watch import Watch
 
 MOST_OUTPUT = 2000
 """Bytes of output that are kept: the first ones. What comes after is read and dropped."""
@@ -21,9 +22,6 @@ LINGER = 0.2
 
 REAPED_WITHIN = 5.0
 """Seconds in which a command that has ended, or was killed, is gone; one that is not is left."""
-
-LOOKED_FOR = 0.05
-"""Seconds between two looks whether a command has ended, where the kernel does not tell."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -114,7 +112,7 @@ class Run:
         """Read until it has ended and said its last word, or has to be killed."""
         pipe = cast("IO[bytes]", process.stdout)
         kept = bytearray()
-        watch = _Watch(process.pid, pipe)
+        watch = Watch(process.pid, pipe)
         try:
             while True:
                 says, ended = watch.wait(max(0.0, deadline - time.monotonic()))
@@ -134,46 +132,6 @@ class Run:
         finally:
             watch.close()
             pipe.close()
-
-
-class _Watch:
-    """Waits for what a process says, and for its end.
-
-    Where no descriptor of the process can be had (an old kernel, a filter of system calls, too many
-    open files) its end is looked for `LOOKED_FOR` apart: a run is bounded all the same.
-    """
-
-    def __init__(self, pid: int, pipe: IO[bytes]) -> None:
-        self._pid = pid
-        self._pipe = pipe
-        self._poll = select.poll()
-        self._poll.register(pipe, select.POLLIN)
-        self._end: int | None = None
-        with contextlib.suppress(OSError):
-            self._end = os.pidfd_open(pid)
-            self._poll.register(self._end, select.POLLIN)
-
-    def wait(self, seconds: float) -> tuple[bool, bool]:
-        """Say whether there is something to read, and whether the process has ended."""
-        # Looked for before the poll: what it said last is there to read once it has ended.
-        ended = self._end is None and self._has_ended()
-        if self._end is None:
-            seconds = 0.0 if ended else min(seconds, LOOKED_FOR)
-        ready = dict(self._poll.poll(seconds * 1000))
-        return self._pipe.fileno() in ready, ended or self._end in ready
-
-    def says_no_more(self) -> None:
-        """Take its end of file for said."""
-        self._poll.unregister(self._pipe)
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-        if self._end is not None:
-            os.close(self._end)
-
-    def _has_ended(self) -> bool:
-        # Not reaped: until `carry_out` does that, its number is nobody else's.
-        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _text(output: bytes) -> str:

@@ -1,0 +1,51 @@
+"""Waiting for two things of a process at once: what it says, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+from typing import IO
+
+LOOKED_FOR = 0.05
+"""Seconds between two looks whether a process has ended, where the kernel does not tell."""
+
+
+class Watch:
+    """Waits for what a process says, and for its end.
+
+    Where no descriptor of the process can be had (an old kernel, a filter of system calls, too many
+    open files) its end is looked for `LOOKED_FOR` apart: its time is bounded all the same.
+    """
+
+    def __init__(self, pid: int, pipe: IO[bytes]) -> None:
+        self._pid = pid
+        self._pipe = pipe
+        self._poll = select.poll()
+        self._poll.register(pipe, select.POLLIN)
+        self._end: int | None = None
+        with contextlib.suppress(OSError):
+            self._end = os.pidfd_open(pid)
+            self._poll.register(self._end, select.POLLIN)
+
+    def wait(self, seconds: float) -> tuple[bool, bool]:
+        """Say whether there is something to read, and whether the process has ended."""
+        # Looked for before the poll: what it said last is there to read once it has ended.
+        ended = self._end is None and self._has_ended()
+        if self._end is None:
+            seconds = 0.0 if ended else min(seconds, LOOKED_FOR)
+        ready = dict(self._poll.poll(seconds * 1000))
+        return self._pipe.fileno() in ready, ended or self._end in ready
+
+    def says_no_more(self) -> None:
+        """Take its end of file for said."""
+        self._poll.unregister(self._pipe)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._end is not None:
+            os.close(self._end)
+
+    def _has_ended(self) -> bool:
+        # Not reaped: until the caller does that, its number is nobody else's.
+        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
