@@ -35,6 +35,9 @@ class Watch:
         if self._end is None:
             seconds = 0.0 if ended else min(seconds, LOOKED_FOR)
         ready = dict(self._poll.poll(seconds * 1000))
+        if self._end in ready and self._pipe.fileno() not in ready:
+            # Its pipe may have been looked at before it spoke, and ended, in the same poll.
+            ready |= self._poll.poll(0)
         return self._pipe.fileno() in ready, ended or self._end in ready
 
     def says_no_more(self) -> None:

@@ -1,0 +1,44 @@
+"""What a process says, and its end, waited for at once."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+from typing import IO, cast
+
+import pytest
+
+from credfresh.watch import Watch
+
+
+class ShortSighted:
+    """A poll that looked at the pipe before the process spoke and ended, as the kernel may."""
+
+    def __init__(self, real: select.poll) -> None:
+        self._real = real
+        self._first: int | None = None
+        self._before = True
+
+    def register(self, of: IO[bytes] | int, mask: int) -> None:
+        self._first = self._first or (of if isinstance(of, int) else of.fileno())
+        self._real.register(of, mask)
+
+    def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+        ready = self._real.poll(milliseconds)
+        before, self._before = self._before, False
+        return [(fd, what) for fd, what in ready if not (before and fd == self._first)]
+
+
+def test_what_is_said_between_two_glances_of_one_poll_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Descriptors are looked at one after the other: the last word comes with the end."""
+    real = select.poll
+    monkeypatch.setattr(select, "poll", lambda: ShortSighted(real()))
+    with subprocess.Popen(("/bin/echo", "last"), stdout=subprocess.PIPE) as process:
+        pipe = cast("IO[bytes]", process.stdout)
+        watch = Watch(process.pid, pipe)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # seen, and not reaped
+        assert (True, True) == watch.wait(10.0)
+        watch.close()
