@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
 import threading
 import time
 import traceback
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -42,7 +44,7 @@ from credfresh.principals import (
 )
 from credfresh.settings import StsLimits
 from credfresh.sts import StsProvider
-from credfresh.sts.processes import BoundedProcess
+from credfresh.sts.processes import MOST_OUTPUT, BoundedProcess
 from programs import free_port
 
 Provide = Callable[..., StsProvider]
@@ -359,6 +361,16 @@ def test_a_program_that_is_not_there(provide: Provide) -> None:
     assert "/no/such/program" in error.message
 
 
+def ends(pid: Path) -> None:
+    """See that the process whose id is in a file has ended; a zombie has."""
+    began = time.monotonic()
+    child = Path(f"/proc/{pid.read_text().strip()}/stat")
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone: what is wanted
+        while child.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() - began < 10.0, "it lives on"
+            threading.Event().wait(0.01)
+
+
 def test_a_process_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     """The time limit holds for the whole group, though a child keeps the pipe open."""
     pid = tmp_path / "pid"
@@ -368,11 +380,93 @@ def test_a_process_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
         BoundedProcess(argv, name="ci", environ={}, limit=1.0).communicate()
     assert ("source_timeout", Scope.SOURCE) == (failed.value.code, failed.value.scope)
     assert time.monotonic() - began < 10.0
-    child = Path(f"/proc/{pid.read_text().strip()}/stat")
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone: what is wanted
-        while child.read_text().rpartition(")")[2].split()[0] != "Z":
-            assert time.monotonic() - began < 10.0, "the child outlived its parent"
-            threading.Event().wait(0.01)
+    ends(pid)
+
+
+def sh(text: str, limit: float = 30.0) -> BoundedProcess:
+    """Start a shell script as a source's process."""
+    return BoundedProcess(("/bin/sh", "-c", text), name="ci", environ=os.environ, limit=limit)
+
+
+def test_output_without_end_is_bounded_in_time_and_in_memory(tmp_path: Path) -> None:
+    """A little more than the limit is read; then its whole group is killed, and it is reaped."""
+    process = sh(f"echo $$ >{tmp_path}/pid; sleep 60 & echo $! >{tmp_path}/child; yes", 20.0)
+    began = time.monotonic()
+    tracemalloc.start()
+    try:
+        with pytest.raises(RenewalError, match=f"printed more than {MOST_OUTPUT} bytes") as failed:
+            process.communicate()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert time.monotonic() - began < 10.0
+    assert most < 8 * MOST_OUTPUT
+    error = failed.value
+    assert ("source_failed", Mend.HUMAN, Scope.SOURCE) == (error.code, error.mend, error.scope)
+    assert "Version 1 JSON" in str(error.hint)
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+    ends(tmp_path / "child")
+
+
+def test_too_much_output_is_a_failure_though_the_process_has_ended(tmp_path: Path) -> None:
+    """The beginning of it alone is never taken for what it printed."""
+    path = tmp_path / "long"
+    path.write_bytes(b" " * (MOST_OUTPUT + 1))
+    with pytest.raises(RenewalError, match="printed more than"):
+        sh(f"cat {path}").communicate()
+
+
+def test_exactly_the_limit_may_be_printed(tmp_path: Path) -> None:
+    """All of it arrives."""
+    path = tmp_path / "long"
+    path.write_bytes(b"x" * (MOST_OUTPUT - 1) + b"y")
+    assert (path.read_bytes(), b"") == sh(f"cat {path}").communicate()
+
+
+def test_output_in_pieces_is_put_together() -> None:
+    """As it comes, to the last piece."""
+    pieces = sh("for i in 1 2 3; do printf $i; sleep 0.05; done; printf 4")
+    assert b"1234" == pieces.communicate()[0]
+
+
+def test_a_child_that_holds_the_output_open_delays_nothing(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """The process has printed its keys and ended: they sign at once."""
+    keys_of = '{"Version":1,"AccessKeyId":"AKIAFORK","SecretAccessKey":"s"}'
+    argv = ("/bin/sh", "-c", f"sleep 60 & echo $! >{tmp_path}/child; echo '{keys_of}'")
+    began = time.monotonic()
+    try:
+        obtain(provide(ProcessSource(argv), os.environ))
+    finally:
+        os.kill(int((tmp_path / "child").read_text()), 9)
+    assert time.monotonic() - began < 10.0
+    assert ["AKIAFORK"] == signers(sts)
+
+
+def test_a_process_that_closes_its_output_is_killed_at_the_limit(tmp_path: Path) -> None:
+    """What it printed does not count before it has ended."""
+    process = sh(f"echo $$ >{tmp_path}/pid; echo done; exec >&- sleep 60", 0.5)
+    began = time.monotonic()
+    with pytest.raises(RenewalError, match=r"killed after 0\.5 s") as failed:
+        process.communicate()
+    assert "source_timeout" == failed.value.code
+    assert 0.4 < time.monotonic() - began < 10.0
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
+def test_where_the_kernel_gives_no_descriptor_of_a_process_it_is_bounded_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An old kernel, a filter of system calls, too many open files."""
+
+    def refuse(_: int) -> int:
+        raise OSError(errno.ENOSYS, "none")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert b"1" == sh("printf 1").communicate()[0]
+    with pytest.raises(RenewalError, match=r"killed after 0\.2 s"):
+        sh("sleep 60", 0.2).communicate()
 
 
 # --- metadata services

@@ -6,21 +6,30 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
+from typing import IO, cast
 
 from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.watch import Watch
+
+MOST_OUTPUT = 64 << 10
+"""Bytes that a process may print: credentials are two or three thousand."""
 
 LIMIT = 30.0
 """Seconds that a process is given. An attempt has 60 and STS must be called as well."""
+
+REAPED_WITHIN = 1.0
+"""Seconds in which a process that was killed is gone; one that is not is left."""
 
 NOT_INHERITED = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS"})
 """What systemd means for the daemon alone."""
 
 
 class BoundedProcess:
-    """What botocore's process provider asks of a Popen, bounded in time.
+    """What botocore's process provider asks of a Popen, bounded in time and in what it prints.
 
-    The whole process group is killed at the limit, so a shell script's children go too. What the
+    The whole process group is killed at a limit, so a shell script's children go too. What the
     process wrote to its standard error is not repeated: it may quote what it was about to print.
     """
 
@@ -46,39 +55,74 @@ class BoundedProcess:
         )
 
     def communicate(self) -> tuple[bytes, bytes]:
-        """Return what it printed.
+        """Return what it printed, once it has ended.
 
         Raises:
-            RenewalError: it took too long, or said by its exit status that it failed.
+            RenewalError: it took too long, printed too much, or said by its exit status that it
+                failed.
         """
-        try:
-            printed, _ = self._process.communicate(timeout=self._limit)
-        except subprocess.TimeoutExpired:
+        printed, ended = self._listen(time.monotonic() + self._limit)
+        if len(printed) > MOST_OUTPUT:
             self._kill()
-            late = f"source {self._name}: the process was killed after {self._limit:g} s"
-        else:
-            if self._process.returncode == 0:
-                return printed, b""
-            raise RenewalError(
-                f"source {self._name}: the process failed, exit status {self._process.returncode}",
-                code="source_failed",
-                mend=Mend.TIME,
-                scope=Scope.SOURCE,
+            raise self._failure(
+                f"was killed: it printed more than {MOST_OUTPUT} bytes",
+                mend=Mend.HUMAN,
+                hint="run it by hand as the daemon's user: it must print Version 1 JSON alone",
+            )
+        if not ended:
+            self._kill()
+            raise self._failure(
+                f"was killed after {self._limit:g} s",
+                code="source_timeout",
+                hint="run it by hand as the daemon's user: does it ask for something?",
+            )
+        status = self._process.wait()
+        if status:
+            raise self._failure(
+                f"failed, exit status {status}",
                 hint="run it by hand as the daemon's user; its standard error is not repeated here",
             )
-        raise RenewalError(
-            late,
-            code="source_timeout",
-            mend=Mend.TIME,
-            scope=Scope.SOURCE,
-            hint="run it by hand as the daemon's user: does it ask for something?",
-        )
+        return printed, b""
+
+    def _listen(self, deadline: float) -> tuple[bytes, bool]:
+        """Read until it has ended, has printed too much, or is late; say whether it has ended.
+
+        What is there when it has ended is read, and no more is waited for: a child of it may hold
+        its output open for ever.
+        """
+        pipe = cast("IO[bytes]", self._process.stdout)
+        printed = bytearray()
+        watch = Watch(self._process.pid, pipe)
+        try:
+            while len(printed) <= MOST_OUTPUT:
+                left = max(0.0, deadline - time.monotonic())
+                says, ended = watch.wait(left)
+                if says:
+                    read = os.read(pipe.fileno(), MOST_OUTPUT + 1 - len(printed))
+                    printed += read
+                    if not read:
+                        watch.says_no_more()
+                elif ended or not left:
+                    return bytes(printed), ended
+            return bytes(printed), False
+        finally:
+            watch.close()
+            pipe.close()
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        # A command that has become another user's (setuid) is not ours to kill.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        # A child that left the group may still hold the pipe: do not wait for its end of file.
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.communicate(timeout=1.0)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+            self._process.wait(timeout=REAPED_WITHIN)
+
+    def _failure(
+        self, what: str, *, code: str = "source_failed", mend: Mend = Mend.TIME, hint: str
+    ) -> RenewalError:
+        return RenewalError(
+            f"source {self._name}: the process {what}",
+            code=code,
+            mend=mend,
+            scope=Scope.SOURCE,
+            hint=hint,
+        )
