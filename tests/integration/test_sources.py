@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -337,6 +338,15 @@ def test_a_process_is_run_once_until_its_keys_expire(
     assert {"AKIAPROC"} == set(signers(sts))
 
 
+def test_expired_keys_of_a_process_are_called_expired(provide: Provide, tmp_path: Path) -> None:
+    """Most likely out of a cache of the command's own: where to look is said."""
+    argv = script(tmp_path, PRINT.replace("EXPIRATION", repr("2026-01-01T00:00:00Z")))
+    error = refused(provide(ProcessSource(argv)))
+    assert ("source_failed", Mend.TIME) == (error.code, error.mend)
+    assert error.message.endswith("the keys that it gave have expired already")
+    assert "cache" in str(error.hint)
+
+
 def test_a_process_that_fails_is_not_quoted(provide: Provide, tmp_path: Path) -> None:
     """The exit status is told; what it printed may hold a secret and is not."""
     argv = script(tmp_path, "import sys; print('SECRET1'); sys.exit('SECRET2')")
@@ -640,6 +650,55 @@ def test_web_identity_without_its_token_file(provide: Provide, tmp_path: Path) -
     missing = str(tmp_path / "gone")
     error = refused(provide(WebIdentitySource(missing, "arn:aws:iam::111111111111:role/o")))
     assert ("source_unreadable", missing in error.message) == (error.code, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "says", "mend"),
+    [
+        (b"", "is empty", Mend.TIME),
+        (b" \n", "is empty", Mend.TIME),
+        (b"abc", "fewer than 4 characters", Mend.TIME),
+        (b"SECRET\xff\xfe", "is not text", Mend.HUMAN),
+        (b"SECRET\x00\x01", "is not text", Mend.HUMAN),
+        (b"SECRET " * 10_000, "more than 65536 bytes", Mend.HUMAN),
+    ],
+    ids=["empty", "blank", "short", "not UTF-8", "control characters", "long"],
+)
+def test_what_is_wrong_in_a_token_file_is_said_and_not_quoted(  # noqa: PLR0917 - a case is three
+    provide: Provide, sts: ScriptedServer, tmp_path: Path, content: bytes, says: str, mend: Mend
+) -> None:
+    """Its path, what is wrong, and who must do something; STS is not asked."""
+    token = tmp_path / "token"
+    token.write_bytes(content)
+    error = refused(provide(WebIdentitySource(str(token), "arn:aws:iam::1:role/o")))
+    assert ("source_unreadable", mend) == (error.code, error.mend)
+    assert f"{token} " in error.message.rpartition(": ")[2]
+    assert says in error.message
+    assert "the bare token as text" in str(error.hint)
+    told = "".join(traceback.format_exception(error))
+    assert not any(found in told for found in ("SECRET", "abc"))
+    assert [] == sts.requests
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "a directory", "a socket", "a device"])
+def test_a_token_file_that_is_no_regular_file_is_refused_at_once(
+    provide: Provide, tmp_path: Path, kind: str
+) -> None:
+    """To open a FIFO would wait for who writes, a device might never end."""
+    path = "/dev/zero" if kind == "a device" else str(tmp_path / "token")
+    began = time.monotonic()
+    with socket.socket(socket.AF_UNIX) as listening:
+        if kind == "a FIFO":
+            os.mkfifo(path)
+        elif kind == "a directory":
+            Path(path).mkdir()
+        elif kind == "a socket":
+            listening.bind(path)
+        error = refused(provide(WebIdentitySource(path, "arn:aws:iam::1:role/o")))
+    assert time.monotonic() - began < 10.0
+    assert ("source_unreadable", Mend.HUMAN) == (error.code, error.mend)
+    assert error.message.endswith(f"{path} is {kind}, not a regular file")
+    assert "regular file" in str(error.hint)
 
 
 def test_web_identity_against_moto(moto: AwsServer, tmp_path: Path) -> None:

@@ -20,10 +20,7 @@ from botocore.credentials import (
     InstanceMetadataProvider,
     ProcessProvider,
 )
-from botocore.utils import (
-    FileWebIdentityTokenLoader,
-    InstanceMetadataFetcher,
-)
+from botocore.utils import InstanceMetadataFetcher
 
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.principals import (
@@ -40,6 +37,7 @@ from credfresh.principals import (
 )
 from credfresh.sts.clients import Clients, Endpoint
 from credfresh.sts.processes import BoundedProcess
+from credfresh.sts.token_file import token_in
 
 _BEYOND_FILES = ("env", "ec2-credentials-file", "boto-config", "container-role", "iam-role")
 """The links of the SDK's chain that a named profile must not fall back to."""
@@ -53,13 +51,15 @@ class Lookup:
     """One way to find credentials.
 
     `wanted` says what is looked for; `files` are those whose change calls for a new look; `load`
-    returns botocore's credentials object (which renews itself where it can), None for nothing.
+    returns botocore's credentials object (which renews itself where it can), None for nothing;
+    `stale` says what to look at when it keeps giving keys that have expired.
     """
 
     wanted: str
     load: Callable[[Endpoint], Credentials | None]
     hint: str
     files: tuple[str, ...] = ()
+    stale: str = "look at what gives them, and at this host's clock"
 
     def seen(self) -> tuple[tuple[int, ...] | None, ...]:
         """Return what changes when one of the files does."""
@@ -206,7 +206,8 @@ class Lookups:
             fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
                 # botocore asks for an unsigned client: it is one of ours, made once.
                 client_creator=lambda _service, **_config: self.clients.at(endpoint, signed=False),
-                web_identity_token_loader=FileWebIdentityTokenLoader(source.token_file),
+                # botocore's own would wait for a FIFO, and call an empty file a wrong parameter.
+                web_identity_token_loader=partial(token_in, source.token_file),
                 role_arn=source.role_arn,
                 extra_args={"RoleSessionName": source.role_session_name or "credfresh"},
             )
@@ -229,6 +230,7 @@ class Lookups:
             f"what {argv[0]} prints (credential_process)",
             lambda _: ProcessProvider(name, lambda: config, popen=start).load(),
             "it must print Version 1 JSON with AccessKeyId and SecretAccessKey",
+            stale="look at the command, or at the cache that it keeps; and at this host's clock",
         )
 
 

@@ -24,6 +24,7 @@ from credfresh.sts.clients import Clients, Endpoint, client_config
 from credfresh.sts.keys import SourceKeys
 from credfresh.sts.lookups import Lookup, Lookups
 from credfresh.sts.scrub import scrubbed
+from credfresh.sts.token_file import UnusableTokenError
 
 PATIENCE = 40.0
 """Seconds that an attempt waits for a lookup that another one makes."""
@@ -42,6 +43,9 @@ _SAYS_WHAT_IS_MISSING = (
     sdk.UnknownCredentialError,
 )
 """Errors whose text is made of names alone; that of others may quote what was read."""
+
+_STILL_EXPIRED = "refreshed credentials are still expired"
+"""What botocore says, in a RuntimeError, of new keys that have expired."""
 
 
 class Sources:
@@ -209,6 +213,15 @@ class _Source:
                 code, what, mend = "source_missing", self._lookup.missing(), Mend.HUMAN
             case _ if isinstance(error, _SAYS_WHAT_IS_MISSING):
                 code, what, mend = "source_incomplete", scrubbed(str(error)), Mend.HUMAN
+            case UnusableTokenError():
+                code, what, mend, hint = (
+                    "source_unreadable",
+                    error.message,
+                    error.mend,
+                    error.hint,
+                )
+            case RuntimeError() if _STILL_EXPIRED in str(error):
+                what, hint = "the keys that it gave have expired already", self._lookup.stale
             case OSError():
                 why = f"{error.filename or 'reading'}: {error.strerror or type(error).__name__}"
                 code, what, mend = "source_unreadable", scrubbed(why), Mend.HUMAN
