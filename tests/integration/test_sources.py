@@ -633,6 +633,21 @@ def test_web_identity_refused(provide: Provide, sts: ScriptedServer, tmp_path: P
     assert "InvalidIdentityToken: Token audience is wrong" in error.message
 
 
+@pytest.mark.parametrize("body", ["<html>", grant_xml(
+    expiration="1800000000000", operation="AssumeRoleWithWebIdentity"
+)], ids=["no XML", "milliseconds"])  # fmt: skip
+def test_an_answer_that_is_not_understood_is_not_held_against_the_token_file(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path, body: str
+) -> None:
+    """Something other than STS may have answered: the file was read, and sent."""
+    (tmp_path / "token").write_text("a.b.c")
+    sts.script = lambda _: Answer(body=body)
+    error = refused(provide(WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::1:role/o")))
+    assert ("source_failed", Mend.TIME) == (error.code, error.mend)
+    assert "the answer" in error.message
+    assert "something other than STS" in str(error.hint)
+
+
 def test_a_failed_lookup_logs_nothing(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

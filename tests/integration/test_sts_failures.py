@@ -324,6 +324,18 @@ def test_garbage_is_not_repeated(sts: ScriptedServer, body: str) -> None:
     assert ("ResponseParserError", Mend.TIME, Scope.ENDPOINT) == told(error)
 
 
+@pytest.mark.parametrize("expiration", ["1800000000000", "2027-13-45T00:00:00Z", SECRET])
+def test_a_time_that_nobody_can_read_is_no_answer_of_sts(
+    sts: ScriptedServer, expiration: str
+) -> None:
+    """Milliseconds, no such day, something else: not quoted, and who answered is the question."""
+    sts.script = lambda _: Answer(body=grant_xml(expiration=expiration))
+    error = failure(sts.url)
+    assert (Mend.TIME, Scope.ENDPOINT) == told(error)[1:]
+    assert "the answer of STS cannot be understood: a time in it cannot be read" == error.message
+    assert "something other than STS" in str(error.hint)
+
+
 def test_a_message_that_quotes_the_token_is_cleaned(sts: ScriptedServer) -> None:
     """STS explains a wrong signature by what it signed, session token included."""
     text = f"It is wrong. The Canonical String was 'x-amz-security-token:{TOKEN}' {SECRET}"

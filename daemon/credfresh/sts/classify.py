@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import ssl
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -65,10 +66,10 @@ def classify(
             return _refusal(error.response, caller, wall, secrets)
         case sdk.ConnectionError() | sdk.HTTPClientError() | sdk.IncompleteReadError():
             return _transport(error)
-        case ResponseParserError():
+        case _ if not_understood(error):
             return RenewalError(
-                "the answer could not be parsed",
-                code="ResponseParserError",
+                f"the answer of STS cannot be understood: {_what_cannot_be_read(error)}",
+                code=type(error).__name__,
                 mend=Mend.TIME,
                 scope=Scope.ENDPOINT,
                 hint=_NOT_STS,
@@ -93,6 +94,28 @@ def classify(
                 code=type(error).__name__,
                 mend=Mend.TIME,
             )
+
+
+def not_understood(error: Exception) -> bool:
+    """Say whether it was raised where the SDK reads an answer; its text may quote any part of that.
+
+    botocore has an error of its own for what is no XML; what is wrong within (a time in
+    milliseconds, or none) comes as whatever Python raised there.
+    """
+    return isinstance(error, ResponseParserError) or bool(_parsing(error))
+
+
+def _what_cannot_be_read(error: Exception) -> str:
+    if isinstance(error, ResponseParserError):
+        return "it could not be parsed"
+    part = "a time" if "_handle_timestamp" in _parsing(error) else "a part"
+    return f"{part} in it cannot be read"
+
+
+def _parsing(error: Exception) -> set[str]:
+    """Name the functions of the SDK's parser that it was raised in."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return {f.f_code.co_name for f in frames if f.f_globals.get("__name__") == "botocore.parsers"}
 
 
 def _refusal(

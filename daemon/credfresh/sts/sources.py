@@ -19,7 +19,7 @@ from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Clock
 from credfresh.principals import DEFAULT_SOURCE, DefaultChain, Principal
 from credfresh.settings import StsLimits
-from credfresh.sts.classify import Caller, classify
+from credfresh.sts.classify import Caller, classify, not_understood
 from credfresh.sts.clients import Clients, Endpoint, client_config
 from credfresh.sts.keys import SourceKeys
 from credfresh.sts.lookups import Lookup, Lookups
@@ -222,6 +222,8 @@ class _Source:
                 )
             case RuntimeError() if _STILL_EXPIRED in str(error):
                 what, hint = "the keys that it gave have expired already", self._lookup.stale
+            case _ if not_understood(error):
+                what, hint = told.message, told.hint
             case OSError():
                 why = f"{error.filename or 'reading'}: {error.strerror or type(error).__name__}"
                 code, what, mend = "source_unreadable", scrubbed(why), Mend.HUMAN
