@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,25 +176,75 @@ def reloader_of(path: Path, source: FakeSource, log: EventLog) -> Reloader:
     return Reloader(replace(OLD, path=str(path)), source, log)
 
 
+def looks(reloader: Reloader, count: int = 3) -> list[bool]:
+    """Return what some looks one after the other say."""
+    return [reloader.changed() for _ in range(count)]
+
+
 def test_a_change_of_the_file_is_seen_once(
     tmp_path: Path, source: FakeSource, log: EventLog
 ) -> None:
-    """In place, and by another file in its place."""
+    """In place, and by another file in its place; at the second look that finds it the same."""
     path = tmp_path / "c.yaml"
     path.write_text("a")
     reloader = reloader_of(path, source, log)
-    assert not reloader.changed()
+    assert [False] * 3 == looks(reloader)
 
     path.write_text("ab")
-    assert [True, False] == [reloader.changed(), reloader.changed()]
+    assert [False, True, False] == looks(reloader)
 
     other = tmp_path / "new"
     other.write_text("cd")
     other.rename(path)
-    assert [True, False] == [reloader.changed(), reloader.changed()]
+    assert [False, True, False] == looks(reloader)
 
     os.utime(path, ns=(1, 1))
-    assert [True, False] == [reloader.changed(), reloader.changed()]
+    assert [False, True, False] == looks(reloader)
+
+
+def test_a_file_that_somebody_is_writing_is_let_be(
+    tmp_path: Path, source: FakeSource, log: EventLog
+) -> None:
+    """One that was truncated and is filled bit by bit may be valid half-way."""
+    path = tmp_path / "c.yaml"
+    path.write_text("whole")
+    reloader = reloader_of(path, source, log)
+    seen = []
+    for text in ("", "h", "ha", "half"):
+        path.write_text(text)
+        seen.append(reloader.changed())
+
+    assert [False] * 4 == seen
+    assert [True, False] == looks(reloader, 2)
+
+
+def test_a_file_that_was_read_while_somebody_wrote_it_is_read_again(
+    tmp_path: Path, source: FakeSource, log: EventLog
+) -> None:
+    """Who asks by hand is obeyed at once; what comes after that is a change as any other."""
+    path = tmp_path / "c.yaml"
+    path.write_text("whole")
+    reloader = reloader_of(path, source, log)
+    source.now = replace(OLD, path=str(path))
+    path.write_text("ha")
+    reloader.take()
+    path.write_text("half")
+
+    assert [False, True, False] == looks(reloader)
+
+
+def test_a_change_of_the_mode_alone_is_seen(
+    tmp_path: Path, source: FakeSource, log: EventLog
+) -> None:
+    """A file that was refused since others may write it is mended so."""
+    path = tmp_path / "c.yaml"
+    path.write_text("a")
+    path.chmod(0o666)
+    reloader = reloader_of(path, source, log)
+    threading.Event().wait(0.02)  # the kernel's clock of files ticks every few milliseconds
+    path.chmod(0o644)
+
+    assert [False, True, False] == looks(reloader)
 
 
 def test_a_file_that_is_gone_for_a_moment_is_no_change_until_it_is_back(
@@ -204,10 +255,10 @@ def test_a_file_that_is_gone_for_a_moment_is_no_change_until_it_is_back(
     path.write_text("a")
     reloader = reloader_of(path, source, log)
     path.unlink()
-    assert not reloader.changed()
+    assert [False] * 3 == looks(reloader)
 
     path.write_text("b")
-    assert reloader.changed()
+    assert [False, True, False] == looks(reloader)
 
 
 def test_what_was_just_read_is_no_change(tmp_path: Path, source: FakeSource, log: EventLog) -> None:
@@ -218,7 +269,7 @@ def test_what_was_just_read_is_no_change(tmp_path: Path, source: FakeSource, log
     path.write_text("ab")
     reloader.take()
 
-    assert not reloader.changed()
+    assert [False] * 3 == looks(reloader)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,11 @@ from credfresh.life.roster import Changes
 from credfresh.renewer import Provider
 from credfresh.settings import Settings
 
-POLL = 2.0
-"""Seconds between two looks at the configuration file, with `reload: auto`."""
+POLL = 1.0
+"""Seconds between two looks at the configuration file, with `reload: auto`.
+
+A changed file is taken when two looks find it the same: somebody may still be writing it.
+"""
 
 MOST_TOLD = 20
 """Problems of one refused configuration that are logged one by one."""
@@ -68,16 +71,22 @@ class Reloader:
         self._began_with = settings
         self._source = source
         self._emit = emit
-        self._seen = _identity(settings.path)
+        self._seen = self._last = _identity(settings.path)
 
     def changed(self) -> bool:
-        """Say whether the file is another than when last read; each change is told once."""
-        before, self._seen = self._seen, _identity(self._settings.path)
-        return self._seen != before and self._seen is not None
+        """Say whether the file is another than when last read, and as the last look found it.
+
+        Each change is told once.
+        """
+        before, self._last = self._last, _identity(self._settings.path)
+        if self._last in (None, self._seen) or self._last != before:
+            return False
+        self._seen = self._last
+        return True
 
     def take(self) -> Taken | tuple[Problem, ...]:
         """Read and judge the configuration; its problems where the old one stays."""
-        self._seen = _identity(self._settings.path)
+        self._seen = self._last = _identity(self._settings.path)
         try:
             settings = self._source.load()
             old = self._settings
@@ -139,6 +148,8 @@ def _needs_restart(old: Settings, new: Settings) -> list[str]:
 def _identity(path: str) -> tuple[int, ...] | None:
     """Return what tells one version of a file from the next; None while there is none."""
     with contextlib.suppress(OSError):
-        status = os.stat(path)  # noqa: PTH116 - one call every two seconds, and no Path for it
-        return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        status = os.stat(path)  # noqa: PTH116 - one call every second, and no Path for it
+        # With ctime: a chmod may be what mends a file that was refused.
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        return (status.st_dev, status.st_ino, status.st_size, *times)
     return None
