@@ -176,6 +176,75 @@ def test_the_file_is_watched_only_where_that_is_wanted(house: House) -> None:
     assert [1, 2, 2] == applied
 
 
+def touched(house: House, text: str = "x") -> None:
+    """Let the configuration file change, and the daemon look at it until it has been taken."""
+    path = Path(house.desk.settings.path)
+    path.write_text((path.read_text() if path.exists() else "") + text)
+    for _ in range(3):
+        house.reloading.look(house.sim.clock())
+
+
+def watching(house: House) -> None:
+    """Start with `reload: auto` in force, and `dev` withdrawn by hand."""
+    house.sim.start()
+    house.now = replace(house.desk.settings, reload="auto")
+    house.reloading.reload()
+    house.sim.settle()
+    house.sim.supervisor.withdraw(["dev"])
+    house.sim.settle()
+    house.sim.log.events.clear()
+    house.told()
+
+
+def test_a_touched_file_brings_back_nothing_that_was_withdrawn(house: House) -> None:
+    """With `reload: auto` a file that says what is in force changes nothing, and is not told."""
+    watching(house)
+    known: list[Settings] = []
+    house.desk.on_reloaded.append(known.append)
+    calls = len(house.sim.provider.calls)
+
+    touched(house)
+    house.sim.run(120)
+
+    assert house.sim.supervisor.roster["dev"].withdrawn
+    assert [] == known
+    assert [] == house.sim.log.of("config_reloaded")
+    assert [] == house.told()
+    assert calls == len(house.sim.provider.calls)
+
+
+def test_a_reload_by_hand_brings_back_what_was_withdrawn(house: House) -> None:
+    """Though the file says what is in force: whoever withdraws by hand takes it back by hand."""
+    watching(house)
+
+    house.reloading.ask()
+    house.turn()
+
+    assert not house.sim.supervisor.roster["dev"].withdrawn
+    assert 1 == len(house.sim.log.of("config_reloaded"))
+
+
+def test_a_refused_file_that_says_again_what_is_in_force_is_accepted(house: House) -> None:
+    """The trouble is over, and that is told; what was withdrawn stays so."""
+    watching(house)
+    good, house.now = house.now, WRONG
+    touched(house)
+    assert house.desk.last_reload is not None
+    assert WRONG.problems == house.desk.last_reload.problems
+    house.turn()
+    house.told()
+
+    house.now = good
+    touched(house)
+
+    assert () == house.desk.last_reload.problems
+    assert [{"added": 0, "removed": 0, "changed": 0, "needs_restart": None}] == house.sim.log.of(
+        "config_reloaded"
+    )
+    assert "refused" not in "".join(house.told())
+    assert house.sim.supervisor.roster["dev"].withdrawn
+
+
 def test_systemd_is_told_of_each_reload_and_of_a_refused_one(house: House) -> None:
     """RELOADING with its time, then READY, however it went; the status line says what is wrong."""
     house.sim.start()

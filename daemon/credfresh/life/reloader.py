@@ -48,6 +48,8 @@ class Taken:
     """A configuration that was accepted, and the provider that goes with it."""
 
     settings: Settings
+    other: bool
+    """Whether it says anything else than what was in force."""
     provider: Provider | None
     """None when sources and limits are as before: the old provider, and what it caches, stays."""
     needs_restart: tuple[str, ...]
@@ -100,6 +102,7 @@ class Reloader:
         self._source.apply(settings)
         return Taken(
             settings=settings,
+            other=settings != old,
             provider=provider,
             needs_restart=tuple(_needs_restart(self._began_with, settings)),
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from credfresh.errors import Problem
 from credfresh.events import Emit
 from credfresh.life.desk import Desk
 from credfresh.life.readiness import Readiness
 from credfresh.life.reloader import POLL, Reload, Reloader, Taken, brief
+from credfresh.life.roster import Changes
 from credfresh.model import Instant
 from credfresh.publisher import DELAY_SHARE, MOST_DELAY, Publisher
 from credfresh.settings import Settings
@@ -44,22 +46,39 @@ class Reloading:
 
     def look(self, _now: Instant) -> float:
         """Reload if that was asked or the file has changed; return the seconds to the next look."""
-        auto = self._desk.settings.reload == "auto" and self._reloader.changed()
-        if self._asked or auto:
+        if self._asked:
             self.reload()
+        elif self._desk.settings.reload == "auto" and self._reloader.changed():
+            self._follow()
         return POLL if self._desk.settings.reload == "auto" else IDLE
 
     def reload(self) -> Reload:
         """Read the configuration and go over to it, if it is valid."""
         self._asked = False
         self._readiness.reloading()
+        return self._conclude(self._reloader.take())
+
+    def _follow(self) -> None:
+        """Go over to what stands in the file now, if that is anything else.
+
+        Nobody asked for it: where a file was merely touched, what was withdrawn by hand stays so.
+        """
         taken = self._reloader.take()
+        if isinstance(taken, Taken) and not taken.other:
+            if self._readiness.trouble is not None:  # a file that was refused has been mended
+                self._tell(Changes(), taken)
+                self._end(Reload(needs_restart=taken.needs_restart), None)
+            return
+        self._readiness.reloading()
+        self._conclude(taken)
+
+    def _conclude(self, taken: Taken | tuple[Problem, ...]) -> Reload:
         if isinstance(taken, Taken):
-            done = self._take_over(taken)
-            self._readiness.trouble = None
-        else:
-            done = Reload(problems=taken)
-            self._readiness.trouble = f"reload refused: {brief(taken[0])}"
+            return self._end(self._take_over(taken), None)
+        return self._end(Reload(problems=taken), f"reload refused: {brief(taken[0])}")
+
+    def _end(self, done: Reload, trouble: str | None) -> Reload:
+        self._readiness.trouble = trouble
         self._desk.last_reload = done
         self._readiness.reloaded(self._desk.clock())
         return done
@@ -69,6 +88,14 @@ class Reloading:
         self._workers.resize(settings.sts.max_concurrency)
         self._publisher.delay(most_delay(settings))
         changes = self._desk.supervisor.reload(settings, taken.provider)
+        self._tell(changes, taken)
+        for notice in settings.notices:
+            self._emit(notice.event, **dict(notice.fields))
+        for listener in self._desk.on_reloaded:
+            listener(settings)
+        return Reload(changes=changes, needs_restart=taken.needs_restart)
+
+    def _tell(self, changes: Changes, taken: Taken) -> None:
         self._emit(
             "config_reloaded",
             added=len(changes.added),
@@ -76,11 +103,6 @@ class Reloading:
             changed=len(changes.changed),
             needs_restart=" ".join(taken.needs_restart) or None,
         )
-        for notice in settings.notices:
-            self._emit(notice.event, **dict(notice.fields))
-        for listener in self._desk.on_reloaded:
-            listener(settings)
-        return Reload(changes=changes, needs_restart=taken.needs_restart)
 
 
 def most_delay(settings: Settings) -> float:
