@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -122,6 +123,18 @@ def test_one_client_serves_a_thousand_renewals_with_a_thousand_parents(
     renew(1000)
     assert 1 == asking.clients
     assert len(gc.get_objects()) - before < 500, "one object for two renewals would be a leak"
+
+
+def test_a_provider_that_is_let_go_is_gone_once_the_collector_has_looked(
+    sts: ScriptedServer,
+) -> None:
+    """Neither the SDK nor a connection holds it: reloads that replace it cost no memory."""
+    asking = provider(sts.url)
+    asking.obtain(profile(), None)
+    gone = weakref.ref(asking)
+    del asking
+    gc.collect()
+    assert gone() is None
 
 
 def test_each_endpoint_has_its_own_client(sts: ScriptedServer) -> None:

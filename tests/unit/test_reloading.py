@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import pytest
 
+from credfresh.cli.world import ConfigFile
 from credfresh.errors import ConfigError, Mend, Problem
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
 from credfresh.life.readiness import LIMIT, Readiness
 from credfresh.life.reloader import POLL, Reloader
 from credfresh.life.reloading import IDLE, Reloading, most_delay
+from credfresh.logs import Log
 from credfresh.notify import Notifier
 from credfresh.publisher import Published, Publisher
 from credfresh.settings import Notice, Settings, StsLimits
 from credfresh.workers import Workers
-from fakes import FakeProvider, MemoryDestination, failure, profile, settings
+from fakes import FakeClock, FakeProvider, MemoryDestination, failure, profile, settings
 from simulation import Simulation
 
 WRONG = ConfigError((Problem("c.yaml", 3, 1, "ready", "is wrong"),))
+
+
+class Knotted(FakeProvider):
+    """A provider in a circle of references, as an SDK's session is."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.itself = self
 
 
 class House:
@@ -34,6 +46,7 @@ class House:
         self.manager = manager
         self.now: Settings | Exception = config
         self.applied: list[Settings] = []
+        self.made: list[weakref.ref[Knotted]] = []
         self.workers = Workers(config.sts.max_concurrency)
         self.desk = Desk(
             settings=config,
@@ -69,10 +82,16 @@ class House:
 
     def provider(self, settings: Settings) -> FakeProvider:
         del settings
-        return FakeProvider(self.sim.clock)
+        made = Knotted(self.sim.clock)
+        self.made.append(weakref.ref(made))
+        return made
 
     def apply(self, settings: Settings) -> None:
         self.applied.append(settings)
+
+    def replaced(self) -> None:
+        """Do what the daemon's own source of configurations does."""
+        ConfigFile("", cast("Log", None), self.provider).replaced()
 
     # What a test does and sees
 
@@ -142,6 +161,23 @@ def test_a_refused_one_moves_nothing(house: House) -> None:
     house.sim.run(24 * 3600, step=10)
     assert 0 == house.sim.log.names().count("profile_expired")
     assert house.sim.log.names().count("credentials_renewed") > 2 * 24
+
+
+def test_a_provider_that_was_replaced_is_gone_when_the_reload_is_over(house: House) -> None:
+    """Each holds an SDK's session of megabytes, and the collector of cycles looks seldom."""
+    house.sim.start()
+    gc.disable()
+    try:
+        for timeout in (5.0, 6.0, 7.0):
+            house.now = replace(house.desk.settings, sts=StsLimits(read_timeout=timeout))
+            house.reloading.reload()
+            house.sim.settle()
+            house.sim.supervisor.renew("dev")
+            house.sim.run(30)
+    finally:
+        gc.enable()
+
+    assert [True, True, False] == [made() is None for made in house.made]
 
 
 def test_a_wish_is_met_at_the_next_turn_and_many_wishes_are_one(house: House) -> None:

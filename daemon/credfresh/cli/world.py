@@ -145,6 +145,13 @@ class ConfigFile:
         """Let the log's level follow."""
         follow(self.log, settings.log.level)
 
+    def replaced(self) -> None:
+        """Collect a provider that was let go: an SDK's session is cycles, and megabytes.
+
+        With GARBAGE as it is the collector would come by after dozens of them.
+        """
+        gc.collect()
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:

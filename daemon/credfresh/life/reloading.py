@@ -88,6 +88,8 @@ class Reloading:
         self._workers.resize(settings.sts.max_concurrency)
         self._publisher.delay(most_delay(settings))
         changes = self._desk.supervisor.reload(settings, taken.provider)
+        if taken.provider is not None:
+            self._reloader.replaced()
         self._tell(changes, taken)
         for notice in settings.notices:
             self._emit(notice.event, **dict(notice.fields))
