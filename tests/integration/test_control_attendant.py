@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any, Self
 import pytest
 
 from asking import clock, connect, exchange, received
+from credfresh.control import attendant
 from credfresh.control.attendant import ControlSocket
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk, Errand
 from credfresh.settings import ControlSettings
-from fakes import EventLog, profile, settings
+from fakes import EventLog, failure, profile, settings
+from host import wait_until
 from simulation import Simulation
 
 
@@ -130,6 +133,90 @@ def test_all_who_ask_at_once_share_a_look(home: Home, monkeypatch: pytest.Monkey
         client.close()
     assert len(looks) <= 3
     assert all(later - sooner >= 0.9 for sooner, later in itertools.pairwise(looks))
+
+
+WAITS = b'{"version": 1, "ask": "ensure", "profile": "dev", "valid_for_s": 600, "timeout_s": 60}\n'
+
+
+@pytest.fixture(name="watchful")
+def _watchful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home that looks after its socket twenty times a second; its main thread turns as often."""
+    monkeypatch.setattr(attendant, "LOOK", 0.05)
+    tmp_path.chmod(0o755)
+    with Home(tmp_path / "control.sock") as home:
+        over = threading.Event()
+
+        def turns() -> None:
+            while not over.wait(0.02):
+                home.inbox.put(Errand(lambda: None))
+
+        clockwork = threading.Thread(target=turns)
+        clockwork.start()
+        yield home
+        over.set()
+        clockwork.join()
+
+
+def waiting(home: Home) -> socket.socket:
+    """Return a client who waits for a profile that nobody renews."""
+    home.sim.supervisor.roster["dev"].published = None
+    home.sim.provider.fault = lambda _: failure()
+    client = connect(home.path)
+    client.sendall(WAITS)
+    threading.Event().wait(0.3)
+    return client
+
+
+def test_a_socket_that_was_deleted_is_back_and_who_is_connected_stays_so(watchful: Home) -> None:
+    """A cleaner of /run may take it; who waits for an answer gets it all the same."""
+    home = watchful
+    with waiting(home) as client:
+        home.path.unlink()
+        wait_until(lambda: len(home.log.of("control_opened")) == 2, "another socket")
+        assert "profiles" in exchange(home.path)["answer"]
+
+        def withdraw() -> None:
+            home.desk.supervisor.withdraw(["dev"])
+            home.desk.agenda.hasten(home.attendant.look)
+
+        home.inbox.put(Errand(withdraw))
+        assert b"withdrawn" in received(client)
+    assert [] == home.log.of("control_lost")
+
+
+def test_what_else_stands_in_its_place_is_left_and_told_once(watchful: Home) -> None:
+    """As soon as it is gone the socket is back; who was connected stays so throughout."""
+    home = watchful
+    with waiting(home) as client:
+        other = home.path.with_name("other")
+        other.write_text("somebody's")
+        other.replace(home.path)
+        wait_until(lambda: bool(home.log.of("control_lost")), "the loss")
+        threading.Event().wait(0.3)
+        assert "somebody's" == home.path.read_text()
+        assert 1 == len(home.log.of("control_lost"))
+
+        home.path.unlink()
+        wait_until(lambda: len(home.log.of("control_opened")) == 2, "another socket")
+        assert "profiles" in exchange(home.path)["answer"]
+        client.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+
+
+def test_a_socket_that_was_moved_away_and_back_is_told_to_be_there(watchful: Home) -> None:
+    """Whoever was told that clients reach nobody learns that they do again."""
+    home = watchful
+    aside = home.path.with_name("aside")
+    aside.hardlink_to(home.path)
+    other = home.path.with_name("other")
+    other.touch()
+    other.replace(home.path)
+    wait_until(lambda: bool(home.log.of("control_lost")), "the loss")
+    aside.replace(home.path)
+    wait_until(lambda: len(home.log.of("control_opened")) == 2, "the socket")
+
+    assert "profiles" in exchange(home.path)["answer"]
 
 
 def test_the_end_is_quick_and_leaves_nothing(home: Home) -> None:

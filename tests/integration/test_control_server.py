@@ -19,7 +19,9 @@ import pytest
 
 from asking import PATIENCE, STATUS, Oracle, connect, exchange, received, served
 from credfresh.control import protocol, server
+from credfresh.control.door import Door
 from credfresh.control.protocol import Ensure, Reload, RequestError, Status
+from credfresh.settings import ControlSettings
 from disk import needs_root
 from host import wait_until
 
@@ -60,6 +62,28 @@ def test_a_question_is_handed_on_with_who_asks(oracle: Oracle, path: Path) -> No
     [question] = oracle.questions
     assert Status() == question.request
     assert (os.getpid(), os.geteuid()) == (question.peer.pid, question.peer.uid)
+
+
+def test_who_has_come_to_the_old_listener_is_served_after_a_move(
+    oracle: Oracle, path: Path
+) -> None:
+    """Whether he was in or still knocked: nobody learns that the socket's file was deleted."""
+    free, clients = threading.Event(), []
+    oracle.keeps = lambda _: not free.wait(PATIENCE)
+    for _ in range(200):
+        clients.append(connect(path))
+        clients[-1].sendall(STATUS)
+    path.unlink()
+    door = Door(ControlSettings(str(path)))
+    assert oracle.server is not None
+    oracle.server.move(door.open())
+    free.set()
+
+    assert all({"said": "yes"} == json.loads(received(client))["answer"] for client in clients)
+    assert {"said": "yes"} == exchange(path)["answer"]
+    for client in clients:
+        client.close()
+    door.close()
 
 
 def test_a_client_that_stops_sending_is_answered(oracle: Oracle, path: Path) -> None:

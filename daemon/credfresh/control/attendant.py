@@ -102,23 +102,35 @@ class ControlSocket:
 
     def _listen(self) -> None:
         desk = self._desk
-        self._server = Server(
-            self._door.open(),
-            clock=desk.clock,
-            tickets=self._tickets,
-            ask=lambda question: desk.post(Errand(partial(self._take, question))),
-            left=lambda ticket: desk.post(Errand(partial(self._forget, ticket))),
-        )
-        self._server.start()
+        listener = self._door.open()
+        if self._server is not None:
+            self._server.move(listener)
+        else:
+            self._server = Server(
+                listener,
+                clock=desk.clock,
+                tickets=self._tickets,
+                ask=lambda question: desk.post(Errand(partial(self._take, question))),
+                left=lambda ticket: desk.post(Errand(partial(self._forget, ticket))),
+            )
+            self._server.start()
+        self._tell_open()
+
+    def _tell_open(self) -> None:
         mode = f"{self._settings.mode:04o}"
         path, group = self._settings.socket, self._settings.group
         self._emit("control_opened", path=path, mode=mode, group=group)
 
     def _look_after(self) -> None:
-        """Listen anew where somebody took the socket away."""
-        if self._server is not None and self._server.alive() and self._door.stands():
+        """Listen anew where somebody took the socket away; clients who are in stay so."""
+        serves = self._server is not None and self._server.alive()
+        if serves and self._door.stands():
+            if self._lost:  # it has been put back where it was
+                self._lost = False
+                self._tell_open()
             return
-        self.close()
+        if not serves:
+            self.close()
         try:
             self._listen()
         except CredfreshError as error:

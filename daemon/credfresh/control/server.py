@@ -31,6 +31,9 @@ REQUEST_TIME = 5.0
 ANSWER_TIME = 10.0
 """Seconds that a client may take to read its answer."""
 
+_BUSY = protocol.encode_error(
+    "busy", "too many clients at the same time", hint="try again in a moment"
+)
 _SEND_BUFFER = 32 * 1024
 _AT_ONCE = 64
 _SWEEP = 0.5
@@ -85,7 +88,7 @@ class Server:
         self._clients = Clientele(places(), privileged=frozenset({0, self._own}))
         self._deaf = False
         self._sweep_at = 0.0
-        self._answers: SimpleQueue[_Answer] = SimpleQueue()
+        self._answers: SimpleQueue[_Answer | socket.socket] = SimpleQueue()
         self._stop = False
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.epoll()
@@ -110,6 +113,10 @@ class Server:
         line = protocol.encode_error(error.code, error.message, hint=error.hint)
         self._send(_Answer(tuple(tickets), line))
 
+    def move(self, listener: socket.socket) -> None:
+        """Let clients in there from now on; who has come already is not cut off."""
+        self._send(listener)
+
     def stop(self, patience: float) -> None:
         """Let all clients go, those who still read their answer within `patience` seconds."""
         self._stop = True
@@ -122,7 +129,7 @@ class Server:
             self._poll.close()
             os.close(self._bell)
 
-    def _send(self, answer: _Answer) -> None:
+    def _send(self, answer: _Answer | socket.socket) -> None:
         self._answers.put(answer)
         self._ring()
 
@@ -166,30 +173,38 @@ class Server:
             for client in [c for c in self._clients if c.deadline <= now]:
                 self._too_late(client)
 
-    def _let_in(self) -> None:
+    def _move(self, listener: socket.socket) -> None:
+        while not self._stop and self._let_in():
+            pass  # they knocked at the old one
+        self._listener.close()  # which takes it out of the poll
+        self._listener = listener
+        self._poll.register(listener, select.EPOLLIN)
+
+    def _let_in(self) -> bool:
+        """Let some in who knock; say whether there may be more."""
         for _ in range(_AT_ONCE):
             try:
                 accepted, _ = self._listener.accept()
             except BlockingIOError:
-                return
+                return False
             except OSError:  # out of descriptors: until the next sweep, those who are in matter
                 self._deaf = True
                 self._poll.modify(self._listener, 0)
-                return
+                return False
             self._admit(accepted)
+        return True
 
     def _admit(self, accepted: socket.socket) -> None:
         accepted.settimeout(0)
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        pid, uid, _ = _PEER.unpack(
-            accepted.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-        )
+        ucred = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        pid, uid, _ = _PEER.unpack(ucred)
         deadline = self._clock().boot + REQUEST_TIME
         client = Client(accepted, next(self._tickets), Peer(pid, uid), deadline)
         self._poll.register(accepted, _IN)
         leaves = self._clients.admit(client)
         if leaves is not None:
-            self._reply(leaves, _busy())
+            self._reply(leaves, _BUSY)
         if client.state is State.ASKING:
             self._read(client)
 
@@ -243,6 +258,9 @@ class Server:
         with contextlib.suppress(Empty):
             while True:
                 answer = self._answers.get_nowait()
+                if isinstance(answer, socket.socket):
+                    self._move(answer)
+                    continue
                 body = answer.body
                 line = body if isinstance(body, bytes) else protocol.encode_answer(body())
                 for ticket in answer.tickets:
@@ -280,9 +298,3 @@ class Server:
             self._left(client.ticket)
         self._clients.leave(client)
         client.socket.close()  # which takes it out of the poll
-
-
-def _busy() -> bytes:
-    return protocol.encode_error(
-        "busy", "too many clients at the same time", hint="try again in a moment"
-    )
