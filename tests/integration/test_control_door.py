@@ -253,7 +253,7 @@ def test_two_that_start_at_once_do_not_both_believe(path: Path) -> None:
         barrier.wait()
         try:
             listeners.append(door.open())
-        except AlreadyRunningError:
+        except (AlreadyRunningError, PublishError):  # or the other swept what it was making
             return
 
     threads = [threading.Thread(target=start, args=[door]) for door in doors]
