@@ -9,7 +9,7 @@ The real `credfresh run` in a process of its own, against the fast STS in anothe
   as a multiple of a Python that imports what is needed and makes the calls from as many threads;
 - memory of 10,000 profiles, as a multiple of that of one;
 - `--long`: 100,000 renewals of 1,000 profiles: by how much memory grows, in megabytes. Key ids are
-  remembered until an hour after their expiration, so it takes two days, which pass by preloaded
+  remembered until an hour after their expiration, so it takes three days, which pass by preloaded
   clocks (needs a C compiler): 2 MB at most.
 
 Exits with 1 where a bound is missed.
@@ -38,8 +38,9 @@ THREADS = 16
 """The default `sts.max_concurrency`."""
 
 HALF_HOUR = 1800.0
-SETTLING = 8
-"""Rounds until the first key ids are forgotten, two hours after their issue, and some more."""
+SETTLING = 50
+"""Rounds until the first key ids are forgotten, two hours after their issue, and the collector of
+cycles has come by for the first time, after some forty thousand renewals; and some more."""
 
 PAUSE = 1.2
 """Seconds between two rounds: no profile is renewed twice in a second."""

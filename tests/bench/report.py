@@ -198,7 +198,7 @@ def _scale(found: dict[str, Any]) -> str:
         _bound("their calls alone, by a bare loop, percent", steady["calls_percent"], None),
         _bound("memory of 10,000 profiles to that of one", memory["10,000"] / memory["1"], 3.5),
         _bound("memory of 10,000 profiles, MB", memory["10,000"], 200),
-        _bound("growth over 100,000 renewals in two days, MB", memory["growth"], 2),
+        _bound("growth over 100,000 renewals in two days, once settled, MB", memory["growth"], 2),
         _bound("reading a twin, to `cat` of a file as large", quick["twin_read_vs_cat"], 1.2),
     ]
     return "## How it grows\n\n" + _table(["figure", "measured", "bound"], rows)

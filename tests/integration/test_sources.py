@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import shlex
 import socket
 import sys
 import threading
@@ -379,6 +380,20 @@ def ends(pid: Path) -> None:
         while child.read_text().rpartition(")")[2].split()[0] != "Z":
             assert time.monotonic() - began < 10.0, "it lives on"
             threading.Event().wait(0.01)
+
+
+def test_the_process_of_a_profile_is_bounded_as_well(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """A profile of a file may name a command: started like any other, and held to the same."""
+    path, argv = tmp_path / "source", script(tmp_path, PRINT.replace("EXPIRATION", "None"))
+    path.write_text(f"[ci]\ncredential_process = {shlex.join(argv)}\n")
+    obtain(provide(FileSource(str(path), "ci"), {"NOTIFY_SOCKET": "/run/x"}))
+    assert ["AKIAPROC"] == signers(sts)
+
+    path.write_text("[ci]\ncredential_process = /usr/bin/yes\n")
+    error = refused(provide(FileSource(str(path), "ci")))
+    assert f"printed more than {MOST_OUTPUT} bytes" in error.message
 
 
 def test_a_process_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:

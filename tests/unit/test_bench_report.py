@@ -83,7 +83,9 @@ def test_every_part_is_on_the_page() -> None:
     assert "| 10,000 profiles of an hour, percent of a core | 0.90 | at most 1 |" in page
     assert "| 4 | 2,500 | 97% |" in page
     assert "to those of a bare loop | 1.02 | at most 1.2 |" in page
-    assert "| growth over 100,000 renewals in two days, MB | 1.00 | at most 2 |" in page
+    assert (
+        "| growth over 100,000 renewals in two days, once settled, MB | 1.00 | at most 2 |" in page
+    )
     assert page.count("**missed**") == 1
 
 

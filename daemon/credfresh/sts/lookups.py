@@ -171,6 +171,11 @@ class Lookups:
         session.set_default_client_config(self.config)
         _refuse_prompt(name, session)
         chain = session.get_component("credential_provider")
+        # A profile's credential_process is bounded as a source's own is; botocore's is not.
+        named = session.get_config_variable("profile") or "default"
+        bounded = ProcessProvider(named, lambda: session.full_config, popen=self._starts(name))
+        chain.insert_after(ProcessProvider.METHOD, bounded)
+        chain.remove(ProcessProvider.METHOD)  # the first of that name
         for link in _BEYOND_FILES if files else ():
             chain.remove(link)
         found: Credentials | None = chain.load_credentials()
@@ -219,16 +224,20 @@ class Lookups:
             "the daemon's user must be able to read the token file",
         )
 
-    def _process(self, name: str, argv: tuple[str, ...]) -> Lookup:
-        # botocore splits the command as a POSIX shell would; joined like this it is argv again.
-        config: dict[str, Any] = {"profiles": {name: {"credential_process": shlex.join(argv)}}}
+    def _starts(self, name: str) -> Callable[..., BoundedProcess]:
+        """Return what starts a process for the source `name`, as botocore would a Popen."""
 
         def start(command: list[str], **_pipes: object) -> BoundedProcess:
             return BoundedProcess(command, name=name, environ=self.environ)
 
+        return start
+
+    def _process(self, name: str, argv: tuple[str, ...]) -> Lookup:
+        # botocore splits the command as a POSIX shell would; joined like this it is argv again.
+        config: dict[str, Any] = {"profiles": {name: {"credential_process": shlex.join(argv)}}}
         return Lookup(
             f"what {argv[0]} prints (credential_process)",
-            lambda _: ProcessProvider(name, lambda: config, popen=start).load(),
+            lambda _: ProcessProvider(name, lambda: config, popen=self._starts(name)).load(),
             "it must print Version 1 JSON with AccessKeyId and SecretAccessKey",
             stale="look at the command, or at the cache that it keeps; and at this host's clock",
         )
