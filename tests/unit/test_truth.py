@@ -39,7 +39,7 @@ def failed(path: str, code: str, step: str = "read") -> PublishError:
 @pytest.mark.parametrize(
     ("code", "step"),
     [("ENOENT", "resolve"), ("ENOTDIR", "resolve"), ("ELOOP", "resolve"), ("not_a_file", "read"),
-     ("already_running", "claim")],
+     ("claimed", "claim")],
 )  # fmt: skip
 def test_where_no_reader_finds_the_file_the_profile_is_missing(code: str, step: str) -> None:
     """A directory in its place, a directory that is gone, a file that another daemon keeps."""
@@ -57,15 +57,35 @@ def test_where_no_reader_finds_the_file_the_profile_is_missing(code: str, step: 
     assert ("fresh", None) == (told.state, told.last_error)
 
 
-def test_a_file_that_cannot_be_written_still_has_its_readers() -> None:
-    """A full disk takes nothing from what stands: fresh, and the error is told."""
+@pytest.mark.parametrize(
+    ("step", "code"), [("write", "ENOSPC"), ("claim", "ENOSPC"), ("claim", "ELOOP")]
+)
+def test_a_file_that_cannot_be_written_still_has_its_readers(step: str, code: str) -> None:
+    """A full disk takes nothing from what stands: fresh, and the error is told.
+
+    Nor does what somebody did to the file of the claim, which lies beside it.
+    """
     one = profile()
     sim = started(one)
 
-    told = published(sim, {one.target.path: failed(one.target.path, "ENOSPC", "write")})
+    told = published(sim, {one.target.path: failed(one.target.path, code, step)})
     assert "fresh" == told.state
     assert told.seconds_left > 3500
-    assert "ENOSPC" in (told.last_error or "")
+    assert code in (told.last_error or "")
+
+
+def test_what_stands_in_the_old_file_is_missing_in_the_new_one() -> None:
+    """A reload names a file that cannot be written: its readers find nothing, until they do."""
+    one = profile()
+    sim = started(one)
+    sim.disk_full = True
+    sim.supervisor.reload(settings(profile(path="/run/other/credentials")))
+    sim.run(5)
+
+    assert "missing" == sim.supervisor.roster["production"].state(sim.clock())
+    sim.disk_full = False
+    sim.run(5)
+    assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
 
 
 def test_another_file_s_trouble_is_not_this_profile_s() -> None:

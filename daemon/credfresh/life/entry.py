@@ -19,8 +19,12 @@ from credfresh.statuses import State
 OVERDUE = 60.0
 """Seconds past its renewal time after which valid credentials count as late."""
 
-NOTHING_STANDS = frozenset({"ENOENT", "ENOTDIR", "ELOOP", "not_a_file"})
-"""Codes of a failed publish after which no reader finds a file in that place."""
+NOTHING_STANDS = {
+    "resolve": frozenset({"ENOENT", "ENOTDIR", "ELOOP", "not_a_file"}),
+    "read": frozenset({"ENOENT", "not_a_file"}),
+    "claim": frozenset({"claimed"}),
+}
+"""Codes, by the step that failed, after which no reader finds a file of ours in that place."""
 
 Result = Literal["success", "transient", "throttled", "needs_human"]
 """What became of one attempt."""
@@ -62,6 +66,8 @@ class Entry:
     grant: Grant | None = None
     plan: policy.Plan | None = None
     published: Grant | None = None
+    published_in: str | None = None
+    """The path of the file where that was seen to land; None: it stood in its own at the start."""
     refusal: Refusal | None = None
     unwritten: PublishError | None = None
     """Why its file could not be written, the last time that this was tried."""
@@ -89,8 +95,10 @@ class Entry:
     @property
     def lost(self) -> bool:
         """Whether readers of its file find nothing of it: there is none, or it is another's."""
+        if self.published_in not in (None, self.profile.target.path):
+            return True  # a reload names another file, and nothing has reached it
         error = self.unwritten
-        return error is not None and (error.step == "claim" or error.code in NOTHING_STANDS)
+        return error is not None and error.code in NOTHING_STANDS.get(error.step, ())
 
     def answers(self) -> bool:
         """Say whether what is published is what the configuration asks for today."""
