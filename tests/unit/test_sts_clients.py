@@ -25,7 +25,7 @@ def test_the_regions_own_endpoint_whatever_the_environment_prefers(
     monkeypatch.setenv("AWS_DEFAULTS_MODE", "auto")
     clients = Clients(StsLimits())
     hosts = {
-        endpoint: clients.at(endpoint).meta.endpoint_url
+        endpoint: clients.at(endpoint).url
         for endpoint in (
             Endpoint("us-east-1"),
             Endpoint("cn-north-1"),

@@ -1,7 +1,7 @@
 """The one door to AWS: nothing else imports boto3 or botocore.
 
 StsProvider ── Sources (whose keys?) ── botocore's own credential providers
-    │ └─────── Clients (one per endpoint, signing with the keys lent to the call)
+    │ └─────── Clients (one AssumeRole for each endpoint, whoever signs)
     └───────── classify (what does this failure mean?)
 """
 

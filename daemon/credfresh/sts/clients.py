@@ -1,4 +1,4 @@
-"""boto3 clients for STS: one session for all, one client for each endpoint, whoever signs.
+"""How STS is reached: one session for all, one way in for each endpoint, whoever signs.
 
 The session reads no file and no profile: AWS_PROFILE and ~/.aws concern the sources that name
 them, not how STS is reached. Of the environment, what concerns reaching an endpoint is honoured
@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import platform
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import botocore.session
@@ -25,7 +25,7 @@ from botocore.utils import parse_timestamp
 from credfresh import __version__
 from credfresh.errors import Mend, RenewalError
 from credfresh.settings import Profile, StsLimits
-from credfresh.sts.keys import LentKeys, SourceKeys
+from credfresh.sts.direct import AssumeRole, connections
 from credfresh.sts.scrub import scrubbed
 
 if TYPE_CHECKING:  # the stubs are not there at run time
@@ -38,6 +38,11 @@ _NO_FILES = {
     "sts_regional_endpoints": (None, None, "regional", None),
     "defaults_mode": (None, None, "legacy", None),  # `auto` would ask the instance metadata
 }
+
+_NOBODY = "-"
+"""Signs nothing that is sent."""
+
+_Way = TypeVar("_Way")
 
 USER_AGENT = (
     f"credfresh/{__version__} Boto3/{boto3.__version__} Botocore/{botocore.__version__}"
@@ -94,56 +99,77 @@ def timestamp(text: str) -> datetime:
 
 
 class Clients:
-    """The clients in use, made when first needed. Thread-safe."""
+    """The ways in that are in use, made when first needed. Thread-safe."""
 
     def __init__(self, limits: StsLimits) -> None:
+        self._limits = limits
         self._config = client_config(limits)
-        self._keys = LentKeys()
         core = botocore.session.Session(session_vars=_NO_FILES)
-        core.register_component("credential_provider", self._keys)
-        parsers = core.get_component("response_parser_factory")
-        parsers.set_parser_defaults(timestamp_parser=timestamp)
+        self._parsers = core.get_component("response_parser_factory")
+        self._parsers.set_parser_defaults(timestamp_parser=timestamp)
+        self._trusted = core.get_config_variable("ca_bundle")
         self._session = boto3.Session(botocore_session=core)
-        self._made: dict[tuple[Endpoint, bool], STSClient] = {}
+        self._made: dict[Endpoint, AssumeRole] = {}
+        self._unsigned: dict[Endpoint, STSClient] = {}
         self._lock = threading.Lock()  # making clients from one session is not thread-safe
 
     def __len__(self) -> int:
-        return len(self._made)
+        return len(self._made) + len(self._unsigned)
 
-    def sign_with(self, keys: SourceKeys) -> AbstractContextManager[None]:
-        """Sign with `keys` what this thread asks of any client within the block."""
-        return self._keys.lend(keys)
+    def at(self, endpoint: Endpoint) -> AssumeRole:
+        """Return how AssumeRole is called at an endpoint.
 
-    def at(self, endpoint: Endpoint, *, signed: bool = True) -> STSClient:
-        """Return the client of an endpoint; unsigned for calls that carry their own proof.
+        Raises:
+            RenewalError: the SDK can make no request with these settings.
+        """
+        return self._once(self._made, endpoint, self._direct)
+
+    def unsigned(self, endpoint: Endpoint) -> STSClient:
+        """Return the client of an endpoint for calls that carry their own proof.
 
         Raises:
             RenewalError: the SDK makes none with these settings.
         """
-        made = self._made.get((endpoint, signed))
-        if made is not None:
-            return made
-        with self._lock:
-            made = self._made.get((endpoint, signed))
-            if made is None:
-                made = self._made[endpoint, signed] = self._make(endpoint, signed=signed)
-            return made
+        return self._once(self._unsigned, endpoint, self._anonymous)
 
-    def _make(self, endpoint: Endpoint, *, signed: bool) -> STSClient:
-        config = self._config
-        if endpoint.fips:
-            config = config.merge(Config(use_fips_endpoint=True))
-        if not signed:
-            config = config.merge(Config(signature_version=UNSIGNED))
-        try:
-            return self._session.client(
-                "sts", region_name=endpoint.region, endpoint_url=endpoint.url, config=config
-            )
-        except (ValueError, BotoCoreError) as error:
-            code, said = type(error).__name__, scrubbed(str(error))
+    def _once(
+        self, made: dict[Endpoint, _Way], endpoint: Endpoint, make: Callable[[Endpoint], _Way]
+    ) -> _Way:
+        way = made.get(endpoint)
+        if way is not None:
+            return way
+        with self._lock:
+            if endpoint in made:
+                return made[endpoint]
+            try:
+                way = made[endpoint] = make(endpoint)
+            except (ValueError, BotoCoreError) as error:
+                code, said = type(error).__name__, scrubbed(str(error))
+            else:
+                return way
         raise RenewalError(
             f"the SDK makes no client for STS: {said}",
             code=code,
             mend=Mend.HUMAN,
             hint="look at region, endpoint_url and fips, and at AWS_* in the environment",
+        )
+
+    def _direct(self, endpoint: Endpoint) -> AssumeRole:
+        client = self._client(endpoint)
+        http = connections(client, self._limits, self._trusted)
+        return AssumeRole(client, http, self._parsers, USER_AGENT)
+
+    def _anonymous(self, endpoint: Endpoint) -> STSClient:
+        return self._client(endpoint, signature_version=UNSIGNED)
+
+    def _client(self, endpoint: Endpoint, **options: Any) -> STSClient:
+        if endpoint.fips:
+            options["use_fips_endpoint"] = True
+        return self._session.client(
+            "sts",
+            region_name=endpoint.region,
+            endpoint_url=endpoint.url,
+            aws_access_key_id=_NOBODY,  # else the session would go and look for keys
+            aws_secret_access_key=_NOBODY,
+            config=self._config.merge(Config(**options)),
         )

@@ -210,7 +210,7 @@ class Lookups:
         def load(endpoint: Endpoint) -> Credentials:
             fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
                 # botocore asks for an unsigned client: it is one of ours, made once.
-                client_creator=lambda _service, **_config: self.clients.at(endpoint, signed=False),
+                client_creator=lambda _service, **_config: self.clients.unsigned(endpoint),
                 # botocore's own would wait for a FIFO, and call an empty file a wrong parameter.
                 web_identity_token_loader=partial(token_in, source.token_file),
                 role_arn=source.role_arn,

@@ -88,10 +88,9 @@ class StsProvider:
     def _assume(self, profile: Profile, keys: SourceKeys, caller: Caller) -> Grant:
         sent = self._clock()
         try:
-            client = self._clients.at(Endpoint.of(profile, self._limits))
-            with self._clients.sign_with(keys):
-                sent = self._clock()
-                answer = client.assume_role(**arguments(profile))
+            assume_role = self._clients.at(Endpoint.of(profile, self._limits))
+            sent = self._clock()
+            answer = assume_role(arguments(profile), keys)
             return granted(answer, profile, sent, took=self._since(sent))
         except RenewalError:
             raise

@@ -1,0 +1,166 @@
+"""AssumeRole by the SDK's parts says to STS what the SDK's client says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.config import Config
+from botocore.exceptions import ClientError, ParamValidationError
+
+import fakes
+from credfresh.settings import StsLimits
+from credfresh.sts.assume import arguments
+from credfresh.sts.clients import USER_AGENT, Clients, Endpoint
+from credfresh.sts.direct import AssumeRole
+from credfresh.sts.keys import SourceKeys
+
+KEYS = SourceKeys("ASIAPARENT", "s3cret", "t0ken")
+FULL = replace(
+    fakes.profile(),
+    external_id="id & more",
+    policy='{"Version": "2012-10-17"}',
+    policy_arns=("arn:aws:iam::aws:policy/One", "arn:aws:iam::aws:policy/Two"),
+    session_tags=(("team", "ops é"), ("cost", "1=2")),
+    transitive_tag_keys=("team",),
+    source_identity="me",
+)
+ANSWER = b"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
+<Credentials><AccessKeyId>ASIANEW</AccessKeyId></Credentials></AssumeRoleResult>
+</AssumeRoleResponse>"""
+REFUSAL = b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
+
+
+class Sent(Exception):  # noqa: N818 - no error
+    """What would have been sent."""
+
+    def __init__(self, request: AWSPreparedRequest) -> None:
+        super().__init__()
+        self.request = request
+
+
+@dataclass
+class Line:
+    """Answers the same to every request, and keeps the last."""
+
+    status: int = 200
+    body: bytes = ANSWER
+    sent: AWSPreparedRequest | None = None
+
+    def send(self, request: AWSPreparedRequest) -> AWSResponse:
+        self.sent = request
+        answer = AWSResponse(request.url, self.status, HTTPHeaders.from_dict({"date": "now"}), None)
+        vars(answer)["_content"] = self.body  # read already, as by the real one
+        return answer
+
+
+def on(line: Line, endpoint: Endpoint) -> AssumeRole:
+    """Return the operation at an endpoint, over this line."""
+    assume_role = Clients(StsLimits()).at(endpoint)
+    vars(assume_role)["_http"] = line
+    return assume_role
+
+
+def by_the_client(endpoint: Endpoint) -> AWSPreparedRequest:
+    """Return the request that the SDK's own client makes of the same."""
+    client = boto3.client(
+        "sts",
+        region_name=endpoint.region,
+        endpoint_url=endpoint.url,
+        aws_access_key_id=KEYS.access_key_id,
+        aws_secret_access_key=KEYS.secret_access_key,
+        aws_session_token=KEYS.session_token,
+        config=Config(user_agent=USER_AGENT, use_fips_endpoint=endpoint.fips or None),
+    )
+
+    def stop(request: AWSPreparedRequest, **_: object) -> None:
+        raise Sent(request)
+
+    client.meta.events.register("before-send.sts.AssumeRole", stop)
+    with pytest.raises(Sent) as stopped:
+        client.assume_role(**arguments(FULL))
+    return stopped.value.request
+
+
+def told(request: AWSPreparedRequest | None) -> dict[str, object]:
+    """Return all that a request says, but for what depends on the second and on retries."""
+    assert request is not None
+    headers = {name.lower(): _text(value) for name, value in request.headers.items()}
+    return {
+        "method": request.method,
+        "url": request.url,
+        "body": parse_qsl(_text(request.body), keep_blank_values=True),
+        "headers": headers.keys() - {"amz-sdk-invocation-id", "amz-sdk-request"},
+        "type": headers["content-type"],
+        "token": headers["x-amz-security-token"],
+        "signed": re.sub(r"Signature=\w+|amz-sdk-[\w-]+;", "", headers["authorization"]),
+    }
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        Endpoint("eu-west-1"),
+        Endpoint("us-east-2", fips=True),
+        Endpoint("us-gov-west-1", fips=True),
+        Endpoint("cn-north-1"),
+        Endpoint("aws-global"),
+        Endpoint("eu-west-1", "http://127.0.0.1:4566"),
+        Endpoint("eu-west-1", "https://proxy.example/some/path"),
+    ],
+    ids=str,
+)
+def test_the_request_is_the_one_of_the_sdks_client(endpoint: Endpoint) -> None:
+    """Where it goes, what it asks, in whose name, for which region: the global one has another."""
+    line = Line()
+    on(line, endpoint)(arguments(FULL), KEYS)
+    assert told(by_the_client(endpoint)) == told(line.sent)
+
+
+def test_sts_is_told_who_asks() -> None:
+    """CloudTrail shows it."""
+    line = Line()
+    on(line, Endpoint("eu-west-1"))(arguments(FULL), KEYS)
+    assert line.sent is not None
+    assert USER_AGENT == _text(line.sent.headers["User-Agent"])
+
+
+def test_the_answer_is_read_as_the_client_reads_it() -> None:
+    """With what HTTP says beside it, from which the server's clock is known."""
+    answer = on(Line(), Endpoint("eu-west-1"))(arguments(FULL), KEYS)
+    assert {"AccessKeyId": "ASIANEW"} == answer["Credentials"]
+    assert "now" == answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+
+
+def test_a_refusal_is_the_sdks_error() -> None:
+    """What STS says is in its response, with the status."""
+    with pytest.raises(ClientError) as refused:
+        on(Line(403, REFUSAL), Endpoint("eu-west-1"))(arguments(FULL), KEYS)
+    assert "AccessDenied" == refused.value.response["Error"]["Code"]
+    assert 403 == refused.value.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def test_arguments_that_cannot_be_are_refused_before_anything_is_sent() -> None:
+    """The SDK's own validation, as in its client."""
+    line = Line()
+    with pytest.raises(ParamValidationError):
+        on(line, Endpoint("eu-west-1"))({"RoleArn": 1}, KEYS)
+    assert line.sent is None
+
+
+def test_limits_hold_for_what_is_sent() -> None:
+    """Patience, the number of connections, and a connection that is dead is noticed."""
+    limits = StsLimits(connect_timeout=1.5, read_timeout=4.0, max_concurrency=16)
+    http = vars(vars(Clients(limits).at(Endpoint("eu-west-1")))["_http"])
+    assert (1.5, 4.0) == (http["_timeout"].connect_timeout, http["_timeout"].read_timeout)
+    assert 32 == http["_max_pool_connections"]
+    assert len(http["_socket_options"]) == 2
