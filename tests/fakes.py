@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import queue
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -60,16 +61,28 @@ class FakeTimers:
 
     def __init__(self) -> None:
         self.at: dict[str, float] = {}
+        self.lost: set[str] = set()
         self.wakeups = 0
 
     def arm(self, key: str, at: float) -> None:
         self.at[key] = at
+        self.lost.discard(key)
 
     def disarm(self, key: str) -> None:
         self.at.pop(key, None)
+        self.lost.discard(key)
 
     def armed(self, key: str) -> bool:
         return key in self.at
+
+    def whole(self) -> bool:
+        return not self.lost
+
+    def lose(self, *keys: str) -> None:
+        """Forget these keys, if they are armed."""
+        self.lost |= self.at.keys() & set(keys)
+        for key in keys:
+            self.at.pop(key, None)
 
     def wakeup(self) -> None:
         self.wakeups += 1
@@ -192,6 +205,7 @@ class MemoryDestination:
         self.writes: list[dict[str, Publication]] = []
         self.failing: Exception | Outcomes | None = None
         self.drifted = False
+        self.looks: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def publish(self, wanted: Wanted) -> Outcomes:
         if isinstance(self.failing, Exception):
@@ -202,6 +216,7 @@ class MemoryDestination:
         return {p.profile.target.path: PublishReport(written=True) for p in wanted.values()}
 
     def tick(self) -> bool:
+        self.looks.put(None)
         drifted, self.drifted = self.drifted, False
         return drifted
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from credfresh import policy
 from credfresh.errors import Mend, PublishError
-from credfresh.model import Clock, Roll
+from credfresh.model import Clock, Instant, Roll
 from credfresh.publication import Outcomes, Publication
 from credfresh.publication import landed as publication_landed
 from credfresh.renewer import Destination
@@ -47,8 +47,11 @@ URGENT_REST = 0.5
 """The longest rest before an urgent one, seconds: else a cold start would write the whole file
 once for each of its profiles."""
 
-TICK = 5.0
-"""Seconds between two looks at what was published (drift, a rival's late write)."""
+LOOK = 10.0
+"""Seconds between two looks at what was published, whether it drifted."""
+
+SECOND_LOOK = 5.0
+"""Seconds after a publish at which it is looked at for what a rival may have written late."""
 
 
 @dataclass(slots=True)
@@ -134,6 +137,7 @@ class Publisher:
         self._pending: dict[str, Publication] = {}
         self._failures = 0
         self._retry_at: float | None = None
+        self._look_at: float | None = None
         self._busy = False
         self._stopping = False
         # By the boot clock; while it is awake it looks at everything before it sleeps again.
@@ -161,6 +165,16 @@ class Publisher:
             if due_at is not None and due_at < self._sleeps_until:
                 self._changed.notify()
 
+    def look(self, now: Instant) -> float:
+        """Look soon whether what was published still stands; return the seconds until the next.
+
+        Asked for by the main thread, which wakes as often: to wake at other times costs twice.
+        """
+        with self._changed:
+            self._look_at = now.boot
+            self._changed.notify()
+        return LOOK
+
     def idle(self) -> bool:
         """Say whether all that was asked has been written, or at least tried."""
         with self._changed:
@@ -187,17 +201,19 @@ class Publisher:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        next_tick = self._clock().boot + TICK
         while True:
             with self._changed:
-                pause = self._pause(next_tick)
+                pause = self._pause()
                 probe, self._probe = self._probe, None
                 if pause > 0 and not self._stopping and probe is None:
                     self._sleeps_until = self._clock().boot + pause
-                    self._changed.wait(pause)
+                    self._changed.wait(pause if pause < math.inf else None)
                     self._sleeps_until = -math.inf
                     continue
                 now = self._clock().boot
+                look = self._look_at is not None and self._look_at <= now
+                if look:
+                    self._look_at = None
                 self._busy = self._is_due(now)
                 if self._busy:
                     self._coalescer.started()
@@ -208,8 +224,7 @@ class Publisher:
                 probe()
             if self._busy:
                 self._publish()
-            if now >= next_tick:
-                next_tick = now + TICK
+            if look:
                 self._tick(now)
 
     def _tick(self, now: float) -> None:
@@ -221,10 +236,10 @@ class Publisher:
             with self._changed:
                 self._coalescer.note(now, urgent=True)
 
-    def _pause(self, next_tick: float) -> float:
-        now = self._clock().boot
-        times = (next_tick, self._coalescer.due_at(), self._retry_at)
-        return min(time for time in times if time is not None) - now
+    def _pause(self) -> float:
+        times = (self._look_at, self._coalescer.due_at(), self._retry_at)
+        nearest = min((time for time in times if time is not None), default=math.inf)
+        return nearest - self._clock().boot
 
     def _is_due(self, now: float) -> bool:
         due_at = self._coalescer.due_at()
@@ -260,6 +275,7 @@ class Publisher:
             self._coalescer.ended(now.boot, took, self._shortest())
             self._failures = self._failures + 1 if failed else 0
             self._retry_at = now.boot + self._delay() if failed else None
+            self._look_at = now.boot + SECOND_LOOK
             self._busy = False
         self._report(Published(outcomes, landed, took))
 

@@ -123,6 +123,10 @@ class ApschedulerTimers:
         """Say whether `key` will ring."""
         return key in self._armed and self._stands
 
+    def whole(self) -> bool:
+        """Say whether all that is armed will ring; the scheduler drops all or nothing."""
+        return self._stands or not self._armed
+
     def probe(self, answer: Callable[[], None]) -> bool:
         """Have the scheduler's thread call `answer` now; it must not raise. Always True.
 

@@ -166,9 +166,11 @@ def test_a_job_that_the_scheduler_drops_is_no_longer_armed(
 ) -> None:
     """What is lost inside the scheduler shows, so that the beat can arm it again."""
     alarm.timers.arm("a", now() + 3600)
+    assert alarm.timers.whole()
     alarm.timers._scheduler.get_jobs()[0].remove()
 
     assert not alarm.timers.armed("a")
+    assert not alarm.timers.whole()
 
 
 def test_one_that_is_armed_again_brings_back_all(alarm: Alarm, now: Callable[[], float]) -> None:
@@ -180,6 +182,7 @@ def test_one_that_is_armed_again_brings_back_all(alarm: Alarm, now: Callable[[],
     alarm.timers.arm("far", now() + 3600)
 
     assert alarm.timers.armed("near")
+    assert alarm.timers.whole()
     assert "near" == alarm.wait()
     assert alarm.timers.armed("far")
 

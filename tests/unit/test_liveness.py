@@ -92,7 +92,7 @@ class Life(RuleBasedStateMachine):
     @rule(name=names)
     def lose_an_alarm(self, name: str) -> None:
         """The scheduler forgets a job."""
-        self.sim.timers.at.pop(name, None)
+        self.sim.timers.lose(name)
 
     @rule(name=names, duration=st.sampled_from([900, 1800, 3600]))
     def reload_with_another_request(self, name: str, duration: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from credfresh.errors import PublishError
 from credfresh.publication import Publication
-from credfresh.publisher import Coalescer, Published, Publisher
+from credfresh.publisher import LOOK, SECOND_LOOK, Coalescer, Published, Publisher
 from fakes import FakeClock, MemoryDestination, grant, profile
 
 PATH = profile().target.path
@@ -242,3 +242,25 @@ def test_a_publisher_whose_thread_is_gone_says_so(bench: Bench) -> None:
     bench.publisher.stop(10)
 
     assert not bench.publisher.probe(lambda: None)
+
+
+def test_a_look_is_taken_when_asked_for(bench: Bench) -> None:
+    """And what has drifted is published again."""
+    bench.publisher.start({"production": publication()})
+    bench.next_report()
+    bench.destination.drifted = True
+
+    assert LOOK == bench.publisher.look(bench.clock())
+
+    assert bench.next_report().outcomes
+    assert 2 == len(bench.destination.writes)
+
+
+def test_a_publish_is_looked_at_once_more(bench: Bench) -> None:
+    """For what a rival may have written late; nobody needs to ask."""
+    bench.publisher.start({"production": publication()})
+    bench.next_report()
+    bench.clock.advance(SECOND_LOOK)
+    bench.publisher.probe(lambda: None)  # wakes the thread, which lives by the fake clock
+
+    assert bench.destination.looks.get(timeout=10) is None

@@ -10,6 +10,7 @@ from credfresh import policy
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.life.entry import Phase
 from credfresh.life.ports import Due, Finished
+from credfresh.life.supervisor import BEAT
 from credfresh.model import Instant
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
@@ -165,7 +166,7 @@ def test_a_lost_alarm_is_set_again() -> None:
     """When the scheduler forgets a job, the next beat arms it again and says so."""
     sim = simulate()
     sim.start()
-    sim.timers.at.clear()
+    sim.timers.lose(*sim.timers.at)
 
     sim.run(10)
 
@@ -179,11 +180,50 @@ def test_an_alarm_that_never_rings_delays_a_renewal_by_one_beat(
     """With a scheduler that is dead, the beat alone keeps every profile renewed."""
     sim = simulate()
     sim.start()
+    sim.run(1)
+    due = sim.supervisor.roster["production"].due.boot
     monkeypatch.setattr(sim.timers, "ringing", lambda _wall: [])  # a dead scheduler
 
     sim.run(1800)
 
     assert 2 == len(sim.provider.calls)
+    assert due <= sim.provider.calls[1][1] <= due + BEAT + 1
+
+
+def test_with_a_dead_scheduler_a_retry_is_late_by_one_beat_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was not due before the next round when the last one was made is visited all the same."""
+    sim = simulate()
+    sim.start()
+    sim.run(100)
+    monkeypatch.setattr(sim.timers, "ringing", lambda _wall: [])
+    sim.provider.fault = lambda _: failure("Down", scope=Scope.ENDPOINT)
+    sim.supervisor.renew("production")
+    sim.run(1)
+    due = sim.supervisor.roster["production"].due.boot
+    sim.run(30)
+
+    assert 3 <= len(sim.provider.calls)
+    assert sim.provider.calls[2][1] <= due + BEAT + 1
+
+
+@pytest.mark.parametrize("step", [7200, -7200])
+def test_with_a_dead_scheduler_a_step_of_the_clock_is_seen_within_a_beat(
+    monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    """Whatever is due by the clock that was stepped is taken by the beat that sees the step."""
+    sim = simulate()
+    sim.start()
+    sim.run(100)
+    monkeypatch.setattr(sim.timers, "ringing", lambda _wall: [])
+    calls = len(sim.provider.calls)
+    due = sim.supervisor.roster["production"].due
+
+    sim.clock.step(step)
+    sim.run(BEAT + 1)
+
+    assert sim.clock().reached(due) == (len(sim.provider.calls) > calls)
 
 
 @pytest.mark.parametrize("step", [7200, -7200, 90 * 86400, -90 * 86400])
@@ -397,7 +437,7 @@ def test_a_month_by_the_minute_with_outages() -> None:
         hangs = Scope.ENDPOINT if minute % 1440 in range(900, 920) else None
         sim.provider.hang = {"prod": hangs}.get
         if minute % 200 == 0:
-            sim.timers.at.pop(names[minute // 200 % 3], None)
+            sim.timers.lose(names[minute // 200 % 3])
         sim.clock.advance(60)
         sim.settle()
         for entry in sim.supervisor.roster:

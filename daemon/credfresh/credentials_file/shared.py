@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from credfresh.credentials_file import leftovers, rivals, warm
 from credfresh.credentials_file.asked import Asked, Pieces
+from credfresh.credentials_file.glance import Glance
 from credfresh.credentials_file.knowledge import Knowledge
 from credfresh.credentials_file.remarks import Remarks
 from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing, identity
@@ -57,6 +58,7 @@ class SharedCredentialsFile:
         self._tenure = Tenure(instance, self._steps)
         self._turn = Turn(self._pause, self._steps)
         self._second_look = SecondLook(self._pause)
+        self._glance = Glance(clock)
         self._wanted: Wanted | None = None
         self._failing = False
         self._durable = True
@@ -65,6 +67,7 @@ class SharedCredentialsFile:
         """From now on go by `target`: its mode, owner and group, and its path to the same file."""
         self._path = self._steps.path = self._remarks.path = target.path
         self._wardrobe = Wardrobe(target)
+        self._glance.forget()
 
     @property
     def claimed(self) -> bool:
@@ -127,6 +130,7 @@ class SharedCredentialsFile:
                 failed came after the swap.
         """
         self._wanted = wanted
+        self._glance.forget()
         failed, self._failing = self._failing, True
         self._pieces.forget(self._clock().wall)
         asked = self._pieces.ask(wanted)
@@ -152,15 +156,22 @@ class SharedCredentialsFile:
         if self._failing or self._wanted is None:
             return False
         try:
-            with resolved(self._path) as place:
-                if not self._tenure.covers(place):
-                    return True
-                if self._second_look.take(place):
-                    return True
-                info = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
-                return not (self._knowledge.confirms(place, info) and self._wardrobe.fits(info))
+            if self._glance.unchanged() and not self._second_look.pending:
+                return False
+            return self._drifted()
         except (PublishError, OSError):
             return True  # a publish meets the same, and reports it
+
+    def _drifted(self) -> bool:
+        with resolved(self._path) as place:
+            look = self._glance.look(self._path, place.folder)
+            if not self._tenure.covers(place) or self._second_look.take(place):
+                return True
+            info = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
+            if not (self._knowledge.confirms(place, info) and self._wardrobe.fits(info)):
+                return True
+            self._glance.good(look)
+            return False
 
     def _persist(self, place: Place, asked: Asked) -> PublishReport:
         for attempt in range(ATTEMPTS):

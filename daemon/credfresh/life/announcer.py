@@ -43,12 +43,14 @@ class Announcer:
         self._skewed = False
         self._last: Instant | None = None
 
-    def clock(self, now: Instant) -> None:
-        """Compare how far both clocks have come since the last time; tell a jump."""
+    def clock(self, now: Instant) -> bool:
+        """Compare how far both clocks have come since the last time; tell a jump, True for one."""
         last, self._last = self._last or now, now
         jump = (now.wall - last.wall) - (now.boot - last.boot)
-        if abs(jump) > JUMP:
+        jumped = abs(jump) > JUMP
+        if jumped:
             self._emit("clock_jumped", seconds=round(jump, 3))
+        return jumped
 
     def expired(self, entry: Entry, grant: Grant) -> None:
         """What is published for a profile has expired."""

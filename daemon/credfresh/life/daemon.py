@@ -195,8 +195,8 @@ class Daemon:
             outlet.update(first)
         self._timers.start()
         self._agenda.add(self._readiness.look)  # first: whoever waits for us need not wait longer
-        self._agenda.add(self._beat)
-        self._agenda.add(self._bounded.look)
+        for chore in (self._beat, self._publisher.look, self._bounded.look):
+            self._agenda.add(chore)
         if self._watchdog is not None:
             self._agenda.add(self._watchdog.look)
         if self._reloading is not None:

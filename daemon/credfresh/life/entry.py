@@ -112,6 +112,11 @@ class Entry:
         """Say whether the credentials in hand answer today's request."""
         return self.grant is not None and self.grant.request == self.profile.request
 
+    def concerned(self, by: Instant) -> bool:
+        """Say whether by then it is due, or what it holds or has published lapses."""
+        held = (self.published, self.grant)
+        return by.reached(self.due) or any(g and by.reached(g.expires_at) for g in held)
+
     def renewal(self) -> Instant | None:
         """Return when the credentials in hand are to be renewed."""
         return self.plan.renew_at if self.plan else None

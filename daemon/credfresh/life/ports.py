@@ -28,6 +28,9 @@ class Timers(Protocol):
     def armed(self, key: str) -> bool:
         """Say whether the key will ring."""
 
+    def whole(self) -> bool:
+        """Say whether nothing that was armed has been lost since."""
+
     def wakeup(self) -> None:
         """Read the clock again."""
 

@@ -15,11 +15,11 @@ LIMIT = 300.0
 WAITING = 1.0
 """Seconds between two looks until the service is up."""
 
-UP = 10.0
+UP = 30.0
 """Seconds between two looks afterwards, at least."""
 
-EACH = 0.005
-"""Seconds more for each profile: to look at ten thousand costs as much as ten renewals."""
+EACH = 0.012
+"""The same for each profile: to look at ten thousand costs as much as ten renewals."""
 
 EXTENSION = 10.0
 """Seconds by which the manager's patience is extended at each look."""

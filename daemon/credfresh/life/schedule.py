@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from credfresh.events import Emit
 from credfresh.life.entry import Entry, Phase
 from credfresh.life.ports import Due, Timers
+from credfresh.life.roster import Roster
 from credfresh.model import Clock, Instant
+
+ROUND = 60.0
+"""Seconds between two visits to everybody: ten thousand profiles cost as much as ten renewals."""
+
+SPARE = 15.0
+"""Seconds by which a round may begin late."""
 
 
 class Schedule:
@@ -26,11 +34,14 @@ class Schedule:
         self._post = post
         self._emit = emit
         self._stopped = False
+        self._near: set[str] = set()
+        self._next_round = -math.inf
 
     def arm(self, entry: Entry, due: Instant) -> None:
         """Make the next attempt for `entry` eligible at `due`."""
         entry.phase = Phase.ARMED
         entry.due = due
+        self._near.add(entry.profile.name)
         if self._stopped:
             return
         if self._clock().reached(due):
@@ -61,9 +72,27 @@ class Schedule:
             self._emit("profile_orphaned", profile=entry.profile.name)
             self.arm(entry, entry.due)
 
-    def reread(self) -> None:
-        """Make the timers read the clock again."""
+    def reread(self, *, stepped: bool) -> None:
+        """Make the timers read the clock again.
+
+        Everybody is to be visited if it was stepped, or if the timers have lost something.
+        """
         self._timers.wakeup()
+        if stepped or not self._timers.whole():
+            self._next_round = -math.inf
+
+    def visit(self, roster: Roster, now: Instant) -> list[Entry]:
+        """Return all of whom something is due now, and others.
+
+        Everybody once a minute; in between those who are due, or whose credentials lapse, before
+        the next round, and those who were armed since the last.
+        """
+        if now.boot < self._next_round:
+            return [entry for name in self._near if (entry := roster.get(name)) is not None]
+        self._next_round = now.boot + ROUND
+        soon = now + (ROUND + SPARE)
+        self._near = {entry.profile.name for entry in roster if entry.concerned(soon)}
+        return list(roster)
 
     def stop(self, names: list[str]) -> None:
         """Arm nothing any more; nothing rings for `names`."""

@@ -1,0 +1,69 @@
+"""Whether anything can have changed since a thorough look: two calls of stat(2) tell.
+
+A daemon at rest looks after its files all day long. To walk their paths and judge every directory
+each time was most of what it did.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from credfresh.model import Clock
+
+GOOD_FOR = 60.0
+"""Seconds after which a thorough look is due whatever a glance says: directories further up, which
+no glance sees, may have been given to others."""
+
+SETTLED = 2.0
+"""Seconds for which what has just changed can change again unseen: file systems tell times as
+coarsely as that."""
+
+_Seen = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a file and its directory were before a thorough look at them."""
+
+    paths: tuple[str, str]
+    seen: _Seen
+    at: float
+
+
+class Glance:
+    """Remembers the last thorough look that found everything as it should be."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._good: Look | None = None
+
+    def unchanged(self) -> bool:
+        """Say whether all is as it was, as far as a glance can tell."""
+        good = self._good
+        if good is None or self._clock().boot >= good.at + GOOD_FOR:
+            return False
+        return _seen(good.paths) == good.seen
+
+    def look(self, path: str, folder: str) -> Look:
+        """Note how `path`, wherever it leads, and its directory `folder` are.
+
+        Raises:
+            OSError: one of them cannot be seen.
+        """
+        paths = path, folder
+        return Look(paths, _seen(paths), self._clock().boot)
+
+    def good(self, look: Look) -> None:
+        """All that a thorough look after `look` has found is as it should be."""
+        newest = max(changed for *_, changed in look.seen) / 1e9
+        self._good = look if self._clock().wall - newest > SETTLED else None
+
+    def forget(self) -> None:
+        """Look thoroughly the next time."""
+        self._good = None
+
+
+def _seen(paths: tuple[str, str]) -> _Seen:
+    """Return all of stat(2) that changes with a file, its change time last."""
+    return tuple((*info[:7], info.st_mtime_ns, info.st_ctime_ns) for info in map(os.stat, paths))

@@ -1,0 +1,150 @@
+"""A file at rest is glanced at; whatever happens to it or around it is seen all the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from credfresh.credentials_file import SharedCredentialsFile
+from credfresh.credentials_file.glance import GOOD_FOR, SETTLED, Glance
+from credfresh.model import Instant
+from credfresh.settings import FileTarget
+from disk import clock, wanted
+from fakes import FakeClock
+from host import wait_until
+
+
+class Later:
+    """The real clocks, and some seconds more."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def __call__(self) -> Instant:
+        return clock() + self.seconds
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    path = tmp_path / "home" / "credentials"
+    path.parent.mkdir()
+    path.write_text("[dev]\n")
+    return path
+
+
+def glanced(path: Path, at: Later) -> Glance:
+    """Return a glance that has found everything as it should be."""
+    glance = Glance(at)
+    glance.good(glance.look(str(path), str(path.parent)))
+    return glance
+
+
+def _replaced(path: Path) -> None:
+    aside = path.with_name("aside")
+    shutil.copy2(path, aside)
+    aside.rename(path)
+
+
+def _directory_replaced(path: Path) -> None:
+    aside = path.parent.with_name("aside")
+    path.parent.rename(aside)
+    path.parent.mkdir()
+    os.link(aside / path.name, path)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "written": lambda path: path.write_text("[DEV]\n"),
+    "touched": lambda path: os.utime(path, (0, 0)),
+    "opened up": lambda path: path.chmod(0o666),
+    "another file": _replaced,
+    "another name": lambda path: os.link(path, path.parent.with_name("hard link")),
+    "a neighbour": lambda path: path.with_name("neighbour").touch(),
+    "the directory opened up": lambda path: path.parent.chmod(0o777),
+    "another directory": _directory_replaced,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_glance_sees(path: Path, change: str) -> None:
+    """Content, times, rights, another file in its place, and what comes and goes beside it."""
+    glance = glanced(path, Later(2 * SETTLED))
+    assert glance.unchanged()
+    CHANGES[change](path)
+    assert not glance.unchanged()
+
+
+def test_what_has_just_changed_is_looked_at_again(path: Path) -> None:
+    """Changed once more within the same tick of the file system's clock, it would look the same."""
+    assert not glanced(path, Later(SETTLED / 2)).unchanged()
+
+
+def test_a_glance_is_good_for_a_minute(path: Path) -> None:
+    """Directories further up are looked at then, whatever it says."""
+    at = Later(2 * SETTLED)
+    glance = glanced(path, at)
+    at.seconds += GOOD_FOR
+    assert not glance.unchanged()
+
+
+def test_who_looked_at_nothing_knows_nothing() -> None:
+    """Nor who was told to forget."""
+    assert not Glance(FakeClock()).unchanged()
+
+
+def at_rest(path: Path) -> SharedCredentialsFile:
+    """Return what keeps a file at which nothing has happened for a while."""
+    at = Later()
+    file = SharedCredentialsFile(FileTarget(str(path), 0o600), instance="test", clock=at)
+    file.publish(wanted(path, "dev"))
+    at.seconds = 2 * SETTLED
+    for _ in range(3):  # what was replaced goes, and what changed with it is looked at
+        assert not file.tick()
+    probe = path.parent.with_name("probe")
+
+    def moved_on() -> bool:
+        probe.touch()
+        return probe.stat().st_ctime_ns > path.stat().st_ctime_ns
+
+    wait_until(moved_on, "the file system's clock stands still")
+    return file
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda path: path.write_bytes(path.read_bytes().replace(b"dev", b"DEV")),
+        lambda path: path.unlink(),
+        lambda path: path.chmod(0o644),
+        lambda path: path.with_name("credentials.credfresh").unlink(),
+        lambda path: path.parent.chmod(0o777),
+        lambda path: path.parent.rename(path.parent.with_name("elsewhere")),
+    ],
+    ids=["altered", "gone", "too open", "claim gone", "others may write beside it", "moved away"],
+)
+def test_drift_from_rest_is_seen_by_the_next_look(
+    path: Path, harm: Callable[[Path], object]
+) -> None:
+    """However long there was nothing to see."""
+    file = at_rest(path)
+    harm(path)
+    assert file.tick()
+
+
+def test_a_file_at_rest_is_not_walked_to(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is opened: it is what a daemon does all day long."""
+    file = at_rest(path)
+    opened: list[object] = []
+    monkeypatch.setattr(os, "open", lambda *args, **_: opened.append(args))
+    assert not file.tick()
+    assert [] == opened
+
+
+def test_another_mode_asked_for_is_seen_at_once(path: Path) -> None:
+    """The file is as it was; what is wanted of it is not."""
+    file = at_rest(path)
+    file.serve(FileTarget(str(path), 0o640))
+    assert file.tick()
