@@ -190,7 +190,6 @@ class Daemon:
         )
         self._publisher.delay(most_delay(settings))
         first = self._supervisor.start(standing)
-        self._publisher.start(first)
         for outlet in self._outlets:
             outlet.update(first)
         self._timers.start()
@@ -201,6 +200,7 @@ class Daemon:
             self._agenda.add(self._watchdog.look)
         if self._reloading is not None:
             self._agenda.add(self._reloading.look)
+        self._publisher.start(first)  # last: it is busy at once, and would slow down all the rest
 
     def _loop(self, done: Callable[[], bool]) -> None:
         while not done():
