@@ -84,6 +84,11 @@ class Window:
         """The same as a multiple of the floor."""
         return self.each / self.floor
 
+    @property
+    def bursts_ratio(self) -> float:
+        """The same as a multiple of what a loop pays that calls when the daemon does."""
+        return self.each / self.bursts
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -146,7 +151,7 @@ def window(
                 if away is None:
                     return found
                 _wait(SETTLE)  # the last are published
-                renewed, waits = _log(daemon, since=began_wall, until=began_wall + seconds)
+                renewed, waits = told(daemon, since=began_wall, until=began_wall + seconds)
                 moments = [moment - renewed[0] for moment in renewed]
                 bursts = floor.cpu_per_call_at(moments)
                 return replace(found, bursts=bursts, published_after=statistics.median(waits))
@@ -165,7 +170,7 @@ def size(profiles: int, sts: FastSts, away: float = 0.0) -> Size:
         floor_ms=1000 * found.floor,
         ratio=found.ratio,
         bursts_ms=1000 * found.bursts,
-        bursts_ratio=found.each / found.bursts,
+        bursts_ratio=found.bursts_ratio,
         published_after_s=found.published_after,
         written_bytes=found.used.written / found.renewals,
         publishes=found.publishes / found.renewals,
@@ -230,7 +235,7 @@ def _fsyncs() -> int:
         return bench_publish.fsyncs(Path(directory))
 
 
-def _log(daemon: Daemon, *, since: float, until: float) -> tuple[list[float], list[float]]:
+def told(daemon: Daemon, *, since: float, until: float) -> tuple[list[float], list[float]]:
     """Return when profiles were renewed, and after how many seconds each was published."""
     published = [moment(event) for event in daemon.events("file_published")]
     renewed = [moment(event) for event in daemon.events("credentials_renewed")]

@@ -184,8 +184,12 @@ def _scale(found: dict[str, Any]) -> str:
             instructions["renewal"] / instructions["floor"],
             1.2,
         ),
-        _bound("CPU for the same, to a bare loop that never rests", together["100"], 1.2),
-        _bound("the same CPU, 10,000 at once", together["10,000"], 2.0),
+        *(
+            _bound(f"CPU for a renewal, all {size} at once; to a bare loop {how}", row[key], most)
+            for size, most in (("100", 1.2), ("10,000", 2.0))
+            for row in [together[size]]
+            for key, how in (("rounds", "at the same moments"), ("restless", "that never rests"))
+        ),
         *(
             _bound(
                 f"cold start of 1,000 profiles, STS {ms} ms away, to the same calls alone",

@@ -78,7 +78,10 @@ def together() -> dict[str, Any]:
     """Measure renewals that are all due at once."""
     with FastSts() as sts:
         few, many = bench_together.together(100, sts, 8), bench_together.together(10_000, sts, 1)
-    return {"100": few.ratio, "10,000": many.ratio}
+    return {
+        size: {"rounds": found.bursts_ratio, "restless": found.ratio}
+        for size, found in (("100", few), ("10,000", many))
+    }
 
 
 def memory() -> dict[str, Any]:
