@@ -169,10 +169,12 @@ class Publisher:
         """Look soon whether what was published still stands; return the seconds until the next.
 
         Asked for by the main thread, which wakes as often: to wake at other times costs twice.
+        What has just been published has its own look to come, for which rivals are given time.
         """
         with self._changed:
-            self._look_at = now.boot
-            self._changed.notify()
+            if self._look_at is None:
+                self._look_at = now.boot
+                self._changed.notify()
         return LOOK
 
     def idle(self) -> bool:
@@ -211,10 +213,10 @@ class Publisher:
                     self._sleeps_until = -math.inf
                     continue
                 now = self._clock().boot
-                look = self._look_at is not None and self._look_at <= now
+                self._busy = self._is_due(now)
+                look = not self._busy and self._look_at is not None and self._look_at <= now
                 if look:
                     self._look_at = None
-                self._busy = self._is_due(now)
                 if self._busy:
                     self._coalescer.started()
                     self._take_incoming()

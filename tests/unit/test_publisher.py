@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -248,6 +249,9 @@ def test_a_look_is_taken_when_asked_for(bench: Bench) -> None:
     """And what has drifted is published again."""
     bench.publisher.start({"production": publication()})
     bench.next_report()
+    bench.clock.advance(SECOND_LOOK)
+    bench.publisher.probe(lambda: None)
+    bench.destination.looks.get(timeout=10)
     bench.destination.drifted = True
 
     assert LOOK == bench.publisher.look(bench.clock())
@@ -257,10 +261,16 @@ def test_a_look_is_taken_when_asked_for(bench: Bench) -> None:
 
 
 def test_a_publish_is_looked_at_once_more(bench: Bench) -> None:
-    """For what a rival may have written late; nobody needs to ask."""
+    """For what a rival may have written late: not before he had the time, whoever asks."""
+    answered: queue.SimpleQueue[str] = queue.SimpleQueue()
     bench.publisher.start({"production": publication()})
     bench.next_report()
+    bench.publisher.look(bench.clock())
+    for word in ("first", "second"):  # it looks, if it does, before the second
+        bench.publisher.probe(partial(answered.put, word))
+        assert word == answered.get(timeout=10)
+    assert bench.destination.looks.empty()
+
     bench.clock.advance(SECOND_LOOK)
     bench.publisher.probe(lambda: None)  # wakes the thread, which lives by the fake clock
-
     assert bench.destination.looks.get(timeout=10) is None
