@@ -138,6 +138,7 @@ class Publisher:
         self._failures = 0
         self._retry_at: float | None = None
         self._look_at: float | None = None
+        self._looked = 0.0
         self._busy = False
         self._stopping = False
         # By the boot clock; while it is awake it looks at everything before it sleeps again.
@@ -153,7 +154,8 @@ class Publisher:
     def start(self, wanted: Mapping[str, Publication]) -> None:
         """Begin with `wanted` as what should stand, and bring the destinations to it."""
         self._incoming = dict(wanted)
-        self._coalescer.note(self._clock().boot, urgent=True)
+        self._looked = self._clock().boot
+        self._coalescer.note(self._looked, urgent=True)
         self._thread.start()
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
@@ -216,7 +218,7 @@ class Publisher:
                 self._busy = self._is_due(now)
                 look = not self._busy and self._look_at is not None and self._look_at <= now
                 if look:
-                    self._look_at = None
+                    self._look_at, self._looked = None, now
                 if self._busy:
                     self._coalescer.started()
                     self._take_incoming()
@@ -277,7 +279,8 @@ class Publisher:
             self._coalescer.ended(now.boot, took, self._shortest())
             self._failures = self._failures + 1 if failed else 0
             self._retry_at = now.boot + self._delay() if failed else None
-            self._look_at = now.boot + SECOND_LOOK
+            # Publishes that follow each other closely put the look off, but not beyond its time.
+            self._look_at = max(now.boot, min(now.boot + SECOND_LOOK, self._looked + LOOK))
             self._busy = False
         self._report(Published(outcomes, landed, took))
 

@@ -338,6 +338,22 @@ def test_drift_is_repaired(directory: Path, what: str) -> None:
     assert b"[profile dev]" in (directory / "config").read_bytes()
 
 
+def test_a_publish_hides_nothing_from_the_look_that_follows(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A twin was lost just before another one was renewed: the next look finds out."""
+    monkeypatch.setattr("credfresh.process_twin.directory.LOOKED_AT", 1)
+    twins = keeper(directory)
+    asked = wanted(directory, *(f"p{n}" for n in range(9)))
+    report(twins, asked)
+    while twins.tick():
+        pass
+    (directory / "p8.json").unlink()
+    report(twins, asked | wanted(directory, "p0", serial=1))
+
+    assert twins.tick()
+
+
 def test_in_a_large_directory_a_lost_file_is_noticed_at_once(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -274,3 +274,18 @@ def test_a_publish_is_looked_at_once_more(bench: Bench) -> None:
     bench.clock.advance(SECOND_LOOK)
     bench.publisher.probe(lambda: None)  # wakes the thread, which lives by the fake clock
     assert bench.destination.looks.get(timeout=10) is None
+
+
+def test_publishes_that_never_pause_do_not_put_the_look_off(bench: Bench) -> None:
+    """A busy fleet publishes every few seconds: what has drifted is seen within ten even so."""
+    bench.publisher.start({"production": publication()})
+    bench.next_report()
+    for _ in range(10):
+        bench.clock.advance(SECOND_LOOK - 1)
+        bench.publisher.update({"dev": publication("dev")}, urgent=True)
+        bench.next_report()
+    answered: queue.SimpleQueue[None] = queue.SimpleQueue()
+    bench.publisher.probe(lambda: answered.put(None))
+    answered.get(timeout=10)
+
+    assert bench.destination.looks.qsize() >= 3

@@ -62,19 +62,19 @@ class Line:
 def on(line: Line, endpoint: Endpoint) -> AssumeRole:
     """Return the operation at an endpoint, over this line."""
     assume_role = Clients(StsLimits()).at(endpoint)
-    vars(assume_role)["_http"] = line
+    vars(assume_role)["_line"].http_session = line
     return assume_role
 
 
-def by_the_client(endpoint: Endpoint) -> AWSPreparedRequest:
+def by_the_client(endpoint: Endpoint, keys: SourceKeys = KEYS) -> AWSPreparedRequest:
     """Return the request that the SDK's own client makes of the same."""
     client = boto3.client(
         "sts",
         region_name=endpoint.region,
         endpoint_url=endpoint.url,
-        aws_access_key_id=KEYS.access_key_id,
-        aws_secret_access_key=KEYS.secret_access_key,
-        aws_session_token=KEYS.session_token,
+        aws_access_key_id=keys.access_key_id,
+        aws_secret_access_key=keys.secret_access_key,
+        aws_session_token=keys.session_token,
         config=Config(user_agent=USER_AGENT, use_fips_endpoint=endpoint.fips or None),
     )
 
@@ -126,6 +126,28 @@ def test_the_request_is_the_one_of_the_sdks_client(endpoint: Endpoint) -> None:
     assert told(by_the_client(endpoint)) == told(line.sent)
 
 
+@pytest.mark.parametrize("region", ["us-iso-east-1", "us-isob-east-1", "eu-west-1"])
+def test_a_host_that_the_rules_of_endpoints_alone_know(
+    monkeypatch: pytest.MonkeyPatch, region: str
+) -> None:
+    """Signed requests go nowhere else."""
+    monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", "true")
+    line = Line()
+    on(line, Endpoint(region))(arguments(FULL), KEYS)
+    assert told(by_the_client(Endpoint(region))) == told(line.sent)
+
+
+def test_keys_that_no_key_can_be_are_sent_for_sts_to_refuse() -> None:
+    """Pasted with their typographic quotes: the endpoint is not to blame, and STS says who is."""
+    pasted = SourceKeys("\u201cAKIAPASTED\u201d", "s3cret", "t0ken\u200b")
+    line = Line()
+    on(line, Endpoint("eu-west-1"))(arguments(FULL), pasted)
+    assert line.sent is not None
+    assert told(by_the_client(Endpoint("eu-west-1"), pasted)) == told(line.sent)
+    values: list[object] = list(line.sent.headers.values())
+    assert all(isinstance(value, bytes) or str(value).isascii() for value in values)
+
+
 def test_sts_is_told_who_asks() -> None:
     """CloudTrail shows it."""
     line = Line()
@@ -160,7 +182,7 @@ def test_arguments_that_cannot_be_are_refused_before_anything_is_sent() -> None:
 def test_limits_hold_for_what_is_sent() -> None:
     """Patience, the number of connections, and a connection that is dead is noticed."""
     limits = StsLimits(connect_timeout=1.5, read_timeout=4.0, max_concurrency=16)
-    http = vars(vars(Clients(limits).at(Endpoint("eu-west-1")))["_http"])
+    http = vars(vars(Clients(limits).at(Endpoint("eu-west-1")))["_line"].http_session)
     assert (1.5, 4.0) == (http["_timeout"].connect_timeout, http["_timeout"].read_timeout)
     assert 32 == http["_max_pool_connections"]
     assert len(http["_socket_options"]) == 2

@@ -77,8 +77,9 @@ class ProcessDirectory:
         before, self._failed = self._failed, {}
         try:
             with self._entered() as place:
+                known = _times(place) == self._seen
                 report = self._bring(place, wanted)
-                self._seen = _times(place)
+                self._seen = _times(place) if known else None  # what others did is looked at
         except PublishError as error:
             self._failed = before
             return {self._shared.path: error}

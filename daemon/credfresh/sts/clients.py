@@ -25,7 +25,7 @@ from botocore.utils import parse_timestamp
 from credfresh import __version__
 from credfresh.errors import Mend, RenewalError
 from credfresh.settings import Profile, StsLimits
-from credfresh.sts.direct import AssumeRole, connections
+from credfresh.sts.direct import AssumeRole
 from credfresh.sts.scrub import scrubbed
 
 if TYPE_CHECKING:  # the stubs are not there at run time
@@ -155,9 +155,13 @@ class Clients:
         )
 
     def _direct(self, endpoint: Endpoint) -> AssumeRole:
-        client = self._client(endpoint)
-        http = connections(client, self._limits, self._trusted)
-        return AssumeRole(client, http, self._parsers, USER_AGENT)
+        return AssumeRole(
+            self._client(endpoint),
+            self._limits,
+            parsers=self._parsers,
+            trusted=self._trusted,
+            user_agent=USER_AGENT,
+        )
 
     def _anonymous(self, endpoint: Endpoint) -> STSClient:
         return self._client(endpoint, signature_version=UNSIGNED)

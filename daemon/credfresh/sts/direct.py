@@ -10,14 +10,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import create_request_object, prepare_request_dict
 from botocore.credentials import ReadOnlyCredentials
+from botocore.endpoint import Endpoint as HttpEndpoint
 from botocore.endpoint import EndpointCreator, convert_to_response_dict
 from botocore.exceptions import ClientError
-from botocore.httpsession import URLLib3Session
 from botocore.parsers import ResponseParserFactory
 from botocore.serialize import create_serializer
 
@@ -36,22 +36,24 @@ _ANY = {"RoleArn": "arn:aws:iam::123456789012:role/any", "RoleSessionName": "any
 
 
 class AssumeRole:
-    """The one operation, at the endpoint of a client, for whoever's keys. Thread-safe.
+    """The one operation, where a client would go with it, for whoever's keys. Thread-safe.
 
-    `http` sends the requests; `user_agent` is what they say of us.
+    `trusted` names a bundle of certificates, None for the usual ones; `user_agent` is what the
+    requests say of us.
     """
 
     def __init__(
         self,
         client: STSClient,
-        http: URLLib3Session,
+        limits: StsLimits,
+        *,
         parsers: ResponseParserFactory,
+        trusted: Any,
         user_agent: str,
     ) -> None:
         service = client.meta.service_model
-        self.url = client.meta.endpoint_url
-        self.signed_for = signing_scope(client)
-        self._http = http
+        self.url, self.signed_for = destination(client)
+        self._line = _line(client, self.url, limits, trusted)
         self._user_agent = user_agent
         self._operation = service.operation_model(_OPERATION)
         self._serializer = create_serializer(service.protocol)
@@ -70,39 +72,40 @@ class AssumeRole:
         request = create_request_object(asked)
         signs = ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
         SigV4Auth(signs, *self.signed_for).add_auth(request)
-        answer = convert_to_response_dict(self._http.send(request.prepare()), self._operation)
+        sent = self._line.http_session.send(self._line.prepare_request(request))
+        answer = convert_to_response_dict(sent, self._operation)
         read = self._parser.parse(answer, self._operation.output_shape)
         if answer["status_code"] >= _REFUSED:
             raise ClientError(read, _OPERATION)
         return dict(read)
 
 
-def signing_scope(client: STSClient) -> tuple[str, str]:
-    """Return the name of the service and the region that the client signs for.
+def destination(client: STSClient) -> tuple[str, tuple[str, str]]:
+    """Return the URL that the client asks, and the service and the region that it signs for.
 
-    Not always its own region: the global endpoint wants another. A signed URL tells both.
+    A signed URL tells all of it. What the client says of itself is not always so: the global
+    endpoint signs for another region, and some hosts are known to the rules of endpoints alone.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
     Raises:
         BotoCoreError: the SDK knows no endpoint for these settings.
     """
-    url = client.generate_presigned_url("assume_role", Params=_ANY)
-    _key, _date, region, service, _ = parse_qs(urlsplit(url).query)["X-Amz-Credential"][0].split(
-        "/"
-    )
-    return service, region
+    signed = urlsplit(client.generate_presigned_url("assume_role", Params=_ANY))
+    _key, _date, region, service, _ = parse_qs(signed.query)["X-Amz-Credential"][0].split("/")
+    said = urlsplit(client.meta.endpoint_url)
+    url = urlunsplit((signed.scheme, signed.netloc, said.path, said.query, ""))
+    return url, (service, region)
 
 
-def connections(client: STSClient, limits: StsLimits, trusted: Any) -> URLLib3Session:
+def _line(client: STSClient, url: str, limits: StsLimits, trusted: Any) -> HttpEndpoint:
     """Return what sends requests as the client would, proxies of the environment included.
 
-    `trusted` names a bundle of certificates, None for the usual ones. Workers that were written off
-    may hold a connection each.
+    Workers that were written off may hold a connection each.
     """
-    endpoint = EndpointCreator(client.meta.events).create_endpoint(
+    line: HttpEndpoint = EndpointCreator(client.meta.events).create_endpoint(
         client.meta.service_model,
         client.meta.region_name,
-        client.meta.endpoint_url,
+        url,
         verify=trusted,
         timeout=(limits.connect_timeout, limits.read_timeout),  # type: ignore[arg-type] # the stubs know one for both
         max_pool_connections=2 * limits.max_concurrency,
@@ -111,5 +114,4 @@ def connections(client: STSClient, limits: StsLimits, trusted: Any) -> URLLib3Se
             (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
         ],
     )
-    http: URLLib3Session = endpoint.http_session
-    return http
+    return line
