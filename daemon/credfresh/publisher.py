@@ -1,9 +1,7 @@
-"""Publishing at the right moment: many renewals in one write, urgent ones at once.
+"""The thread that writes: what was last asked, when the `Coalescer` says so.
 
-`Coalescer` decides when (pure); `Publisher` owns the thread that writes. Writing costs what the
-whole file costs, so a publish waits for quiet; the more it took, the longer the next one waits for
-it, and the later it may start. What cannot be written stays in memory and is tried again with the
-policy's backoff.
+What cannot be written stays in memory and is tried again with the policy's backoff. What has been
+written is looked at, whether it still stands.
 """
 
 from __future__ import annotations
@@ -14,93 +12,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from credfresh import policy
+from credfresh.coalescer import Coalescer
 from credfresh.errors import Mend, PublishError
 from credfresh.model import Clock, Instant, Roll
 from credfresh.publication import Outcomes, Publication
 from credfresh.publication import landed as publication_landed
 from credfresh.renewer import Destination
 
-QUIET = 0.05
-"""Seconds without a new renewal before a publish starts, at least."""
-
-QUIET_TIMES = 10.0
-"""How many times what the last publish took it waits for quiet: bursts of calls have gaps."""
-
-MOST_WAIT = 0.5
-"""Seconds after the first unpublished renewal at which it starts even so, at least."""
-
-MOST_WAIT_TIMES = 100.0
-"""How many times what the last publish took that is."""
-
-REST = 250.0
-"""A publish starts no sooner after the last than this many times what that one took: writing costs
-at most 0.4 % of the time. (At 50 times, ten thousand profiles spent more on it than on STS.)"""
-
-DELAY_SHARE = 0.005
-"""The longest wait and the longest rest, as a share of the shortest lifetime: with the
-length of a burst (`policy.BURST`) less than what jitter keeps in hand."""
-
-MOST_DELAY = 10.0
-"""The longest wait and the longest rest, seconds."""
-
-URGENT_REST = 0.5
-"""The longest rest before an urgent one, seconds: else a cold start would write the whole file
-once for each of its profiles."""
-
 LOOK = 10.0
 """Seconds between two looks at what was published, whether it drifted."""
 
 SECOND_LOOK = 5.0
 """Seconds after a publish at which it is looked at for what a rival may have written late."""
-
-
-@dataclass(slots=True)
-class Coalescer:
-    """When to publish next. Times are seconds of a clock that cannot be stepped."""
-
-    limit: float = MOST_DELAY
-    """The longest wait and the longest rest, seconds, whatever was granted."""
-    rest_times: float = REST
-    """How many times what a publish took is rested after it, at most."""
-    patient: bool = True
-    """Whether it waits the longer for quiet the more a publish takes."""
-    _first: float | None = None
-    _last: float = 0.0
-    _urgent: bool = False
-    _ended: float = 0.0
-    _rest: float = 0.0
-    _quiet: float = QUIET
-    _most_wait: float = MOST_WAIT
-
-    def note(self, now: float, *, urgent: bool) -> None:
-        """A renewal has come in; an urgent one does not wait for quiet."""
-        if self._first is None:
-            self._first = now
-        self._last = now
-        self._urgent = self._urgent or urgent
-
-    def due_at(self) -> float | None:
-        """Return when to start; None when nothing waits."""
-        if self._first is None:
-            return None
-        if self._urgent:
-            return max(self._first, self._ended + min(self._rest, URGENT_REST))
-        calm = min(self._last + self._quiet, self._first + self._most_wait)
-        return max(calm, self._ended + self._rest)
-
-    def started(self) -> None:
-        """A publish takes all that has come in so far."""
-        self._first = None
-        self._urgent = False
-
-    def ended(self, now: float, took: float, shortest: float = math.inf) -> None:
-        """It is done, after `took` seconds; `shortest` is the least lifetime that was granted."""
-        self._ended = now
-        limit = min(self.limit, DELAY_SHARE * shortest)
-        self._rest = min(self.rest_times * took, limit)
-        if self.patient:
-            self._quiet = max(QUIET, min(QUIET_TIMES * took, limit))
-            self._most_wait = max(MOST_WAIT, min(MOST_WAIT_TIMES * took, limit))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from functools import partial
 
 import pytest
 
+from credfresh.coalescer import Coalescer
 from credfresh.errors import PublishError
 from credfresh.publication import Publication
-from credfresh.publisher import LOOK, SECOND_LOOK, Coalescer, Published, Publisher
+from credfresh.publisher import LOOK, SECOND_LOOK, Published, Publisher
 from fakes import FakeClock, MemoryDestination, grant, profile
 
 PATH = profile().target.path

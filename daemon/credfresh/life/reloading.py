@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from credfresh.coalescer import DELAY_SHARE, MOST_DELAY
 from credfresh.errors import Problem
 from credfresh.events import Emit
 from credfresh.life.desk import Desk
@@ -9,7 +10,7 @@ from credfresh.life.readiness import Readiness
 from credfresh.life.reloader import POLL, Reload, Reloader, Taken, brief
 from credfresh.life.roster import Changes
 from credfresh.model import Instant
-from credfresh.publisher import DELAY_SHARE, MOST_DELAY, Publisher
+from credfresh.publisher import Publisher
 from credfresh.settings import Settings
 from credfresh.workers import Workers
 

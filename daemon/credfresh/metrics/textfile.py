@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from credfresh.coalescer import Coalescer
 from credfresh.disk import atomic
 from credfresh.disk.atomic import Dress
 from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
 from credfresh.events import Emit
 from credfresh.model import Clock
-from credfresh.publisher import Coalescer
 
 EVERY = 15.0
 """Seconds after which it is written even though nothing has changed: an old one tells that the
