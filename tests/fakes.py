@@ -61,30 +61,23 @@ class FakeTimers:
 
     def __init__(self) -> None:
         self.at: dict[str, float] = {}
-        self.lost: set[str] = set()
         self.wakeups = 0
 
     def arm(self, key: str, at: float) -> None:
         self.at[key] = at
-        self.lost.discard(key)
 
     def disarm(self, key: str) -> None:
         self.at.pop(key, None)
-        self.lost.discard(key)
 
     def armed(self, key: str) -> bool:
         return key in self.at
 
-    def whole(self) -> bool:
-        return not self.lost
-
     def lose(self, *keys: str) -> None:
         """Forget these keys, if they are armed."""
-        self.lost |= self.at.keys() & set(keys)
         for key in keys:
             self.at.pop(key, None)
 
-    def wakeup(self) -> None:
+    def wakeup(self, wall: float) -> None:
         self.wakeups += 1
 
     def ringing(self, wall: float) -> list[str]:

@@ -161,30 +161,29 @@ def test_a_disarmed_key_is_silent(alarm: Alarm, now: Callable[[], float]) -> Non
     assert alarm.silent(0.3)
 
 
-def test_a_job_that_the_scheduler_drops_is_no_longer_armed(
-    alarm: Alarm, now: Callable[[], float]
+def test_it_is_woken_only_if_it_has_slept_through_an_alarm(
+    alarm: Alarm, now: Callable[[], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is lost inside the scheduler shows, so that the beat can arm it again."""
+    """After a suspend or a step of the clock it sleeps too long; else it is let sleep."""
+    woken: list[bool] = []
     alarm.timers.arm("a", now() + 3600)
-    assert alarm.timers.whole()
-    alarm.timers._scheduler.get_jobs()[0].remove()
+    monkeypatch.setattr(alarm.timers._scheduler, "wakeup", lambda: woken.append(True))
 
-    assert not alarm.timers.armed("a")
-    assert not alarm.timers.whole()
+    alarm.timers.wakeup(now() + 3599)
+    assert [] == woken
+    alarm.timers.wakeup(now() + 3601)
+    assert [True] == woken
 
 
-def test_one_that_is_armed_again_brings_back_all(alarm: Alarm, now: Callable[[], float]) -> None:
-    """All keys depend on the job of the nearest: arming any of them has it made anew."""
-    alarm.timers.arm("far", now() + 3600)
-    alarm.timers.arm("near", now() + 0.3)
-    alarm.timers._scheduler.get_jobs()[0].remove()
-    assert not alarm.timers.armed("near")
-    alarm.timers.arm("far", now() + 3600)
+def test_what_is_armed_before_the_start_rings_after_it(now: Callable[[], float]) -> None:
+    """A warm start arms everybody before any thread runs."""
+    rung: queue.SimpleQueue[str] = queue.SimpleQueue()
+    timers = ApschedulerTimers(rung.put)
+    timers.arm("a", now() - 1)
+    timers.start()
 
-    assert alarm.timers.armed("near")
-    assert alarm.timers.whole()
-    assert "near" == alarm.wait()
-    assert alarm.timers.armed("far")
+    assert "a" == rung.get(timeout=10)
+    timers.stop()
 
 
 def test_a_probe_is_answered_in_the_schedulers_thread(alarm: Alarm) -> None:

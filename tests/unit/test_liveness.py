@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from credfresh import policy
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.life.entry import Phase
+from credfresh.life.schedule import ROUND
 from credfresh.life.supervisor import BEAT
 from credfresh.settings import StsLimits
 from fakes import failure, profile, settings
@@ -91,8 +92,9 @@ class Life(RuleBasedStateMachine):
 
     @rule(name=names)
     def lose_an_alarm(self, name: str) -> None:
-        """The scheduler forgets a job."""
+        """The scheduler forgets an alarm; a round later it is set again."""
         self.sim.timers.lose(name)
+        self.sim.run(ROUND + BEAT, step=BEAT)
 
     @rule(name=names, duration=st.sampled_from([900, 1800, 3600]))
     def reload_with_another_request(self, name: str, duration: int) -> None:

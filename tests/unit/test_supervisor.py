@@ -10,6 +10,7 @@ from credfresh import policy
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.life.entry import Phase
 from credfresh.life.ports import Due, Finished
+from credfresh.life.schedule import ROUND
 from credfresh.life.supervisor import BEAT
 from credfresh.model import Instant
 from credfresh.publication import PublishReport, Refusal
@@ -163,12 +164,12 @@ def test_no_attempt_is_in_flight_for_more_than_the_limit_and_a_beat() -> None:
 
 
 def test_a_lost_alarm_is_set_again() -> None:
-    """When the scheduler forgets a job, the next beat arms it again and says so."""
+    """When the scheduler forgets an alarm, the next round of beats arms it again and says so."""
     sim = simulate()
     sim.start()
     sim.timers.lose(*sim.timers.at)
 
-    sim.run(10)
+    sim.run(ROUND + BEAT)
 
     assert sim.timers.armed("production")
     assert ["production"] == [e["profile"] for e in sim.log.of("profile_orphaned")]

@@ -28,11 +28,8 @@ class Timers(Protocol):
     def armed(self, key: str) -> bool:
         """Say whether the key will ring."""
 
-    def whole(self) -> bool:
-        """Say whether nothing that was armed has been lost since."""
-
-    def wakeup(self) -> None:
-        """Read the clock again."""
+    def wakeup(self, wall: float) -> None:
+        """Read the clock again if an alarm should have rung by now."""
 
 
 class Workers(Protocol):

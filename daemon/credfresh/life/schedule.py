@@ -72,13 +72,10 @@ class Schedule:
             self._emit("profile_orphaned", profile=entry.profile.name)
             self.arm(entry, entry.due)
 
-    def reread(self, *, stepped: bool) -> None:
-        """Make the timers read the clock again.
-
-        Everybody is to be visited if it was stepped, or if the timers have lost something.
-        """
-        self._timers.wakeup()
-        if stepped or not self._timers.whole():
+    def reread(self, now: Instant, *, stepped: bool) -> None:
+        """Make the timers read the clock again; everybody is to be visited if it was stepped."""
+        self._timers.wakeup(now.wall)
+        if stepped:
             self._next_round = -math.inf
 
     def visit(self, roster: Roster, now: Instant) -> list[Entry]:

@@ -166,7 +166,7 @@ class Supervisor:
     def beat(self) -> float:
         """Look after everything; return the seconds after which to call again, at the latest."""
         now = self._clock()
-        self._schedule.reread(stepped=self._tell.clock(now))
+        self._schedule.reread(now, stepped=self._tell.clock(now))
         for entry in self._schedule.visit(self.roster, now):
             if entry.phase is Phase.ARMED:
                 if now.reached(entry.due):
