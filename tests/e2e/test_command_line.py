@@ -203,6 +203,29 @@ def test_a_command_imports_what_it_needs(
     assert ["imported:", *heavy] == result.stdout.splitlines()[-1].split()
 
 
+COMPOSED = """
+import sys
+from credfresh.cli import world
+settings, log = world.start(sys.argv[1], "json")
+parts = world.serving(settings, log)
+world.compose(settings, log, log=log, attendants=parts.attendants, outlets=parts.outlets)
+print("imported:", *sorted({"boto3", "botocore", "apscheduler"} & sys.modules.keys()))
+"""
+
+
+def test_the_daemon_is_put_together_without_the_sdk(host: Host) -> None:
+    """Who restarts with everything fresh is up before it is needed."""
+    result = subprocess.run(
+        [sys.executable, "-c", COMPOSED, str(host.config)],
+        env=host.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "imported: apscheduler" == result.stdout.splitlines()[-1]
+
+
 def test_output_that_cannot_be_written_is_told() -> None:
     """A full disk is no bug of ours: one line, and a status that says it failed."""
     with Path("/dev/full").open("w") as full:

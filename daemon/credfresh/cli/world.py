@@ -192,11 +192,11 @@ def compose(
     # Imported here: the commands that need no SDK and no scheduler do not pay for them.
     from credfresh import coredump  # noqa: PLC0415
     from credfresh.credentials_file import CredentialsFiles  # noqa: PLC0415
+    from credfresh.deferred import Deferred  # noqa: PLC0415
     from credfresh.fleet import Fleet  # noqa: PLC0415
     from credfresh.in_order import InOrder  # noqa: PLC0415
     from credfresh.life.daemon import Daemon  # noqa: PLC0415
     from credfresh.process_twin import ProcessTwins  # noqa: PLC0415
-    from credfresh.sts import StsProvider  # noqa: PLC0415
 
     coredump.forbid()
     files = CredentialsFiles(settings.targets, instance=settings.instance, clock=clock)
@@ -210,26 +210,26 @@ def compose(
         patience=patience,
     )
 
-    def provider(now: Settings) -> Provider:
-        sts = StsProvider(
-            now.principals,
-            now.sts,
-            clock=clock,
-            issued=files.issued,
-            environ=os.environ,
-        )
-        return fleet.provider(now, sts)
+    def sts(now: Settings) -> Provider:
+        from credfresh.sts import StsProvider  # noqa: PLC0415 - the SDK: see `Deferred`
 
+        return StsProvider(
+            now.principals, now.sts, clock=clock, issued=files.issued, environ=os.environ
+        )
+
+    first = Deferred(lambda: sts(settings))
     return Daemon(
         settings,
         files=InOrder(files, twins),
-        provider=provider(settings),
+        provider=fleet.provider(settings, first),
         clock=clock,
         roll=roll,
         emit=emit,
         notifier=Notifier(os.environ.get("NOTIFY_SOCKET")),
         watchdog=watchdog_limit(os.environ, os.getpid()),
-        source=ConfigFile(settings.path, log, provider) if log else None,
-        attendants=(*fleet.attendants, *attendants),
+        source=ConfigFile(settings.path, log, lambda now: fleet.provider(now, sts(now)))
+        if log
+        else None,
+        attendants=(first, *fleet.attendants, *attendants),
         outlets=(*fleet.outlets, *outlets),
     )

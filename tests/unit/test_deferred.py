@@ -1,0 +1,103 @@
+"""A provider that is made when it is first needed, or soon after the start."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from credfresh.deferred import SOON, Deferred
+from credfresh.life.agenda import Agenda
+from credfresh.life.desk import Desk
+from credfresh.model import Grant
+from credfresh.renewer import Provider, attempt
+from fakes import FakeClock, FakeProvider, profile, settings
+from simulation import Simulation
+
+
+class Maker:
+    """Makes a provider, and counts how often; it can be made to fail."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.made = 0
+        self.fails = False
+        self.asked = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.deferred = Deferred(self.make)
+
+    def make(self) -> Provider:
+        self.asked.set()
+        assert self.go_on.wait(10)
+        if self.fails:
+            raise ImportError("no boto3")
+        self.made += 1
+        return FakeProvider(self.clock)
+
+    def agenda(self) -> Agenda:
+        """Return the agenda of a daemon that has just opened it."""
+        sim = Simulation(settings(profile()))
+        agenda = Agenda()
+        self.deferred.open(Desk(sim.settings, sim.supervisor, agenda, self.clock, lambda _: None))
+        return agenda
+
+
+def test_nothing_is_made_before_it_is_needed() -> None:
+    """Who has it and asks nothing has not paid for it."""
+    assert 0 == Maker().made
+
+
+def test_however_many_ask_at_once_it_is_made_once() -> None:
+    """A cold start asks from all workers."""
+    maker = Maker()
+    maker.go_on.clear()
+    came: list[Grant | Exception] = []
+    asking = [
+        threading.Thread(target=lambda: came.append(attempt(maker.deferred, profile(), None)))
+        for _ in range(8)
+    ]
+    for one in asking:
+        one.start()
+    maker.go_on.set()
+    for one in asking:
+        one.join(10)
+
+    assert 1 == maker.made
+    assert [Grant] * 8 == [type(each) for each in came]
+
+
+def test_it_is_made_soon_after_the_start_though_nobody_asks() -> None:
+    """What is installed may be replaced while the daemon runs: it does not wait for long."""
+    maker = Maker()
+    agenda = maker.agenda()
+
+    assert SOON == agenda.turn(maker.clock())
+    assert not maker.asked.is_set()
+    maker.clock.advance(SOON)
+    agenda.turn(maker.clock())
+
+    assert maker.asked.wait(10)
+    maker.clock.advance(3600)
+    maker.asked.clear()
+    agenda.turn(maker.clock())
+    assert isinstance(attempt(maker.deferred, profile(), None), Grant)
+    assert 1 == maker.made
+    maker.deferred.close()
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_cannot_be_made_fails_the_attempts_and_is_tried_again() -> None:
+    """Who was to make it early says nothing; each attempt tells, and the next may succeed."""
+    maker = Maker()
+    maker.fails = True
+    agenda = maker.agenda()
+    for _ in range(2):
+        agenda.turn(maker.clock())
+        maker.clock.advance(SOON)
+    assert maker.asked.wait(10)
+    failed = attempt(maker.deferred, profile(), None)
+    maker.fails = False
+
+    assert "unforeseen ImportError" in str(failed)
+    assert isinstance(attempt(maker.deferred, profile(), None), Grant)
