@@ -9,10 +9,9 @@ from credfresh.config.places import path, socket_path
 from credfresh.config.words import RefusedError, text
 from credfresh.settings import Address, TcpAddress, UnixAddress
 
-_LISTEN_HINT = "write it as 127.0.0.1:9464, [::1]:9464 or unix:/path"
+_TCP_HINT = "write it as 127.0.0.1:9464 or [::1]:9464"
 _CONTAINER_HINT = (
-    "whoever reaches it can read it; in a container share the network of who asks (a pod does),"
-    " or use `unix:/path`"
+    "whoever reaches it can read it; in a container share the network of who asks (a pod does)"
 )
 
 
@@ -21,24 +20,28 @@ def listen(value: object) -> Address:
     word = text(value)
     if word.startswith("unix:"):
         return UnixAddress(socket_path(word.removeprefix("unix:")))
+    return _tcp(word, also=" or unix:/path", instead=", or use `unix:/path`")
+
+
+def listen_tcp(value: object) -> TcpAddress:
+    """Accept a port of the loopback: what SDKs can be given as http://ADDRESS:PORT."""
+    word = text(value)
+    if word.startswith("unix:"):
+        raise RefusedError("must be ADDRESS:PORT", hint="SDKs reach no unix socket")
+    return _tcp(word)
+
+
+def _tcp(word: str, *, also: str = "", instead: str = "") -> TcpAddress:
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/]*):([0-9]{1,5})", word)
     if match is None:
-        raise RefusedError("must be ADDRESS:PORT or unix:/path", hint=_LISTEN_HINT)
+        raise RefusedError(f"must be ADDRESS:PORT{also}", hint=f"{_TCP_HINT}{also}")
     host = match[1].strip("[]")
     if not 1 <= int(match[2]) <= 65535:  # noqa: PLR2004  # said in the reason
         raise RefusedError("must have a port from 1 to 65535")
     host = "127.0.0.1" if host == "localhost" else host
     if not _is_loopback(host):
-        raise RefusedError("must be an address of the loopback", hint=_CONTAINER_HINT)
+        raise RefusedError("must be an address of the loopback", hint=f"{_CONTAINER_HINT}{instead}")
     return TcpAddress(host, int(match[2]))
-
-
-def listen_tcp(value: object) -> TcpAddress:
-    """Accept a port of the loopback: what SDKs can be given as http://ADDRESS:PORT."""
-    address = listen(value)
-    if isinstance(address, UnixAddress):
-        raise RefusedError("must be ADDRESS:PORT", hint="SDKs reach no unix socket")
-    return address
 
 
 def textfile(value: object) -> str:

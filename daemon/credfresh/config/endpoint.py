@@ -20,11 +20,7 @@ def check_endpoint(
         return
     place = resolve(endpoint.token_dir)
     kept = [resolve(target.path) for target in targets.values()]
-    process_dir = case.file.process_dir
-    if process_dir is not None and resolve(process_dir) == place:
-        reason = "is process_dir"
-        case.add(("endpoint", "token_dir"), reason, "name a directory for the tokens alone")
-    elif any(path.startswith(f"{place}/") for path in kept):
+    if any(path.startswith(f"{place}/") for path in kept):
         reason = "holds a credentials file"
         case.add(("endpoint", "token_dir"), reason, "name a directory for the tokens alone")
     own = {safe_name(name): name for name in case.drafts}

@@ -9,6 +9,7 @@ from functools import cache
 from credfresh.config import document, schema
 from credfresh.config.assemble import assemble
 from credfresh.config.checks import Case, check_profiles
+from credfresh.config.collisions import check_places
 from credfresh.config.drafts import drafts_of
 from credfresh.config.endpoint import check_endpoint
 from credfresh.config.findings import Findings
@@ -58,7 +59,8 @@ def parse(
     check_sections(case, targets, around.resolve)
     check_twins(case, targets, around.resolve)
     check_endpoint(case, targets, around.resolve)
-    check_metrics(case, targets, around.resolve)
+    check_metrics(case)
+    check_places(case, targets, source, around.resolve)
     findings.raise_if_any()
     return assemble(case, targets, source, around)
 

@@ -115,8 +115,8 @@ def targets_of(case: Case, resolve: Resolve) -> dict[str, FileTarget]:
     return found
 
 
-def check_metrics(case: Case, targets: Mapping[str, FileTarget], resolve: Resolve) -> None:
-    """Check that metrics go somewhere, and never where credentials are kept."""
+def check_metrics(case: Case) -> None:
+    """Check that metrics go somewhere."""
     metrics = case.file.metrics
     if metrics is None:
         return
@@ -124,12 +124,6 @@ def check_metrics(case: Case, targets: Mapping[str, FileTarget], resolve: Resolv
     if not (metrics.textfile or metrics.listen or faulty):
         reason = "has neither `textfile` nor `listen`"
         case.add(("metrics",), reason, "set one of them, or take `metrics` out")
-    if metrics.textfile is None:
-        return
-    kept = {resolve(target.path) for target in targets.values()}
-    if resolve(metrics.textfile) in kept:
-        reason = f"is a credentials file (got {shown(metrics.textfile)})"
-        case.add(("metrics", "textfile"), reason, "it would be overwritten: name another file")
 
 
 def _target(mapping: schema.CredentialsFile) -> FileTarget:

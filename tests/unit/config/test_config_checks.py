@@ -363,3 +363,33 @@ def test_a_problem_reads_as_file_line_column_path_reason_hint() -> None:
         "c.yaml:6:15: profiles.production.duration: "
         "must be 15m to 12h, the bounds of AssumeRole (got '13h')"
     )
+
+
+def test_keys_are_never_written_into_the_configuration_itself() -> None:
+    """By whatever path the file is named."""
+    problem = only_problem(
+        one_profile(),
+        source="/etc/credfresh.yaml",
+        resolve=lambda path: "/run/credfresh/credentials" if path.startswith("/etc") else path,
+    )
+    assert "credentials_file.path" == problem.path
+    assert "is the place of this configuration" in problem.reason
+
+
+def test_places_in_one_directory_do_not_collide() -> None:
+    """What lies side by side is told apart, and one file may have many profiles."""
+    accepted(
+        profiles(
+            """
+            a: {role_arn: ROLE}
+            b: {role_arn: ROLE, credentials_file: {path: /run/credfresh/others}}
+            c: {role_arn: ROLE, credentials_file: {path: /run/credfresh/others}}
+            """,
+            top="""
+            process_dir: /run/credfresh/process
+            endpoint: {listen: '127.0.0.1:9465', token_dir: /run/credfresh/tokens}
+            control: {socket: /run/credfresh/control.sock}
+            metrics: {textfile: /run/credfresh/a.prom, listen: 'unix:/run/credfresh/m.sock'}
+            """,
+        )
+    )
