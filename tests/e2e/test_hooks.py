@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from credfresh.simulator import faults
 from host import ENVIRONMENTS, Host, wait_until
 
 
@@ -46,6 +47,19 @@ def test_once_waits_for_the_commands_and_they_find_the_new_keys(host: Host) -> N
     again = host.start("once")
     assert 0 == again.wait()
     assert [] == again.events("hook_ran")
+
+
+def test_once_leaves_though_a_command_takes_longer_than_half_a_session(host: Host) -> None:
+    """What falls due while it waits is for the next run: else each renewal would start it again."""
+    host.sts.inject(faults.short_grant(9.0), times=None)
+    hooked(host, "sleep 5", ":")
+    once = host.start("once")
+
+    assert 0 == once.wait(), once.lines
+    assert set(ENVIRONMENTS) == {
+        str(e["profile"]) for e in once.events("hook_ran") if "profile" in e
+    }
+    assert len(ENVIRONMENTS) == host.sts.count("AssumeRole")
 
 
 def test_no_command_delays_a_renewal_or_lets_a_secret_out(host: Host) -> None:

@@ -160,6 +160,8 @@ class Daemon:
             self._startup()
             try:
                 self._loop(lambda: self._signals > 0 or self._tried())
+                self._supervisor.drain()  # what takes longer than a session would never be done
+                self._loop(lambda: self._signals > 0 or self._desk.done())
             finally:
                 self._shutdown()
         return self._supervisor.roster.statuses(self._clock())
@@ -196,10 +198,9 @@ class Daemon:
         self._agenda.add(self._readiness.look)  # first: whoever waits for us need not wait longer
         for chore in (self._beat, self._publisher.look, self._bounded.look):
             self._agenda.add(chore)
-        if self._watchdog is not None:
-            self._agenda.add(self._watchdog.look)
-        if self._reloading is not None:
-            self._agenda.add(self._reloading.look)
+        for part in (self._watchdog, self._reloading):
+            if part is not None:
+                self._agenda.add(part.look)
         self._publisher.start(first)  # last: it is busy at once, and would slow down all the rest
 
     def _loop(self, done: Callable[[], bool]) -> None:
@@ -270,7 +271,6 @@ class Daemon:
             not self._supervisor.busy
             and self._supervisor.roster.tried(self._clock())
             and self._publisher.idle()
-            and not any(unfinished() for unfinished in self._desk.unfinished)
         )
 
     def _shutdown(self) -> bool:

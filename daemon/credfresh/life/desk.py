@@ -52,6 +52,10 @@ class Desk:
     unfinished: list[Callable[[], bool]] = field(default_factory=list)
     """Asked before `once` ends: True while something that was begun is not done."""
 
+    def done(self) -> bool:
+        """Say whether all that was begun is done."""
+        return not any(unfinished() for unfinished in self.unfinished)
+
 
 class Attendant(Protocol):
     """Serves others for as long as the daemon runs."""
