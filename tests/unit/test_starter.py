@@ -385,3 +385,19 @@ def test_whatever_the_files_say_the_starter_is_valid_and_holds_no_secret(
     assert names == set(result.profiles or ("production",))
     assert SECRET not in result.text
     assert all(line.isprintable() for line in result.text.split("\n"))
+
+
+def test_where_a_role_is_asked_for_is_taken_over() -> None:
+    """FIPS endpoints, or a test server, are asked from the first call on."""
+    text = f"[profile a]\n{BY_KEYS}use_fips_endpoint = True\n[profile b]\n{BY_KEYS}"
+    text += "endpoint_url = http://localhost:4566\nservices = mine\n[services mine]\n"
+    found = settings(text).profiles
+    assert (True, None) == (found["a"].fips, found["a"].endpoint_url)
+    assert (False, "http://localhost:4566") == (found["b"].fips, found["b"].endpoint_url)
+    assert "# `services` is not taken over" in made(text).text
+
+
+def test_that_the_arguments_of_a_process_are_copied_is_said() -> None:
+    """They may hold a secret, and the file that is written is no file of secrets."""
+    text = f"{BY_OTHER}credential_process = /opt/bin/keys --token hunter2\n"
+    assert "arguments are copied as they stand" in made(text).text

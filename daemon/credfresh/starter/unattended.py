@@ -32,9 +32,15 @@ _BY_LOGIN = "`aws login` opens a session in a browser, and it ends"
 
 _KEPT_KEYS = (
     "Long-term keys. The daemon's user must be able to read that file; better, move them into",
-    "one of their own, such as /etc/credfresh/source, mode 0600.",
+    "one of their own, such as /etc/credfresh/source, that nobody else may read.",
 )
-_RUN = ("It runs as the daemon's user, without a terminal: it must not ask for anything.",)
+_RUN = (
+    "It runs as the daemon's user, without a terminal: it must not ask for anything. Its",
+    "arguments are copied as they stand: if one is a secret, keep it in a file instead.",
+)
+_SERVICES = (
+    "`services` is not taken over: where it names an endpoint of STS, say `endpoint_url`.",
+)
 _ITSELF = ("The role that the token assumes assumes itself: its trust policy must allow that.",)
 _NOT_DEFAULT = (
     "Not published as [default], to which every process on the host falls back; to do that say",
@@ -237,8 +243,12 @@ def _settings(profile: AwsProfile, *, chained: bool) -> tuple[list[Line], tuple[
         remarks += _NOT_DEFAULT
     if said.get("web_identity_token_file"):
         remarks += _ITSELF
-    taken_over = ("external_id", "role_session_name", "region")
+    taken_over = ("external_id", "role_session_name", "region", "endpoint_url")
     lines += [Line(key, said[key]) for key in taken_over if said.get(key)]
+    if said.get("use_fips_endpoint", "").lower() == "true":
+        lines.append(Line("fips", "true"))
+    if said.get("services"):
+        remarks += _SERVICES
     if asked := said.get("duration_seconds"):
         line = _duration(asked, chained=chained)
         if isinstance(line, Line):
