@@ -126,6 +126,19 @@ def test_check_warns_of_what_this_host_has_not(host: Host) -> None:
     assert all(warning["hint"] for warning in report["warnings"])
 
 
+def test_check_online_guarantees_what_was_granted(host: Host) -> None:
+    """A server may grant far less than is asked; and who is refused is guaranteed nothing."""
+    role = "arn:aws:iam::{0}:role/{1}"
+    host.sts.inject(faults.access_denied(), role=role.format("333333333333", "production"))
+    host.sts.inject(faults.short_grant(1000.0), role=role.format("111111111111", "development"))
+    result = host.command("check", "--online", "--config", str(host.config))
+
+    assert 3 == result.returncode
+    said = [line for line in result.stdout.splitlines() if line.startswith("guarantee: ")]
+    assert ["development", "preproduction"] == [line.split(": ")[1] for line in said]
+    assert "at least 8m" in said[0]
+
+
 def test_check_online_blames_the_parent_for_its_children(host: Host) -> None:
     """A chain whose head is refused is not tried further; the children's hint names the head."""
     head = "arn:aws:iam::111111111111:role/development"

@@ -54,3 +54,37 @@ def test_what_cannot_be_looked_at_is_not_missed(tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     assert () == found(FileTarget(f"{loop}/credentials"))
+
+
+def test_each_place_that_is_written_needs_its_directory(tmp_path: Path) -> None:
+    """Else the daemon does not start, or says at every write that it cannot."""
+    gone = tmp_path / "gone"
+    settings = accepted(
+        one_profile(
+            top=f"""
+            process_dir: {gone}/process
+            endpoint: {{listen: '127.0.0.1:9465', token_dir: {gone}/tokens}}
+            control: {{socket: {gone}/control.sock}}
+            metrics: {{textfile: {gone}/a.prom, listen: 'unix:{gone}/m.sock'}}
+            """
+        ).replace("/run/credfresh/credentials", f"{tmp_path}/credentials")
+    )
+    assert [
+        "process_dir",
+        "endpoint.token_dir",
+        "control.socket",
+        "metrics.textfile",
+        "metrics.listen",
+    ] == [lack.key for lack in lacks(settings)]
+
+
+def test_a_way_that_others_may_redirect_is_told(tmp_path: Path) -> None:
+    """The daemon would refuse it, whoever it is; a sticky directory passes."""
+    for name, mode in (("open", 0o777), ("sticky", 0o1777)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    assert () == found(FileTarget(f"{tmp_path}/sticky/credentials"))
+    [told] = found(FileTarget(f"{tmp_path}/open/credentials"))
+    assert "credentials_file.path" == told.key
+    assert "others may write this directory" in told.reason
+    assert told.hint

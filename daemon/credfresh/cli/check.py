@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
@@ -18,6 +18,7 @@ from credfresh.cli.world import load, roll
 from credfresh.config.notices import guarantee
 from credfresh.errors import ConfigError, Problem, RenewalError
 from credfresh.model import Grant
+from credfresh.policy import much_shorter
 from credfresh.renewer import attempt, parent_unusable
 from credfresh.settings import Notice, Profile, Settings
 from credfresh.summary import duration
@@ -90,7 +91,7 @@ def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None
                 click.echo(f"    hint: {result.hint}")
         else:
             click.echo(f"{name}: granted for {result.lifetime:.0f} s")
-    for least, names in sorted(_guarantees(settings).items()):
+    for least, names in sorted(_guarantees(settings, results).items()):
         these = names[0] if len(names) == 1 else f"{len(names)} profiles"
         click.echo(
             f"guarantee: {these}: a reader finds at least {duration(least)} of life left,"
@@ -100,11 +101,21 @@ def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None
     click.echo(f"{settings.path}: valid, {count} profile{'' if count == 1 else 's'}")
 
 
-def _guarantees(settings: Settings) -> dict[float, list[str]]:
-    """Return the profiles by what each guarantees, in seconds, on the configured duration."""
+def _guarantees(
+    settings: Settings, results: Mapping[str, Grant | RenewalError]
+) -> dict[float, list[str]]:
+    """Return the profiles by what each guarantees, in seconds.
+
+    On the configured duration, or on what was granted where that is much shorter; who was refused
+    guarantees nothing.
+    """
     found: dict[float, list[str]] = {}
     for profile in settings.profiles.values():
-        found.setdefault(guarantee(profile), []).append(profile.name)
+        result = results.get(profile.name)
+        if not isinstance(result, RenewalError):
+            short = result is not None and much_shorter(result)
+            asked = replace(profile, duration=int(result.lifetime)) if result and short else profile
+            found.setdefault(guarantee(asked), []).append(profile.name)
     return found
 
 

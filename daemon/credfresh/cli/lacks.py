@@ -1,19 +1,24 @@
-"""What a valid configuration names and this host has not. It may be meant for another host."""
+"""What a valid configuration names and this host has not, or not as the daemon will take it.
+
+It may be meant for another host.
+"""
 
 from __future__ import annotations
 
 import grp
 import pwd
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from credfresh.settings import FileTarget, Settings
+from credfresh.credentials_file import distrusted
+from credfresh.disk.paths import WRITABLE_BY_OTHERS
+from credfresh.settings import FileTarget, Settings, UnixAddress
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """One thing that is not here: the key that names it, what is so, and what to do."""
+    """One thing that is not as it should be: the key that names it, what is so, what to do."""
 
     key: str
     reason: str
@@ -22,26 +27,53 @@ class Lack:
 
 def lacks(settings: Settings) -> tuple[Lack, ...]:
     """Return what the daemon would miss here, each once. What may not be seen is not missed."""
-    found = [lack for target in settings.targets for lack in _of_file(target)]
+    found: list[Lack] = []
+    for target in settings.targets:
+        found += _of_place("credentials_file.path", target.path)
+        found += _of_account("owner", target.owner, "credentials_file")
+        found += _of_account("group", target.group, "credentials_file")
+    for key, path in _others(settings):
+        found += _of_place(key, path)
     if settings.control is not None:
         found += _of_account("group", settings.control.group, "control")
+    found += _open_to_others("credentials_file.path", settings.targets)
+    found += _open_to_others("process_dir", settings.twin_directories)
     return tuple(dict.fromkeys(found))
 
 
-def _of_file(target: FileTarget) -> Iterator[Lack]:
+def _others(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield what else is made in a directory that must be there."""
+    for directory in settings.twin_directories:
+        yield "process_dir", directory.path
+    if settings.endpoint is not None:
+        yield "endpoint.token_dir", settings.endpoint.folder.path
+    if settings.control is not None:
+        yield "control.socket", settings.control.socket
+    if settings.metrics.textfile is not None:
+        yield "metrics.textfile", settings.metrics.textfile
+    if isinstance(settings.metrics.listen, UnixAddress):
+        yield "metrics.listen", settings.metrics.listen.path
+
+
+def _of_place(key: str, path: str) -> Iterator[Lack]:
     try:
-        Path(target.path).resolve().parent.stat()
+        Path(path).resolve().parent.stat()
     except (FileNotFoundError, NotADirectoryError):
         yield Lack(
-            "credentials_file.path",
-            f"there is no directory here for {target.path}",
+            key,
+            f"there is no directory here for {path}",
             "make it, with nobody but root and the daemon allowed to write in it (the unit makes"
             " /run/credfresh when it starts)",
         )
     except (OSError, RuntimeError):  # it may not be looked at, or its links lead nowhere
         pass
-    yield from _of_account("owner", target.owner, "credentials_file")
-    yield from _of_account("group", target.group, "credentials_file")
+
+
+def _open_to_others(key: str, targets: Iterable[FileTarget]) -> Iterator[Lack]:
+    """Yield the ways that any daemon refuses; whose they may be depends on who it is."""
+    for error in distrusted(targets):
+        if error.code == WRITABLE_BY_OTHERS:
+            yield Lack(key, error.message, error.hint or "")
 
 
 def _of_account(what: str, name: str | None, mapping: str) -> Iterator[Lack]:
