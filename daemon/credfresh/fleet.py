@@ -94,7 +94,7 @@ class Fleet:
             except ImportError as error:
                 raise CredfreshError(
                     f"an engine is named, and {error.name} is not installed",
-                    hint="pip install 'credfresh[vault]'",
+                    hint="install credfresh with its extra `vault`, or hvac beside it",
                 ) from None
             self._engines = Engines(clock=self._clock, salt=self._name)
         return self._engines

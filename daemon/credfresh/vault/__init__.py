@@ -3,7 +3,7 @@
     hub: AssumeRole ─▶ its own files, and MOUNT/PREFIX/PROFILE    (hub)
     host: MOUNT/PREFIX/PROFILE ─▶ its own files                   (provider)
 
-The only door to hvac, which `pip install credfresh[vault]` brings.
+The only door to hvac, which the extra `vault` brings.
 """
 
 from credfresh.vault.engine import Engine, Engines
