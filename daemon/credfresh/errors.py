@@ -88,10 +88,19 @@ class RenewalError(CredfreshError):
         self.retry_after = retry_after
 
 
+_CLOSED = frozenset(
+    {"EACCES", "EBUSY", "EFBIG", "ELOOP", "ENAMETOOLONG", "ENOTDIR", "EPERM", "EROFS", "EXDEV"}
+    | {"foreign", "foreign_owner", "not_a_file", "planted", "unknown_group", "unknown_owner"}
+    | {"writable_by_others"}
+)
+"""Codes of a place that stays closed until its path, its rights or its mount are changed."""
+
+
 class PublishError(CredfreshError):
     """Credentials are in memory but could not be published; the old file stands.
 
     `step` is the step of the write that failed; `code` an errno name (`ENOSPC`) or a word of ours.
+    It is tried again for ever, whoever can mend it.
     """
 
     def __init__(
@@ -101,6 +110,11 @@ class PublishError(CredfreshError):
         self.path = path
         self.step = step
         self.code = code
+
+    @property
+    def mend(self) -> Mend:
+        """Who can mend it: room and directories may come by themselves, rights do not."""
+        return Mend.HUMAN if self.code in _CLOSED else Mend.TIME
 
 
 class AlreadyRunningError(CredfreshError):

@@ -669,7 +669,7 @@ def test_a_child_of_a_withdrawn_parent_keeps_what_it_has_and_says_why_it_cannot_
     child = sim.supervisor.roster["child"]
     assert "late" == child.state(sim.clock())
     assert child.error is not None
-    assert child.for_human()
+    assert child.for_human(sim.clock())
     assert 2 == len(sim.provider.calls)
 
     sim.supervisor.renew("parent")

@@ -52,7 +52,7 @@ def test_where_no_reader_finds_the_file_the_profile_is_missing(code: str, step: 
     assert told.last_error is not None
     assert code in told.last_error
     assert "mend it" == told.hint
-    assert not sim.supervisor.roster.settled(sim.clock())
+    assert not sim.supervisor.roster.settled(sim.clock(), fresh=True)
     told = published(sim, {path: PublishReport(written=True)})
     assert ("fresh", None) == (told.state, told.last_error)
 
@@ -112,6 +112,63 @@ def test_a_twin_that_cannot_be_written_makes_its_profile_late(place: str, tmp_pa
     assert ("late", 0) == (told.state, told.consecutive_failures)
     assert "ENOENT" in (told.last_error or "")
     assert "fresh" == published(sim, {one.target.path: report}).state
+
+
+WHO_MENDS = pytest.mark.parametrize(
+    ("code", "human"),
+    [("EROFS", True), ("EACCES", True), ("foreign", True), ("ENOSPC", False), ("ENOENT", False)],
+)
+
+
+@WHO_MENDS
+@pytest.mark.parametrize("place", ["directory", "path"])
+def test_a_closed_twin_holds_up_the_start_only_if_time_may_open_it(
+    place: str, code: str, *, human: bool, tmp_path: Path
+) -> None:
+    """Its profile is late, and waits for a human where rights or mounts must change."""
+    one = with_twin(tmp_path / "process")
+    sim = started(one)
+    where = str(getattr(one.twin, place))
+
+    told = published(
+        sim, {one.target.path: PublishReport(written=False), where: failed(where, code)}
+    )
+    roster = sim.supervisor.roster
+    assert "late" == told.state
+    assert human is roster.settled(sim.clock())
+    assert not roster.settled(sim.clock(), fresh=True)
+
+
+@WHO_MENDS
+def test_a_closed_file_holds_up_the_start_until_there_is_something_to_write(
+    code: str, *, human: bool
+) -> None:
+    """Until then the renewal is waited for: the twin, or another path, may be open to it."""
+    one = profile()
+    closed = {one.target.path: failed(one.target.path, code, "create")}
+    sim = Simulation(settings(one), hold=True)
+    sim.disk_full = True
+    sim.start()
+    roster = sim.supervisor.roster
+    assert "missing" == published(sim, closed).state
+    assert not roster.settled(sim.clock())
+
+    sim.workers.release()
+    sim.settle()
+    assert "missing" == published(sim, closed).state
+    assert human is roster.settled(sim.clock())
+
+
+def test_a_closed_twin_hides_no_renewal_that_is_overdue(tmp_path: Path) -> None:
+    """STS being out is transient, and holds the start, whatever else a human must mend."""
+    one = with_twin(tmp_path / "process")
+    sim = started(one)
+    sim.provider.fault = lambda _: failure()
+    sim.run(2400, step=10)
+    where = one.twin.directory if one.twin else ""
+
+    published(sim, {one.target.path: PublishReport(written=False), where: failed(where, "EROFS")})
+    assert not sim.supervisor.roster.settled(sim.clock())
 
 
 def test_keys_of_the_old_role_are_late_for_the_new_one() -> None:

@@ -190,10 +190,21 @@ class Entry:
         """Say whether the last attempt failed for want of the parent's credentials."""
         return self.error is not None and self.error.code == STARVED
 
-    def for_human(self) -> bool:
+    def for_human(self, now: Instant) -> bool:
         """Say whether a human must mend something before this profile can be fresh."""
-        return self.refusal is not None or (
-            self.error is not None and self.error.mend is Mend.HUMAN
+        failed = self.error is not None and self.error.mend is Mend.HUMAN
+        return self.refusal is not None or failed or self._kept_out(now)
+
+    def _kept_out(self, now: Instant) -> bool:
+        """Say whether what is in hand would be fresh, were there no place closed to it.
+
+        Before that it is waited for: the other place may be open.
+        """
+        closed = any(e and e.mend is Mend.HUMAN for e in (self.unwritten, self.twin_unwritten))
+        return (
+            closed
+            and self.fits()
+            and judge(now, None, self.grant, self.grant, self.plan) == "fresh"
         )
 
     def publication(self, now: Instant) -> Publication:

@@ -122,7 +122,7 @@ class Roster:
     def settled(self, now: Instant, *, fresh: bool = False) -> bool:
         """Say whether every profile is fresh, or (unless `fresh`) waits for a human."""
         return all(
-            entry.state(now) == "fresh" or (not fresh and entry.for_human()) for entry in self
+            entry.state(now) == "fresh" or (not fresh and entry.for_human(now)) for entry in self
         )
 
     def statuses(self, now: Instant) -> list[ProfileStatus]:
