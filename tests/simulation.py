@@ -6,7 +6,7 @@ from collections import deque
 
 from credfresh.life.bounded import Bounded
 from credfresh.life.ports import Due, Message
-from credfresh.life.supervisor import BEAT, Supervisor
+from credfresh.life.supervisor import Supervisor
 from credfresh.publication import Publication, PublishReport
 from credfresh.publisher import Published
 from credfresh.settings import Settings
@@ -74,8 +74,7 @@ class Simulation:
         """Beat now."""
         if self._bounded is not None:
             self._bounded.look(self.clock())
-        self.supervisor.beat()
-        self._next_beat = self.clock().boot + BEAT
+        self._next_beat = self.clock().boot + self.supervisor.beat()
         self._drain()
 
     def _drain(self) -> None:

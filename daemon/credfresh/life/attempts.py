@@ -111,6 +111,10 @@ class Attempts:
         oldest = next(iter(self._flights.values()), None)
         return now.boot - oldest.started.boot if oldest is not None else 0.0
 
+    def deadline_in(self, now: Instant) -> float:
+        """Return the seconds until the oldest attempt in flight is to be given up, or more."""
+        return policy.ATTEMPT_LIMIT - self.longest(now)
+
     def next_in(self, now: Instant) -> float | None:
         """Return the seconds until the rate allows another to start; None if none waits for it.
 

@@ -184,7 +184,7 @@ class Supervisor:
             self._judge(flight, error)
         self._follow()
         self.pump()
-        return BEAT
+        return min(BEAT, self._attempts.deadline_in(now))
 
     def pump(self) -> float | None:
         """Start what may start; return the seconds until more may, None if that is not known."""
