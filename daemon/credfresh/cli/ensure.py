@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from typing import Any
@@ -117,7 +116,7 @@ def _judge_file(
     try:
         found = {status.profile: status for status in marked.statuses(path, clock().wall)}
     except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
+        reason = str(error.strerror).lower()
         message = f"{unreached.message}; {path}: cannot be read: {reason}"
         raise ControlError(unreached.code, message, hint=unreached.hint) from None
     status = found.get(request.profile)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
+from credfresh.regular import only_regular
 from credfresh.twin import MARK
 
 MOST = 1 << 20
@@ -35,7 +35,7 @@ def shadow(environ: Mapping[str, str]) -> str | None:
 
 def _read(path: str) -> str:
     try:
-        with Path(path).open("rb") as file:
+        with open(path, "rb", opener=only_regular) as file:
             return file.read(MOST).decode("utf-8", "replace")
     except OSError:
         return ""

@@ -78,7 +78,7 @@ def _report(where: Whereabouts) -> dict[str, Any]:
     try:
         statuses = marked.statuses(path, clock().wall)
     except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
+        reason = str(error.strerror).lower()
         message = f"{unreached.message}; {path}: cannot be read: {reason}"
         raise ControlError("no_daemon", message, hint=unreached.hint) from None
     return {"from": "file", "profiles": [s.as_json() for s in statuses], "path": path}

@@ -7,13 +7,13 @@ is valid is not asked here.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from credfresh.config.surroundings import control_socket
 from credfresh.errors import ConfigError, Problem
+from credfresh.regular import only_regular
 
 MOST_BYTES = 8 * 1024 * 1024
 """The largest file read (that of `decoding`)."""
@@ -44,10 +44,10 @@ def glance(path: str, environment: Mapping[str, str]) -> Glance:
         ConfigError: the file cannot be read, or is no YAML.
     """
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs what we save here
+        with open(path, "rb", opener=only_regular) as file:
             data = file.read(MOST_BYTES)
     except OSError as error:
-        reason = f"cannot be read: {os.strerror(error.errno or 0).lower()}"
+        reason = f"cannot be read: {str(error.strerror).lower()}"
         hint = "name the socket with --socket: no configuration is needed then"
         raise ConfigError((Problem(path, 0, 0, "", reason, hint),)) from None
     found = _usual(data + b"\n")

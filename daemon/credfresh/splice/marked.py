@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from credfresh.regular import only_regular
 from credfresh.splice import ownership
 from credfresh.statuses import ProfileStatus
 
@@ -17,7 +18,7 @@ def statuses(path: str, now: float) -> list[ProfileStatus]:
     Raises:
         OSError: the file cannot be read.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 - a client command is waited for
+    with open(path, "rb", opener=only_regular) as file:
         document = ownership.read(file.read(MOST_BYTES))
     return [_status(owned, now) for owned in ownership.owned(document, None)]
 

@@ -1,0 +1,51 @@
+"""What people name is opened without waiting, and only where it is a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from credfresh.cli.shadow import shadow
+from credfresh.config.glance import glance
+from credfresh.errors import ConfigError
+from credfresh.regular import only_regular
+from credfresh.splice import marked
+
+
+@pytest.fixture(name="fifo")
+def _fifo(tmp_path: Path) -> str:
+    os.mkfifo(tmp_path / "fifo")
+    return str(tmp_path / "fifo")
+
+
+def test_a_file_is_opened(tmp_path: Path) -> None:
+    """Through a link, too."""
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "link").symlink_to("file")
+    with open(tmp_path / "link", opener=only_regular) as file:
+        assert "text" == file.read()
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [("fifo", "Not a regular file"), ("/dev/null", "Not a regular file"), (".", "Is a directory"),
+     ("absent", "No such file or directory")],
+)  # fmt: skip
+def test_what_is_no_file_is_refused_at_once(path: str, why: str, fifo: str) -> None:
+    """With the reason, and no descriptor is left open."""
+    before = list(Path("/proc/self/fd").iterdir())
+    with pytest.raises(OSError, match=why) as caught:
+        only_regular(str(Path(fifo).parent / path), os.O_RDONLY)
+    assert why == caught.value.strerror
+    assert before == list(Path("/proc/self/fd").iterdir())
+
+
+def test_no_client_command_waits_for_who_writes_a_fifo(fifo: str) -> None:
+    """In the place of the configuration, the credentials file, or what the environment names."""
+    with pytest.raises(ConfigError, match="not a regular file"):
+        glance(fifo, {})
+    with pytest.raises(OSError, match="Not a regular file"):
+        marked.statuses(fifo, 0.0)
+    assert shadow({"AWS_CONFIG_FILE": fifo}) is None
