@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import threading
 import time
@@ -211,6 +212,27 @@ def test_a_missing_file_of_a_login_is_named(bao: Bao, tmp_path: Path) -> None:
         engine(bao, TokenFile(str(tmp_path / "absent"))).read("x")
 
     assert f"{tmp_path}/absent: No such file or directory" == caught.value.message
+
+
+@pytest.mark.timeout(10)
+def test_a_fifo_holds_up_no_login(bao: Bao, tmp_path: Path) -> None:
+    """To open one would wait for who writes, with the lock held on which all logins wait."""
+    os.mkfifo(tmp_path / "fifo")
+    fifo = str(tmp_path / "fifo")
+    (tmp_path / "file").write_text(CANARY)
+    file = str(tmp_path / "file")
+
+    for auth in (
+        TokenFile(fifo),
+        AppRole(file, fifo),
+        JwtLogin("host", fifo),
+        CertLogin(fifo, file),
+        CertLogin(file, fifo),
+    ):
+        with pytest.raises(RenewalError) as caught:
+            engine(bao, auth).read("x")
+        assert f"{fifo}: Not a regular file" == caught.value.message
+        assert ("EngineLoginFailed", Mend.HUMAN) == (caught.value.code, caught.value.mend)
 
 
 def test_a_token_file_is_read_at_every_call(bao: Bao, tmp_path: Path) -> None:

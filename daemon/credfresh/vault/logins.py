@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import hvac
 
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.principals import AppRole, CertLogin, JwtLogin, KubernetesLogin, TokenFile, VaultAuth
+from credfresh.regular import only_regular
 from credfresh.vault.failures import LOGIN
 
 KUBERNETES_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
@@ -38,6 +39,8 @@ def log_in(client: hvac.Client, auth: VaultAuth) -> Mapping[str, Any] | None:
         case KubernetesLogin(role, token_file, mount):
             answer = client.auth.kubernetes.login(role, _read(token_file), mount_point=mount)
         case CertLogin(certificate, key, role, mount):
+            for path in (certificate, key):
+                _judge(path)
             answer = client.auth.cert.login(
                 name=role or "", cert_pem=certificate, key_pem=key, mount_point=mount
             )
@@ -66,18 +69,31 @@ def _auth(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return said
 
 
+def _judge(path: str) -> None:
+    """Refuse a file for which OpenSSL would wait, or which it cannot open."""
+    try:
+        os.close(only_regular(path, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
 def _read(path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="ascii").strip()
+        with open(path, encoding="ascii", opener=only_regular) as file:
+            text = file.read().strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "is not text"
-        raise RenewalError(
-            f"{path}: {why}",
-            code=LOGIN,
-            mend=Mend.HUMAN,
-            scope=Scope.SOURCE,
-            hint="let the daemon's user read it",
-        ) from None
+        raise _unusable(path, error) from None
     if not text:
         raise RenewalError(f"{path}: is empty", code=LOGIN, mend=Mend.HUMAN, scope=Scope.SOURCE)
     return text
+
+
+def _unusable(path: str, error: OSError | UnicodeDecodeError) -> RenewalError:
+    why = error.strerror if isinstance(error, OSError) else "is not text"
+    return RenewalError(
+        f"{path}: {why}",
+        code=LOGIN,
+        mend=Mend.HUMAN,
+        scope=Scope.SOURCE,
+        hint="it must be a regular file that the daemon's user may read",
+    )
