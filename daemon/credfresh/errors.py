@@ -25,7 +25,7 @@ class Scope(StrEnum):
     NONE = "none"  # nothing: STS was not asked, or it is not known how far the call came
     PROFILE = "profile"  # this profile only: STS has answered
     SOURCE = "source"  # every profile of the same source
-    ENDPOINT = "endpoint"  # the call failed in transport: every profile of the same endpoint
+    ENDPOINT = "endpoint"  # the call failed in transport, or none can be made: all of one endpoint
 
 
 class CredfreshError(Exception):

@@ -11,7 +11,7 @@ from botocore.utils import parse_timestamp
 
 import fakes
 from credfresh import __version__
-from credfresh.errors import Mend, RenewalError
+from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.settings import StsLimits
 from credfresh.sts.clients import USER_AGENT, Clients, Endpoint, client_config, timestamp
 
@@ -110,3 +110,13 @@ def test_what_the_environment_has_wrong_is_for_a_human(
         Clients(StsLimits()).at(Endpoint("eu-west-1"))
     assert Mend.HUMAN is failed.value.mend
     assert "AWS_* in the environment" in str(failed.value.hint)
+
+
+def test_what_makes_no_client_is_told_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody was asked: it is no proof that endpoint and source are well, and is told once."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "127.0.0.1:1")
+    clients = Clients(StsLimits())
+    for way in (clients.at, clients.unsigned):
+        with pytest.raises(RenewalError) as failed:
+            way(Endpoint("eu-west-1"))
+        assert Scope.ENDPOINT is failed.value.scope

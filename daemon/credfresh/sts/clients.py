@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.utils import parse_timestamp
 
 from credfresh import __version__
-from credfresh.errors import Mend, RenewalError
+from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.settings import Profile, StsLimits
 from credfresh.sts.direct import AssumeRole
 from credfresh.sts.scrub import scrubbed
@@ -151,6 +151,7 @@ class Clients:
             f"the SDK makes no client for STS: {said}",
             code=code,
             mend=Mend.HUMAN,
+            scope=Scope.ENDPOINT,
             hint="look at region, endpoint_url and fips, and at AWS_* in the environment",
         )
 
