@@ -239,7 +239,8 @@ class Settings:
     """Where a hub publishes, too."""
     on_renew: Hook | None = None
     """What is run after each publish that brought renewed credentials, for all of them."""
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[Notice, ...] = field(default=(), compare=False)
+    """They follow from the rest, and from the order of the profiles, which means nothing else."""
 
     @property
     def principals(self) -> dict[str, Principal]:

@@ -249,6 +249,22 @@ def test_a_touched_file_brings_back_nothing_that_was_withdrawn(house: House) -> 
     assert calls == len(house.sim.provider.calls)
 
 
+def test_another_order_of_the_profiles_is_nothing_else(house: House) -> None:
+    """A notice names the first profile that it concerns: it is another, and not told again."""
+    watching(house)
+    said = house.desk.settings
+    house.now = replace(
+        said,
+        profiles=dict(reversed(list(said.profiles.items()))),
+        notices=(Notice("short_session", (("profile", "production"), ("profiles", 2))),),
+    )
+
+    touched(house)
+
+    assert house.sim.supervisor.roster["dev"].withdrawn
+    assert [] == house.sim.log.of("config_reloaded") + house.sim.log.of("short_session")
+
+
 def test_a_reload_by_hand_brings_back_what_was_withdrawn(house: House) -> None:
     """Though the file says what is in force: whoever withdraws by hand takes it back by hand."""
     watching(house)
