@@ -473,6 +473,41 @@ def test_the_lines_of_ten_thousand_that_fail_are_bounded(
     assert ("lines_withheld", "hook_failed", 50) == (event, fields["name"], fields["lines"])
 
 
+def with_secret(publication: Publication, secret: str) -> Publication:
+    """Return the same with another secret access key."""
+    assert publication.grant is not None
+    keys = replace(publication.grant.credentials, secret_access_key=secret)
+    return replace(publication, grant=replace(publication.grant, credentials=keys))
+
+
+def test_what_was_secret_when_it_began_is_not_repeated(house: Houses, tmp_path: Path) -> None:
+    """It has read the file; meanwhile its profile is renewed twice, and another one is removed."""
+    mine, other, go_on = "m" * 40, "o" * 40, tmp_path / "go-on"
+    script = f"while ! [ -e {go_on} ]; do sleep 0.02; done; echo x{mine}x x{other}x"
+    one = house(script, ["production", "audit"])
+    for name, secret in (("production", mine), ("audit", other)):
+        one.hooks.update({name: with_secret(one._publication(name, 1), secret)})
+    one.publish({"production": one._publication("production", 1)})
+    for serial in (2, 3):
+        one.hooks.update(
+            {"production": with_secret(one._publication("production", serial), str(serial) * 40)}
+        )
+    one.hooks.update({"audit": None})
+    go_on.touch()
+
+    assert ["x[redacted]x x[redacted]x"] == [fields["output"] for _, fields in one.settle()]
+
+
+def test_what_the_file_holds_is_not_repeated_though_newer_keys_are_in_hand(house: Houses) -> None:
+    """They are renewed before it starts, and not written yet."""
+    one = house(f"echo x{'m' * 40}x", ["production", "audit"])
+    one.hooks.update({"audit": with_secret(one._publication("audit", 1), "m" * 40)})
+    one.hooks.update({"audit": with_secret(one._publication("audit", 2), "n" * 40)})
+    one.renew("production")
+
+    assert ["x[redacted]x"] == [fields["output"] for _, fields in one.settle()]
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_secret_is_not_repeated_whatever_stands_beside_it(house: Houses, *, whole: bool) -> None:
     """With more letters around it, it looks like a path: it is known, and taken out."""

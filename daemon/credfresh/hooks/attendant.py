@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 
@@ -27,6 +27,9 @@ AT_ONCE = 4
 
 PATIENCE = 0.5
 """Seconds that killed commands are waited for at the end."""
+
+TAIL = 20
+"""Letters at the end of a secret by which it is found: tokens begin alike."""
 
 REDACTED = "[redacted]"
 """What stands for a secret, as elsewhere in the log."""
@@ -53,6 +56,15 @@ class _Wish:
         return Order(self.hook.command, self.hook.timeout, self.variables, told)
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A run, its thread, and the secrets that it may have read and nobody else remembers."""
+
+    run: Run
+    thread: threading.Thread
+    seen: list[str] = field(default_factory=list)
+
+
 class Hooks:
     """An attendant, and an outlet: what is renewed after the start is what commands are run for.
 
@@ -65,18 +77,22 @@ class Hooks:
         self._bounded: Bounded | None = None
         self._known: dict[str, str] | None = None
         """The access key id that was last seen for each profile; None before the first look."""
-        self._secrets: dict[str, tuple[str, str]] = {}
-        """What no command's output may repeat: the newest secrets of each profile."""
+        self._hooked = False
+        """Whether any command is configured."""
+        self._secrets: dict[str, tuple[str, ...]] = {}
+        """What no command's output may repeat: the newest secrets of each profile, and those before
+        them, which the file may still hold. Of profiles that are gone as well: they are valid."""
         self._renewed: dict[str, str] = {}
         """Profiles whose new keys are not known to be on disk yet."""
         self._refused: dict[str, Publication] = {}
         """What was published beside others that were, and refused itself."""
         self._waiting: dict[str, _Wish] = {}
-        self._running: dict[str, tuple[Run, threading.Thread]] = {}
+        self._running: dict[str, _Running] = {}
 
     def open(self, desk: Desk) -> None:
         """Begin to listen for what was published."""
         self._desk = desk
+        self._hooked = _hooked(desk.settings)
         # A command that fails for each of ten thousand profiles is no flood of lines.
         self._bounded = Bounded(self._emit, desk.clock)
         desk.agenda.add(self._bounded.look)
@@ -93,11 +109,9 @@ class Hooks:
             if publication is not None and publication.grant and not publication.withdraw
         }
         for name, publication in changes.items():
-            if publication is None:
-                self._secrets.pop(name, None)
-            elif publication.grant is not None:
+            if publication is not None and publication.grant is not None:
                 own = publication.grant.credentials
-                self._secrets[name] = own.secret_access_key, own.session_token
+                self._remember(name, (own.secret_access_key, own.session_token))
         for name in changes.keys() - keys.keys():
             self._renewed.pop(name, None)
         if self._known is None:
@@ -106,16 +120,24 @@ class Hooks:
         self._renewed |= {n: key for n, key in keys.items() if self._known.get(n) != key}
         self._known |= keys
 
+    def _remember(self, name: str, newest: tuple[str, str]) -> None:
+        known = self._secrets.get(name, ())
+        if known[:2] == newest:
+            return
+        self._secrets[name] = (*newest, *known[:2]) if self._hooked else newest
+        for running in self._running.values():
+            running.seen.extend(known[2:] if self._hooked else known)
+
     def close(self) -> None:
         """Kill what runs, and drop what waits; each is told."""
         for name in self._waiting:
             self._tell(name, Ended("dropped: the daemon ended first", "", 0.0))
         self._waiting.clear()
-        for run, _ in self._running.values():
-            run.kill("killed: the daemon ended")
+        for running in self._running.values():
+            running.run.kill("killed: the daemon ended")
         until = time.monotonic() + PATIENCE
-        for name, (_, thread) in self._running.items():
-            thread.join(max(0.0, until - time.monotonic()))
+        for name, running in self._running.items():
+            running.thread.join(max(0.0, until - time.monotonic()))
             self._tell(name, Ended("killed: the daemon ended", "", 0.0))
         self._running.clear()
         if self._bounded is not None:
@@ -162,6 +184,7 @@ class Hooks:
 
     def _reloaded(self, settings: Settings) -> None:
         """Drop the commands of profiles that are gone, or have another one or none now."""
+        self._hooked = _hooked(settings)
         for name in list(self._waiting):
             profile = settings.profiles.get(name)
             now = settings.on_renew if name == WHOLE else profile and profile.on_renew
@@ -185,7 +208,7 @@ class Hooks:
             thread = threading.Thread(
                 target=self._carry_out, args=(name, run), name="credfresh-hook", daemon=True
             )
-            self._running[name] = run, thread
+            self._running[name] = _Running(run, thread)
             try:
                 thread.start()
             except RuntimeError:  # too many threads or processes: the next one may have more luck
@@ -202,30 +225,36 @@ class Hooks:
 
     def _ended(self, name: str, run: Run, ended: Ended) -> None:
         running = self._running.get(name)
-        if running is None or running[0] is not run:  # told when the daemon ended
+        if running is None or running.run is not run:  # told when the daemon ended
             return
         del self._running[name]
-        self._tell(name, ended)
+        self._tell(name, ended, running.seen)
         self._start()
 
-    def _tell(self, name: str, ended: Ended) -> None:
+    def _tell(self, name: str, ended: Ended, seen: Iterable[str] = ()) -> None:
         emit = self._bounded or self._emit
-        output = self._without_secrets(name, ended.output)
+        output = self._without_secrets(ended.output, seen)
         fields = {"profile": name or None, "output": output or None}
         if ended.failure is None:
             emit("hook_ran", took_ms=round(ended.took * 1000, 1), **fields)
         else:
             emit("hook_failed", error=ended.failure, **fields)
 
-    def _without_secrets(self, name: str, output: str) -> str:
+    def _without_secrets(self, output: str, seen: Iterable[str]) -> str:
         """Take out what is known to be secret: beside other letters it does not look like it."""
         if not output:
             return output
-        known = self._secrets.values() if name == WHOLE else [self._secrets.get(name, ())]
-        for secret in chain.from_iterable(known):
+        plain = output.replace("\\/", "/")  # as JSON may spell it
+        tails = {secret[-TAIL:]: secret for secret in chain(*self._secrets.values())}
+        ends = (plain[start : start + TAIL] for start in range(len(plain)))
+        for secret in {*seen, *(tails[end] for end in ends if end in tails)}:
             output = output.replace(secret, REDACTED)
-            output = output.replace(secret.replace("/", "\\/"), REDACTED)  # as JSON may spell it
+            output = output.replace(secret.replace("/", "\\/"), REDACTED)
         return output
+
+
+def _hooked(settings: Settings) -> bool:
+    return bool(settings.on_renew or any(p.on_renew for p in settings.profiles.values()))
 
 
 def _variables(profile: Profile, grant: Grant) -> dict[str, str]:
