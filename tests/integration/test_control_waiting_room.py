@@ -18,7 +18,7 @@ from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
-from credfresh.settings import Settings
+from credfresh.settings import FileTarget, Settings, Twin
 from fakes import failure, profile, settings
 from simulation import Simulation
 
@@ -62,7 +62,11 @@ class Lobby(Simulation):
         landed = dict(self.outlet.unreported)
         self.outlet.unreported.clear()
         paths = {p.profile.target.path for p in landed.values()}
-        message = Published({path: PublishReport(written=True) for path in paths}, landed, 0.001)
+        written = PublishReport(written=True)
+        self.reported(Published(dict.fromkeys(paths, written), landed, 0.001))
+
+    def reported(self, message: Published) -> None:
+        """Let the publisher report."""
         self.supervisor.handle(message)
         for listener in self.desk.on_published:
             listener(message)
@@ -253,8 +257,7 @@ def test_a_job_is_not_told_of_life_in_a_file_that_is_not_there(lobby: Lobby) -> 
     gone = PublishError("is a directory", path=path, step="read", code="not_a_file", hint="mend it")
     message = Published({path: gone}, {}, 0.001)
     lobby.disk_full = True
-    lobby.supervisor.handle(message)
-    lobby.room.published(message)
+    lobby.reported(message)
     lobby.ensure(1, "prod", 600, timeout=5.0)
     lobby.wait(10)
 
@@ -362,6 +365,27 @@ def test_a_refused_section_denies_at_once(lobby: Lobby) -> None:
     )
 
 
+@pytest.mark.parametrize("place", ["directory", "path"])
+@pytest.mark.parametrize("verb", ["renew", "withdraw"])
+def test_a_twin_that_cannot_be_written_is_told(place: str, verb: str) -> None:
+    """The section is renewed, or gone; who asked learns what is not, and waits no longer."""
+    twin = Twin("/run/process", "prod", FileTarget("/run/process"))
+    lobby = Lobby(settings(replace(profile("prod"), twin=twin)))
+    lobby.start()
+    lobby.wait(1200)
+    lobby.disk_full = True
+    getattr(lobby.room, verb)(1, ("prod",))
+    lobby.turn()
+    where = str(getattr(twin, place))
+    foreign = PublishError("not ours", path=where, step="look", code="foreign", hint="look at it")
+    written = PublishReport(written=True)
+    lobby.reported(Published({profile("prod").target.path: written, where: foreign}, {}, 0.1))
+    lobby.wait(1)
+
+    [told] = lobby.answers[1]["profiles"]
+    assert ("failed", "not ours", "look at it") == (told["code"], told["error"], told["hint"])
+
+
 def test_a_full_disk_is_told(lobby: Lobby) -> None:
     """To who asks to renew, at once; to who ensures, when the time is over."""
     lobby.wait(1200)
@@ -371,8 +395,7 @@ def test_a_full_disk_is_told(lobby: Lobby) -> None:
     lobby.turn()
     path = profile("prod").target.path
     full = PublishError("no room", path=path, step="sync", code="ENOSPC", hint="make some")
-    for listener in lobby.desk.on_published:
-        listener(Published({path: full}, {}, 0.1))
+    lobby.reported(Published({path: full}, {}, 0.1))
     lobby.wait(1)
     assert ("failed", "no room") == (
         lobby.answers[1]["profiles"][0]["code"],

@@ -24,7 +24,7 @@ from credfresh.control.wishes import (
     Wishes,
     Withdraw,
 )
-from credfresh.errors import PublishError, RenewalError
+from credfresh.errors import RenewalError
 from credfresh.life.desk import Desk
 from credfresh.life.entry import Entry
 from credfresh.life.roster import status
@@ -68,7 +68,6 @@ class WaitingRoom:
         self._rest_until = 0.0
         self._next_hint = 0.0
         self._writes: dict[str, int] = {}
-        self._unwritten: dict[str, PublishError] = {}
         self._gone: set[str] = set()
 
     def ensure(self, ticket: int, asked: protocol.Ensure) -> None:
@@ -168,7 +167,7 @@ class WaitingRoom:
 
     def _facts(self, entry: Entry, now: Instant) -> Facts:
         grant, path = entry.grant, entry.profile.target.path
-        unwritten = self._unwritten.get(path)
+        unwritten = entry.unwritten or entry.twin_unwritten
         return Facts(
             life_left=entry.life_left(now) if entry.answers() else 0.0,
             in_hand=now.until(grant.expires_at) if grant and entry.fits() else 0.0,
@@ -186,12 +185,8 @@ class WaitingRoom:
 
     def published(self, message: Published) -> None:
         """Take note of a publish."""
-        for path, outcome in message.outcomes.items():
+        for path in message.outcomes:
             self._writes[path] = self._writes.get(path, 0) + 1
-            if isinstance(outcome, PublishError):
-                self._unwritten[path] = outcome
-            else:
-                self._unwritten.pop(path, None)
         for name, publication in message.landed.items():
             (self._gone.add if publication.withdraw else self._gone.discard)(name)
         now = self._desk.clock()
@@ -206,7 +201,6 @@ class WaitingRoom:
         self._gone.intersection_update(settings.profiles)
         kept = {target.path for target in settings.targets}
         self._writes = {path: n for path, n in self._writes.items() if path in kept}
-        self._unwritten = {path: e for path, e in self._unwritten.items() if path in kept}
 
     def _ensured(self, name: str, asked: float, outcome: Outcome, now: Instant) -> dict[str, Any]:
         """Return the answer to `ensure`."""
