@@ -7,12 +7,12 @@ while the daemon runs, and the new would not fit the old that it has loaded.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 from collections.abc import Callable
 
 from credfresh.errors import Scope
+from credfresh.events import Emit
 from credfresh.life.desk import Desk
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.renewer import Provider
@@ -21,6 +21,8 @@ from credfresh.settings import Profile
 SOON = 1.0
 """Seconds after the start."""
 
+_HINT = "no renewal can succeed: reinstall credfresh with what it needs, and restart"
+
 
 class Deferred:
     """Makes a provider in its own time; called from several threads, as any provider.
@@ -28,18 +30,11 @@ class Deferred:
     `make` is called once, unless it fails: then again by whoever needs it next.
     """
 
-    def __init__(self, make: Callable[[], Provider]) -> None:
+    def __init__(self, make: Callable[[], Provider], emit: Emit) -> None:
         self._make = make
+        self._emit = emit
         self._lock = threading.Lock()
         self._provider: Provider | None = None
-        self._waited = False
-
-    def open(self, desk: Desk) -> None:
-        """Have it made soon."""
-        desk.agenda.add(self._look)
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     def obtain(
         self, profile: Profile, parent: SessionCredentials | None, waits: Callable[[Scope], None]
@@ -51,19 +46,38 @@ class Deferred:
         """
         return self._made().obtain(profile, parent, waits)
 
+    def prepare(self) -> None:
+        """Have it made now; say so if it cannot be: until the first attempt nobody else would."""
+        try:
+            self._made()
+        except Exception as error:  # noqa: BLE001 - whatever it is, each attempt meets it again
+            self._emit("provider_unusable", code=type(error).__name__, hint=_HINT)
+
     def _made(self) -> Provider:
         with self._lock:
             if self._provider is None:
                 self._provider = self._make()
             return self._provider
 
+
+class Soon:
+    """An attendant that has something done once, soon after the start, and lets go of it."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do: Callable[[], None] | None = do
+        self._waited = False
+
+    def open(self, desk: Desk) -> None:
+        """Begin to wait."""
+        desk.agenda.add(self._look)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
     def _look(self, _now: Instant) -> float:
         if not self._waited:
             self._waited = True
             return SOON
-        threading.Thread(target=self._prepare, name="credfresh-provider", daemon=True).start()
+        threading.Thread(target=self._do, name="credfresh-soon", daemon=True).start()
+        self._do = None
         return math.inf
-
-    def _prepare(self) -> None:
-        with contextlib.suppress(Exception):  # the first attempt meets the same, and reports it
-            self._made()

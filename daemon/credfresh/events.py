@@ -104,6 +104,7 @@ EVENTS: dict[str, Event] = {
     "part_silent": _event("warning", "parts for_s limit_s"),
     "part_recovered": _event("info", "parts"),
     "watchdog_triggered": _event("error", "parts"),
+    "provider_unusable": _event("error", "code hint"),
     "profile_orphaned": _event("warning", "profile"),
     "clock_jumped": _event("warning", "seconds"),
     "clock_skewed": _event("error", "skew_s"),

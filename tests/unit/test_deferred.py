@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
-import pytest
-
-from credfresh.deferred import SOON, Deferred
+from credfresh.deferred import SOON, Deferred, Soon
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
 from credfresh.model import Grant
 from credfresh.renewer import Provider, attempt
-from fakes import FakeClock, FakeProvider, profile, settings
+from fakes import EventLog, FakeClock, FakeProvider, profile, settings
+from host import wait_until
 from simulation import Simulation
 
 
@@ -25,7 +25,9 @@ class Maker:
         self.asked = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
-        self.deferred = Deferred(self.make)
+        self.log = EventLog()
+        self.deferred = Deferred(self.make, self.log)
+        self.soon: Soon | None = Soon(self.deferred.prepare)
 
     def make(self) -> Provider:
         self.asked.set()
@@ -39,7 +41,8 @@ class Maker:
         """Return the agenda of a daemon that has just opened it."""
         sim = Simulation(settings(profile()))
         agenda = Agenda()
-        self.deferred.open(Desk(sim.settings, sim.supervisor, agenda, self.clock, lambda _: None))
+        assert self.soon is not None
+        self.soon.open(Desk(sim.settings, sim.supervisor, agenda, self.clock, lambda _: None))
         return agenda
 
 
@@ -83,21 +86,36 @@ def test_it_is_made_soon_after_the_start_though_nobody_asks() -> None:
     agenda.turn(maker.clock())
     assert isinstance(attempt(maker.deferred, profile(), None), Grant)
     assert 1 == maker.made
-    maker.deferred.close()
 
 
-@pytest.mark.filterwarnings("error")
 def test_what_cannot_be_made_fails_the_attempts_and_is_tried_again() -> None:
-    """Who was to make it early says nothing; each attempt tells, and the next may succeed."""
+    """It is told at once, though nobody needs it yet; each attempt tells, and may succeed."""
     maker = Maker()
     maker.fails = True
     agenda = maker.agenda()
     for _ in range(2):
         agenda.turn(maker.clock())
         maker.clock.advance(SOON)
-    assert maker.asked.wait(10)
+    wait_until(lambda: bool(maker.log.events), "the event")
     failed = attempt(maker.deferred, profile(), None)
     maker.fails = False
 
+    [told] = maker.log.of("provider_unusable")
+    assert "ImportError" == told["code"]
     assert "unforeseen ImportError" in str(failed)
     assert isinstance(attempt(maker.deferred, profile(), None), Grant)
+
+
+def test_a_provider_that_a_reload_has_replaced_is_let_go() -> None:
+    """It holds the keys of its sources: whoever made it early does not keep it for life."""
+    maker = Maker()
+    agenda = maker.agenda()
+    for _ in range(2):
+        agenda.turn(maker.clock())
+        maker.clock.advance(SOON)
+    wait_until(lambda: maker.made == 1, "the provider")
+    wait_until(lambda: all(t.name != "credfresh-soon" for t in threading.enumerate()), "its end")
+    provider = weakref.ref(maker.deferred)
+    maker.deferred = Deferred(maker.make, maker.log)
+
+    assert provider() is None

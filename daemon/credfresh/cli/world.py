@@ -192,7 +192,7 @@ def compose(
     # Imported here: the commands that need no SDK and no scheduler do not pay for them.
     from credfresh import coredump  # noqa: PLC0415
     from credfresh.credentials_file import CredentialsFiles  # noqa: PLC0415
-    from credfresh.deferred import Deferred  # noqa: PLC0415
+    from credfresh.deferred import Deferred, Soon  # noqa: PLC0415
     from credfresh.fleet import Fleet  # noqa: PLC0415
     from credfresh.in_order import InOrder  # noqa: PLC0415
     from credfresh.life.daemon import Daemon  # noqa: PLC0415
@@ -217,7 +217,7 @@ def compose(
             now.principals, now.sts, clock=clock, issued=files.issued, environ=os.environ
         )
 
-    first = Deferred(lambda: sts(settings))
+    first = Deferred(lambda: sts(settings), emit)
     return Daemon(
         settings,
         files=InOrder(files, twins),
@@ -230,6 +230,6 @@ def compose(
         source=ConfigFile(settings.path, log, lambda now: fleet.provider(now, sts(now)))
         if log
         else None,
-        attendants=(first, *fleet.attendants, *attendants),
+        attendants=(Soon(first.prepare), *fleet.attendants, *attendants),
         outlets=(*fleet.outlets, *outlets),
     )
