@@ -116,6 +116,11 @@ class PublishError(CredfreshError):
         """Who can mend it: room and directories may come by themselves, rights do not."""
         return Mend.HUMAN if self.code in _CLOSED else Mend.TIME
 
+    @property
+    def nowhere(self) -> bool:
+        """Whether there is no directory for it, so that nothing of ours can stand there."""
+        return self.step == "resolve" and self.code in {"ENOENT", "ENOTDIR"}
+
 
 class AlreadyRunningError(CredfreshError):
     """Another daemon holds the file for life, or listens on the socket.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,6 +209,23 @@ def test_what_cannot_be_published_in_its_new_file_stays_in_the_old(old: Path, ne
     assert (FOREIGN, [{"dev"}]) == (old.read_bytes(), sections(new))
     keeper(old).claim()
     assert {str(new)} == set(files.publish(wanted(new, "dev", serial=1)))
+
+
+def test_a_file_whose_directory_is_gone_is_let_go_when_nothing_is_wanted_of_it(
+    tmp_path: Path, new: Path
+) -> None:
+    """Somebody removed it, then named another place: there is nothing left to fail."""
+    new.parent.mkdir()
+    old = tmp_path / "gone" / "credentials"
+    old.parent.mkdir()
+    files = keeping(old)
+    files.publish(wanted(old, "dev"))
+    shutil.rmtree(old.parent)
+
+    outcomes = files.publish(wanted(new, "dev"))
+    assert all(isinstance(outcome, PublishReport) for outcome in outcomes.values())
+    assert {str(new)} == set(files.publish(wanted(new, "dev")))
+    files.release()
 
 
 def test_those_who_stay_are_renewed_while_another_waits_to_leave(old: Path, new: Path) -> None:

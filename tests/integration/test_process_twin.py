@@ -23,7 +23,7 @@ from credfresh.credentials_file import CredentialsFiles
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.in_order import InOrder
 from credfresh.process_twin import ProcessTwins
-from credfresh.publication import Publication, landed
+from credfresh.publication import Publication, PublishReport, landed
 from disk import Steps, clock, needs_root
 from twins import granted, keeper, key_of, publish_and_leave, report, shared, wanted, with_twin
 
@@ -453,6 +453,21 @@ def test_another_directory_takes_over_at_a_reload(directory: Path) -> None:
     keeper(directory, instance="second").claim()
     with pytest.raises(AlreadyRunningError):
         keeper(new, instance="second").claim()
+    twins.release()
+
+
+def test_a_directory_that_is_gone_is_let_go_when_nothing_is_wanted_of_it(directory: Path) -> None:
+    """Somebody moved it away, and names another one: there is nothing left to fail."""
+    old = directory / "deep" / "process"
+    old.parent.mkdir(parents=True)
+    twins = ProcessTwins([shared(old)], instance="test", clock=clock)
+    twins.publish(wanted(old, "production"))
+    shutil.rmtree(old.parent)
+    new = directory.with_name("new")
+
+    outcomes = twins.publish(wanted(new, "production"))
+    assert all(isinstance(outcome, PublishReport) for outcome in outcomes.values())
+    assert {str(new)} == set(twins.publish(wanted(new, "production")))
     twins.release()
 
 

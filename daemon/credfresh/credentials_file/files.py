@@ -102,7 +102,10 @@ class CredentialsFiles:
         }
         outcomes: dict[str, PublishReport | PublishError] = {}
         for path in sorted(shares, key=lambda path: not shares[path]):  # what is to go, last
-            outcomes[path] = self._publish(path, {**shares[path], **leaving[path]})
+            outcome = self._publish(path, {**shares[path], **leaving[path]})
+            if not shares[path] and isinstance(outcome, PublishError) and outcome.nowhere:
+                outcome, leaving[path], self._stood[path] = PublishReport(written=False), {}, {}
+            outcomes[path] = outcome
         for path, left in leaving.items():
             still = {
                 name: each

@@ -65,6 +65,9 @@ class ProcessTwins:
             if not share and failed and not withdrawn:
                 continue
             done = self._publish(path, share)
+            error = done.get(path)
+            if not share and isinstance(error, PublishError) and error.nowhere:
+                done = {path: PublishReport(written=False)}
             outcomes.update(done)
             if not share and all(isinstance(o, PublishReport) for o in done.values()):
                 self._directories.pop(path).release()
