@@ -126,6 +126,23 @@ def test_a_reload_takes_a_profile_away_and_the_endpoint_too(host: Host) -> None:
     assert not (served.tokens / "production").exists()
 
 
+def test_a_reload_that_moves_the_tokens_leaves_none_behind(host: Host) -> None:
+    """Nor does a return to the old place bring one back."""
+    served = Served(host)
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    wait_until(lambda: served.ready("production"), "the endpoint")
+    old, token = served.tokens, served.token("production")
+    served.tokens = host.root / "moved"
+    host.configure(extra=served.extra.replace(str(old), str(served.tokens)))
+    running.signal(signal.SIGHUP)
+    running.wait_for("config_reloaded")
+    wait_until(lambda: served.ready("production"), "the endpoint with its new tokens")
+
+    assert set() == {entry.name for entry in old.iterdir() if entry.suffix != ".credfresh"}
+    assert 401 == served.ask("production", token)
+
+
 def test_a_port_that_is_taken_stops_no_renewal(host: Host) -> None:
     """It is told; the file is kept all the same."""
     served = Served(host)

@@ -72,13 +72,14 @@ class Endpoint:
         if old is not None and (self._settings is None or old.listen != self._settings.listen):
             self._stop_listening()
         self._desk.agenda.remove(self._look)
-        if self._settings is not None:
-            self._desk.agenda.add(self._look)
-        elif old is not None:
+        new = self._settings
+        if old is not None and (new is None or old.folder.path != new.folder.path):
             self._clear(old)
+        if new is not None:
+            self._desk.agenda.add(self._look)
 
     def _clear(self, old: EndpointSettings) -> None:
-        """Take the tokens away: the endpoint is gone from the configuration."""
+        """Take the tokens away: the endpoint is gone from the configuration, or keeps others."""
         self._admit({})
         try:
             self._tokens.bring(old.folder, ())
