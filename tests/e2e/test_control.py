@@ -674,6 +674,9 @@ def test_withdraw_leaves_nothing_of_ours_and_all_of_theirs(host: Host, socket: P
     done = host.command("withdraw", "production", "--socket", str(socket))
     assert 0 == done.returncode, done.stderr
     assert {"mine", "development", "preproduction"} == set(host.sections())
+    daemon.signal(signal.SIGUSR1)
+    daemon.wait_for("credentials_renewed", len(ENVIRONMENTS) + 2)
+    assert {"mine", "development", "preproduction"} == set(host.sections())
     assert 0 == host.command("withdraw", "--socket", str(socket)).returncode
     assert foreign == host.credentials.read_text()
     assert [1, 3] == [e["profiles"] for e in daemon.events("profiles_withdrawn")]

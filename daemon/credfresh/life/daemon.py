@@ -238,8 +238,8 @@ class Daemon:
             case signal.SIGHUP if self._reloading is not None:
                 self._reloading.ask()
             case signal.SIGUSR1:
-                for profile in self._desk.settings.profiles:
-                    self._supervisor.renew(profile)
+                for entry in [each for each in self._supervisor.roster if not each.withdrawn]:
+                    self._supervisor.renew(entry.profile.name)
             case _ if (now := self._clock().boot) >= self._signalled + ECHO:
                 self._signals, self._signalled = self._signals + 1, now
 
