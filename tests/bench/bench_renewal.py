@@ -54,7 +54,7 @@ MOST_A_SECOND = 40.0
 """Renewals: a little less than the default `calls_per_second` lets through."""
 
 SETTLE = 4.0
-STEADY = 128.0
+STEADY = 256.0
 """Seconds: four bursts of that many profiles."""
 
 LOOKS = 5.0
