@@ -14,7 +14,7 @@ from typing import Any
 
 PLACES = {
     # Called with the scheduler's own lock held: whoever arms a timer then waits as well.
-    ("memory.py", "get_due_jobs"): "scheduler",
+    ("timers.py", "get_due_jobs"): "scheduler",
     ("workers.py", "_run"): "workers",
     ("publisher.py", "_publish"): "publisher",
 }
