@@ -17,15 +17,13 @@ def check_places(
 ) -> None:
     """Check that nothing is overwritten by something else that the daemon writes or listens at."""
     taken = {resolve(source): "this configuration"}
-    kept = {target.path for target in targets.values()}
+    for kept in dict.fromkeys(target.path for target in targets.values()):
+        taken |= {f"{resolve(kept)}{end}": f"a lock of {shown(kept)}" for end in BESIDE}
     for key, what, path in _places(case, targets):
-        real = resolve(path)
-        found = taken.setdefault(real, what)
+        found = taken.setdefault(resolve(path), what)
         if found != what:
             reason = f"is the place of {found} (got {shown(path)})"
             case.add(key, reason, "one would take the place of the other: name another")
-        if path in kept:
-            taken |= {f"{real}{end}": f"a lock of {what}" for end in BESIDE}
     endpoint, metrics = case.file.endpoint, case.file.metrics
     if endpoint is not None and metrics is not None and endpoint.listen == metrics.listen:
         reason = "is what `metrics.listen` says, too"

@@ -378,7 +378,7 @@ def test_keys_are_never_written_into_the_configuration_itself() -> None:
 
 def test_places_in_one_directory_do_not_collide() -> None:
     """What lies side by side is told apart, and one file may have many profiles."""
-    accepted(
+    found = accepted(
         profiles(
             """
             a: {role_arn: ROLE}
@@ -393,3 +393,17 @@ def test_places_in_one_directory_do_not_collide() -> None:
             """,
         )
     )
+    assert {"a", "b", "c"} == set(found.profiles)
+
+
+def test_a_lock_is_in_the_way_of_a_file_whichever_is_named_first() -> None:
+    """The daemon keeps it beside the other file, and would take the one for the other."""
+    problem = only_problem(
+        profiles(
+            "a: {role_arn: ROLE, credentials_file: {path: /run/credfresh/credentials}}"
+        ).replace(
+            "/run/credfresh/credentials}\ndefaults", "/run/credfresh/credentials.lock}\ndefaults"
+        )
+    )
+    assert "credentials_file.path" == problem.path
+    assert "a lock of '/run/credfresh/credentials'" in problem.reason
