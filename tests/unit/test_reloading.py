@@ -22,7 +22,7 @@ from credfresh.life.reloading import IDLE, Reloading, most_delay
 from credfresh.logs import Log
 from credfresh.notify import Notifier
 from credfresh.publisher import Published, Publisher
-from credfresh.settings import Notice, Settings, StsLimits
+from credfresh.settings import FileTarget, Notice, Settings, StsLimits, Twin
 from credfresh.workers import Workers
 from fakes import FakeClock, FakeProvider, MemoryDestination, failure, profile, settings
 from simulation import Simulation
@@ -345,6 +345,21 @@ def test_until_then_each_publish_is_looked_at(house: House) -> None:
     listener(told)
     assert 1.0 < house.turn()
     assert [] == house.told()
+
+
+def test_twins_are_brought_to_what_stands_before_ready_is_told(house: House) -> None:
+    """All is fresh in the file from the start; their directory may be new, or have been emptied."""
+    shared = FileTarget("/run/credfresh/process")
+    twin = Twin(shared.path, "dev", shared)
+    house.desk.settings = settings(replace(profile("dev"), twin=twin), profile("production"))
+    house.sim.start()
+    house.turn()
+    assert "READY=1" not in house.told()
+
+    [listener] = house.desk.on_published
+    listener(Published({}, {}, 0.0))
+    house.turn()
+    assert "READY=1" in house.told()
 
 
 @pytest.mark.parametrize("ready", ["settled", "fresh"])

@@ -34,6 +34,8 @@ class Readiness:
         self._emit = emit
         self._give_up: float | None = None
         self._ready = False
+        self._brought = False
+        """Whether what should stand has been written to every place, or that was tried."""
         self.trouble: str | None = None
         """What the status line says beside the state of the profiles."""
         # Whoever waits for us learns at once that what he needs is on disk.
@@ -57,15 +59,18 @@ class Readiness:
             self._notifier.ready()
 
     def _published(self, _published: Published) -> None:
+        self._brought = True
         if not self._ready:
             self._desk.agenda.hasten(self.look)
 
     def _consider(self, now: Instant) -> None:
         if self._give_up is None:
             self._give_up = now.boot + LIMIT
-        settled = self._desk.supervisor.roster.settled(
-            now, fresh=self._desk.settings.ready == "fresh"
-        )
+        settings = self._desk.settings
+        # What stood in the files says nothing of the twins: they may be gone, or never have been.
+        settled = (
+            self._brought or not settings.twin_directories
+        ) and self._desk.supervisor.roster.settled(now, fresh=settings.ready == "fresh")
         if settled or now.boot >= self._give_up:
             self._ready = self._desk.ready = True
             self._notifier.ready()
