@@ -140,7 +140,6 @@ class AlreadyRunningError(CredfreshError):
             f"{path}: another credfresh {keeps} ({holder})",
             hint=f"stop that one, or give this one another {key}",
         )
-        self.path = path
         self.holder = holder
 
 

@@ -117,10 +117,6 @@ class Entry:
         held = (self.published, self.grant)
         return by.reached(self.due) or any(g and by.reached(g.expires_at) for g in held)
 
-    def renewal(self) -> Instant | None:
-        """Return when the credentials in hand are to be renewed."""
-        return self.plan.renew_at if self.plan else None
-
     def take(self, grant: Grant) -> policy.Plan:
         """Hold `grant` from now on, and plan its renewal."""
         self.grant = grant

@@ -50,7 +50,6 @@ class Hub:
         patience: float = 0.0,
     ) -> None:
         self._engine = engine
-        self._clock = clock
         self._roll = roll
         self._emit = emit
         self._patience = patience

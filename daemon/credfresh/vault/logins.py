@@ -13,8 +13,6 @@ from credfresh.principals import AppRole, CertLogin, JwtLogin, KubernetesLogin, 
 from credfresh.regular import only_regular
 from credfresh.vault.failures import LOGIN
 
-KUBERNETES_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
-
 
 def log_in(client: hvac.Client, auth: VaultAuth) -> Mapping[str, Any] | None:
     """Log in; return what the engine says of the token, None where a file holds one.
