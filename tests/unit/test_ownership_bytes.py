@@ -183,8 +183,8 @@ class File(RuleBasedStateMachine):
         """Nothing is in hand for a profile: whatever stands stays as it is."""
         name = data.draw(st.sampled_from(sorted(self.put)))
         others = {other: each for other, each in self.put.items() if other != name}
-        assert not merge(self.document, others, leave={name}).changed
-        assert not merge(self.document.data, others, leave={name}).changed
+        assert self.document.data == merge(self.document, others, leave={name}).data
+        assert self.document.data == merge(self.document.data, others, leave={name}).data
 
     @precondition(lambda self: self.put)
     @rule(data=st.data())
@@ -265,7 +265,7 @@ class File(RuleBasedStateMachine):
         assert {each.mark for each in self.put.values()} == {
             each.mark for each in ownership.owned(self.document, INSTANCE)
         }
-        assert not merge(self.document.data, self.put).changed
+        assert self.document.data == merge(self.document.data, self.put).data
 
     @invariant()
     def a_scan_agrees(self) -> None:
@@ -304,7 +304,6 @@ class File(RuleBasedStateMachine):
     def _merge(self, withdraw: Collection[str] = ()) -> None:
         outcome = merge(self.document, self.put, withdraw=withdraw)
         assert outcome.refused == ()
-        assert outcome.changed == (outcome.data != self.document.data)
         self.document = outcome.document
 
     def _edit(self, data: bytes) -> None:
@@ -350,7 +349,7 @@ def test_whatever_stands_survives_us(data: bytes, put: set[str]) -> None:
     theirs = merge(before, {}, issued=()).data
     outcome = merge(before, wanted, issued=())
     check_scan(outcome.document)
-    assert not merge(outcome.data, wanted, issued=()).changed
+    assert outcome.data == merge(outcome.data, wanted, issued=()).data
     if not outcome.repaired:
         assert theirs == merge(outcome.document, {}, issued=()).data
     if not ownership.owned(before, INSTANCE):
@@ -376,7 +375,7 @@ def test_any_merge_of_anything_is_final(
     outcome = merge(data, wanted, leave=leave, withdraw=withdraw)
     check_scan(outcome.document)
     again = merge(outcome.data, wanted, leave=leave, withdraw=withdraw)
-    assert (again.changed, again.repaired, again.adopted) == (False, (), ())
+    assert (again.data, again.repaired, again.adopted) == (outcome.data, (), ())
     assert again.refused == outcome.refused
 
 

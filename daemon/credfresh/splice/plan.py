@@ -18,7 +18,6 @@ class Merge:
     """The outcome of one merge: the new bytes, and what happened to whom."""
 
     data: bytes = field(repr=False)
-    changed: bool
     document: Document = field(repr=False)
     """The new bytes, scanned: hand it to the next merge while the file holds these bytes."""
     removed: tuple[str, ...] = ()
@@ -92,7 +91,6 @@ class Plan:
             document = _remember(document, self._said)
         return Merge(
             data=document.data,
-            changed=document.data != self._document.data,
             document=document,
             removed=tuple(self._removed),
             repaired=tuple(self._repaired),
