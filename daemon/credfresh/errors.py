@@ -123,7 +123,7 @@ class PublishError(CredfreshError):
 
 
 class AlreadyRunningError(CredfreshError):
-    """Another daemon holds the file for life, or listens on the socket.
+    """Another daemon keeps the file or the directory, or listens on the socket.
 
     `keeps` says what it does with `path`, and `key` is the key of the configuration that names it.
     """

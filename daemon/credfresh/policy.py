@@ -116,8 +116,8 @@ def rhythm(salt: str, profiles: Iterable[tuple[int, RenewBefore]], a_second: flo
 def plan(grant: Grant, renew_before: RenewBefore, rhythm: Rhythm = ANY_RHYTHM) -> Plan:
     """Decide when to renew `grant`; a follower asks soon after the one it follows renews.
 
-    Within the bounds of the jitter it is a moment that many grants have in common: of a burst, one
-    renewal costs a third of a lone one.
+    Within the bounds of the jitter a moment is chosen that many grants share (`_together`): a
+    renewal in a burst costs a third of what a lone one costs.
     """
     lifetime = grant.lifetime
     if grant.upstream is not None:

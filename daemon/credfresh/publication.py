@@ -44,7 +44,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A thing the destination saw that an operator should know: the event `name` with fields."""
+    """A thing the destination saw that an operator should know: `event`, with its `fields`."""
 
     event: str
     fields: tuple[tuple[str, str | int | float], ...] = ()

@@ -212,7 +212,7 @@ class EndpointSettings:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A thing worth saying about an accepted configuration, once, as the event `name`."""
+    """A thing worth saying about an accepted configuration, once: `event`, with its `fields`."""
 
     event: str
     fields: tuple[tuple[str, str | int | float], ...] = ()

@@ -16,7 +16,7 @@ from credfresh.cli.lacks import lacks
 from credfresh.cli.options import config_option
 from credfresh.cli.world import load, roll
 from credfresh.config.notices import guarantee
-from credfresh.errors import ConfigError, Problem, RenewalError
+from credfresh.errors import ConfigError, RenewalError
 from credfresh.model import Grant
 from credfresh.policy import much_shorter
 from credfresh.renewer import attempt, parent_unusable
@@ -40,7 +40,7 @@ def command(path: str, *, online: bool, as_json: bool) -> None:
     except ConfigError as error:
         if not as_json:
             raise
-        problems = [_as_dict(problem) for problem in error.problems]
+        problems = [asdict(problem) for problem in error.problems]
         click.echo(json.dumps({"version": 1, "valid": False, "problems": problems}))
         raise SystemExit(Exit.CONFIG) from None
     results = dict(try_roles(settings)) if online else {}
@@ -54,9 +54,9 @@ def command(path: str, *, online: bool, as_json: bool) -> None:
 
 def try_roles(settings: Settings) -> Iterator[tuple[str, Grant | RenewalError]]:
     """Assume every role once, parents before their children; yield what came of each."""
-    from credfresh import coredump  # noqa: PLC0415 - as the next
-    from credfresh.fleet import Fleet  # noqa: PLC0415 - boto3 is slow to import
-    from credfresh.sts import StsProvider  # noqa: PLC0415 - the same
+    from credfresh import coredump  # noqa: PLC0415 - as the last
+    from credfresh.fleet import Fleet  # noqa: PLC0415 - as the last
+    from credfresh.sts import StsProvider  # noqa: PLC0415 - boto3 is slow to import
 
     coredump.forbid()
     sts = StsProvider(settings.principals, settings.sts, clock=clock, environ=os.environ)
@@ -152,10 +152,6 @@ def _outcome(name: str, result: Grant | RenewalError) -> dict[str, object]:
             "hint": result.hint,
         }
     return {"profile": name, "granted": True, "lifetime_s": round(result.lifetime)}
-
-
-def _as_dict(problem: Problem) -> dict[str, object]:
-    return asdict(problem)
 
 
 def _describe(notice: Notice) -> str:

@@ -109,7 +109,7 @@ def _judge_file(
     where: Whereabouts, request: protocol.Ensure, unreached: ControlError, *, as_json: bool
 ) -> None:
     """Say what the file says, and leave with 69 unless it suffices."""
-    from credfresh.cli.clock import clock  # noqa: PLC0415 - the same
+    from credfresh.cli.clock import clock  # noqa: PLC0415 - as the next
     from credfresh.splice import marked  # noqa: PLC0415 - only where no daemon answers
 
     path = where.credentials_file

@@ -71,7 +71,7 @@ def _report(where: Whereabouts) -> dict[str, Any]:
         if error.code not in ("no_daemon", "stopping"):
             raise
         unreached = error
-    from credfresh.cli.clock import clock  # noqa: PLC0415 - the same
+    from credfresh.cli.clock import clock  # noqa: PLC0415 - as the next
     from credfresh.splice import marked  # noqa: PLC0415 - only where no daemon answers
 
     path = where.credentials_file

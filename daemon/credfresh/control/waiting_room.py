@@ -24,7 +24,7 @@ from credfresh.control.wishes import (
     Wishes,
     Withdraw,
 )
-from credfresh.errors import RenewalError
+from credfresh.errors import Mend, RenewalError
 from credfresh.life.desk import Desk
 from credfresh.life.entry import Entry
 from credfresh.life.roster import status
@@ -242,7 +242,7 @@ class WaitingRoom:
 
 
 def _failure(error: RenewalError) -> Trouble:
-    return Trouble(f"{error.code}: {error.message}", error.hint, for_human=error.mend == "human")
+    return Trouble(f"{error.code}: {error.message}", error.hint, for_human=error.mend is Mend.HUMAN)
 
 
 def _refusal(refusal: Refusal) -> Trouble:

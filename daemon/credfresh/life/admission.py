@@ -77,7 +77,7 @@ class Admission:
         self._take_turn(queue)
 
     def discard(self, name: str) -> None:
-        """Forget a waiting `name` (its profile is gone)."""
+        """Forget a waiting `name`: its profile is gone, or was changed or withdrawn."""
         queue, number = self._waiting.pop(name, (None, 0))
         if queue is not None:
             queue.bury(number)

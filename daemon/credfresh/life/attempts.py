@@ -61,11 +61,11 @@ class Attempts:
         self._admission.limit(limits.calls_per_second, limits.max_concurrency, each)
 
     def queue(self, entry: Entry, now: Instant) -> None:
-        """Let `entry` wait for its turn; of those that may start the nearest to expiry goes.
+        """Let `entry` wait for its turn; of those that may start, the nearest to expiry goes first.
 
-        What has failed, or has lapsed, goes when it is a round's time before expiry, at the
-        latest: were it always the first, those that fail could use up the rate for ever, and
-        others, of which one call would be enough, expire in the queue (I4).
+        What has been tried and failed, or has lapsed, is ordered as if it expired a whole round
+        from now, or later: were it always the first, those that fail could use up the rate for
+        ever, while others, for which one call would do, expire in the queue (I4).
         """
         entry.phase = Phase.QUEUED
         name = entry.profile.name

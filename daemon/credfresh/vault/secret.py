@@ -38,7 +38,7 @@ class Secret:
         return self.credentials.expiration
 
     def newer_than(self, other: Secret) -> bool:
-        """Say whether these credentials were issued later than the others."""
+        """Say whether these are other credentials, and were issued no earlier."""
         return self.issued >= other.issued and self.key != other.key
 
     @property
@@ -64,7 +64,7 @@ class Secret:
 
 
 def of_grant(grant: Grant, *, role_arn: str, renews_after: float, writer: str) -> Secret:
-    """Return what a hub publishes for a grant of its own, renewed `renews_after` its issue."""
+    """Return what a hub publishes for its own grant, renewed `renews_after` seconds after issue."""
     issued = float(int(grant.credentials.expiration - grant.lifetime))
     return Secret(
         credentials=grant.credentials,
