@@ -22,7 +22,7 @@ from credfresh.life.desk import Attendant, Desk, Errand
 from credfresh.life.fan import Fan
 from credfresh.life.ports import Due, Finished, Message, Outlet
 from credfresh.life.readiness import Readiness
-from credfresh.life.reloader import Reloader, Source
+from credfresh.life.reloader import Reloader, SettingsSource
 from credfresh.life.reloading import Reloading, most_delay
 from credfresh.life.supervisor import Supervisor
 from credfresh.life.watchdog import Watchdog
@@ -91,7 +91,7 @@ class Daemon:
         emit: Emit,
         notifier: Notifier,
         watchdog: float | None = None,
-        source: Source | None = None,
+        source: SettingsSource | None = None,
         attendants: Sequence[Attendant] = (),
         outlets: Sequence[Outlet] = (),
     ) -> None:

@@ -26,7 +26,7 @@ MOST_TOLD = 20
 """Problems of one refused configuration that are logged one by one."""
 
 
-class Source(Protocol):
+class SettingsSource(Protocol):
     """Where settings come from: the composition root knows the file and the environment."""
 
     def load(self) -> Settings:
@@ -71,7 +71,7 @@ class Reload:
 class Reloader:
     """Judges what stands in the configuration file now."""
 
-    def __init__(self, settings: Settings, source: Source, emit: Emit) -> None:
+    def __init__(self, settings: Settings, source: SettingsSource, emit: Emit) -> None:
         self._settings = settings
         self._began_with = settings
         self._source = source
