@@ -48,7 +48,7 @@ Answer = Callable[[int, dict[str, Any]], None]
 
 
 @dataclass(slots=True)
-class _Party:
+class _Batch:
     """One client's wishes for several profiles, answered together."""
 
     verb: str
@@ -63,7 +63,7 @@ class WaitingRoom:
         self._desk = desk
         self._answer = answer
         self._wishes = Wishes()
-        self._parties: dict[int, _Party] = {}
+        self._batches: dict[int, _Batch] = {}
         self._next = 0.0
         self._rest_until = 0.0
         self._next_hint = 0.0
@@ -94,7 +94,7 @@ class WaitingRoom:
     def forget(self, ticket: int) -> None:
         """A client has gone away."""
         self._wishes.forget(ticket)
-        self._parties.pop(ticket, None)
+        self._batches.pop(ticket, None)
 
     def look(self, now: Instant) -> float | None:
         """Answer what can be; return the seconds to the next look, None when nobody waits."""
@@ -107,20 +107,20 @@ class WaitingRoom:
             entry = self._desk.supervisor.roster.get(name)
             return None if entry is None else self._facts(entry, now)
 
-        few = sum(len(party.profiles) for party in self._parties.values()) <= FEW
+        few = sum(len(batch.profiles) for batch in self._batches.values()) <= FEW
 
         def renew(name: str) -> None:
             self._desk.supervisor.renew(name, awaited=few)
 
         publish = self._desk.supervisor.hurry
         for one, outcome in self._wishes.look(now.boot, facts_of, renew, publish):
-            party = self._parties.get(one.ticket)
-            if party is None:
+            batch = self._batches.get(one.ticket)
+            if batch is None:
                 asked = one.wish.valid_for if isinstance(one.wish, Ensure) else 0.0
                 self._answer(one.ticket, self._ensured(one.profile, asked, outcome, now))
                 continue
-            party.told[one.profile] = self._told(party.verb, one.profile, outcome)
-            if len(party.told) == len(party.profiles):
+            batch.told[one.profile] = self._told(batch.verb, one.profile, outcome)
+            if len(batch.told) == len(batch.profiles):
                 self._finish(one.ticket)
         ended = self._desk.clock().boot
         self._rest_until = ended + REST * (ended - now.boot)
@@ -135,15 +135,15 @@ class WaitingRoom:
     def _gather(self, ticket: int, verb: str, names: Sequence[str], wish: Wish) -> None:
         for name in names:
             self._entry(name)
-        self._parties[ticket] = _Party(verb, names)
+        self._batches[ticket] = _Batch(verb, names)
         for name in names:
             self._add(ticket, name, wish, protocol.MOST_TIMEOUT)
         if not names:
             self._finish(ticket)
 
     def _finish(self, ticket: int) -> None:
-        party = self._parties.pop(ticket)
-        self._answer(ticket, {"profiles": [party.told[name] for name in party.profiles]})
+        batch = self._batches.pop(ticket)
+        self._answer(ticket, {"profiles": [batch.told[name] for name in batch.profiles]})
 
     def _entry(self, name: str) -> Entry:
         entry = self._desk.supervisor.roster.get(name)
