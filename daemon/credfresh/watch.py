@@ -11,7 +11,7 @@ LOOKED_FOR = 0.05
 """Seconds between two looks whether a process has ended, where the kernel does not tell."""
 
 
-class Watch:
+class ProcessWatch:
     """Waits for what a process says, and for its end.
 
     Where no descriptor of the process can be had (an old kernel, a filter of system calls, too many

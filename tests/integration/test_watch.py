@@ -9,7 +9,7 @@ from typing import IO, cast
 
 import pytest
 
-from credfresh.watch import Watch
+from credfresh.watch import ProcessWatch
 
 
 class ShortSighted:
@@ -38,7 +38,7 @@ def test_what_is_said_between_two_glances_of_one_poll_is_heard(
     monkeypatch.setattr(select, "poll", lambda: ShortSighted(real()))
     with subprocess.Popen(("/bin/echo", "last"), stdout=subprocess.PIPE) as process:
         pipe = cast("IO[bytes]", process.stdout)
-        watch = Watch(process.pid, pipe)
+        watch = ProcessWatch(process.pid, pipe)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # seen, and not reaped
         assert (True, True) == watch.wait(10.0)
         watch.close()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, cast
 
-from credfresh.watch import Watch
+from credfresh.watch import ProcessWatch
 
 MOST_OUTPUT = 2000
 """Bytes of output that are kept: the first ones. What comes after is read and dropped."""
@@ -112,7 +112,7 @@ class Run:
         """Read until it has ended and said its last word, or has to be killed."""
         pipe = cast("IO[bytes]", process.stdout)
         kept = bytearray()
-        watch = Watch(process.pid, pipe)
+        watch = ProcessWatch(process.pid, pipe)
         try:
             while True:
                 says, ended = watch.wait(max(0.0, deadline - time.monotonic()))

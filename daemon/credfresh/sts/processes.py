@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, cast
 
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.watch import Watch
+from credfresh.watch import ProcessWatch
 
 MOST_OUTPUT = 64 << 10
 """Bytes that a process may print: credentials are two or three thousand."""
@@ -92,7 +92,7 @@ class BoundedProcess:
         """
         pipe = cast("IO[bytes]", self._process.stdout)
         printed = bytearray()
-        watch = Watch(self._process.pid, pipe)
+        watch = ProcessWatch(self._process.pid, pipe)
         try:
             while len(printed) <= MOST_OUTPUT:
                 left = max(0.0, deadline - time.monotonic())
