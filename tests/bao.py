@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
 from credfresh.model import Instant
-from credfresh.principals import TokenFile, VaultAuth, VaultEngine
+from credfresh.principals import TokenFileLogin, VaultAuth, VaultEngine
 from credfresh.vault.engine import Engine
 from programs import free_port
 
@@ -297,11 +297,11 @@ class Bao:
         )
         return Engine(where, clock=clock, salt="test")
 
-    def logged_in(self, policy: str, directory: Path) -> TokenFile:
+    def logged_in(self, policy: str, directory: Path) -> TokenFileLogin:
         """Return the login by a token of a policy, in a file."""
         path = directory / f"{policy}.token"
         path.write_text(f"{self.token(policy)}\n")
-        return TokenFile(str(path))
+        return TokenFileLogin(str(path))
 
     def end(self) -> None:
         """End it, and leave nothing."""

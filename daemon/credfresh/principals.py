@@ -105,13 +105,13 @@ class CertLogin:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenFile:
+class TokenFileLogin:
     """A token that an agent of the engine's keeps in a file."""
 
     path: str
 
 
-VaultAuth = AppRole | JwtLogin | KubernetesLogin | CertLogin | TokenFile
+VaultAuth = AppRole | JwtLogin | KubernetesLogin | CertLogin | TokenFileLogin
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from aws_servers import BusyServer
 from bao import MOUNT, PREFIX, Bao, Scripted, signed
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.principals import AppRole, CertLogin, JwtLogin, KubernetesLogin, TokenFile, VaultAuth
+from credfresh.principals import (
+    AppRole,
+    CertLogin,
+    JwtLogin,
+    KubernetesLogin,
+    TokenFileLogin,
+    VaultAuth,
+)
 from credfresh.vault.engine import ConflictError, Engine
 from programs import free_port
 
@@ -42,10 +49,10 @@ def _hub(bao: Bao, tmp_path: Path) -> Engine:
     return engine(bao, written(tmp_path / "token", bao.token("hub")))
 
 
-def written(path: Path, text: str) -> TokenFile:
+def written(path: Path, text: str) -> TokenFileLogin:
     """Return the login by a token in a file."""
     path.write_text(f"{text}\n")
-    return TokenFile(str(path))
+    return TokenFileLogin(str(path))
 
 
 def engine(bao: Bao, auth: VaultAuth, *, address: str | None = None, ca: bool = True) -> Engine:
@@ -209,7 +216,7 @@ def test_a_wrong_secret_id_concerns_every_profile_of_the_source(bao: Bao, tmp_pa
 def test_a_missing_file_of_a_login_is_named(bao: Bao, tmp_path: Path) -> None:
     """Which file, and why."""
     with pytest.raises(RenewalError) as caught:
-        engine(bao, TokenFile(str(tmp_path / "absent"))).read("x")
+        engine(bao, TokenFileLogin(str(tmp_path / "absent"))).read("x")
 
     assert f"{tmp_path}/absent: No such file or directory" == caught.value.message
 
@@ -223,7 +230,7 @@ def test_a_fifo_holds_up_no_login(bao: Bao, tmp_path: Path) -> None:
     file = str(tmp_path / "file")
 
     for auth in (
-        TokenFile(fifo),
+        TokenFileLogin(fifo),
         AppRole(file, fifo),
         JwtLogin("host", fifo),
         CertLogin(fifo, file),

@@ -10,7 +10,7 @@ import pytest
 from bao import MOUNT, PREFIX, Bao, Scripted
 from credfresh.errors import RenewalError
 from credfresh.model import Grant
-from credfresh.principals import TokenFile, VaultEngine
+from credfresh.principals import TokenFileLogin, VaultEngine
 from credfresh.publication import Publication
 from credfresh.settings import Profile
 from credfresh.vault.engine import Engine, Engines
@@ -217,7 +217,7 @@ def test_one_of_two_hubs_leads_and_the_other_takes_over(hub: Engine) -> None:
 
 def test_a_token_that_cannot_write_cannot_lead(bao: Bao, tmp_path: Path, prefix: str) -> None:
     """A host's token is refused, and the path is named."""
-    token: TokenFile = bao.logged_in("host", tmp_path)
+    token: TokenFileLogin = bao.logged_in("host", tmp_path)
     leadership = Leadership(
         bao.engine(token, clock, prefix=prefix), "x", clock=clock, emit=EventLog()
     )

@@ -140,4 +140,4 @@ def _auth(shape: VaultAuth) -> principals.VaultAuth:
         return principals.KubernetesLogin(**token | shape.kubernetes.model_dump(exclude_none=True))
     if shape.cert is not None:
         return principals.CertLogin(**shape.cert.model_dump(exclude_none=True))
-    return principals.TokenFile(shape.token_file or "")
+    return principals.TokenFileLogin(shape.token_file or "")

@@ -16,7 +16,7 @@ import hvac.exceptions
 from credfresh import policy
 from credfresh.errors import RenewalError
 from credfresh.model import Clock, Instant
-from credfresh.principals import TokenFile, VaultEngine
+from credfresh.principals import TokenFileLogin, VaultEngine
 from credfresh.vault import logins
 from credfresh.vault.failures import FORBIDDEN, failure, login_failed
 from credfresh.vault.secret import Version
@@ -169,7 +169,7 @@ class Engine:
             return self._token
 
     def _due(self) -> bool:
-        if isinstance(self.where.auth, TokenFile):
+        if isinstance(self.where.auth, TokenFileLogin):
             return True  # an agent keeps the file: what it holds now is what counts
         return self._renew_at is not None and self._clock().reached(self._renew_at)
 

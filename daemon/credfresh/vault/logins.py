@@ -9,7 +9,14 @@ from typing import Any
 import hvac
 
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.principals import AppRole, CertLogin, JwtLogin, KubernetesLogin, TokenFile, VaultAuth
+from credfresh.principals import (
+    AppRole,
+    CertLogin,
+    JwtLogin,
+    KubernetesLogin,
+    TokenFileLogin,
+    VaultAuth,
+)
 from credfresh.regular import only_regular
 from credfresh.vault.failures import LOGIN
 
@@ -25,7 +32,7 @@ def log_in(client: hvac.Client, auth: VaultAuth) -> Mapping[str, Any] | None:
     """
     answer: Mapping[str, Any]
     match auth:
-        case TokenFile(path):
+        case TokenFileLogin(path):
             client.token = _read(path)
             return None
         case AppRole(role_id_file, secret_id_file, mount):
@@ -57,7 +64,7 @@ def name_of(auth: VaultAuth) -> str:
         JwtLogin: "jwt",
         KubernetesLogin: "kubernetes",
         CertLogin: "cert",
-        TokenFile: "token_file",
+        TokenFileLogin: "token_file",
     }
     return names[type(auth)]
 
