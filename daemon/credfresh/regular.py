@@ -1,4 +1,7 @@
-"""Opening what people name: a FIFO in the place of a file would make us wait for ever."""
+"""Files that people name: opened without waiting, and told apart from what they were.
+
+A FIFO in the place of a file would make us wait for ever.
+"""
 
 from __future__ import annotations
 
@@ -22,3 +25,15 @@ def only_regular(path: str, flags: int) -> int:
     if stat.S_ISDIR(mode):
         number, what = errno.EISDIR, os.strerror(errno.EISDIR)
     raise OSError(number, what, path)
+
+
+def version_of(path: str) -> tuple[int, ...] | None:
+    """Return what tells one version of a file from the next; None while there is none.
+
+    With the change time: a chmod may be what mends a file that could not be read.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116 - called all the time: no Path to build
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

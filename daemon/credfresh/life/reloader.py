@@ -5,14 +5,13 @@ A configuration that is not valid changes nothing: the old one goes on, and it i
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from credfresh.errors import ConfigError, Problem
 from credfresh.events import Emit
 from credfresh.life.roster import Changes
+from credfresh.regular import version_of
 from credfresh.renewer import Provider
 from credfresh.settings import Settings
 
@@ -76,14 +75,14 @@ class Reloader:
         self._began_with = settings
         self._source = source
         self._emit = emit
-        self._seen = self._last = _identity(settings.path)
+        self._seen = self._last = version_of(settings.path)
 
     def changed(self) -> bool:
         """Say whether the file is another than when last read, and as the last look found it.
 
         Each change is told once.
         """
-        before, self._last = self._last, _identity(self._settings.path)
+        before, self._last = self._last, version_of(self._settings.path)
         if self._last in (None, self._seen) or self._last != before:
             return False
         self._seen = self._last
@@ -91,7 +90,7 @@ class Reloader:
 
     def take(self) -> Taken | tuple[Problem, ...]:
         """Read and judge the configuration; its problems where the old one stays."""
-        self._seen = self._last = _identity(self._settings.path)
+        self._seen = self._last = version_of(self._settings.path)
         try:
             settings = self._source.load()
             old = self._settings
@@ -153,13 +152,3 @@ def _needs_restart(old: Settings, new: Settings) -> list[str]:
         "log.format": old.log.format != new.log.format,
     }
     return [name for name, changed in kept.items() if changed]
-
-
-def _identity(path: str) -> tuple[int, ...] | None:
-    """Return what tells one version of a file from the next; None while there is none."""
-    with contextlib.suppress(OSError):
-        status = os.stat(path)  # noqa: PTH116 - one call every second, and no Path for it
-        # With ctime: a chmod may be what mends a file that was refused.
-        times = (status.st_mtime_ns, status.st_ctime_ns)
-        return (status.st_dev, status.st_ino, status.st_size, *times)
-    return None

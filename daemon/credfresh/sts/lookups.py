@@ -35,6 +35,7 @@ from credfresh.principals import (
     SystemdCredentialSource,
     WebIdentitySource,
 )
+from credfresh.regular import version_of
 from credfresh.sts.clients import Clients, Endpoint
 from credfresh.sts.processes import BoundedProcess
 from credfresh.sts.token_file import token_in
@@ -63,13 +64,13 @@ class Lookup:
 
     def seen(self) -> tuple[tuple[int, ...] | None, ...]:
         """Return what changes when one of the files does."""
-        return tuple(_identity(path) for path in self.files)
+        return tuple(version_of(path) for path in self.files)
 
     def missing(self) -> str:
         """Say why nothing was found: the SDK passes over files that it cannot read."""
         if not self.files:
             return "not found"
-        there = [path for path in self.files if _identity(path) is not None]
+        there = [path for path in self.files if version_of(path) is not None]
         if not there:
             return "no such file"
         closed = [path for path in there if not os.access(path, os.R_OK)]
@@ -253,11 +254,3 @@ def _refuse_prompt(name: str, session: botocore.session.Session) -> None:
             scope=Scope.SOURCE,
             hint="use a principal whose role needs no MFA, or a credential_process that asks",
         )
-
-
-def _identity(path: str) -> tuple[int, ...] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - on the path of every renewal: no Path to build
-    except OSError:
-        return None
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
