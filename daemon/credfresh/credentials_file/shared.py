@@ -18,7 +18,7 @@ from credfresh.credentials_file.tenure import Tenure, Turn
 from credfresh.disk import atomic, writing
 from credfresh.disk.locks import Pause
 from credfresh.disk.paths import Place, resolved
-from credfresh.disk.steps import Hook, Steps
+from credfresh.disk.steps import Hook, Steps, claimed
 from credfresh.disk.wardrobe import Wardrobe
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock, Grant
@@ -138,9 +138,7 @@ class SharedCredentialsFile:
             try:
                 self._keep_claim(place)
             except AlreadyRunningError as error:
-                raise PublishError(
-                    error.message, path=self._path, step="claim", code="claimed", hint=error.hint
-                ) from error
+                raise claimed(self._path, error) from error
             with self._turn.taken(place, self._remarks):
                 if failed:
                     self._tenure.sweep(place, self._wardrobe.owner, spare=self._second_look.names)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from credfresh.errors import PublishError
+from credfresh.errors import AlreadyRunningError, PublishError
 
 Hook = Callable[[str], None]
 """Called with the name of each step before it is taken: how tests come between two of them."""
@@ -78,6 +78,11 @@ def failure(path: str, step: str, error: OSError) -> PublishError:
         code=code,
         hint=_hint(number, step),
     )
+
+
+def claimed(path: str, error: AlreadyRunningError) -> PublishError:
+    """Return the failure to publish to `path` because another daemon keeps it."""
+    return PublishError(error.message, path=path, step="claim", code="claimed", hint=error.hint)
 
 
 def unforeseen(path: str, error: Exception) -> PublishError:

@@ -9,7 +9,7 @@ import stat
 
 from credfresh.disk import atomic
 from credfresh.disk.atomic import Dress
-from credfresh.disk.paths import OTHERS_WRITE, trusted_owner
+from credfresh.disk.paths import FOREIGN_OWNER, OTHERS_WRITE, WRITABLE_BY_OTHERS, trusted_owner
 from credfresh.errors import PublishError
 from credfresh.settings import FileTarget
 
@@ -92,7 +92,7 @@ class Wardrobe:
                 f"{path}: belongs to uid {info.st_uid}, whose content we would pass on",
                 path=path,
                 step="read",
-                code="foreign_owner",
+                code=FOREIGN_OWNER,
                 hint=f"give it to the daemon's user (uid {os.geteuid()}), or name its owner in"
                 " credentials_file.owner",
             )
@@ -102,7 +102,7 @@ class Wardrobe:
                 " pass on what they wrote",
                 path=path,
                 step="read",
-                code="writable_by_others",
+                code=WRITABLE_BY_OTHERS,
                 hint=f"look through it, then chmod go-w {path}",
             )
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TextIO
 
-from credfresh.logs.log import SEVERITY, Level, Log
+from credfresh.events import Level
+from credfresh.logs.log import SEVERITY, Log
 from credfresh.logs.stream import reaches_journal
 from credfresh.model import Clock
 from credfresh.settings import LogSettings

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import structlog
 
-from credfresh.events import EVENTS, undeclared
+from credfresh.events import EVENTS, Level, undeclared
 from credfresh.logs.console import ConsoleRenderer
 from credfresh.logs.redaction import redact
 from credfresh.logs.stream import Stream
 from credfresh.model import Clock, rfc3339
 
-Level = Literal["debug", "info", "warning", "error"]
 SEVERITY: Mapping[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 

@@ -12,7 +12,7 @@ from credfresh.disk import folder
 from credfresh.disk.folder import Identity
 from credfresh.disk.locks import LifeLock
 from credfresh.disk.paths import Place
-from credfresh.disk.steps import Hook, Steps
+from credfresh.disk.steps import Hook, Steps, claimed
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock
 from credfresh.process_twin.files import Files, Kept, same
@@ -104,13 +104,7 @@ class ProcessDirectory:
             try:
                 self._keep_claim(place)
             except AlreadyRunningError as error:
-                raise PublishError(
-                    error.message,
-                    path=self._shared.path,
-                    step="claim",
-                    code="claimed",
-                    hint=error.hint,
-                ) from error
+                raise claimed(self._shared.path, error) from error
             yield place
 
     def _keep_claim(self, place: Place) -> None:
