@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Protocol
 
 from credfresh import __version__, signals
 from credfresh.events import Emit
+from credfresh.in_order import Remembering
 from credfresh.life.agenda import Agenda
 from credfresh.life.bounded import Bounded
 from credfresh.life.desk import Attendant, Desk, Errand
@@ -26,11 +26,11 @@ from credfresh.life.reloader import Reloader, SettingsSource
 from credfresh.life.reloading import Reloading, most_delay
 from credfresh.life.supervisor import Supervisor
 from credfresh.life.watchdog import Watchdog
-from credfresh.model import Clock, Grant, Instant, Roll
+from credfresh.model import Clock, Instant, Roll
 from credfresh.notify import Notifier
 from credfresh.publisher import Published, Publisher
-from credfresh.renewer import Destination, Provider
-from credfresh.settings import Profile, Settings
+from credfresh.renewer import Provider
+from credfresh.settings import Settings
 from credfresh.signals import Signal
 from credfresh.statuses import ProfileStatus
 from credfresh.timers import ApschedulerTimers
@@ -55,26 +55,10 @@ def answering(answer: Callable[[], None]) -> bool:
     return True
 
 
-class Files(Destination, Protocol):
-    """The credentials files: a destination that is claimed for life and remembers."""
-
-    def claim(self) -> None:
-        """Become the only daemon that keeps these files.
-
-        Raises:
-            AlreadyRunningError: another one does.
-        """
-
-    def release(self) -> None:
-        """Let another one have them."""
-
-    def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
-        """Return what the files say is still published, by profile."""
-
-
 class Daemon:
     """One run of the daemon over one configuration.
 
+    `files` is where credentials are published, and what is believed of them at the start.
     `source` is where a reload reads the configuration; without one there is no reload.
     `watchdog` is within how many seconds the service manager wants signs of life, None for never.
     `outlets` are told, beside the files, of all that should stand published.
@@ -84,7 +68,7 @@ class Daemon:
         self,
         settings: Settings,
         *,
-        files: Files,
+        files: Remembering,
         provider: Provider,
         clock: Clock,
         roll: Roll,
