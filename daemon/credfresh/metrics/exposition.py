@@ -42,6 +42,44 @@ _OF_A_PROFILE: tuple[tuple[str, str, Callable[[Figures], float | None]], ...] = 
     ),
 )
 
+_OF_THE_DAEMON: tuple[tuple[str, str, Callable[[View], float]], ...] = (
+    (
+        "healthy",
+        "1 while every profile has valid credentials on disk, else 0.",
+        lambda view: float(view.healthy),
+    ),
+    (
+        "ready",
+        "1 once the service manager was told that the service is up.",
+        lambda view: float(view.snapshot.ready),
+    ),
+    (
+        "file_last_write_timestamp_seconds",
+        "When credentials were written last, in any place (0: not since the start).",
+        lambda view: view.snapshot.last_write or NEVER,
+    ),
+    (
+        "config_reload_success",
+        "1 if the last reload was accepted, or none was asked for; else 0.",
+        lambda view: float(view.snapshot.reloaded),
+    ),
+    (
+        "scheduler_lag_seconds",
+        "By how much the most belated alarm was late when this was taken.",
+        lambda view: view.snapshot.lag,
+    ),
+    (
+        "clock_skew_seconds",
+        "The clock of STS minus ours, by its newest answer (NaN: it has not told).",
+        lambda view: math.nan if view.snapshot.skew is None else view.snapshot.skew,
+    ),
+    (
+        "snapshot_timestamp_seconds",
+        "When these figures were taken; in a textfile, how old they are.",
+        lambda view: view.snapshot.taken.wall,
+    ),
+)
+
 
 def render(view: View) -> bytes:
     """Return every metric; profiles that are gone are in it no more."""
@@ -78,7 +116,7 @@ class _Figures(Collector):
         return counter
 
     def _daemon(self) -> Iterator[Metric]:
-        view, snapshot = self._view, self._view.snapshot
+        view = self._view
         states = GaugeMetricFamily(
             "credfresh_profiles", "Profiles by their state on disk.", labels=["state"]
         )
@@ -90,47 +128,11 @@ class _Figures(Collector):
             "Publishes of one place (a file, a directory of twins) by what became of them.",
             labels=["result"],
         )
-        for result, count in snapshot.writes.items():
+        for result, count in view.snapshot.writes.items():
             writes.add_metric([result], count)
         yield writes
-        for name, text, value in (
-            (
-                "healthy",
-                "1 while every profile has valid credentials on disk, else 0.",
-                float(view.healthy),
-            ),
-            (
-                "ready",
-                "1 once the service manager was told that the service is up.",
-                float(snapshot.ready),
-            ),
-            (
-                "file_last_write_timestamp_seconds",
-                "When credentials were written last, in any place (0: not since the start).",
-                snapshot.last_write or NEVER,
-            ),
-            (
-                "config_reload_success",
-                "1 if the last reload was accepted, or none was asked for; else 0.",
-                float(snapshot.reloaded),
-            ),
-            (
-                "scheduler_lag_seconds",
-                "By how much the most belated alarm was late when this was taken.",
-                snapshot.lag,
-            ),
-            (
-                "clock_skew_seconds",
-                "The clock of STS minus ours, by its newest answer (NaN: it has not told).",
-                math.nan if snapshot.skew is None else snapshot.skew,
-            ),
-            (
-                "snapshot_timestamp_seconds",
-                "When these figures were taken; in a textfile, how old they are.",
-                snapshot.taken.wall,
-            ),
-        ):
-            yield GaugeMetricFamily(f"credfresh_{name}", text, value=value)
+        for name, text, value in _OF_THE_DAEMON:
+            yield GaugeMetricFamily(f"credfresh_{name}", text, value=value(view))
         build = GaugeMetricFamily(
             "credfresh_build_info", "Which credfresh this is.", labels=["version", "python"]
         )
