@@ -269,6 +269,7 @@ def test_the_default_chain_finds_nothing(provide: Provide) -> None:
     """No credentials anywhere: said, with the advice to name a source."""
     error = refused(provide(DefaultChain()))
     assert ("source_missing", Mend.HUMAN) == (error.code, error.mend)
+    assert error.message.endswith("default chain: not found"), "no file was named to be missed"
     assert str(error.hint).startswith("name a source:")
 
 

@@ -53,7 +53,8 @@ class Lookup:
 
     `wanted` says what is looked for; `files` are those whose change calls for a new look; `load`
     returns botocore's credentials object (which renews itself where it can), None for nothing;
-    `stale` says what to look at when it keeps giving keys that have expired.
+    `stale` says what to look at when it keeps giving keys that have expired; `elsewhere` whether
+    it looks in other places than `files` as well.
     """
 
     wanted: str
@@ -61,6 +62,7 @@ class Lookup:
     hint: str
     files: tuple[str, ...] = ()
     stale: str = "look at what gives them, and at this host's clock"
+    elsewhere: bool = False
 
     def seen(self) -> tuple[tuple[int, ...] | None, ...]:
         """Return what changes when one of the files does."""
@@ -68,11 +70,9 @@ class Lookup:
 
     def missing(self) -> str:
         """Say why nothing was found: the SDK passes over files that it cannot read."""
-        if not self.files:
-            return "not found"
         there = [path for path in self.files if version_of(path) is not None]
         if not there:
-            return "no such file"
+            return "no such file" if self.files and not self.elsewhere else "not found"
         closed = [path for path in there if not os.access(path, os.R_OK)]
         return f"{closed[0]} may not be read by this user" if closed else "no such profile or keys"
 
@@ -120,6 +120,7 @@ class Lookups:
                     f"{self._led()}name a source: environment, files, container and instance have"
                     " none",
                     files=self._sdk_files(),
+                    elsewhere=True,
                 )
 
     def _led(self) -> str:
