@@ -140,8 +140,8 @@ def spell(address: Address) -> str:
     match address:
         case UnixAddress(path):
             return f"unix:{path}"
-        case TcpAddress(host, port):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case TcpAddress(port=port):
+            return f"{address.url_host}:{port}"
 
 
 def _bind(address: Address) -> socket.socket:

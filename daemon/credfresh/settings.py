@@ -170,6 +170,11 @@ class TcpAddress:
     host: str
     port: int
 
+    @property
+    def url_host(self) -> str:
+        """The host as a URL spells it: IPv6 in brackets (RFC 3986, section 3.2.2)."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:

@@ -129,8 +129,8 @@ class Endpoint:
 
         if self._desk is None:
             raise AssertionError("not open")
-        own = f"[{address.host}]" if ":" in address.host else address.host
-        door = Door(self._shelf, hosts=frozenset({own, "localhost"}), clock=self._desk.clock)
+        hosts = frozenset({address.url_host, "localhost"})
+        door = Door(self._shelf, hosts=hosts, clock=self._desk.clock)
         door.admitted = self._admitted
         listener = Listener(address, door)
         try:

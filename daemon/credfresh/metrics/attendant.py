@@ -134,8 +134,7 @@ class Metrics:
             raise AssertionError("not open")
         hosts = None
         if isinstance(address, TcpAddress):
-            own = f"[{address.host}]" if ":" in address.host else address.host
-            hosts = LOCAL_HOSTS | {own.lower()}
+            hosts = LOCAL_HOSTS | {address.url_host.lower()}
         site = Site(
             self._observer.view, hosts=hosts, hostname=self._hostname, clock=self._wanted_desk.clock
         )
