@@ -21,6 +21,7 @@ from waitress import wasyncore
 from waitress.server import create_server
 
 from credfresh.errors import CredfreshError
+from credfresh.events import Emit
 from credfresh.settings import Address, TcpAddress, UnixAddress
 
 if TYPE_CHECKING:
@@ -133,6 +134,45 @@ class Listener:
         )
         for channel in waiting[: MOST_CONNECTIONS // 10]:
             channel.will_close = True
+
+
+class Listening:
+    """One listener at a time, that may be opened again; why it cannot be is told once."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._listener: Listener | None = None
+        self._deaf: str | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether somebody listens."""
+        return self._listener is not None and self._listener.alive
+
+    def open(self, address: Address, application: WSGIApplication) -> bool:
+        """Listen there, and nowhere else any more; False where the system refuses it."""
+        self.close()
+        listener = Listener(address, application)
+        try:
+            listener.open()
+        except CredfreshError as error:
+            if self._deaf != error.message:
+                self._deaf = error.message
+                self._emit(
+                    "listen_failed", address=spell(address), error=error.message, hint=error.hint
+                )
+            return False
+        self._listener = listener
+        if self._deaf is not None:
+            self._deaf = None
+            self._emit("listen_recovered", address=spell(address))
+        return True
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
 
 def spell(address: Address) -> str:

@@ -17,7 +17,7 @@ from credfresh.publication import Publication
 from credfresh.settings import EndpointSettings, Settings, TcpAddress
 
 if TYPE_CHECKING:
-    from credfresh.listener import Listener
+    from credfresh.listener import Listening
 
 AGAIN = 30.0
 """Seconds between two looks whether the tokens stand and somebody listens."""
@@ -36,10 +36,9 @@ class Endpoint:
         self._settings: EndpointSettings | None = None
         self._desk: Desk | None = None
         self._door: Door | None = None
-        self._listener: Listener | None = None
+        self._listening: Listening | None = None
         self._admitted: Admitted = {}
         self._troubles: dict[str, str] = {}
-        self._deaf: str | None = None
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
         """Serve these from now on."""
@@ -91,8 +90,7 @@ class Endpoint:
         """See to it that tokens stand and somebody listens; return the seconds to the next look."""
         if self._settings is not None:
             self._bring_tokens(self._settings)
-            if self._listener is None or not self._listener.alive:
-                self._stop_listening()
+            if self._listening is None or not self._listening.alive:
                 self._listen(self._settings.listen)
         return AGAIN
 
@@ -125,32 +123,21 @@ class Endpoint:
 
     def _listen(self, address: TcpAddress) -> None:
         # Imported here: who wants no endpoint does not pay for it.
-        from credfresh.listener import Listener, spell  # noqa: PLC0415
+        from credfresh.listener import Listening  # noqa: PLC0415
 
         if self._desk is None:
             raise AssertionError("not open")
         hosts = frozenset({address.url_host, "localhost"})
         door = Door(self._shelf, hosts=hosts, clock=self._desk.clock)
         door.admitted = self._admitted
-        listener = Listener(address, door)
-        try:
-            listener.open()
-        except CredfreshError as error:
-            if self._deaf != error.message:
-                self._deaf = error.message
-                self._emit(
-                    "listen_failed", address=spell(address), error=error.message, hint=error.hint
-                )
-            return
-        self._door, self._listener = door, listener
-        if self._deaf is not None:
-            self._deaf = None
-            self._emit("listen_recovered", address=spell(address))
+        if self._listening is None:
+            self._listening = Listening(self._emit)
+        self._door = door if self._listening.open(address, door) else None
 
     def _stop_listening(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = self._door = None
+        if self._listening is not None:
+            self._listening.close()
+        self._door = None
 
     def _trouble(self, path: str, error: CredfreshError) -> None:
         code = error.code if isinstance(error, PublishError) else "claimed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from credfresh.errors import CredfreshError, PublishError
+from credfresh.errors import PublishError
 from credfresh.events import Emit
 from credfresh.life.desk import Desk
 from credfresh.metrics.observer import Observer
@@ -15,7 +15,7 @@ from credfresh.publisher import Published
 from credfresh.settings import Address, MetricsSettings, Settings, TcpAddress
 
 if TYPE_CHECKING:
-    from credfresh.listener import Listener
+    from credfresh.listener import Listening
     from credfresh.metrics.textfile import Textfile
 
 AGAIN = 30.0
@@ -40,8 +40,7 @@ class Metrics:
         self._desk: Desk | None = None
         self._observer: Observer | None = None
         self._textfile: Textfile | None = None
-        self._listener: Listener | None = None
-        self._deaf: str | None = None
+        self._listening: Listening | None = None
 
     def open(self, desk: Desk) -> None:
         """Begin to serve; figures are counted even while nobody wants them."""
@@ -121,13 +120,12 @@ class Metrics:
     def _look(self, _now: Instant) -> float:
         """See to it that somebody listens; return the seconds to the next look."""
         address = self._settings.listen
-        if address is not None and (self._listener is None or not self._listener.alive):
-            self._stop_listening()
+        if address is not None and (self._listening is None or not self._listening.alive):
             self._listen(address)
         return AGAIN
 
     def _listen(self, address: Address) -> None:
-        from credfresh.listener import Listener, spell  # noqa: PLC0415 - the same
+        from credfresh.listener import Listening  # noqa: PLC0415 - the same
         from credfresh.metrics.site import LOCAL_HOSTS, Site  # noqa: PLC0415 - the same
 
         if self._observer is None:
@@ -138,22 +136,10 @@ class Metrics:
         site = Site(
             self._observer.view, hosts=hosts, hostname=self._hostname, clock=self._wanted_desk.clock
         )
-        listener = Listener(address, site)
-        try:
-            listener.open()
-        except CredfreshError as error:
-            if self._deaf != error.message:
-                self._deaf = error.message
-                self._emit(
-                    "listen_failed", address=spell(address), error=error.message, hint=error.hint
-                )
-            return
-        self._listener = listener
-        if self._deaf is not None:
-            self._deaf = None
-            self._emit("listen_recovered", address=spell(address))
+        if self._listening is None:
+            self._listening = Listening(self._emit)
+        self._listening.open(address, site)
 
     def _stop_listening(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        if self._listening is not None:
+            self._listening.close()
