@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from credfresh.config import words
 from credfresh.control import protocol
 from credfresh.control.protocol import (
     Ensure,
@@ -196,3 +197,9 @@ def test_who_may_ask_what(request_: Request) -> None:
         with contextlib.nullcontext() if for_all else pytest.raises(RequestError) as caught:
             protocol.check_right(request_, uid=uid, own=998)
         assert for_all or "not_allowed" == caught.value.code  # type: ignore[union-attr] # raised
+
+
+def test_its_bounds_are_those_of_the_configuration() -> None:
+    """Clients do without the configuration's code: whatever it lets in can be asked for."""
+    assert words.MOST_NAME == protocol.MOST_NAME
+    assert words.MOST_DURATION == protocol.MOST_VALID_FOR

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from credfresh.config.checks import CHAINED_DURATION
+from credfresh.config.words import LEAST_DURATION, MOST_DURATION
 from credfresh.starter.aws_files import AwsProfile
-
-LEAST, MOST, MOST_CHAINED = 900, 43_200, 3_600
-"""Seconds of a session: the bounds of AssumeRole, and of a role assumed with a role."""
 
 MOST_IN_A_ROW = 16
 """Roles of which each is assumed with the one before; nobody who means it has more."""
@@ -259,10 +258,10 @@ def _settings(profile: AwsProfile, *, chained: bool) -> tuple[list[Line], tuple[
 
 
 def _duration(asked: str, *, chained: bool) -> Line | str:
-    if not re.fullmatch(r"[0-9]{1,6}", asked) or not LEAST <= int(asked) <= MOST:
+    seconds = int(asked) if re.fullmatch(r"[0-9]{1,6}", asked) else 0
+    if not LEAST_DURATION <= seconds <= MOST_DURATION:
         return f"duration_seconds is {asked!r}, which AWS does not accept: 1h is asked for."
-    seconds = int(asked)
-    if chained and seconds > MOST_CHAINED:
+    if chained and seconds > CHAINED_DURATION:
         return Line(
             "duration", "1h", f"not {seconds}s: a role assumed with a role lasts 1h at most"
         )
