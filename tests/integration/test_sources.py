@@ -16,6 +16,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,12 +90,12 @@ def obtain(provider: StsProvider) -> Grant:
     return provider.obtain(fakes.profile(source="ci"), None)
 
 
-def refused(provider: StsProvider) -> RenewalError:
-    """Return how the source fails; it is always the source that is to blame."""
+def refused(provider: StsProvider, scope: Scope = Scope.SOURCE) -> RenewalError:
+    """Return how the source fails; it is to blame, unless it is the endpoint that it asks."""
     with pytest.raises(RenewalError) as failed:
         obtain(provider)
     error = failed.value
-    assert Scope.SOURCE == error.scope
+    assert scope == error.scope
     assert error.code.startswith("source_")
     assert error.message.startswith("source ci: ")
     assert error.hint
@@ -649,6 +650,36 @@ def test_web_identity_refused(provide: Provide, sts: ScriptedServer, tmp_path: P
     assert "InvalidIdentityToken: Token audience is wrong" in error.message
 
 
+def test_web_identity_fails_only_where_its_endpoint_does(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """Profiles of two endpoints share the source; each asks its own, before and after it is well.
+
+    What is wrong with an endpoint is no fault of the source.
+    """
+    (tmp_path / "token").write_text("a.b.c")
+
+    def answer(request: Request) -> Answer:
+        return Answer(body=grant_xml(operation=request.form["Action"]))
+
+    sts.script = answer
+    other = f"http://127.0.0.1:{free_port()}"
+    provider = provide(WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::1:role/o"))
+    elsewhere = replace(fakes.profile(source="ci"), endpoint_url=other)
+
+    with pytest.raises(RenewalError) as failed:
+        provider.obtain(elsewhere, None)
+    assert ("source_unreachable", Scope.ENDPOINT) == (failed.value.code, failed.value.scope)
+    assert "endpoint_url" in str(failed.value.hint)
+    obtain(provider)
+    with pytest.raises(RenewalError):
+        provider.obtain(elsewhere, None)
+    obtain(provider)
+
+    asked = [request.form["Action"] for request in sts.requests]
+    assert ["AssumeRoleWithWebIdentity", "AssumeRole", "AssumeRole"] == asked
+
+
 @pytest.mark.parametrize("body", ["<html>", grant_xml(
     expiration="1800000000000", operation="AssumeRoleWithWebIdentity"
 )], ids=["no XML", "milliseconds"])  # fmt: skip
@@ -658,7 +689,8 @@ def test_an_answer_that_is_not_understood_is_not_held_against_the_token_file(
     """Something other than STS may have answered: the file was read, and sent."""
     (tmp_path / "token").write_text("a.b.c")
     sts.script = lambda _: Answer(body=body)
-    error = refused(provide(WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::1:role/o")))
+    source = WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::1:role/o")
+    error = refused(provide(source), Scope.ENDPOINT)
     assert ("source_failed", Mend.TIME) == (error.code, error.mend)
     assert "the answer" in error.message
     assert "something other than STS" in str(error.hint)
@@ -671,7 +703,8 @@ def test_a_failed_lookup_logs_nothing(
     (tmp_path / "token").write_text("a.b.c")
     half = grant_xml(secret="CANARY", operation="AssumeRoleWithWebIdentity")[:-40]
     sts.script = lambda _: Answer(body=half)
-    error = refused(provide(WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::1:role/o")))
+    source = WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::1:role/o")
+    error = refused(provide(source), Scope.ENDPOINT)
     assert "CANARY" not in "".join(traceback.format_exception(error))
     assert [] == [r for r in caplog.records if r.levelname in {"WARNING", "ERROR"}]
 

@@ -54,7 +54,8 @@ class Lookup:
     `wanted` says what is looked for; `files` are those whose change calls for a new look; `load`
     returns botocore's credentials object (which renews itself where it can), None for nothing;
     `stale` says what to look at when it keeps giving keys that have expired; `elsewhere` whether
-    it looks in other places than `files` as well.
+    it looks in other places than `files` as well; `asks_sts` whether they come from the endpoint
+    that the profile itself asks.
     """
 
     wanted: str
@@ -63,6 +64,7 @@ class Lookup:
     files: tuple[str, ...] = ()
     stale: str = "look at what gives them, and at this host's clock"
     elsewhere: bool = False
+    asks_sts: bool = False
 
     def seen(self) -> tuple[tuple[int, ...] | None, ...]:
         """Return what changes when one of the files does."""
@@ -224,6 +226,7 @@ class Lookups:
             f"web identity: the token in {source.token_file} for {source.role_arn}",
             load,
             "the daemon's user must be able to read the token file",
+            asks_sts=True,
         )
 
     def _starts(self, name: str) -> Callable[..., BoundedProcess]:

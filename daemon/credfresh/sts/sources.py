@@ -65,10 +65,11 @@ class Sources:
         logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
         lookups = Lookups(clients, client_config(limits), environ)
         named = {DEFAULT_SOURCE: DefaultChain(), **sources}
-        self._sources = {
-            name: _Source(name, lookups.of(name, source), clock, issued)
-            for name, source in named.items()
-        }
+        self._lookups = {name: lookups.of(name, source) for name, source in named.items()}
+        self._clock = clock
+        self._issued = issued
+        self._sources: dict[tuple[str, Endpoint | None], _Source] = {}
+        self._lock = threading.Lock()
 
     def keys(self, name: str, endpoint: Endpoint) -> SourceKeys:
         """Return the source's current keys; `endpoint` is used where STS must be asked for them.
@@ -76,7 +77,7 @@ class Sources:
         Raises:
             RenewalError: the source has none to offer.
         """
-        return self._sources[name].keys(endpoint)
+        return self._source(name, endpoint).keys(endpoint)
 
     def after_refusal(self, name: str, endpoint: Endpoint, *, refused: SourceKeys) -> SourceKeys:
         """Return the keys after STS refused `refused`: found anew, unless that was done already.
@@ -84,7 +85,22 @@ class Sources:
         Raises:
             RenewalError: the source has none to offer.
         """
-        return self._sources[name].after_refusal(endpoint, refused)
+        return self._source(name, endpoint).after_refusal(endpoint, refused)
+
+    def _source(self, name: str, endpoint: Endpoint) -> _Source:
+        """Return the source, of one that asks STS itself the part that asks this endpoint.
+
+        Else profiles of an endpoint that is well would fail with one that is not.
+        """
+        lookup = self._lookups[name]
+        place = (name, endpoint if lookup.asks_sts else None)
+        source = self._sources.get(place)
+        if source is None:
+            with self._lock:
+                source = self._sources.setdefault(
+                    place, _Source(name, lookup, self._clock, self._issued)
+                )
+        return source
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +218,8 @@ class _Source:
         if isinstance(error, RenewalError):
             return error
         told = classify(error, Caller(source=self._name), wall=self._clock().wall)
-        code, what, mend, hint = "source_failed", type(error).__name__, Mend.TIME, None
+        code, what, mend = "source_failed", type(error).__name__, Mend.TIME
+        scope, hint = self._blamed(told)
         match error:
             case sdk.ClientError():
                 code, mend, hint = "source_refused", told.mend, told.hint
@@ -227,15 +244,27 @@ class _Source:
             case OSError():
                 why = f"{error.filename or 'reading'}: {error.strerror or type(error).__name__}"
                 code, what, mend = "source_unreadable", scrubbed(why), Mend.HUMAN
-        return self._failure(code, what, mend, hint=hint)
+        return self._failure(code, what, mend, scope=scope, hint=hint)
+
+    def _blamed(self, told: RenewalError) -> tuple[Scope, str | None]:
+        """Return what failed, and what to look at: an endpoint that it asks itself is no source."""
+        if self._lookup.asks_sts and told.scope is Scope.ENDPOINT:
+            return Scope.ENDPOINT, told.hint
+        return Scope.SOURCE, None
 
     def _failure(
-        self, code: str, what: str, mend: Mend, *, hint: str | None = None
+        self,
+        code: str,
+        what: str,
+        mend: Mend,
+        *,
+        scope: Scope = Scope.SOURCE,
+        hint: str | None = None,
     ) -> RenewalError:
         return RenewalError(
             f"source {self._name}: wanted {self._lookup.wanted}: {what}",
             code=code,
             mend=mend,
-            scope=Scope.SOURCE,
+            scope=scope,
             hint=hint or self._lookup.hint,
         )
