@@ -171,6 +171,8 @@ def test_a_named_file_never_falls_back(
         ("[ci]\naws_access_key_id =\naws_secret_access_key =\n", "source_missing"),
         ("[ci]\nrole_arn = arn:aws:iam::1:role/r\nmfa_serial = m\nsource_profile = ci\n",
          "source_needs_mfa"),
+        ("[ci]\nrole_arn=arn:aws:iam::1:role/r\nsource_profile=up\n[up]\nrole_arn=x\nmfa_serial=m\n",
+         "source_needs_mfa"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_use(provide: Provide, tmp_path: Path, text: str, code: str) -> None:
@@ -394,6 +396,23 @@ def test_the_process_of_a_profile_is_bounded_as_well(
     assert ["AKIAPROC"] == signers(sts)
 
     path.write_text("[ci]\ncredential_process = /usr/bin/yes\n")
+    error = refused(provide(FileSource(str(path), "ci")))
+    assert f"printed more than {MOST_OUTPUT} bytes" in error.message
+
+
+def test_the_process_of_a_source_profile_is_bounded_as_well(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """The role of a profile may be assumed with what another profile's command prints."""
+    path, argv = tmp_path / "source", script(tmp_path, PRINT.replace("EXPIRATION", "None"))
+    role = "[profile ci]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = up\n[profile up]\n"
+    path.write_text(f"{role}credential_process = {shlex.join(argv)}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        obtain(provide(FileSource(str(path), "ci"), {"NOTIFY_SOCKET": "/run/x"}))
+    assert ["AKIAPROC", "ASIASTUB000000000001"] == signers(sts)
+
+    path.write_text(f"{role}credential_process = /usr/bin/yes\n")
     error = refused(provide(FileSource(str(path), "ci")))
     assert f"printed more than {MOST_OUTPUT} bytes" in error.message
 

@@ -12,6 +12,7 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import (
+    AssumeRoleProvider,
     AssumeRoleWithWebIdentityCredentialFetcher,
     ContainerProvider,
     Credentials,
@@ -173,13 +174,19 @@ class Lookups:
             )
         session.set_config_variable("region", endpoint.region)
         session.set_default_client_config(self.config)
-        _refuse_prompt(name, session)
-        chain = session.get_component("credential_provider")
-        # A profile's credential_process is bounded as a source's own is; botocore's is not.
         named = session.get_config_variable("profile") or "default"
-        bounded = ProcessProvider(named, lambda: session.full_config, popen=self._starts(name))
-        chain.insert_after(ProcessProvider.METHOD, bounded)
+        _refuse_prompt(name, session, named)
+        chain = session.get_component("credential_provider")
+
+        # A profile's credential_process is bounded as a source's own is; botocore's is not.
+        def bounded(profile: str) -> ProcessProvider:
+            return ProcessProvider(profile, lambda: session.full_config, popen=self._starts(name))
+
+        chain.insert_after(ProcessProvider.METHOD, bounded(named))
         chain.remove(ProcessProvider.METHOD)  # the first of that name
+        # A role's source_profile may name one too, for which only here another can be set.
+        roles: Any = chain.get_provider(AssumeRoleProvider.METHOD)
+        roles._profile_provider_builder._create_process_provider = bounded  # noqa: SLF001
         for link in _BEYOND_FILES if files else ():
             chain.remove(link)
         found: Credentials | None = chain.load_credentials()
@@ -248,13 +255,23 @@ class Lookups:
         )
 
 
-def _refuse_prompt(name: str, session: botocore.session.Session) -> None:
-    """Refuse a profile for which the SDK would ask at the terminal."""
-    if "mfa_serial" in session.get_scoped_config():
-        raise RenewalError(
-            f"source {name}: its profile has an mfa_serial, and nobody is there to type a code",
-            code="source_needs_mfa",
-            mend=Mend.HUMAN,
-            scope=Scope.SOURCE,
-            hint="use a principal whose role needs no MFA, or a credential_process that asks",
-        )
+def _refuse_prompt(name: str, session: botocore.session.Session, first: str) -> None:
+    """Refuse a profile for which the SDK would ask at the terminal, be it for a role further up."""
+    profiles = session.full_config["profiles"]
+    seen: set[str] = set()
+    at: str | None = first
+    while at is not None and at not in seen:
+        seen.add(at)
+        profile = profiles.get(at, {})
+        if "role_arn" not in profile:
+            return
+        if "mfa_serial" in profile:
+            raise RenewalError(
+                f"source {name}: its profile {at} has an mfa_serial, and nobody is there to type a"
+                " code",
+                code="source_needs_mfa",
+                mend=Mend.HUMAN,
+                scope=Scope.SOURCE,
+                hint="use a principal whose role needs no MFA, or a credential_process that asks",
+            )
+        at = profile.get("source_profile")
