@@ -183,6 +183,19 @@ def test_a_file_that_is_no_use(provide: Provide, tmp_path: Path, text: str, code
     assert (code, Mend.HUMAN) == (error.code, error.mend)
 
 
+@pytest.mark.parametrize("secret", ["one\n two", "one two", "\u00e9"])
+def test_keys_that_cannot_be_sent_are_the_sources_fault(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path, secret: str
+) -> None:
+    """A token that was pasted with its line ends: nothing is sent, no endpoint is to blame."""
+    path = tmp_path / "source"
+    path.write_text(keys("ci", "AKIAFILE", token=secret))
+    error = refused(provide(FileSource(str(path), "ci")))
+    assert ("source_unreadable", Mend.HUMAN) == (error.code, error.mend)
+    assert "one two" not in f"{error.message} {error.hint}"
+    assert [] == sts.requests
+
+
 def test_a_profile_of_the_sdks_own_files(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
@@ -367,6 +380,18 @@ def test_a_process_that_prints_nonsense(provide: Provide, tmp_path: Path, printe
     error = refused(provide(ProcessSource(script(tmp_path, f"print({printed!r})"))))
     assert "source_failed" == error.code
     assert "SECRET" not in error.message
+
+
+def test_an_account_id_that_is_a_number_hinders_nothing(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """It signs nothing, and some write it so."""
+    printed = (
+        '{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "s", "AccountId": 111111111111}'
+    )
+    (tmp_path / "printed").write_text(printed)
+    obtain(provide(ProcessSource(("/bin/cat", str(tmp_path / "printed")))))
+    assert ["A"] == signers(sts)
 
 
 def test_a_program_that_is_not_there(provide: Provide) -> None:

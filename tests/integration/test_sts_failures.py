@@ -310,7 +310,7 @@ def test_a_refusal_without_an_error_key(sts: ScriptedServer) -> None:
     assert (Mend.HUMAN if error.code == "AccessDenied" else Mend.TIME) == error.mend
     assert error.code in {"AccessDenied", "HTTP403"}
     sts.script = lambda _: Answer(418, "<Teapot/>")
-    assert ("HTTP418", Mend.TIME, Scope.PROFILE) == told(failure(sts.url))
+    assert ("HTTP418", Mend.TIME, Scope.ENDPOINT) == told(failure(sts.url))
 
 
 @pytest.mark.parametrize(
@@ -322,6 +322,20 @@ def test_garbage_is_not_repeated(sts: ScriptedServer, body: str) -> None:
     sts.script = lambda _: Answer(body=body)
     error = failure(sts.url)
     assert ("ResponseParserError", Mend.TIME, Scope.ENDPOINT) == told(error)
+
+
+@pytest.mark.parametrize("body", ["", "<html><hr>Too Many Requests", '{"message": "slow"}'])
+def test_a_refusal_whose_body_cannot_be_read_is_told_by_its_status(
+    sts: ScriptedServer, body: str
+) -> None:
+    """A gateway asks for patience, a server elsewhere knows no such page, another sends us on."""
+    sts.script = lambda _: Answer(429, body, {"Retry-After": "7"})
+    slow = failure(sts.url)
+    assert ("HTTP429", Mend.THROTTLE, 7.0) == (slow.code, slow.mend, slow.retry_after)
+    for status in (307, 404):
+        sts.script = lambda _, status=status: Answer(status, body, {"Location": sts.url})  # type: ignore[misc]
+        assert (f"HTTP{status}", Mend.TIME, Scope.ENDPOINT) == told(failure(sts.url))
+    assert 3 == len(sts.requests), "no redirect is followed: the request is signed"
 
 
 @pytest.mark.parametrize("expiration", ["1800000000000", "2027-13-45T00:00:00Z", SECRET])
@@ -350,7 +364,7 @@ def test_arguments_that_the_sdk_refuses(sts: ScriptedServer) -> None:
     )
     with pytest.raises(RenewalError) as failed:
         provider.obtain(fakes.profile(source="ci", duration=1), None)
-    assert ("ParamValidationError", Mend.HUMAN, Scope.PROFILE) == told(failed.value)
+    assert ("ParamValidationError", Mend.HUMAN, Scope.NONE) == told(failed.value)
     assert [] == sts.requests
 
 

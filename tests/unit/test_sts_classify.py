@@ -80,11 +80,19 @@ def test_no_answer_is_too_odd(response: dict[str, Any]) -> None:
 def test_an_unknown_code_is_judged_by_its_status() -> None:
     """5xx is about the endpoint; the rest about the profile; both are retried."""
     sick = refusal({"ResponseMetadata": {"HTTPStatusCode": 529}})
-    odd = refusal({"ResponseMetadata": {"HTTPStatusCode": 402}})
+    odd = refusal({"Error": {"Code": "New"}, "ResponseMetadata": {"HTTPStatusCode": 402}})
     slow = refusal({"ResponseMetadata": {"HTTPStatusCode": 429}})
     assert ("HTTP529", Mend.TIME, Scope.ENDPOINT) == (sick.code, sick.mend, sick.scope)
-    assert ("HTTP402", Mend.TIME, Scope.PROFILE) == (odd.code, odd.mend, odd.scope)
+    assert ("New", Mend.TIME, Scope.PROFILE) == (odd.code, odd.mend, odd.scope)
     assert ("HTTP429", Mend.THROTTLE) == (slow.code, slow.mend)
+
+
+@pytest.mark.parametrize("status", [302, 307, 402, 403, 407])
+def test_a_refusal_without_a_code_is_nobodys_own(status: int) -> None:
+    """A redirect, a portal, a proxy: all who go there get it, and it is told once for all."""
+    page = refusal({"ResponseMetadata": {"HTTPStatusCode": status}})
+    assert (f"HTTP{status}", Mend.TIME, Scope.ENDPOINT) == (page.code, page.mend, page.scope)
+    assert "something other than STS" in str(page.hint)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +110,7 @@ def test_an_unforeseen_error_is_named_and_not_quoted(error: Exception) -> None:
     """Its text may quote the answer: only its type is told."""
     told = classify(error, SOURCE, wall=WALL)
     assert (type(error).__name__, Mend.TIME) == (told.code, told.mend)
+    assert told.scope in {Scope.NONE, Scope.ENDPOINT}, "nothing says that STS has answered"
     assert SECRET not in f"{told.message} {told.hint}"
     assert told.__cause__ is None
 
@@ -109,7 +118,7 @@ def test_an_unforeseen_error_is_named_and_not_quoted(error: Exception) -> None:
 def test_an_endpoint_that_fips_has_not_is_for_a_human() -> None:
     """The SDK refuses the combination before anything is sent."""
     told = classify(sdk.EndpointProviderError(msg="FIPS and custom endpoint"), SOURCE, wall=WALL)
-    assert Mend.HUMAN == told.mend
+    assert (Mend.HUMAN, Scope.NONE) == (told.mend, told.scope)
     assert "FIPS and custom endpoint" in told.message
 
 

@@ -21,7 +21,7 @@ from botocore.parsers import ResponseParserError
 
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.sts.assume import server_time
-from credfresh.sts.codes import CLOCK_CODES, THROTTLES, rule_of
+from credfresh.sts.codes import CLOCK_CODES, THROTTLES, Rule, rule_of
 from credfresh.sts.scrub import scrubbed
 
 CLOCK_TOLERANCE = 300.0
@@ -41,6 +41,9 @@ _BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 """The variables that name whom the SDK trusts: the first one that is set."""
 
 _NOT_STS = "something other than STS answered: look at endpoint_url and proxy"
+
+_NO_CODE = Rule(Mend.TIME, Scope.ENDPOINT, _NOT_STS)
+"""A page of a proxy, a portal or a redirect, which all who go there get: STS gives a code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ def classify(
                 f"the SDK refuses the request: {scrubbed(str(error), secrets)}",
                 code=type(error).__name__,
                 mend=Mend.HUMAN,
+                scope=Scope.NONE,
                 hint="look at region, endpoint_url, fips and the profile's own keys",
             )
         case _:
@@ -93,6 +97,7 @@ def classify(
                 "unforeseen in the SDK",
                 code=type(error).__name__,
                 mend=Mend.TIME,
+                scope=Scope.NONE,
             )
 
 
@@ -140,7 +145,7 @@ def _refusal(
             hint="lower sts.calls_per_second, or ask AWS for a higher STS quota",
             retry_after=_retry_after(metadata.get("HTTPHeaders") or {}, wall),
         )
-    rule = rule_of(code, status)
+    rule = rule_of(code, status) if told.get("Code") else _NO_CODE
     scope = rule.scope
     if scope is Scope.SOURCE and caller.source is None:
         scope = Scope.PROFILE  # the parent is a profile of its own, with its own renewals

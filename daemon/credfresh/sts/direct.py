@@ -18,7 +18,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.endpoint import Endpoint as HttpEndpoint
 from botocore.endpoint import EndpointCreator, convert_to_response_dict
 from botocore.exceptions import ClientError
-from botocore.parsers import ResponseParserFactory
+from botocore.parsers import ResponseParserError, ResponseParserFactory
 from botocore.serialize import create_serializer
 
 from credfresh.settings import StsLimits
@@ -74,10 +74,22 @@ class AssumeRole:
         SigV4Auth(signs, *self.signed_for).add_auth(request)
         sent = self._line.http_session.send(self._line.prepare_request(request))
         answer = convert_to_response_dict(sent, self._operation)
-        read = self._parser.parse(answer, self._operation.output_shape)
-        if answer["status_code"] >= _REFUSED:
+        refused = answer["status_code"] >= _REFUSED
+        try:
+            read = self._parser.parse(answer, self._operation.output_shape)
+        except ResponseParserError:
+            if not refused:
+                raise
+            read = _unread(answer)
+        if refused:
             raise ClientError(read, _OPERATION)
         return dict(read)
+
+
+def _unread(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a refusal says though its body cannot be read: its status and its headers."""
+    headers = {name.lower(): value for name, value in answer["headers"].items()}
+    return {"ResponseMetadata": {"HTTPStatusCode": answer["status_code"], "HTTPHeaders": headers}}
 
 
 def destination(client: STSClient) -> tuple[str, tuple[str, str]]:

@@ -202,6 +202,10 @@ class _Source:
             return self._explained(error)
         if not (frozen.access_key and frozen.secret_key):
             return self._failure("source_missing", "the keys are empty", Mend.HUMAN)
+        if not all(map(_can_be_sent, frozen[:3])):  # else the endpoint would be blamed
+            return self._failure(
+                "source_unreadable", "the keys are not each one word of plain text", Mend.HUMAN
+            )
         if self._issued(frozen.access_key):
             return self._failure(
                 "source_own_output",
@@ -268,3 +272,10 @@ class _Source:
             scope=scope,
             hint=hint or self._lookup.hint,
         )
+
+
+def _can_be_sent(part: object) -> bool:
+    """Say whether a part of the keys can stand in the header of a request; None is left out."""
+    if part is None:
+        return True
+    return isinstance(part, str) and part.isascii() and part.isprintable() and " " not in part
