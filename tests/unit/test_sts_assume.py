@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -15,7 +16,7 @@ import fakes
 from credfresh.errors import RenewalError
 from credfresh.model import Instant, SessionCredentials
 from credfresh.settings import Profile
-from credfresh.sts.assume import MOST_OVER, arguments, granted
+from credfresh.sts.assume import MOST_OVER, arguments, granted, server_time
 from credfresh.sts.keys import SourceKeys
 
 SENT = Instant(1_800_000_000.0, 1000.0)
@@ -50,6 +51,24 @@ def test_without_a_readable_date_the_local_clock_must_do(date: str | None) -> No
     """The wall clock at sending, and no skew is claimed."""
     got = granted(answer(SENT.wall + 1800, date), PROFILE, SENT, 0.0)
     assert (1800.0, None) == (got.lifetime, got.skew)
+
+
+@pytest.mark.parametrize("zone", ["GMT", "-0000", ""])
+def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    """Whatever the zone of this host."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        read = server_time(answer(SENT.wall, f"Fri, 15 Jan 2027 08:00:00 {zone}"))
+    time.tzset()
+    assert 1_800_000_000.0 == read
+
+
+def test_a_date_that_is_hours_behind_lets_nothing_expire() -> None:
+    """A proxy's clock may be wrong; the end that readers are told is the one that was granted."""
+    got = granted(answer(SENT.wall + 3600, "Fri, 15 Jan 2027 05:00:00 GMT"), PROFILE, SENT, 0.0)
+    assert (3605.0, -10800.0) == (got.lifetime, got.skew)
+    assert SENT.wall + 3600 == got.credentials.expiration
 
 
 @given(st.floats(-1e6, 1e6))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -39,11 +39,21 @@ def arguments(profile: Profile) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value not in (None, [])}
 
 
+def http_time(text: str) -> float:
+    """Read a time of a header, in wall seconds: one without a zone is UTC, wherever this host is.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    read = parsedate_to_datetime(text)
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+
+
 def server_time(answer: Mapping[str, Any]) -> float | None:
     """Return the answer's `Date` in wall seconds, None where it has none that can be read."""
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     try:
-        return parsedate_to_datetime(headers["date"]).timestamp()
+        return http_time(headers["date"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
@@ -70,8 +80,10 @@ def granted(answer: Mapping[str, Any], profile: Profile, sent: Instant, took: fl
             hint="compare this host's clock with the server's",
         )
     if date is not None:
-        # A reader that believes in a year to come would never look again.
-        believed = min(credentials.expiration, date + profile.duration + MOST_OVER)
+        # A reader that believes in a year to come would never look again. A `Date` that is hours
+        # behind (a proxy's) must not make readers believe in an end that has passed.
+        latest = max(date, sent.wall) + profile.duration + MOST_OVER
+        believed = min(credentials.expiration, latest)
         credentials = replace(credentials, expiration=believed)
     return Grant(
         credentials=credentials,

@@ -13,14 +13,13 @@ import ssl
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.sts.assume import server_time
+from credfresh.sts.assume import http_time, server_time
 from credfresh.sts.codes import CLOCK_CODES, THROTTLES, Rule, rule_of
 from credfresh.sts.scrub import scrubbed
 
@@ -203,7 +202,7 @@ def _retry_after(headers: Mapping[str, str], wall: float) -> float | None:
             return float(value) * unit
         if value and unit == 1.0:
             try:
-                return max(0.0, parsedate_to_datetime(value).timestamp() - wall)
+                return max(0.0, http_time(value) - wall)
             except (TypeError, ValueError, OverflowError):
                 return None
     return None

@@ -12,7 +12,7 @@ import platform
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -85,6 +85,8 @@ def client_config(limits: StsLimits) -> Config:
 def timestamp(text: str) -> datetime:
     """Read a time: as STS writes it at once, any other spelling as botocore does, ten times slower.
 
+    One without a zone is UTC: this host's own is nothing that a server could mean.
+
     Raises:
         ValueError: it is no time.
     """
@@ -94,7 +96,7 @@ def timestamp(text: str) -> datetime:
         read = None
     if read is None or read.tzinfo is None:
         parsed: datetime = parse_timestamp(text)
-        return parsed
+        return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     return read
 
 
