@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from credfresh.errors import ConfigError, Problem
-from credfresh.life.reloader import MOST_TOLD, Reloader, Taken, brief
+from credfresh.life.reloader import GONE, MOST_TOLD, Reloader, Taken, brief
 from credfresh.settings import LogSettings, Settings, StsLimits
 from fakes import EventLog, FakeClock, FakeProvider, profile, settings
 
@@ -261,6 +261,20 @@ def test_a_file_that_is_gone_for_a_moment_is_no_change_until_it_is_back(
     assert [False] * 3 == looks(reloader)
 
     path.write_text("b")
+    assert [False, True, False] == looks(reloader)
+
+
+def test_a_file_that_stays_away_is_a_change_and_so_is_its_return(
+    tmp_path: Path, source: FakeSource, log: EventLog
+) -> None:
+    """The next start would fail: that must not be found out by it."""
+    path = tmp_path / "c.yaml"
+    path.write_text("a")
+    reloader = reloader_of(path, source, log)
+    path.unlink()
+    assert [False] * (GONE - 1) + [True] + [False] * GONE == looks(reloader, 2 * GONE)
+
+    path.write_text("a")
     assert [False, True, False] == looks(reloader)
 
 

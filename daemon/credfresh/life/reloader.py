@@ -21,6 +21,9 @@ POLL = 1.0
 A changed file is taken when two looks find it the same: somebody may still be writing it.
 """
 
+GONE = 10
+"""Looks in a row that find no file, after which it counts as taken away: editors unlink first."""
+
 MOST_TOLD = 20
 """Problems of one refused configuration that are logged one by one."""
 
@@ -76,14 +79,16 @@ class Reloader:
         self._source = source
         self._emit = emit
         self._seen = self._last = version_of(settings.path)
+        self._missed = 0
 
     def changed(self) -> bool:
         """Say whether the file is another than when last read, and as the last look found it.
 
-        Each change is told once.
+        Each change is told once; that the file is gone, when it stays away.
         """
         before, self._last = self._last, version_of(self._settings.path)
-        if self._last in (None, self._seen) or self._last != before:
+        self._missed = self._missed + 1 if self._last is None else 0
+        if self._last == self._seen or self._last != before or 0 < self._missed < GONE:
             return False
         self._seen = self._last
         return True
