@@ -518,6 +518,31 @@ def test_an_answer_to_a_request_that_was_changed_meanwhile_is_asked_for_again() 
     assert 7200 == pytest.approx(sim.life_left("production"), abs=10)
 
 
+def test_an_endpoint_is_not_blamed_for_what_the_one_before_it_did() -> None:
+    """A reload sends a profile elsewhere while its attempt hangs: that one's end says nothing."""
+    old, new = "http://old", "http://new"
+    sim = simulate(profile("production", endpoint_url=old))
+    sim.provider.fault = lambda _: failure("ReadTimeoutError", scope=Scope.ENDPOINT)
+    sim.start()
+    sim.workers.hold = True
+    sim.run(5)
+    assert 1 == sim.supervisor.in_flight
+    sim.supervisor.reload(settings(profile("production", endpoint_url=new)))
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.provider.fault = lambda _: None
+    sim.run(2)
+
+    assert [old] == [event["endpoint"] for event in sim.log.of("endpoint_failed")]
+    assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
+
+    sim.provider.fault = lambda _: failure("ReadTimeoutError", scope=Scope.ENDPOINT)
+    sim.supervisor.reload(settings(profile("production", endpoint_url=old)))
+    sim.supervisor.renew("production")
+    sim.run(2)
+    assert [old, old] == [event["endpoint"] for event in sim.log.of("endpoint_failed")]
+
+
 def test_an_answer_for_a_profile_that_is_gone_is_dropped() -> None:
     """A removed profile comes back through no late answer, and its worker is free again."""
     sim = simulate(profile("old"), profile("kept"), hold=True)

@@ -6,9 +6,12 @@ endpoint's or the source's name, and so is their recovery.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from credfresh import policy
 from credfresh.errors import PublishError, RenewalError, Scope
 from credfresh.events import Emit
+from credfresh.life.admission import Lane
 from credfresh.life.entry import Entry
 from credfresh.model import Grant, Instant, rfc3339
 from credfresh.publication import PublishReport, Refusal
@@ -154,12 +157,16 @@ class Announcer:
         if name in self._failing:
             self._failing[name] = ""
 
-    def forgotten(self, name: str) -> None:
-        """A profile is gone from the configuration."""
-        self._failing.pop(name, None)
-        self._refused.pop(name, None)
-        self._shortened.discard(name)
-        self._clamped.discard(name)
+    def forgotten(self, names: Iterable[str], lanes: Iterable[Lane]) -> None:
+        """Profiles are gone from the configuration, and all ways that are not among `lanes`."""
+        for name in names:
+            self._failing.pop(name, None)
+            self._refused.pop(name, None)
+            self._shortened.discard(name)
+            self._clamped.discard(name)
+        each = set(lanes)
+        used = {(Scope.ENDPOINT, lane.endpoint) for lane in each}
+        self._down &= used | {(Scope.SOURCE, lane.source) for lane in each}
 
     def _odd_grant(self, name: str, grant: Grant, plan: policy.Plan) -> None:
         granted, asked = round(grant.lifetime), round(grant.asked)

@@ -127,9 +127,9 @@ class Entry:
         """Go over to another configuration of this profile.
 
         It is due now if it asks for something else, or if its last attempt failed: what was
-        wrong may be mended.
+        wrong may be mended. So is one whose attempt in flight asks elsewhere than it should now.
         """
-        if profile.request != self.profile.request:
+        if (profile.request, lane) != (self.profile.request, self.lane):
             self.generation += 1
         self.profile, self.lane = profile, lane
         self.waits_for_parent = False

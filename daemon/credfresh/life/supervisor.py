@@ -93,9 +93,9 @@ class Supervisor:
         self._settings = settings
         self._provider = provider or self._provider
         changes = self.roster.reload(settings, now)
+        self._tell.forgotten(changes.removed, (entry.lane for entry in self.roster))
         for name in changes.removed:
             self._schedule.disarm(name)
-            self._tell.forgotten(name)
         for name in changes.removed | changes.changed:
             self._attempts.discard(name)
         self._attempts.limit(settings.sts, (entry.lane for entry in self.roster))
