@@ -16,7 +16,7 @@ from credfresh.model import Instant
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.settings import Profile, RenewBefore, StsLimits
-from fakes import failure, grant, profile, settings
+from fakes import FakeProvider, failure, grant, profile, settings
 from simulation import Simulation
 
 
@@ -541,6 +541,23 @@ def test_an_endpoint_is_not_blamed_for_what_the_one_before_it_did() -> None:
     sim.supervisor.renew("production")
     sim.run(2)
     assert [old, old] == [event["endpoint"] for event in sim.log.of("endpoint_failed")]
+
+
+def test_a_source_that_a_reload_mended_is_not_blamed_for_the_lookup_before() -> None:
+    """Its process hangs; the reload names another, and the end of the first says nothing of it."""
+    sim = simulate(profile("production"))
+    sim.provider.fault = lambda _: failure("source_timeout", scope=Scope.SOURCE)
+    sim.workers.hold = True
+    sim.start()
+    mended = FakeProvider(sim.clock)
+    sim.supervisor.reload(settings(profile("production")), mended)
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.run(2)
+
+    assert [] == sim.log.of("source_failed")
+    assert ["production"] == [name for name, _ in mended.calls]
+    assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
 
 
 def test_an_answer_for_a_profile_that_is_gone_is_dropped() -> None:

@@ -72,8 +72,10 @@ class Roster:
             self._children.setdefault(profile.source_profile, []).append(profile.name)
         return entry
 
-    def reload(self, settings: Settings, now: Instant) -> Changes:
+    def reload(self, settings: Settings, now: Instant, *, anew: bool = False) -> Changes:
         """Take over the profiles of other settings, with what is known of those that stay.
+
+        With `anew` no attempt in flight counts for them: it went by sources or limits of before.
 
         One that comes back soon after it was removed has its old entry again, emptied: the floor
         between two attempts holds for it as well (I6), and its attempt in flight is not doubled.
@@ -94,6 +96,7 @@ class Roster:
                 changed.add(profile.name)
                 known.change(profile, entry.lane, now)
             self._entries[profile.name] = known
+            known.generation += anew
         removed = before.keys() - self._entries.keys()
         self._gone = lingering | {name: before[name] for name in removed}
         return Changes(

@@ -87,12 +87,13 @@ class Supervisor:
         """Go over to other settings; profiles that did not change keep credentials and due time.
 
         What changed in its request is renewed now, as is what fails or had been withdrawn; what
-        is gone leaves the file. `provider` replaces the old one, which stays without it.
+        is gone leaves the file. `provider` replaces the old one, which stays without it; what is in
+        flight through the old one is asked for again, however it ends.
         """
         now = self._clock()
         self._settings = settings
         self._provider = provider or self._provider
-        changes = self.roster.reload(settings, now)
+        changes = self.roster.reload(settings, now, anew=provider is not None)
         self._tell.forgotten(changes.removed, (entry.lane for entry in self.roster))
         for name in changes.removed:
             self._schedule.disarm(name)
