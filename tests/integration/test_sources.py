@@ -654,6 +654,19 @@ def test_no_container_endpoint(provide: Provide, environ: dict[str, str], code: 
     assert code == refused(provide(EcsSource(), environ)).code
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["null", "[]", '{"AccessKeyId": "ASIA"}', container_json("ASIA").replace("Z", "")],
+    ids=["null", "list", "half", "no zone"],
+)
+def test_an_answer_of_the_container_endpoint_that_is_none(provide: Provide, body: str) -> None:
+    """It is what was answered that is wrong, and not where it was asked."""
+    with scripted(lambda _: Answer(body=body)) as container:
+        error = refused(provide(EcsSource(), {"AWS_CONTAINER_CREDENTIALS_FULL_URI": container.url}))
+    assert "source_failed" == error.code
+    assert "what it gave cannot be understood" in error.message
+
+
 # --- web identity
 
 

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from json import JSONDecodeError
 
 from botocore import exceptions as sdk
 from botocore.credentials import Credentials, RefreshableCredentials
@@ -222,7 +223,7 @@ class _Source:
         if isinstance(error, RenewalError):
             return error
         told = classify(error, Caller(source=self._name), wall=self._clock().wall)
-        code, what, mend = "source_failed", type(error).__name__, Mend.TIME
+        code, what, mend = "source_failed", _named(error), Mend.TIME
         scope, hint = self._blamed(told)
         match error:
             case sdk.ClientError():
@@ -272,6 +273,14 @@ class _Source:
             scope=scope,
             hint=hint or self._lookup.hint,
         )
+
+
+def _named(error: Exception) -> str:
+    """Name an error whose text may quote what was read; say so where it was reading that failed."""
+    kind = type(error).__name__
+    if isinstance(error, KeyError | TypeError | AttributeError | JSONDecodeError | UnicodeError):
+        return f"what it gave cannot be understood ({kind})"
+    return kind
 
 
 def _can_be_sent(part: object) -> bool:
