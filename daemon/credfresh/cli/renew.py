@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from credfresh.cli.asking import Whereabouts
+from credfresh.cli.asking import Whereabouts, ask_ours
 from credfresh.cli.options import ProfileName, client_options, json_option
 from credfresh.cli.outcomes import show
-from credfresh.control.client import ask
 from credfresh.control.protocol import MOST_TIMEOUT, Renew
 
 
@@ -27,5 +26,5 @@ def command(
     Exit status: 0 all are renewed; 3 some are not; 2 no such profile; 69 no daemon; 77 not
     allowed.
     """
-    where = Whereabouts(socket, config).socket
-    show(ask(where, Renew(profiles), patience=MOST_TIMEOUT + 10), "renewed", as_json=as_json)
+    where = Whereabouts(socket, config)
+    show(ask_ours(where, Renew(profiles), patience=MOST_TIMEOUT + 10), "renewed", as_json=as_json)

@@ -65,6 +65,7 @@ def _report(where: Whereabouts) -> dict[str, Any]:
     """Return who says so, and the profiles."""
     try:
         told = ask(where.socket, Status())
+        where.recognise(told)
         refused = told.get("reload_refused")  # older daemons do not say
         return {"from": "daemon", "profiles": told["profiles"], "reload_refused": refused}
     except ControlError as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
@@ -14,6 +12,7 @@ from credfresh.config.checks import Case, region_of
 from credfresh.config.drafts import Draft
 from credfresh.config.endpoint import endpoint_of
 from credfresh.config.fleet import follows_hub
+from credfresh.config.identity import default_instance
 from credfresh.config.notices import notices_for
 from credfresh.config.session import default_session_name
 from credfresh.config.surroundings import Surroundings, control_socket
@@ -31,9 +30,7 @@ def assemble(
     """Return the settings. Every check has passed."""
     file = case.file
     twins = _twins(case, targets)
-    named = os.path.abspath(source)  # noqa: PTH100 - a link may lead elsewhere after an upgrade
-    digest = hashlib.sha256(os.fsencode(named))
-    instance = file.instance or digest.hexdigest()[:16]
+    instance = file.instance or default_instance(source)
     sts = _sts(file.sts)
     asked = [
         (draft.duration, draft.profile.renew_before or settings.RenewBefore())

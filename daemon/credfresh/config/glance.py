@@ -1,4 +1,4 @@
-"""Two keys of a configuration, without judging the rest: what the client commands need.
+"""Three keys of a configuration, without judging the rest: what the client commands need.
 
 A job starts them at its beginning and waits for them, so they are read without pydantic and, in
 the usual spellings, without PyYAML too (half of what else such a command costs). Whether the file
@@ -18,25 +18,34 @@ from credfresh.regular import only_regular
 MOST_BYTES = 8 * 1024 * 1024
 """The largest file read (that of `decoding`)."""
 
-_KEYS = {"control": "socket", "credentials_file": "path"}
-_CHUNK = re.compile(rb"^(control|credentials_file)[ \t]*:(.*\n(?:[ \t#\r].*\n|\n)*)", re.MULTILINE)
+_KEYS = {"control": "socket", "credentials_file": "path", "instance": None}
+"""What is looked for at the top, and in it; None where it is a word itself."""
+
+_CHUNK = re.compile(
+    rb"^(control|credentials_file|instance)[ \t]*:(.*\n(?:[ \t#\r].*\n|\n)*)", re.MULTILINE
+)
 _WORD = r"""("[A-Za-z0-9_./ @:-]*"|'[A-Za-z0-9_./ @:-]*'|[A-Za-z0-9_./][A-Za-z0-9_./@-]*)"""
 _END = r"[ \t]*(?: #.*)?\r?\n"
 _LINE = re.compile(rf"([ \t]+)([a-z_]+):[ \t]+{_WORD}{_END}")
 _FLOW = re.compile(rf"[ \t]*\{{(.*)\}}{_END}")
 _PAIR = re.compile(rf"[ \t]*([a-z_]+):[ \t]+{_WORD}[ \t]*")
+_ALONE = re.compile(rf"[ \t]+{_WORD}{_END}((?:[ \t]*(?:#.*)?\r?\n)*)")
 _SKIPPED = re.compile(r"[ \t]*(?:#.*)?\r?\n")
 
 
 class Glance(NamedTuple):
-    """Where the control socket and the credentials file are; None where the file does not say."""
+    """Where the control socket and the credentials file are, and what the daemon is called.
+
+    None where the file does not say.
+    """
 
     socket: str | None = None
     credentials_file: str | None = None
+    instance: str | None = None
 
 
 def glance(path: str, environment: Mapping[str, str]) -> Glance:
-    """Read the two keys of the configuration at `path`.
+    """Read the three keys of the configuration at `path`.
 
     `environment` is that of this process: it says where the socket is if the file does not.
 
@@ -54,23 +63,35 @@ def glance(path: str, environment: Mapping[str, str]) -> Glance:
     if found is None:
         found = _whole(data, path)
     socket = found["control"] or control_socket(environment)
-    return Glance(socket, found["credentials_file"])
+    return Glance(socket, found["credentials_file"], found["instance"])
 
 
 def _usual(data: bytes) -> dict[str, str | None] | None:
-    """Return the two paths of a file in the usual spelling; None for any other."""
+    """Return the words of a file in the usual spelling; None for any other."""
     first = re.search(rb"^[^#\s].*$", data, re.MULTILINE)
     if first is None or not re.match(rb"[a-z_]+[ \t]*:", first[0]):
         return None
     found: dict[str, str | None] = dict.fromkeys(_KEYS)
     for chunk in _CHUNK.finditer(data):
         key = chunk[1].decode()
+        wanted = _KEYS[key]
         try:
-            pairs = _pairs(chunk[2].decode())
+            text = chunk[2].decode()
+            found[key] = _word(text) if wanted is None else _pairs(text).get(wanted)
         except (ValueError, UnicodeDecodeError):
             return None
-        found[key] = pairs.get(_KEYS[key])
     return found
+
+
+def _word(text: str) -> str:
+    """Return a plain word.
+
+    Raises:
+        ValueError: it is spelt in another way.
+    """
+    if alone := _ALONE.fullmatch(text):
+        return alone[1].strip("\"'")
+    raise ValueError(text)
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -106,14 +127,15 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 def _whole(data: bytes, path: str) -> dict[str, str | None]:
-    """Return the two paths of any file that is YAML at all."""
+    """Return the words of any file that is YAML at all."""
     from credfresh.config import document  # noqa: PLC0415 - PyYAML is slow to import
     from credfresh.config.findings import Findings  # noqa: PLC0415 - the same
 
     read = document.read(data, Findings(path)).data
     found: dict[str, str | None] = {}
     for key, wanted in _KEYS.items():
-        mapping = read.get(key)
-        value = mapping.get(wanted) if isinstance(mapping, dict) else None
+        value = read.get(key)
+        if wanted is not None:
+            value = value.get(wanted) if isinstance(value, dict) else None
         found[key] = value if isinstance(value, str) else None
     return found

@@ -9,7 +9,7 @@ import pytest
 
 from credfresh.simulator import faults
 from host import wait_until
-from service import CREDENTIALS, PROFILES, Service, took
+from service import CONFIG, CREDENTIALS, PROFILES, Service, took
 
 DENIED = "arn:aws:iam::222222222200:role/development"
 STATUS = re.compile(r"12/12 fresh, next [a-z]+ in \d+m\d\ds")
@@ -149,6 +149,28 @@ def test_after_a_kill_it_serves_again_at_once(service: Service) -> None:
     assert "1" == service.show("NRestarts")
     assert calls == service.sts.count()
     assert service.readable("agent")
+
+
+def test_an_order_for_another_daemon_does_not_reach_this_one(service: Service) -> None:
+    """Where a configuration names no socket, whoever listens at the usual place is asked first."""
+    service.start()
+    published = service.outside(CREDENTIALS).read_bytes()
+    text = service.config.replace("/run/credfresh/", "/run/other/")
+    other = re.sub(r"^control:.*\n", "", text, flags=re.MULTILINE)
+    service.machine.write("/etc/credfresh/other.yaml", other)
+
+    for order in ("withdraw", "renew", "reload", "status", "ensure production --valid-for 1m"):
+        done = service.ask(*order.split(), "--config", "/etc/credfresh/other.yaml", check=False)
+        assert (69, "") == (done.returncode, done.stdout), order
+        assert "is not that of /etc/credfresh/other.yaml" in done.stderr
+    assert published == service.outside(CREDENTIALS).read_bytes()
+
+    own = re.sub(r"^control:.*\n", "", service.config, flags=re.MULTILINE)
+    service.write_config(own)
+    for order in ("renew", "reload", "status", "ensure production --valid-for 1m"):
+        assert 0 == service.ask(*order.split(), "--config", CONFIG).returncode
+        if order == "reload":
+            service.write_config(f"instance: moved\n{own}")  # counts from the next start on
 
 
 @pytest.mark.parametrize("read_timeout", ["1s", pytest.param("30s", marks=pytest.mark.long)])

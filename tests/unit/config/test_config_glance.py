@@ -1,4 +1,4 @@
-"""Two keys without the rest: as the whole parser reads them, in every spelling."""
+"""Three keys without the rest: as the whole parser reads them, in every spelling."""
 
 from __future__ import annotations
 
@@ -47,8 +47,29 @@ def test_every_spelling_is_read_as_the_parser_reads_it(text: str, tmp_path: Path
     """What the daemon takes for its socket and file, the client does too."""
     whole = accepted(text + REST)
     assert whole.control is not None
-    assert Glance(whole.control.socket, whole.target.path) == looked_at(text + REST, tmp_path)
-    assert Glance("/run/s", "/run/c") == looked_at(text + REST, tmp_path)
+    socket, file, _ = looked_at(text + REST, tmp_path)
+    assert (whole.control.socket, whole.target.path) == (socket, file)
+    assert ("/run/s", "/run/c") == (socket, file)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "instance: build-7\n",
+        "instance : 'build-7'  # ours\n\n  # and more\n# of it\n",
+        'instance: "build-7"\r\n',
+        "instance:\n  build-7\n",
+        'instance: "build\\x2d7"\n',
+    ],
+)
+def test_what_the_daemon_is_called_is_read_as_the_parser_reads_it(
+    line: str, tmp_path: Path
+) -> None:
+    """A client recognises its daemon by it; a file that does not say it has none."""
+    text = "credentials_file: {path: /run/c}\n" + REST
+    for whole in (line + text, text + line):
+        assert "build-7" == accepted(whole).instance == looked_at(whole, tmp_path).instance
+    assert looked_at(text, tmp_path).instance is None
 
 
 @given(
