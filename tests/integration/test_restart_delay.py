@@ -17,6 +17,7 @@ class Service:
     def __init__(self, root: Path) -> None:
         self.runtime = root / "run"
         self.runtime.mkdir()
+        self.named = str(self.runtime)
         commands = root / "bin"
         commands.mkdir()
         sleep = commands / "sleep"
@@ -27,7 +28,7 @@ class Service:
     def _run(self, step: str, **environment: str) -> str:
         return subprocess.run(
             ["sh", str(SCRIPT), step],
-            env={"PATH": self._path, "RUNTIME_DIRECTORY": str(self.runtime)} | environment,
+            env={"PATH": self._path, "RUNTIME_DIRECTORY": self.named} | environment,
             capture_output=True,
             text=True,
             check=True,
@@ -36,6 +37,10 @@ class Service:
     def ended(self, result: str, status: str = "1") -> None:
         """Note an end."""
         self._run("note", SERVICE_RESULT=result, EXIT_STATUS=status)
+
+    def ended_uncounted(self) -> int:
+        """Note an end where nothing can be written; return the seconds that this took."""
+        return int(self._run("note", SERVICE_RESULT="exit-code", EXIT_STATUS="1"))
 
     def delay(self) -> int:
         """Start; return the seconds that were waited first."""
@@ -66,6 +71,24 @@ def test_a_clean_end_and_a_bad_configuration_begin_anew(
         service.ended("watchdog", "ABRT")
     service.ended(result, status)
 
+    assert 0 == service.delay()
+
+
+def test_of_several_runtime_directories_the_first_is_meant(service: Service) -> None:
+    """Systemd names them all, with colons between; a row is counted there as well."""
+    service.named = f"{service.runtime}:{service.runtime}-reports"
+    for _ in range(3):
+        service.ended("exit-code")
+
+    assert 2 == service.delay()
+    assert [".failures"] == [path.name for path in service.runtime.iterdir()]
+
+
+def test_what_cannot_be_counted_is_kept_apart_too(service: Service) -> None:
+    """No counter can be made: then each failure costs the same, and none goes unwaited."""
+    service.named = str(service.runtime / "absent")
+
+    assert [10, 10] == [service.ended_uncounted() for _ in range(2)]
     assert 0 == service.delay()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 
 import pytest
@@ -149,6 +150,20 @@ def test_after_a_kill_it_serves_again_at_once(service: Service) -> None:
     assert "1" == service.show("NRestarts")
     assert calls == service.sts.count()
     assert service.readable("agent")
+
+
+def test_a_directory_that_only_others_need_does_not_hold_up_the_start(service: Service) -> None:
+    """Without node_exporter's directory, or a second group's, the service runs all the same."""
+    for path in ("/var/lib/node_exporter/credfresh", "/run/credfresh-reports"):
+        shutil.rmtree(service.outside(path), ignore_errors=True)
+    service.configure("metrics: {textfile: /var/lib/node_exporter/credfresh/credfresh.prom}\n")
+    for name in ("textfile", "second-group"):
+        service.drop_in(name)
+    service.start()
+
+    service.wait_for("textfile_failed")
+    assert service.readable("agent")
+    assert "0" == service.show("NRestarts")
 
 
 def test_an_order_for_another_daemon_does_not_reach_this_one(service: Service) -> None:
