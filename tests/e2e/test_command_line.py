@@ -13,7 +13,7 @@ import pytest
 
 import credfresh
 from credfresh.cli import COMMANDS
-from host import COMMAND, Host
+from host import COMMAND, ENVIRONMENTS, Host, wait_until
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -235,3 +235,36 @@ def test_output_that_cannot_be_written_is_told() -> None:
 
     assert 1 == done.returncode
     assert "credfresh: cannot write what was found: no space left\n" == done.stderr
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"])
+def test_a_log_that_goes_nowhere_costs_neither_the_work_nor_its_status(
+    host: Host, streams: str
+) -> None:
+    """Closed, or on a full disk: all is renewed and published, and 0 says so."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {streams}', "sh", COMMAND, "once", "--config", str(host.config)],
+        env=host.environment,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    assert set(ENVIRONMENTS) == set(host.sections())
+
+
+def test_no_file_of_ours_takes_the_place_of_a_closed_stream(host: Host) -> None:
+    """What a hook or a library writes to its stderr must not end in a file or a socket of ours."""
+    words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", COMMAND, "run", "--config"]
+    daemon = subprocess.Popen([*words, str(host.config)], env=host.environment)
+    try:
+        wait_until(lambda: host.credentials.exists() or daemon.poll() is not None, "published")
+        standard = [Path(f"/proc/{daemon.pid}/fd/{number}").readlink() for number in range(3)]
+    finally:
+        daemon.terminate()
+        status = daemon.wait(20)
+
+    assert [Path(os.devnull)] * 3 == standard
+    assert 0 == status

@@ -64,6 +64,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; every error of ours becomes a message and an exit status."""
+    _stand_in()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Bars and names have characters that a locale of old does not.
         sys.stdout.reconfigure(errors="replace")
@@ -79,6 +80,36 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         click.echo("credfresh: cannot write what was found: no space left", err=True)
         raise SystemExit(Exit.FAILED) from None
+    finally:
+        _let_go()
+
+
+def _stand_in() -> None:
+    """Put something in the place of each standard stream that was closed before we began.
+
+    Else the next file or socket would get its number, and what a library or a hook says into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.set_inheritable(number, True)  # noqa: FBT003 - takes no name
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - no Path
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - no Path
+
+
+def _let_go() -> None:
+    """Drop what the log could not write: failing on it at the exit would change the status.
+
+    What a command has found was written before, or it has failed.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _output_is_full() -> bool:
