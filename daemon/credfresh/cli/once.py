@@ -7,8 +7,18 @@ import click
 from credfresh.cli.beside import renew_due
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
-from credfresh.cli.world import compose, format_option, refusals_told, start
-from credfresh.errors import AlreadyRunningError
+from credfresh.cli.world import (
+    compose,
+    format_option,
+    load,
+    mistakes_told,
+    refusals_told,
+    start,
+    trust,
+)
+from credfresh.errors import AlreadyRunningError, ConfigError
+from credfresh.logs import Log
+from credfresh.settings import Settings
 
 PATIENCE = 10.0
 """Seconds that a hub waits to learn whether it leads: this run is its only one."""
@@ -25,20 +35,30 @@ def command(path: str, log_format: str | None) -> None:
     Exit status: 0 all profiles are fresh; 3 some failed or were refused (the others are
     published); 75 another daemon keeps the file; 77 not allowed; 78 bad configuration.
     """
-    from credfresh.hooks import Hooks  # noqa: PLC0415 - see `compose`
-
-    settings, log = start(path, log_format)
-    with refusals_told(log):
+    settings, log = start(path, log_format, load)
+    with refusals_told(log), mistakes_told(log):
         try:
-            hooks = (Hooks(log),)
-            statuses = compose(
-                settings, log, attendants=hooks, outlets=hooks, patience=PATIENCE
-            ).once()
-            fresh = all(status.state == "fresh" for status in statuses)
-        except AlreadyRunningError:
+            fresh = _alone(settings, log)
+        except (AlreadyRunningError, ConfigError):
+            # Root must not write where the daemon's user could redirect it: that daemon may.
             told = renew_due(settings, log)
             if told is None:
                 raise
             fresh = told
     if not fresh:
         raise SystemExit(Exit.SOME_FAILED)
+
+
+def _alone(settings: Settings, log: Log) -> bool:
+    """Do the work in this process; say whether all are fresh then.
+
+    Raises:
+        AlreadyRunningError: another one keeps the file.
+        ConfigError: this user may not write there.
+    """
+    from credfresh.hooks import Hooks  # noqa: PLC0415 - see `compose`
+
+    trust(settings)
+    hooks = (Hooks(log),)
+    statuses = compose(settings, log, attendants=hooks, outlets=hooks, patience=PATIENCE).once()
+    return all(status.state == "fresh" for status in statuses)

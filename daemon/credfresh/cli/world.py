@@ -61,9 +61,19 @@ def load_to_run(path: str) -> Settings:
         ConfigError: it is not valid, or somebody else could redirect what we write. Whoever
             merely checks it may be another user, to whom other ways are safe.
     """
+    settings = load(path)
+    trust(settings)
+    return settings
+
+
+def trust(settings: Settings) -> None:
+    """Look whether this process may write where the configuration says.
+
+    Raises:
+        ConfigError: somebody else could redirect what we write.
+    """
     from credfresh.credentials_file import distrusted  # noqa: PLC0415 - see `compose`
 
-    settings = load(path)
     named = {
         "credentials_file.path": settings.targets,
         "process_dir": settings.twin_directories,
@@ -75,10 +85,11 @@ def load_to_run(path: str) -> Settings:
     )
     if problems:
         raise ConfigError(problems)
-    return settings
 
 
-def start(path: str, log_format: str | None) -> tuple[Settings, Log]:
+def start(
+    path: str, log_format: str | None, load: Callable[[str], Settings] = load_to_run
+) -> tuple[Settings, Log]:
     """Load the configuration and open the log, for a command that works like the daemon.
 
     Raises:
@@ -90,15 +101,8 @@ def start(path: str, log_format: str | None) -> tuple[Settings, Log]:
     gc.set_threshold(GARBAGE, 20, 100)
     at_first = LogSettings(format=cast("LogFormat", log_format or "auto"))
     log = configure(at_first, stream=sys.stdout, clock=clock)
-    try:
-        settings = load_to_run(path)
-    except ConfigError as error:
-        if log.console:
-            raise
-        for problem in error.problems:
-            fields = asdict(problem)
-            log("config_refused", file=fields.pop("source"), **fields)
-        raise SystemExit(Exit.CONFIG) from None
+    with mistakes_told(log):
+        settings = load(path)
     wished = (
         replace(settings.log, format=cast("LogFormat", log_format)) if log_format else settings.log
     )
@@ -106,6 +110,25 @@ def start(path: str, log_format: str | None) -> tuple[Settings, Log]:
     for notice in settings.notices:
         log(notice.event, **dict(notice.fields))
     return settings, log
+
+
+@contextmanager
+def mistakes_told(log: Log) -> Iterator[None]:
+    """Tell each problem of a configuration as an event.
+
+    Raises:
+        ConfigError: it is not valid, and people are watching.
+        SystemExit: it is not valid; each problem has been logged.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        if log.console:
+            raise
+        for problem in error.problems:
+            fields = asdict(problem)
+            log("config_refused", file=fields.pop("source"), **fields)
+        raise SystemExit(Exit.CONFIG) from None
 
 
 @contextmanager

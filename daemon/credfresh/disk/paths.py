@@ -168,8 +168,8 @@ class _Walk:
                 path=self.path,
                 step="resolve",
                 code=FOREIGN_OWNER,
-                hint=f"give it to root or to the daemon's user (uid {os.geteuid()}), or choose a"
-                " path that does not pass there",
+                hint=f"run this as that user if the daemon does; else give it to root or to the"
+                f" daemon's user (uid {os.geteuid()}), or choose a path that does not pass there",
             )
 
     def _refusal(self, where: str, code: str, reason: str) -> PublishError:

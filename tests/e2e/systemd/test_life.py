@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
@@ -164,6 +165,21 @@ def test_a_directory_that_only_others_need_does_not_hold_up_the_start(service: S
     service.wait_for("textfile_failed")
     assert service.readable("agent")
     assert "0" == service.show("NRestarts")
+
+
+def test_root_who_runs_once_beside_the_service_asks_it(service: Service) -> None:
+    """Root may not write where the daemon's user could redirect it; without a daemon that is 78."""
+    service.start()
+    calls = service.sts.count()
+    said = service.ask("once").stdout.splitlines()
+
+    assert ["daemon_asked"] == [json.loads(line)["event"] for line in said]
+    assert calls == service.sts.count()
+    service.systemctl("stop")
+    done = service.ask("once", check=False)
+    [refused] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (78, "config_refused") == (done.returncode, refused["event"])
+    assert refused["hint"].startswith("run this as that user")
 
 
 def test_an_order_for_another_daemon_does_not_reach_this_one(service: Service) -> None:
