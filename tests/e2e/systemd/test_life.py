@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 import time
 
 import pytest
@@ -165,6 +166,18 @@ def test_a_directory_that_only_others_need_does_not_hold_up_the_start(service: S
     service.wait_for("textfile_failed")
     assert service.readable("agent")
     assert "0" == service.show("NRestarts")
+
+
+def test_a_key_that_cannot_be_opened_does_not_flood_the_journal(service: Service) -> None:
+    """It fails before any command of the unit runs, restart-delay too."""
+    service.outside("/etc/credfresh/aws.cred").unlink(missing_ok=True)
+    service.drop_in("source-key")
+    service.machine.run("systemctl", "daemon-reload")
+    assert 0 != service.systemctl("start", check=False).returncode
+
+    threading.Event().wait(3)
+    assert "0" == service.show("NRestarts")
+    assert "auto-restart" == service.show("SubState")
 
 
 def test_root_who_runs_once_beside_the_service_asks_it(service: Service) -> None:
