@@ -28,6 +28,11 @@ REQUESTS: list[Request] = [
     Renew(("dev", "prod")),
     Reload(),
     Withdraw(("a b",)),
+    Status(instances=("a", "5f2a")),
+    Ensure("a", 1, 1, instances=("a",)),
+    Renew(("a",), instances=("b",)),
+    Reload(instances=("a",)),
+    Withdraw(instances=("a",)),
 ]
 
 
@@ -71,6 +76,8 @@ def test_a_request_arrives_as_it_was_sent(request_: Request) -> None:
         b'{"version": 1, "ask": "ensure", "profile": "a", "valid_for_s": 1, "timeout_s": 3601}',
         b'{"version": 1, "ask": "renew", "profiles": "a"}',
         b'{"version": 1, "ask": "renew", "profiles": [1]}',
+        b'{"version": 1, "ask": "withdraw", "instances": "a"}',
+        b'{"version": 1, "ask": "withdraw", "instances": [null]}',
         b'{"version": 1, "ask": "renew", "profiles": ["' + b"x" * 129 + b'"]}',
         b'{"version": 1, "ask": "withdraw", "profiles": [["a"]]}',
         b'{"version": 1, "ask": "status", "n": ' + b"9" * 5000 + b"}",
@@ -100,6 +107,7 @@ NEARLY = st.fixed_dictionaries(
     optional={
         "profile": st.just("production") | VALUES,
         "profiles": st.just(["dev", "prod"]) | VALUES,
+        "instances": st.just(["5f2a"]) | VALUES,
         "valid_for_s": st.just(2700) | VALUES,
         "timeout_s": st.just(60.5) | VALUES,
         "more": VALUES,
@@ -197,6 +205,17 @@ def test_who_may_ask_what(request_: Request) -> None:
         with contextlib.nullcontext() if for_all else pytest.raises(RequestError) as caught:
             protocol.check_right(request_, uid=uid, own=998)
         assert for_all or "not_allowed" == caught.value.code  # type: ignore[union-attr] # raised
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_only_the_daemon_that_is_meant_answers(request_: Request) -> None:
+    """Any where none is named: else by one of its names."""
+    for name in request_.instances or ("other",):
+        protocol.check_instance(request_, name)
+    if request_.instances:
+        with pytest.raises(RequestError) as caught:
+            protocol.check_instance(request_, "other")
+        assert "another_daemon" == caught.value.code
 
 
 def test_its_bounds_are_those_of_the_configuration() -> None:

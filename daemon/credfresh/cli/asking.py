@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from credfresh.cli.options import DEFAULT_CONFIG
-from credfresh.control.client import DEFAULT_SOCKET, PATIENCE, ask
-from credfresh.control.protocol import Request, Status
-from credfresh.errors import ConfigError, ControlError
+from credfresh.control.client import DEFAULT_SOCKET
+from credfresh.errors import ConfigError
 
 if TYPE_CHECKING:
     from credfresh.config.glance import Glance
@@ -39,34 +37,22 @@ class Whereabouts:
         return self._socket or self._glance.socket or DEFAULT_SOCKET
 
     @property
-    def guessed(self) -> bool:
-        """Whether a configuration was named that does not say where its daemon listens.
+    def instances(self) -> tuple[str, ...]:
+        """The names by which the daemon is known that is meant; none where any is.
+
+        Several daemons may run on a host, and the usual place is that of one of them: where that
+        place is all we know, only the daemon of the configuration that was named may answer.
 
         Raises:
-            ConfigError: it cannot be read.
+            ConfigError: the configuration cannot be read.
         """
-        return self._config is not None and not (self._socket or self._glance.socket)
-
-    def recognise(self, told: Mapping[str, Any]) -> None:
-        """Look whether what answered `status` is the daemon of the configuration that was named.
-
-        Several daemons may run on a host; the usual place is that of one of them.
-
-        Raises:
-            ControlError: it is another one.
-        """
-        if self._config is None or not self.guessed:
-            return
+        if self._config is None or self._socket or self._glance.socket:
+            return ()
         from credfresh.config.identity import default_instance  # noqa: PLC0415 - rarely needed
 
-        if told["instance"] in (self._glance.instance, default_instance(self._config)):
-            return
-        raise ControlError(
-            "no_daemon",
-            f"{self.socket}: the daemon there is not that of {self._config}"
-            f" (instance {told['instance']})",
-            hint="that configuration names no socket: set control.socket, or use --socket",
-        )
+        # By default it is still called as long as it was not started anew with a name.
+        default = default_instance(self._config)
+        return (self._glance.instance, default) if self._glance.instance else (default,)
 
     @property
     def credentials_file(self) -> str:
@@ -88,17 +74,6 @@ class Whereabouts:
         with contextlib.suppress(ConfigError):
             return glance(DEFAULT_CONFIG, os.environ)
         return Glance()
-
-
-def ask_ours(where: Whereabouts, request: Request, *, patience: float = PATIENCE) -> dict[str, Any]:
-    """Ask the daemon; where its place is a guess, only after it was recognised.
-
-    Raises:
-        ControlError: there is no answer, or it is a refusal, or the daemon is another one.
-    """
-    if where.guessed:
-        where.recognise(ask(where.socket, Status()))
-    return ask(where.socket, request, patience=patience)
 
 
 def say(message: str, hint: str | None = None) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from credfresh.cli.asking import Whereabouts, ask_ours, say
+from credfresh.cli.asking import Whereabouts, say
 from credfresh.cli.exits import OF_CONTROL, Exit
 from credfresh.cli.options import Duration, ProfileName, client_options, json_option
 from credfresh.control import protocol
+from credfresh.control.client import ask
 from credfresh.errors import ControlError
 from credfresh.summary import duration
 
@@ -63,9 +65,9 @@ def command(
     if timeout > protocol.MOST_TIMEOUT:
         raise click.BadParameter("1h at most", param_hint="--timeout")
     where = Whereabouts(socket, config)
-    request = protocol.Ensure(profile, valid_for, timeout)
+    request = protocol.Ensure(profile, valid_for, timeout, instances=where.instances)
     try:
-        answer = _patiently(where, request)
+        answer = _patiently(where.socket, request)
     except ControlError as error:
         if OF_CONTROL.get(error.code) != Exit.UNAVAILABLE:
             raise
@@ -81,15 +83,15 @@ def command(
         raise SystemExit(Exit.NOT_REACHED)
 
 
-def _patiently(where: Whereabouts, request: protocol.Ensure) -> dict[str, Any]:
+def _patiently(socket: str, request: protocol.Ensure) -> dict[str, Any]:
     """Ask; while all places are taken, ask again until the timeout is over."""
     pause = threading.Event()
     end = time.monotonic() + request.timeout
     while True:
         left = max(0.0, end - time.monotonic())
-        asked = protocol.Ensure(request.profile, request.valid_for, left)
+        asked = replace(request, timeout=left)
         try:
-            return ask_ours(where, asked, patience=left + GRACE)
+            return ask(socket, asked, patience=left + GRACE)
         except ControlError as error:
             if error.code != "busy" or left <= 0:
                 raise

@@ -25,6 +25,7 @@ class Exit(IntEnum):
 
 OF_CONTROL: Mapping[str, Exit] = {
     "no_daemon": Exit.UNAVAILABLE,
+    "another_daemon": Exit.UNAVAILABLE,
     "stopping": Exit.UNAVAILABLE,
     "busy": Exit.UNAVAILABLE,
     "not_allowed": Exit.NOT_ALLOWED,

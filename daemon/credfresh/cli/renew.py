@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from credfresh.cli.asking import Whereabouts, ask_ours
+from credfresh.cli.asking import Whereabouts
 from credfresh.cli.options import ProfileName, client_options, json_option
 from credfresh.cli.outcomes import show
+from credfresh.control.client import ask
 from credfresh.control.protocol import MOST_TIMEOUT, Renew
 
 
@@ -27,4 +28,6 @@ def command(
     allowed.
     """
     where = Whereabouts(socket, config)
-    show(ask_ours(where, Renew(profiles), patience=MOST_TIMEOUT + 10), "renewed", as_json=as_json)
+    request = Renew(profiles, instances=where.instances)
+    done = ask(where.socket, request, patience=MOST_TIMEOUT + 10)
+    show(done, "renewed", as_json=as_json)

@@ -64,12 +64,11 @@ def command(socket: str | None, config: str | None, *, as_json: bool, watch: boo
 def _report(where: Whereabouts) -> dict[str, Any]:
     """Return who says so, and the profiles."""
     try:
-        told = ask(where.socket, Status())
-        where.recognise(told)
+        told = ask(where.socket, Status(instances=where.instances))
         refused = told.get("reload_refused")  # older daemons do not say
         return {"from": "daemon", "profiles": told["profiles"], "reload_refused": refused}
     except ControlError as error:
-        if error.code not in ("no_daemon", "stopping"):
+        if error.code not in ("no_daemon", "another_daemon", "stopping"):
             raise
         unreached = error
     from credfresh.cli.clock import clock  # noqa: PLC0415 - as the next

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from credfresh.cli.asking import Whereabouts, ask_ours
+from credfresh.cli.asking import Whereabouts
 from credfresh.cli.options import ProfileName, client_options, json_option
 from credfresh.cli.outcomes import show
+from credfresh.control.client import ask
 from credfresh.control.protocol import MOST_TIMEOUT, Withdraw
 
 
@@ -27,8 +28,6 @@ def command(
     Exit status: 0 gone; 3 some are not; 2 no such profile; 69 no daemon; 77 not allowed.
     """
     where = Whereabouts(socket, config)
-    show(
-        ask_ours(where, Withdraw(profiles), patience=MOST_TIMEOUT + 10),
-        "withdrawn",
-        as_json=as_json,
-    )
+    request = Withdraw(profiles, instances=where.instances)
+    done = ask(where.socket, request, patience=MOST_TIMEOUT + 10)
+    show(done, "withdrawn", as_json=as_json)

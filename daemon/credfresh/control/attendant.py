@@ -159,6 +159,7 @@ class ControlSocket:
             self._refuse(question.ticket, RequestError("internal", message))
 
     def _act(self, question: Question) -> None:
+        protocol.check_instance(question.request, self._desk.settings.instance)
         match question.request:
             case protocol.Status():
                 self._want_status.append(question.ticket)

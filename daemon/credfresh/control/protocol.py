@@ -37,13 +37,19 @@ class RequestError(Exception):
         self.hint = hint
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    instances: tuple[str, ...] = ()
+    """Only a daemon that is called one of these may answer; any if none is named."""
+
+
 @dataclass(frozen=True, slots=True)
-class Status:
+class Status(_Asked):
     """How are all profiles?"""
 
 
 @dataclass(frozen=True, slots=True)
-class Ensure:
+class Ensure(_Asked):
     """Tell me when the published credentials of `profile` last for `valid_for` more seconds.
 
     The answer comes within `timeout` seconds.
@@ -55,19 +61,19 @@ class Ensure:
 
 
 @dataclass(frozen=True, slots=True)
-class Renew:
+class Renew(_Asked):
     """Renew these profiles now, all if none is named, and tell me what came of it."""
 
     profiles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Reload:
+class Reload(_Asked):
     """Read the configuration again, and tell me what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(_Asked):
     """Take away what is published for these profiles, for all if none is named."""
 
     profiles: tuple[str, ...] = ()
@@ -98,6 +104,8 @@ def encode_request(request: Request) -> bytes:
             said["profiles"] = profiles
         case _:
             pass
+    if request.instances:
+        said["instances"] = request.instances
     return _line(said)
 
 
@@ -119,22 +127,24 @@ def decode_request(line: bytes) -> Request:
             "unsupported_version", f"this daemon speaks version {VERSION} of the protocol"
         )
     ask = said.pop("ask", None)
+    instances = _names(said, "instances")
     request: Request
     match ask:
         case "status":
-            request = Status()
+            request = Status(instances=instances)
         case "ensure":
             request = Ensure(
                 profile=_name(said.pop("profile", None)),
                 valid_for=_seconds(said, "valid_for_s", MOST_VALID_FOR),
                 timeout=_seconds(said, "timeout_s", MOST_TIMEOUT),
+                instances=instances,
             )
         case "renew":
-            request = Renew(_names(said))
+            request = Renew(_names(said, "profiles"), instances=instances)
         case "reload":
-            request = Reload()
+            request = Reload(instances=instances)
         case "withdraw":
-            request = Withdraw(_names(said))
+            request = Withdraw(_names(said, "profiles"), instances=instances)
         case _:
             raise RequestError("bad_request", "`ask` names nothing that can be asked")
     if said:
@@ -157,6 +167,20 @@ def check_right(request: Request, *, uid: int, own: int) -> None:
             f"{type(request).__name__.lower()} is for root and the daemon's user (uid {own});"
             f" you are uid {uid}",
             hint="sudo, or ask for status and ensure only",
+        )
+
+
+def check_instance(request: Request, instance: str) -> None:
+    """Refuse a request that is meant for another daemon than `instance`.
+
+    Raises:
+        RequestError: it is.
+    """
+    if request.instances and instance not in request.instances:
+        raise RequestError(
+            "another_daemon",
+            f"the daemon that answers is another configuration's (instance {instance})",
+            hint="where yours names no socket: set control.socket there, or use --socket",
         )
 
 
@@ -208,13 +232,13 @@ def is_name(text: str) -> bool:
 def _name(value: object) -> str:
     if isinstance(value, str) and is_name(value):
         return value
-    raise RequestError("bad_request", f"a profile is a text of 1 to {MOST_NAME} characters")
+    raise RequestError("bad_request", f"a name is a text of 1 to {MOST_NAME} characters")
 
 
-def _names(said: dict[str, Any]) -> tuple[str, ...]:
-    names = said.pop("profiles", [])
+def _names(said: dict[str, Any], key: str) -> tuple[str, ...]:
+    names = said.pop(key, [])
     if not isinstance(names, list):
-        raise RequestError("bad_request", "`profiles` must be a list of names")
+        raise RequestError("bad_request", f"`{key}` must be a list of names")
     return tuple(dict.fromkeys(_name(name) for name in names))
 
 
