@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +15,7 @@ from credfresh.life.ports import Due, Finished
 from credfresh.life.schedule import ROUND
 from credfresh.life.supervisor import BEAT
 from credfresh.model import Instant
+from credfresh.principals import FileSource
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.settings import Profile, RenewBefore, StsLimits
@@ -919,6 +922,56 @@ def test_a_reload_tries_what_fails_again_at_once_and_tells_of_it_only_if_it_chan
     sim.run(2)
     assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
     assert {"a", "b"} == {e["profile"] for e in sim.log.of("renewal_recovered")}
+
+
+def test_a_source_that_a_reload_took_away_broken_is_told_again_when_it_comes_back_so() -> None:
+    """Nothing told of its end: what was said of it then says nothing of today."""
+    sim = simulate(profile("a", source="old"))
+    sim.provider.fault = lambda _: failure("NoKeys", mend=Mend.HUMAN, scope=Scope.SOURCE)
+    sim.start()
+    sim.provider.fault = lambda _: None
+    sim.supervisor.reload(settings(profile("a", source="new")))
+    sim.run(3)
+    sim.provider.fault = lambda _: failure("NoKeys", mend=Mend.HUMAN, scope=Scope.SOURCE)
+    sim.supervisor.reload(settings(profile("a", source="old")))
+    sim.run(400)
+
+    assert ["old", "old"] == [e["source"] for e in sim.log.of("source_failed")]
+
+
+def test_an_endpoint_that_a_reload_took_away_dead_is_told_again_when_it_comes_back_so() -> None:
+    """The same of an endpoint, while the one that is still in use is told once."""
+    there = profile("there", endpoint_url="https://there.example")
+    sim = simulate(profile("a"), there)
+    sim.provider.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)
+    sim.start()
+    sim.supervisor.reload(settings(profile("a")))
+    sim.run(120)
+    sim.supervisor.reload(settings(profile("a"), there))
+    sim.run(120)
+
+    told = [e["endpoint"] for e in sim.log.of("endpoint_failed")]
+    assert {"https://there.example": 2, "sts.eu-west-1": 1} == Counter(told)
+
+
+def test_a_broken_source_is_told_again_at_a_reload_only_if_it_is_described_otherwise() -> None:
+    """Whoever mended it, and wrongly, learns that from the log; others are told nothing twice."""
+    sim = simulate(profile("a", source="one"), profile("b", source="two"))
+    sim.provider.fault = lambda _: failure("NoKeys", mend=Mend.HUMAN, scope=Scope.SOURCE)
+    sources = {"one": FileSource("/etc/one", "ci"), "two": FileSource("/etc/two", "ci")}
+    sim.start()
+    sim.supervisor.reload(replace(sim.settings, sources=sources))
+    sim.run(3)
+    mended = {**sources, "two": FileSource("/etc/two", "other")}
+    sim.supervisor.reload(replace(sim.settings, sources=mended))
+    sim.run(3)
+    sim.provider.fault = lambda _: None
+    sim.supervisor.reload(replace(sim.settings, sources={**mended, "two": sources["two"]}))
+    sim.run(3)
+
+    told = [e["source"] for e in sim.log.of("source_failed")]
+    assert ["one", "two", "one", "two", "two"] == told
+    assert {"one", "two"} == {e["source"] for e in sim.log.of("source_recovered")}
 
 
 def test_a_child_moves_to_another_parent() -> None:

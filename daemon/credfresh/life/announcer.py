@@ -15,6 +15,7 @@ from credfresh.life.admission import Lane
 from credfresh.life.entry import Entry
 from credfresh.model import Grant, Instant, rfc3339
 from credfresh.publication import PublishReport, Refusal
+from credfresh.settings import Settings
 
 SKEW_LIMIT = 300.0
 """Seconds between our clock and STS's from which it is told; SigV4 fails at 900."""
@@ -36,7 +37,8 @@ class Announcer:
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
-        self._down: set[tuple[Scope, str]] = set()
+        self._down: dict[tuple[Scope, str], bool] = {}
+        """Endpoints and sources that have failed; False: told again should they fail even so."""
         self._recovered: set[tuple[Scope, str]] = set()
         self._failing: dict[str, str] = {}
         self._shortened: set[str] = set()
@@ -152,6 +154,24 @@ class Announcer:
             hint=error.hint,
         )
 
+    def reloaded(self, before: Settings, now: Settings, lanes: Iterable[Lane]) -> None:
+        """Other settings hold; `lanes` has one for each profile.
+
+        What nobody takes any more is forgotten: no success would end its failure, and that would
+        hide the next one. A source that is described otherwise is told again should it fail.
+        """
+        taken = {
+            key
+            for lane in set(lanes)
+            for key in ((Scope.ENDPOINT, lane.endpoint), (Scope.SOURCE, lane.source))
+        }
+        other = {n for n, source in now.sources.items() if source != before.sources.get(n)}
+        self._down = {
+            (scope, what): told and not (scope is Scope.SOURCE and what in other)
+            for (scope, what), told in self._down.items()
+            if (scope, what) in taken
+        }
+
     def changed(self, name: str) -> None:
         """A profile has another configuration: should it fail even so, that is told again."""
         if name in self._failing:
@@ -185,9 +205,9 @@ class Announcer:
         self._skewed = skewed
 
     def _went_down(self, error: RenewalError, what: str, profile: str) -> None:
-        if (error.scope, what) in self._down:
+        if self._down.get((error.scope, what)):
             return
-        self._down.add((error.scope, what))
+        self._down[error.scope, what] = True
         self._emit(
             _FAILED[error.scope],
             **{error.scope.value: what},
@@ -199,8 +219,7 @@ class Announcer:
         )
 
     def _up(self, scope: Scope, what: str) -> None:
-        if (scope, what) in self._down:
-            self._down.discard((scope, what))
+        if self._down.pop((scope, what), None) is not None:
             self._emit(_RECOVERED[scope], **{scope.value: what})
             self._recovered.add((scope, what))
 

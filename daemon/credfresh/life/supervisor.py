@@ -91,7 +91,7 @@ class Supervisor:
         flight through the old one is asked for again, however it ends.
         """
         now = self._clock()
-        self._settings = settings
+        before, self._settings = self._settings, settings
         self._provider = provider or self._provider
         changes = self.roster.reload(settings, now, anew=provider is not None)
         self._tell.forgotten(changes.removed, (entry.lane for entry in self.roster))
@@ -100,6 +100,7 @@ class Supervisor:
         for name in changes.removed | changes.changed:
             self._attempts.discard(name)
         self._attempts.limit(settings.sts, (entry.lane for entry in self.roster))
+        self._tell.reloaded(before, settings, (entry.lane for entry in self.roster))
         for name in changes.changed | changes.added:
             self._tell.changed(name)
             entry = self.roster[name]
