@@ -158,6 +158,18 @@ def test_a_renewal_writes_one_file(directory: Path) -> None:
     assert done.size == (directory / "p7.json").stat().st_size
 
 
+def test_credentials_are_durable_before_they_are_in_place(directory: Path) -> None:
+    """A power cut after the swap finds them whole; what the next start mends need not be."""
+    steps = Steps()
+    twins = keeper(directory, hook=steps)
+    report(twins, wanted(directory, "production"))
+    steps.taken.clear()
+    report(twins, wanted(directory, "production", serial=1))
+
+    taken = [step for step in steps.taken if step in {"write", "sync", "swap", "sync_directory"}]
+    assert ["write", "sync", "swap", "sync_directory"] == taken
+
+
 def test_equal_bytes_are_not_written(directory: Path) -> None:
     """Neither in one life nor by the next one, which has rendered everything anew."""
     asked = wanted(directory, "production", "dev")
@@ -400,6 +412,45 @@ def test_another_daemon_is_refused(directory: Path) -> None:
     second.release()
 
 
+def test_another_daemon_is_refused_before_it_has_published_anything(directory: Path) -> None:
+    """At its start, by what the configuration names."""
+    first, second = (
+        ProcessTwins([shared(directory)], instance=name, clock=clock) for name in ("one", "two")
+    )
+    first.claim()
+    with pytest.raises(AlreadyRunningError):
+        second.claim()
+    first.release()
+
+
+def test_a_directory_called_as_a_temporary_is_let_be(directory: Path) -> None:
+    """It is none of ours, and keeps us from nothing."""
+    directory.mkdir(mode=0o700)
+    (directory / ".production.json.credfresh-0123abcd.tmp").mkdir()
+
+    assert report(keeper(directory), wanted(directory, "production")).written
+
+
+def test_a_removal_that_could_not_be_made_durable_is_made_so_the_next_time(
+    directory: Path,
+) -> None:
+    """Nothing else may be left to write then: a power cut would bring the credentials back."""
+    steps = Steps()
+    twins = keeper(directory, hook=steps)
+    report(twins, wanted(directory, "production", "dev"))
+    asked = wanted(directory, "production")
+    steps.before["sync_directory"] = refuse(errno.EIO)
+    [error] = twins.publish(asked).values()
+    assert isinstance(error, PublishError)
+    steps.taken.clear()
+    report(twins, asked)
+    assert "sync_directory" in steps.taken
+
+    steps.taken.clear()
+    report(twins, asked)
+    assert "sync_directory" not in steps.taken
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o770])
 def test_a_directory_that_others_may_write_is_refused(directory: Path, mode: int) -> None:
     """They could put their own keys where our readers look."""
@@ -575,6 +626,17 @@ def test_a_twin_altered_by_hand_does_not_pass_for_a_newer_one(directory: Path) -
     report(twins, asked)
 
     assert '"Expiration": "2' in path.read_text()
+
+
+def test_a_twin_that_says_nothing_is_written_anew_at_a_start(directory: Path) -> None:
+    """However new it is: what cannot be read lives no longer than ours."""
+    asked = wanted(directory, "production")
+    publish_and_leave(directory, asked)
+    (directory / "production.json").write_text("{")
+
+    report(keeper(directory), asked)
+
+    assert "ASIAFAKE000000000000" == key_of(directory)
 
 
 def test_a_reader_never_finds_a_torn_twin(directory: Path) -> None:

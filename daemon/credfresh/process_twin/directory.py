@@ -134,6 +134,7 @@ class ProcessDirectory:
         if self._files.changed:
             with self._steps("sync_directory"):
                 os.fsync(place.directory)
+            self._files.changed = False
         self._names = names
         path = ("path", self._shared.path)
         return PublishReport(

@@ -50,8 +50,8 @@ def same(place: Place, files: Mapping[str, Identity | None]) -> bool:
 class Files:
     """Writes the files of one instance in one directory, and counts what it did.
 
-    `changed` tells whether any name came, went or was replaced since `begin`, `written` how many
-    bytes were.
+    `written` tells how many bytes were written since `begin`. `changed` is set when a name comes,
+    goes or is replaced, and stays so until the caller has made that durable.
     """
 
     def __init__(self, instance: str, clock: Clock, hook: Hook | None) -> None:
@@ -60,12 +60,12 @@ class Files:
         self._hook = hook
         self._wardrobes: dict[tuple[int, str | None, str | None], Wardrobe] = {}
         self._met: set[str] = set()
+        self.changed = False
         self.begin()
 
     def begin(self) -> None:
         """Count anew."""
         self.written = 0
-        self.changed = False
 
     def bring(self, place: Place, publication: Publication, where: Twin) -> Kept:
         """Bring one profile's files to what is wanted.
