@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import queue
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.events import undeclared
@@ -152,6 +152,7 @@ class FakeProvider:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.lifetime: float | None = None
+        self.skew: float | None = None
         self.fault: Callable[[str], RenewalError | None] = lambda _: None
         self.hang: Callable[[str], Scope | None] = lambda _: None
         self.calls: list[tuple[str, float]] = []
@@ -174,7 +175,8 @@ class FakeProvider:
         if error is not None:
             raise error
         lifetime = float(profile.duration if self.lifetime is None else self.lifetime)
-        return grant(profile, now, lifetime=lifetime, key=f"ASIAFAKE{next(self._serial):012d}")
+        key = f"ASIAFAKE{next(self._serial):012d}"
+        return replace(grant(profile, now, lifetime=lifetime, key=key), skew=self.skew)
 
 
 class InstantOutlet:

@@ -114,6 +114,19 @@ def test_a_failure_before_the_swap_leaves_the_old_file(path: Path, step: str) ->
     assert "ASIAFAKE000000000002" == key_of(path, "dev")
 
 
+def test_while_a_publish_fails_no_look_asks_for_another(path: Path) -> None:
+    """It is tried again with its backoff: a look every ten seconds is no reason to hurry."""
+    steps = Steps()
+    file = keeper(path, hook=steps)
+    file.publish(wanted(path, "dev"))
+    steps.before["swap"] = failing(errno.EIO)
+    with pytest.raises(PublishError):
+        file.publish(wanted(path, "dev", serial=1))
+    path.unlink()
+
+    assert not file.tick()
+
+
 @pytest.mark.parametrize("step", AFTER_THE_SWAP)
 def test_a_failure_after_the_swap_leaves_the_new_file(path: Path, step: str) -> None:
     """It is not durable yet, so it is an error; the next publish makes it so and says well."""
@@ -330,6 +343,20 @@ def test_a_planted_lock_stops_nothing(path: Path) -> None:
     assert ["lock_unusable"] == [remark.event for remark in report.remarks]
     assert 0.0 == waits.waited
     assert not path.with_name("victim").exists()
+
+
+def test_a_pipe_at_the_name_of_the_lock_leaks_no_descriptor(path: Path) -> None:
+    """Each write opens it, finds that it cannot be locked, and lets go of it."""
+    os.mkfifo(path.with_name("credentials.lock"))
+    file = keeper(path)
+    file.publish(wanted(path, "dev"))
+    file.tick()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    report = file.publish(wanted(path, "dev", serial=1))
+    file.tick()
+
+    assert report.written
+    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
 
 
 @needs_root

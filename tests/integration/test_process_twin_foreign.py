@@ -201,6 +201,20 @@ def test_a_foreign_environment_is_not_written_over(
     assert not (directory / "production.json").exists()
 
 
+def test_what_came_while_a_twin_was_gone_is_not_written_over(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """A profile that comes back finds its name taken, though we had it once."""
+    report(twins, wanted(directory, "production", "dev"))
+    report(twins, wanted(directory, "dev"))
+    (directory / "production.env").write_text("DB_PASSWORD=mine\n")
+
+    outcomes = twins.publish(wanted(directory, "production", "dev"))
+
+    assert isinstance(outcomes[str(directory / "production.json")], PublishError)
+    assert "DB_PASSWORD=mine\n" == (directory / "production.env").read_text()
+
+
 def test_a_foreign_environment_stays_when_its_twin_goes(
     directory: Path, twins: ProcessDirectory
 ) -> None:

@@ -7,6 +7,7 @@ import random  # noqa: TID251 - from a seed
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -148,6 +149,23 @@ def test_arming_anew_forgets_the_old_time(alarm: Alarm, now: Callable[[], float]
 
     assert alarm.silent(0.3)
     assert alarm.timers.armed("a")
+
+
+def test_it_sleeps_until_the_nearest_of_those_that_are_left(now: Callable[[], float]) -> None:
+    """A time that has passed, or was disarmed, would have it awake for ever."""
+    timers = ApschedulerTimers(print)
+    alarms = timers._alarms
+    timers.arm("past", now() - 1)
+    timers.arm("soon", now() + 100)
+    timers.arm("later", at := now() + 1000)
+    timers.disarm("soon")
+    alarms.get_due_jobs(datetime.fromtimestamp(now(), UTC))
+
+    woken = alarms.get_next_run_time()
+    assert woken is not None
+    assert at == pytest.approx(woken.timestamp(), abs=0.002)
+    timers.disarm("later")
+    assert alarms.get_next_run_time() is None
 
 
 def test_a_disarmed_key_is_silent(alarm: Alarm, now: Callable[[], float]) -> None:

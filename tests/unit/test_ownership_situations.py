@@ -357,6 +357,7 @@ class TestLineEnd:
     def test_it_stays_when_a_foreign_line_follows(self) -> None:
         """Two foreign lines never become one."""
         assert "x\n# y" == result(result("x", OURS) + "# y")
+        assert "x\n[y]\n" == result(result("x", OURS) + "[y]\n")
 
     def test_it_stays_when_the_line_before_is_another(self) -> None:
         """Somebody's own line end is not ours to take, wherever the section slid to."""

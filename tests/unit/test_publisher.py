@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from credfresh.coalescer import Coalescer
+from credfresh.coalescer import QUIET, Coalescer
 from credfresh.errors import PublishError
 from credfresh.publication import Publication
 from credfresh.publisher import LOOK, SECOND_LOOK, Published, Publisher
@@ -136,6 +136,18 @@ class Bench:
         return self.reports.get(timeout=10)
 
 
+class Slumber(threading.Condition):
+    """A condition that tells for how long each wait may last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.put(timeout)
+        return super().wait(timeout)
+
+
 @pytest.fixture(name="bench")
 def _bench() -> Iterator[Bench]:
     bench = Bench()
@@ -218,6 +230,43 @@ def test_stopping_writes_what_waits(bench: Bench) -> None:
 
     assert bench.publisher.stop(10)
     assert {"production"} == set(bench.destination.writes[-1])
+
+
+def test_it_is_idle_when_all_that_was_asked_has_been_tried(bench: Bench) -> None:
+    """`once` leaves then: what waits for quiet, or is being written, is not there yet."""
+    bench.publisher.start({})
+    bench.next_report()
+    assert bench.publisher.idle()
+    bench.publisher.update({"production": publication()})
+    assert not bench.publisher.idle()
+
+    bench.clock.advance(2 * QUIET)
+    bench.publisher.probe(lambda: None)  # wakes the thread, which lives by the fake clock
+    bench.next_report()
+    assert bench.publisher.idle()
+
+
+def test_stopping_waits_for_no_quiet(bench: Bench) -> None:
+    """What came in with nothing urgent about it is written by a stop, whose time is short."""
+    bench.publisher.start({})
+    bench.next_report()
+    bench.publisher.update({"production": publication()})
+
+    assert bench.publisher.stop(10)
+    assert {"production"} == set(bench.destination.writes[-1])
+
+
+def test_it_sleeps_until_something_has_its_turn(bench: Bench) -> None:
+    """A publisher with nothing to do costs nothing, and wakes for what comes first."""
+    bench.publisher._changed = slumber = Slumber()
+    bench.publisher.start({"production": publication()})
+    bench.next_report()
+    assert SECOND_LOOK == slumber.waits.get(timeout=10)
+    bench.publisher.update({"dev": publication("dev")})
+    assert QUIET == pytest.approx(slumber.waits.get(timeout=10))
+
+    bench.clock.advance(2 * QUIET)
+    assert {"dev"} == set(bench.next_report().landed)
 
 
 def test_a_probe_is_answered_by_the_publishing_thread(bench: Bench) -> None:

@@ -50,6 +50,16 @@ def test_refused_keys_concern_the_source_but_not_where_a_parent_signed(code: str
     assert (Scope.PROFILE, Mend.TIME) == (chained.scope, chained.mend)
 
 
+def test_what_a_parent_signed_says_as_much_about_the_endpoint() -> None:
+    """A sick STS is sick for chained profiles too: one probe goes there, not all of them."""
+    assert Scope.ENDPOINT == refusal({"Error": {"Code": "InternalFailure"}}, PARENT).scope
+
+
+def test_what_sts_says_is_repeated() -> None:
+    """An operator reads there who may not assume what."""
+    assert "not you" == refusal({"Error": {"Code": "AccessDenied", "Message": "not you"}}).message
+
+
 def test_throttles_are_the_sdks_own_list() -> None:
     """When the SDK learns another spelling, so must we."""
     from botocore.retries.standard import ThrottledRetryableChecker  # noqa: PLC0415 - its private list
@@ -132,6 +142,17 @@ def test_a_clock_within_tolerance_is_not_blamed() -> None:
     far = refusal({"Error": {"Code": "SignatureDoesNotMatch"}, "ResponseMetadata": metadata})
     assert (Mend.TIME, Scope.ENDPOINT) == (far.mend, far.scope)
     assert "360 s behind" in far.message
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": "Fri, 15 Jan 2027 08:00:01 GMT"}])
+def test_a_clock_that_the_code_names_is_blamed_whatever_the_date_says(
+    headers: dict[str, str],
+) -> None:
+    """A proxy may drop the Date, or answer by a clock of its own."""
+    metadata = {"HTTPHeaders": headers, "HTTPStatusCode": 400}
+    told = refusal({"Error": {"Code": "RequestExpired"}, "ResponseMetadata": metadata})
+    assert (Mend.TIME, Scope.ENDPOINT) == (told.mend, told.scope)
+    assert "clock: this host's clock and the server's differ" == told.message
 
 
 ARN = "arn:aws:sts::111111111111:assumed-role/a-role-with-a-rather-long-name/credfresh-host-prod"

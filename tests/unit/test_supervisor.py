@@ -122,6 +122,34 @@ def test_only_the_change_of_state_is_told() -> None:
     assert 1 == sim.log.names().count("renewal_recovered")
 
 
+def test_a_clock_that_is_wrong_is_told_once_until_it_has_been_right() -> None:
+    """Ahead or behind by more than five minutes; before signatures fail, at fifteen."""
+    sim = simulate(profile("a"), profile("b"))
+    for sim.provider.skew in (300.0, -301.0, -400.0, None, 301.0):
+        if not sim.provider.calls:
+            sim.start()
+        for name in ("a", "b"):
+            sim.supervisor.renew(name)
+        sim.run(2)
+
+    assert [-301.0, 301.0] == [e["skew_s"] for e in sim.log.of("clock_skewed")]
+
+
+def test_all_have_been_tried_when_the_last_that_was_due_has_had_its_answer() -> None:
+    """Then `once` leaves: not before, and without waiting for who need not renew."""
+    sim = simulate(profile("a"), profile("b"), profile("fresh"), hold=True)
+    sim.start({"fresh": grant(profile("fresh"), sim.clock())})
+    first, second = sim.workers.held.values()
+    assert not sim.supervisor.roster.tried(sim.clock())
+    first()
+    sim.settle()
+    assert not sim.supervisor.roster.tried(sim.clock())
+    second()
+    sim.settle()
+
+    assert sim.supervisor.roster.tried(sim.clock())
+
+
 def test_an_endpoint_that_is_down_is_told_once_for_all_its_profiles() -> None:
     """Ten profiles of one dead endpoint are one event, and one when it is back."""
     sim = simulate(*(profile(f"p{n}") for n in range(10)))

@@ -288,6 +288,9 @@ def test_what_a_chained_session_takes_over_cannot_be_set_again() -> None:
             source_identity: me}
         b: {role_arn: ROLE, source_profile: a, session_tags: {team: y}, source_identity: you}
         c: {role_arn: ROLE, source_profile: a, session_tags: {other: y}, source_identity: me}
+        d: {role_arn: ROLE}
+        e: {role_arn: ROLE, source_profile: d, session_tags: {team: y}, source_identity: you}
+        f: {role_arn: ROLE, source_profile: a}
         """
     )
     assert found(text) == [
@@ -394,6 +397,13 @@ def test_places_in_one_directory_do_not_collide() -> None:
         )
     )
     assert {"a", "b", "c"} == set(found.profiles)
+
+
+@pytest.mark.parametrize("metrics", ["textfile: /run/credfresh/a.prom", "listen: '127.0.0.1:9464'"])
+def test_metrics_in_one_place_are_enough(metrics: str) -> None:
+    """A file for a collector, or a port to scrape: neither needs the other."""
+    found = accepted(profiles("a: {role_arn: ROLE}", top=f"metrics: {{{metrics}}}\n"))
+    assert {"a"} == set(found.profiles)
 
 
 def test_a_lock_is_in_the_way_of_a_file_whichever_is_named_first() -> None:
