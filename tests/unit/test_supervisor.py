@@ -412,6 +412,21 @@ def test_a_refused_section_is_told_and_settled() -> None:
     assert 1 == sim.log.names().count("section_foreign")
 
 
+def test_a_refused_profile_is_told_again_at_a_reload_only_if_it_changed() -> None:
+    """Whoever gave it another section learns from the log that this one is taken too."""
+    a, b = profile("a"), profile("b")
+    sim = simulate(a, b)
+    sim.start()
+    refused = tuple(Refusal(n, "foreign", "somebody's section", "adopt: true") for n in ("a", "b"))
+    published = Published({a.target.path: PublishReport(written=False, refused=refused)}, {}, 0.01)
+    sim.supervisor.handle(published)
+    sim.supervisor.reload(settings(replace(a, section="other"), b))
+    sim.supervisor.handle(published)
+    sim.supervisor.handle(published)
+
+    assert ["a", "b", "a"] == [e["profile"] for e in sim.log.of("section_foreign")]
+
+
 def test_a_much_shorter_grant_is_a_success_told_once() -> None:
     """It is published and renewed on what was granted, with one warning."""
     sim = simulate()

@@ -173,9 +173,10 @@ class Announcer:
         }
 
     def changed(self, name: str) -> None:
-        """A profile has another configuration: should it fail even so, that is told again."""
-        if name in self._failing:
-            self._failing[name] = ""
+        """A profile has another configuration: what keeps it even so is told again."""
+        for told in (self._failing, self._refused):
+            if name in told:
+                told[name] = ""
 
     def forgotten(self, names: Iterable[str], lanes: Iterable[Lane]) -> None:
         """Profiles are gone from the configuration, and all ways that are not among `lanes`."""
