@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from credfresh import policy
-from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.errors import Mend, PublishError, RenewalError, Scope
 from credfresh.life.entry import Phase
 from credfresh.life.ports import Due, Finished
 from credfresh.life.schedule import ROUND
@@ -410,6 +410,24 @@ def test_a_refused_section_is_told_and_settled() -> None:
     assert "refused" == sim.supervisor.roster["production"].state(sim.clock())
     assert sim.supervisor.roster.settled(sim.clock())
     assert 1 == sim.log.names().count("section_foreign")
+
+
+def test_a_file_that_fails_is_told_again_at_a_reload_only_if_it_is_described_otherwise() -> None:
+    """Whoever corrected its group, and wrongly, learns that from the log."""
+    a, b = profile("a", path="/a"), profile("b", path="/b")
+    sim = simulate(a, b)
+    sim.start()
+    outcomes = {
+        path: PublishError("no such group", path=path, step="dress", code="unknown_group")
+        for path in ("/a", "/b")
+    }
+    sim.supervisor.handle(Published(outcomes, {}, 0.01))
+    corrected = replace(a, target=replace(a.target, group="built"))
+    sim.supervisor.reload(settings(corrected, b))
+    sim.supervisor.handle(Published(outcomes, {}, 0.01))
+    sim.supervisor.handle(Published(outcomes, {}, 0.01))
+
+    assert ["/a", "/b", "/a"] == [e["path"] for e in sim.log.of("publish_failed")]
 
 
 def test_a_refused_profile_is_told_again_at_a_reload_only_if_it_changed() -> None:

@@ -158,7 +158,8 @@ class Announcer:
         """Other settings hold; `lanes` has one for each profile.
 
         What nobody takes any more is forgotten: no success would end its failure, and that would
-        hide the next one. A source that is described otherwise is told again should it fail.
+        hide the next one. A source or a file that is described otherwise is told again should it
+        fail even so.
         """
         taken = {
             key
@@ -171,6 +172,9 @@ class Announcer:
             for (scope, what), told in self._down.items()
             if (scope, what) in taken
         }
+        for target in set(now.targets) - set(before.targets):
+            if target.path in self._unwritable:
+                self._unwritable[target.path] = ""
 
     def changed(self, name: str) -> None:
         """A profile has another configuration: what keeps it even so is told again."""
