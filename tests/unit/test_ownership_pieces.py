@@ -13,7 +13,7 @@ from awscli.customizations.configure.writer import ConfigFileWriter  # type: ign
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget, Profile, RenewBefore
-from credfresh.splice import ownership
+from credfresh.splice import mark, ownership
 from credfresh.splice.mark import Mark
 from credfresh.splice.ownership import Owned
 from pieces import INSTANCE, SECRET, block, merge, piece, pieces
@@ -93,6 +93,14 @@ def test_a_file_says_what_it_holds_of_ours() -> None:
     altered = block(piece("dev")).replace(SECRET, "edited")
     document = ownership.read((block(ours) + block(other) + altered + "[z]\nk = v\n").encode())
     assert (Owned("prod", ours.mark, ours.values),) == ownership.owned(document, INSTANCE)
+
+
+def test_a_proven_section_that_says_too_little_is_passed_over() -> None:
+    """A start does not fall over what another version, or somebody, gave a right sum."""
+    told = block(piece("prod")).replace(" role=", " rolle=").encode()
+    document = ownership.read(mark.with_line_end(told, "") + block(piece("dev")).encode())
+    assert document.sections[1].label is not None
+    assert ["dev"] == [each.section for each in ownership.owned(document, INSTANCE)]
 
 
 def test_what_was_read_back_says_the_same() -> None:

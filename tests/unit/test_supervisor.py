@@ -428,6 +428,88 @@ def test_a_file_that_fails_is_told_again_at_a_reload_only_if_it_is_described_oth
     sim.supervisor.handle(Published(outcomes, {}, 0.01))
 
     assert ["/a", "/b", "/a"] == [e["path"] for e in sim.log.of("publish_failed")]
+    for _ in range(2):
+        sim.supervisor.handle(Published({"/a": PublishReport(written=True)}, {}, 0.01))
+    assert ["/a"] == [e["path"] for e in sim.log.of("publish_recovered")]
+
+
+def test_what_is_in_hand_and_not_yet_on_disk_is_not_settled() -> None:
+    """Readers that start when the service is up must find it."""
+    sim = simulate()
+    sim.disk_full = True
+    sim.start()
+    assert sim.supervisor.roster["production"].grant is not None
+    assert not sim.supervisor.roster.settled(sim.clock())
+
+    sim.disk_full = False
+    sim.run(1)
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_what_lapses_again_after_it_was_written_late_is_told_again() -> None:
+    """The disk was full through one expiration, STS away through the next: two outages."""
+    sim = simulate(profile(duration=900))
+    sim.start()
+    sim.disk_full = True
+    sim.run(1000, step=5)
+    assert 1 == sim.log.names().count("profile_expired")
+    sim.provider.fault = lambda _: failure()
+    sim.disk_full = False
+    sim.run(1000, step=5)
+
+    assert 2 == sim.log.names().count("profile_expired")
+
+
+def test_a_profile_that_waits_for_its_turn_is_not_asked_for_once_it_is_gone() -> None:
+    """Its role may be gone as well: the call would be refused, in somebody's audit log."""
+    sim = simulate(profile("a"), profile("b"), sts=StsLimits(max_concurrency=1), hold=True)
+    sim.start()
+    [running] = sim.workers.held.values()
+    sim.supervisor.reload(settings(profile("a"), sts=StsLimits(max_concurrency=1)))
+    running()
+    sim.run(3)
+
+    assert 1 == sim.workers.started
+    assert 0 == sim.supervisor.in_flight
+
+
+@pytest.mark.parametrize("what", ["withdrawn", "changed", "gone"])
+def test_an_answer_that_is_not_wanted_any_more_counts_for_the_floor(what: str) -> None:
+    """However the next attempt comes about, it keeps its second from this one (I6)."""
+    sim = simulate(hold=True)
+    sim.start()
+    [running] = sim.workers.held.values()
+    if what == "withdrawn":
+        sim.supervisor.withdraw(["production"])
+    elif what == "changed":
+        sim.supervisor.reload(settings(profile(duration=7200)))
+    else:
+        sim.supervisor.reload(settings(profile("other")))
+    running()
+    while sim.inbox:
+        sim.supervisor.handle(sim.inbox.popleft())
+    sim.supervisor.reload(settings(profile(duration=7200)))
+    sim.supervisor.renew("production")
+    sim.run(policy.FLOOR - 0.1, step=0.1)
+    assert 1 == sim.workers.started
+
+    sim.run(0.2, step=0.1)
+    assert 2 == sim.workers.started
+
+
+def test_a_reload_with_other_sources_asks_another_provider() -> None:
+    """Without one the old stays, with all that it holds."""
+    sim = simulate()
+    sim.start()
+    other = FakeProvider(sim.clock)
+    sim.supervisor.reload(sim.settings, other)
+    sim.supervisor.renew("production")
+    sim.run(3)
+    sim.supervisor.reload(sim.settings)
+    sim.supervisor.renew("production")
+    sim.run(3)
+
+    assert (1, 2) == (len(sim.provider.calls), len(other.calls))
 
 
 def test_a_refused_profile_is_told_again_at_a_reload_only_if_it_changed() -> None:
