@@ -222,6 +222,8 @@ class Publisher:
             return {p.profile.target.path: unforeseen for p in self._wanted.values()}
 
     def _delay(self) -> float:
+        """Return the seconds until what could not be written is tried again."""
         now = self._clock()
-        lives = (now.until(p.grant.expires_at) for p in self._wanted.values() if p.grant)
-        return policy.retry_delay(self._failures, Mend.TIME, min(lives, default=0.0), self._roll())
+        lives = [now.until(p.grant.expires_at) for p in self._pending.values() if p.grant]
+        soonest = min((life for life in lives if life > 0), default=0.0)
+        return policy.retry_delay(self._failures, Mend.TIME, soonest, self._roll())

@@ -123,17 +123,24 @@ def test_what_comes_in_during_a_publish_waits_for_the_next() -> None:
 class Bench:
     """A publisher with its real thread on a memory destination."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, roll: float = 0.0) -> None:
         self.clock = FakeClock()
         self.destination = MemoryDestination()
         self.reports: queue.SimpleQueue[Published] = queue.SimpleQueue()
         self.publisher = Publisher(
-            self.destination, clock=self.clock, roll=lambda: 0.0, report=self.reports.put
+            self.destination, clock=self.clock, roll=lambda: roll, report=self.reports.put
         )
 
     def next_report(self) -> Published:
         """Wait for the next publish to end."""
         return self.reports.get(timeout=10)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; who sleeps by the real clock is woken to see it."""
+        self.clock.advance(seconds)
+        answered: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.publisher.probe(lambda: answered.put(None))
+        answered.get(timeout=10)
 
 
 class Slumber(threading.Condition):
@@ -269,6 +276,28 @@ def test_it_sleeps_until_something_has_its_turn(bench: Bench) -> None:
     assert {"dev"} == set(bench.next_report().landed)
 
 
+def test_the_dead_slow_down_no_retry_of_the_living() -> None:
+    """What cannot be written is tried again by the life that is left, wherever some is."""
+    bench = Bench(roll=1.0)
+    slumber = bench.publisher._changed = Slumber()
+    start, dead, alive = bench.clock(), profile("dead"), profile("alive")
+    bench.destination.failing = PublishError("full", path=PATH, step="write", code="ENOSPC")
+    bench.publisher.start(
+        {
+            "dead": Publication(dead, grant(dead, start + -7200)),
+            "alive": Publication(alive, grant(alive, start, lifetime=20.0)),
+        }
+    )
+    for _ in range(8):
+        bench.next_report()
+        bench.publisher.update({}, urgent=True)
+    bench.next_report()
+    bench.publisher.stop(10)
+
+    waits = [slumber.waits.get_nowait() for _ in range(slumber.waits.qsize())]
+    assert 2.0 == max(wait for wait in waits if wait is not None)
+
+
 def test_a_probe_is_answered_by_the_publishing_thread(bench: Bench) -> None:
     """It wakes for a probe, answers in its own thread, and publishes nothing for it."""
     bench.publisher.start({})
@@ -331,11 +360,9 @@ def test_publishes_that_never_pause_do_not_put_the_look_off(bench: Bench) -> Non
     bench.publisher.start({"production": publication()})
     bench.next_report()
     for _ in range(10):
-        bench.clock.advance(SECOND_LOOK - 1)
+        bench.wait(SECOND_LOOK - 1)
         bench.publisher.update({"dev": publication("dev")}, urgent=True)
         bench.next_report()
-    answered: queue.SimpleQueue[None] = queue.SimpleQueue()
-    bench.publisher.probe(lambda: answered.put(None))
-    answered.get(timeout=10)
+    bench.wait(0)
 
     assert bench.destination.looks.qsize() >= 3

@@ -172,6 +172,8 @@ class Announcer:
             for (scope, what), told in self._down.items()
             if (scope, what) in taken
         }
+        for name in before.profiles.keys() - now.profiles.keys():
+            self._forget(name)
         for target in set(now.targets) - set(before.targets):
             if target.path in self._unwritable:
                 self._unwritable[target.path] = ""
@@ -181,17 +183,14 @@ class Announcer:
         for told in (self._failing, self._refused):
             if name in told:
                 told[name] = ""
+        self._shortened.discard(name)
+        self._clamped.discard(name)
 
-    def forgotten(self, names: Iterable[str], lanes: Iterable[Lane]) -> None:
-        """Profiles are gone from the configuration, and all ways that are not among `lanes`."""
-        for name in names:
-            self._failing.pop(name, None)
-            self._refused.pop(name, None)
-            self._shortened.discard(name)
-            self._clamped.discard(name)
-        each = set(lanes)
-        used = {(Scope.ENDPOINT, lane.endpoint) for lane in each}
-        self._down &= used | {(Scope.SOURCE, lane.source) for lane in each}
+    def _forget(self, name: str) -> None:
+        self._failing.pop(name, None)
+        self._refused.pop(name, None)
+        self._shortened.discard(name)
+        self._clamped.discard(name)
 
     def _odd_grant(self, name: str, grant: Grant, plan: policy.Plan) -> None:
         granted, asked = round(grant.lifetime), round(grant.asked)

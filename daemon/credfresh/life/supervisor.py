@@ -94,7 +94,6 @@ class Supervisor:
         before, self._settings = self._settings, settings
         self._provider = provider or self._provider
         changes = self.roster.reload(settings, now, anew=provider is not None)
-        self._tell.forgotten(changes.removed, (entry.lane for entry in self.roster))
         for name in changes.removed:
             self._schedule.disarm(name)
         for name in changes.removed | changes.changed:
