@@ -110,6 +110,23 @@ def test_without_a_configuration_file_there_is_no_reload(home: Home) -> None:
     assert "no_reload" == answer["error"]["code"]
 
 
+def test_what_another_daemon_is_meant_to_do_is_not_done(home: Home) -> None:
+    """Several daemons may run on a host: who does not know where his listens may name it."""
+    asked = b'{"version": 1, "ask": "withdraw", "instances": ["%s"]}\n'
+
+    answer = exchange(home.path, asked % b"other")
+    assert "another_daemon" == answer["error"]["code"]
+    assert not any(entry.withdrawn for entry in home.sim.supervisor.roster)
+
+    home.sim.settle()
+    instance = home.desk.settings.instance.encode()
+    with connect(home.path) as client:
+        client.sendall(asked % instance)
+        wait_until(
+            lambda: all(entry.withdrawn for entry in home.sim.supervisor.roster), "it is done"
+        )
+
+
 def test_all_who_ask_at_once_share_a_look(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a look is costly, clients take a tenth of the main thread's time at most."""
     looks = []
