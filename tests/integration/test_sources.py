@@ -729,8 +729,9 @@ def test_web_identity_fails_only_where_its_endpoint_does(
     assert ("source_unreachable", Scope.ENDPOINT) == (failed.value.code, failed.value.scope)
     assert "endpoint_url" in str(failed.value.hint)
     obtain(provider)
-    with pytest.raises(RenewalError):
+    with pytest.raises(RenewalError) as failed_again:
         provider.obtain(elsewhere, None)
+    assert failed_again.value.code == "source_unreachable"  # the keys of the one are not the other's
     obtain(provider)
 
     asked = [request.form["Action"] for request in sts.requests]
