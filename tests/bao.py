@@ -69,6 +69,19 @@ class Certificates:
         return Certificates(directory)
 
 
+_MAY_SIGN = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 def _sign(
     name: str | None,
     issuer: x509.Name,
@@ -88,8 +101,15 @@ def _sign(
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=name is None, path_length=None), critical=True)
+        # What Python demands of certificates from 3.13 on (ssl.VERIFY_X509_STRICT).
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
     )
-    if name is not None:
+    if name is None:
+        builder = builder.add_extension(_MAY_SIGN, critical=True)
+    else:
         local = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
         names = x509.SubjectAlternativeName([local, x509.DNSName(name)])
         builder = builder.add_extension(names, critical=False)

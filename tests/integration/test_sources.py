@@ -731,7 +731,7 @@ def test_web_identity_fails_only_where_its_endpoint_does(
     obtain(provider)
     with pytest.raises(RenewalError) as failed_again:
         provider.obtain(elsewhere, None)
-    assert failed_again.value.code == "source_unreachable"  # the keys of the one are not the other's
+    assert failed_again.value.code == "source_unreachable"  # it has not the keys of the other
     obtain(provider)
 
     asked = [request.form["Action"] for request in sts.requests]
