@@ -205,6 +205,7 @@ TestLife.settings = effort(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 class TestLifeForLonger(Life.TestCase):  # type: ignore[misc,valid-type]
     """The same, two thousand times."""
 
