@@ -188,7 +188,7 @@ def test_a_bundle_that_cannot_be_read(
 
 
 def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
-    """A self-signed certificate is refused: nothing is sent to it."""
+    """A self-signed certificate is refused, and told as that: nothing is sent to it."""
     certificate = _self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -205,6 +205,7 @@ def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
         error = failure(f"https://127.0.0.1:{server.getsockname()[1]}")
         thread.join()
     assert ("SSLError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert error.message.endswith(": its certificate is not trusted: self-signed certificate")
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,14 @@ import re
 import socket
 import ssl
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
+from credfresh.causes import beneath, mistrust
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.sts.assume import http_time, server_time
 from credfresh.sts.codes import CLOCK_CODES, THROTTLES, Rule, rule_of
@@ -213,7 +214,10 @@ def _transport(error: sdk.BotoCoreError) -> RenewalError:
     hint = "look at network, proxy and endpoint_url"
     match error:
         case sdk.SSLError():
+            refused = mistrust(error)
             what, hint = f"TLS with {where} failed", _TLS_HINT
+            if refused:
+                what = f"{what}: its certificate is not trusted: {refused}"
             if told := _unusable_bundle(error):
                 what, hint = f"{what}: {told}", _BUNDLE_HINT
         case sdk.ConnectTimeoutError():
@@ -226,7 +230,7 @@ def _transport(error: sdk.BotoCoreError) -> RenewalError:
             what = "the proxy does not let us through"
         case _:
             what = f"cannot reach {where}"
-            if any(isinstance(e, socket.gaierror) for e in _beneath(error)):
+            if any(isinstance(e, socket.gaierror) for e in beneath(error)):
                 what, hint = f"{where}: its name does not resolve", "look at DNS and endpoint_url"
     return RenewalError(
         what, code=type(error).__name__, mend=Mend.TIME, scope=Scope.ENDPOINT, hint=hint
@@ -238,7 +242,7 @@ def _unusable_bundle(error: Exception) -> str | None:
     name = next((name for name in _BUNDLES if name in os.environ), None)
     if name is None:
         return None
-    why = next(filter(None, map(_unreadable, _beneath(error))), None)
+    why = next(filter(None, map(_unreadable, beneath(error))), None)
     return f"{name}={os.environ[name]}: {why}" if why else None
 
 
@@ -252,14 +256,3 @@ def _unreadable(error: BaseException) -> str | None:
             return error.strerror
         case _:
             return None
-
-
-def _beneath(error: BaseException) -> Iterator[BaseException]:
-    """Walk down to what the error was made of, at most ten deep."""
-    at: object = error
-    for _ in range(10):
-        if not isinstance(at, BaseException):
-            return
-        yield at
-        told = getattr(at, "kwargs", {}).get("error") or getattr(at, "reason", None)
-        at = told or at.__cause__ or at.__context__

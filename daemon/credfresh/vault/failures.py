@@ -5,6 +5,7 @@ from __future__ import annotations
 import hvac.exceptions
 import requests.exceptions
 
+from credfresh.causes import mistrust
 from credfresh.errors import Mend, RenewalError, Scope
 
 UNREACHABLE = "EngineUnreachable"
@@ -62,7 +63,9 @@ def _unreachable(error: requests.exceptions.RequestException, address: str) -> R
     why, hint = f"cannot be reached ({type(error).__name__})", None
     match error:
         case requests.exceptions.SSLError():
-            why, hint = "its certificate is not trusted", "set ca_file"
+            refused = mistrust(error)
+            why = f"its certificate is not trusted{f': {refused}' if refused else ''}"
+            hint = "set ca_file"
         case requests.exceptions.Timeout():
             why = "no answer in time"
         case _:

@@ -1,0 +1,24 @@
+"""What an error was made of: each library wraps what OpenSSL and the kernel say in its own way."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+
+def beneath(error: BaseException) -> Iterator[BaseException]:
+    """Walk down from an error to what it was made of, at most ten deep."""
+    at: BaseException | None = error
+    for _ in range(10):
+        if at is None:
+            return
+        yield at
+        wrapped = getattr(at, "kwargs", {}).get("error"), getattr(at, "reason", None)
+        below = (*wrapped, at.__cause__, *at.args, at.__context__)
+        at = next((each for each in below if isinstance(each, BaseException)), None)
+
+
+def mistrust(error: BaseException) -> str | None:
+    """Return why a server's certificate was refused, in OpenSSL's words; None where none was."""
+    refused = (each for each in beneath(error) if isinstance(each, ssl.SSLCertVerificationError))
+    return next((each.verify_message for each in refused), None)

@@ -1,0 +1,66 @@
+"""What an error was made of."""
+
+import ssl
+
+import pytest
+
+from credfresh.causes import beneath, mistrust
+
+
+class _WrappingError(Exception):
+    """As botocore's, which keep what they wrap among their arguments by name."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__("could not")
+        self.kwargs = {"error": error}
+
+
+class _ReasonedError(Exception):
+    """As urllib3's and OpenSSL's: the reason is another error, or a word."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__("gave up")
+        self.reason = reason
+
+
+def _refused() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "[SSL] certificate verify failed")
+    error.verify_message = "certificate has expired"
+    return error
+
+
+def _caused(*, cause: BaseException | None = None, context: BaseException | None = None) -> OSError:
+    error = OSError()
+    error.__cause__, error.__context__ = cause, context
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        _refused(),
+        _WrappingError(_refused()),
+        _ReasonedError(_refused()),
+        RuntimeError("text first", _refused()),
+        _caused(cause=_refused()),
+        _caused(context=_refused()),
+        _WrappingError(_ReasonedError(RuntimeError(_refused()))),
+    ],
+    ids=["itself", "by name", "reason", "argument", "cause", "context", "all of it"],
+)
+def test_a_refused_certificate_is_found_however_deep_it_lies(error: BaseException) -> None:
+    """OpenSSL's words are told, whichever way the libraries in between carry its error."""
+    assert mistrust(error) == "certificate has expired"
+
+
+@pytest.mark.parametrize("error", [OSError(111, "refused"), _ReasonedError("WRONG_VERSION_NUMBER")])
+def test_nothing_is_said_of_a_certificate_that_nobody_refused(error: Exception) -> None:
+    """Other failures of a connection, and of TLS, are none of its."""
+    assert mistrust(error) is None
+
+
+def test_a_circle_of_errors_ends() -> None:
+    """An error that was made of itself is walked ten times."""
+    error = RuntimeError()
+    error.__cause__ = error
+    assert [error] * 10 == list(beneath(error))
