@@ -121,14 +121,15 @@ def test_the_time_is_later_than_any_load_of_the_old_file(path: Path) -> None:
 
 
 def test_the_steps_come_in_their_order(path: Path) -> None:
-    """Dressed before there is content, durable before the swap, the directory last."""
+    """Attributes before there is content, durable before the swap, the directory last."""
     steps = Steps()
     file = keeper(path, hook=steps)
     file.publish(wanted(path, "dev"))
     steps.taken.clear()
     file.publish(wanted(path, "dev", serial=1))
 
-    before = ["lock", "read", "splice", "dress", "create", "dress", "write", "sync", "verify"]
+    before = ["lock", "read", "splice", "attributes", "create", "attributes"]
+    before += ["write", "sync", "verify"]
     assert [*before, "swap", "compare", "stamp", "sync_directory"] == steps.taken
 
 

@@ -27,7 +27,7 @@ from disk import (
     wanted,
 )
 
-BEFORE_THE_SWAP = "lock read splice dress create write sync verify swap".split()  # noqa: SIM905
+BEFORE_THE_SWAP = "lock read splice attributes create write sync verify swap".split()  # noqa: SIM905
 AFTER_THE_SWAP = ["compare", "stamp", "sync_directory"]
 
 PUBLISH = """
@@ -224,7 +224,7 @@ def test_a_group_that_we_may_not_give(open_directory: Path) -> None:
     with nobody(), pytest.raises(PublishError) as caught:
         keeper(path, mode=0o640, group="4321").publish(wanted(path, "dev"))
 
-    assert ("dress", "EPERM") == (caught.value.step, caught.value.code)
+    assert ("attributes", "EPERM") == (caught.value.step, caught.value.code)
     assert "setgid" in (caught.value.hint or "")
     assert [] == temporaries(path)
 

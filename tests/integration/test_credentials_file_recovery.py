@@ -22,7 +22,7 @@ REFUSALS = [
     ("create", errno.EROFS, "ReadWritePaths="),
     ("create", errno.EACCES, "search its directory"),
     ("create", errno.ENOSPC, "make room"),
-    ("dress", errno.EPERM, "setgid"),
+    ("attributes", errno.EPERM, "setgid"),
     ("write", errno.ENOSPC, "make room"),
     ("write", errno.EDQUOT, "quota"),
     ("sync", errno.EDQUOT, "quota"),

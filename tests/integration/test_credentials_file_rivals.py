@@ -29,7 +29,8 @@ from disk import (
     wanted,
 )
 
-STEPS = "lock read splice create dress write sync verify swap compare stamp sync_directory".split()  # noqa: SIM905
+STEPS = ["lock", "read", "splice", "create", "attributes", "write", "sync", "verify", "swap"]
+STEPS += ["compare", "stamp", "sync_directory"]
 THEIRS = b"[late]\nkey = theirs\n"
 
 

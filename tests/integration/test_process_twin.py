@@ -95,7 +95,7 @@ def test_a_twin_has_its_mode_before_it_has_content(directory: Path) -> None:
         seen.append(temporary.stat().st_size)
         seen.append(stat.S_IMODE(temporary.stat().st_mode))
 
-    steps.before = {"dress": lambda: None, "write": look}
+    steps.before = {"attributes": lambda: None, "write": look}
     report(twins, wanted(directory, "production", serial=1, mode=0o640))
 
     assert [0, 0o640] == seen
@@ -666,7 +666,7 @@ def test_a_reader_never_finds_a_torn_twin(directory: Path) -> None:
     assert not directory.exists()
 
 
-@pytest.mark.parametrize("step", ["create", "dress", "write", "sync", "verify", "swap"])
+@pytest.mark.parametrize("step", ["create", "attributes", "write", "sync", "verify", "swap"])
 def test_killed_at_any_step_the_old_twin_stands(directory: Path, step: str) -> None:
     """And the next start brings the new one, with nothing left over."""
     publish_and_leave(directory, wanted(directory, "production"))

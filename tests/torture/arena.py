@@ -34,7 +34,7 @@ from fakes import profile
 
 OURS = [f"ours-{n}" for n in range(12)]
 FOREIGN = {f"foreign-{n}": {"aws_access_key_id": f"AKIA{n}" * 9} for n in range(12)}
-BEFORE = ("lock", "read", "splice", "create", "dress", "write", "sync", "verify", "swap")
+BEFORE = ("lock", "read", "splice", "create", "attributes", "write", "sync", "verify", "swap")
 STEPS = (*BEFORE, "compare", "stamp", "sync_directory", "done")
 
 pause = threading.Event().wait

@@ -1,4 +1,4 @@
-"""Temporaries: what they wear, what they hold, how they come into place."""
+"""Temporaries: their attributes, what they hold, how they come into place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from credfresh.disk import atomic
-from credfresh.disk.atomic import Dress
+from credfresh.disk.atomic import Attributes
 from disk import needs_root
 
 OWNER, NAMED, GROUP, MASK, OTHERS = 0x01, 0x02, 0x04, 0x10, 0x20
@@ -81,7 +81,7 @@ def test_the_mode_is_exactly_what_was_asked(directory: int, asked: int) -> None:
     before = os.umask(0o777)
     try:
         temporary = atomic.create(directory, "credentials")
-        atomic.dress(temporary.descriptor, Dress(asked))
+        atomic.set_attributes(temporary.descriptor, Attributes(asked))
     finally:
         os.umask(before)
 
@@ -94,7 +94,7 @@ def test_owner_and_group_are_given(directory: int) -> None:
     """Root may give a file to anybody."""
     temporary = atomic.create(directory, "credentials")
 
-    atomic.dress(temporary.descriptor, Dress(0o640, owner=1234, group=4321))
+    atomic.set_attributes(temporary.descriptor, Attributes(0o640, owner=1234, group=4321))
 
     info = os.fstat(temporary.descriptor)
     assert (1234, 4321, 0o640) == (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode))
@@ -108,7 +108,7 @@ def test_a_setgid_directory_keeps_its_say(directory: int) -> None:
     os.fchmod(directory, 0o2700)
     temporary = atomic.create(directory, "credentials")
 
-    atomic.dress(temporary.descriptor, Dress(0o640))
+    atomic.set_attributes(temporary.descriptor, Attributes(0o640))
 
     assert 4321 == os.fstat(temporary.descriptor).st_gid
     temporary.drop()
@@ -120,7 +120,7 @@ def test_a_default_acl_keeps_its_named_readers(directory: int) -> None:
     temporary = atomic.create(directory, "credentials")
     born = atomic.acl_of(temporary.descriptor)
 
-    atomic.dress(temporary.descriptor, Dress(0o640))
+    atomic.set_attributes(temporary.descriptor, Attributes(0o640))
 
     assert born is not None
     assert (MASK, 0, NOBODY) in struct.iter_unpack("<HHI", born[4:])
@@ -139,11 +139,11 @@ def test_an_acl_is_carried_over_within_the_mode(directory: int) -> None:
     )
     temporary = atomic.create(directory, "credentials")
 
-    atomic.dress(temporary.descriptor, Dress(0o640, acl=wide))
+    atomic.set_attributes(temporary.descriptor, Attributes(0o640, acl=wide))
 
-    worn = atomic.acl_of(temporary.descriptor)
+    found = atomic.acl_of(temporary.descriptor)
     assert 0o640 == mode(temporary.descriptor)
-    assert worn == acl(
+    assert found == acl(
         (OWNER, 6, NOBODY),
         (NAMED, 6, 1234),
         (GROUP, 6, NOBODY),
@@ -157,10 +157,10 @@ def test_mode_0600_shuts_named_readers_out(directory: int) -> None:
     """The group bits are the mask of an ACL: what was asked for is never exceeded."""
     temporary = atomic.create(directory, "credentials")
 
-    atomic.dress(temporary.descriptor, Dress(0o600, acl=READER))
+    atomic.set_attributes(temporary.descriptor, Attributes(0o600, acl=READER))
 
-    worn = atomic.acl_of(temporary.descriptor) or b""
-    assert (MASK, 0, NOBODY) in struct.iter_unpack("<HHI", worn[4:])
+    found = atomic.acl_of(temporary.descriptor) or b""
+    assert (MASK, 0, NOBODY) in struct.iter_unpack("<HHI", found[4:])
     assert 0o600 == mode(temporary.descriptor)
     temporary.drop()
 

@@ -418,7 +418,7 @@ def test_a_file_that_fails_is_told_again_at_a_reload_only_if_it_is_described_oth
     sim = simulate(a, b)
     sim.start()
     outcomes = {
-        path: PublishError("no such group", path=path, step="dress", code="unknown_group")
+        path: PublishError("no such group", path=path, step="attributes", code="unknown_group")
         for path in ("/a", "/b")
     }
     sim.supervisor.handle(Published(outcomes, {}, 0.01))

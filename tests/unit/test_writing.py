@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from credfresh.disk import atomic, writing
-from credfresh.disk.atomic import Dress
+from credfresh.disk.atomic import Attributes
 from credfresh.disk.paths import Place, resolved
 from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
@@ -39,7 +39,7 @@ def test_it_is_durable_and_whole_when_it_is_handed_over(
 
     monkeypatch.setattr(os, "fsync", noted)
 
-    temporary = writing.prepare(place, DATA, Dress(0o640), Steps(place.path))
+    temporary = writing.prepare(place, DATA, Attributes(0o640), Steps(place.path))
 
     assert [len(DATA)] == synced
     assert atomic.holds(temporary.descriptor, DATA)
@@ -54,7 +54,7 @@ def test_a_system_that_writes_a_little_at_a_time_is_asked_again(
     write = os.write
     monkeypatch.setattr(os, "write", lambda to, data: write(to, data[:1000]))
 
-    temporary = writing.prepare(place, DATA, Dress(0o600), Steps(place.path))
+    temporary = writing.prepare(place, DATA, Attributes(0o600), Steps(place.path))
 
     assert atomic.holds(temporary.descriptor, DATA)
     temporary.drop()
@@ -80,14 +80,14 @@ def test_what_is_not_what_was_meant_is_never_handed_over(
                 harm(file)
 
     with pytest.raises(PublishError) as caught:
-        writing.prepare(place, DATA, Dress(0o600), Steps(place.path, disturb))
+        writing.prepare(place, DATA, Attributes(0o600), Steps(place.path, disturb))
 
     assert ("verify", "garbled") == (caught.value.step, caught.value.code)
     assert caught.value.hint
     assert [] == list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("step", ["create", "dress", "write", "sync", "verify"])
+@pytest.mark.parametrize("step", ["create", "attributes", "write", "sync", "verify"])
 def test_nothing_is_left_of_what_failed(place: Place, tmp_path: Path, step: str) -> None:
     """Whatever the step: no name and no open file."""
 
@@ -98,7 +98,7 @@ def test_nothing_is_left_of_what_failed(place: Place, tmp_path: Path, step: str)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
 
     with pytest.raises(PublishError) as caught:
-        writing.prepare(place, DATA, Dress(0o600), Steps(place.path, refuse))
+        writing.prepare(place, DATA, Attributes(0o600), Steps(place.path, refuse))
 
     assert step == caught.value.step
     assert [] == list(tmp_path.iterdir())
@@ -111,7 +111,7 @@ def test_the_swap_is_made_durable_after_the_time_is_set(
     """The directory is synced last, and the file's time is the next full millisecond."""
     clock = FakeClock()
     clock.now += 0.0123
-    temporary = writing.prepare(place, DATA, Dress(0o600), Steps(place.path))
+    temporary = writing.prepare(place, DATA, Attributes(0o600), Steps(place.path))
     synced: list[tuple[int, int]] = []
 
     def noted(descriptor: int) -> None:

@@ -97,7 +97,7 @@ class Door:
         try:
             os.chown(name, _UNCHANGED, group, dir_fd=place.directory, follow_symlinks=False)
         except OSError as error:
-            raise failure(self._path, "dress", error) from error
+            raise failure(self._path, "attributes", error) from error
 
     def _judge_standing(self, place: Place) -> None:
         """Make sure that what stands at the path, if anything, is what a dead daemon left."""

@@ -165,7 +165,7 @@ class CredentialsFiles:
         return outcome
 
     def _file(self, target: FileTarget) -> None:
-        """Keep the file of a target, dressed as it says."""
+        """Keep the file of a target, with the rights that it says."""
         path = target.path
         if path not in self._files:
             self._files[path] = SharedCredentialsFile(

@@ -16,10 +16,10 @@ from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing
 from credfresh.credentials_file.second_look import SecondLook
 from credfresh.credentials_file.tenure import Tenure, Turn
 from credfresh.disk import atomic, writing
+from credfresh.disk.access import Access
 from credfresh.disk.locks import Pause
 from credfresh.disk.paths import Place, resolved
 from credfresh.disk.steps import Hook, Steps, claimed
-from credfresh.disk.wardrobe import Wardrobe
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock, Grant
 from credfresh.publication import PublishReport, Wanted
@@ -54,7 +54,7 @@ class SharedCredentialsFile:
         self._pieces = Pieces(instance)
         self._knowledge = Knowledge(instance, clock=clock, pause=self._pause)
         self._remarks = Remarks(target.path)
-        self._wardrobe = Wardrobe(target)
+        self._access = Access(target)
         self._tenure = Tenure(instance, self._steps)
         self._turn = Turn(self._pause, self._steps)
         self._second_look = SecondLook(self._pause)
@@ -66,7 +66,7 @@ class SharedCredentialsFile:
     def serve(self, target: FileTarget) -> None:
         """From now on go by `target`: its mode, owner and group, and its path to the same file."""
         self._path = self._steps.path = self._remarks.path = target.path
-        self._wardrobe = Wardrobe(target)
+        self._access = Access(target)
         self._glance.forget()
 
     @property
@@ -141,7 +141,7 @@ class SharedCredentialsFile:
                 raise claimed(self._path, error) from error
             with self._turn.taken(place, self._remarks):
                 if failed:
-                    self._tenure.sweep(place, self._wardrobe.owner, spare=self._second_look.names)
+                    self._tenure.sweep(place, self._access.owner, spare=self._second_look.names)
                 report = self._persist(place, asked)
         self._failing = False
         return report
@@ -166,7 +166,7 @@ class SharedCredentialsFile:
             if not self._tenure.covers(place) or self._second_look.take(place):
                 return True
             info = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
-            if not (self._knowledge.confirms(place, info) and self._wardrobe.fits(info)):
+            if not (self._knowledge.confirms(place, info) and self._access.fits(info)):
                 return True
             self._glance.good(look)
             return False
@@ -199,7 +199,7 @@ class SharedCredentialsFile:
         document = self._knowledge.document(standing)
         if standing is not None:
             known = self._knowledge.holds(standing)
-            self._wardrobe.judge(standing.info, known=known, private=place.private)
+            self._access.judge(standing.info, known=known, private=place.private)
         with self._steps("splice"):
             basis = self._second_look.basis(place, document)
             if basis is not document:
@@ -212,7 +212,7 @@ class SharedCredentialsFile:
                 leave=asked.leave,
                 withdraw=asked.withdraw,
             )
-        misfit = standing is not None and not self._wardrobe.fits(standing.info)
+        misfit = standing is not None and not self._access.fits(standing.info)
         written = misfit or merged.data != document.data
         if written:
             self._write(place, standing, merged.document)
@@ -233,9 +233,9 @@ class SharedCredentialsFile:
         )
 
     def _write(self, place: Place, standing: Standing | None, document: Document) -> None:
-        with self._steps("dress"):
-            dress = self._wardrobe.dress(standing.descriptor if standing else None)
-        temporary = writing.prepare(place, document.data, dress, self._steps)
+        with self._steps("attributes"):
+            attributes = self._access.attributes(standing.descriptor if standing else None)
+        temporary = writing.prepare(place, document.data, attributes, self._steps)
         try:
             self._tenure.note(leftovers.note(temporary, standing))
             replaced = rivals.swap(place, temporary, standing, document.data, self._steps)
@@ -246,7 +246,7 @@ class SharedCredentialsFile:
                 raise
             self._took_over(place, standing, replaced, document)
             if replaced is not None:
-                atomic.narrow(replaced.descriptor, dress.mode)
+                atomic.narrow(replaced.descriptor, attributes.mode)
             info = writing.settle(place, temporary, self._steps, self._clock)
         finally:
             temporary.drop()
@@ -281,7 +281,7 @@ class SharedCredentialsFile:
         """Claim the file, anew if it moved or if somebody removed the lock's file."""
         if not self._tenure.covers(place):
             self._leave(place)
-            late = self._tenure.begin(place, self._wardrobe.owner)
+            late = self._tenure.begin(place, self._access.owner)
             if late is not None:
                 self._second_look.keep(place, late)
 

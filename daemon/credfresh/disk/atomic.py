@@ -43,8 +43,8 @@ _ACL_BITS = {0x01: 6, 0x10: 3, 0x20: 0}
 
 
 @dataclass(frozen=True, slots=True)
-class Dress:
-    """What a file wears before it has content: permission bits, owner, group, ACL and label.
+class Attributes:
+    """What a file has before it has content: permission bits, owner, group, ACL and label.
 
     None leaves what the file got by birth, which a setgid directory or a default ACL decides.
     """
@@ -93,7 +93,7 @@ def create(directory: int, name: str) -> Temporary:
             return Temporary(directory, entry, os.open(entry, flags, 0o600, dir_fd=directory))
 
 
-def dress(descriptor: int, wanted: Dress) -> None:
+def set_attributes(descriptor: int, wanted: Attributes) -> None:
     """Give an empty file its owner, group, ACL, mode and label, never more than all of them.
 
     The group bits of the mode are the mask of an ACL: the most that its named readers may do.

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from credfresh.disk import atomic, writing
-from credfresh.disk.atomic import Dress
+from credfresh.disk.access import Access
+from credfresh.disk.atomic import Attributes
 from credfresh.disk.paths import Place, resolved
 from credfresh.disk.steps import Steps
-from credfresh.disk.wardrobe import Wardrobe
 from credfresh.errors import PublishError
 from credfresh.settings import FileTarget
 
@@ -68,7 +68,7 @@ class Found:
 
 
 def read(place: Place, steps: Steps) -> Found | None:
-    """Return the bytes of a file, and what it wears; None where there is none.
+    """Return the bytes of a file, and its stat(2); None where there is none.
 
     Raises:
         PublishError: it cannot be read, or is no regular file.
@@ -115,7 +115,7 @@ def identity_of(info: os.stat_result) -> Identity:
 
 
 def put(
-    place: Place, data: bytes, dress: Dress, steps: Steps, *, durable: bool = True
+    place: Place, data: bytes, attributes: Attributes, steps: Steps, *, durable: bool = True
 ) -> os.stat_result:
     """Put bytes in the place of a file, whole.
 
@@ -125,7 +125,7 @@ def put(
     Raises:
         PublishError: it could not be done; the old file stands.
     """
-    temporary = writing.prepare(place, data, dress, steps, durable=durable)
+    temporary = writing.prepare(place, data, attributes, steps, durable=durable)
     try:
         with steps("swap"):
             atomic.replace(place.directory, temporary.name, place.name)
@@ -159,10 +159,10 @@ def _make(folder: FileTarget, steps: Steps) -> None:
     with resolved(folder.path) as place:
         with steps("create"), contextlib.suppress(FileExistsError):
             os.mkdir(place.name, 0o700, dir_fd=place.directory)
-        with steps("dress"):
+        with steps("attributes"):
             descriptor = os.open(place.name, _DIRECTORY, dir_fd=place.directory)
             try:
-                wanted = Wardrobe(folder).dress(None)
-                atomic.dress(descriptor, replace(wanted, mode=mode_for(folder.mode)))
+                wanted = Access(folder).attributes(None)
+                atomic.set_attributes(descriptor, replace(wanted, mode=mode_for(folder.mode)))
             finally:
                 os.close(descriptor)

@@ -31,7 +31,7 @@ _HINTS = {
 _PHRASES = {
     "claim": "claim the file",
     "create": "create a temporary file beside it",
-    "dress": "give the new file its owner and mode",
+    "attributes": "give the new file its owner and mode",
     "sync": "make the new file durable",
     "swap": "put the new file in its place",
     "remove": "take the file away",
@@ -99,7 +99,7 @@ def unforeseen(path: str, error: Exception) -> PublishError:
 
 def _hint(number: int, step: str) -> str | None:
     if number == errno.EPERM:
-        return _CHOWN if step == "dress" else _IMMUTABLE
+        return _CHOWN if step == "attributes" else _IMMUTABLE
     if number == errno.EACCES:
         what = "read the file" if step == "read" else "read, write and search its directory"
         return f"let the daemon's user (uid {os.geteuid()}) {what}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from credfresh.disk import atomic
-from credfresh.disk.atomic import Dress, Temporary
+from credfresh.disk.atomic import Attributes, Temporary
 from credfresh.disk.paths import Place
 from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
@@ -13,7 +13,7 @@ from credfresh.model import Clock
 
 
 def prepare(
-    place: Place, data: bytes, dress: Dress, steps: Steps, *, durable: bool = True
+    place: Place, data: bytes, attributes: Attributes, steps: Steps, *, durable: bool = True
 ) -> Temporary:
     """Write a temporary that is complete, durable if asked, and found to hold what was meant.
 
@@ -23,8 +23,8 @@ def prepare(
     with steps("create"):
         temporary = atomic.create(place.directory, place.name)
     try:
-        with steps("dress"):
-            atomic.dress(temporary.descriptor, dress)
+        with steps("attributes"):
+            atomic.set_attributes(temporary.descriptor, attributes)
         with steps("write"):
             temporary.write(data)
         if durable:

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from credfresh.disk import folder
+from credfresh.disk.access import Access
 from credfresh.disk.locks import LifeLock
 from credfresh.disk.paths import Place
 from credfresh.disk.steps import Steps
-from credfresh.disk.wardrobe import Wardrobe
 from credfresh.errors import PublishError
 from credfresh.settings import FileTarget, TokenFile
 
@@ -106,9 +106,9 @@ class Tokens:
         steps = Steps(place.path)
         found = folder.read(place, steps)
         standing = found.data.decode("ascii", "replace") if found is not None else ""
-        wardrobe = Wardrobe(target)
+        access = Access(target)
         # A token that somebody else has put there is one that somebody else knows.
-        sure = kept is not None or found is None or wardrobe.trusts(found.info)
+        sure = kept is not None or found is None or access.trusts(found.info)
         if standing and not (self._ours(standing) and sure):
             raise PublishError(
                 f"{place.path}: not a token of ours",
@@ -118,10 +118,10 @@ class Tokens:
                 hint="remove it, or give this daemon a token_dir of its own",
             )
         token = (kept.token if kept is not None else standing) or self._make()
-        if found is None or standing != token or not wardrobe.fits(found.info):
-            with steps("dress"):
-                dress = wardrobe.dress(None)
-            folder.put(place, token.encode(), dress, steps, durable=False)
+        if found is None or standing != token or not access.fits(found.info):
+            with steps("attributes"):
+                attributes = access.attributes(None)
+            folder.put(place, token.encode(), attributes, steps, durable=False)
             self._changed = True
         self._kept[place.name] = _Kept(token, target, folder.identity(place))
         return token

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from credfresh.coalescer import Coalescer
 from credfresh.disk import atomic
-from credfresh.disk.atomic import Dress
+from credfresh.disk.atomic import Attributes
 from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
 from credfresh.events import Emit
@@ -122,8 +122,8 @@ def put(path: str, content: bytes, mode: int) -> None:
         with steps("create"):
             temporary = atomic.create(directory, name)
         try:
-            with steps("dress"):
-                atomic.dress(temporary.descriptor, Dress(mode))
+            with steps("attributes"):
+                atomic.set_attributes(temporary.descriptor, Attributes(mode))
             with steps("write"):
                 temporary.write(content)
             with steps("swap"):

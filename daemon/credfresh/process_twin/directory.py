@@ -51,7 +51,7 @@ class ProcessDirectory:
         self._to_look_at: list[str] = []
 
     def share(self, shared: FileTarget) -> None:
-        """From now on, let what all profiles share wear this; its path is ours."""
+        """From now on, let what all profiles share have these rights; its path is ours."""
         if shared != self._shared:
             self._shared = shared
             self._profiles = None

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from credfresh import twin
 from credfresh.disk import folder
+from credfresh.disk.access import Access
 from credfresh.disk.folder import Found, Identity
 from credfresh.disk.paths import Place
 from credfresh.disk.steps import Hook, Steps
-from credfresh.disk.wardrobe import Wardrobe
 from credfresh.errors import PublishError
 from credfresh.model import Clock, Grant, rfc3339
 from credfresh.publication import Publication
@@ -58,7 +58,7 @@ class Files:
         self._instance = instance
         self._clock = clock
         self._hook = hook
-        self._wardrobes: dict[tuple[int, str | None, str | None], Wardrobe] = {}
+        self._accesses: dict[tuple[int, str | None, str | None], Access] = {}
         self._met: set[str] = set()
         self.changed = False
         self.begin()
@@ -153,7 +153,7 @@ class Files:
             raise _foreign(config.place)
         if standing is None or twin.expiration_of(standing.data) is not None:
             return  # before the owner is looked up: that may fail, and stop no withdrawal
-        if proof is None or not proof.data or not self._wardrobe(rights).trusts(proof.info):
+        if proof is None or not proof.data or not self._access(rights).trusts(proof.info):
             raise _foreign(credentials.place)
 
     def _newer(self, name: str, grant: Grant, found: Found | None, rights: FileTarget) -> bool:
@@ -166,7 +166,7 @@ class Files:
         """
         if name in self._met or found is None or found.info.st_mtime <= grant.sent_at.wall:
             return False
-        if not self._wardrobe(rights).trusts(found.info):
+        if not self._access(rights).trusts(found.info):
             return False
         expiration = twin.expiration_of(found.data)
         least = max(grant.credentials.expiration, self._clock().wall)
@@ -175,17 +175,17 @@ class Files:
     def _bring(
         self, entry: _Entry, data: bytes, rights: FileTarget, *, durable: bool = False
     ) -> Identity:
-        """Bring a file to what it should say and wear.
+        """Bring a file to what it should say, and to its rights.
 
         The right bytes of somebody else are written anew: their owner may change them at any time.
         """
-        wardrobe, found = self._wardrobe(rights), entry.found
+        access, found = self._access(rights), entry.found
         right = found.info if found is not None and found.data == data else None
-        if right is not None and wardrobe.fits(right) and wardrobe.trusts(right):
+        if right is not None and access.fits(right) and access.trusts(right):
             return folder.identity_of(right)
-        with entry.steps("dress"):
-            dress = wardrobe.dress(None)
-        info = folder.put(entry.place, data, dress, entry.steps, durable=durable)
+        with entry.steps("attributes"):
+            attributes = access.attributes(None)
+        info = folder.put(entry.place, data, attributes, entry.steps, durable=durable)
         self.changed = True
         self.written += len(data)
         return folder.identity_of(info)
@@ -202,12 +202,12 @@ class Files:
     def _ours(self, data: bytes) -> bool:
         return twin.marked(data, self._instance)
 
-    def _wardrobe(self, rights: FileTarget) -> Wardrobe:
-        """Return what files of these rights wear; accounts are looked up once for all of them."""
+    def _access(self, rights: FileTarget) -> Access:
+        """Return who may do what to files of these rights; accounts are looked up once for all."""
         key = (rights.mode, rights.owner, rights.group)
-        if key not in self._wardrobes:
-            self._wardrobes[key] = Wardrobe(rights)
-        return self._wardrobes[key]
+        if key not in self._accesses:
+            self._accesses[key] = Access(rights)
+        return self._accesses[key]
 
 
 def _foreign(place: Place) -> PublishError:

@@ -8,7 +8,7 @@ import pwd
 import stat
 
 from credfresh.disk import atomic
-from credfresh.disk.atomic import Dress
+from credfresh.disk.atomic import Attributes
 from credfresh.disk.paths import FOREIGN_OWNER, OTHERS_WRITE, WRITABLE_BY_OTHERS, trusted_owner
 from credfresh.errors import PublishError
 from credfresh.settings import FileTarget
@@ -16,8 +16,8 @@ from credfresh.settings import FileTarget
 _GROUP_BITS = 0o070
 
 
-class Wardrobe:
-    """What the file of one target wears.
+class Access:
+    """Owner, group and mode of the file of one target.
 
     Owner and group that the configuration does not name are those of the standing file, and of a
     new file those that it gets by birth.
@@ -36,8 +36,8 @@ class Wardrobe:
         """
         return self._configured()[0]
 
-    def dress(self, descriptor: int | None) -> Dress:
-        """Return what the successor of an open file should wear (None: there was no file).
+    def attributes(self, descriptor: int | None) -> Attributes:
+        """Return what the successor of an open file is to have (None: there was no file).
 
         Raises:
             PublishError: the configuration names an owner or group that does not exist.
@@ -46,7 +46,7 @@ class Wardrobe:
         owner, group = self._configured()
         mode = self._target.mode
         if descriptor is None:
-            return Dress(mode, owner, group)
+            return Attributes(mode, owner, group)
         info = os.fstat(descriptor)
         root = os.geteuid() == 0
         if owner is None and root:
@@ -54,10 +54,10 @@ class Wardrobe:
         if group is None and (root or mode & _GROUP_BITS):
             group = info.st_gid
         label = atomic.label_of(descriptor)
-        return Dress(mode, owner, group, atomic.acl_of(descriptor), label)
+        return Attributes(mode, owner, group, atomic.acl_of(descriptor), label)
 
     def fits(self, info: os.stat_result) -> bool:
-        """Say whether a file wears what the configuration asks for.
+        """Say whether a file has what the configuration asks for.
 
         Raises:
             PublishError: it names an owner or group that does not exist.
@@ -139,7 +139,7 @@ class Wardrobe:
             raise PublishError(
                 f"{self._target.path}: no {what} is called {name}",
                 path=self._target.path,
-                step="dress",
+                step="attributes",
                 code=f"unknown_{what}",
                 hint=f"create it, or correct credentials_file.{what}",
             ) from None
