@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from credfresh.control.door import Door
+from credfresh.control.listening import ListeningSocket
 from credfresh.control.protocol import Request
 from credfresh.control.server import Question, Server
 from credfresh.model import Instant
@@ -92,14 +92,14 @@ class Oracle:
 def served(path: Path, mode: int = 0o600) -> Iterator[Oracle]:
     """Serve a socket there for a while."""
     oracle = Oracle()
-    door = Door(ControlSettings(str(path), mode))
+    listening = ListeningSocket(ControlSettings(str(path), mode))
     oracle.server = Server(
-        door.open(), clock=clock, tickets=itertools.count(1), ask=oracle.ask, left=oracle.left
+        listening.open(), clock=clock, tickets=itertools.count(1), ask=oracle.ask, left=oracle.left
     )
     oracle.server.start()
     try:
         yield oracle
     finally:
         oracle.server.stop(PATIENCE)
-        door.close()
+        listening.close()
         assert not oracle.server.alive()

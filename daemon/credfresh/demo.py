@@ -84,13 +84,13 @@ class Stage:
             AlreadyRunningError: another one does.
         """
         # An abstract name is gone with its process, however that ends.
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            door.bind(f"\0{self.directory}")
+            claim.bind(f"\0{self.directory}")
         except OSError:
-            door.close()
+            claim.close()
             raise AlreadyRunningError(str(self.credentials), holder="another demo") from None
-        return door
+        return claim
 
     def build(self, sts: Simulator) -> None:
         """Clear what an earlier demo left, and write keys and configuration anew.

@@ -26,7 +26,7 @@ from time import perf_counter
 
 from botocore.configloader import load_config
 
-from credfresh.endpoint.door import Door
+from credfresh.endpoint.application import Application
 from credfresh.endpoint.shelf import Shelf
 from credfresh.listener import Listener
 from credfresh.model import Grant, Instant, SessionCredentials
@@ -101,10 +101,10 @@ def asking(directory: Path) -> None:
     """Print what one answer of the endpoint costs."""
     shelf = Shelf()
     shelf.update({"team-00000": publication(directory, 0)})
-    door = Door(shelf, hosts=frozenset({"127.0.0.1"}), clock=clock)
-    door.admitted = {"team-00000": (b"token",)}
+    application = Application(shelf, hosts=frozenset({"127.0.0.1"}), clock=clock)
+    application.admitted = {"team-00000": (b"token",)}
     port = 40_000 + os.getpid() % 20_000
-    listener = Listener(TcpAddress("127.0.0.1", port), door)
+    listener = Listener(TcpAddress("127.0.0.1", port), application)
     listener.open()
     kept = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
 

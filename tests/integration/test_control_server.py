@@ -19,7 +19,7 @@ import pytest
 
 from asking import PATIENCE, STATUS, Oracle, connect, exchange, received, served
 from credfresh.control import protocol, server
-from credfresh.control.door import Door
+from credfresh.control.listening import ListeningSocket
 from credfresh.control.protocol import Ensure, Reload, RequestError, Status
 from credfresh.settings import ControlSettings
 from disk import needs_root
@@ -74,16 +74,16 @@ def test_who_has_come_to_the_old_listener_is_served_after_a_move(
         clients.append(connect(path))
         clients[-1].sendall(STATUS)
     path.unlink()
-    door = Door(ControlSettings(str(path)))
+    listening = ListeningSocket(ControlSettings(str(path)))
     assert oracle.server is not None
-    oracle.server.move(door.open())
+    oracle.server.move(listening.open())
     free.set()
 
     assert all({"said": "yes"} == json.loads(received(client))["answer"] for client in clients)
     assert {"said": "yes"} == exchange(path)["answer"]
     for client in clients:
         client.close()
-    door.close()
+    listening.close()
 
 
 def test_a_client_that_stops_sending_is_answered(oracle: Oracle, path: Path) -> None:

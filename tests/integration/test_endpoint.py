@@ -1,4 +1,4 @@
-"""The endpoint's tokens on a real disk, and the door on a real socket."""
+"""The endpoint's tokens on a real disk, and the application on a real socket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.endpoint.door import Door
+from credfresh.endpoint.application import Application
 from credfresh.endpoint.shelf import Shelf
 from credfresh.endpoint.tokens import Tokens
 from credfresh.errors import AlreadyRunningError, PublishError
@@ -108,7 +108,7 @@ def test_a_removed_token_is_another_one_after_a_restart(directory: Path) -> None
 
 @pytest.mark.parametrize("what", ["altered", "mode"])
 def test_drift_is_repaired(directory: Path, what: str) -> None:
-    """A token that does not open its door any more, or that too many may read, is put back."""
+    """A token that was replaced, or that too many may read, is put back."""
     tokens = Tokens("test", Chance())
     before = bring(tokens, directory, "production")
     path = directory / "production"
@@ -208,10 +208,10 @@ def test_the_protocol_on_a_socket() -> None:
     """What is no HTTP, or too long, is closed; what is right is answered, over and over."""
     shelf = Shelf()
     shelf.update({"production": Publication(profile(), grant(profile(), clock()))})
-    door = Door(shelf, hosts=frozenset({"127.0.0.1"}), clock=clock)
-    door.admitted = {"production": (b"token",)}
+    application = Application(shelf, hosts=frozenset({"127.0.0.1"}), clock=clock)
+    application.admitted = {"production": (b"token",)}
     port = free_port()
-    listener = Listener(TcpAddress("127.0.0.1", port), door)
+    listener = Listener(TcpAddress("127.0.0.1", port), application)
     listener.open()
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

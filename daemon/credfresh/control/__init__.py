@@ -1,6 +1,6 @@
 """The control socket: how a running daemon is asked, on the same host (docs/control.md).
 
-    client ── one line of JSON ──▶ door ▶ server (its own thread) ▶ attendant (the main thread)
+    client ── one line of JSON ──▶ server (its own thread) ▶ attendant (the main thread)
 
 Nothing is imported here: a client pays for the `client` and the `protocol` alone.
 """

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from credfresh.control import protocol
-from credfresh.control.door import Door
+from credfresh.control.listening import ListeningSocket
 from credfresh.control.protocol import RequestError
 from credfresh.control.server import Question, Server
 from credfresh.control.waiting_room import WaitingRoom
@@ -39,7 +39,7 @@ class ControlSocket:
     def __init__(self, settings: ControlSettings, emit: Emit) -> None:
         self._settings = settings
         self._emit = emit
-        self._door = Door(settings)
+        self._listening = ListeningSocket(settings)
         self._server: Server | None = None
         self._tickets = itertools.count(1)
         self._lost = False
@@ -68,7 +68,7 @@ class ControlSocket:
         if self._server is not None:
             self._server.stop(GOODBYE)
             self._server = None
-        self._door.close()
+        self._listening.close()
 
     def look(self, now: Instant) -> float:
         """Answer what is due; return the seconds until something may be."""
@@ -102,7 +102,7 @@ class ControlSocket:
 
     def _listen(self) -> None:
         desk = self._desk
-        listener = self._door.open()
+        listener = self._listening.open()
         if self._server is not None:
             self._server.move(listener)
         else:
@@ -124,7 +124,7 @@ class ControlSocket:
     def _look_after(self) -> None:
         """Listen anew where somebody took the socket away; clients who are in stay so."""
         serves = self._server is not None and self._server.alive()
-        if serves and self._door.stands():
+        if serves and self._listening.stands():
             if self._lost:  # it has been put back where it was
                 self._lost = False
                 self._tell_open()

@@ -35,29 +35,29 @@ def ask(path: str, request: Request, *, patience: float = PATIENCE) -> dict[str,
     Raises:
         ControlError: there is no answer, or it is a refusal.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as door:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
         try:
             # Not settimeout: a socket that does not block is turned away where others wait.
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(_CONNECT, 0))
-            door.connect(path)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(_CONNECT, 0))
+            connection.connect(path)
             whole = max(1, int(patience + 0.999))
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(whole, 0))
-            door.sendall(protocol.encode_request(request))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(whole, 0))
+            connection.sendall(protocol.encode_request(request))
         except OSError as error:
             # Turned away with a word: the daemon may have answered before it had read all.
             if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                 raise _unreached(path, error) from None
-        line = _receive(door, path)
+        line = _receive(connection, path)
     try:
         return protocol.decode_answer(line, request)
     except RequestError as error:
         raise ControlError(error.code, error.message, hint=error.hint) from None
 
 
-def _receive(door: socket.socket, path: str) -> bytes:
+def _receive(connection: socket.socket, path: str) -> bytes:
     received = bytearray()
     try:
-        while data := door.recv(1 << 20):
+        while data := connection.recv(1 << 20):
             received += data
             if len(received) > MOST_ANSWER:
                 raise ControlError("too_long", f"{path}: the answer does not end")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from credfresh import twin
-from credfresh.endpoint.door import Admitted, Door
+from credfresh.endpoint.application import Admitted, Application
 from credfresh.endpoint.shelf import Shelf
 from credfresh.endpoint.tokens import Entropy, Tokens
 from credfresh.errors import AlreadyRunningError, CredfreshError, PublishError
@@ -35,7 +35,7 @@ class Endpoint:
         self._tokens = Tokens(instance, entropy)
         self._settings: EndpointSettings | None = None
         self._desk: Desk | None = None
-        self._door: Door | None = None
+        self._application: Application | None = None
         self._listening: Listening | None = None
         self._admitted: Admitted = {}
         self._troubles: dict[str, str] = {}
@@ -118,8 +118,8 @@ class Endpoint:
                 name = twin.safe_name(profile)
                 admitted[name] = (*admitted.get(name, ()), token.encode())
         self._admitted = admitted
-        if self._door is not None:
-            self._door.admitted = admitted
+        if self._application is not None:
+            self._application.admitted = admitted
 
     def _listen(self, address: TcpAddress) -> None:
         # Imported here: who wants no endpoint does not pay for it.
@@ -128,16 +128,16 @@ class Endpoint:
         if self._desk is None:
             raise AssertionError("not open")
         hosts = frozenset({address.url_host, "localhost"})
-        door = Door(self._shelf, hosts=hosts, clock=self._desk.clock)
-        door.admitted = self._admitted
+        application = Application(self._shelf, hosts=hosts, clock=self._desk.clock)
+        application.admitted = self._admitted
         if self._listening is None:
             self._listening = Listening(self._emit)
-        self._door = door if self._listening.open(address, door) else None
+        self._application = application if self._listening.open(address, application) else None
 
     def _stop_listening(self) -> None:
         if self._listening is not None:
             self._listening.close()
-        self._door = None
+        self._application = None
 
     def _trouble(self, path: str, error: CredfreshError) -> None:
         code = error.code if isinstance(error, PublishError) else "claimed"

@@ -32,7 +32,7 @@ Admitted = Mapping[str, tuple[bytes, ...]]
 """The tokens that open each name."""
 
 
-class Door:
+class Application:
     """A WSGI application. `hosts` are the names it answers to."""
 
     def __init__(self, shelf: Shelf, *, hosts: frozenset[str], clock: Clock) -> None:

@@ -9,7 +9,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from credfresh.endpoint.door import Door
+from credfresh.endpoint.application import Application
 from credfresh.endpoint.shelf import Shelf
 from credfresh.publication import Publication
 from fakes import FakeClock, grant, profile
@@ -18,14 +18,14 @@ TOKEN = "credfresh.0123abcd.fake"
 HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 
-class Desk:
-    """A door with one profile behind it, and a clock."""
+class Served:
+    """The application with one profile to give, and a clock."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.shelf = Shelf()
-        self.door = Door(self.shelf, hosts=HOSTS, clock=self.clock)
-        self.door.admitted = {"production": (TOKEN.encode(),), "dev": (b"another",)}
+        self.application = Application(self.shelf, hosts=HOSTS, clock=self.clock)
+        self.application.admitted = {"production": (TOKEN.encode(),), "dev": (b"another",)}
         self.status = ""
         self.headers: dict[str, str] = {}
         self.shelf.update({"production": self.granted()})
@@ -47,7 +47,7 @@ class Desk:
         if token is not None:
             environ["HTTP_AUTHORIZATION"] = token
         setup_testing_defaults(environ)
-        body = b"".join(self.door(environ, self._start))
+        body = b"".join(self.application(environ, self._start))
         return self.status, body
 
     def _start(self, status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
@@ -57,9 +57,9 @@ class Desk:
 
 def test_who_shows_the_token_gets_the_credentials() -> None:
     """In the words of the container protocol: all four of them are wanted by some SDK."""
-    desk = Desk()
+    served = Served()
 
-    status, body = desk.ask()
+    status, body = served.ask()
 
     assert "200" == status
     assert {
@@ -68,8 +68,8 @@ def test_who_shows_the_token_gets_the_credentials() -> None:
         "Token": "fake-token",
         "Expiration": "2027-01-15T09:00:00Z",
     } == json.loads(body)
-    assert "no-store" == desk.headers["Cache-Control"]
-    assert "application/json" == desk.headers["Content-Type"]
+    assert "no-store" == served.headers["Cache-Control"]
+    assert "application/json" == served.headers["Content-Type"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_who_shows_the_token_gets_the_credentials() -> None:
 )
 def test_without_the_right_token_there_is_nothing(token: str | None) -> None:
     """Not a byte: no SDK takes a refusal for credentials."""
-    assert ("401", b"") == Desk().ask(token=token)
+    assert ("401", b"") == Served().ask(token=token)
 
 
 @pytest.mark.parametrize(
@@ -95,25 +95,25 @@ def test_without_the_right_token_there_is_nothing(token: str | None) -> None:
 )
 def test_a_name_that_is_none_is_answered_like_a_wrong_token(path: str) -> None:
     """Who has no token learns nothing of what there is."""
-    assert ("401", b"") == Desk().ask(path)
+    assert ("401", b"") == Served().ask(path)
 
 
 def test_a_token_opens_its_own_profiles_alone() -> None:
     """Also when the other profile has credentials."""
-    desk = Desk()
-    desk.shelf.update({"dev": desk.granted("dev")})
+    served = Served()
+    served.shelf.update({"dev": served.granted("dev")})
 
-    assert "401" == desk.ask("/credentials/dev")[0]
-    assert "200" == desk.ask("/credentials/dev", token="another")[0]
+    assert "401" == served.ask("/credentials/dev")[0]
+    assert "200" == served.ask("/credentials/dev", token="another")[0]
 
 
 def test_two_groups_may_open_one_profile() -> None:
     """Each by its own token."""
-    desk = Desk()
-    desk.door.admitted = {"production": (b"first", b"second")}
+    served = Served()
+    served.application.admitted = {"production": (b"first", b"second")}
 
     assert ["200", "200", "401"] == [
-        desk.ask(token=token)[0] for token in ("first", "second", "third")
+        served.ask(token=token)[0] for token in ("first", "second", "third")
     ]
 
 
@@ -138,7 +138,7 @@ def test_tokens_are_compared_in_constant_time(
 
     monkeypatch.setattr("hmac.compare_digest", compare)
 
-    Desk().ask(path, token=token)
+    Served().ask(path, token=token)
 
     assert [(token or "").encode()] == compared
 
@@ -146,93 +146,93 @@ def test_tokens_are_compared_in_constant_time(
 @pytest.mark.parametrize("host", ["", "evil.example", "evil.example:9465", "127.0.0.1.evil", "a b"])
 def test_another_host_is_refused(host: str) -> None:
     """A web page that had its own name point here sends that name, whatever else it knows."""
-    assert ("421", b"") == Desk().ask(host=host)
+    assert ("421", b"") == Served().ask(host=host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:1", "LOCALHOST:9465"])
 def test_the_names_of_this_host_are_accepted(host: str) -> None:
     """With any port: a tunnel has another one."""
-    assert "200" == Desk().ask(host=host)[0]
+    assert "200" == Served().ask(host=host)[0]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "HEAD", "OPTIONS", "DELETE"])
 def test_nothing_can_be_done_but_ask(method: str) -> None:
     """And no method gets a body."""
-    assert ("405", b"") == Desk().ask(method=method)
+    assert ("405", b"") == Served().ask(method=method)
 
 
 def test_no_answer_leads_elsewhere_or_lets_a_page_read_it() -> None:
     """No redirect, no header that opens it to other origins."""
-    desk = Desk()
+    served = Served()
     for token in (TOKEN, "wrong"):
-        desk.ask(token=token)
-        assert not {"Location", "Access-Control-Allow-Origin"} & desk.headers.keys()
+        served.ask(token=token)
+        assert not {"Location", "Access-Control-Allow-Origin"} & served.headers.keys()
 
 
 @pytest.mark.parametrize("why", ["expired", "withdrawn", "gone", "never"])
 def test_without_credentials_there_is_no_success(why: str) -> None:
     """An SDK that gets 200 believes what it is told; 503 makes it ask again."""
-    desk = Desk()
+    served = Served()
     match why:
         case "expired":
-            desk.clock.advance(3600)
+            served.clock.advance(3600)
         case "withdrawn":
-            desk.shelf.update({"production": Publication(profile(), withdraw=True)})
+            served.shelf.update({"production": Publication(profile(), withdraw=True)})
         case "gone":
-            desk.shelf.update({"production": None})
+            served.shelf.update({"production": None})
         case _:
-            desk.shelf.keep(["dev"])
+            served.shelf.keep(["dev"])
 
-    assert ("503", b"") == desk.ask()
+    assert ("503", b"") == served.ask()
 
 
 def test_it_comes_back_by_itself() -> None:
     """The next renewal is served from the moment it is there."""
-    desk = Desk()
-    desk.clock.advance(3600)
-    assert "503" == desk.ask()[0]
+    served = Served()
+    served.clock.advance(3600)
+    assert "503" == served.ask()[0]
 
-    desk.shelf.update({"production": desk.granted(key="ASIAFAKE000000000001")})
+    served.shelf.update({"production": served.granted(key="ASIAFAKE000000000001")})
 
-    assert b"ASIAFAKE000000000001" in desk.ask()[1]
+    assert b"ASIAFAKE000000000001" in served.ask()[1]
 
 
 def test_with_nothing_in_hand_what_is_offered_stays() -> None:
     """A publication without a grant takes nothing away."""
-    desk = Desk()
-    desk.shelf.update({"production": Publication(profile())})
+    served = Served()
+    served.shelf.update({"production": Publication(profile())})
 
-    assert "200" == desk.ask()[0]
+    assert "200" == served.ask()[0]
 
 
 def test_a_step_of_the_wall_clock_ends_what_has_expired() -> None:
     """Either clock does."""
-    desk = Desk()
-    desk.clock.step(3600)
+    served = Served()
+    served.clock.step(3600)
 
-    assert "503" == desk.ask()[0]
+    assert "503" == served.ask()[0]
 
 
 def test_the_account_is_told_only_where_asked_for() -> None:
     """It moves DynamoDB and Kinesis to other host names."""
-    desk = Desk()
+    served = Served()
     one = replace(profile(), account_id=True)
-    desk.shelf.update({"production": Publication(one, grant(one, desk.clock()))})
+    served.shelf.update({"production": Publication(one, grant(one, served.clock()))})
 
-    assert "111111111111" == json.loads(desk.ask()[1])["AccountId"]
+    assert "111111111111" == json.loads(served.ask()[1])["AccountId"]
 
 
 def test_an_odd_name_is_asked_for_by_its_file_name() -> None:
     """The one that its twin has, too."""
-    desk = Desk()
-    desk.shelf.update({"team/x": desk.granted("team/x")})
-    desk.door.admitted = {"team_x-b5a9e664": (b"odd",)}
+    served = Served()
+    served.shelf.update({"team/x": served.granted("team/x")})
+    served.application.admitted = {"team_x-b5a9e664": (b"odd",)}
 
-    assert "200" == desk.ask("/credentials/team_x-b5a9e664", token="odd")[0]
+    assert "200" == served.ask("/credentials/team_x-b5a9e664", token="odd")[0]
 
 
 def test_no_secret_is_in_a_repr() -> None:
-    """Neither of what is offered, nor of the door."""
-    desk = Desk()
+    """Neither of what is offered, nor of the application."""
+    served = Served()
 
-    assert "fake-secret" not in repr(vars(desk.shelf))
+    assert "fake-secret" not in repr(vars(served.shelf))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.control.door import Door
+from credfresh.control.listening import ListeningSocket
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.settings import ControlSettings
 from disk import needs_root
@@ -30,15 +30,15 @@ def _path() -> Iterator[Path]:
 
 
 @contextmanager
-def opened(path: Path, mode: int = 0o600, group: str | None = None) -> Iterator[Door]:
+def opened(path: Path, mode: int = 0o600, group: str | None = None) -> Iterator[ListeningSocket]:
     """Listen there for a while."""
-    door = Door(ControlSettings(str(path), mode, group))
-    listener = door.open()
+    listening = ListeningSocket(ControlSettings(str(path), mode, group))
+    listener = listening.open()
     try:
-        yield door
+        yield listening
     finally:
         listener.close()
-        door.close()
+        listening.close()
 
 
 def reachable(path: Path) -> bool:
@@ -117,11 +117,11 @@ def test_a_group_that_may_not_be_given_is_said() -> None:
     """Only a member may give it; the hint says so, and nothing is left behind."""
     code = (
         "import os, sys\n"
-        "from credfresh.control.door import Door\n"
+        "from credfresh.control.listening import ListeningSocket\n"
         "from credfresh.settings import ControlSettings\n"
         "from credfresh.errors import PublishError\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "try: Door(ControlSettings(sys.argv[1], 0o660, '54321')).open()\n"
+        "try: ListeningSocket(ControlSettings(sys.argv[1], 0o660, '54321')).open()\n"
         "except PublishError as error: print(error.code, error.hint)\n"
     )
     with tempfile.TemporaryDirectory(prefix="credfresh-test-") as directory:
@@ -137,7 +137,7 @@ def test_a_group_that_may_not_be_given_is_said() -> None:
 def test_a_group_that_does_not_exist_is_named(path: Path) -> None:
     """The daemon does not start without saying which."""
     with pytest.raises(PublishError, match="no group is called nonesuch") as caught:
-        Door(ControlSettings(str(path), 0o660, "nonesuch")).open()
+        ListeningSocket(ControlSettings(str(path), 0o660, "nonesuch")).open()
     assert "control.group" in str(caught.value.hint)
     assert not path.exists()
 
@@ -157,7 +157,7 @@ def test_a_living_daemon_keeps_its_socket(path: Path) -> None:
     """The second one is refused and touches nothing."""
     with opened(path) as first:
         with pytest.raises(AlreadyRunningError, match=r"listens on this socket") as caught:
-            Door(ControlSettings(str(path))).open()
+            ListeningSocket(ControlSettings(str(path))).open()
         assert "control.socket" in str(caught.value.hint)
         assert first.stands()
 
@@ -169,7 +169,7 @@ def test_a_daemon_that_does_not_accept_counts_as_living(path: Path) -> None:
         hung.listen(0)
         client.connect(str(path))
         with pytest.raises(AlreadyRunningError):
-            Door(ControlSettings(str(path))).open()
+            ListeningSocket(ControlSettings(str(path))).open()
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "fifo", "link to a file"])
@@ -188,7 +188,7 @@ def test_what_is_no_socket_is_not_touched(path: Path, kind: str) -> None:
     before = path.lstat()
 
     with pytest.raises(PublishError, match=r"no socket|is a directory") as caught:
-        Door(ControlSettings(str(path))).open()
+        ListeningSocket(ControlSettings(str(path))).open()
 
     assert caught.value.hint
     assert before == path.lstat()
@@ -201,7 +201,7 @@ def test_the_socket_of_another_user_is_not_replaced(path: Path) -> None:
     os.chown(path, 65534, 65534)
 
     with pytest.raises(PublishError, match="uid 65534"):
-        Door(ControlSettings(str(path))).open()
+        ListeningSocket(ControlSettings(str(path))).open()
 
 
 def test_a_directory_that_others_may_write_is_refused(path: Path) -> None:
@@ -209,23 +209,23 @@ def test_a_directory_that_others_may_write_is_refused(path: Path) -> None:
     path.parent.chmod(0o777)
 
     with pytest.raises(PublishError, match="others may write this directory"):
-        Door(ControlSettings(str(path))).open()
+        ListeningSocket(ControlSettings(str(path))).open()
 
 
 def test_a_missing_directory_is_named(path: Path) -> None:
     """With what to do."""
     with pytest.raises(PublishError, match="No such file") as caught:
-        Door(ControlSettings(str(path.parent / "absent" / "c.sock"))).open()
+        ListeningSocket(ControlSettings(str(path.parent / "absent" / "c.sock"))).open()
     assert "create the missing directory" in str(caught.value.hint)
 
 
 def test_what_stands_there_now_is_not_taken_away(path: Path) -> None:
     """A daemon whose socket was replaced leaves the other's alone."""
-    with opened(path) as door:
+    with opened(path) as listening:
         path.unlink()
-        assert not door.stands()
+        assert not listening.stands()
         left_by_a_dead_daemon(path)
-        assert not door.stands()
+        assert not listening.stands()
     assert path.exists()
 
 
@@ -245,24 +245,24 @@ def test_a_name_as_long_as_a_socket_can_have(path: Path) -> None:
 
 def test_two_that_start_at_once_do_not_both_believe(path: Path) -> None:
     """Of two daemons on one path at most one finds its socket standing."""
-    doors = [Door(ControlSettings(str(path))) for _ in range(2)]
+    sockets = [ListeningSocket(ControlSettings(str(path))) for _ in range(2)]
     barrier = threading.Barrier(2)
     listeners: list[socket.socket] = []
 
-    def start(door: Door) -> None:
+    def start(listening: ListeningSocket) -> None:
         barrier.wait()
         try:
-            listeners.append(door.open())
+            listeners.append(listening.open())
         except (AlreadyRunningError, PublishError):  # or the other swept what it was making
             return
 
-    threads = [threading.Thread(target=start, args=[door]) for door in doors]
+    threads = [threading.Thread(target=start, args=[listening]) for listening in sockets]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert 1 == sum(door.stands() for door in doors)
+    assert 1 == sum(listening.stands() for listening in sockets)
     for listener in listeners:
         listener.close()
 
@@ -271,9 +271,9 @@ def test_killed_it_leaves_a_socket_that_its_successor_replaces(path: Path) -> No
     """SIGKILL between any two steps costs the next start nothing."""
     code = (
         "import os, signal, sys\n"
-        "from credfresh.control.door import Door\n"
+        "from credfresh.control.listening import ListeningSocket\n"
         "from credfresh.settings import ControlSettings\n"
-        "listener = Door(ControlSettings(sys.argv[1])).open()\n"
+        "listener = ListeningSocket(ControlSettings(sys.argv[1])).open()\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)

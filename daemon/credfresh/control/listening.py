@@ -28,7 +28,7 @@ BACKLOG = 4096
 _UNCHANGED = -1  # to chown(2)
 
 
-class Door:
+class ListeningSocket:
     """A listening socket at a path of the file system."""
 
     def __init__(self, settings: ControlSettings) -> None:
