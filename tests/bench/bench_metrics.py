@@ -111,9 +111,9 @@ def measure(count: int, directory: Path) -> dict[str, float]:
         "again": took(lambda: view(standing), runs),
         "metrics": took(lambda: exposition.render(judged), runs),
         "lines": took(lines, runs),
-        "page": took(lambda: page.render(judged, page.Wish(), hostname="h"), runs),
+        "page": took(lambda: page.render(judged, page.Filter(), hostname="h"), runs),
         "metrics_bytes": len(text),
-        "page_bytes": len(page.render(judged, page.Wish(), hostname="h").encode()),
+        "page_bytes": len(page.render(judged, page.Filter(), hostname="h").encode()),
         "series": len(samples),
     }
     figures["snapshot_by_walk"] = figures["snapshot"] / figures["walk"]

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from credfresh.metrics import page
-from credfresh.metrics.page import POLICY, Wish
+from credfresh.metrics.page import POLICY, Filter
 from credfresh.metrics.timeline import NOW, axis_for, scale
 from credfresh.metrics.view import View
 from credfresh.statuses import State
@@ -50,7 +50,7 @@ class Parsed(HTMLParser):
 
 def shown(what: View, text: str = "", state: str = "") -> Parsed:
     """Render and parse the page."""
-    return Parsed(page.render(what, Wish(text, state), hostname="build-7"))
+    return Parsed(page.render(what, Filter(text, state), hostname="build-7"))
 
 
 def test_it_says_that_all_is_well() -> None:
@@ -133,14 +133,14 @@ SECRETIVE = ("arn:", "111111111111", "ASIA", "AccessDenied", "authorized", "trus
 
 def test_without_detail_nothing_that_identifies_is_shown() -> None:
     """No ARN, account id, key id or error text: every process of the host can read the page."""
-    text = page.render(view(figures(failures=1)), Wish(), hostname="build-7")
+    text = page.render(view(figures(failures=1)), Filter(), hostname="build-7")
 
     assert [] == [word for word in SECRETIVE if word in text]
 
 
 def test_with_detail_the_operator_sees_it_all() -> None:
     """ARN, key id, error and hint, where the configuration allows them."""
-    text = page.render(view(figures(failures=1), detail=True), Wish(), hostname="build-7")
+    text = page.render(view(figures(failures=1), detail=True), Filter(), hostname="build-7")
 
     assert [] == [word for word in SECRETIVE if word not in text]
 
@@ -150,8 +150,8 @@ def test_whatever_is_not_ours_is_escaped() -> None:
     evil = '<script>alert("x")</script>'
     one = figures(evil, failures=1, trouble=TROUBLE._replace(message=evil, hint=evil))
 
-    for wish in (Wish(), Wish(evil[:8]), Wish('"><img src=x>')):
-        text = page.render(view(one, detail=True), wish, hostname=evil)
+    for chosen in (Filter(), Filter(evil[:8]), Filter('"><img src=x>')):
+        text = page.render(view(one, detail=True), chosen, hostname=evil)
         parsed = Parsed(text)
         assert 1 == sum(tag == "script" for tag, _ in parsed.tags)
         assert "img" not in {tag for tag, _ in parsed.tags}

@@ -188,15 +188,15 @@ class Counted:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, took: float) -> None:
         self.clock = FakeClock()
-        self.made: list[page.Wish] = []
+        self.made: list[page.Filter] = []
         self._took = took
         self._true = page.render
         monkeypatch.setattr(page, "render", self._render)
 
-    def _render(self, shown: View, wish: page.Wish, *, hostname: str) -> str:
+    def _render(self, shown: View, chosen: page.Filter, *, hostname: str) -> str:
         self.clock.advance(self._took)
-        self.made.append(wish)
-        return self._true(shown, wish, hostname=hostname)
+        self.made.append(chosen)
+        return self._true(shown, chosen, hostname=hostname)
 
 
 def test_a_flood_of_requests_for_the_page_costs_one_rendering_a_view(
@@ -220,7 +220,7 @@ def test_few_pages_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     for query in ["", *(f"q={n}" for n in range(40)), "", "q=39", "q=0"]:
         Asked(None, site=site, query=query)
 
-    assert ["", *map(str, range(40)), "0"] == [wish.text for wish in counted.made]
+    assert ["", *map(str, range(40)), "0"] == [chosen.text for chosen in counted.made]
 
 
 def test_a_flood_of_filters_is_bounded_and_told_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:

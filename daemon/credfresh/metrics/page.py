@@ -66,13 +66,13 @@ _ICON = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Filter:
     """What the reader wants to see: profiles with this in their name, in this state."""
 
     text: str = ""
     state: str = ""
 
-    def takes(self, one: Figures, *, detail: bool) -> bool:
+    def passes(self, one: Figures, *, detail: bool) -> bool:
         """Say whether a profile is wanted."""
         if self.state and one.state != self.state:
             return False
@@ -80,10 +80,10 @@ class Wish:
         return self.text.casefold() in hay.casefold()
 
 
-def render(view: View, wish: Wish, *, hostname: str) -> str:
+def render(view: View, chosen: Filter, *, hostname: str) -> str:
     """Return the page."""
     detail = view.snapshot.settings.metrics.detail
-    wanted = [one for one in view.profiles if wish.takes(one, detail=detail)]
+    wanted = [one for one in view.profiles if chosen.passes(one, detail=detail)]
     shown = sorted(wanted, key=_urgency)[:MOST_ROWS]
     axis = axis_for((one.lifetime for one in shown), view.snapshot.taken.wall)
     rows = "".join(_row(one, axis, detail=detail) for one in shown)
@@ -112,9 +112,9 @@ def render(view: View, wish: Wish, *, hostname: str) -> str:
 <p>{escape(_next(view))}</p>
 </section>
 <form id="filter" method="get" role="search">
-<nav id="states" aria-label="Filter by state">{_chips(view, wish)}</nav>
-{f'<input type="hidden" name="state" value="{escape(wish.state)}">' if wish.state else ""}
-<input type="search" name="q" id="q" value="{escape(wish.text)}" placeholder="Filter profiles  /"
+<nav id="states" aria-label="Filter by state">{_chips(view, chosen)}</nav>
+{f'<input type="hidden" name="state" value="{escape(chosen.state)}">' if chosen.state else ""}
+<input type="search" name="q" id="q" value="{escape(chosen.text)}" placeholder="Filter profiles  /"
  aria-label="Filter profiles by name" autocomplete="off" spellcheck="false" maxlength="128">
 </form>
 <table>
@@ -176,21 +176,21 @@ def _next(view: View) -> str:
     return f"{_many(failing)} failing. {text}" if failing else f"Next, {text}"
 
 
-def _chips(view: View, wish: Wish) -> str:
+def _chips(view: View, chosen: Filter) -> str:
     chips = [("", "", f"all {len(view.profiles):,}")]
     chips += [
         (state, state, f"<i>{SIGNS[state]}</i> {view.counts[state]:,} {state}") for state in STATES
     ]
     current = ' aria-current="true"'
     return "".join(
-        f'<a href="/{_query(Wish(wish.text, state))}" class="chip {kind}"'
-        f"{current if wish.state == state else ''}>{text}</a>"
+        f'<a href="/{_query(Filter(chosen.text, state))}" class="chip {kind}"'
+        f"{current if chosen.state == state else ''}>{text}</a>"
         for state, kind, text in chips
     )
 
 
-def _query(wish: Wish) -> str:
-    asked = {key: value for key, value in (("q", wish.text), ("state", wish.state)) if value}
+def _query(chosen: Filter) -> str:
+    asked = {key: value for key, value in (("q", chosen.text), ("state", chosen.state)) if value}
     return f"?{escape(urlencode(asked, quote_via=quote))}" if asked else ""
 
 

@@ -18,7 +18,7 @@ REST = 4.0
 MOST_KEPT = 16
 """Pages that are kept of one view, 300 KB each at most."""
 
-EVERYTHING = page.Wish()
+EVERYTHING = page.Filter()
 
 
 class Pages:
@@ -29,29 +29,29 @@ class Pages:
         self._clock = clock
         self._lock = threading.Lock()
         self._of: View | None = None
-        self._kept: dict[page.Wish, bytes] = {}
+        self._kept: dict[page.Filter, bytes] = {}
         self._next = 0.0
 
-    def get(self, view: View, wish: page.Wish) -> bytes | None:
+    def get(self, view: View, chosen: page.Filter) -> bytes | None:
         """Return the page; None where too many filters were asked for: in a second, once more."""
         with self._lock:
             if view is not self._of:
                 self._of, self._kept = view, {}
-            known = self._kept.get(wish)
+            known = self._kept.get(chosen)
             if known is not None:
                 return known
             began = self._clock().boot
-            if wish != EVERYTHING and began < self._next:
+            if chosen != EVERYTHING and began < self._next:
                 return None
-            body = page.render(view, wish, hostname=self._hostname).encode()
-            if wish != EVERYTHING:
+            body = page.render(view, chosen, hostname=self._hostname).encode()
+            if chosen != EVERYTHING:
                 now = self._clock().boot
                 self._next = now + REST * (now - began)
-            self._keep(wish, body)
+            self._keep(chosen, body)
             return body
 
-    def _keep(self, wish: page.Wish, body: bytes) -> None:
-        self._kept[wish] = body
+    def _keep(self, chosen: page.Filter, body: bytes) -> None:
+        self._kept[chosen] = body
         if len(self._kept) > MOST_KEPT:
             oldest = next(one for one in self._kept if one != EVERYTHING)
             del self._kept[oldest]

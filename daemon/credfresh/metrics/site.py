@@ -150,8 +150,8 @@ class Site:
 
     def _page(self, view: View, query: str) -> Answer:
         asked = parse_qs(query) if len(query) <= page.MOST_QUERY else {}
-        wish = page.Wish(asked.get("q", [""])[0], asked.get("state", [""])[0])
-        body = self._pages.get(view, wish)
+        chosen = page.Filter(asked.get("q", [""])[0], asked.get("state", [""])[0])
+        body = self._pages.get(view, chosen)
         if body is None:
             return Answer("503 Service Unavailable", TEXT, BUSY, (("Retry-After", "1"),))
         return Answer("200 OK", "text/html; charset=utf-8", body)
