@@ -20,7 +20,7 @@ from credfresh.renewer import Destination
 from credfresh.settings import Profile
 
 
-class Kept(Destination, Protocol):
+class Claimable(Destination, Protocol):
     """A destination that is claimed for life."""
 
     def claim(self) -> None:
@@ -34,7 +34,7 @@ class Kept(Destination, Protocol):
         """Let another one have it."""
 
 
-class Remembering(Kept, Protocol):
+class Remembering(Claimable, Protocol):
     """One that knows, after a restart, what was published."""
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
@@ -44,9 +44,9 @@ class Remembering(Kept, Protocol):
 class InOrder:
     """Publishes to the one that remembers, then to the others."""
 
-    def __init__(self, first: Remembering, *others: Kept) -> None:
+    def __init__(self, first: Remembering, *others: Claimable) -> None:
         self._first = first
-        self._all: tuple[Kept, ...] = (first, *others)
+        self._all: tuple[Claimable, ...] = (first, *others)
 
     def claim(self) -> None:
         """Claim all of them, or none.
