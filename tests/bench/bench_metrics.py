@@ -33,8 +33,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
 from credfresh.metrics import exposition, page
+from credfresh.metrics.reader import Reader
 from credfresh.metrics.snapshot import take, unfold
-from credfresh.metrics.standing import Standing
 from credfresh.metrics.view import judge
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget
@@ -84,13 +84,13 @@ def measure(count: int, directory: Path) -> dict[str, float]:
         return take(desk, {"written": 1}, None)
 
     shot = unfold(take(desk, {"written": 1}, None))
-    standing = Standing()
+    reader = Reader()
     later = time.time() + 1e6  # noqa: TID251 - so that the file's times prove that it stands
 
-    def view(known: Standing) -> object:
+    def view(known: Reader) -> object:
         return judge(shot, lambda at: known.sections(at, shot.settings.instance, later))
 
-    judged = judge(shot, lambda at: standing.sections(at, shot.settings.instance, later))
+    judged = judge(shot, lambda at: reader.sections(at, shot.settings.instance, later))
     assert judged.healthy, judged.counts
     text = exposition.render(judged)
     tracemalloc.start()
@@ -107,8 +107,8 @@ def measure(count: int, directory: Path) -> dict[str, float]:
         "snapshot": took(snapshot, runs),
         "unfold": took(lambda: unfold(take(desk, {"written": 1}, None)), runs),
         "walk": took(lambda: walk(desk), runs),
-        "view": took(lambda: view(Standing()), runs),
-        "again": took(lambda: view(standing), runs),
+        "view": took(lambda: view(Reader()), runs),
+        "again": took(lambda: view(reader), runs),
         "metrics": took(lambda: exposition.render(judged), runs),
         "lines": took(lines, runs),
         "page": took(lambda: page.render(judged, page.Filter(), hostname="h"), runs),

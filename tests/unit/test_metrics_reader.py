@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.metrics.standing import Held, Standing, scan, stands
+from credfresh.metrics.reader import Held, Reader, scan, stands
 from credfresh.publication import Publication
 from credfresh.splice.ownership import piece
 from fakes import EPOCH, FakeClock, grant, profile
@@ -49,40 +49,40 @@ def test_what_is_not_provably_ours_does_not_count(data: bytes) -> None:
 
 def test_a_file_that_is_gone_is_none(tmp_path: Path) -> None:
     """No file, a directory, a fifo and a dangling link are all no file."""
-    standing = Standing()
+    reader = Reader()
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
     os.mkfifo(tmp_path / "fifo")
 
     for name in ("nothing", "link", "fifo", "."):
-        assert standing.sections(str(tmp_path / name), "test", LATER) is None
+        assert reader.sections(str(tmp_path / name), "test", LATER) is None
 
 
 def test_a_change_is_seen_and_a_file_that_stays_is_read_once(tmp_path: Path) -> None:
     """What was read is believed for as long as the file's times and size say that it stands."""
     file = tmp_path / "credentials"
     file.write_bytes(block("dev"))
-    standing = Standing()
-    first = standing.sections(str(file), "test", LATER)
+    reader = Reader()
+    first = reader.sections(str(file), "test", LATER)
 
-    assert first is standing.sections(str(file), "test", LATER)
+    assert first is reader.sections(str(file), "test", LATER)
     file.write_bytes(block("prod"))
-    again = standing.sections(str(file), "test", LATER)
+    again = reader.sections(str(file), "test", LATER)
     assert again is not None
     assert ["prod"] == list(again)
     file.unlink()
-    assert standing.sections(str(file), "test", LATER) is None
+    assert reader.sections(str(file), "test", LATER) is None
     file.write_bytes(block("dev"))
-    assert standing.sections(str(file), "test", LATER) == first
+    assert reader.sections(str(file), "test", LATER) == first
 
 
 def test_a_file_just_written_is_read_again(tmp_path: Path) -> None:
     """Two writes within one tick of the file's clock look alike: neither is taken for proven."""
     file = tmp_path / "credentials"
     file.write_bytes(block("dev"))
-    standing = Standing()
+    reader = Reader()
     young = file.stat().st_ctime
 
-    assert standing.sections(str(file), "test", young) is not standing.sections(
+    assert reader.sections(str(file), "test", young) is not reader.sections(
         str(file), "test", young
     )
 

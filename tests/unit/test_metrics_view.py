@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from credfresh.metrics.standing import Held, Sections
+from credfresh.metrics.reader import Held, Sections
 from credfresh.metrics.view import View, judge
 from credfresh.settings import FileTarget, Twin
 from credfresh.statuses import State

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from credfresh.life.desk import Desk, Errand
+from credfresh.metrics.reader import Reader, stands
 from credfresh.metrics.snapshot import Snapshot, Taken, unfold
-from credfresh.metrics.standing import Standing, stands
 from credfresh.metrics.view import View, judge
 
 PATIENCE = 2.0
@@ -33,7 +33,7 @@ class Observer:
         self._desk = desk
         self._take = take
         self._patience = patience
-        self._standing = Standing()
+        self._reader = Reader()
         self._lock = threading.Lock()
         self._asked: SimpleQueue[Taken | None] | None = None
         self._closed = False
@@ -65,7 +65,7 @@ class Observer:
                 return None
             instance, wall = snapshot.settings.instance, snapshot.taken.wall
             self._view = judge(
-                snapshot, lambda path: self._standing.sections(path, instance, wall), stands
+                snapshot, lambda path: self._reader.sections(path, instance, wall), stands
             )
             took = self._desk.clock().boot - began
             self._good_until = began + max(LEAST_AGE, REST * took)

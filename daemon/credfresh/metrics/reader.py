@@ -36,7 +36,7 @@ Sections = Mapping[str, Held]
 _Identity = tuple[int, ...]
 
 
-class Standing:
+class Reader:
     """Looks at files, and reads one again only when it may have changed. For any thread."""
 
     def __init__(self) -> None:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from credfresh.metrics.reader import Held, Sections
 from credfresh.metrics.snapshot import Figures, Snapshot
-from credfresh.metrics.standing import Held, Sections
 from credfresh.statuses import State
 
 VALID: tuple[State, ...] = ("fresh", "late")
