@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import Future
 from typing import Any
 
-from credfresh.simulator.desk import Desk, Exchange
+from credfresh.simulator.dispatcher import Dispatcher, Exchange
 from credfresh.simulator.faults import Drip, Hang, Reset
 from credfresh.simulator.wire import Framing, Reply, WireError
 
@@ -24,13 +24,13 @@ _RST_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 class Server:
     """Listens from `start` to `stop`; can be started again, on the same port."""
 
-    def __init__(self, desk: Desk, host: str, port: int) -> None:
+    def __init__(self, dispatcher: Dispatcher, host: str, port: int) -> None:
         self.host = host
         self.port = port
         """0 until the first start, when any free port was asked for."""
         self.crashes: list[BaseException] = []
         """What the simulator itself got wrong: bugs, never a client's doing."""
-        self.desk = desk
+        self.dispatcher = dispatcher
         self.gate = asyncio.Event()
         """Set when hanging requests are released, and then replaced."""
         self.connections: set[_Connection] = set()
@@ -117,7 +117,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
-        self._desk = server.desk
+        self._dispatcher = server.dispatcher
         self._loop = loop
         self._framing = Framing()
         self._transport: asyncio.Transport
@@ -166,7 +166,7 @@ class _Connection(asyncio.Protocol):
                 return
             if request is None:
                 return
-            exchange = self._desk.begin(request)
+            exchange = self._dispatcher.begin(request)
             plan = exchange.plan
             if plan.latency or isinstance(plan.outcome, Hang) or isinstance(plan.delivery, Drip):
                 self._waiting = self._loop.create_task(self._answer_slowly(exchange, gate))
@@ -176,12 +176,12 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, exchange: Exchange) -> None:
         if isinstance(exchange.plan.outcome, Reset):
-            self._desk.end(exchange, "reset")
+            self._dispatcher.end(exchange, "reset")
             self._reset()
             return
-        reply = self._desk.reply(exchange)
+        reply = self._dispatcher.reply(exchange)
         # Before it is sent: who has an answer finds it in the journal.
-        self._desk.end(exchange, reply.outcome)
+        self._dispatcher.end(exchange, reply.outcome)
         self._send(reply)
 
     async def _answer_slowly(self, exchange: Exchange, gate: asyncio.Event) -> None:
@@ -196,16 +196,16 @@ class _Connection(asyncio.Protocol):
             else:
                 self._answer(exchange)
         except asyncio.CancelledError:
-            self._desk.end(exchange, "abandoned")
+            self._dispatcher.end(exchange, "abandoned")
             raise
 
     async def _drip(self, exchange: Exchange, seconds: float) -> None:
-        reply = self._desk.reply(exchange)
+        reply = self._dispatcher.reply(exchange)
         *most, last = reply.render()
         for byte in most:
             self._transport.write(bytes((byte,)))
             await asyncio.sleep(seconds)
-        self._desk.end(exchange, reply.outcome)
+        self._dispatcher.end(exchange, reply.outcome)
         self._transport.write(bytes((last,)))
         if reply.close:
             self._transport.close()

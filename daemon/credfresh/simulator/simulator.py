@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from credfresh.model import Clock
-from credfresh.simulator.desk import Desk
+from credfresh.simulator.dispatcher import Dispatcher
 from credfresh.simulator.faults import Fault, Injection, Predicate
 from credfresh.simulator.journal import Call
 from credfresh.simulator.server import Server
@@ -38,8 +38,8 @@ class Simulator:
     ) -> None:
         self._world = World(Mint(entropy), max_sessions=max_sessions)
         self._service = Service(self._world, grant_seconds=grant_seconds, max_skew=max_skew)
-        self._desk = Desk(self._service, clock, entropy)
-        self._server = Server(self._desk, host, port)
+        self._dispatcher = Dispatcher(self._service, clock, entropy)
+        self._server = Server(self._dispatcher, host, port)
 
     def start(self) -> Self:
         """Listen and serve. Raises OSError when the port cannot be had."""
@@ -75,7 +75,7 @@ class Simulator:
 
     def add_user(self, arn: str) -> User:
         """Make an IAM user with a new access key, long-term."""
-        with self._desk.changed:
+        with self._dispatcher.changed:
             return self._world.add_user(arn)
 
     def add_role(
@@ -87,12 +87,12 @@ class Simulator:
         max_session_duration: int = 3600,
     ) -> Role:
         """Make a role, or change the one of that ARN. `trusts`: see `Role`."""
-        with self._desk.changed:
+        with self._dispatcher.changed:
             return self._world.add_role(arn, trusts, external_id, max_session_duration)
 
     def remove_role(self, arn: str) -> None:
         """Delete a role; its sessions are refused from now on."""
-        with self._desk.changed:
+        with self._dispatcher.changed:
             self._world.remove_role(arn)
 
     def add_web_identity(
@@ -106,29 +106,29 @@ class Simulator:
     ) -> WebIdentity:
         """Take this token for one that the provider issued; roles trust the provider."""
         identity = WebIdentity(token, provider, subject, audience, expires_at)
-        with self._desk.changed:
+        with self._dispatcher.changed:
             self._world.web_identities[token] = identity
         return identity
 
     def disable_region(self, region: str) -> None:
         """Answer RegionDisabledException to what is signed for this region."""
-        with self._desk.changed:
+        with self._dispatcher.changed:
             self._world.disabled_regions.add(region)
 
     def enable_region(self, region: str) -> None:
         """Undo `disable_region`."""
-        with self._desk.changed:
+        with self._dispatcher.changed:
             self._world.disabled_regions.discard(region)
 
     def revoke(self, access_key_id: str) -> None:
         """Withdraw a session or a user's key: InvalidClientTokenId from now on."""
-        with self._desk.changed:
+        with self._dispatcher.changed:
             self._world.revoke(access_key_id)
 
     @property
     def sessions(self) -> tuple[Session, ...]:
         """The sessions issued, oldest first, ended ones too (the latest `max_sessions`)."""
-        with self._desk.changed:
+        with self._dispatcher.changed:
             return tuple(self._world.sessions.values())
 
     @property
@@ -157,14 +157,14 @@ class Simulator:
         choose. Of two injections whose faults share a slot (see `faults`), the first goes first.
         """
         injection = Injection(faults, times=times, after=after, action=action, role=role, when=when)
-        with self._desk.changed:
-            self._desk.injections.append(injection)
+        with self._dispatcher.changed:
+            self._dispatcher.injections.append(injection)
         return injection
 
     def clear_faults(self) -> None:
         """Withdraw every injection; what hangs goes on hanging until `release`."""
-        with self._desk.changed:
-            for injection in self._desk.injections:
+        with self._dispatcher.changed:
+            for injection in self._dispatcher.injections:
                 injection.withdraw()
 
     def release(self) -> None:
@@ -176,30 +176,30 @@ class Simulator:
     @property
     def calls(self) -> tuple[Call, ...]:
         """What was asked, in the order of arrival (the latest 100,000)."""
-        with self._desk.changed:
-            return self._desk.journal.calls()
+        with self._dispatcher.changed:
+            return self._dispatcher.journal.calls()
 
     def count(
         self, action: str | None = None, *, role: str | None = None, outcome: str | None = None
     ) -> int:
         """Return how many calls were made, or how many came to that `outcome`: see `Call`."""
-        with self._desk.changed:
-            return self._desk.journal.count(action, role, outcome)
+        with self._dispatcher.changed:
+            return self._dispatcher.journal.count(action, role, outcome)
 
     @property
     def in_flight(self) -> int:
         """Requests that have arrived and are not answered."""
-        return self._desk.journal.in_flight
+        return self._dispatcher.journal.in_flight
 
     @property
     def high_water(self) -> int:
         """The most requests that were ever in flight at once."""
-        return self._desk.journal.high_water
+        return self._dispatcher.journal.high_water
 
     def clear_journal(self) -> None:
         """Begin counting anew."""
-        with self._desk.changed:
-            self._desk.journal.clear()
+        with self._dispatcher.changed:
+            self._dispatcher.journal.clear()
 
     def wait_for(
         self,
@@ -211,7 +211,7 @@ class Simulator:
         timeout: float = 10.0,
     ) -> bool:
         """Wait (at most `timeout` real seconds) until `count` reaches a number; say if it did."""
-        with self._desk.changed:
-            return self._desk.changed.wait_for(
-                lambda: self._desk.journal.count(action, role, outcome) >= number, timeout
+        with self._dispatcher.changed:
+            return self._dispatcher.changed.wait_for(
+                lambda: self._dispatcher.journal.count(action, role, outcome) >= number, timeout
             )

@@ -1,4 +1,4 @@
-"""The front desk: takes a request, decides what befalls it, has it answered, keeps the journal."""
+"""Takes a request, decides what befalls it, has it answered, keeps the journal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Exchange:
     call: Call
 
 
-class Desk:
+class Dispatcher:
     """Answers requests one at a time; `changed` guards it, and what the service knows."""
 
     def __init__(self, service: Service, clock: Clock, entropy: Entropy) -> None:
