@@ -149,6 +149,7 @@ def _followed(profile: settings.Profile, engine: principals.VaultEngine) -> sett
         role_arn=f"vault:{engine.mount}/{engine.prefix}/{profile.name}",
         duration=MOST_DURATION,
         endpoint_url=engine.address,
+        account_id=False,  # of a role that only the hub knows
     )
 
 

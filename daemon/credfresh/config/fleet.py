@@ -83,6 +83,9 @@ def _follower(draft: Draft, case: Case) -> None:
         if getattr(draft.profile, key) is not None and key not in draft.inherited:
             hint = "set it in the hub's configuration"
             case.add_to(draft, key, "is the hub's to say where a profile follows it", hint)
+    if draft.profile.account_id and "account_id" not in draft.inherited:
+        hint = "leave it out: the role, and so its account, is known to the hub alone"
+        case.add_to(draft, "account_id", "cannot be true where a profile follows a hub", hint)
 
 
 def _name(draft: Draft, case: Case) -> None:

@@ -188,6 +188,17 @@ def test_a_chained_profile_does_not_inherit_the_source() -> None:
     assert settings.profiles["b"].source == "default"
 
 
+def test_a_follower_of_a_hub_publishes_no_account() -> None:
+    """The role, and so its account, is known to the hub alone, whatever `defaults` say."""
+    text = """\
+credentials_file: {path: /run/credfresh/credentials}
+sources: {hub: {vault: {address: "https://bao.example.com:8200", auth: {token_file: /t}}}}
+defaults: {source: hub, region: eu-west-1, account_id: true}
+profiles: {production: {}}
+"""
+    assert production(text).account_id is False
+
+
 def test_a_disabled_profile_is_as_if_absent() -> None:
     """It is not in the settings, and the section that it names is free."""
     settings = accepted(
