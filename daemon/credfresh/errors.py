@@ -28,6 +28,20 @@ class Scope(StrEnum):
     ENDPOINT = "endpoint"  # the call failed in transport, or none can be made: all of one endpoint
 
 
+def unforeseen(error: BaseException) -> str:
+    """Name an error that nobody foresaw, and the line that raised it.
+
+    Its text is not repeated: it may quote a secret.
+    """
+    name, trace = f"unforeseen {type(error).__name__}", error.__traceback__
+    if trace is None:
+        return name
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    file = trace.tb_frame.f_code.co_filename.rpartition("/")[2]
+    return f"{name} at {file}:{trace.tb_lineno}"
+
+
 class CredfreshError(Exception):
     """The base of all: a message for people, and a hint that says what to do."""
 
@@ -110,6 +124,14 @@ class PublishError(CredfreshError):
         self.path = path
         self.step = step
         self.code = code
+
+    @classmethod
+    def unforeseen(cls, path: str, error: Exception) -> PublishError:
+        """Return the failure to publish to `path` for a reason that nobody foresaw.
+
+        The error itself is let go: the variables of its frames hold keys.
+        """
+        return cls(f"{path}: {unforeseen(error)}", path=path, step="publish", code="unforeseen")
 
     @property
     def mend(self) -> Mend:

@@ -215,11 +215,8 @@ class Publisher:
         try:
             return self._destination.publish(self._wanted)
         except Exception as error:  # noqa: BLE001 - nothing may end the thread that publishes
-            unforeseen = PublishError(
-                f"unforeseen {type(error).__name__}", path="", step="publish", code="unforeseen"
-            )
-            unforeseen.__cause__ = error
-            return {p.profile.target.path: unforeseen for p in self._wanted.values()}
+            paths = dict.fromkeys(p.profile.target.path for p in self._wanted.values())
+            return {path: PublishError.unforeseen(path, error) for path in paths}
 
     def _delay(self) -> float:
         """Return the seconds until what could not be written is tried again."""

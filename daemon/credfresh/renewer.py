@@ -6,14 +6,12 @@ published is a `Destination`. A new one of either is a new module, not a new bra
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from credfresh import policy
-from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.errors import Mend, RenewalError, Scope, unforeseen
 from credfresh.model import Grant, SessionCredentials
 from credfresh.publication import Outcomes, Wanted
 from credfresh.settings import Profile
@@ -92,11 +90,9 @@ def attempt(
         # Kept for as long as the profile fails: without the frames, whose variables hold keys.
         return error.with_traceback(None)
     except Exception as error:  # noqa: BLE001 - nothing may kill the worker or lose the attempt
-        # The text of an unforeseen error may quote a secret: its type and place are told.
-        kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
         return RenewalError(
-            f"unforeseen {kind} at {Path(place.filename).name}:{place.lineno}",
-            code=kind,
+            unforeseen(error),
+            code=type(error).__name__,
             mend=Mend.TIME,
             scope=Scope.NONE,
             hint="a mistake in credfresh, or an answer that no STS should give: please report it",

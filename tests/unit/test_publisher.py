@@ -215,14 +215,15 @@ def test_one_failing_file_stops_no_other(bench: Bench) -> None:
 
 
 def test_an_unforeseen_error_of_a_destination_is_a_failed_publish(bench: Bench) -> None:
-    """Nothing that a destination raises ends the thread that publishes."""
+    """Nothing that a destination raises ends the thread that publishes; where it was is told."""
     bench.destination.failing = RuntimeError("boom")
     bench.publisher.start({"production": publication()})
 
     outcome = bench.next_report().outcomes[PATH]
 
     assert isinstance(outcome, PublishError)
-    assert "unforeseen RuntimeError" == outcome.message
+    assert outcome.message.startswith(f"{PATH}: unforeseen RuntimeError at fakes.py:")
+    assert outcome.__cause__ is None, "its frames hold keys"
     assert bench.publisher.probe(lambda: None)
 
 

@@ -9,7 +9,6 @@ from credfresh.credentials_file import moves
 from credfresh.credentials_file.shared import SharedCredentialsFile
 from credfresh.disk.locks import Pause
 from credfresh.disk.paths import FOREIGN_OWNER, WRITABLE_BY_OTHERS, resolved
-from credfresh.disk.steps import unforeseen
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock, Grant
 from credfresh.publication import Publication, PublishReport, Wanted
@@ -184,4 +183,4 @@ def _published(
     except PublishError as error:
         return error
     except Exception as error:  # noqa: BLE001 - what nobody foresaw stops no other file either
-        return unforeseen(path, error)
+        return PublishError.unforeseen(path, error)

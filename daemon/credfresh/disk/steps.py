@@ -85,18 +85,6 @@ def claimed(path: str, error: AlreadyRunningError) -> PublishError:
     return PublishError(error.message, path=path, step="claim", code="claimed", hint=error.hint)
 
 
-def unforeseen(path: str, error: Exception) -> PublishError:
-    """Return the failure to publish to `path` for a reason that nobody foresaw.
-
-    The text of such an error may quote a secret: only its type is told.
-    """
-    failed = PublishError(
-        f"{path}: unforeseen {type(error).__name__}", path=path, step="publish", code="unforeseen"
-    )
-    failed.__cause__ = error
-    return failed
-
-
 def _hint(number: int, step: str) -> str | None:
     if number == errno.EPERM:
         return _CHOWN if step == "attributes" else _IMMUTABLE

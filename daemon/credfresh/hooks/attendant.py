@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 
+from credfresh.errors import unforeseen
 from credfresh.events import Emit
 from credfresh.hooks.process import Ended, Order, Run
 from credfresh.life.bounded import Bounded
@@ -219,7 +220,7 @@ class Hooks:
         try:
             ended = run.carry_out()
         except Exception as error:  # noqa: BLE001 - whatever it is, its place must become free
-            ended = Ended(f"unforeseen {type(error).__name__}", "", 0.0)
+            ended = Ended(unforeseen(error), "", 0.0)
         if self._desk is not None:
             self._desk.post(Errand(partial(self._ended, name, run, ended)))
 

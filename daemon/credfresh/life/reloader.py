@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from credfresh.errors import ConfigError, Problem
+from credfresh.errors import ConfigError, Problem, unforeseen
 from credfresh.events import Emit
 from credfresh.life.roster import Changes
 from credfresh.regular import version_of
@@ -144,8 +144,7 @@ def brief(problem: Problem) -> str:
 
 
 def _unforeseen(path: str, error: Exception) -> Problem:
-    # Its text may quote what is in the file.
-    reason = f"unforeseen {type(error).__name__} while it was read"
+    reason = f"{unforeseen(error)} while it was read"
     return Problem(path, 0, 0, "", reason, "please report it; a restart may meet the same")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
-from credfresh.disk.steps import unforeseen
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock
 from credfresh.process_twin.directory import ProcessDirectory
@@ -91,4 +90,4 @@ class ProcessTwins:
         try:
             return self._directories[path].publish(share)
         except Exception as error:  # noqa: BLE001 - what nobody foresaw stops nothing else
-            return {path: unforeseen(path, error)}
+            return {path: PublishError.unforeseen(path, error)}

@@ -1,7 +1,8 @@
 """What a failed call means: who can mend it, what else it concerns, what to do.
 
-Nothing of an unforeseen error is repeated but its type: its text may quote the answer, in which
-the secrets are. What STS says about itself (a code and a message) is repeated, scrubbed.
+Nothing of an unforeseen error is repeated but its type and its place: its text may quote the
+answer, in which the secrets are. What STS says about itself (a code and a message) is repeated,
+scrubbed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
 from credfresh.causes import beneath, mistrust
-from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.errors import Mend, RenewalError, Scope, unforeseen
 from credfresh.sts.assume import http_time, server_time
 from credfresh.sts.codes import CLOCK_CODES, THROTTLES, Rule, rule_of
 from credfresh.sts.scrub import scrubbed
@@ -94,7 +95,7 @@ def classify(
             )
         case _:
             return RenewalError(
-                "unforeseen in the SDK",
+                unforeseen(error),
                 code=type(error).__name__,
                 mend=Mend.TIME,
                 scope=Scope.NONE,
