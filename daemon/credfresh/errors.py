@@ -162,7 +162,6 @@ class AlreadyRunningError(CredfreshError):
             f"{path}: another credfresh {keeps} ({holder})",
             hint=f"stop that one, or give this one another {key}",
         )
-        self.holder = holder
 
 
 class ControlError(CredfreshError):

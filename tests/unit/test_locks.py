@@ -112,7 +112,7 @@ def test_the_life_lock_excludes_a_second_daemon_and_names_the_first(place: Place
     with pytest.raises(AlreadyRunningError) as caught:
         LifeLock(place, "two")
 
-    assert f"pid={os.getpid()} instance=one" == caught.value.holder
+    assert f"(pid={os.getpid()} instance=one)" in caught.value.message
     life.close()
     LifeLock(place, "two").close()
 

@@ -115,9 +115,6 @@ class Clients:
         self._unsigned: dict[Endpoint, STSClient] = {}
         self._lock = threading.Lock()  # making clients from one session is not thread-safe
 
-    def __len__(self) -> int:
-        return len(self._made) + len(self._unsigned)
-
     def at(self, endpoint: Endpoint) -> AssumeRole:
         """Return how AssumeRole is called at an endpoint.
 

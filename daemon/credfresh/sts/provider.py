@@ -46,11 +46,6 @@ class StsProvider:
             environ=environ,
         )
 
-    @property
-    def clients(self) -> int:
-        """How many clients there are: it follows the endpoints in use, never the renewals."""
-        return len(self._clients)
-
     def obtain(
         self,
         profile: Profile,
