@@ -19,7 +19,8 @@ from credfresh.events import Emit
 from credfresh.life.desk import Desk, Errand
 from credfresh.life.reloader import Reload, brief
 from credfresh.model import Instant
-from credfresh.settings import ControlSettings
+from credfresh.publisher import Published
+from credfresh.settings import ControlSettings, Settings
 from credfresh.statuses import ProfileStatus
 
 LOOK = 10.0
@@ -56,9 +57,9 @@ class ControlSocket:
             PublishError: the socket cannot be made there.
         """
         self._desk = desk
-        self._room = room = WaitingRoom(desk, self._answer)
-        desk.on_published.append(lambda told: self._guarded(lambda: room.published(told)))
-        desk.on_reloaded.append(lambda now: self._guarded(lambda: room.reloaded(now)))
+        self._room = WaitingRoom(desk, self._answer)
+        desk.on_published.append(self._published)
+        desk.on_reloaded.append(self._reloaded)
         self._listen()
         self._next_look = desk.clock().boot + LOOK
         desk.agenda.add(self.look)
@@ -90,8 +91,14 @@ class ControlSocket:
             times.append(now.boot + room)
         self._next = min(times)
 
-    def _guarded(self, act: Callable[[], None]) -> None:
-        """Do it: a mistake of ours in serving clients must not end the daemon."""
+    def _published(self, message: Published) -> None:
+        self._guarded(lambda: self._room.published(message))
+
+    def _reloaded(self, settings: Settings) -> None:
+        self._guarded(lambda: self._room.reloaded(settings))
+
+    def _guarded(self, act: Callable[[], None]) -> bool:
+        """Do it, and say whether it went well: no mistake in serving clients ends the daemon."""
         try:
             act()
         except Exception as error:  # noqa: BLE001 - see above
@@ -99,6 +106,8 @@ class ControlSocket:
             frames = [f"{f.filename}:{f.lineno} {f.name}" for f in trace]
             kind = type(error).__name__
             self._emit("unexpected_error", where="control", error_type=kind, frames=frames)
+            return False
+        return True
 
     def _listen(self) -> None:
         desk = self._desk
@@ -143,18 +152,14 @@ class ControlSocket:
 
     def _take(self, question: Question) -> None:
         """Answer a question, or keep it until it can be."""
-        done = False
 
         def act() -> None:
-            nonlocal done
             try:
                 self._act(question)
             except RequestError as error:
                 self._refuse(question.ticket, error)
-            done = True
 
-        self._guarded(act)
-        if not done:
+        if not self._guarded(act):
             message = "a mistake in credfresh; the daemon's log says where"
             self._refuse(question.ticket, RequestError("internal", message))
 
