@@ -62,6 +62,13 @@ def cli() -> None:
     """
 
 
+def say(message: str, hint: str | None = None) -> None:
+    """Tell people what went wrong, and what to do."""
+    click.echo(f"credfresh: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+
+
 def main() -> None:
     """Run the command line; every error of ours becomes a message and an exit status."""
     _stand_in()
@@ -71,14 +78,17 @@ def main() -> None:
     try:
         cli(standalone_mode=True)
     except CredfreshError as error:
-        _say(error)
+        if isinstance(error, ConfigError):
+            click.echo(error.message, err=True)
+        else:
+            say(error.message, error.hint)
         raise SystemExit(status_of(error)) from None
     except OSError as error:
         if error.errno != errno.ENOSPC or not _output_is_full():
             raise
         # What it holds back goes nowhere, or the interpreter would fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        click.echo("credfresh: cannot write what was found: no space left", err=True)
+        say("cannot write what was found: no space left")
         raise SystemExit(Exit.FAILED) from None
     finally:
         _let_go()
@@ -119,13 +129,3 @@ def _output_is_full() -> bool:
     except OSError:
         return True
     return False
-
-
-def _say(error: CredfreshError) -> None:
-    if isinstance(error, ConfigError):
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        return
-    click.echo(f"credfresh: {error.message}", err=True)
-    if error.hint:
-        click.echo(f"hint: {error.hint}", err=True)

@@ -7,8 +7,6 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import click
-
 from credfresh.cli.options import DEFAULT_CONFIG
 from credfresh.control.client import DEFAULT_SOCKET
 from credfresh.errors import ConfigError
@@ -74,10 +72,3 @@ class Whereabouts:
         with contextlib.suppress(ConfigError):
             return glance(DEFAULT_CONFIG, os.environ)
         return Glance()
-
-
-def say(message: str, hint: str | None = None) -> None:
-    """Tell people what went wrong."""
-    click.echo(f"credfresh: {message}", err=True)
-    if hint:
-        click.echo(f"hint: {hint}", err=True)

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from credfresh.cli.asking import Whereabouts, say
+from credfresh.cli import say
+from credfresh.cli.asking import Whereabouts
 from credfresh.cli.exits import OF_CONTROL, Exit
 from credfresh.cli.options import Duration, ProfileName, client_options, json_option
 from credfresh.control import protocol

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from credfresh.cli.asking import say
+from credfresh.cli import say
 from credfresh.cli.exits import Exit
 
 

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 import click
 
-from credfresh.cli.asking import Whereabouts, say
+from credfresh.cli import say
+from credfresh.cli.asking import Whereabouts
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import client_options, json_option
 from credfresh.control.client import ask
