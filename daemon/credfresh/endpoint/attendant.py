@@ -34,7 +34,6 @@ class Endpoint:
         self._shelf = Shelf()
         self._tokens = Tokens(instance, entropy)
         self._settings: EndpointSettings | None = None
-        self._desk: Desk | None = None
         self._application: Application | None = None
         self._listening: Listening | None = None
         self._admitted: Admitted = {}
@@ -66,7 +65,7 @@ class Endpoint:
     def _reloaded(self, settings: Settings) -> None:
         self._shelf.keep(settings.profiles)
         old, self._settings = self._settings, settings.endpoint
-        if old == self._settings or self._desk is None:
+        if old == self._settings:
             return
         if old is not None and (self._settings is None or old.listen != self._settings.listen):
             self._stop_listening()
@@ -125,8 +124,6 @@ class Endpoint:
         # Imported here: who wants no endpoint does not pay for it.
         from credfresh.listener import Listening  # noqa: PLC0415
 
-        if self._desk is None:
-            raise AssertionError("not open")
         hosts = frozenset({address.url_host, "localhost"})
         application = Application(self._shelf, hosts=hosts, clock=self._desk.clock)
         application.admitted = self._admitted

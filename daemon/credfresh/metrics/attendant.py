@@ -37,7 +37,6 @@ class Metrics:
         self._writes = Counter(dict.fromkeys(OUTCOMES, 0))
         self._last_write: float | None = None
         self._settings = MetricsSettings()
-        self._desk: Desk | None = None
         self._observer: Observer | None = None
         self._textfile: Textfile | None = None
         self._listening: Listening | None = None
@@ -46,6 +45,7 @@ class Metrics:
         """Begin to serve; figures are counted even while nobody wants them."""
         self._desk = desk
         self._observer = Observer(desk, self._take)
+        self._view = self._observer.view
         desk.on_published.append(self._count)
         desk.on_reloaded.append(self._reloaded)
         desk.on_changed.append(self._note)
@@ -60,13 +60,7 @@ class Metrics:
         self._stop_listening()
 
     def _take(self) -> Taken:
-        return take(self._wanted_desk, self._writes, self._last_write)
-
-    @property
-    def _wanted_desk(self) -> Desk:
-        if self._desk is None:
-            raise AssertionError("not open")
-        return self._desk
+        return take(self._desk, self._writes, self._last_write)
 
     def _count(self, message: Published) -> None:
         for outcome in message.outcomes.values():
@@ -74,7 +68,7 @@ class Metrics:
                 self._writes["failed"] += 1
             elif outcome.written:
                 self._writes["written"] += 1
-                self._last_write = self._wanted_desk.clock().wall
+                self._last_write = self._desk.clock().wall
             else:
                 self._writes["unchanged"] += 1
 
@@ -89,9 +83,9 @@ class Metrics:
             self._change_textfile(old, new)
         if old.listen != new.listen:
             self._stop_listening()
-            self._wanted_desk.agenda.remove(self._look)
+            self._desk.agenda.remove(self._look)
             if new.listen is not None:
-                self._wanted_desk.agenda.add(self._look)
+                self._desk.agenda.add(self._look)
         self._note()
 
     def _change_textfile(self, old: MetricsSettings, new: MetricsSettings) -> None:
@@ -106,7 +100,7 @@ class Metrics:
                 new.textfile,
                 new.textfile_mode,
                 render=self._render,
-                clock=self._wanted_desk.clock,
+                clock=self._desk.clock,
                 emit=self._emit,
             )
             self._textfile.open()
@@ -114,7 +108,7 @@ class Metrics:
     def _render(self, since: float) -> bytes | None:
         from credfresh.metrics import exposition  # noqa: PLC0415 - the same
 
-        view = self._observer.view(since) if self._observer is not None else None
+        view = self._view(since)
         return None if view is None else exposition.render(view)
 
     def _look(self, _now: Instant) -> float:
@@ -128,14 +122,10 @@ class Metrics:
         from credfresh.listener import Listening  # noqa: PLC0415 - the same
         from credfresh.metrics.site import LOCAL_HOSTS, Site  # noqa: PLC0415 - the same
 
-        if self._observer is None:
-            raise AssertionError("not open")
         hosts = None
         if isinstance(address, TcpAddress):
             hosts = LOCAL_HOSTS | {address.url_host.lower()}
-        site = Site(
-            self._observer.view, hosts=hosts, hostname=self._hostname, clock=self._wanted_desk.clock
-        )
+        site = Site(self._view, hosts=hosts, hostname=self._hostname, clock=self._desk.clock)
         if self._listening is None:
             self._listening = Listening(self._emit)
         self._listening.open(address, site)
