@@ -108,9 +108,9 @@ def test_no_life_at_all_is_never_enough() -> None:
 
 
 def test_what_does_not_is_renewed_once_for_any_number_of_askers() -> None:
-    """A thousand jobs, one renewal; all are answered when it is published."""
+    """A hundred jobs, one renewal; all are answered when it is published."""
     crowd = Crowd(OLD)
-    tickets = [crowd.wish(Ensure(2700)) for _ in range(1000)]
+    tickets = [crowd.wish(Ensure(2700)) for _ in range(100)]
     assert {} == crowd.told
     crowd.ended(in_hand=3600.0, landed=False)
     assert {} == crowd.told, "published, not in hand, is what counts"

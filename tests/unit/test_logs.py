@@ -180,8 +180,11 @@ def test_a_reader_that_has_gone_away_does_no_harm() -> None:
     assert pipe.closed
 
 
-def test_a_reader_that_has_stopped_reading_holds_nobody_up() -> None:
+def test_a_reader_that_has_stopped_reading_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Lines are dropped while the pipe is full, and counted when it is read again."""
+    monkeypatch.setattr("credfresh.logs.stream.PATIENCE", 0.01)
     reading, writing = os.pipe()
     with (
         open(reading, encoding="utf-8") as reader,  # noqa: PTH123 - a descriptor

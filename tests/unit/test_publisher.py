@@ -209,7 +209,7 @@ def test_one_failing_file_stops_no_other(bench: Bench) -> None:
 
     bench.destination.failing = None
     bench.clock.advance(2)
-    bench.publisher.update({}, urgent=True)
+    bench.publisher.probe(lambda: None)  # wakes the thread, which lives by the fake clock
 
     assert {"there"} == set(bench.next_report().landed)
 
