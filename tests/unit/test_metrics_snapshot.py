@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from credfresh.errors import Mend, Problem
+from dataclasses import replace
+
+from credfresh.errors import Mend, Problem, PublishError
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
 from credfresh.life.reloader import Reload
 from credfresh.metrics.snapshot import Snapshot, take, unfold
+from credfresh.publisher import Published
 from fakes import failure, profile, settings
 from simulation import Simulation
 
@@ -80,6 +83,32 @@ def test_a_recovery_ends_the_failure() -> None:
     assert (0, None, None) == (one.failures, one.failing_since, one.trouble)
     assert one.results[1] > 0
     assert "fresh" == one.state
+
+
+def test_what_was_granted_for_another_request_is_late() -> None:
+    """As `status` says: a reload names another role, and STS refuses it."""
+    sim = simulate("a")
+    sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
+    other = replace(profile("a"), role_arn="arn:aws:iam::222222222222:role/other")
+    sim.supervisor.reload(settings(other))
+    sim.run(10)
+
+    [one] = taken(sim).profiles
+
+    [told] = sim.supervisor.roster.statuses(sim.clock())
+    assert "late" == one.state == told.state
+
+
+def test_what_could_not_be_written_is_told() -> None:
+    """With what to do: nothing else on the page says why a profile is late."""
+    sim = simulate("a")
+    path = sim.settings.target.path
+    full = PublishError("no room", path=path, step="write", code="ENOSPC", hint="make room")
+    sim.supervisor.handle(Published({path: full}, landed={}, took=0.0))
+
+    [one] = taken(sim).profiles
+
+    assert ("ENOSPC", "no room", "make room") == one.trouble
 
 
 def test_a_profile_that_was_withdrawn_by_hand_counts_as_not_enabled() -> None:

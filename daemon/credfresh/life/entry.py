@@ -93,6 +93,11 @@ class Entry:
         return now.until(self.published.expires_at)
 
     @property
+    def trouble(self) -> Refusal | RenewalError | PublishError | None:
+        """What keeps it from being published or renewed: what to mend first."""
+        return self.refusal or self.error or self.unwritten or self.twin_unwritten
+
+    @property
     def lost(self) -> bool:
         """Whether readers of its file find nothing of it: there is none, or it is another's."""
         if self.published_in not in (None, self.profile.target.path):
@@ -214,9 +219,8 @@ class Entry:
     def state(self, now: Instant) -> State:
         """Judge the profile by what is on disk."""
         published = None if self.lost else self.published
-        state = judge(now, self.refusal, published, self.grant, self.plan)
         behind = not self.answers() or self.twin_unwritten is not None
-        return "late" if state == "fresh" and behind else state
+        return judge(now, self.refusal, published, self.grant, self.plan, behind=behind)
 
 
 def judge(
@@ -225,8 +229,13 @@ def judge(
     published: Grant | None,
     grant: Grant | None,
     plan: policy.Plan | None,
+    *,
+    behind: bool = False,
 ) -> State:
-    """Judge a profile by what is on disk, of which `grant` and `plan` are the newest in hand."""
+    """Judge a profile by what is on disk, of which `grant` and `plan` are the newest in hand.
+
+    `behind`: it was granted for another request, or stands in one place and not in the other.
+    """
     if refusal is not None:
         return "refused"
     if published is None:
@@ -234,4 +243,4 @@ def judge(
     if now.reached(published.expires_at):
         return "expired"
     overdue = plan is not None and now.reached(plan.renew_at + OVERDUE)
-    return "late" if overdue or published is not grant else "fresh"
+    return "late" if overdue or behind or published is not grant else "fresh"

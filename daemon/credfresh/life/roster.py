@@ -17,7 +17,7 @@ from credfresh.statuses import ProfileStatus
 def status(entry: Entry, now: Instant) -> ProfileStatus:
     """Describe `entry` as of `now`."""
     published = None if entry.lost else entry.published
-    trouble = entry.refusal or entry.error or entry.unwritten or entry.twin_unwritten
+    trouble = entry.trouble
     return ProfileStatus(
         profile=entry.profile.name,
         state=entry.state(now),

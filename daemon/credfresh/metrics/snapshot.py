@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from credfresh import policy
-from credfresh.errors import RenewalError
+from credfresh.errors import PublishError, RenewalError
 from credfresh.life.desk import Desk
 from credfresh.life.entry import Phase, Result, judge
 from credfresh.model import Grant, Instant
@@ -88,7 +88,8 @@ class _Row(NamedTuple):
     grant: Grant | None
     plan: policy.Plan | None
     refusal: Refusal | None
-    error: RenewalError | None
+    twin_unwritten: PublishError | None
+    trouble: Refusal | RenewalError | PublishError | None
     failures: int
     failing_since: Instant | None
     results: Counter[Result]
@@ -144,9 +145,11 @@ def unfold(taken: Taken) -> Snapshot:
 def _figures(row: _Row, now: Instant) -> Figures:
     published, grant, since = row.published, row.grant, row.failing_since
     count = row.results.get
+    other = published is not None and published.request != row.profile.request
+    behind = other or row.twin_unwritten is not None
     return Figures(
         profile=row.profile,
-        state=judge(now, row.refusal, published, grant, row.plan),
+        state=judge(now, row.refusal, published, grant, row.plan, behind=behind),
         access_key_id=published.credentials.access_key_id if published else None,
         issued=published.sent_at.wall if published else None,
         expiration=published.credentials.expiration if published else None,
@@ -158,7 +161,7 @@ def _figures(row: _Row, now: Instant) -> Figures:
         failures=row.failures,
         failing_since=since.wall if since and row.failures else None,
         results=tuple([count(result, 0) for result in RESULTS]),
-        trouble=_trouble(row.refusal or row.error),
+        trouble=_trouble(row.trouble),
     )
 
 
@@ -168,7 +171,7 @@ def _skew(rows: list[_Row]) -> float | None:
     return newest.skew if newest is not None else None
 
 
-def _trouble(trouble: Refusal | RenewalError | None) -> Trouble | None:
+def _trouble(trouble: Refusal | RenewalError | PublishError | None) -> Trouble | None:
     match trouble:
         case None:
             return None
