@@ -12,19 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from credfresh.cli.clock import clock
 from credfresh.control.listening import ListeningSocket
 from credfresh.control.protocol import Request
 from credfresh.control.server import Question, Server
-from credfresh.model import Instant
 from credfresh.settings import ControlSettings
 
 STATUS = b'{"version": 1, "ask": "status"}\n'
 PATIENCE = 20.0
-
-
-def clock() -> Instant:
-    """Return the real time."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real sockets
 
 
 def connect(path: Path | str) -> socket.socket:

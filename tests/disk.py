@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from botocore.configloader import raw_config_parse
 
+from credfresh.cli.clock import clock
 from credfresh.credentials_file import SharedCredentialsFile
-from credfresh.model import Instant
 from credfresh.publication import Publication, PublishReport
 from credfresh.settings import FileTarget
 from fakes import grant, profile
@@ -24,11 +24,6 @@ from fakes import grant, profile
 FOREIGN = b"# by hand\n[foreign]\naws_access_key_id = AKIAFOREIGN\naws_secret_access_key = theirs\n"
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: CI runs it as root")
-
-
-def clock() -> Instant:
-    """Return the real time."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real disk
 
 
 class Waits:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from pathlib import Path
 
-from credfresh.model import Instant
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator
 
 ROLE = "arn:aws:iam::333333333333:role/deploy"
@@ -31,11 +30,6 @@ profiles:
   production:
     role_arn: {role}
 """
-
-
-def clock() -> Instant:
-    """Return the host's time."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real
 
 
 def main(here: Path, etc: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import boto3
@@ -10,6 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from types_boto3_sts import STSClient
 
+from credfresh.cli.clock import clock
 from credfresh.model import Instant
 from credfresh.simulator import Session, Simulator, User
 
@@ -21,11 +21,6 @@ _SESSION = boto3.session.Session()
 """One for all: it is the costly part of a client."""
 
 
-def true_clock() -> Instant:
-    """Both clocks of this machine, by which real clients sign."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real clients sign by it
-
-
 class SteppedClock:
     """The true clock and as much on top as a test says."""
 
@@ -33,7 +28,7 @@ class SteppedClock:
         self.ahead = 0.0
 
     def __call__(self) -> Instant:
-        return true_clock() + self.ahead
+        return clock() + self.ahead
 
 
 def client(

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from credfresh.cli.clock import clock
 from credfresh.process_twin.directory import ProcessDirectory
 from credfresh.publication import Publication, PublishReport, Wanted
 from credfresh.settings import FileTarget, Profile, Twin
 from credfresh.twin import safe_name
-from disk import clock
 from fakes import grant, profile
 
 INSTANCE = "test"

@@ -24,7 +24,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from asking import clock
+
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator
 from host import COMMAND, Host
 

@@ -30,7 +30,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from asking import STATUS, clock, connect, exchange, received
+from asking import STATUS, connect, exchange, received
+from credfresh.cli.clock import clock
 from credfresh.control import protocol
 from credfresh.simulator import Simulator
 from host import Host

@@ -24,7 +24,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from asking import clock, connect, exchange, received
+from asking import connect, exchange, received
+from credfresh.cli.clock import clock
 from credfresh.config.json_schema import json_schema
 from credfresh.control import protocol
 from credfresh.simulator import faults

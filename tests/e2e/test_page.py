@@ -13,6 +13,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from credfresh.cli.clock import clock
 from credfresh.listener import Listener
 from credfresh.metrics.pages import Pages
 from credfresh.metrics.site import LOCAL_HOSTS, Site
@@ -21,7 +22,6 @@ from credfresh.settings import TcpAddress
 from credfresh.simulator import faults
 from host import Host, wait_until
 from programs import free_port, needed
-from simulated import true_clock
 from views import figures, view
 
 
@@ -90,7 +90,7 @@ class Shown:
     def __init__(self) -> None:
         self.view: View | None = None
         self.port = free_port()
-        self.site = Site(lambda: self.view, hosts=LOCAL_HOSTS, hostname="build-7", clock=true_clock)
+        self.site = Site(lambda: self.view, hosts=LOCAL_HOSTS, hostname="build-7", clock=clock)
         self.listener = Listener(TcpAddress("127.0.0.1", self.port), self.site)
         self.listener.open()
 

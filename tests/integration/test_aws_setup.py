@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +21,10 @@ import pytest
 import aws_servers
 import fakes
 from aws_servers import AwsServer
+from credfresh.cli.clock import clock
 from credfresh.config.parse import parse
 from credfresh.errors import Mend, RenewalError
-from credfresh.model import Grant, Instant
+from credfresh.model import Grant
 from credfresh.principals import EnvironmentSource, Principal, WebIdentitySource
 from credfresh.settings import Profile, StsLimits
 from credfresh.sts import StsProvider
@@ -61,17 +61,12 @@ def aws() -> Iterator[AwsServer]:
         yield server
 
 
-def now() -> Instant:
-    """Both true clocks."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the world's clock, for real servers
-
-
 def provider(aws: AwsServer, source: Principal, keys: tuple[str, str] = ("", "")) -> StsProvider:
     """Return a provider whose source `ci` is given."""
     return StsProvider(
         {"ci": source},
         StsLimits(endpoint_url=aws.url),
-        clock=now,
+        clock=clock,
         environ={"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1]},
     )
 

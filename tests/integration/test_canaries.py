@@ -19,6 +19,7 @@ import structlog.tracebacks
 import fakes
 from capture import Stream, process_restored
 from configs import one_profile
+from credfresh.cli.clock import clock
 from credfresh.config.parse import parse
 from credfresh.errors import ConfigError
 from credfresh.logs import configure
@@ -26,7 +27,7 @@ from credfresh.principals import EnvironmentSource
 from credfresh.settings import LogSettings, StsLimits
 from credfresh.simulator import Simulator
 from credfresh.sts import StsProvider
-from simulated import ROLE_ARN, USER_ARN, true_clock
+from simulated import ROLE_ARN, USER_ARN
 
 CANARY = "canary-9f3b1c"
 """In no form that any filter knows: nothing but silence keeps it unsaid."""
@@ -37,7 +38,7 @@ def _stream() -> Iterator[Stream]:
     """Where the log of this process goes, at its most talkative."""
     stream = Stream()
     with process_restored():
-        configure(LogSettings(level="debug"), stream=stream, clock=true_clock)
+        configure(LogSettings(level="debug"), stream=stream, clock=clock)
         yield stream
 
 
@@ -64,13 +65,13 @@ def test_tracebacks_show_no_local_variables(stream: Stream) -> None:
 
 def test_botocore_does_not_log_what_sts_answered(stream: Stream) -> None:
     """At DEBUG botocore logs the body of every answer, AssumeRole's too."""
-    with Simulator(true_clock) as sts:
+    with Simulator(clock) as sts:
         user = sts.add_user(USER_ARN)
         sts.add_role(ROLE_ARN, trusts={user.arn})
         provider = StsProvider(
             {"ci": EnvironmentSource()},
             StsLimits(endpoint_url=sts.url),
-            clock=true_clock,
+            clock=clock,
             environ={
                 "AWS_ACCESS_KEY_ID": user.access_key_id,
                 "AWS_SECRET_ACCESS_KEY": user.secret_access_key,

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import pytest
 
-from asking import clock, connect, exchange, received
+from asking import connect, exchange, received
+from credfresh.cli.clock import clock
 from credfresh.control import attendant
 from credfresh.control.attendant import ControlSocket
 from credfresh.life.agenda import Agenda

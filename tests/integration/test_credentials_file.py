@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.credentials_file import CredentialsFiles
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Grant, SessionCredentials
@@ -22,7 +23,6 @@ from disk import (
     Steps,
     Waits,
     age,
-    clock,
     keeper,
     key_of,
     needs_root,

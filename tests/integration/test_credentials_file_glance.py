@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.credentials_file.glance import GOOD_FOR, SETTLED, Glance
 from credfresh.model import Instant
 from credfresh.settings import FileTarget
-from disk import clock, wanted
+from disk import wanted
 from fakes import FakeClock
 from host import wait_until
 

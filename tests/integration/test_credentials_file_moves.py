@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.credentials_file import CredentialsFiles
 from credfresh.disk import atomic
 from credfresh.errors import AlreadyRunningError, PublishError
@@ -15,7 +16,6 @@ from credfresh.publication import Publication, PublishReport
 from credfresh.settings import FileTarget
 from disk import (
     FOREIGN,
-    clock,
     in_mount_namespace,
     keeper,
     key_of,
@@ -100,7 +100,8 @@ BY_MOUNT = """
 import sys
 from pathlib import Path
 from credfresh.credentials_file import CredentialsFiles
-from disk import clock, wanted
+from credfresh.cli.clock import clock
+from disk import wanted
 one, other = Path(sys.argv[1]), Path(sys.argv[2])
 files = CredentialsFiles([], instance="test", clock=clock)
 for path in (one, other):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.credentials_file import CredentialsFiles, distrusted
 from credfresh.errors import PublishError
 from credfresh.settings import FileTarget
@@ -20,7 +21,6 @@ from disk import (
     FOREIGN,
     Steps,
     Waits,
-    clock,
     keeper,
     key_of,
     needs_root,

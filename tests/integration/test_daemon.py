@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.errors import AlreadyRunningError, Mend, Scope
 from credfresh.life.daemon import ECHO, Daemon
 from credfresh.life.desk import Attendant, Desk, Errand
@@ -16,11 +16,6 @@ from credfresh.notify import Notifier
 from credfresh.publication import Publication
 from credfresh.settings import Profile, Settings
 from fakes import EventLog, MemoryDestination, failure, grant, profile, settings
-
-
-def clock() -> Instant:
-    """Return the real time."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real threads
 
 
 class MemoryFiles(MemoryDestination):

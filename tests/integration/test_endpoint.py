@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.endpoint.application import Application
 from credfresh.endpoint.shelf import Shelf
 from credfresh.endpoint.tokens import Tokens
@@ -18,7 +19,7 @@ from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.listener import Listener
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget, TcpAddress, TokenFile
-from disk import clock, needs_root
+from disk import needs_root
 from fakes import grant, profile
 from programs import free_port
 

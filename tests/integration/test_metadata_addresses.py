@@ -11,8 +11,8 @@ import pytest
 
 import fakes
 from aws_servers import Answer, Request, ScriptedServer, grant_xml, scripted
+from credfresh.cli.clock import clock
 from credfresh.errors import RenewalError, Scope
-from credfresh.model import Instant
 from credfresh.principals import Ec2Source, EcsSource, Principal
 from credfresh.settings import StsLimits
 from credfresh.sts import StsProvider
@@ -25,11 +25,6 @@ EKS = "169.254.170.23"
 
 pytestmark = needs_root
 """A network of one's own takes root."""
-
-
-def now() -> Instant:
-    """Both true clocks."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the world's clock, for real servers
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +47,7 @@ def renew(sts: ScriptedServer, source: Principal, environ: Mapping[str, str]) ->
     provider = StsProvider(
         {"ci": source},
         StsLimits(endpoint_url=sts.url, connect_timeout=2.0, read_timeout=2.0),
-        clock=now,
+        clock=clock,
         environ=environ,
     )
     provider.obtain(fakes.profile(source="ci"), None)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.metrics.textfile import Textfile, put, sweep
 from fakes import EventLog
 from host import wait_until
-from simulated import true_clock
 
 
 class Kept:
@@ -25,9 +25,7 @@ class Kept:
         self.log = EventLog()
         self.renders: list[float] = []
         self.silent = False
-        self.textfile = Textfile(
-            str(path), mode, render=self._render, clock=true_clock, emit=self.log
-        )
+        self.textfile = Textfile(str(path), mode, render=self._render, clock=clock, emit=self.log)
 
     def _render(self, since: float) -> bytes | None:
         self.renders.append(since)
@@ -71,11 +69,11 @@ def test_a_change_is_written_within_two_seconds(keep: Callable[..., Kept]) -> No
     kept = keep()
     kept.wait_for(kept.path.exists)
 
-    noted = true_clock().boot
+    noted = clock().boot
     kept.textfile.note()
     kept.wait_for(lambda: kept.path.read_bytes() == b"# 2\n")
 
-    assert true_clock().boot - noted < 2.0
+    assert clock().boot - noted < 2.0
     assert kept.renders[1] >= noted
 
 

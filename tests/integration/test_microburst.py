@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,16 +11,12 @@ import pytest
 
 import fakes
 from aws_servers import Answer, ScriptedServer, grant_xml, microburst, scripted
+from credfresh.cli.clock import clock
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.model import Grant, Instant
+from credfresh.model import Grant
 from credfresh.principals import EnvironmentSource
 from credfresh.settings import StsLimits
 from credfresh.sts import StsProvider
-
-
-def now() -> Instant:
-    """Both true clocks."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the world's clock, for real servers
 
 
 @pytest.fixture(scope="module", name="sts")
@@ -44,7 +39,7 @@ def obtain(url: str, *, read_timeout: float = 1.0) -> Grant:
     provider = StsProvider(
         {"ci": EnvironmentSource()},
         StsLimits(endpoint_url=url, connect_timeout=2.0, read_timeout=read_timeout),
-        clock=now,
+        clock=clock,
         environ={"AWS_ACCESS_KEY_ID": "AKIASOURCE", "AWS_SECRET_ACCESS_KEY": "secret"},
     )
     return provider.obtain(fakes.profile(source="ci"), None)

@@ -19,12 +19,13 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.credentials_file import CredentialsFiles
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.in_order import InOrder
 from credfresh.process_twin import ProcessTwins
 from credfresh.publication import Publication, PublishReport, landed
-from disk import Steps, clock, needs_root
+from disk import Steps, needs_root
 from twins import granted, keeper, key_of, publish_and_leave, report, shared, wanted, with_twin
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from credfresh import twin
+from credfresh.cli.clock import clock
 from credfresh.errors import PublishError
 from credfresh.process_twin.directory import ProcessDirectory
 from credfresh.publication import Publication
-from disk import clock, needs_root
+from disk import needs_root
 from twins import INSTANCE, granted, keeper, key_of, report, wanted, with_twin
 
 SOMEBODY = 65_534

@@ -21,8 +21,9 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from aws_servers import AwsServer
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator, User
-from simulated import client, true_clock
+from simulated import client
 
 USER_ARN = "arn:aws:iam::123456789012:user/ci"
 ROLE_ARN = "arn:aws:iam::123456789012:role/deploy"
@@ -42,7 +43,7 @@ FULL: Parameters = PLAIN | {
 @pytest.fixture
 def sts() -> Iterator[Simulator]:
     """A simulator with the role."""
-    with Simulator(true_clock) as simulator:
+    with Simulator(clock) as simulator:
         simulator.add_role(ROLE_ARN, trusts={"*"})
         yield simulator
 

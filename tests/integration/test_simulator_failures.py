@@ -15,14 +15,15 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from credfresh.cli.clock import clock
 from credfresh.simulator import Fault, Simulator, User, faults
-from simulated import ROLE_ARN, USER_ARN, client, refusal, true_clock
+from simulated import ROLE_ARN, USER_ARN, client, refusal
 
 
 @pytest.fixture
 def sts() -> Iterator[Simulator]:
     """A running simulator."""
-    with Simulator(true_clock) as simulator:
+    with Simulator(clock) as simulator:
         yield simulator
 
 
@@ -207,7 +208,7 @@ def test_faults_of_different_slots_combine(sts: Simulator, user: User) -> None:
         assume(sts, user)
     assert "ServiceUnavailable" == refusal(caught.value)[1]
     date = caught.value.response["ResponseMetadata"]["HTTPHeaders"]["date"]
-    assert -3605 < parsedate_to_datetime(date).timestamp() - true_clock().wall < -3595
+    assert -3605 < parsedate_to_datetime(date).timestamp() - clock().wall < -3595
     assume(sts, user)
     assert "ok" == sts.calls[1].outcome
 
@@ -218,8 +219,8 @@ def test_the_date_can_be_wrong_or_missing(sts: Simulator, user: User) -> None:
     sts.inject(faults.no_date(), after=1)
     skewed, without = assume(sts, user), assume(sts, user)
     date = skewed["ResponseMetadata"]["HTTPHeaders"]["date"]
-    assert 7195 < parsedate_to_datetime(date).timestamp() - true_clock().wall < 7205
-    assert 3590 < skewed["Credentials"]["Expiration"].timestamp() - true_clock().wall < 3605
+    assert 7195 < parsedate_to_datetime(date).timestamp() - clock().wall < 7205
+    assert 3590 < skewed["Credentials"]["Expiration"].timestamp() - clock().wall < 3605
     assert "date" not in without["ResponseMetadata"]["HTTPHeaders"]
 
 
@@ -237,7 +238,7 @@ def test_a_grant_can_last_otherwise_than_asked(
     """Expired already, shorter, longer: the simulator itself holds the session to it."""
     sts.inject(fault)
     granted = assume(sts, user)["Credentials"]["Expiration"].timestamp()
-    assert lifetime - 5 < granted - true_clock().wall <= lifetime
+    assert lifetime - 5 < granted - clock().wall <= lifetime
     assert granted == sts.sessions[0].expires_at
 
 

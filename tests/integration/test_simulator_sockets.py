@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.simulator import Fault, Simulator, faults, server
-from simulated import ROLE_ARN, USER_ARN, client, true_clock
+from simulated import ROLE_ARN, USER_ARN, client
 
 UNSIGNED = b"GET /?Action=GetCallerIdentity&Version=2011-06-15 HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -18,7 +19,7 @@ UNSIGNED = b"GET /?Action=GetCallerIdentity&Version=2011-06-15 HTTP/1.1\r\nHost:
 @pytest.fixture
 def sts() -> Iterator[Simulator]:
     """A running simulator."""
-    with Simulator(true_clock) as simulator:
+    with Simulator(clock) as simulator:
         yield simulator
 
 
@@ -167,7 +168,7 @@ def test_stop_and_start_are_an_outage_on_the_same_port(sts: Simulator) -> None:
 
 def test_stopping_leaves_no_thread_and_no_hanging_client() -> None:
     """A stop ends hung, slow and half-sent requests, and the thread."""
-    sts = Simulator(true_clock).start()
+    sts = Simulator(clock).start()
     sts.inject(faults.Hang())
     sts.inject(faults.Latency(3600), after=1)
     with connected(sts) as hung, connected(sts) as slow, connected(sts) as half:
@@ -188,12 +189,12 @@ def test_stopping_leaves_no_thread_and_no_hanging_client() -> None:
 def test_a_port_in_use_is_an_error_at_start(sts: Simulator) -> None:
     """Nothing is left running then, and starting twice is refused too."""
     port = int(sts.url.rpartition(":")[2])
-    second = Simulator(true_clock, port=port)
+    second = Simulator(clock, port=port)
     with pytest.raises(OSError, match="address already in use"):
         second.start()
     second.stop()
     with pytest.raises(OverflowError):
-        Simulator(true_clock, port=70000).start()
+        Simulator(clock, port=70000).start()
     with pytest.raises(RuntimeError, match="running already"):
         sts.start()
 
@@ -256,7 +257,7 @@ def test_an_error_of_the_simulator_itself_is_raised_at_stop(
     struck: tuple[Fault, ...], when: Callable[[object], bool] | None, error: type[Exception]
 ) -> None:
     """A bug (here: of what a test injected) cannot pass for an outage."""
-    sts = Simulator(true_clock).start()
+    sts = Simulator(clock).start()
     sts.inject(*struck, when=when)
     with connected(sts) as peer:
         peer.sendall(UNSIGNED)

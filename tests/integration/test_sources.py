@@ -31,8 +31,9 @@ from aws_servers import (
     grant_xml,
     scripted,
 )
+from credfresh.cli.clock import clock
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.model import Grant, Instant
+from credfresh.model import Grant
 from credfresh.principals import (
     DefaultChain,
     Ec2Source,
@@ -51,11 +52,6 @@ from credfresh.sts.processes import MOST_OUTPUT, BoundedProcess
 from programs import free_port
 
 Provide = Callable[..., StsProvider]
-
-
-def now() -> Instant:
-    """Both true clocks."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the world's clock, for real servers
 
 
 @pytest.fixture
@@ -77,7 +73,7 @@ def provide(sts: ScriptedServer) -> Provide:
         return StsProvider(
             {"ci": source},
             StsLimits(endpoint_url=sts.url, connect_timeout=2.0, read_timeout=2.0),
-            clock=now,
+            clock=clock,
             issued=issued,
             environ=environ or {},
         )
@@ -828,7 +824,7 @@ def test_web_identity_against_moto(moto: AwsServer, tmp_path: Path) -> None:
     provider = StsProvider(
         {"ci": WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::111111111111:role/oidc")},
         StsLimits(endpoint_url=moto.url),
-        clock=now,
+        clock=clock,
         environ={},
     )
     assert obtain(provider).credentials.access_key_id.startswith("ASIA")

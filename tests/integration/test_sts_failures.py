@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import fakes
 from aws_servers import Answer, ScriptedServer, error_xml, grant_xml, scripted
+from credfresh.cli.clock import clock
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Instant
 from credfresh.principals import EnvironmentSource
@@ -32,22 +33,17 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIASOURCE", "AWS_SECRET_ACCESS_KEY": SECRET}
 TOKEN = "IQoJb3JpZ2luX2VjE" * 40
 
 
-def now() -> Instant:
-    """Both true clocks."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the world's clock, for real servers
-
-
 def failure(url: str, *, slow: float = 0.0) -> RenewalError:
     """Return how an attempt at `url` fails; `slow` is by how much our wall clock is behind."""
 
-    def clock() -> Instant:
-        true = now()
+    def behind() -> Instant:
+        true = clock()
         return Instant(true.wall - slow, true.boot)
 
     provider = StsProvider(
         {"ci": EnvironmentSource()},
         StsLimits(endpoint_url=url, connect_timeout=0.3, read_timeout=0.3),
-        clock=clock,
+        clock=behind,
         environ=KEYS,
     )
     profile = fakes.profile(source="ci")
@@ -361,7 +357,7 @@ def test_a_message_that_quotes_the_token_is_cleaned(sts: ScriptedServer) -> None
 def test_arguments_that_the_sdk_refuses(sts: ScriptedServer) -> None:
     """The SDK's own validation is for a human, and sends nothing."""
     provider = StsProvider(
-        {"ci": EnvironmentSource()}, StsLimits(endpoint_url=sts.url), clock=now, environ=KEYS
+        {"ci": EnvironmentSource()}, StsLimits(endpoint_url=sts.url), clock=clock, environ=KEYS
     )
     with pytest.raises(RenewalError) as failed:
         provider.obtain(fakes.profile(source="ci", duration=1), None)

@@ -17,8 +17,9 @@ import pytest
 import fakes
 from aws_servers import Answer, AwsServer, Request, ScriptedServer, error_xml, grant_xml, scripted
 from credfresh import __version__
+from credfresh.cli.clock import clock
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.model import Instant, SessionCredentials
+from credfresh.model import SessionCredentials
 from credfresh.principals import EnvironmentSource, FileSource
 from credfresh.settings import Profile, StsLimits
 from credfresh.sts import StsProvider
@@ -27,17 +28,12 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIASOURCE", "AWS_SECRET_ACCESS_KEY": "source-secr
 PARENT = SessionCredentials("ASIAPARENT", "parent-secret", "parent-token", 0.0)
 
 
-def now() -> Instant:
-    """Both true clocks."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - the world's clock, for real servers
-
-
 def provider(url: str, **limits: float) -> StsProvider:
     """Return a provider whose one source is an environment with keys."""
     return StsProvider(
         {"ci": EnvironmentSource()},
         StsLimits(endpoint_url=url, connect_timeout=2.0, **{"read_timeout": 2.0, **limits}),  # type: ignore[arg-type] # tests pass floats
-        clock=now,
+        clock=clock,
         environ=KEYS,
     )
 
@@ -154,7 +150,7 @@ def test_the_profiles_endpoint_goes_before_everybodys_and_that_before_the_enviro
     provider(nowhere).obtain(profile(endpoint_url=sts.url), None)
     provider(sts.url).obtain(profile(), None)
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
-    unset = StsProvider({"ci": EnvironmentSource()}, StsLimits(), clock=now, environ=KEYS)
+    unset = StsProvider({"ci": EnvironmentSource()}, StsLimits(), clock=clock, environ=KEYS)
     unset.obtain(profile(), None)
     assert 3 == len(sts.requests)
 
@@ -181,11 +177,11 @@ def test_the_lifetime_is_counted_by_the_servers_clock(sts: ScriptedServer) -> No
     sts.script = lambda _: Answer(
         body=grant_xml(expiration=_stamp(ahead + 3600)), date=formatdate(ahead, usegmt=True)
     )
-    before = now()
+    before = clock()
     grant = provider(sts.url).obtain(profile(), None)
     assert grant.lifetime == pytest.approx(3600, abs=2)
     assert grant.skew == pytest.approx(7200, abs=2)
-    assert before.wall <= grant.sent_at.wall <= now().wall
+    assert before.wall <= grant.sent_at.wall <= clock().wall
     assert grant.credentials.expiration == pytest.approx(ahead + 3600, abs=1)
 
 
@@ -259,7 +255,10 @@ def test_refused_keys_are_looked_up_again_at_once_and_once(
 
     sts.script = rotate
     asking = StsProvider(
-        {"ci": FileSource(str(path), "ci")}, StsLimits(endpoint_url=sts.url), clock=now, environ={}
+        {"ci": FileSource(str(path), "ci")},
+        StsLimits(endpoint_url=sts.url),
+        clock=clock,
+        environ={},
     )
     asking.obtain(profile(), None)
     assert ["AKIAOLD", "AKIANEW"] == [r.key_id for r in sts.requests]
@@ -309,7 +308,7 @@ def test_a_chain_of_three_roles_against_ministack(ministack: AwsServer) -> None:
     asking = StsProvider(
         {"ci": EnvironmentSource()},
         StsLimits(endpoint_url=ministack.url),
-        clock=now,
+        clock=clock,
         environ={"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret},
     )
     grant = asking.obtain(profile("one", role_arn=arns[1]), None)
@@ -337,7 +336,7 @@ def test_ministack_refuses_a_wrong_secret_and_we_name_the_source(ministack: AwsS
     asking = StsProvider(
         {"ci": EnvironmentSource()},
         StsLimits(endpoint_url=ministack.url),
-        clock=now,
+        clock=clock,
         environ={"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": "mistyped"},
     )
     with pytest.raises(RenewalError) as failed:

@@ -25,9 +25,10 @@ from typing import Any
 
 from botocore.configloader import raw_config_parse
 
+from credfresh.cli.clock import clock
 from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.errors import PublishError
-from credfresh.model import Grant, Instant, SessionCredentials
+from credfresh.model import Grant, SessionCredentials
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget, Profile
 from fakes import profile
@@ -38,11 +39,6 @@ BEFORE = ("lock", "read", "splice", "create", "attributes", "write", "sync", "ve
 STEPS = (*BEFORE, "compare", "stamp", "sync_directory", "done")
 
 pause = threading.Event().wait
-
-
-def clock() -> Instant:
-    """Return the real time."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real
 
 
 def foreign_text() -> bytes:

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 import sdk_clients
-from credfresh.model import Instant
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator, faults
 from disk import needs_root
 from host import Host, Running, wait_until
@@ -46,11 +46,6 @@ PORT = 9465
 """Of the endpoint, in a network of its own."""
 
 PRESENT = [client for client in sdk_clients.ALL if client.missing is None]
-
-
-def clock() -> Instant:
-    """Return the real time."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real
 
 
 @pytest.mark.parametrize("client", sdk_clients.ALL, ids=lambda client: client.name)

@@ -10,8 +10,9 @@ import boto3
 import pytest
 
 import sdk_clients
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator
-from disk import clock, needs_root
+from disk import needs_root
 from loopback import loopback_only
 from s3_front import s3_front
 from sdk_matrix import Cell, Matrix

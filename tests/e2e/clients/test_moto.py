@@ -9,8 +9,9 @@ import pytest
 
 import sdk_clients
 from aws_servers import moto_server
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator
-from disk import clock, needs_root
+from disk import needs_root
 from host import Host
 from loopback import loopback_only
 from s3_front import S3Front

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator
 from machine import Machine
 from service import Service, binds
-from simulated import true_clock
 
 
 @pytest.fixture(scope="session", name="machine")
@@ -20,7 +20,7 @@ def _machine() -> Iterator[Machine]:
 
 @pytest.fixture(scope="session", name="installed")
 def _installed(machine: Machine) -> Iterator[Service]:
-    sts = Simulator(true_clock)
+    sts = Simulator(clock)
     with machine.network():
         sts.start()
     try:

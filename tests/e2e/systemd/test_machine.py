@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator
 from host import wait_until
 from machine import Machine, why_not
 from service import Watch
-from simulated import ROLE_ARN, USER_ARN, client, true_clock
+from simulated import ROLE_ARN, USER_ARN, client
 
 TESTS = Path(__file__).parent.parent.parent
 BOOT = """
@@ -80,7 +81,7 @@ def test_its_files_and_its_network_are_its_own(machine: Machine) -> None:
 def test_the_watch_sees_a_lapse(tmp_path: Path) -> None:
     """A section that goes, or holds keys that AWS does not know any more, is noticed."""
     file = tmp_path / "credentials"
-    with Simulator(true_clock) as sts:
+    with Simulator(clock) as sts:
         user = sts.add_user(USER_ARN)
         sts.add_role(ROLE_ARN, trusts={user.arn})
         keys = client(sts, user).assume_role(RoleArn=ROLE_ARN, RoleSessionName="watched")

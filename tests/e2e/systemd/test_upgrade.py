@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from credfresh import __version__
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator
 from debian import NEXT, package_in
 from machine import Machine
 from service import Service
-from simulated import true_clock
 
 
 def install(machine: Machine, packages: Path, version: str) -> None:
@@ -21,7 +21,7 @@ def install(machine: Machine, packages: Path, version: str) -> None:
 def test_readers_notice_neither_an_upgrade_nor_a_removal(packages: Path) -> None:
     """Installed, started, upgraded, removed: whoever looks finds valid keys, STS is asked once."""
     with Machine({packages: "/mnt"}) as machine:
-        sts = Simulator(true_clock)
+        sts = Simulator(clock)
         with machine.network():
             sts.start()
         install(machine, packages, __version__)
