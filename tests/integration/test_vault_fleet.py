@@ -104,7 +104,7 @@ def test_a_host_is_told_that_the_hub_is_late(
     hub: Engine, bao: Bao, tmp_path: Path, prefix: str
 ) -> None:
     """What it holds already is no renewal; the error names the hub and when it meant to."""
-    Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1))
+    Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1, ago=1900.0))
     follows = host(bao, tmp_path, prefix)
     follows.obtain(followed(), None)
 
@@ -112,6 +112,17 @@ def test_a_host_is_told_that_the_hub_is_late(
         follows.obtain(followed(), None)
 
     assert "HubLate" == caught.value.code
+
+
+def test_a_host_that_asks_early_gets_what_stands(
+    hub: Engine, bao: Bao, tmp_path: Path, prefix: str
+) -> None:
+    """By hand, also after a withdrawal: a hub that has not meant to renew so far is not late."""
+    Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1))
+    follows = host(bao, tmp_path, prefix)
+    follows.obtain(followed(), None)
+
+    assert 1 == key_of(follows.obtain(followed(), None))
 
 
 def test_a_host_that_has_nothing_takes_what_is_valid(

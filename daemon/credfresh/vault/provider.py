@@ -36,7 +36,7 @@ class VaultProvider:
         parent: SessionCredentials | None,
         waits: Callable[[Scope], None] = lambda _: None,
     ) -> Grant:
-        """Return credentials that a hub has renewed since the last time.
+        """Return what a hub has published: what it has renewed since the last time, if it was to.
 
         Raises:
             RenewalError: the engine is unreachable, does not permit it, or knows no such profile;
@@ -51,7 +51,8 @@ class VaultProvider:
         now = self._clock()
         with self._lock:
             last = self._last.get(profile.name)
-            late = secret.issued <= last if last is not None else False
+            known = last is not None and secret.issued <= last
+            late = known and secret.renews <= now.wall  # before that, who asks is early
             if not late and secret.expiration > now.wall:
                 self._last[profile.name] = secret.issued
         if late or secret.expiration <= now.wall:
