@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
@@ -18,7 +18,7 @@ from credfresh.cli.world import load, roll
 from credfresh.config.notices import guarantee
 from credfresh.errors import ConfigError, RenewalError
 from credfresh.model import Grant
-from credfresh.policy import much_shorter
+from credfresh.policy import much_shorter, plan
 from credfresh.renewer import attempt, parent_unusable
 from credfresh.settings import Notice, Profile, Settings
 from credfresh.summary import duration
@@ -91,7 +91,12 @@ def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None
                 click.echo(f"    hint: {result.hint}")
         else:
             click.echo(f"{name}: granted for {result.lifetime:.0f} s")
-    for least, names in sorted(_guarantees(settings, results).items()):
+    guaranteed: dict[float, list[str]] = {}
+    for profile in settings.profiles.values():
+        least = guarantee_of(profile, settings, results.get(profile.name))
+        if least is not None:
+            guaranteed.setdefault(least, []).append(profile.name)
+    for least, names in sorted(guaranteed.items()):
         these = names[0] if len(names) == 1 else f"{len(names)} profiles"
         click.echo(
             f"guarantee: {these}: a reader finds at least {duration(least)} of life left,"
@@ -101,22 +106,21 @@ def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None
     click.echo(f"{settings.path}: valid, {count} profile{'' if count == 1 else 's'}")
 
 
-def _guarantees(
-    settings: Settings, results: Mapping[str, Grant | RenewalError]
-) -> dict[float, list[str]]:
-    """Return the profiles by what each guarantees, in seconds.
+def guarantee_of(
+    profile: Profile, settings: Settings, result: Grant | RenewalError | None
+) -> float | None:
+    """Return the seconds of life that a reader finds at least; None where that is not known.
 
-    On the configured duration, or on what was granted where that is much shorter; who was refused
-    guarantees nothing.
+    On the configured duration, or on what was granted where that is much shorter. Who was refused
+    guarantees nothing. Where a hub is followed its session counts, which is known once it is read.
     """
-    found: dict[float, list[str]] = {}
-    for profile in settings.profiles.values():
-        result = results.get(profile.name)
-        if not isinstance(result, RenewalError):
-            short = result is not None and much_shorter(result)
-            asked = replace(profile, duration=int(result.lifetime)) if result and short else profile
-            found.setdefault(guarantee(asked), []).append(profile.name)
-    return found
+    if isinstance(result, RenewalError):
+        return None
+    if profile.source_profile is None and profile.source in settings.engines:
+        return plan(result, profile.renew_before).renew_before if result else None
+    if result is not None and much_shorter(result):
+        profile = replace(profile, duration=int(result.lifetime))
+    return guarantee(profile)
 
 
 def _report(
@@ -132,9 +136,10 @@ def _report(
                 "profile": p.name,
                 "section": p.section,
                 "role_arn": p.role_arn,
-                "guarantee_s": round(guarantee(p)),
+                "guarantee_s": None if least is None else round(least),
             }
             for p in settings.profiles.values()
+            for least in [guarantee_of(p, settings, None)]
         ],
     }
     if online:
