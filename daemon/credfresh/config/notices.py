@@ -5,18 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from credfresh.policy import MOST_RENEW_BEFORE
 from credfresh.settings import FileTarget, Hook, Notice, Profile
 
 BOTOCORE_WINDOW = 900
 """Seconds; botocore asks again for credentials that have less left than this (15 minutes)."""
 
-MOST_SHARE = 0.8
-"""The policy clamps `renew_before` to this share of what was granted."""
-
-
 NEED_RIGHTS = frozenset({"sudo", "su", "doas", "pkexec", "runuser", "systemctl", "service"})
 """Commands that ask for rights which the service does not have, and its sandbox does not give."""
-
 
 BUSY = 0.5
 """The share of `calls_per_second` that renewals may need: the rest catches up after an outage."""
@@ -56,15 +52,15 @@ def notices_for(
 
 def guarantee(profile: Profile) -> float:
     """Return the seconds of life that a reader finds at least, on the configured duration."""
-    return min(profile.renew_before.of(profile.duration), MOST_SHARE * profile.duration)
+    return min(profile.renew_before.of(profile.duration), MOST_RENEW_BEFORE * profile.duration)
 
 
 def _about(
     profile: Profile,
 ) -> Iterator[tuple[str, tuple[tuple[str, str | int | float], ...]]]:
     wished = profile.renew_before.of(profile.duration)
-    if wished > MOST_SHARE * profile.duration:
-        most = int(MOST_SHARE * profile.duration)
+    if wished > MOST_RENEW_BEFORE * profile.duration:
+        most = int(MOST_RENEW_BEFORE * profile.duration)
         yield "renew_before_clamped", (("renew_before_s", int(wished)), ("clamped_s", most))
     if profile.duration <= BOTOCORE_WINDOW:
         yield "short_session", (("duration_s", profile.duration),)
