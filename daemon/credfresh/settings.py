@@ -24,6 +24,11 @@ class FileTarget:
     owner: str | None = None
     group: str | None = None
 
+    @property
+    def rights(self) -> tuple[int, str | None, str | None]:
+        """Who may do what with it: mode, owner and group."""
+        return self.mode, self.owner, self.group
+
 
 @dataclass(frozen=True, slots=True)
 class Twin:

@@ -43,7 +43,7 @@ def _check_members(
         if name not in known:
             hint = did_you_mean(name, known)
             case.add(path, f"no such profile {got(name, path)}", hint)
-    rights = {_rights(targets[name]): name for name in names if name in case.drafts}
+    rights = {targets[name].rights: name for name in names if name in case.drafts}
     if len(rights) > 1:
         one, other = list(rights.values())[:2]
         reason = f"profiles {shown(one)} and {shown(other)} have other readers"
@@ -66,7 +66,7 @@ def endpoint_of(case: Case, targets: Mapping[str, FileTarget]) -> EndpointSettin
     grouped = {name for names in groups.values() for name in names}
     groups |= {safe_name(name): [name] for name in case.drafts if name not in grouped}
     folder = replace(targets[""], path=endpoint.token_dir)
-    if any(_rights(targets[name]) != _rights(targets[""]) for name in case.drafts):
+    if any(targets[name].rights != targets[""].rights for name in case.drafts):
         folder = replace(folder, mode=folder.mode | 0o001)
     return EndpointSettings(
         listen=endpoint.listen,
@@ -79,7 +79,3 @@ def endpoint_of(case: Case, targets: Mapping[str, FileTarget]) -> EndpointSettin
             if names
         ),
     )
-
-
-def _rights(target: FileTarget) -> tuple[int, str | None, str | None]:
-    return target.mode, target.owner, target.group

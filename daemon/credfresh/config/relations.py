@@ -107,7 +107,7 @@ def targets_of(case: Case, resolve: Resolve) -> dict[str, FileTarget]:
         target = _target(mapping)
         real = resolved.setdefault(target.path, resolve(target.path))
         known, whose = by_file.setdefault(real, (target, f"profile {shown(draft.name)}"))
-        if _rights(known) != _rights(target):
+        if known.rights != target.rights:
             reason = f"the same file has another mode, owner or group in {whose}"
             hint = 'absent keys count with their defaults (mode "0600"); say the same in both'
             case.add_to(draft, "credentials_file", reason, hint)
@@ -130,10 +130,6 @@ def _target(mapping: schema.CredentialsFile) -> FileTarget:
     plain = FileTarget(mapping.path)
     mode = plain.mode if mapping.mode is None else mapping.mode
     return FileTarget(mapping.path, mode, mapping.owner, mapping.group)
-
-
-def _rights(target: FileTarget) -> tuple[int, str | None, str | None]:
-    return target.mode, target.owner, target.group
 
 
 def check_sections(case: Case, targets: Mapping[str, FileTarget], resolve: Resolve) -> None:
