@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.errors import ConfigError, Problem
+from credfresh.errors import ConfigError, CredfreshError, Problem
 from credfresh.life.reloader import GONE, MOST_TOLD, Reloader, Taken, brief
 from credfresh.settings import LogSettings, Settings, StsLimits
 from fakes import EventLog, FakeClock, FakeProvider, profile, settings
@@ -132,6 +132,15 @@ def test_a_provider_that_cannot_be_made_leaves_all_as_it_was(
     taken = reloader.take()
     assert isinstance(taken, Taken)
     assert taken.provider is not None
+
+
+def test_what_a_provider_lacks_is_told_with_what_to_do(source: FakeSource, log: EventLog) -> None:
+    """As at the start: an engine of a fleet without the library that speaks to it."""
+    source.now = replace(OLD, sts=StsLimits(read_timeout=5.0))
+    source.broken_provider = CredfreshError("hvac is not installed", hint="install it")
+    problems = Reloader(OLD, source, log).take()
+
+    assert (Problem(OLD.path, 0, 0, "", "hvac is not installed", "install it"),) == problems
 
 
 def test_the_provider_stays_unless_its_sources_or_limits_change(

@@ -161,7 +161,7 @@ class ConfigFile:
         return load_to_run(self.path)
 
     def provider(self, settings: Settings) -> Provider:
-        """Make a provider for other sources or limits."""
+        """Make a provider for other sources or limits; see `SettingsSource`."""
         return self.make_provider(settings)
 
     def apply(self, settings: Settings) -> None:

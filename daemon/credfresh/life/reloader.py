@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from credfresh.errors import ConfigError, Problem, unforeseen
+from credfresh.errors import ConfigError, CredfreshError, Problem, unforeseen
 from credfresh.events import Emit
 from credfresh.life.roster import Changes
 from credfresh.regular import version_of
@@ -39,7 +39,11 @@ class SettingsSource(Protocol):
         """
 
     def provider(self, settings: Settings) -> Provider:
-        """Make a provider for other sources or limits."""
+        """Make a provider for other sources or limits.
+
+        Raises:
+            CredfreshError: this host lacks what they need.
+        """
 
     def apply(self, settings: Settings) -> None:
         """Let what lies outside of the daemon (the log's level) follow."""
@@ -103,8 +107,12 @@ class Reloader:
             provider = None if same_provider else self._source.provider(settings)
         except ConfigError as error:
             return self._refused(error.problems)
+        except CredfreshError as error:
+            return self._refused(self._whole(error.message, error.hint))
         except Exception as error:  # noqa: BLE001 - whatever it is, the old configuration goes on
-            return self._refused((_unforeseen(self._settings.path, error),))
+            reason = f"{unforeseen(error)} while it was read"
+            hint = "please report it; a restart may meet the same"
+            return self._refused(self._whole(reason, hint))
         self._settings = settings
         self._source.apply(settings)
         return Taken(
@@ -117,6 +125,10 @@ class Reloader:
     def replaced(self) -> None:
         """Let the memory of a provider go that another one has replaced."""
         self._source.replaced()
+
+    def _whole(self, reason: str, hint: str | None) -> tuple[Problem]:
+        """Return a problem of the whole file."""
+        return (Problem(self._settings.path, 0, 0, "", reason, hint),)
 
     def _refused(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
         for problem in problems[:MOST_TOLD]:
@@ -141,11 +153,6 @@ def brief(problem: Problem) -> str:
         if problem.path
         else f"{where}: {problem.reason}"
     )
-
-
-def _unforeseen(path: str, error: Exception) -> Problem:
-    reason = f"{unforeseen(error)} while it was read"
-    return Problem(path, 0, 0, "", reason, "please report it; a restart may meet the same")
 
 
 def _needs_restart(old: Settings, new: Settings) -> list[str]:
