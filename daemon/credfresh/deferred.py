@@ -78,6 +78,9 @@ class Soon:
         if not self._waited:
             self._waited = True
             return SOON
-        threading.Thread(target=self._do, name="credfresh-soon", daemon=True).start()
+        try:
+            threading.Thread(target=self._do, name="credfresh-soon", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads: a little later it may
+            return SOON
         self._do = None
         return math.inf

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
 from waitress.server import create_server
+from waitress.task import ThreadedTaskDispatcher
 
 from credfresh.errors import CredfreshError
 from credfresh.events import Emit
@@ -72,7 +73,7 @@ class Listener:
         """Begin to listen.
 
         Raises:
-            CredfreshError: the system refuses the address.
+            CredfreshError: the system refuses the address, or gives no threads.
         """
         _make_room()
         try:
@@ -82,11 +83,24 @@ class Listener:
                 f"{spell(self._address)}: cannot listen: {os.strerror(error.errno or 0)}",
                 hint=_HINTS.get(error.errno or 0),
             ) from error
+        dispatcher = ThreadedTaskDispatcher()  # waitress's own would leave behind what it has got
+        try:
+            dispatcher.set_thread_count(self._count)
+            self._serve(bound, dispatcher)
+        except RuntimeError as error:  # the system gives no more threads
+            self.close()
+            dispatcher.set_thread_count(0)
+            bound.close()
+            raise CredfreshError(
+                f"{spell(self._address)}: cannot listen: no thread could be had",
+                hint="too many threads or processes: look at the unit's TasksMax and at its hooks",
+            ) from error
+
+    def _serve(self, bound: socket.socket, dispatcher: ThreadedTaskDispatcher) -> None:
         self._server = create_server(
             self._application,
             map=self._map,
             sockets=[bound],
-            threads=self._count,
             ident=None,
             connection_limit=MOST_CONNECTIONS + 100,  # we make way before it refuses
             channel_timeout=SILENCE,
@@ -97,9 +111,11 @@ class Listener:
             log_socket_errors=False,
             # A client that does not read holds up no thread: what waits is not copied for it.
             outbuf_high_watermark=1 << 40,
+            _dispatcher=dispatcher,
         )
-        self._thread = threading.Thread(target=self._run, name="credfresh-listener", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="credfresh-listener", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def close(self) -> None:
         """Listen no more, and let everybody go; takes a second at most."""

@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from credfresh.errors import CredfreshError
-from credfresh.listener import MOST_CONNECTIONS, SILENCE, Listener, spell
+from credfresh.listener import MOST_CONNECTIONS, SILENCE, Listener, Listening, spell
 from credfresh.settings import Address, TcpAddress, UnixAddress
+from fakes import EventLog
+from host import wait_until
 from programs import free_port
 
 BIG = b"x" * 5_000_000
@@ -248,6 +250,34 @@ def test_a_port_in_use_is_named_with_what_to_do(
 
     assert f"127.0.0.1:{port}: cannot listen: Address already in use" == caught.value.message
     assert "choose another port" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_without_threads_it_does_not_listen_and_leaves_none_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: int
+) -> None:
+    """The limit of tasks is reached: that is told as a port in use is, and tried again later."""
+    start, left = threading.Thread.start, [after]
+
+    def limited(thread: threading.Thread) -> None:
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(thread)
+
+    before = threading.active_count()
+    address = UnixAddress(str(tmp_path / "metrics.sock"))
+    log = EventLog()
+    listening = Listening(log)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", limited)
+        assert not listening.open(address, application)
+    wait_until(lambda: before == threading.active_count(), "no thread is left")
+
+    assert listening.open(address, application)
+    assert ["listen_failed", "listen_recovered"] == log.names()
+    assert "no thread" in str(log.of("listen_failed")[0]["error"])
+    listening.close()
 
 
 def test_addresses_are_spelt_as_in_the_configuration() -> None:

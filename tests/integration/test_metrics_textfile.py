@@ -110,6 +110,25 @@ def test_a_directory_that_refuses_is_an_event_and_tried_again(keep: Callable[...
     assert failed["hint"]
 
 
+def test_without_a_thread_it_is_an_event_and_tried_again(
+    keep: Callable[..., Kept], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of tasks is reached: no reload that asks for figures ends the daemon."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        kept = keep()
+        kept.textfile.note()
+    assert ["no_thread"] == [failed["code"] for failed in kept.log.of("textfile_failed")]
+
+    kept.textfile.note()
+    kept.wait_for(kept.path.exists)
+    kept.wait_for(lambda: "textfile_recovered" in kept.log.names())
+
+
 def test_nothing_old_is_written_when_the_daemon_is_silent(keep: Callable[..., Kept]) -> None:
     """The file grows old instead: that is what tells of a daemon that hangs."""
     kept = keep()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import weakref
 
+import pytest
+
 from credfresh.deferred import SOON, Deferred, Soon
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
@@ -86,6 +88,25 @@ def test_it_is_made_soon_after_the_start_though_nobody_asks() -> None:
     agenda.turn(maker.clock())
     assert isinstance(attempt(maker.deferred, profile(), None), Grant)
     assert 1 == maker.made
+
+
+def test_without_a_thread_it_is_made_a_little_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of tasks is reached: that ends no daemon."""
+    maker = Maker()
+    agenda = maker.agenda()
+    agenda.turn(maker.clock())
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        maker.clock.advance(SOON)
+        assert SOON == agenda.turn(maker.clock())
+    maker.clock.advance(SOON)
+    agenda.turn(maker.clock())
+
+    assert maker.asked.wait(10)
 
 
 def test_what_cannot_be_made_fails_the_attempts_and_is_tried_again() -> None:

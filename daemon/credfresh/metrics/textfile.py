@@ -47,11 +47,24 @@ class Textfile:
         self._thread = threading.Thread(target=self._run, name="credfresh-textfile", daemon=True)
 
     def open(self) -> None:
-        """Begin to write."""
-        self._thread.start()
+        """Begin to write; where the system gives no thread, at the next change."""
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._failed(
+                PublishError(
+                    f"{self._path}: no thread could be had",
+                    path=self._path,
+                    step="start",
+                    code="no_thread",
+                    hint="too many threads or processes: look at the unit's TasksMax and its hooks",
+                )
+            )
 
     def note(self) -> None:
-        """Something has changed; quick, for any thread."""
+        """Something has changed; quick, for the main thread."""
+        if self._thread.ident is None:
+            self.open()
         with self._changed:
             self._pace.note(self._clock().boot, urgent=False)
             self._changed.notify()
@@ -61,7 +74,8 @@ class Textfile:
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        self._thread.join(1.0)
+        if self._thread.ident is not None:
+            self._thread.join(1.0)
         if remove:
             with contextlib.suppress(OSError):
                 Path(self._path).unlink()
@@ -92,20 +106,23 @@ class Textfile:
         try:
             put(self._path, content, self._mode)
         except PublishError as error:
-            if self._failing != error.code:
-                self._failing = error.code
-                self._emit(
-                    "textfile_failed",
-                    path=self._path,
-                    step=error.step,
-                    code=error.code,
-                    error=error.message,
-                    hint=error.hint,
-                )
+            self._failed(error)
             return
         if self._failing is not None:
             self._failing = None
             self._emit("textfile_recovered", path=self._path)
+
+    def _failed(self, error: PublishError) -> None:
+        if self._failing != error.code:
+            self._failing = error.code
+            self._emit(
+                "textfile_failed",
+                path=self._path,
+                step=error.step,
+                code=error.code,
+                error=error.message,
+                hint=error.hint,
+            )
 
 
 def put(path: str, content: bytes, mode: int) -> None:
