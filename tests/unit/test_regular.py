@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from credfresh.cli.shadow import shadow
-from credfresh.config.glance import glance
+from credfresh.config.excerpt import excerpt
 from credfresh.errors import ConfigError
 from credfresh.regular import only_regular
 from credfresh.splice import marked
@@ -45,7 +45,7 @@ def test_what_is_no_file_is_refused_at_once(path: str, why: str, fifo: str) -> N
 def test_no_client_command_waits_for_who_writes_a_fifo(fifo: str) -> None:
     """In the place of the configuration, the credentials file, or what the environment names."""
     with pytest.raises(ConfigError, match="not a regular file"):
-        glance(fifo, {})
+        excerpt(fifo, {})
     with pytest.raises(OSError, match="Not a regular file"):
         marked.statuses(fifo, 0.0)
     assert shadow({"AWS_CONFIG_FILE": fifo}) is None

@@ -12,7 +12,7 @@ from credfresh.control.client import DEFAULT_SOCKET
 from credfresh.errors import ConfigError
 
 if TYPE_CHECKING:
-    from credfresh.config.glance import Glance
+    from credfresh.config.excerpt import Excerpt
 
 DEFAULT_FILE = "/run/credfresh/credentials"
 """The credentials file where nothing says another one."""
@@ -32,7 +32,7 @@ class Whereabouts:
         Raises:
             ConfigError: the configuration that was named cannot be read.
         """
-        return self._socket or self._glance.socket or DEFAULT_SOCKET
+        return self._socket or self._excerpt.socket or DEFAULT_SOCKET
 
     @property
     def instances(self) -> tuple[str, ...]:
@@ -44,13 +44,13 @@ class Whereabouts:
         Raises:
             ConfigError: the configuration cannot be read.
         """
-        if self._config is None or self._socket or self._glance.socket:
+        if self._config is None or self._socket or self._excerpt.socket:
             return ()
         from credfresh.config.identity import default_instance  # noqa: PLC0415 - rarely needed
 
         # By default it is still called as long as it was not started anew with a name.
         default = default_instance(self._config)
-        return (self._glance.instance, default) if self._glance.instance else (default,)
+        return (self._excerpt.instance, default) if self._excerpt.instance else (default,)
 
     @property
     def credentials_file(self) -> str:
@@ -59,16 +59,16 @@ class Whereabouts:
         Raises:
             ConfigError: the configuration that was named cannot be read.
         """
-        said = self._glance.credentials_file
+        said = self._excerpt.credentials_file
         return said or os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or DEFAULT_FILE
 
     @cached_property
-    def _glance(self) -> Glance:
-        from credfresh.config.glance import Glance, glance  # noqa: PLC0415 - only without --socket
+    def _excerpt(self) -> Excerpt:
+        from credfresh.config.excerpt import Excerpt, excerpt  # noqa: PLC0415 - only without --socket
 
         if self._config is not None:
-            return glance(self._config, os.environ)
+            return excerpt(self._config, os.environ)
         # The usual place is a guess: a job may not read it, and need not.
         with contextlib.suppress(ConfigError):
-            return glance(DEFAULT_CONFIG, os.environ)
-        return Glance()
+            return excerpt(DEFAULT_CONFIG, os.environ)
+        return Excerpt()

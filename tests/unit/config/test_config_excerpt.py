@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import accepted
-from credfresh.config.glance import Glance, glance
+from credfresh.config.excerpt import Excerpt, excerpt
 from credfresh.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
@@ -35,11 +35,11 @@ SPELLINGS = [
 ]  # fmt: skip
 
 
-def looked_at(text: str | bytes, directory: Path, **environment: str) -> Glance:
-    """Glance at a configuration that holds this text."""
+def looked_at(text: str | bytes, directory: Path, **environment: str) -> Excerpt:
+    """Take the excerpt of a configuration that holds this text."""
     path = directory / "credfresh.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return glance(str(path), environment)
+    return excerpt(str(path), environment)
 
 
 @pytest.mark.parametrize("text", SPELLINGS)
@@ -90,15 +90,15 @@ def test_any_order_gives_the_same(
         "profiles": REST,
     }
     text = gap.join(parts[name] for name in order)
-    assert Glance(path, "/run/c") == looked_at(text, tmp_path_factory.getbasetemp())
+    assert Excerpt(path, "/run/c") == looked_at(text, tmp_path_factory.getbasetemp())
 
 
 def test_what_the_file_does_not_say_is_where_systemd_puts_it(tmp_path: Path) -> None:
     """The same default as the daemon's."""
     text = "credentials_file: {path: /run/c}\n" + REST
-    assert looked_at(text, tmp_path) == Glance(None, "/run/c")
+    assert looked_at(text, tmp_path) == Excerpt(None, "/run/c")
     given_one = looked_at(text, tmp_path, RUNTIME_DIRECTORY="/run/credfresh")
-    assert given_one == Glance("/run/credfresh/control.sock", "/run/c")
+    assert given_one == Excerpt("/run/credfresh/control.sock", "/run/c")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "control: 7\n", "a: {b: [c]}\n"])
@@ -108,7 +108,7 @@ def test_a_file_that_says_nothing_is_no_error(text: str, tmp_path: Path) -> None
         with pytest.raises(ConfigError, match="empty"):
             looked_at(text, tmp_path)
     else:
-        assert looked_at(text, tmp_path) == Glance(None, None)
+        assert looked_at(text, tmp_path) == Excerpt(None, None)
 
 
 @pytest.mark.parametrize("text", ["{", "control: {socket: /run/s", b"\xff\xfe", "- a\n"])
@@ -121,7 +121,7 @@ def test_what_is_no_yaml_is_refused(text: str | bytes, tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_says_how_to_do_without(tmp_path: Path) -> None:
     """A job may not be allowed to read it, and needs not."""
     with pytest.raises(ConfigError, match="no such file") as caught:
-        glance(str(tmp_path / "absent.yaml"), {})
+        excerpt(str(tmp_path / "absent.yaml"), {})
     assert "--socket" in str(caught.value)
 
 
@@ -129,8 +129,8 @@ def test_the_committed_samples_need_no_yaml() -> None:
     """The usual spellings are read without PyYAML, and nothing is read with pydantic."""
     code = (
         "import sys\n"
-        "from credfresh.config.glance import glance\n"
-        "for path in sys.argv[1:]: print(glance(path, {}))\n"
+        "from credfresh.config.excerpt import excerpt\n"
+        "for path in sys.argv[1:]: print(excerpt(path, {}))\n"
         "print(sorted({'yaml', 'pydantic', 'boto3'} & sys.modules.keys()))\n"
     )
     samples = [str(ROOT / "config" / name) for name in ("credfresh.example.yaml", "minimal.yaml")]
@@ -138,6 +138,6 @@ def test_the_committed_samples_need_no_yaml() -> None:
         [sys.executable, "-c", code, *samples], capture_output=True, text=True, check=True
     )
     example, minimal, imported = done.stdout.splitlines()
-    assert str(Glance("/run/credfresh/control.sock", "/run/credfresh/credentials")) == example
-    assert str(Glance(None, "/run/credfresh/credentials")) == minimal
+    assert str(Excerpt("/run/credfresh/control.sock", "/run/credfresh/credentials")) == example
+    assert str(Excerpt(None, "/run/credfresh/credentials")) == minimal
     assert "[]" == imported

@@ -33,7 +33,7 @@ _ALONE = re.compile(rf"[ \t]+{_WORD}{_END}((?:[ \t]*(?:#.*)?\r?\n)*)")
 _SKIPPED = re.compile(r"[ \t]*(?:#.*)?\r?\n")
 
 
-class Glance(NamedTuple):
+class Excerpt(NamedTuple):
     """Where the control socket and the credentials file are, and what the daemon is called.
 
     None where the file does not say.
@@ -44,7 +44,7 @@ class Glance(NamedTuple):
     instance: str | None = None
 
 
-def glance(path: str, environment: Mapping[str, str]) -> Glance:
+def excerpt(path: str, environment: Mapping[str, str]) -> Excerpt:
     """Read the three keys of the configuration at `path`.
 
     `environment` is that of this process: it says where the socket is if the file does not.
@@ -63,7 +63,7 @@ def glance(path: str, environment: Mapping[str, str]) -> Glance:
     if found is None:
         found = _whole(data, path)
     socket = found["control"] or control_socket(environment)
-    return Glance(socket, found["credentials_file"], found["instance"])
+    return Excerpt(socket, found["credentials_file"], found["instance"])
 
 
 def _usual(data: bytes) -> dict[str, str | None] | None:
