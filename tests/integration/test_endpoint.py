@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import re
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -181,6 +183,26 @@ def test_a_directory_that_others_may_write_is_refused(directory: Path) -> None:
         bring(Tokens("test", Chance()), directory, "production")
 
     assert "writable_by_others" == caught.value.code
+
+
+def test_a_disk_that_fails_is_told_as_any_other_trouble(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main thread looks after tokens: what a disk does to them must not end it."""
+    tokens = Tokens("test", Chance())
+    bring(tokens, directory, "production")
+    true = os.stat
+
+    def failing(path: str, **more: Any) -> os.stat_result:
+        if path == "production":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return true(path, **more)
+
+    monkeypatch.setattr(os, "stat", failing)
+
+    with pytest.raises(PublishError) as caught:
+        bring(tokens, directory, "production")
+    assert ("read", "EIO") == (caught.value.step, caught.value.code)
 
 
 def test_another_daemon_is_refused(directory: Path) -> None:

@@ -69,7 +69,7 @@ class Tokens:
         opened: dict[str, frozenset[str]] = {}
         problems: list[PublishError] = []
         names = set()
-        with folder.entered(where, LOCK, steps) as place:
+        with steps("read"), folder.entered(where, LOCK, steps) as place:
             self._keep_claim(place)
             for token in wanted:
                 name = os.path.basename(token.target.path)  # noqa: PTH119 - a string
