@@ -44,6 +44,12 @@ class Case:
             hint = f"it comes from `defaults`; {hint}" if hint else "it comes from `defaults`"
         self.add(("profiles", draft.name, key), reason, hint)
 
+    def follows_hub(self, draft: Draft) -> bool:
+        """Say whether a profile comes from an engine and not from STS."""
+        source = (self.file.sources or {}).get(draft.source)
+        chained = draft.profile.source_profile is not None
+        return not chained and isinstance(source, source_shapes.VaultSource)
+
     def names(self, section: str) -> tuple[str, ...]:
         """Return all names under a section of the file, faulty or disabled ones too."""
         place = self.place.within.get(section)
@@ -93,6 +99,8 @@ def _renew_before(draft: Draft, case: Case) -> None:
     wished = draft.profile.renew_before
     if wished is None or wished.seconds is None or wished.seconds < draft.duration:
         return
+    if case.follows_hub(draft):
+        return  # the hub's session counts, and when the hub renews it
     reason = (
         f"must be less than the duration of {spell(draft.duration)}"
         f" (got {spell(int(wished.seconds))})"
@@ -121,8 +129,7 @@ def _policy_arns(draft: Draft, case: Case) -> None:
 
 
 def _region(draft: Draft, case: Case) -> None:
-    source = (case.file.sources or {}).get(draft.source)
-    if draft.profile.source_profile is None and isinstance(source, source_shapes.VaultSource):
+    if case.follows_hub(draft):
         return  # STS is not asked here
     region = region_of(draft, case.environment)
     path: Path = ("profiles", draft.name, "region")

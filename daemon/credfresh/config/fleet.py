@@ -46,8 +46,7 @@ def check_fleet(case: Case) -> None:
 
 def follows_hub(draft: Draft, case: Case) -> bool:
     """Say whether a profile comes from an engine and not from STS."""
-    source = (case.file.sources or {}).get(draft.source)
-    return draft.profile.source_profile is None and isinstance(source, source_shapes.VaultSource)
+    return case.follows_hub(draft)
 
 
 def _lacks_role(draft: Draft, case: Case) -> bool:

@@ -188,6 +188,17 @@ def test_a_chained_profile_does_not_inherit_the_source() -> None:
     assert settings.profiles["b"].source == "default"
 
 
+def test_what_defaults_ask_of_sts_does_not_concern_a_follower_of_a_hub() -> None:
+    """How long its session lasts, and when it is renewed, is the hub's to say."""
+    text = """\
+credentials_file: {path: /run/credfresh/credentials}
+sources: {hub: {vault: {address: "https://bao.example.com:8200", auth: {token_file: /t}}}}
+defaults: {source: hub, renew_before: 90m}
+profiles: {production: {}}
+"""
+    assert accepted(text).profiles.keys() == {"production"}
+
+
 def test_a_follower_of_a_hub_publishes_no_account() -> None:
     """The role, and so its account, is known to the hub alone, whatever `defaults` say."""
     text = """\
