@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.events import undeclared
+from credfresh.life.guard import Guard
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.principals import DefaultChain
 from credfresh.publication import Outcomes, Publication, PublishReport, Wanted
@@ -86,6 +87,17 @@ class FakeTimers:
         for key in due:
             del self.at[key]
         return due
+
+
+class Unguarded(Guard):
+    """Lets a mistake end the test."""
+
+    def __init__(self) -> None:
+        super().__init__(EventLog())
+
+    def __call__(self, act: Callable[[], object]) -> bool:
+        act()
+        return True
 
 
 class Hangs(BaseException):

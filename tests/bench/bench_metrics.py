@@ -39,7 +39,7 @@ from credfresh.metrics.view import judge
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget
 from credfresh.splice.ownership import piece
-from fakes import grant, profile, settings
+from fakes import Unguarded, grant, profile, settings
 from simulation import Simulation
 
 RUNS = {100: 50, 1_000: 20, 10_000: 7}
@@ -73,7 +73,14 @@ def measure(count: int, directory: Path) -> dict[str, float]:
     profiles = [replace(profile(f"team-{n:05d}"), target=target) for n in range(count)]
     sim = Simulation(settings(*profiles))
     sim.start({p.name: grant(p, sim.clock(), key=f"ASIA{n:016d}") for n, p in enumerate(profiles)})
-    desk = Desk(sim.settings, sim.supervisor, Agenda(), sim.clock, lambda errand: errand.run())
+    desk = Desk(
+        sim.settings,
+        sim.supervisor,
+        Agenda(),
+        sim.clock,
+        post=lambda errand: errand.run(),
+        guard=Unguarded(),
+    )
     with path.open("wb") as file:
         for entry in sim.supervisor.roster:
             publication = Publication(entry.profile, entry.published)

@@ -18,6 +18,7 @@ from credfresh.control import attendant
 from credfresh.control.attendant import ControlSocket
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk, Errand
+from credfresh.life.guard import Guard
 from credfresh.settings import ControlSettings
 from fakes import EventLog, failure, profile, settings
 from host import wait_until
@@ -34,19 +35,21 @@ class Home:
         self.sim.clock.now = clock()
         self.sim.start()
         self.inbox: SimpleQueue[Errand | None] = SimpleQueue()
+        guard = Guard(self.log)
         self.desk = Desk(
             settings=self.sim.settings,
             supervisor=self.sim.supervisor,
-            agenda=Agenda(),
+            agenda=Agenda(guard),
             clock=clock,
             post=self.inbox.put,
+            guard=guard,
         )
         self.attendant = ControlSocket(ControlSettings(str(path)), self.log)
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         while (errand := self.inbox.get()) is not None:
-            errand.run()
+            self.desk.guard(errand.run)
             self.desk.agenda.turn(clock())
 
     def __enter__(self) -> Self:
@@ -80,7 +83,7 @@ def test_a_mistake_of_ours_is_told_and_ends_nothing(
         answer = exchange(home.path, b'{"version": 1, "ask": "reload"}\n')
     assert "internal" == answer["error"]["code"]
     [told] = home.log.of("unexpected_error")
-    assert ("control", "ZeroDivisionError") == (told["where"], told["error_type"])
+    assert ("attendant", "ZeroDivisionError") == (told["where"], told["error_type"])
     assert "secret" not in str(told)
     assert "profiles" in exchange(home.path)["answer"]
 

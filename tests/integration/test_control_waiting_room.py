@@ -19,7 +19,7 @@ from credfresh.life.desk import Desk
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.settings import FileTarget, Settings, Twin
-from fakes import failure, profile, settings
+from fakes import Unguarded, failure, profile, settings
 from simulation import Simulation
 
 
@@ -34,6 +34,7 @@ class Lobby(Simulation):
             agenda=Agenda(),
             clock=self.clock,
             post=lambda _: None,
+            guard=Unguarded(),
         )
         self.answers: dict[int, dict[str, Any]] = {}
         self.room = WaitingRoom(self.desk, self.answers.__setitem__)

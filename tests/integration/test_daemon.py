@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from credfresh.cli.clock import clock
 from credfresh.errors import AlreadyRunningError, Mend, Scope
 from credfresh.life.daemon import ECHO, Daemon
 from credfresh.life.desk import Attendant, Desk, Errand
+from credfresh.life.ports import Outlet
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.notify import Notifier
 from credfresh.publication import Publication
@@ -87,6 +89,34 @@ class Flood:
         self._open = False
 
 
+class Clumsy:
+    """An attendant and an outlet that fails at whatever it is called for, but its opening."""
+
+    def __init__(self) -> None:
+        self.failed: Counter[str] = Counter()
+
+    def open(self, desk: Desk) -> None:
+        desk.agenda.add(self.chore)
+        desk.on_changed.append(lambda: self._fail("changed"))
+        desk.on_published.append(lambda _: self._fail("published"))
+        desk.post(Errand(lambda: self._fail("errand")))
+
+    def chore(self, _now: Instant) -> float:
+        self._fail("chore")
+        return 0.0
+
+    def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
+        del changes, urgent
+        self._fail("update")
+
+    def close(self) -> None:
+        self._fail("close")
+
+    def _fail(self, what: str) -> None:
+        self.failed[what] += 1
+        raise ZeroDivisionError("with what may be a secret")
+
+
 class House:
     """A daemon with its doubles, run in a thread of the test."""
 
@@ -96,6 +126,7 @@ class House:
         sts: QuickSts | None = None,
         *,
         attendants: Sequence[Attendant] = (),
+        outlets: Sequence[Outlet] = (),
     ) -> None:
         self.files = MemoryFiles()
         self.sts = sts or QuickSts()
@@ -109,6 +140,7 @@ class House:
             emit=self.log,
             notifier=Notifier(None),
             attendants=attendants,
+            outlets=outlets,
         )
 
 
@@ -170,6 +202,26 @@ def test_messages_without_end_hold_up_neither_beat_nor_attempt_nor_the_end() -> 
     assert flood.turns > 3
     assert not flood.spent
     assert ["daemon_ready", "daemon_stopping", "daemon_stopped"] == house.log.names()[-3:]
+
+
+def test_no_mistake_of_an_attendant_ends_the_daemon_or_keeps_a_renewal_from_anybody() -> None:
+    """Whatever it fails at is told without its text; sessions are renewed, the end is clean."""
+    clumsy = Clumsy()
+    flood = Flood()
+    house = House(
+        settings(profile()), QuickSts(lifetime=3.0), attendants=[flood, clumsy], outlets=[clumsy]
+    )
+    watcher = stop_when(house, lambda: house.sts.calls >= 3)
+
+    assert house.daemon.run()
+
+    watcher.join()
+    assert {"chore", "changed", "published", "errand", "update", "close"} == clumsy.failed.keys()
+    told = house.log.of("unexpected_error")
+    assert {"attendant"} == {each["where"] for each in told}
+    assert "secret" not in str(told)
+    assert 0 == house.log.names().count("profile_expired")
+    assert flood.turns > 3
 
 
 def test_once_tries_every_profile_and_returns() -> None:

@@ -24,7 +24,7 @@ from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.publication import Publication, PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.settings import Hook, Settings
-from fakes import profile
+from fakes import Unguarded, profile
 
 
 def sh(script: str, timeout: float = 10.0, told: bytes = b"") -> Run:
@@ -208,6 +208,7 @@ class House:
             Agenda(),
             lambda: Instant(0.0, 0.0),
             self.errands.put,
+            Unguarded(),
         )
         self.hooks.open(self.desk)
         self.hooks.update({})

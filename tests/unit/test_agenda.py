@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from credfresh.life.agenda import Agenda
+from credfresh.life.agenda import AGAIN, Agenda
+from credfresh.life.guard import Guard
 from credfresh.model import Instant
+from fakes import EventLog
 
 
 def at(boot: float) -> Instant:
@@ -69,3 +71,25 @@ def test_a_late_turn_is_not_made_up_for() -> None:
 
     assert [0.0, 3600.0] == turns
     assert 1.0 == agenda.turn(at(3600.0))
+
+
+def test_a_chore_that_raises_has_another_turn_later_and_holds_up_no_other() -> None:
+    """Where mistakes are guarded against, they are told, and tried again after a while."""
+    turns: list[tuple[str, float]] = []
+    log = EventLog()
+    agenda = Agenda(Guard(log))
+
+    def broken(now: Instant) -> float:
+        turns.append(("broken", now.boot))
+        raise ZeroDivisionError
+
+    def sound(now: Instant) -> float:
+        turns.append(("sound", now.boot))
+        return 60.0
+
+    agenda.add(broken)
+    agenda.add(sound)
+
+    assert [AGAIN, AGAIN] == [agenda.turn(at(0.0)), agenda.turn(at(AGAIN))]
+    assert [("broken", 0.0), ("sound", 0.0), ("broken", AGAIN)] == turns
+    assert ["unexpected_error"] * 2 == log.names()

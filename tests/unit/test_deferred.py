@@ -12,7 +12,7 @@ from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
 from credfresh.model import Grant
 from credfresh.renewer import Provider, attempt
-from fakes import EventLog, FakeClock, FakeProvider, profile, settings
+from fakes import EventLog, FakeClock, FakeProvider, Unguarded, profile, settings
 from host import wait_until
 from simulation import Simulation
 
@@ -44,7 +44,8 @@ class Maker:
         sim = Simulation(settings(profile()))
         agenda = Agenda()
         assert self.soon is not None
-        self.soon.open(Desk(sim.settings, sim.supervisor, agenda, self.clock, lambda _: None))
+        desk = Desk(sim.settings, sim.supervisor, agenda, self.clock, lambda _: None, Unguarded())
+        self.soon.open(desk)
         return agenda
 
 

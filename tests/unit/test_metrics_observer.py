@@ -8,7 +8,7 @@ from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk, Errand
 from credfresh.metrics.observer import LEAST_AGE, Observer
 from credfresh.metrics.snapshot import Taken, take
-from fakes import FakeClock, profile, settings
+from fakes import FakeClock, Unguarded, profile, settings
 from simulation import Simulation
 
 
@@ -22,7 +22,7 @@ class Counter:
         self.errands: list[Errand] = []
         sim = Simulation(settings(profile()))
         sim.start()
-        self.desk = Desk(sim.settings, sim.supervisor, Agenda(), self.clock, self.post)
+        self.desk = Desk(sim.settings, sim.supervisor, Agenda(), self.clock, self.post, Unguarded())
         self.observer = Observer(self.desk, self.take, patience=patience)
 
     def take(self) -> Taken:

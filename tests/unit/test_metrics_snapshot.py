@@ -10,7 +10,7 @@ from credfresh.life.desk import Desk
 from credfresh.life.reloader import Reload
 from credfresh.metrics.snapshot import Snapshot, take, unfold
 from credfresh.publisher import Published
-from fakes import failure, profile, settings
+from fakes import Unguarded, failure, profile, settings
 from simulation import Simulation
 
 
@@ -22,6 +22,7 @@ def of(sim: Simulation) -> Desk:
         agenda=Agenda(),
         clock=sim.clock,
         post=lambda errand: errand.run(),
+        guard=Unguarded(),
     )
 
 

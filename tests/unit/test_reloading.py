@@ -24,7 +24,7 @@ from credfresh.notify import Notifier
 from credfresh.publisher import Published, Publisher
 from credfresh.settings import FileTarget, Notice, Settings, StsLimits, Twin
 from credfresh.workers import Workers
-from fakes import FakeClock, FakeProvider, MemoryDestination, failure, profile, settings
+from fakes import FakeClock, FakeProvider, MemoryDestination, Unguarded, failure, profile, settings
 from simulation import Simulation
 
 WRONG = ConfigError((Problem("c.yaml", 3, 1, "ready", "is wrong"),))
@@ -54,6 +54,7 @@ class House:
             agenda=Agenda(),
             clock=self.sim.clock,
             post=lambda errand: errand.run(),
+            guard=Unguarded(),
         )
         notifier = Notifier(address)
         self.readiness = Readiness(self.desk, notifier, self.sim.log)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import traceback
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -19,8 +17,7 @@ from credfresh.events import Emit
 from credfresh.life.desk import Desk, Errand
 from credfresh.life.reloader import Reload, brief
 from credfresh.model import Instant
-from credfresh.publisher import Published
-from credfresh.settings import ControlSettings, Settings
+from credfresh.settings import ControlSettings
 from credfresh.statuses import ProfileStatus
 
 LOOK = 10.0
@@ -44,7 +41,6 @@ class ControlSocket:
         self._server: Server | None = None
         self._tickets = itertools.count(1)
         self._lost = False
-        self._next = 0.0
         self._next_look = 0.0
         self._want_status: list[int] = []
         self._next_status = 0.0
@@ -58,8 +54,8 @@ class ControlSocket:
         """
         self._desk = desk
         self._room = WaitingRoom(desk, self._answer)
-        desk.on_published.append(self._published)
-        desk.on_reloaded.append(self._reloaded)
+        desk.on_published.append(self._room.published)
+        desk.on_reloaded.append(self._room.reloaded)
         self._listen()
         self._next_look = desk.clock().boot + LOOK
         desk.agenda.add(self.look)
@@ -73,11 +69,6 @@ class ControlSocket:
 
     def look(self, now: Instant) -> float:
         """Answer what is due; return the seconds until something may be."""
-        self._guarded(lambda: self._look(now))
-        return max(0.0, self._next - now.boot)
-
-    def _look(self, now: Instant) -> None:
-        self._next = now.boot + LOOK  # also where what follows goes wrong
         if now.boot >= self._next_look:
             self._next_look = now.boot + LOOK
             self._look_after()
@@ -89,25 +80,7 @@ class ControlSocket:
         room = self._room.look(now)
         if room is not None:
             times.append(now.boot + room)
-        self._next = min(times)
-
-    def _published(self, message: Published) -> None:
-        self._guarded(lambda: self._room.published(message))
-
-    def _reloaded(self, settings: Settings) -> None:
-        self._guarded(lambda: self._room.reloaded(settings))
-
-    def _guarded(self, act: Callable[[], None]) -> bool:
-        """Do it, and say whether it went well: no mistake in serving clients ends the daemon."""
-        try:
-            act()
-        except Exception as error:  # noqa: BLE001 - see above
-            trace = traceback.extract_tb(error.__traceback__)
-            frames = [f"{f.filename}:{f.lineno} {f.name}" for f in trace]
-            kind = type(error).__name__
-            self._emit("unexpected_error", where="control", error_type=kind, frames=frames)
-            return False
-        return True
+        return max(0.0, min(times) - now.boot)
 
     def _listen(self) -> None:
         desk = self._desk
@@ -159,7 +132,7 @@ class ControlSocket:
             except RequestError as error:
                 self._refuse(question.ticket, error)
 
-        if not self._guarded(act):
+        if not self._desk.guard(act):
             message = "a mistake in credfresh; the daemon's log says where"
             self._refuse(question.ticket, RequestError("internal", message))
 

@@ -20,6 +20,7 @@ from credfresh.life.agenda import Agenda
 from credfresh.life.bounded import Bounded
 from credfresh.life.desk import Attendant, Desk, Errand
 from credfresh.life.fan import Fan
+from credfresh.life.guard import Guard
 from credfresh.life.ports import Due, Finished, Message, Outlet
 from credfresh.life.readiness import Readiness
 from credfresh.life.reloader import Reloader, SettingsSource
@@ -84,12 +85,13 @@ class Daemon:
         self._emit = emit
         self._notifier = notifier
         self._attendants = attendants
-        self._outlets = outlets
         self._inbox: SimpleQueue[Message | Errand | Signal] = SimpleQueue()
         self._timers = ApschedulerTimers(lambda key: self._inbox.put(Due(key)))
         self._workers = Workers(settings.sts.max_concurrency)
         self._publisher = Publisher(files, clock=clock, roll=roll, report=self._inbox.put)
         self._bounded = Bounded(emit, clock)
+        guard = Guard(self._bounded)
+        self._fan = Fan(self._publisher, outlets, guard)
         self._supervisor = Supervisor(
             settings,
             clock=clock,
@@ -97,7 +99,7 @@ class Daemon:
             timers=self._timers,
             workers=self._workers,
             provider=provider,
-            outlet=Fan([self._publisher, *outlets]),
+            outlet=self._fan,
             post=self._inbox.put,
             emit=self._bounded,
         )
@@ -106,9 +108,10 @@ class Daemon:
         self._desk = Desk(
             settings=settings,
             supervisor=self._supervisor,
-            agenda=self._agenda,
+            agenda=Agenda(guard),
             clock=clock,
             post=self._inbox.put,
+            guard=guard,
         )
         self._readiness = Readiness(self._desk, notifier, emit)
         self._watchdog = self._watched(watchdog) if watchdog is not None else None
@@ -176,10 +179,9 @@ class Daemon:
         )
         self._publisher.delay(most_delay(settings))
         first = self._supervisor.start(standing)
-        for outlet in self._outlets:
-            outlet.update(first)
+        self._fan.pass_on(first)
         self._timers.start()
-        self._agenda.add(self._readiness.look)  # first: whoever waits for us need not wait longer
+        self._desk.agenda.add(self._readiness.look)
         for chore in (self._beat, self._publisher.look, self._bounded.look):
             self._agenda.add(chore)
         for part in (self._watchdog, self._reloading):
@@ -189,7 +191,8 @@ class Daemon:
 
     def _loop(self, done: Callable[[], bool]) -> None:
         while not done():
-            until = self._agenda.turn(self._clock())
+            now = self._clock()
+            until = min(self._desk.agenda.turn(now), self._agenda.turn(now))
             pump = self._supervisor.pump()
             self._handle_within(until if pump is None else min(until, pump))
 
@@ -206,16 +209,14 @@ class Daemon:
             case Signal(number):
                 self._heed(number)
             case Errand(run):
-                run()
+                self._desk.guard(run)
             case Published():
                 self._supervisor.handle(message)
-                for listener in self._desk.on_published:
-                    listener(message)
+                self._desk.published(message)
             case _:
                 self._supervisor.handle(message)
         if isinstance(message, Finished | Published):
-            for watcher in self._desk.on_changed:
-                watcher()
+            self._desk.changed()
 
     def _heed(self, number: int) -> None:
         match number:
@@ -281,4 +282,4 @@ class Daemon:
 
     def _close_attendants(self) -> None:
         for attendant in reversed(self._attendants):
-            attendant.close()
+            self._desk.guard(attendant.close)

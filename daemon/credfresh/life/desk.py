@@ -2,16 +2,19 @@
 
 An attendant (a control socket, a listener, a file of figures, a hook) is opened before the first
 renewal and closed after the last. It has threads of its own or none; the daemon's state belongs to
-the main thread, so whatever it wants to see or change it sends there as an errand.
+the main thread, so whatever it wants to see or change it sends there as an errand. What it does
+there is guarded: no mistake of an attendant ends the daemon.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from credfresh.life.agenda import Agenda
+from credfresh.life.guard import Guard
 from credfresh.life.reloader import Reload
 from credfresh.life.supervisor import Supervisor
 from credfresh.model import Clock
@@ -21,7 +24,7 @@ from credfresh.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """Something that the main thread is asked to do; it must be quick and must not raise."""
+    """Something that the main thread is asked to do; it must be quick."""
 
     run: Callable[[], None]
 
@@ -37,6 +40,7 @@ class Desk:
     clock: Clock
     post: Callable[[Errand], None]
     """Send an errand, from any thread."""
+    guard: Guard
     reload: Callable[[], Reload] | None = None
     """Read the configuration again now; None where there is nothing to read it from."""
     last_reload: Reload | None = None
@@ -51,6 +55,21 @@ class Desk:
     """Called after each reload that was accepted."""
     unfinished: list[Callable[[], bool]] = field(default_factory=list)
     """Asked before `once` ends: True while something that was begun is not done."""
+
+    def changed(self) -> None:
+        """Tell all who watch that an attempt has ended, or a publish."""
+        for watcher in self.on_changed:
+            self.guard(watcher)
+
+    def published(self, message: Published) -> None:
+        """Tell all who listen of a publish."""
+        for listener in self.on_published:
+            self.guard(partial(listener, message))
+
+    def reloaded(self) -> None:
+        """Tell all who listen of the settings that are in force now."""
+        for listener in self.on_reloaded:
+            self.guard(partial(listener, self.settings))
 
     def done(self) -> bool:
         """Say whether all that was begun is done."""

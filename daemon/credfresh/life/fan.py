@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
+from credfresh.life.guard import Guard
 from credfresh.life.ports import Outlet
 from credfresh.publication import Publication
 
 
 class Fan:
-    """An `Outlet` that passes everything on."""
+    """An `Outlet` that passes everything on: to `first`, and guarded to all the others."""
 
-    def __init__(self, outlets: Iterable[Outlet]) -> None:
-        self._outlets = tuple(outlets)
+    def __init__(self, first: Outlet, others: Iterable[Outlet], guard: Guard) -> None:
+        self._first = first
+        self._others = tuple(others)
+        self._guard = guard
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
         """Publish these too, everywhere."""
-        for outlet in self._outlets:
-            outlet.update(changes, urgent=urgent)
+        self._first.update(changes, urgent=urgent)
+        self.pass_on(changes, urgent=urgent)
+
+    def pass_on(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
+        """Publish these too, but not in the first, which has them."""
+        for outlet in self._others:
+            self._guard(partial(outlet.update, changes, urgent=urgent))

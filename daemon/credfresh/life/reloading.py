@@ -94,8 +94,7 @@ class Reloading:
         self._tell(changes, taken)
         for notice in settings.notices:
             self._emit(notice.event, **dict(notice.fields))
-        for listener in self._desk.on_reloaded:
-            listener(settings)
+        self._desk.reloaded()
         return Reload(changes=changes, needs_restart=taken.needs_restart)
 
     def _tell(self, changes: Changes, taken: Taken) -> None:
