@@ -10,6 +10,7 @@ import re
 
 import yaml
 
+_SINGLE = "use single quotes"
 _TAGS = "tags (`!name`) are refused"
 
 MOST_DEPTH = 32
@@ -28,8 +29,34 @@ _SENTENCES: tuple[tuple[str, str, str | None], ...] = (
     ),
     ("tab character", "a tab cannot indent", "indent with spaces"),
     ("unexpected end of stream", "a quote is opened and never closed", None),
+    (
+        "unexpected document (indicator|separator)",
+        "a quote is opened and not closed before the `---` or `...`",
+        None,
+    ),
     ("expected ',' or", "expected `,` or the closing bracket", None),
-    ("unknown escape", "unknown escape in a text in double quotes", "use single quotes"),
+    ("unknown escape", "unknown escape in a text in double quotes", _SINGLE),
+    (
+        "hexa?decimal numbers?|Unicode character escape",
+        "a `\\x`, `\\u` or `\\U` in a text in double quotes names no character",
+        _SINGLE,
+    ),
+    (
+        "node content",
+        "a value or a key is missing here",
+        "a text that begins with `,`, `]` or `}` needs quotes; two commas have a value between",
+    ),
+    (
+        "sequence entries are not allowed",
+        "a list cannot begin here",
+        "each item has a line of its own below the key; a text that begins with `- ` needs quotes",
+    ),
+    ("mapping keys are not allowed", "a text cannot begin with `? ` here", "put it in quotes"),
+    (
+        "comment or line break|indentation indicator",
+        "nothing but a line end may stand behind the `|` or `>` of a text of several lines",
+        "a text that begins with `|` or `>` needs quotes",
+    ),
     ("alphabetic or numeric", "a text that begins with `*` or `&` needs quotes", None),
     ("incompatible YAML document", "only YAML 1.x is read", None),
     ("directive", "directives (`%`) are refused", None),
@@ -39,11 +66,20 @@ _SENTENCES: tuple[tuple[str, str, str | None], ...] = (
         "the line does not continue what stands above it",
         "keys of one mapping stand in one column; so do the dashes of one list",
     ),
-    ("could not find expected ':'", "expected a `:` after the key", None),
+    (
+        "could not find expected ':'",
+        "expected a `:` after the key",
+        "a `:` and a plain space follow each key; a text of several lines needs quotes",
+    ),
 )
 
 _INI = re.compile(r"\A(?:\s*[#;].*\n|\s*\n)*\s*\[[^\[\]{},:\"']+\][ \t]*\r?\n\s*[a-z_]+ *=")
 """A header of a section, and a key of it."""
+
+_BEHIND = (
+    "nothing can stand behind the closing quote or bracket",
+    "within single quotes a `'` is written twice",
+)
 
 _INSTEAD = "`credfresh init` makes a configuration of the roles in ~/.aws/config"
 
@@ -56,6 +92,12 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str | None]:
         return _cannot_start(_character(text, mark.line, mark.column))
     if _INI.search(text):
         return "is a credentials or config file of the SDK's, and not YAML", _INSTEAD
+    if (
+        mark
+        and re.search("expected key|block end", said)
+        and _line(text, mark.line)[: mark.column].strip()
+    ):
+        return _BEHIND
     for pattern, reason, hint in _SENTENCES:
         if re.search(pattern, said):
             return reason + _since(error), hint
@@ -69,10 +111,12 @@ def _cannot_start(character: str) -> tuple[str, str | None]:
 
 
 def _character(text: str, line: int, column: int) -> str:
+    return _line(text, line)[column : column + 1] or "that"
+
+
+def _line(text: str, number: int) -> str:
     lines = text.splitlines()
-    if line < len(lines) and column < len(lines[line]):
-        return lines[line][column]
-    return "that"
+    return lines[number] if number < len(lines) else ""
 
 
 def _since(error: yaml.MarkedYAMLError) -> str:

@@ -59,6 +59,40 @@ def test_an_account_id_is_not_octal() -> None:
         ("%YAML 3.0\n---\na: 1\n", 1, 1, "", "only YAML 1.x is read"),
         ("a: [1, 2\nb: 1\n", 2, 2, "", None),
         ("a: 1\n...\nfoo", 3, 1, "", "nothing may follow the end of the document"),
+        ("a: [1,, 2]\n", 1, 7, "", "a value or a key is missing here"),
+        ("a: - b\n", 1, 4, "", "a list cannot begin here"),
+        ("a: ? b\n", 1, 4, "", "a text cannot begin with `? ` here"),
+        (
+            "a: |x\n  b\n",
+            1,
+            5,
+            "",
+            "nothing but a line end may stand behind the `|` or `>` of a text of several lines",
+        ),
+        ("a: 'it's'\n", 1, 8, "", "nothing can stand behind the closing quote or bracket"),
+        ("a: [b] c\n", 1, 8, "", "nothing can stand behind the closing quote or bracket"),
+        ("a: b\n c: d\n", 2, 3, "", "a key and its `:` cannot stand here"),
+        (
+            "- a\nb: c\n",
+            2,
+            1,
+            "",
+            "the line does not continue what stands above it (in what begins at 1:1)",
+        ),
+        (
+            'a: "b\n---\nc"\n',
+            2,
+            1,
+            "",
+            "a quote is opened and not closed before the `---` or `...` (in what begins at 1:4)",
+        ),
+        (
+            'a: "\\uzzzz"\n',
+            1,
+            7,
+            "",
+            "a `\\x`, `\\u` or `\\U` in a text in double quotes names no character",
+        ),
     ],
 )
 def test_what_is_not_a_configuration_is_refused_where_it_stands(
@@ -76,6 +110,22 @@ def test_a_tab_that_indents_is_named(loader: type) -> None:
     """The commonest mistake of all has a sentence of its own."""
     problem = only_problem("credentials_file:\n\tpath: /x\n", loader=loader)
     assert (problem.line, problem.reason) == (2, "a tab cannot indent")
+
+
+def test_half_a_character_is_named() -> None:
+    """JSON writes a smiley as two halves, each an escape; YAML has no such thing."""
+    problem = only_problem(one_profile('external_id: "\\ud800"'))
+    assert problem.reason.endswith("names no character")
+    assert "use single quotes" == problem.hint
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize("line", ["region:\u00a0eu-west-1", "region\uff1a eu-west-1"])
+def test_a_space_or_colon_that_only_looks_like_one_is_hinted_at(line: str, loader: type) -> None:
+    """A web page has no-break spaces, a word processor colons of full width."""
+    problem = only_problem(one_profile(f"{line}\nduration: 1h"), loader=loader)
+    assert "expected a `:` after the key" in problem.reason
+    assert (problem.hint or "").startswith("a `:` and a plain space follow each key")
 
 
 @pytest.mark.parametrize("loader", LOADERS)
