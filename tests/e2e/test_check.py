@@ -116,7 +116,7 @@ def test_check_warns_of_what_this_host_has_not(host: Host) -> None:
 
     assert 0 == text.returncode
     assert [
-        "warning: credentials_file.path: there is no directory here for /nonexistent/ours",
+        "warning: credentials_file.path: the directory /nonexistent is not there on this host",
         "warning: credentials_file.owner: no owner is called nobody-here here",
         "warning: credentials_file.group: no group is called none-here here",
     ] == [line for line in text.stdout.splitlines() if line.startswith("warning: ")]

@@ -40,13 +40,18 @@ def test_each_thing_is_missed_once(tmp_path: Path) -> None:
         control=ControlSettings("/s", group="none-here"),
     )
     assert [
-        ("credentials_file.path", f"there is no directory here for {gone}"),
+        ("credentials_file.path", f"the directory {tmp_path}/gone is not there on this host"),
         ("credentials_file.group", "no group is called none-here here"),
-        ("credentials_file.path", f"there is no directory here for {link}"),
         ("credentials_file.owner", "no owner is called nobody-here here"),
         ("control.group", "no group is called none-here here"),
     ] == [(lack.key, lack.reason) for lack in told]
     assert all(lack.hint for lack in told)
+
+
+def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
+    """The daemon would start, and fail at every write."""
+    [told] = found(FileTarget(str(tmp_path)))
+    assert ("credentials_file.path", f"{tmp_path} is a directory") == (told.key, told.reason)
 
 
 def test_what_cannot_be_looked_at_is_not_missed(tmp_path: Path) -> None:

@@ -57,11 +57,14 @@ def _others(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _of_place(key: str, path: str) -> Iterator[Lack]:
     try:
-        Path(path).resolve().parent.stat()
+        place = Path(path).resolve()
+        place.parent.stat()
+        if key == "credentials_file.path" and place.is_dir():
+            yield Lack(key, f"{path} is a directory", "name a file, in that directory or elsewhere")
     except (FileNotFoundError, NotADirectoryError):
         yield Lack(
             key,
-            f"there is no directory here for {path}",
+            f"the directory {place.parent} is not there on this host",
             "make it, with nobody but root and the daemon allowed to write in it (the unit makes"
             " /run/credfresh when it starts)",
         )
