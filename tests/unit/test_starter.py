@@ -291,6 +291,14 @@ def test_without_any_role_there_is_an_example() -> None:
         assert "this one is an example" in result.text
 
 
+@pytest.mark.parametrize("bad", ["eu-west-1a", "Ireland!"])
+def test_what_is_no_region_is_for_nobody(bad: str) -> None:
+    """An availability zone under [default] would make a configuration that is refused."""
+    role = "[profile x]\nrole_arn = DEPLOY\nsource_profile = default\n"
+    config = f"[default]\nregion = {bad}\n{role}[profile other]\nregion = eu-west-1\n"
+    assert "eu-west-1" == settings(config).profiles["x"].region
+
+
 def test_the_region_that_most_name_is_for_those_that_name_none() -> None:
     """Where [default] has none; where nobody has one, it says so."""
     profile = "[profile {0}]\nrole_arn = DEPLOY\nsource_profile = default\nregion = {1}\n"

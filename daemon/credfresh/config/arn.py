@@ -29,6 +29,14 @@ _OWNER = {"role": re.compile(r"[0-9]{12}"), "policy": re.compile(r"[0-9]{12}|aws
 _PATH = re.compile(r"(?:[\x21-\x7e]{1,510}/)?")
 
 
+_INSTEAD = {
+    "user": "a user is who assumes roles: put its keys into a source, and name a role here",
+    "root": "an account is no role: name the role",
+    "instance-profile": "name the role that is in the instance profile",
+    "policy": "a policy narrows a role: `policy_arns`",
+}
+
+
 def partition_of_arn(arn: str) -> str:
     """Return the partition of an accepted ARN."""
     return arn.split(":", 2)[1]
@@ -66,7 +74,8 @@ def _iam_arn(value: object, kind: str) -> str:
     _, partition, service, region, account, resource = fields
     _judge_head(partition, service, region, resource, form)
     if not _OWNER[kind].fullmatch(account):
-        raise RefusedError("has no account of 12 digits", hint=f"it looks like {form}")
+        hint = "`$` is not expanded: write it out" if "$" in account else f"it looks like {form}"
+        raise RefusedError("has no account of 12 digits", hint=hint)
     _judge_resource(resource, kind, form)
     length_within(word, 20, 2048)
     return word
@@ -90,7 +99,8 @@ def _judge_head(partition: str, service: str, region: str, resource: str, form: 
 def _judge_resource(resource: str, kind: str, form: str) -> None:
     head, slash, rest = resource.partition("/")
     if head != kind or not slash:
-        raise RefusedError(f"is not the ARN of a {kind}", hint=f"it looks like {form}")
+        hint = _INSTEAD.get(head) if kind == "role" else None
+        raise RefusedError(f"is not the ARN of a {kind}", hint=hint or f"it looks like {form}")
     cut = rest.rfind("/") + 1
     path, name = rest[:cut], rest[cut:]
     if not _NAME[kind].fullmatch(name):

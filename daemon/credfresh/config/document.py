@@ -159,7 +159,7 @@ class _Builder:
             self.place = where
             return
         word = f" ({event.value!r} is YAML's word for nothing)" if event.value else ""
-        hint = 'leave the key out, or write "" for an empty text'
+        hint = 'indent its keys below it, if it has any; else leave it out, or write ""'
         self.findings.add(where, self.path(), f"has no value{word}", hint=hint)
         self._omit(where)
 

@@ -52,12 +52,15 @@ def looks_secret(text: str) -> bool:
 
 
 def shown(text: str) -> str:
-    """Render one word of the file, quoted and on one line, or say that it is withheld."""
+    """Render one word of the file, quoted and on one line, or say that it is withheld.
+
+    What is not ASCII is escaped: a Cyrillic letter in a key looks as it should, and is the mistake.
+    """
     if looks_secret(text):
         return "a value not shown here"
     if len(text) > _MOST_SHOWN:
-        return f"{text[: _MOST_SHOWN - 12]!r}… ({len(text):,} characters)"
-    return repr(text)
+        return f"{text[: _MOST_SHOWN - 12]!a}… ({len(text):,} characters)"
+    return ascii(text)
 
 
 def got(value: object, path: Path = ()) -> str:

@@ -14,10 +14,7 @@ MOST_SOCKET_PATH = 107
 def path(value: object) -> str:
     """Accept the absolute path of a file."""
     word = text(value)
-    if word.startswith("~"):
-        raise RefusedError("must be an absolute path", hint="`~` is not expanded: write it out")
-    if not word.startswith("/"):
-        raise RefusedError("must be an absolute path", hint="begin it with `/`")
+    _absolute(word)
     if not word.isprintable():
         raise RefusedError("must not contain control characters")
     if word.endswith(("/", "/.", "/..")):
@@ -27,6 +24,14 @@ def path(value: object) -> str:
     return word
 
 
+def _absolute(word: str) -> None:
+    if word.startswith("/"):
+        return
+    expanded = word[0] if word[0] in "~$" else None
+    hint = f"`{expanded}` is not expanded: write it out" if expanded else "begin it with `/`"
+    raise RefusedError("must be an absolute path", hint=hint)
+
+
 def directory(value: object) -> str:
     """Accept the absolute path of a directory that every SDK can hand to /bin/cat.
 
@@ -34,8 +39,7 @@ def directory(value: object) -> str:
     environment files too.
     """
     word = text(value)
-    if not word.startswith("/"):
-        raise RefusedError("must be an absolute path", hint="begin it with `/`")
+    _absolute(word)
     word = word.rstrip("/")
     if not word:
         raise RefusedError("must be a directory of its own", hint="/run/credfresh/process")

@@ -39,6 +39,8 @@ def check_chains(case: Case) -> None:
             hint = did_you_mean(parent, known)
             if parent in case.names("sources"):
                 hint = "that is a source: use `source`"
+            elif hint is None:
+                hint = "it names a profile of this file; one of ~/.aws is a source (`sources`)"
             case.add_to(draft, "source_profile", f"no such profile (got {shown(parent)})", hint)
     for cycle in _cycles(parents):
         ring = " -> ".join(shown(name) for name in [*cycle, cycle[0]][:_MOST_OF_A_RING])

@@ -140,6 +140,17 @@ def _known_keys(path: Path, data: Any) -> tuple[str, ...]:
     return tuple(model.model_fields)
 
 
+_MAPPING = "its keys stand below it, indented, without dashes, a space after each `:`"
+"""The hint where something else stands in the place of a mapping."""
+
+_AWS_WORDS = {
+    "credential_source": "say it as a source: sources: {NAME: {ec2_instance_metadata: true}},"
+    " and `source: NAME`",
+    "duration_seconds": "did you mean `duration`?",
+    "mfa_serial": "nobody is there to type a code: let the role trust a principal without MFA",
+}
+"""Keys of ~/.aws/config that people bring along, and what to say instead."""
+
 _KEY_MATERIAL = frozenset(
     {"accesskeyid", "accesskey", "secretaccesskey", "secretkey", "sessiontoken", "securitytoken"}
 )
@@ -161,10 +172,10 @@ def _unknown_key(path: Path, document: Document, findings: Findings) -> str | No
     key = str(path[-1])
     known = _known_keys(path[:-1], document.data)
     home = next((home for home, keys in _HOMES.items() if key in keys.model_fields), None)
-    key_material = _is_key_material(key)
-    meant = None if key_material else closest(key, known, least=0.9 if home else 0.6)
-    if key_material:
-        hint = _KEYS_HINT
+    brought = _KEYS_HINT if _is_key_material(key) else _AWS_WORDS.get(key)
+    meant = None if brought else closest(key, known, least=0.9 if home else 0.6)
+    if brought:
+        hint = brought
     elif meant:
         hint = f"did you mean `{meant}`?"
     elif home:
@@ -203,6 +214,7 @@ def _wrong_value(error: ErrorDetails, path: Path, document: Document, findings: 
             return
         case {"type": "model_type" | "dict_type"}:
             reason = f"must be a mapping of keys (got {kind(value)})"
+            hint = _MAPPING
         case _:
             pass
     findings.add(place, path, reason, hint=hint)
@@ -211,7 +223,7 @@ def _wrong_value(error: ErrorDetails, path: Path, document: Document, findings: 
 def _no_kind(value: object, path: Path, place: Place, findings: Findings) -> None:
     """Record a source of no kind, or of several."""
     if not isinstance(value, dict):
-        findings.add(place, path, f"must be a mapping of keys (got {kind(value)})")
+        findings.add(place, path, f"must be a mapping of keys (got {kind(value)})", hint=_MAPPING)
         return
     kinds = [key for key in source_shapes.SOURCE_KINDS if key in value]
     if kinds:

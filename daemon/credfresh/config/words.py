@@ -152,6 +152,8 @@ def max_concurrency(value: object) -> int:
 def region(value: object) -> str:
     """Accept the code of an AWS region; which regions exist is AWS's to say."""
     word = text(value)
+    if zone := re.fullmatch(r"([a-z]+(?:-[a-z]+)+-[0-9]+)(?:-[a-z]+-[0-9]+)?[a-z]", word):
+        raise RefusedError("is an availability zone", hint=f"did you mean `{zone[1]}`?")
     if re.fullmatch(r"[a-z0-9-]{1,63}", word):
         return word
     raise RefusedError("must be an AWS region", hint="regions look like `eu-west-1`")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from credfresh.config import words
 from credfresh.errors import ConfigError
 from credfresh.starter.aws_files import AwsProfiles
 from credfresh.starter.unattended import Draft, Judge, Line, Source
@@ -78,13 +79,21 @@ def _region(found: AwsProfiles) -> tuple[str, str]:
     regions = {
         name: region
         for name, profile in found.profiles.items()
-        if re.fullmatch(r"[a-z0-9-]{1,63}", region := profile.settings.get("region", ""))
+        if _is_region(region := profile.settings.get("region", ""))
     }
     if "default" in regions:
         return regions["default"], "that of [default]"
     if named := list(regions.values()):
         return max(named, key=named.count), "the one that most profiles name"
     return DEFAULT_REGION, "none was found: say yours"
+
+
+def _is_region(word: str) -> bool:
+    try:
+        words.region(word)
+    except words.RefusedError:
+        return False
+    return True
 
 
 def _refused(text: str, check: Check) -> dict[str, str]:

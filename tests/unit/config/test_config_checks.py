@@ -56,6 +56,54 @@ def test_unknown_keys_at_every_level_are_named_with_what_was_meant() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "path", "hint"),
+    [
+        ("credential_source: Environment", "credential_source", "say it as a source"),
+        ("duration_seconds: 3600", "duration_seconds", "did you mean `duration`?"),
+        ("mfa_serial: arn:aws:iam::1:mfa/me", "mfa_serial", "nobody is there to type a code"),
+        ("region: eu-west-1a", "region", "did you mean `eu-west-1`?"),
+        ("region: us-west-2-lax-1a", "region", "did you mean `us-west-2`?"),
+        ("credentials_file: {path: $HOME/x}", "credentials_file.path", "`$` is not expanded"),
+        ("credentials_file: {path: ~/x}", "credentials_file.path", "`~` is not expanded"),
+        ("credentials_file: /x", "credentials_file", "its keys stand below it, indented"),
+    ],
+)
+def test_what_people_bring_along_is_answered(line: str, path: str, hint: str) -> None:
+    """Words of ~/.aws/config, a zone for a region, what a shell would expand, text for keys."""
+    problem = only_problem(
+        one_profile(line, defaults="{duration: 1h}"), {"AWS_REGION": "eu-west-1"}
+    )
+    assert f"profiles.production.{path}" == problem.path
+    assert (problem.hint or "").startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("resource", "hint"),
+    [
+        ("111111111111:user/ci", "a user is who assumes roles"),
+        ("111111111111:root", "an account is no role"),
+        ("111111111111:instance-profile/x", "name the role that is in the instance profile"),
+        ("${ACCOUNT}:role/deploy", "`$` is not expanded"),
+    ],
+)
+def test_an_arn_of_something_else_says_what_to_name(resource: str, hint: str) -> None:
+    """What stands in a console beside the role's own."""
+    text = one_profile().replace("111111111111:role/deploy", resource)
+    assert (only_problem(text).hint or "").startswith(hint)
+
+
+def test_a_letter_that_only_looks_like_one_is_shown_as_what_it_is() -> None:
+    """A Cyrillic letter pasted into a key or a name reads as it should, and is the mistake."""
+    text = one_profile("r\u0435gion: eu-west-1").replace("role/deploy", "role/d\u0435ploy")
+    problems = refused(text)
+    assert ["profiles.production.role_arn", "profiles.production.'r\\u0435gion'"] == [
+        p.path for p in problems
+    ]
+    assert "role/d\\u0435ploy" in problems[0].reason
+    assert "did you mean `region`?" == problems[1].hint
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("{}", [("credentials_file", "is required"), ("profiles", "is required")]),
@@ -173,6 +221,7 @@ def test_a_parent_must_exist_and_be_enabled() -> None:
         a: {role_arn: ROLE, source_profile: prodution}
         b: {role_arn: ROLE, source_profile: production}
         c: {role_arn: ROLE, source_profile: ci}
+        d: {role_arn: ROLE, source_profile: laptop}
         """,
         top="sources: {ci: {profile: ci}}\n",
     )
@@ -191,6 +240,11 @@ def test_a_parent_must_exist_and_be_enabled() -> None:
             "profiles.c.source_profile",
             "no such profile (got 'ci')",
             "that is a source: use `source`",
+        ),
+        (
+            "profiles.d.source_profile",
+            "no such profile (got 'laptop')",
+            "it names a profile of this file; one of ~/.aws is a source (`sources`)",
         ),
     ]
 
