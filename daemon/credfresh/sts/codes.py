@@ -62,8 +62,9 @@ class Rule:
 
 _DENIED = Rule(
     Mend.HUMAN,
-    hint="docs/aws-setup.md: the role's trust policy must name the principal of {caller} (and its"
-    " ExternalId, tags, source identity), and that principal needs sts:AssumeRole on the role",
+    hint="the role must exist under this very ARN, its trust policy name the principal of {caller}"
+    " (and its ExternalId, tags, source identity), and that principal be allowed sts:AssumeRole on"
+    " it: docs/aws-setup.md, section 7",
 )
 _EXPIRED = Rule(
     Mend.TIME, Scope.SOURCE, "the keys of {caller} have expired: whatever renews them has not"
