@@ -61,6 +61,8 @@ class PublishReport:
     """Sections taken away (orphans and withdrawals)."""
     refused: tuple[Refusal, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    flaw: str | None = None
+    """Which line hides the whole file from botocore, where one does, and why."""
 
 
 Outcomes = Mapping[str, PublishReport | PublishError]

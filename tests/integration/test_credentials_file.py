@@ -465,6 +465,11 @@ def test_a_broken_file_is_spliced_all_the_same_and_told_once(path: Path) -> None
     assert () == second.remarks
     assert path.read_bytes().startswith(b"[twice]\na = 1\n[twice]\na = 2\n[dev]\n")
 
+    path.write_bytes(path.read_bytes().replace(b"[twice]\na = 1\n", b""))
+    third = file.publish(wanted(path, "dev", serial=1))
+    assert (first.flaw or "").startswith("line 3: ")
+    assert [first.flaw, None] == [second.flaw, third.flaw]
+
 
 def test_a_hard_linked_twin_is_told_once(path: Path) -> None:
     """The file is published; the twin keeps what it had, and an operator is told."""

@@ -9,6 +9,7 @@ from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
 from credfresh.life.reloader import Reload
 from credfresh.metrics.snapshot import Snapshot, take, unfold
+from credfresh.publication import Refusal
 from credfresh.publisher import Published
 from fakes import Unguarded, failure, profile, settings
 from simulation import Simulation
@@ -119,6 +120,16 @@ def test_a_profile_that_was_withdrawn_by_hand_counts_as_not_enabled() -> None:
     sim.supervisor.withdraw(["a"])
 
     assert ["b"] == [one.profile.name for one in taken(sim).profiles]
+
+
+def test_a_refused_profile_has_nothing_published() -> None:
+    """Else its credentials would look alive for as long as somebody else's stand in their place."""
+    sim = simulate("a")
+    sim.supervisor.roster["a"].refusal = Refusal("a", "foreign", "somebody's", "adopt: true")
+
+    [one] = taken(sim).profiles
+
+    assert ("refused", None, 0.0) == (one.state, one.expiration, one.seconds_left)
 
 
 def test_an_alarm_that_does_not_ring_is_lag() -> None:

@@ -412,6 +412,39 @@ def test_a_refused_section_is_told_and_settled() -> None:
     assert 1 == sim.log.names().count("section_foreign")
 
 
+def test_a_refused_profile_has_nothing_published() -> None:
+    """What is in hand for it, readers do not find: no life left, no expiration, no key id."""
+    sim = simulate()
+    sim.start()
+    path = profile().target.path
+    refusal = Refusal("production", "taken", "somebody's keys", "remove them")
+    report = PublishReport(written=False, refused=(refusal,))
+    sim.supervisor.handle(Published({path: report}, {}, 0.0))
+
+    [status] = sim.supervisor.roster.statuses(sim.clock())
+    assert ("refused", 0.0) == (status.state, status.seconds_left)
+    assert (None, None, None) == (status.expiration, status.access_key_id, status.lifetime)
+
+    sim.supervisor.handle(Published({path: PublishReport(written=True)}, {}, 0.0))
+    [status] = sim.supervisor.roster.statuses(sim.clock())
+    assert "fresh" == status.state
+    assert status.seconds_left > 0
+
+
+def test_a_line_that_hides_the_file_from_botocore_is_in_the_status_until_it_is_mended() -> None:
+    """Other readers go on, so the profile stays fresh; nobody should need the log for it."""
+    sim = simulate()
+    sim.start()
+    path = profile().target.path
+    for flaw in ("line 1: text before the first section", None):
+        report = PublishReport(written=False, flaw=flaw)
+        sim.supervisor.handle(Published({path: report}, {}, 0.0))
+        [status] = sim.supervisor.roster.statuses(sim.clock())
+        assert "fresh" == status.state
+        assert (f"{path}: {flaw}: " if flaw else "") in (status.last_error or "")
+        assert bool(flaw) == bool(status.last_error)
+
+
 def test_a_file_that_fails_is_told_again_at_a_reload_only_if_it_is_described_otherwise() -> None:
     """Whoever corrected its group, and wrongly, learns that from the log."""
     a, b = profile("a", path="/a"), profile("b", path="/b")

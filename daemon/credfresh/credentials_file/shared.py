@@ -224,12 +224,14 @@ class SharedCredentialsFile:
         self._remarks.merged(merged)
         if standing is not None and standing.info.st_nlink > 1:
             self._remarks.condition("hard_linked", links=standing.info.st_nlink)
+        hiding = next((flaw for flaw in merged.flaws if flaw.fatal), None)
         return PublishReport(
             written=written,
             size=len(merged.data),
             removed=merged.removed,
             refused=merged.refused + asked.refused,
             remarks=self._remarks.take(),
+            flaw=f"line {hiding.line}: {hiding.reason}" if hiding else None,
         )
 
     def _write(self, place: Place, standing: Standing | None, document: Document) -> None:

@@ -73,6 +73,8 @@ class Entry:
     """Why its file could not be written, the last time that this was tried."""
     twin_unwritten: PublishError | None = None
     """The same of its twin."""
+    flaw: str | None = None
+    """Which line of its file, and why, hides all of it from botocore."""
     error: RenewalError | None = None
     failures: int = 0
     """How many attempts in a row have failed."""
@@ -100,6 +102,8 @@ class Entry:
     @property
     def lost(self) -> bool:
         """Whether readers of its file find nothing of it: there is none, or it is another's."""
+        if self.refusal is not None:
+            return True  # a section of somebody else's stands there
         if self.published_in not in (None, self.profile.target.path):
             return True  # a reload names another file, and nothing has reached it
         error = self.unwritten

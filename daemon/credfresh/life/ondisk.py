@@ -38,7 +38,7 @@ class OnDisk:
                 self._tell.publish_failed(path, outcome)
             else:
                 self._tell.published(path, outcome, message.took)
-                self._refusals(path, outcome)
+                self._judged(path, outcome)
 
     def look(self, entry: Entry, now: Instant) -> None:
         """Tell, once, that what is published for `entry` has expired, and do what it wishes."""
@@ -61,9 +61,12 @@ class OnDisk:
             places = (profile.twin.path, profile.twin.directory) if profile.twin else ()
             entry.twin_unwritten = next(filter(None, map(self._unwritten.get, places)), None)
 
-    def _refusals(self, path: str, report: PublishReport) -> None:
+    def _judged(self, path: str, report: PublishReport) -> None:
         refused = {refusal.profile: refusal for refusal in report.refused}
         for entry in self._roster:
-            if entry.profile.target.path == path and (refused or entry.refusal):
+            if entry.profile.target.path != path:
+                continue
+            entry.flaw = report.flaw
+            if refused or entry.refusal:
                 entry.refusal = refused.get(entry.profile.name)
                 self._tell.refused(entry.profile.name, entry.refusal)

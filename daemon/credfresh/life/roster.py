@@ -18,6 +18,9 @@ def status(entry: Entry, now: Instant) -> ProfileStatus:
     """Describe `entry` as of `now`."""
     published = None if entry.lost else entry.published
     trouble = entry.trouble
+    hidden = entry.flaw and (
+        f"{entry.profile.target.path}: {entry.flaw}: botocore and the AWS CLI read none of the file"
+    )
     return ProfileStatus(
         profile=entry.profile.name,
         state=entry.state(now),
@@ -28,7 +31,7 @@ def status(entry: Entry, now: Instant) -> ProfileStatus:
         renew_in=None if entry.withdrawn else now.until(entry.due),
         consecutive_failures=entry.failures,
         access_key_id=published.credentials.access_key_id if published else None,
-        last_error=_describe(trouble) if trouble else None,
+        last_error=_describe(trouble) if trouble else hidden,
         hint=trouble.hint if trouble else None,
         renew_at=None if entry.withdrawn else entry.due.wall,
         guarantee=entry.plan.renew_before if entry.plan else None,

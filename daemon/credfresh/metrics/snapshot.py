@@ -143,7 +143,8 @@ def unfold(taken: Taken) -> Snapshot:
 
 
 def _figures(row: _Row, now: Instant) -> Figures:
-    published, grant, since = row.published, row.grant, row.failing_since
+    published = None if row.refusal else row.published  # else somebody else's stands there
+    grant, since = row.grant, row.failing_since
     count = row.results.get
     other = published is not None and published.request != row.profile.request
     behind = other or row.twin_unwritten is not None
