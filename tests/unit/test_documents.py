@@ -126,3 +126,16 @@ def test_no_page_shows_something_that_is_a_secret() -> None:
     for page in PAGES:
         keys = re.findall(r"(?<![A-Z0-9])A[KS]IA[A-Z0-9]{16}(?![A-Z0-9])", page.read_text("utf-8"))
         assert [] == [key for key in keys if "EXAMPLE" not in key], page
+
+
+def test_the_source_distribution_has_what_its_documents_name() -> None:
+    """Who unpacks it finds each program that a page says to run, and each file that it links to."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        named = {ROOT / program for program in re.findall(r"\bsh (\.ci/\w+)", text)}
+        targets = (link["target"].partition("#")[0] for link in LINK.finditer(text))
+        named |= {(page.parent / target).resolve() for target in targets if ":" not in target}
+        for file in named:
+            assert f"/{file.relative_to(ROOT).parts[0]}" in included, file
