@@ -24,6 +24,8 @@ URGENCY: Mapping[str, int] = {"expired": 0, "missing": 1, "refused": 2, "late": 
 
 HEADER = ("PROFILE", "STATE", "LIFE LEFT", "", "AT LEAST", "NEXT RENEWAL", "LAST ERROR")
 _LAST = len(HEADER) - 1
+_NAMED = 3
+_ADVISED = 5
 
 
 def one_line(profiles: Iterable[tuple[str, State, float | None]]) -> str:
@@ -68,6 +70,18 @@ def drawn(
         line = _line(row, widths, width)
         lines.append(f"{COLOURS[state]}{line}{RESET}" if colour else line)
     return "\n".join(lines) + more
+
+
+def advice(profiles: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return `a, b: what to do`, each thing to do once, the most urgent first, five at most."""
+    wanting: dict[str, list[str]] = {}
+    for profile in sorted(profiles, key=_urgency):
+        if hint := profile.get("hint"):
+            wanting.setdefault(plain(hint), []).append(plain(profile["profile"]))
+    return [
+        f"{', '.join(names[:_NAMED])}{' …' if len(names) > _NAMED else ''}: {hint}"
+        for hint, names in list(wanting.items())[:_ADVISED]
+    ]
 
 
 def bar(left: float, whole: float) -> str:

@@ -121,6 +121,8 @@ def test_status_tells_what_is_wrong(host: Host) -> None:
     [line] = [line for line in shown.stdout.splitlines() if line.startswith("preproduction")]
     assert "missing" in line
     assert 1 == line.count("AccessDenied")
+    [hint] = [line for line in shown.stderr.splitlines() if line.startswith("hint: ")]
+    assert hint.startswith("hint: preproduction: the role must exist")
 
 
 def test_without_a_daemon_the_marks_of_the_file_are_shown(host: Host) -> None:
@@ -390,7 +392,8 @@ def test_on_a_terminal_the_table_has_colours_and_fits(host: Host) -> None:
     assert "\x1b[32mdevelopment" in colourful.shown
     assert "\x1b[31mpreproduction" in colourful.shown
     assert "\x1b" not in plain.shown
-    assert all(len(line) <= 60 for line in plain.shown.split("\r\n"))
+    table = plain.shown.partition("hint: ")[0]
+    assert all(len(line) <= 60 for line in table.split("\r\n"))
     assert "…" in plain.shown
 
 

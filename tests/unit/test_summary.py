@@ -28,6 +28,23 @@ def status(
     )
 
 
+def test_what_to_do_is_said_once_for_all_profiles_that_want_it() -> None:
+    """The most urgent first; thousands of profiles make a few lines."""
+    wanting = [
+        {"profile": f"p{n}", "state": "late", "seconds_left": n, "hint": f"mend {n % 9}"}
+        for n in range(1000)
+    ]
+    alone = {"profile": "x\x1b", "state": "missing", "seconds_left": 0, "hint": "make\x1b it"}
+    well = {"profile": "y", "state": "fresh", "seconds_left": 9, "hint": None}
+    lines = summary.advice([*wanting, well, alone])
+
+    assert ["x\ufffd: make\ufffd it", "p0, p9, p18 …: mend 0", "p1, p10, p19 …: mend 1"] == lines[
+        :3
+    ]
+    assert 5 == len(lines)
+    assert [] == summary.advice([well])
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0s"), (59.9, "59s"), (60, "1m00s"), (663, "11m03s"), (3600, "1h00m"), (7500, "2h05m")],

@@ -442,7 +442,7 @@ def test_a_line_that_hides_the_file_from_botocore_is_in_the_status_until_it_is_m
         [status] = sim.supervisor.roster.statuses(sim.clock())
         assert "fresh" == status.state
         assert (f"{path}: {flaw}: " if flaw else "") in (status.last_error or "")
-        assert bool(flaw) == bool(status.last_error)
+        assert bool(flaw) == bool(status.last_error) == bool(status.hint)
 
 
 def test_a_file_that_fails_is_told_again_at_a_reload_only_if_it_is_described_otherwise() -> None:

@@ -17,7 +17,7 @@ from credfresh.cli.options import client_options, json_option
 from credfresh.control.client import ask
 from credfresh.control.protocol import Status
 from credfresh.errors import ControlError
-from credfresh.summary import drawn
+from credfresh.summary import advice, drawn
 
 PUBLIC = (
     "profile",
@@ -46,8 +46,8 @@ _STDOUT = 1  # sys.stdout is None where somebody has closed it
 def command(socket: str | None, config: str | None, *, as_json: bool, watch: bool) -> None:
     """Show how every profile is: state, life left, next renewal, last error.
 
-    The running daemon is asked. Where none answers, the marks in the credentials file say what
-    they can.
+    Below the table stands what to do. The running daemon is asked; where none answers, the marks
+    in the credentials file say what they can.
 
     Exit status: 0 all are fresh; 4 some are not; 69 no daemon, and no file to look at; 77 not
     allowed.
@@ -96,6 +96,8 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     colour = live and "NO_COLOR" not in os.environ
     width = _size()[0] if live else None
     click.echo(drawn(profiles, colour=colour, width=width))
+    for line in advice(profiles):
+        click.echo(f"hint: {line}", err=True)
     if report["from"] == "file":
         say(f"no daemon answers; this is what the marks in {report['path']} say")
     elif report["reload_refused"] is not None:

@@ -32,7 +32,7 @@ def status(entry: Entry, now: Instant) -> ProfileStatus:
         consecutive_failures=entry.failures,
         access_key_id=published.credentials.access_key_id if published else None,
         last_error=_describe(trouble) if trouble else hidden,
-        hint=trouble.hint if trouble else None,
+        hint=trouble.hint if trouble else hidden and "mend that line, which is not ours",
         renew_at=None if entry.withdrawn else entry.due.wall,
         guarantee=entry.plan.renew_before if entry.plan else None,
     )

@@ -152,7 +152,8 @@ class Lookups:
             return Lookup(
                 f"credential {credential}, but there is no $CREDENTIALS_DIRECTORY",
                 lambda _: None,
-                f"the unit needs LoadCredential={credential}:PATH (read when the unit starts)",
+                f"the unit needs LoadCredential={credential}:PATH (read when the unit starts);"
+                " who runs credfresh by hand has none",
             )
         path = f"{directory}/{credential}"
         return self._profile(name, profile, path, path)
