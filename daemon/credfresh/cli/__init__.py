@@ -57,8 +57,9 @@ class _Commands(click.Group):
 def cli() -> None:
     """Keep AWS session credentials fresh in the shared credentials file.
 
-    Exit status: 0 done; 2 usage; 3 some profiles failed; 4 not all are fresh; 5 not reached;
-    69 no daemon; 75 another daemon keeps the file; 77 not allowed; 78 bad configuration.
+    Exit status: 0 done; 1 something else failed; 2 usage; 3 some profiles failed; 4 not all are
+    fresh; 5 not reached; 69 no daemon; 75 another daemon keeps the file; 77 not allowed; 78 bad
+    configuration.
     """
 
 

@@ -25,6 +25,8 @@ def command(output: str | None) -> None:
     others are named with the reason. No key and no token of those files is copied, but the
     arguments of a credential_process are. The configuration goes to stdout, or to a file that is
     not there yet.
+
+    Exit status: 0 written; 1 a file cannot be read, or is there already.
     """
     files = [
         _file("AWS_CONFIG_FILE", "~/.aws/config"),
