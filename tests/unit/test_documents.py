@@ -139,3 +139,15 @@ def test_the_source_distribution_has_what_its_documents_name() -> None:
         named |= {(page.parent / target).resolve() for target in targets if ":" not in target}
         for file in named:
             assert f"/{file.relative_to(ROOT).parts[0]}" in included, file
+
+
+def test_an_installation_by_hand_puts_files_where_the_package_does() -> None:
+    """But for the unit, which is the administrator's then."""
+    pattern = r'(?m)^(?:install -D -m|put) (\d+) "?(?:\$root/)?(systemd/[\w.-]+)"? (\S+)$'
+    by_hand = re.findall(pattern, (ROOT / "docs" / "operations.md").read_text(encoding="utf-8"))
+    package = re.findall(pattern, (ROOT / ".ci" / "package").read_text(encoding="utf-8"))
+    assert len(package) == 4
+    assert [
+        (mode, file, place.replace("/lib/systemd", "/etc/systemd"))
+        for mode, file, place in sorted(package)
+    ] == sorted(by_hand)
