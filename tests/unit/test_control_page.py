@@ -46,7 +46,7 @@ def test_every_reason_for_which_ensure_fails_is_listed_and_no_other() -> None:
         f"`valid_for_s` is at most {protocol.MOST_VALID_FOR:.0f}",
         f"`timeout_s` at most {protocol.MOST_TIMEOUT:.0f}",
         f"{clientele.MOST_CLIENTS:,} clients at the same time",
-        f"of these {clientele.MOST_CLIENTS * clientele.OF_ONE_USER:,.0f} for one user",
+        f"at most {clientele.MOST_CLIENTS * clientele.OF_ONE_USER:,.0f} of them of one user",
         f"{server.REQUEST_TIME:.0f} seconds for its request and {server.ANSWER_TIME:.0f}",
     ],
 )
