@@ -97,7 +97,8 @@ def test_check_says_what_is_worth_a_word(host: Host) -> None:
     report = json.loads(host.command("check", "--json", "--config", str(host.config)).stdout)
 
     assert 0 == text.returncode
-    assert "note: short_session profile=a b profiles=1 duration_s=900" in text.stdout
+    noted = "note: short_session profile=a b profiles=1 duration_s=900\n    hint: raise duration"
+    assert noted in text.stdout
     assert "valid, 1 profile\n" in text.stdout
     assert report["valid"]
     assert {"short_session", "unusual_section_name"} == {n["event"] for n in report["notices"]}

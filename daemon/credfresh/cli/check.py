@@ -15,7 +15,7 @@ from credfresh.cli.exits import Exit
 from credfresh.cli.lacks import lacks
 from credfresh.cli.options import config_option
 from credfresh.cli.world import load, roll
-from credfresh.config.notices import guarantee
+from credfresh.config.notices import ADVICE, guarantee
 from credfresh.errors import ConfigError, RenewalError
 from credfresh.model import Grant
 from credfresh.policy import much_shorter, plan
@@ -81,7 +81,7 @@ def try_roles(settings: Settings) -> Iterator[tuple[str, Grant | RenewalError]]:
 
 def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None:
     for notice in settings.notices:
-        click.echo(f"note: {_describe(notice)}")
+        click.echo(f"note: {_describe(notice)}\n    hint: {ADVICE[notice.event]}")
     for lack in lacks(settings):
         click.echo(f"warning: {lack.key}: {lack.reason}\n    hint: {lack.hint}")
     for name, result in results.items():

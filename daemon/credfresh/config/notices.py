@@ -18,6 +18,19 @@ BUSY = 0.5
 """The share of `calls_per_second` that renewals may need: the rest catches up after an outage."""
 
 
+ADVICE = {
+    "calls_per_second_low": "raise sts.calls_per_second, or let sessions last longer",
+    "credentials_file_readable_by_all": 'mode "0640" and a group, unless that is meant',
+    "credentials_file_writable_by_group": 'mode "0640": else every start renews everything',
+    "hook_needs_rights": "let a .path unit watch the credentials file, or readers use the twin",
+    "renew_before_clamped": "lower renew_before, or raise duration",
+    "short_guarantee": "raise duration or renew_before: SDKs ask anew below 15m of life",
+    "short_session": "raise duration: SDKs ask anew below 15m of life, so always",
+    "unusual_section_name": "set section to letters, digits, dots, dashes and underscores",
+}
+"""What to do about each notice."""
+
+
 def notices_for(
     profiles: Mapping[str, Profile],
     targets: Iterable[FileTarget],

@@ -13,6 +13,7 @@ import yaml
 from configs import accepted, one_profile
 from credfresh.config import schema, source_shapes, vault_shapes
 from credfresh.config.json_schema import json_schema
+from credfresh.config.notices import ADVICE
 from credfresh.config.places import mode
 from credfresh.config.strict import Strict
 from credfresh.config.words import seconds
@@ -196,6 +197,12 @@ def test_the_reference_lists_the_notices() -> None:
     listed = re.findall(r"(?m)^\| `(\w+)`", section)
     source = (ROOT / "daemon/credfresh/config/notices.py").read_text(encoding="utf-8")
     assert set(listed) == set(re.findall(r'(?:yield|Notice\() ?"(\w+)"', source))
+
+
+def test_each_notice_says_what_to_do() -> None:
+    """`credfresh check` shows it below the notice."""
+    source = (ROOT / "daemon/credfresh/config/notices.py").read_text(encoding="utf-8")
+    assert set(ADVICE) == set(re.findall(r'(?:yield|Notice\() ?"(\w+)"', source))
 
 
 def test_defaults_are_a_profile_less_what_cannot_be_shared() -> None:
