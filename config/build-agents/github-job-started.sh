@@ -9,4 +9,4 @@
 
 . /usr/local/lib/credfresh/job.sh || exit
 # What was set here ends with this script; the steps get it through the runner.
-env | grep -E '^AWS_(CONFIG_FILE|SHARED_CREDENTIALS_FILE|PROFILE)=' >> "$GITHUB_ENV" || true
+env | grep -E '^AWS_(CONFIG_FILE|SHARED_CREDENTIALS_FILE|PROFILE|DEFAULT_PROFILE|SDK_LOAD_CONFIG)=' >> "$GITHUB_ENV" || true

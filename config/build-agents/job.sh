@@ -23,8 +23,9 @@ credfresh_job() {
     esac
     credfresh ensure --socket "$credfresh_socket" --valid-for "${CREDFRESH_VALID_FOR:-45m}" \
         --timeout "${CREDFRESH_TIMEOUT:-5m}" -- "$CREDFRESH_PROFILE" || return
-    # Keys in the environment would count for more than what is meant here.
+    # Keys in the environment, or the role of a pod, would count for more than what is meant here.
     unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+    unset AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN
     if [ -r "$credfresh_process_dir/$CREDFRESH_PROFILE.env" ]; then
         while IFS= read -r credfresh_line; do
             case $credfresh_line in
@@ -34,7 +35,8 @@ credfresh_job() {
         unset credfresh_line
     else
         export AWS_SHARED_CREDENTIALS_FILE="$credfresh_file"
-        export AWS_PROFILE="$CREDFRESH_PROFILE"
+        # Some SDKs know one of the names alone, and to some the second counts for more.
+        export AWS_PROFILE="$CREDFRESH_PROFILE" AWS_DEFAULT_PROFILE="$CREDFRESH_PROFILE"
     fi
 }
 

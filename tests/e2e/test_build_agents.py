@@ -15,6 +15,7 @@ from host import COMMAND, Host
 
 EXAMPLES = Path(__file__).parents[2] / "config" / "build-agents"
 INSTALLED = "/usr/local/lib/credfresh/job.sh"
+OTHERS = {"AWS_PROFILE": "development", "AWS_DEFAULT_PROFILE": "development"}
 WHO = "aws sts get-caller-identity --query Arn --output text"
 
 
@@ -90,8 +91,9 @@ SHELLS = [
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_job_sh_works_in_every_shell(agent: Agent, shell: list[str]) -> None:
-    """Sourced, it sets what SDKs go by; keys of the environment give way."""
-    keys = {"AWS_ACCESS_KEY_ID": "AKIAOTHER", "AWS_SECRET_ACCESS_KEY": "theirs"}
+    """Sourced, it sets what SDKs go by; keys and profiles of the environment give way."""
+    keys = {"AWS_ACCESS_KEY_ID": "AKIAOTHER", "AWS_SECRET_ACCESS_KEY": "theirs"} | OTHERS
+    keys |= {"AWS_ROLE_ARN": "arn:aws:iam::1:role/pod", "AWS_WEB_IDENTITY_TOKEN_FILE": "/none"}
     script = f". {agent.job} && {WHO}"
     assert is_production(agent.run(*shell, "-c", script, CREDFRESH_PROFILE="production", **keys))
 
@@ -163,7 +165,8 @@ def test_github_job_started_hook(host: Host, twins: bool) -> None:  # noqa: FBT0
     assert 0 == done.returncode, done.stderr
     lines = handed_on.read_text().splitlines()
     assert all(re.fullmatch(r"AWS_[A-Z_]+=.+", line) for line in lines)
-    step = dict(line.split("=", 1) for line in lines)
+    step = OTHERS | dict(line.split("=", 1) for line in lines)
+    assert twins == ("AWS_SDK_LOAD_CONFIG" in step)
     assert is_production(agent.run("bash", "-c", WHO, **step))
 
     handed_on.unlink()
