@@ -267,6 +267,7 @@ def test_throttling_until_a_date(sts: ScriptedServer) -> None:
         ("SignatureDoesNotMatch", Mend.HUMAN, Scope.SOURCE, "secret access key of source ci"),
         ("IDPCommunicationError", Mend.TIME, Scope.SOURCE, "identity provider"),
         ("InvalidIdentityToken", Mend.HUMAN, Scope.SOURCE, "token"),
+        ("InternalFailure", Mend.TIME, Scope.ENDPOINT, "Health Dashboard"),
         ("NeverHeardOf", Mend.TIME, Scope.PROFILE, "None"),
     ],
 )

@@ -78,7 +78,11 @@ _WRONG_SIGNATURE = Rule(
     Mend.HUMAN, Scope.SOURCE, "the secret access key of {caller} does not belong to its key id"
 )
 _POLICY = Rule(Mend.HUMAN, hint="look at policy, policy_arns and session_tags")
-_SICK = Rule(Mend.TIME, Scope.ENDPOINT)
+_SICK = Rule(
+    Mend.TIME,
+    Scope.ENDPOINT,
+    "trouble at the endpoint, tried again by itself; for AWS's own: the AWS Health Dashboard",
+)
 
 RULES = {
     "AccessDenied": _DENIED,
