@@ -115,10 +115,11 @@ class Stage:
             f"[ci]\naws_access_key_id = {user.access_key_id}\n"
             f"aws_secret_access_key = {user.secret_access_key}\n"
         )
-        self.source.touch(mode=0o600)
-        self.source.write_text(keys)
-        self.config.write_text(_yaml(self, sts.url))
-        self.variables.write_text(_variables(self, sts.url))
+        texts = {self.config: _yaml(self, sts.url), self.variables: _variables(self, sts.url)}
+        for file, text in {self.source: keys, **texts}.items():
+            # Whatever the umask: a configuration that a group may write is refused.
+            file.touch(mode=0o600)
+            file.write_text(text)
 
     def clear(self) -> None:
         """Remove the directory, if there is one.

@@ -57,6 +57,21 @@ def test_off_a_terminal_it_prints_lines_and_ends_by_itself(environment: dict[str
     assert not stage_of(environment).exists()
 
 
+def test_it_plays_whatever_the_umask(environment: dict[str, str]) -> None:
+    """Ubuntu lets a user's group write: a configuration of that mode would be refused."""
+    result = subprocess.run(
+        [COMMAND, "demo", "--for", "3s"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        umask=0,
+    )
+    assert 0 == result.returncode, result.stderr
+    assert "daemon_ready" in result.stdout
+
+
 def test_it_plays_without_a_directory_for_this_login(environment: dict[str, str]) -> None:
     """In a container, or after `su`, XDG_RUNTIME_DIR may name what is of no use."""
     for directory in ("/nonexistent", "relative"):
