@@ -13,6 +13,9 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What a test makes by the way must pass: Ubuntu's umask lets a user's group write.
+os.umask(0o022)
+
 # Before any SDK is imported: without it the default chain asks 169.254.169.254.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
