@@ -13,6 +13,7 @@ import pytest
 
 import credfresh
 from credfresh.cli import COMMANDS
+from disk import needs_root
 from host import COMMAND, ENVIRONMENTS, Host, wait_until
 
 
@@ -255,6 +256,7 @@ def test_a_log_that_goes_nowhere_costs_neither_the_work_nor_its_status(
     assert set(ENVIRONMENTS) == set(host.sections())
 
 
+@needs_root  # to look into a process that leaves no core file
 def test_no_file_of_ours_takes_the_place_of_a_closed_stream(host: Host) -> None:
     """What a hook or a library writes to its stderr must not end in a file or a socket of ours."""
     words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", COMMAND, "run", "--config"]

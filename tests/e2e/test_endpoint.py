@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from disk import needs_root
 from host import ENVIRONMENTS, Host, wait_until
 from programs import free_port
 
@@ -176,6 +177,7 @@ def test_no_token_is_printed(host: Host) -> None:
     assert not [token for token in tokens if token in "".join(running.lines)]
 
 
+@needs_root  # to look into a process that leaves no core file
 def test_it_is_off_unless_configured(host: Host) -> None:
     """Without the key nothing listens, and there is no directory."""
     running = host.start("run")
