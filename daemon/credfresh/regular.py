@@ -27,6 +27,15 @@ def only_regular(path: str, flags: int) -> int:
     raise OSError(number, what, path)
 
 
+def must_be_regular(path: str) -> None:
+    """Refuse what another library, which is given a name, would wait for or fail at.
+
+    Raises:
+        OSError: it cannot be opened, or is something else, which `strerror` says.
+    """
+    os.close(only_regular(path, os.O_RDONLY | os.O_CLOEXEC))
+
+
 def version_of(path: str) -> tuple[int, ...] | None:
     """Return what tells one version of a file from the next; None while there is none.
 

@@ -31,6 +31,7 @@ from aws_servers import (
     grant_xml,
     scripted,
 )
+from credfresh.answers import MOST_ANSWER
 from credfresh.cli.clock import clock
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Grant
@@ -663,6 +664,40 @@ def test_an_answer_of_the_container_endpoint_that_is_none(provide: Provide, body
     assert "what it gave cannot be understood" in error.message
 
 
+@pytest.mark.parametrize("place", ["container", "instance"])
+def test_an_answer_of_the_surroundings_that_does_not_end_is_not_read(
+    provide: Provide, place: str
+) -> None:
+    """Whatever listens at those addresses: it is the source that fails."""
+    with scripted(lambda _: Answer(body="x" * (MOST_ANSWER + 1))) as server:
+        error = refused(
+            provide(EcsSource(), {"AWS_CONTAINER_CREDENTIALS_FULL_URI": server.url})
+            if place == "container"
+            else provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": server.url})
+        )
+    assert ("source_failed", Mend.TIME) == (error.code, error.mend)
+    assert "cannot be understood: it is longer than 1 MiB" in error.message
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("source", [EcsSource(), DefaultChain()], ids=["named", "default"])
+def test_a_fifo_in_the_place_of_the_containers_token_holds_up_nothing(
+    provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Principal
+) -> None:
+    """To open it would wait for who writes, and cost a worker at each attempt."""
+    monkeypatch.chdir(tmp_path)  # of long paths not all is told
+    os.mkfifo("token")
+    environ = {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{free_port()}",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "token",
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    error = refused(provide(source, environ))
+    assert ("source_unreadable", Mend.HUMAN) == (error.code, error.mend)
+    assert error.message.endswith(": token: Not a regular file")
+
+
 # --- web identity
 
 
@@ -726,16 +761,19 @@ def test_web_identity_fails_only_where_its_endpoint_does(
     obtain(provider)
     with pytest.raises(RenewalError) as failed_again:
         provider.obtain(elsewhere, None)
-    assert failed_again.value.code == "source_unreachable"  # it has not the keys of the other
+    # The keys of the one are not the other's.
+    assert "source_unreachable" == failed_again.value.code
     obtain(provider)
 
     asked = [request.form["Action"] for request in sts.requests]
     assert ["AssumeRoleWithWebIdentity", "AssumeRole", "AssumeRole"] == asked
 
 
-@pytest.mark.parametrize("body", ["<html>", grant_xml(
-    expiration="1800000000000", operation="AssumeRoleWithWebIdentity"
-)], ids=["no XML", "milliseconds"])  # fmt: skip
+@pytest.mark.parametrize("body", [
+    "<html>",
+    grant_xml(operation="AssumeRoleWithWebIdentity") + " " * MOST_ANSWER,
+    grant_xml(expiration="1800000000000", operation="AssumeRoleWithWebIdentity"),
+], ids=["no XML", "no end", "milliseconds"])  # fmt: skip
 def test_an_answer_that_is_not_understood_is_not_held_against_the_token_file(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, body: str
 ) -> None:
@@ -745,7 +783,7 @@ def test_an_answer_that_is_not_understood_is_not_held_against_the_token_file(
     source = WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::1:role/o")
     error = refused(provide(source), Scope.ENDPOINT)
     assert ("source_failed", Mend.TIME) == (error.code, error.mend)
-    assert "the answer" in error.message
+    assert "cannot be understood" in error.message
     assert "something other than STS" in str(error.hint)
 
 
@@ -816,6 +854,20 @@ def test_a_token_file_that_is_no_regular_file_is_refused_at_once(
     assert ("source_unreadable", Mend.HUMAN) == (error.code, error.mend)
     assert error.message.endswith(f"{path} is {kind}, not a regular file")
     assert "regular file" in str(error.hint)
+
+
+@pytest.mark.timeout(20)
+def test_a_fifo_as_the_token_file_of_a_profile_is_refused_at_once(
+    provide: Provide, tmp_path: Path
+) -> None:
+    """A profile, or the environment, may name one as well as the configuration."""
+    os.mkfifo(tmp_path / "token")
+    (tmp_path / "file").write_text(
+        f"[oidc]\nrole_arn = arn:aws:iam::1:role/o\nweb_identity_token_file = {tmp_path}/token\n"
+    )
+    error = refused(provide(FileSource(str(tmp_path / "file"), "oidc")))
+    assert ("source_unreadable", Mend.HUMAN) == (error.code, error.mend)
+    assert error.message.endswith(f"{tmp_path}/token is a FIFO, not a regular file")
 
 
 def test_web_identity_against_moto(moto: AwsServer, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import fakes
 from aws_servers import Answer, ScriptedServer, error_xml, grant_xml, scripted
+from credfresh.answers import MOST_ANSWER
 from credfresh.cli.clock import clock
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Instant
@@ -126,6 +127,20 @@ def test_an_answer_cut_short(sts: ScriptedServer) -> None:
     sts.script = lambda _: Answer(body=body, length=5000)
     error = failure(sts.url)
     assert (Mend.TIME, Scope.ENDPOINT) == (error.mend, error.scope)
+
+
+@pytest.mark.parametrize("head", [
+    "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5000000\r\n",
+    "HTTP/1.1 502 Bad Gateway\r\n\r\n",
+], ids=["length", "chunked", "refusal"])  # fmt: skip
+def test_an_answer_without_end_is_not_waited_for(head: str) -> None:
+    """What can be no answer is not read: it would be held in memory, once for each worker."""
+    with listening(head.encode() + bytes(16 * MOST_ANSWER)) as url:
+        error = failure(url)
+    assert ("AnswerTooLongError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert error.message.endswith("it is longer than 1 MiB")
+    assert "something other than STS" in str(error.hint)
 
 
 def test_silence_ends_with_the_read_timeout() -> None:

@@ -17,8 +17,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from aws_servers import BusyServer
+from aws_servers import Answer, BusyServer, scripted
 from bao import MOUNT, PREFIX, Bao, Scripted, signed
+from credfresh.answers import MOST_ANSWER
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.principals import (
     AppRole,
@@ -27,6 +28,7 @@ from credfresh.principals import (
     KubernetesLogin,
     TokenFileLogin,
     VaultAuth,
+    VaultEngine,
 )
 from credfresh.vault.engine import ConflictError, Engine
 from programs import free_port
@@ -145,6 +147,35 @@ def test_nobody_there_is_an_endpoint_that_fails(bao: Bao, tmp_path: Path) -> Non
 
     error = caught.value
     assert ("EngineUnreachable", Scope.ENDPOINT, Mend.TIME) == (error.code, error.scope, error.mend)
+
+
+def test_what_answers_without_end_is_not_read(bao: Bao, tmp_path: Path) -> None:
+    """Something else than the engine: it would be held in memory, once for each worker."""
+    with (
+        scripted(lambda _: Answer(body="x" * (MOST_ANSWER + 1))) as other,
+        pytest.raises(RenewalError) as caught,
+    ):
+        engine(bao, written(tmp_path / "token", "t"), address=other.url).read("x")
+
+    error = caught.value
+    assert ("EngineUnreachable", Scope.ENDPOINT, Mend.TIME) == (error.code, error.scope, error.mend)
+    assert "it is longer than 1 MiB" in error.message
+    assert "something other than the engine" in str(error.hint)
+
+
+@pytest.mark.timeout(10)
+def test_a_fifo_as_ca_file_holds_up_nothing(tmp_path: Path) -> None:
+    """OpenSSL would wait for who writes it."""
+    os.mkfifo(tmp_path / "ca")
+    where = VaultEngine(
+        f"https://127.0.0.1:{free_port()}",
+        written(tmp_path / "token", "t"),
+        ca_file=str(tmp_path / "ca"),
+    )
+    with pytest.raises(RenewalError) as caught:
+        Engine(where, clock=clock, salt="test").read("x")
+
+    assert f"{tmp_path}/ca: Not a regular file" == caught.value.message
 
 
 def test_a_certificate_of_a_stranger_is_named(bao: Bao, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from credfresh.cli import init
 from credfresh.cli.shadow import shadow
 from credfresh.config.excerpt import excerpt
-from credfresh.errors import ConfigError
+from credfresh.errors import ConfigError, CredfreshError
 from credfresh.regular import only_regular
 from credfresh.splice import marked
 
@@ -49,3 +51,12 @@ def test_no_client_command_waits_for_who_writes_a_fifo(fifo: str) -> None:
     with pytest.raises(OSError, match="Not a regular file"):
         marked.statuses(fifo, 0.0)
     assert shadow({"AWS_CONFIG_FILE": fifo}) is None
+
+
+@pytest.mark.timeout(20)
+def test_init_does_not_either(fifo: str) -> None:
+    """It says which variable names another file."""
+    done = CliRunner().invoke(init.command, env={"AWS_CONFIG_FILE": fifo})
+    assert isinstance(done.exception, CredfreshError)
+    assert f"{fifo}: cannot be read: not a regular file" == done.exception.message
+    assert "AWS_CONFIG_FILE names another file" == done.exception.hint

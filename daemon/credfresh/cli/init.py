@@ -8,6 +8,7 @@ import click
 
 from credfresh.config.parse import parse
 from credfresh.errors import CredfreshError
+from credfresh.regular import only_regular
 from credfresh.starter.aws_files import AwsFile, read
 from credfresh.starter.writing import starter
 
@@ -59,12 +60,12 @@ def _file(variable: str, usual: str) -> AwsFile | None:
     """
     path = os.path.abspath(os.path.expanduser(os.environ.get(variable) or usual))  # noqa: PTH100, PTH111 - as an SDK does
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - the path is text all the way
+        with open(path, "rb", opener=only_regular) as file:
             data = file.read(MOST_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
+        reason = (error.strerror or type(error).__name__).lower()
         hint = f"{variable} names another file"
         raise CredfreshError(f"{path}: cannot be read: {reason}", hint=hint) from None
     return AwsFile(path, data.decode("utf-8", "replace"))

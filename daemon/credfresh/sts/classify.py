@@ -19,6 +19,7 @@ from typing import Any
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
+from credfresh.answers import AnswerTooLongError
 from credfresh.causes import beneath, mistrust
 from credfresh.errors import Mend, RenewalError, Scope, unforeseen
 from credfresh.sts.assume import http_time, server_time
@@ -70,7 +71,7 @@ def classify(
             return _refusal(error.response, caller, wall, secrets)
         case sdk.ConnectionError() | sdk.HTTPClientError() | sdk.IncompleteReadError():
             return _transport(error)
-        case _ if not_understood(error):
+        case _ if isinstance(error, AnswerTooLongError) or not_understood(error):
             return RenewalError(
                 f"the answer of STS cannot be understood: {_what_cannot_be_read(error)}",
                 code=type(error).__name__,
@@ -114,6 +115,8 @@ def not_understood(error: Exception) -> bool:
 def _what_cannot_be_read(error: Exception) -> str:
     if isinstance(error, ResponseParserError):
         return "it could not be parsed"
+    if isinstance(error, AnswerTooLongError):
+        return str(error)
     part = "a time" if "_handle_timestamp" in _parsing(error) else "a part"
     return f"{part} in it cannot be read"
 

@@ -25,7 +25,7 @@ from botocore.utils import parse_timestamp
 from credfresh import __version__
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.settings import Profile, StsLimits
-from credfresh.sts.direct import AssumeRole
+from credfresh.sts.direct import AssumeRole, line
 from credfresh.sts.scrub import scrubbed
 
 if TYPE_CHECKING:  # the stubs are not there at run time
@@ -164,7 +164,12 @@ class Clients:
         )
 
     def _anonymous(self, endpoint: Endpoint) -> STSClient:
-        return self._client(endpoint, signature_version=UNSIGNED)
+        client = self._client(endpoint, signature_version=UNSIGNED)
+        bounded = line(client, client.meta.endpoint_url, self._limits, self._trusted).http_session
+        # What a handler of this event answers is not asked for any more.
+        events: Any = client.meta.events  # the stubs know of no answer
+        events.register("before-send.sts", lambda request, **_: bounded.send(request))
+        return client
 
     def _client(self, endpoint: Endpoint, **options: Any) -> STSClient:
         if endpoint.fips:

@@ -22,6 +22,7 @@ from botocore.parsers import ResponseParserError, ResponseParserFactory
 from botocore.serialize import create_serializer
 
 from credfresh.settings import StsLimits
+from credfresh.sts.bounded import BoundedSession
 from credfresh.sts.keys import SourceKeys
 
 if TYPE_CHECKING:  # the stubs are not there at run time
@@ -53,7 +54,7 @@ class AssumeRole:
     ) -> None:
         service = client.meta.service_model
         self.url, self.signed_for = destination(client)
-        self._line = _line(client, self.url, limits, trusted)
+        self._line = line(client, self.url, limits, trusted)
         self._user_agent = user_agent
         self._operation = service.operation_model(_OPERATION)
         self._serializer = create_serializer(service.protocol)
@@ -65,6 +66,7 @@ class AssumeRole:
         Raises:
             ClientError: it was refused.
             BotoCoreError: the arguments are wrong, nothing came, or what came is no answer.
+            AnswerTooLongError: what came does not end.
         """
         asked = self._serializer.serialize_to_request(arguments, self._operation)
         asked["body"] = urlencode(asked["body"])  # once: it is signed, and it is sent
@@ -109,21 +111,23 @@ def destination(client: STSClient) -> tuple[str, tuple[str, str]]:
     return url, (service, region)
 
 
-def _line(client: STSClient, url: str, limits: StsLimits, trusted: Any) -> HttpEndpoint:
+def line(client: STSClient, url: str, limits: StsLimits, trusted: Any) -> HttpEndpoint:
     """Return what sends requests as the client would, proxies of the environment included.
 
-    Workers that were written off may hold a connection each.
+    No more of an answer is read than one can hold. Workers that were written off may have a
+    connection each.
     """
-    line: HttpEndpoint = EndpointCreator(client.meta.events).create_endpoint(
+    made: HttpEndpoint = EndpointCreator(client.meta.events).create_endpoint(
         client.meta.service_model,
         client.meta.region_name,
         url,
         verify=trusted,
         timeout=(limits.connect_timeout, limits.read_timeout),  # type: ignore[arg-type] # the stubs know one for both
         max_pool_connections=2 * limits.max_concurrency,
+        http_session_cls=BoundedSession,
         socket_options=[
             (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
             (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
         ],
     )
-    return line
+    return made

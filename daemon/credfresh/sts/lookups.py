@@ -14,14 +14,13 @@ from botocore.config import Config
 from botocore.credentials import (
     AssumeRoleProvider,
     AssumeRoleWithWebIdentityCredentialFetcher,
+    AssumeRoleWithWebIdentityProvider,
     ContainerProvider,
     Credentials,
     DeferredRefreshableCredentials,
     EnvProvider,
-    InstanceMetadataProvider,
     ProcessProvider,
 )
-from botocore.utils import InstanceMetadataFetcher
 
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.principals import (
@@ -37,6 +36,7 @@ from credfresh.principals import (
     WebIdentitySource,
 )
 from credfresh.regular import version_of
+from credfresh.sts import metadata
 from credfresh.sts.clients import Clients, Endpoint
 from credfresh.sts.processes import BoundedProcess
 from credfresh.sts.token_file import token_in
@@ -108,7 +108,7 @@ class Lookups:
             case EcsSource():
                 return Lookup(
                     "the container credentials endpoint",
-                    lambda _: ContainerProvider(dict(self.environ)).load(),
+                    lambda _: metadata.container(self.environ).load(),
                     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI names it: https, a"
                     " loopback address, or 169.254.170.2 or .23",
                 )
@@ -188,32 +188,19 @@ class Lookups:
         # A role's source_profile may name one too, for which only here another can be set.
         roles: Any = chain.get_provider(AssumeRoleProvider.METHOD)
         roles._profile_provider_builder._create_process_provider = bounded  # noqa: SLF001
+        chain.insert_after(ContainerProvider.METHOD, metadata.container(self.environ))
+        chain.remove(ContainerProvider.METHOD)
+        identities: Any = chain.get_provider(AssumeRoleWithWebIdentityProvider.METHOD)
+        identities._token_loader_cls = _token_loader  # noqa: SLF001 - the same
         for link in _BEYOND_FILES if files else ():
             chain.remove(link)
         found: Credentials | None = chain.load_credentials()
         return found
 
     def _instance(self) -> Lookup:
-        options = {
-            "ec2_metadata_service_endpoint": self.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
-            "ec2_metadata_service_endpoint_mode": self.environ.get(
-                "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipv4"
-            ).lower(),
-            "ec2_metadata_v1_disabled": True,
-        }
-
-        def load(_: Endpoint) -> Credentials | None:
-            fetcher = InstanceMetadataFetcher(
-                timeout=int(self.environ.get("AWS_METADATA_SERVICE_TIMEOUT", "1")),
-                num_attempts=1,
-                env=dict(self.environ),
-                config=options,
-            )
-            return InstanceMetadataProvider(fetcher).load()
-
         return Lookup(
             "an instance profile at the EC2 instance metadata (IMDSv2)",
-            load,
+            lambda _: metadata.instance(self.environ).load(),
             "attach one; in a container the instance's hop limit must be 2 or more; and"
             " AWS_EC2_METADATA_DISABLED must not be true",
         )
@@ -223,8 +210,7 @@ class Lookups:
             fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
                 # botocore asks for an unsigned client: it is one of ours, made once.
                 client_creator=lambda _service, **_config: self.clients.unsigned(endpoint),
-                # botocore's own would wait for a FIFO, and call an empty file a wrong parameter.
-                web_identity_token_loader=partial(token_in, source.token_file),
+                web_identity_token_loader=_token_loader(source.token_file),
                 role_arn=source.role_arn,
                 extra_args={"RoleSessionName": source.role_session_name or "credfresh"},
             )
@@ -254,6 +240,11 @@ class Lookups:
             "it must print Version 1 JSON with AccessKeyId and SecretAccessKey",
             stale="look at the command, or at the cache that it keeps; and at this host's clock",
         )
+
+
+def _token_loader(path: str) -> Callable[[], str]:
+    """Return what reads a token. botocore's own waits for a FIFO, and sends an empty one."""
+    return partial(token_in, path)
 
 
 def _refuse_prompt(name: str, session: botocore.session.Session, first: str) -> None:

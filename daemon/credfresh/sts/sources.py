@@ -16,6 +16,7 @@ from json import JSONDecodeError
 from botocore import exceptions as sdk
 from botocore.credentials import Credentials, RefreshableCredentials
 
+from credfresh.answers import AnswerTooLongError
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Clock
 from credfresh.principals import DEFAULT_SOURCE, DefaultChain, Principal
@@ -278,6 +279,8 @@ class _Source:
 def _named(error: Exception) -> str:
     """Name an error whose text may quote what was read; say so where it was reading that failed."""
     kind = type(error).__name__
+    if isinstance(error, AnswerTooLongError):
+        return f"what it gave cannot be understood: {error}"
     if isinstance(error, KeyError | TypeError | AttributeError | JSONDecodeError | UnicodeError):
         return f"what it gave cannot be understood ({kind})"
     return kind

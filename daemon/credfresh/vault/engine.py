@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 import hvac
 import hvac.exceptions
+import requests
 
 from credfresh import policy
+from credfresh.answers import Bounded
 from credfresh.errors import RenewalError
 from credfresh.model import Clock, Instant
 from credfresh.principals import TokenFileLogin, VaultEngine
@@ -203,6 +205,8 @@ class Engine:
         """Return this thread's client: a connection is not shared."""
         client: hvac.Client | None = getattr(self._local, "client", None)
         if client is None:
+            if self.where.ca_file is not None:
+                logins.judge(self.where.ca_file)
             client = hvac.Client(
                 url=self.where.address,
                 namespace=self.where.namespace,
@@ -210,8 +214,14 @@ class Engine:
                 timeout=(CONNECT, READ),  # type: ignore[arg-type] # requests takes both
                 token="",
             )
+            client.session.hooks["response"].append(_bounded)
             self._local.client = client
         return client
+
+
+def _bounded(answer: requests.Response, *_: object, **_more: object) -> None:
+    """Let no more be read of an answer that has just begun; a hook of requests'."""
+    answer.raw = Bounded(answer.raw)
 
 
 class Engines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hvac.exceptions
 import requests.exceptions
 
+from credfresh.answers import AnswerTooLongError
 from credfresh.causes import mistrust
 from credfresh.errors import Mend, RenewalError, Scope
 
@@ -36,6 +37,14 @@ def failure(error: Exception, address: str, what: str) -> RenewalError:
                 mend=Mend.TIME,
                 scope=Scope.ENDPOINT,
                 hint="unseal it; what is published stays until it expires",
+            )
+        case AnswerTooLongError():
+            return RenewalError(
+                f"{address}: what answers cannot be understood: {error}",
+                code=UNREACHABLE,
+                mend=Mend.TIME,
+                scope=Scope.ENDPOINT,
+                hint="something other than the engine answers there: look at address and proxy",
             )
         case _:
             return RenewalError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ from credfresh.principals import (
     TokenFileLogin,
     VaultAuth,
 )
-from credfresh.regular import only_regular
+from credfresh.regular import must_be_regular, only_regular
 from credfresh.vault.failures import LOGIN
 
 
@@ -45,7 +44,7 @@ def log_in(client: hvac.Client, auth: VaultAuth) -> Mapping[str, Any] | None:
             answer = client.auth.kubernetes.login(role, _read(token_file), mount_point=mount)
         case CertLogin(certificate, key, role, mount):
             for path in (certificate, key):
-                _judge(path)
+                judge(path)
             answer = client.auth.cert.login(
                 name=role or "", cert_pem=certificate, key_pem=key, mount_point=mount
             )
@@ -74,10 +73,14 @@ def _auth(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return said
 
 
-def _judge(path: str) -> None:
-    """Refuse a file for which OpenSSL would wait, or which it cannot open."""
+def judge(path: str) -> None:
+    """Refuse a file for which OpenSSL would wait, or which it cannot open.
+
+    Raises:
+        RenewalError: it is one.
+    """
     try:
-        os.close(only_regular(path, os.O_RDONLY | os.O_CLOEXEC))
+        must_be_regular(path)
     except OSError as error:
         raise _unusable(path, error) from None
 

@@ -1,0 +1,40 @@
+"""The answers of servers, of which no more is read than what was asked for could take.
+
+What answers in the place of a server (a proxy, a portal, a download) may not end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+MOST_ANSWER = 1 << 20
+"""Bytes of an answer, decoded; credentials and what is said beside them take a few thousand."""
+
+
+class AnswerTooLongError(Exception):
+    """It is longer than `MOST_ANSWER`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it is longer than {MOST_ANSWER >> 20} MiB")
+
+
+class Bounded:
+    """Stands for the body of an answer (urllib3's) where somebody else reads all of it."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def stream(self, *how: Any, **more: Any) -> Iterator[bytes]:
+        """Give it in parts, as the body does.
+
+        Raises:
+            AnswerTooLongError: there is more than `MOST_ANSWER`; the connection is closed.
+        """
+        given = 0
+        for part in self._body.stream(*how, **more):
+            given += len(part)
+            if given > MOST_ANSWER:
+                self._body.close()
+                raise AnswerTooLongError
+            yield part

@@ -1,0 +1,54 @@
+"""No more of an answer is read than what was asked for could take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from credfresh.answers import MOST_ANSWER, AnswerTooLongError, Bounded
+
+PART = 1 << 16
+
+
+class Body:
+    """So many bytes, and how many of them were read."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+        self.read = 0
+        self.closed = False
+
+    def stream(self, amt: int, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001 - urllib3's signature
+        assert decode_content is True
+        while self.left:
+            part = bytes(min(amt, self.left))
+            self.left -= len(part)
+            self.read += len(part)
+            yield part
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def whole(body: Body) -> bytes:
+    """Read it as requests does."""
+    return b"".join(Bounded(body).stream(PART, decode_content=True))
+
+
+@pytest.mark.parametrize("size", [0, 5, MOST_ANSWER])
+def test_an_answer_is_read_whole(size: int) -> None:
+    """Up to the very bound."""
+    body = Body(size)
+    assert size == len(whole(body))
+    assert not body.closed
+
+
+@pytest.mark.parametrize("more", [1, 1 << 40])
+def test_of_a_longer_one_little_more_than_the_bound_is_read(more: int) -> None:
+    """And its connection serves nobody any more."""
+    body = Body(MOST_ANSWER + more)
+    with pytest.raises(AnswerTooLongError, match="it is longer than 1 MiB"):
+        whole(body)
+    assert body.read <= MOST_ANSWER + PART
+    assert body.closed
