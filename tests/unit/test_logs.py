@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
 import os
+import socket
 import sys
 import threading
 import types
@@ -20,6 +22,7 @@ from capture import Stream, process_restored
 from credfresh.logs import Log, configure, follow
 from credfresh.logs.capture import CLAMPED
 from credfresh.logs.redaction import REDACTED, redact
+from credfresh.logs.stream import Stream as LineStream
 from credfresh.settings import LogSettings
 from fakes import EPOCH, FakeClock
 
@@ -201,6 +204,66 @@ def test_a_reader_that_has_stopped_reading_holds_nobody_up(
     assert list(range(len(before))) == [line["in_flight"] for line in before]
     assert ["log_lines_lost", "daemon_stopped"] == [line["event"] for line in after]
     assert 2000 == len(before) + after[0]["lines"]
+
+
+def test_a_full_disk_costs_lines_which_are_counted() -> None:
+    """One is kept, and comes first when there is room again; the others are told by number."""
+    file = Disk()
+    with io.TextIOWrapper(io.BufferedWriter(file), encoding="utf-8") as stream:
+        log = Log(stream, clock=FakeClock())
+        file.full = True
+        for number in range(50):
+            log("daemon_stopping", in_flight=number)
+        file.full = False
+        log("daemon_stopped", clean=True)
+        lines = [json.loads(line) for line in file.written.splitlines()]
+
+    assert ["daemon_stopping", "log_lines_lost", "daemon_stopped"] == [x["event"] for x in lines]
+    assert (0, 49) == (lines[0]["in_flight"], lines[1]["lines"])
+
+
+class Disk(io.RawIOBase):
+    """A file on a disk that may be full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = False
+        self.written = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.written += bytes(data)
+        return len(data)
+
+
+def test_journald_that_was_stopped_is_found_when_it_is_started_again(tmp_path: Path) -> None:
+    """It has forgotten its streams then; what was said meanwhile is told by its number."""
+    at = str(tmp_path / "stdout")
+    before, ours = socket.socketpair()
+    with open(ours.detach(), "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor
+        lines = LineStream(stream, journal=True, socket_path=at)
+        lines.info("first")
+        assert b"<6>first\n" == before.recv(99)
+        before.close()
+        for line in ("kept", "lost", "lost too"):
+            lines.error(line)
+        assert 0 == lines.take_lost()
+
+        with socket.socket(socket.AF_UNIX) as journald:
+            journald.bind(at)
+            journald.listen()
+            assert 2 == lines.take_lost()
+            lines.warning("last")
+            after, _ = journald.accept()
+            with after, after.makefile(encoding="utf-8") as read:
+                assert "credfresh" == read.readline().strip()
+                header = [read.readline().strip() for _ in range(6)]
+                assert ["", "6", "1", "0", "0", "0"] == header
+                assert ["<3>kept\n", "<4>last\n"] == [read.readline() for _ in range(2)]
 
 
 def _read_all(reader: io.TextIOWrapper) -> list[dict[str, Any]]:

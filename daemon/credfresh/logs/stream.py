@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 import threading
 from collections.abc import Mapping
 from typing import TextIO
@@ -15,16 +16,27 @@ PRIORITY: Mapping[str, int] = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 PATIENCE = 1.0
 """Seconds that a reader which does not read may hold us up, once; then lines are lost."""
 
+JOURNAL = "/run/systemd/journal/stdout"
+"""Where systemd takes the standard output of services to, for journald."""
+
+_TO_JOURNAL = b"credfresh\n\n6\n1\n0\n0\n0\n"
+"""What is said there first, as sd_journal_stream_fd(3) does: who writes, no unit (it finds out),
+the level of lines that say none, that they do say it, and three times that nothing is passed on."""
+
 
 class Stream:
     """Writes whole lines. Safe from every thread; never raises, and never waits for ever.
 
     (A line longer than PIPE_BUF, 4 KiB, may still have to wait for a pipe that is almost full.)
+
+    A line that could not be written out, as on a full disk, is kept and comes first when it can;
+    others are lost meanwhile. `journal` says that journald reads, at `socket_path`.
     """
 
-    def __init__(self, stream: TextIO, *, journal: bool) -> None:
+    def __init__(self, stream: TextIO, *, journal: bool, socket_path: str = JOURNAL) -> None:
         self._stream = stream
         self._journal = journal
+        self._socket_path = socket_path
         self._lock = threading.Lock()
         self._lost = 0
         self._descriptor: int | None = None
@@ -52,7 +64,7 @@ class Stream:
     def take_lost(self) -> int:
         """Return how many lines were lost, once the stream takes lines again; else 0."""
         with self._lock:
-            if not self._lost or not self._ready(0.0):
+            if not self._lost or not self._takes(0.0):
                 return 0
             lost, self._lost = self._lost, 0
             return lost
@@ -61,29 +73,65 @@ class Stream:
         text = f"<{PRIORITY[level]}>{line}\n" if self._journal else f"{line}\n"
         with self._lock:
             # Who has not read for a while is not waited for again until it does.
-            if not self._ready(0.0 if self._lost else PATIENCE):
+            takes = self._takes(0.0 if self._lost else PATIENCE)
+            if not (takes and self._take_in(text)):
                 self._lost += 1
-                return
-            with contextlib.suppress(OSError, ValueError):
-                self._put(text)
 
-    def _put(self, text: str) -> None:
+    def _takes(self, patience: float) -> bool:
+        """Say whether the reader reads, and has got what was kept for it."""
+        if self._descriptor is not None and not self._poll.poll(patience * 1000):
+            return False
+        return self._put_out()
+
+    def _take_in(self, text: str) -> bool:
+        """Write a line, or keep it; say whether it is not lost."""
         try:
             try:
                 self._stream.write(text)
             except UnicodeEncodeError:
                 spelt = text.encode(self._stream.encoding, "backslashreplace")
                 self._stream.write(spelt.decode(self._stream.encoding))
-            self._stream.flush()
-        except BrokenPipeError:
-            # The reader has gone for good. It must not cost the daemon its life, nor let what
-            # was buffered for it fail once more at the exit.
-            if self._descriptor is not None:
+        except BrokenPipeError:  # it was too long to be kept
+            self._find_reader()
+            return False
+        except (OSError, ValueError):
+            return False
+        self._put_out()
+        return True
+
+    def _put_out(self) -> bool:
+        """Write out what is kept; say whether there is nothing more."""
+        for _ in range(2):
+            try:
+                self._stream.flush()
+            except BrokenPipeError:
+                self._find_reader()
+            except (OSError, ValueError):
+                return False
+            else:
+                return True
+        return False
+
+    def _find_reader(self) -> None:
+        """Look for a reader in the place of one that has gone for good.
+
+        Journald knows its streams again after a restart and a crash; where it was stopped and
+        started we have to go to it. Others' place is taken by nobody, who reads all: a log that
+        goes nowhere must not cost the daemon its life, nor fail once more at the exit.
+        """
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):
+            if not self._journal:
                 with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no Path
                     os.dup2(nowhere.fileno(), self._descriptor)
-
-    def _ready(self, patience: float) -> bool:
-        return self._descriptor is None or bool(self._poll.poll(patience * 1000))
+                return
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as journal:
+                journal.settimeout(0)  # where others wait to be let in, we do not
+                journal.connect(self._socket_path)
+                journal.settimeout(None)
+                journal.sendall(_TO_JOURNAL)
+                os.dup2(journal.fileno(), self._descriptor)
 
 
 def reaches_journal(stream: TextIO, journal: str | None) -> bool:

@@ -154,6 +154,23 @@ def test_after_a_kill_it_serves_again_at_once(service: Service) -> None:
     assert service.readable("agent")
 
 
+def test_a_journald_that_was_stopped_gets_the_log_again_once_it_is_started(
+    service: Service,
+) -> None:
+    """It knows its streams again after a restart, but not then: the service finds it itself."""
+    service.start()
+    journald = ("systemd-journald.service", "systemd-journald.socket")
+    service.machine.run("systemctl", "stop", *journald, "systemd-journald-dev-log.socket")
+    for _ in range(3):
+        service.ask("reload")
+    service.machine.run("systemctl", "start", *journald, "systemd-journald-dev-log.socket")
+    service.ask("reload")
+
+    [lost] = service.events("log_lines_lost")
+    assert 2 == lost["lines"]
+    assert 2 == len(service.events("config_reloaded"))
+
+
 def test_a_directory_that_only_others_need_does_not_hold_up_the_start(service: Service) -> None:
     """Without node_exporter's directory, or a second group's, the service runs all the same."""
     for path in ("/var/lib/node_exporter/credfresh", "/run/credfresh-reports"):
