@@ -32,7 +32,7 @@ MOST_CONNECTIONS = 400
 """Connections at the same time; more make those that have been silent longest go."""
 
 SILENCE = 10
-"""Seconds after which a connection without a complete request is closed."""
+"""Seconds after which a connection is closed on which nothing is said, and nothing read."""
 
 QUIET, BUSY = 30.0, 1.0
 """Seconds between two looks of the loop while nobody is connected, and while somebody is."""
@@ -137,19 +137,23 @@ class Listener:
         while not self._stopping:
             busy = len(self._map) > idle
             wasyncore.loop(BUSY if busy else QUIET, use_poll=True, map=self._map, count=1)
-            self._make_way()
+            channels = list(self._server.active_channels.values())
+            if len(channels) >= MOST_CONNECTIONS:
+                _make_way(channels)
+            for channel in channels:
+                # The server itself waits until it can write: for who does not read, for ever.
+                if channel.will_close:
+                    channel.handle_close()
 
-    def _make_way(self) -> None:
-        """Let the tenth part that has been silent longest go, where too many are connected."""
-        channels = list(self._server.active_channels.values())
-        if len(channels) < MOST_CONNECTIONS:
-            return
-        waiting = sorted(
-            (channel for channel in channels if not channel.requests),
-            key=lambda channel: channel.last_activity,
-        )
-        for channel in waiting[: MOST_CONNECTIONS // 10]:
-            channel.will_close = True
+
+def _make_way(channels: list[Any]) -> None:
+    """Let the tenth part that has been silent longest go."""
+    waiting = sorted(
+        (channel for channel in channels if not channel.requests),
+        key=lambda channel: channel.last_activity,
+    )
+    for channel in waiting[: MOST_CONNECTIONS // 10]:
+        channel.will_close = True
 
 
 class Listening:
