@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -24,6 +25,19 @@ from fakes import grant, profile
 FOREIGN = b"# by hand\n[foreign]\naws_access_key_id = AKIAFOREIGN\naws_secret_access_key = theirs\n"
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: CI runs it as root")
+
+
+@contextlib.contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Let this process open nothing more."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 class Waits:

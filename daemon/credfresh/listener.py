@@ -135,7 +135,9 @@ class Listener:
     def _run(self) -> None:
         idle = len(self._map)
         while not self._stopping:
-            busy = len(self._map) > idle
+            # Out of descriptors nobody can be let in, but each turn would be told who knocks.
+            self._server.accepting = _may_open()
+            busy = len(self._map) > idle or not self._server.accepting
             wasyncore.loop(BUSY if busy else QUIET, use_poll=True, map=self._map, count=1)
             channels = list(self._server.active_channels.values())
             if len(channels) >= MOST_CONNECTIONS:
@@ -239,6 +241,15 @@ def _clear(path: str) -> None:
                 probe.connect(path)
             except ConnectionRefusedError:
                 Path(path).unlink()
+
+
+def _may_open() -> bool:
+    """Say whether there is a descriptor to be had."""
+    try:
+        os.close(os.dup(0))
+    except OSError as error:
+        return error.errno not in (errno.EMFILE, errno.ENFILE)
+    return True
 
 
 def _make_room() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import os
@@ -19,6 +20,7 @@ import pytest
 from credfresh.errors import CredfreshError
 from credfresh.listener import MOST_CONNECTIONS, SILENCE, Listener, Listening, spell
 from credfresh.settings import Address, TcpAddress, UnixAddress
+from disk import no_descriptors
 from fakes import EventLog
 from host import wait_until
 from programs import free_port
@@ -184,6 +186,30 @@ def test_while_nobody_is_connected_nothing_wakes_up(
 
 def _switches(status: Path) -> str:
     return next(line for line in status.read_text().splitlines() if line.startswith("voluntary"))
+
+
+def test_out_of_descriptors_it_waits_for_one(listening: Callable[[Address], Listener]) -> None:
+    """Who knocks meanwhile is let in then, and costs no work before."""
+    port = free_port()
+    listening(TcpAddress("127.0.0.1", port))
+    get(port)
+    loop = next(t for t in threading.enumerate() if t.name == "credfresh-listener")
+    spent = Path(f"/proc/self/task/{loop.native_id}/schedstat")
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket()) for _ in range(5)]
+        file = stack.enter_context(spent.open())
+        with no_descriptors():
+            for client in clients:
+                client.connect(("127.0.0.1", port))
+                client.sendall(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+            before = int(file.read().split()[0])
+            threading.Event().wait(1.5)
+            file.seek(0)
+            took = int(file.read().split()[0]) - before
+        for client in clients:
+            client.settimeout(10)
+            assert client.recv(4096).startswith(b"HTTP/1.0 200")
+    assert took < 50_000_000  # of 1,500,000,000 ns
 
 
 def test_a_unix_socket_is_served(listening: Callable[[Address], Listener], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from credfresh.disk.paths import resolved
 from credfresh.errors import PublishError
-from disk import needs_root
+from disk import needs_root, no_descriptors
 
 OTHER = 65_534
 """Some uid that is neither root's nor ours."""
@@ -149,6 +149,14 @@ def test_a_pipe_at_the_path_is_refused(tmp_path: Path) -> None:
 def test_a_device_at_the_path_is_refused() -> None:
     """/dev/null is the one that people really write there."""
     assert "not_a_file" == refusal(Path("/dev/null")).code
+
+
+def test_without_a_descriptor_left_it_says_so(tmp_path: Path) -> None:
+    """Also where the very first directory cannot be opened."""
+    with no_descriptors():
+        error = refusal(tmp_path / "credentials")
+    assert ("resolve", "EMFILE") == (error.step, error.code)
+    assert "LimitNOFILE=" in str(error.hint)
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:

@@ -58,12 +58,12 @@ def resolved(path: str, *, any_kind: bool = False, follow_last: bool = True) -> 
     Raises:
         PublishError: it leads nowhere, not to a file, or past somebody who could redirect it.
     """
-    with _opened(path, any_kind=any_kind, follow_last=follow_last) as walk:
-        try:
+    try:
+        with _opened(path, any_kind=any_kind, follow_last=follow_last) as walk:
             walk.go(path)
             directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=walk.at)
-        except OSError as error:
-            raise failure(path, "resolve", error) from error
+    except OSError as error:
+        raise failure(path, "resolve", error) from error
     try:
         mode = os.fstat(directory).st_mode
         folder = "/" + "/".join(walk.trail)
