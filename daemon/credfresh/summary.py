@@ -68,7 +68,9 @@ def drawn(
     lines = [_line(HEADER, widths, width)]
     for row, state in rows:
         line = _line(row, widths, width)
-        lines.append(f"{COLOURS[state]}{line}{RESET}" if colour else line)
+        # A daemon of a later version may know states that we do not.
+        tint = COLOURS.get(state) if colour else None
+        lines.append(f"{tint}{line}{RESET}" if tint else line)
     return "\n".join(lines) + more
 
 
@@ -108,7 +110,7 @@ def plain(text: str) -> str:
 
 
 def _urgency(profile: Mapping[str, Any]) -> tuple[int, float]:
-    return URGENCY[profile["state"]], profile["seconds_left"]
+    return URGENCY.get(profile["state"], 0), profile["seconds_left"]
 
 
 def _row(profile: Mapping[str, Any]) -> tuple[str, ...]:
@@ -116,7 +118,7 @@ def _row(profile: Mapping[str, Any]) -> tuple[str, ...]:
     guarantee = profile.get("guarantee_s")
     return (
         plain(profile["profile"]),
-        profile["state"],
+        plain(profile["state"]),
         duration(left) if profile["expiration"] is not None else "-",
         bar(left, profile["lifetime_s"] or 0.0),
         duration(guarantee) if guarantee is not None else "-",

@@ -152,10 +152,11 @@ def test_names_are_asked_for_once() -> None:
 
 def test_an_answer_arrives_as_it_was_sent() -> None:
     """Names beyond ASCII included; in one line."""
-    line = protocol.encode_answer({"profiles": ["größe", "a\nb"]})
+    answer = {"reached": True, "seconds_left": 1, "asked_s": 1, "profile": "größe\n"}
+    line = protocol.encode_answer(answer)
 
     assert 1 == line.count(b"\n")
-    assert {"profiles": ["größe", "a\nb"]} == protocol.decode_answer(line, Status())
+    assert answer == protocol.decode_answer(line, Ensure("größe\n", 1, 1))
 
 
 def test_an_error_arrives_with_its_code_and_hint() -> None:
@@ -176,6 +177,9 @@ def test_an_error_arrives_with_its_code_and_hint() -> None:
         b'{"version": 1}',
         b'{"version": 1, "answer": 3}',
         b'{"version": 1, "answer": {}}',
+        b'{"version": 1, "answer": {"profiles": 5}}',
+        b'{"version": 1, "answer": {"profiles": ["production"]}}',
+        b'{"version": 1, "answer": {"profiles": [{"profile": "production", "state": "fresh"}]}}',
         b'{"error": 1}',
         b'{"error": {"code": 1}}',
         b'{"version": true, "answer": []}',

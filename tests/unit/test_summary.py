@@ -85,6 +85,14 @@ def test_colour_only_where_asked() -> None:
     assert "\x1b[32m" in summary.table([status()], colour=True)
 
 
+def test_a_state_that_only_a_later_daemon_knows_is_shown_as_it_is() -> None:
+    """New ones may come within version 1 of the protocol; it counts as urgent."""
+    later = status("later").as_json() | {"state": "paused"}
+    shown = summary.drawn([status().as_json(), later, later], colour=True, height=3)
+    assert "later" in shown
+    assert "paused" in shown
+
+
 def test_one_line_counts_and_names_the_next() -> None:
     """The service manager is shown how many are fresh and what comes next."""
     profiles = [("dev", "fresh", 663.0), ("staging", "fresh", 61.0), ("production", "late", 90.0)]

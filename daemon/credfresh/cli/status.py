@@ -88,7 +88,7 @@ def _report(where: Whereabouts) -> dict[str, Any]:
 def _show(report: dict[str, Any], *, as_json: bool) -> None:
     profiles = report["profiles"]
     if as_json:
-        shown = [{key: profile[key] for key in PUBLIC} for profile in profiles]
+        shown = [{key: profile.get(key) for key in PUBLIC} for profile in profiles]
         shape = {"version": 1, "from": report["from"], "profiles": shown}
         click.echo(json.dumps(shape, ensure_ascii=False))
         return

@@ -90,6 +90,16 @@ _ANSWERS: Mapping[type[Request], frozenset[str]] = {
 }
 """What an answer has at least."""
 
+_OUTCOME = frozenset({"profile", "expiration", "error", "hint"})
+_OF_EACH: Mapping[type[Request], frozenset[str]] = {
+    Status: frozenset(
+        {"profile", "state", "expiration", "seconds_left", "lifetime_s", "renew_in_s", "last_error"}
+    ),
+    Renew: _OUTCOME | {"renewed"},
+    Withdraw: _OUTCOME | {"withdrawn"},
+}
+"""What it has of each of its `profiles`."""
+
 PRIVILEGED = (Renew, Reload, Withdraw)
 """For root and the daemon's own user; the others for whoever may connect."""
 
@@ -208,12 +218,23 @@ def decode_answer(line: bytes, request: Request) -> dict[str, Any]:
     match said:
         case {"error": {"code": str(code), "message": str(message), "hint": str() | None as hint}}:
             raise RequestError(code, message, hint=hint)
-        case {"version": int(1), "answer": dict(answer)} if answer.keys() >= members:
+        case {"version": int(1), "answer": dict(answer)} if answer.keys() >= members and _whole(
+            answer.get("profiles", []), request
+        ):
             return answer
         case {"version": int(version)} if version != VERSION:
             raise RequestError("unsupported_version", f"the daemon speaks version {version}")
         case _:
-            raise RequestError("bad_answer", "what answers here is no credfresh daemon")
+            message = "what answers here is no credfresh daemon, or not of this version"
+            raise RequestError("bad_answer", message)
+
+
+def _whole(profiles: object, request: Request) -> bool:
+    """Say whether it is a list of objects that have what is told of each profile."""
+    of_each = _OF_EACH.get(type(request), frozenset())
+    return isinstance(profiles, list) and all(
+        isinstance(one, dict) and one.keys() >= of_each for one in profiles
+    )
 
 
 def _line(said: Mapping[str, Any]) -> bytes:
