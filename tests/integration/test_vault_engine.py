@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -21,6 +21,7 @@ from aws_servers import Answer, BusyServer, scripted
 from bao import MOUNT, PREFIX, Bao, Scripted, signed
 from credfresh.answers import MOST_ANSWER
 from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.life.desk import Desk
 from credfresh.principals import (
     AppRole,
     CertLogin,
@@ -31,6 +32,9 @@ from credfresh.principals import (
     VaultEngine,
 )
 from credfresh.vault.engine import ConflictError, Engine
+from credfresh.vault.hub import Hub
+from credfresh.vault.secret import Version
+from fakes import EventLog
 from programs import free_port
 
 CANARY = "canary-0123456789abcdef"
@@ -161,6 +165,47 @@ def test_what_answers_without_end_is_not_read(bao: Bao, tmp_path: Path) -> None:
     assert ("EngineUnreachable", Scope.ENDPOINT, Mend.TIME) == (error.code, error.scope, error.mend)
     assert "it is longer than 1 MiB" in error.message
     assert "something other than the engine" in str(error.hint)
+
+
+@pytest.mark.parametrize("lent", [{}, {"lease_duration": "soon", "renewable": True}])
+def test_a_login_that_is_answered_with_nonsense_is_one_that_fails(
+    tmp_path: Path, lent: dict[str, object]
+) -> None:
+    """It is told like every other; nothing else may come out of the engine."""
+    (tmp_path / "file").write_text(CANARY)
+    auth = AppRole(str(tmp_path / "file"), str(tmp_path / "file"))
+    answer = json.dumps({"auth": {"client_token": CANARY, **lent}})
+    with scripted(lambda _: Answer(body=answer)) as other, pytest.raises(RenewalError) as caught:
+        Engine(VaultEngine(other.url, auth), clock=clock, salt="test").read("x")
+
+    assert ("EngineLoginFailed", Scope.SOURCE) == (caught.value.code, caught.value.scope)
+    assert CANARY not in str(caught.value)
+
+
+def test_a_secret_that_is_no_object_is_an_error_of_the_engine(tmp_path: Path) -> None:
+    """Who asked would stumble over it."""
+    answer = json.dumps({"data": {"data": ["x"], "metadata": {"version": 1}}})
+    auth = written(tmp_path / "token", "t")
+    with scripted(lambda _: Answer(body=answer)) as other, pytest.raises(RenewalError) as caught:
+        Engine(VaultEngine(other.url, auth), clock=clock, salt="test").read("x")
+
+    assert "EngineError" == caught.value.code
+
+
+def test_nothing_that_comes_of_an_engine_ends_a_hub(tmp_path: Path) -> None:
+    """What nobody foresaw is told as every failure of the engine is, and the hub goes on."""
+
+    class Odd(Engine):
+        def read(self, name: str) -> Version:
+            raise ZeroDivisionError(name)
+
+    log = EventLog()
+    odd = Odd(VaultEngine("http://odd", TokenFileLogin(str(tmp_path))), clock=clock, salt="test")
+    hub = Hub(odd, name="one", clock=clock, roll=lambda: 0.0, emit=log, patience=5.0)
+    hub.open(cast("Desk", None))
+    [told] = log.of("engine_failed")
+    assert "http://odd: ZeroDivisionError when asked to keep the lease" in str(told["error"])
+    hub.close()
 
 
 @pytest.mark.timeout(10)

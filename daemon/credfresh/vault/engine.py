@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import hvac
 import hvac.exceptions
@@ -72,7 +72,10 @@ class Engine:
             except hvac.exceptions.InvalidPath:
                 return Version(0, None)
             data = answer["data"]
-            return Version(int(data["metadata"]["version"]), data["data"])
+            document = data["data"]
+            return Version(
+                int(data["metadata"]["version"]), None if document is None else dict(document)
+            )
 
         return self._do(ask, f"read {self.shown(name)}")
 
@@ -177,7 +180,7 @@ class Engine:
 
     def _renew_or_log_in(self, client: hvac.Client, *, renew: bool) -> None:
         sent = self._clock()
-        said: Mapping[str, Any] | None = None
+        said: logins.Lent | None = None
         if renew:
             client.token = self._token
             try:
@@ -187,11 +190,11 @@ class Engine:
         if said is None:
             said = self._log_in(client)
         self._token = client.token
-        lease = float(said["lease_duration"]) if said else 0.0
-        self._renewable = bool(said and said["renewable"])
-        self._renew_at = policy.renewal(sent, lease, self._salt) if lease > 0 else None
+        lifetime = said.lifetime if said else 0.0
+        self._renewable = bool(said and said.renewable)
+        self._renew_at = policy.renewal(sent, lifetime, self._salt) if lifetime > 0 else None
 
-    def _log_in(self, client: hvac.Client) -> Mapping[str, Any] | None:
+    def _log_in(self, client: hvac.Client) -> logins.Lent | None:
         client.token = ""
         try:
             return logins.log_in(client, self.where.auth)

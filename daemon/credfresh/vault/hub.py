@@ -24,7 +24,7 @@ from credfresh.settings import Profile
 from credfresh.vault import lease
 from credfresh.vault.backlog import Backlog
 from credfresh.vault.engine import Engine
-from credfresh.vault.failures import SEALED, UNREACHABLE
+from credfresh.vault.failures import SEALED, UNREACHABLE, failure
 from credfresh.vault.leadership import Leadership
 from credfresh.vault.mirror import Mirror
 from credfresh.vault.provider import VaultProvider
@@ -106,6 +106,9 @@ class Hub:
             self._work_off()
         except RenewalError as error:
             return self._failed(error)
+        except Exception as error:  # noqa: BLE001 - a hub that ended would be missed at expiry
+            address = self._engine.where.address
+            return self._failed(failure(error, address, "keep the lease and what it publishes"))
         if self._failing is not None:
             self._emit("engine_recovered", engine=self._engine.where.address)
         self._failing, self._failures = None, 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import hvac
 
@@ -20,14 +20,22 @@ from credfresh.regular import must_be_regular, only_regular
 from credfresh.vault.failures import LOGIN
 
 
-def log_in(client: hvac.Client, auth: VaultAuth) -> Mapping[str, Any] | None:
+class Lent(NamedTuple):
+    """What the engine says of a token. `lifetime` is in seconds, 0 for one that does not end."""
+
+    lifetime: float
+    renewable: bool
+
+
+def log_in(client: hvac.Client, auth: VaultAuth) -> Lent | None:
     """Log in; return what the engine says of the token, None where a file holds one.
 
     The client's token is set in either case.
 
     Raises:
         RenewalError: a file cannot be read.
-        Exception: whatever hvac raises where the engine refuses or is not there.
+        Exception: whatever hvac raises where the engine refuses or is not there, and whatever
+            Python does where its answer is none.
     """
     answer: Mapping[str, Any]
     match auth:
@@ -48,12 +56,12 @@ def log_in(client: hvac.Client, auth: VaultAuth) -> Mapping[str, Any] | None:
             answer = client.auth.cert.login(
                 name=role or "", cert_pem=certificate, key_pem=key, mount_point=mount
             )
-    return _auth(answer)
+    return _lent(answer)
 
 
-def renew(client: hvac.Client) -> Mapping[str, Any]:
+def renew(client: hvac.Client) -> Lent:
     """Renew the client's token; return what the engine says of it now."""
-    return _auth(client.auth.token.renew_self())
+    return _lent(client.auth.token.renew_self())
 
 
 def name_of(auth: VaultAuth) -> str:
@@ -68,9 +76,9 @@ def name_of(auth: VaultAuth) -> str:
     return names[type(auth)]
 
 
-def _auth(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    said: Mapping[str, Any] = answer["auth"]
-    return said
+def _lent(answer: Mapping[str, Any]) -> Lent:
+    said = answer["auth"]
+    return Lent(float(said["lease_duration"]), bool(said["renewable"]))
 
 
 def judge(path: str) -> None:
