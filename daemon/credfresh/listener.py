@@ -236,10 +236,9 @@ def _clear(path: str) -> None:
         info = os.lstat(path)
         if not stat.S_ISSOCK(info.st_mode) or info.st_uid != os.geteuid():
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            try:
-                probe.connect(path)
-            except ConnectionRefusedError:
+        # Not blocking: where others wait to be let in, so would we.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+            if probe.connect_ex(path) == errno.ECONNREFUSED:
                 Path(path).unlink()
 
 
