@@ -2,15 +2,22 @@
 
 The protocol is a datagram of `KEY=value` lines to the socket in $NOTIFY_SOCKET (a path, or an
 abstract name behind `@`). A message that cannot be delivered is dropped: it must never cost the
-daemon its life.
+daemon its life, nor, where nobody reads (a container that was given the socket of a manager which
+left), its time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import time
 from collections.abc import Callable, Mapping
+
+_PATIENCE = struct.pack("ll", 1, 0)
+"""Seconds and microseconds that a manager which does not read may hold us up, once; until it reads
+again messages are dropped at once. (For the kernel: to wait by Python's timeouts would be to spin,
+since such a socket always looks writable.)"""
 
 
 def watchdog_limit(environ: Mapping[str, str], pid: int) -> float | None:
@@ -36,6 +43,7 @@ class Notifier:
         self._monotonic_ns = monotonic_ns
         self._address = "\0" + address[1:] if address and address[0] == "@" else address
         self._status = ""
+        self._unread = False
 
     def ready(self) -> None:
         """Start-up is finished."""
@@ -75,4 +83,11 @@ class Notifier:
             contextlib.suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
         ):
-            sender.sendto(message.encode(), self._address)
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
+            waits = socket.MSG_DONTWAIT if self._unread else 0
+            try:
+                sender.sendto(message.encode(), waits, self._address)
+            except BlockingIOError:
+                self._unread = True
+            else:
+                self._unread = False

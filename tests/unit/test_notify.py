@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +54,27 @@ def test_nobody_listening_is_no_error(tmp_path: Path) -> None:
         notifier.status("x")
 
     assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.timeout(20)
+def test_a_manager_that_does_not_read_is_waited_for_once(
+    manager: tuple[str, socket.socket],
+) -> None:
+    """The main thread tells it; and once it reads again it is told again."""
+    address, receiver = manager
+    notifier = Notifier(address)
+    began = time.monotonic()
+    for number in range(2000):
+        notifier.status(str(number))
+    took = time.monotonic() - began
+
+    receiver.setblocking(False)  # noqa: FBT003 - the standard library's
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            receiver.recv(4096)
+    notifier.ready()
+    assert b"READY=1" == receiver.recv(4096)
+    assert took < 5.0
 
 
 def test_the_watchdog_is_fed_and_triggered_as_the_protocol_spells_it(
