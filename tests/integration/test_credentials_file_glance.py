@@ -83,6 +83,16 @@ def test_what_has_just_changed_is_looked_at_again(path: Path) -> None:
     assert not glanced(path, Later(SETTLED / 2)).unchanged()
 
 
+def test_a_look_that_takes_long_proves_no_more(path: Path) -> None:
+    """What counts is how old the change was when the look began: later ones need not show."""
+    at = Later(SETTLED / 2)
+    glance = Glance(at)
+    look = glance.look(str(path), str(path.parent))
+    at.seconds += 2 * SETTLED
+    glance.good(look)
+    assert not glance.unchanged()
+
+
 def test_a_glance_is_good_for_a_minute(path: Path) -> None:
     """Directories further up are looked at then, whatever it says."""
     at = Later(2 * SETTLED)

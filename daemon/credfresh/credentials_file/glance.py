@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from credfresh.model import Clock
+from credfresh.model import Clock, Instant
 
 GOOD_FOR = 60.0
 """Seconds after which a thorough look is due whatever a glance says: directories further up, which
@@ -28,7 +28,7 @@ class Look:
 
     paths: tuple[str, str]
     seen: _Seen
-    at: float
+    at: Instant
 
 
 class Glance:
@@ -41,7 +41,7 @@ class Glance:
     def unchanged(self) -> bool:
         """Say whether all is as it was, as far as a glance can tell."""
         good = self._good
-        if good is None or self._clock().boot >= good.at + GOOD_FOR:
+        if good is None or self._clock().boot >= good.at.boot + GOOD_FOR:
             return False
         return _seen(good.paths) == good.seen
 
@@ -51,13 +51,14 @@ class Glance:
         Raises:
             OSError: one of them cannot be seen.
         """
+        at = self._clock()
         paths = path, folder
-        return Look(paths, _seen(paths), self._clock().boot)
+        return Look(paths, _seen(paths), at)
 
     def good(self, look: Look) -> None:
         """All that a thorough look after `look` has found is as it should be."""
         newest = max(changed for *_, changed in look.seen) / 1e9
-        self._good = look if self._clock().wall - newest > SETTLED else None
+        self._good = look if look.at.wall - newest > SETTLED else None
 
     def forget(self) -> None:
         """Look thoroughly the next time."""

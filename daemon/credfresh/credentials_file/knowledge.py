@@ -32,6 +32,8 @@ class Knowledge:
         self._document: Document | None = None
         self._identity = _NOWHERE
         self._proven = False
+        self._looked = 0.0
+        """Wall seconds before which the last look began."""
 
     def look(self, place: Place) -> Standing | None:
         """Read the file, but not while somebody is between truncating and writing it.
@@ -44,7 +46,7 @@ class Knowledge:
         known = None if document is None else (self._identity, document.data)
         shorter: Identity | None = None
         while True:
-            standing = rivals.look(place, known, patience)
+            standing = self._read(place, known, patience)
             if standing is None or not self._young(standing):
                 return standing
             seen = identity(standing.info)
@@ -63,7 +65,7 @@ class Knowledge:
         """
         if self._proven and identity(now) == self._identity:
             return True
-        standing = rivals.look(place, None, Patience(self._pause))
+        standing = self._read(place, None, Patience(self._pause))
         if standing is None:
             return False
         standing.close()
@@ -82,9 +84,9 @@ class Knowledge:
         self._document, self._identity, self._proven = document, now, False
 
     def saw(self, standing: Standing, document: Document) -> None:
-        """Remember what we found there."""
+        """Remember what the last look found there."""
         if standing.was_read:
-            self._proven = self._clock().wall - standing.info.st_ctime > GRAIN
+            self._proven = self._looked - standing.info.st_ctime > GRAIN
         self._document, self._identity = document, identity(standing.info)
 
     def holds(self, standing: Standing) -> bool:
@@ -97,6 +99,12 @@ class Knowledge:
         if self._document is not None and data == self._document.data:
             return self._document
         return ownership.read(data)
+
+    def _read(
+        self, place: Place, known: tuple[Identity, bytes] | None, patience: Patience
+    ) -> Standing | None:
+        self._looked = self._clock().wall  # what is written after it was read need not show
+        return rivals.look(place, known, patience)
 
     def _young(self, standing: Standing) -> bool:
         """Say whether it changed a moment ago; what got shorter earlier, somebody meant so."""

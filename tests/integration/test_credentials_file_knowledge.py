@@ -1,0 +1,112 @@
+"""What is known of a file: believed unread only where its times prove that nobody wrote it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from credfresh.credentials_file import rivals
+from credfresh.credentials_file.knowledge import GRAIN, Knowledge
+from credfresh.disk.paths import Place, resolved
+from credfresh.model import Instant
+from credfresh.splice.holding import Document
+from disk import FOREIGN, Waits
+
+OTHER = FOREIGN.replace(b"theirs", b"THEIRS")
+
+
+class House:
+    """A file, what we know of it, and the wall clock: so many seconds since it was changed."""
+
+    def __init__(self, path: Path, place: Place) -> None:
+        path.write_bytes(FOREIGN)
+        self.path = path
+        self.place = place
+        self.info = path.stat()
+        self.since = 1.0
+        self.knowledge = Knowledge("test", clock=self, pause=Waits())
+
+    def __call__(self) -> Instant:
+        return Instant(self.info.st_ctime + self.since, 0.0)
+
+    def learn(self, *, took: float = 0.0) -> Document:
+        """Read the file, and remember it so many seconds later; return it scanned."""
+        standing = self.knowledge.look(self.place)
+        assert standing is not None
+        standing.close()
+        document = self.knowledge.document(standing)
+        self.since += took
+        self.knowledge.saw(standing, document)
+        return document
+
+    def confirms(self) -> bool:
+        """Say whether the file is confirmed whose times are the same as ever."""
+        return self.knowledge.confirms(self.place, self.info)
+
+
+@pytest.fixture(name="house")
+def _house(tmp_path: Path) -> Iterator[House]:
+    with resolved(f"{tmp_path}/credentials") as place:
+        yield House(tmp_path / "credentials", place)
+
+
+def test_what_was_read_long_after_its_last_change_is_known(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its times are proof, and it is not read again."""
+    house.learn()
+    monkeypatch.setattr(rivals, "look", lambda *_: pytest.fail("it was read"))
+
+    assert house.confirms()
+
+
+@pytest.mark.parametrize("took", [0.0, 1.0])
+def test_what_was_read_right_after_a_change_proves_nothing(house: House, took: float) -> None:
+    """A second write within one tick does not show: what counts is the moment of reading."""
+    house.since = GRAIN / 2
+    house.learn(took=took)
+    house.path.write_bytes(OTHER)
+
+    assert not house.confirms()
+
+
+def test_what_was_read_again_later_is_known(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look after the tick is proof."""
+    house.since = GRAIN / 2
+    house.learn()
+    house.since = 1.0
+    assert house.confirms()
+    monkeypatch.setattr(rivals, "look", lambda *_: pytest.fail("it was read"))
+
+    assert house.confirms()
+
+
+def test_what_we_wrote_proves_nothing(house: House) -> None:
+    """Somebody may have written within the same tick."""
+    house.knowledge.wrote(house.learn(), rivals.identity(house.info))
+    house.path.write_bytes(OTHER)
+
+    assert not house.confirms()
+
+
+def test_another_version_is_read(house: House) -> None:
+    """The same bytes, written anew, are what we know; others of the same length are not."""
+    house.learn()
+    house.path.write_bytes(FOREIGN)
+    os.utime(house.path, (1e9, 1e9))
+    assert house.knowledge.confirms(house.place, house.path.stat())
+    house.path.write_bytes(OTHER)
+    os.utime(house.path, (1e9, 1e9))
+
+    assert not house.knowledge.confirms(house.place, house.path.stat())
+
+
+def test_a_file_that_is_gone_is_not_confirmed(house: House) -> None:
+    """Whatever was known of it."""
+    house.knowledge.distrust()
+    house.path.unlink()
+
+    assert not house.confirms()
