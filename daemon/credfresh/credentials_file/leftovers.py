@@ -1,8 +1,9 @@
 """What a daemon that was killed left behind, and what it noted about it beforehand.
 
 Between the swap and the second look, the replaced file lies under the temporary name: a rival's
-last write may be in it. Before the swap the temporary itself lies there, worth nothing. A note
-in the life lock's file, written before each swap, tells which of the two is found.
+last write may be in it, or come yet. Before the swap the temporary itself lies there, worth
+nothing. A note in the life lock's file, one line for each, tells which of the two is found, and
+what is new in it.
 """
 
 from __future__ import annotations
@@ -11,40 +12,50 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Container
+from collections.abc import Container, Iterable, Sequence
 
-from credfresh.credentials_file.rivals import READ, Replaced, Standing, read
+from credfresh.credentials_file.rivals import (
+    NO_VERSION,
+    READ,
+    Replaced,
+    Standing,
+    Version,
+    read,
+    version,
+)
 from credfresh.disk import atomic
 from credfresh.disk.atomic import Temporary
 from credfresh.disk.paths import Place, trusted_owner
 
-_NOTE = re.compile(
-    r"^swap=(?P<name>\S+) new=(?P<new>\d+) old=(?P<old>\d+):(?P<size>\d+):(?P<mtime>\d+)$",
-    re.MULTILINE,
-)
+_LINE = re.compile(r"^swap=([0-9a-f]{8}) new=(\d+:\d+:\d+) old=(\d+:\d+:\d+)$", re.MULTILINE)
 
 
-def note(temporary: Temporary, standing: Standing | None) -> str:
-    """Return the note to leave before a swap; empty when nothing is replaced."""
+def note(kept: Iterable[Replaced]) -> str:
+    """Return the note about files that were replaced and are kept."""
+    return "".join(
+        _line(late.name, late.successor, late.was) for late in kept if late.name is not None
+    )
+
+
+def before(temporary: Temporary, standing: Standing | None) -> str:
+    """Return what to add to it before a swap; empty when nothing is replaced."""
     if standing is None:
         return ""
-    new, old = os.fstat(temporary.descriptor).st_ino, standing.info
-    return f"swap={temporary.name} new={new} old={old.st_ino}:{old.st_size}:{old.st_mtime_ns}\n"
+    new = version(os.fstat(temporary.descriptor))
+    return _line(temporary.name, new, version(standing.info))
 
 
-def sweep(
-    place: Place, found: str, owner: int | None, spare: Container[str] = ()
-) -> Replaced | None:
-    """Remove our leftover temporaries; return the one that holds a rival's write, if one does.
+def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) -> Sequence[Replaced]:
+    """Remove our leftover temporaries; return those that were replaced, the oldest first.
 
     `found` is the note. Only regular files of ours, of root or of `owner` are touched, and not
     those that are called as in `spare`.
 
     Raises:
-        OSError: the directory cannot be read.
+        OSError: the directory cannot be read, or not what was replaced.
     """
-    kept = None
-    noted = _NOTE.search(found)
+    kept: dict[str, Replaced] = {}
+    noted = {serial: (_version(new), _version(old)) for serial, new, old in _LINE.findall(found)}
     owners = () if owner is None else (owner,)
     for entry in os.listdir(place.directory):  # noqa: PTH208 - pathlib takes no descriptor
         if entry in spare or not atomic.is_temporary(entry, place.name):
@@ -52,33 +63,50 @@ def sweep(
         info = os.stat(entry, dir_fd=place.directory, follow_symlinks=False)
         if not stat.S_ISREG(info.st_mode) or not trusted_owner(info.st_uid, *owners):
             continue
-        if noted and noted["name"] == entry and _written_late(place, info, noted):
-            kept = _keep(place, entry)
+        serial = atomic.serial(entry)
+        new, old = noted.get(serial, (NO_VERSION, NO_VERSION))
+        late = None
+        if serial in noted and info.st_ino != new[0]:  # else it was never swapped
+            late = _replaced(place, entry, new, old)
+        if late is not None:
+            kept[serial] = late
         else:
             with contextlib.suppress(OSError):  # of a read-only file system: at the next sweep
                 os.unlink(entry, dir_fd=place.directory)
-    return kept
+    return [kept[serial] for serial in noted if serial in kept]
 
 
-def _written_late(place: Place, info: os.stat_result, noted: re.Match[str]) -> bool:
-    """Say whether a leftover is a replaced file, written into, whose successor still stands."""
-    if info.st_ino == int(noted["new"]):
-        return False  # never swapped
-    if (info.st_ino, info.st_size, info.st_mtime_ns) == tuple(
-        int(noted[key]) for key in ("old", "size", "mtime")
-    ):
-        return False  # as we had read it
+def _replaced(place: Place, entry: str, new: Version, old: Version) -> Replaced | None:
+    """Open what was replaced; None where no file stands that its late writes could go to.
+
+    What was put in its place is known if it still stands as we left it. Else all that is new in
+    either of the two is kept: what was deleted from one meanwhile cannot be told.
+    """
     try:
-        there = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
+        successor = os.open(place.name, READ, dir_fd=place.directory)
     except FileNotFoundError:
-        return False
-    return there.st_ino == int(noted["new"])
-
-
-def _keep(place: Place, entry: str) -> Replaced:
-    descriptor = os.open(entry, READ, dir_fd=place.directory)
-    successor = os.open(place.name, READ, dir_fd=place.directory)
+        return None
     try:
-        return Replaced(descriptor, entry, expected=None, put=read(successor))
+        put = read(successor) if version(os.fstat(successor)) == new else b""
     finally:
         os.close(successor)
+    descriptor = os.open(entry, READ, dir_fd=place.directory)
+    try:
+        expected = read(descriptor) if version(os.fstat(descriptor)) == old else None
+    except OSError:
+        os.close(descriptor)
+        raise
+    return Replaced(descriptor, entry, expected, put, old, new)
+
+
+def _line(name: str, new: Version, old: Version) -> str:
+    return f"swap={atomic.serial(name)} new={_text(new)} old={_text(old)}\n"
+
+
+def _text(version: Version) -> str:
+    return ":".join(map(str, version))
+
+
+def _version(text: str) -> Version:
+    inode, size, mtime = map(int, text.split(":"))
+    return inode, size, mtime

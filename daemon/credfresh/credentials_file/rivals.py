@@ -11,11 +11,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from credfresh.disk import atomic
 from credfresh.disk.atomic import Temporary
-from credfresh.disk.locks import Pause, Watch, disturbed, unwatch, watch
+from credfresh.disk.locks import Pause, Watch, disturbed, stands, unwatch, watch
 from credfresh.disk.paths import Place
 from credfresh.disk.steps import Steps
 
@@ -33,12 +33,22 @@ Identity = tuple[int, int, int, int, int]
 """Device, inode, size, mtime and ctime in ns: while they are the same, so is the content, but for
 writes within one tick of the file system's clock (up to 10 ms)."""
 
+Version = tuple[int, int, int]
+"""Inode, size and mtime in ns: what tells the same, and outlives a rename and a restart."""
+
+NO_VERSION: Version = (0, 0, 0)
+
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 def identity(info: os.stat_result) -> Identity:
     """Return what tells one state of a file from another."""
     return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+def version(info: os.stat_result) -> Version:
+    """Return what tells one content of a file from another, whatever it is called."""
+    return (info.st_ino, info.st_size, info.st_mtime_ns)
 
 
 class Patience:
@@ -97,13 +107,17 @@ class Replaced:
     expected: bytes | None = field(repr=False)
     """What was in it when we replaced it; None: something else than is now."""
     put: bytes = field(repr=False)
-    """What we put in its place."""
+    """What we put in its place; nothing where that is not known any more."""
+    was: Version
+    """How it was when `expected` was in it."""
+    successor: Version
+    """How what we put in its place was when we had done so."""
     watched: bool = False
     busy: bool = False
     """Somebody had it open for writing when we last looked."""
     certain: bool = False
     """Nobody had, and nobody can any more: what was read then is the last of it."""
-    seen: bytes | None = field(default=None, repr=False)
+    seen: tuple[bytes, Version] | None = field(default=None, repr=False)
     """What a rival has made of it, not yet taken over."""
     taken: bool = False
     """Whether a rival's write into it has been taken over: `put` is not what stood last then."""
@@ -130,7 +144,8 @@ class Replaced:
     def taken_over(self) -> None:
         """What was seen in it stands on disk now."""
         if self.seen is not None:
-            self.expected, self.seen, self.taken = self.seen, None, True
+            self.expected, self.was = self.seen
+            self.seen, self.taken = None, True
 
     def drop(self, directory: int) -> None:
         """Take it away for good."""
@@ -215,7 +230,15 @@ def swap(
             raise OvertakenError from None
     temporary.named = False
     name = temporary.name if exchanged else None
-    return Replaced(standing.descriptor, name, standing.data, data, watched)
+    return Replaced(
+        standing.descriptor,
+        name,
+        standing.data,
+        data,
+        version(standing.info),
+        version(os.fstat(temporary.descriptor)),
+        watched,
+    )
 
 
 def confirm(place: Place, temporary: Temporary, replaced: Replaced | None, steps: Steps) -> None:
@@ -229,13 +252,13 @@ def confirm(place: Place, temporary: Temporary, replaced: Replaced | None, steps
         if replaced is None or replaced.name is None or _as_read(place, replaced):
             return
         atomic.exchange(place.directory, replaced.name, place.name)
-        mine = _names(place, replaced.name, temporary.descriptor)
+        mine = stands(temporary.descriptor, replaced.name, place.directory)
         if mine and atomic.holds(temporary.descriptor, replaced.put):
             raise OvertakenError(_undone(place, temporary, replaced))
         # Somebody wrote into ours in these microseconds: that is the newer, and stays.
         atomic.exchange(place.directory, replaced.name, place.name)
         left = os.open(replaced.name, READ, dir_fd=place.directory)
-        raise OvertakenError(Replaced(left, replaced.name, replaced.expected, replaced.put))
+        raise OvertakenError(replace(replaced, descriptor=left, watched=False))
 
 
 def _undone(place: Place, temporary: Temporary, replaced: Replaced) -> Replaced | None:
@@ -248,7 +271,8 @@ def _undone(place: Place, temporary: Temporary, replaced: Replaced) -> Replaced 
     except OSError:
         return None
     temporary.named = False
-    return Replaced(descriptor, replaced.name, replaced.put, replaced.put)
+    mine = replaced.put
+    return Replaced(descriptor, replaced.name, mine, mine, replaced.successor, NO_VERSION)
 
 
 def _still(place: Place, standing: Standing) -> bool:
@@ -256,7 +280,7 @@ def _still(place: Place, standing: Standing) -> bool:
     answer = watch(standing.descriptor)
     if answer is Watch.BUSY and not standing.busy:
         raise OvertakenError
-    same = _names(place, place.name, standing.descriptor)
+    same = stands(standing.descriptor, place.name, place.directory)
     if not same or not atomic.holds(standing.descriptor, standing.data):
         raise OvertakenError
     return answer is Watch.KEPT
@@ -264,17 +288,10 @@ def _still(place: Place, standing: Standing) -> bool:
 
 def _as_read(place: Place, replaced: Replaced) -> bool:
     """Say whether the temporary name leads to the file, and the bytes, that were read."""
-    if replaced.name is None or not _names(place, replaced.name, replaced.descriptor):
+    if replaced.name is None:
+        return False
+    if not stands(replaced.descriptor, replaced.name, place.directory):
         return False
     if replaced.watched:
         return not disturbed(replaced.descriptor)
     return replaced.expected is None or atomic.holds(replaced.descriptor, replaced.expected)
-
-
-def _names(place: Place, name: str, descriptor: int) -> bool:
-    """Say whether a name leads to an open file."""
-    try:
-        there = os.stat(name, dir_fd=place.directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(there, os.fstat(descriptor))

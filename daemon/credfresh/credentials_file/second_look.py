@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
-from credfresh.credentials_file import rivals
+from credfresh.credentials_file import leftovers, rivals
 from credfresh.credentials_file.reconcile import carry_over
 from credfresh.credentials_file.rivals import Patience, Replaced
 from credfresh.disk.locks import Pause
@@ -25,8 +26,10 @@ class SecondLook:
     a writer has open stays, and is looked at again, until there are too many.
     """
 
-    def __init__(self, pause: Pause) -> None:
+    def __init__(self, pause: Pause, note: Callable[[str], None]) -> None:
+        """`note` leaves a word for whoever keeps the file after us."""
         self._pause = pause
+        self._note = note
         self._late: list[Replaced] = []
 
     @property
@@ -39,10 +42,13 @@ class SecondLook:
         """The temporary names under which they lie."""
         return frozenset(late.name for late in self._late if late.name is not None)
 
-    def keep(self, place: Place, replaced: Replaced | None) -> None:
-        """Keep another one from now on."""
-        if replaced is not None:
-            self._late.append(replaced)
+    def note(self, coming: str = "") -> None:
+        """Note which files there are to look at, and what is about to be replaced."""
+        self._note(leftovers.note(self._late) + coming)
+
+    def keep(self, place: Place, *replaced: Replaced) -> None:
+        """Keep these, too, from now on."""
+        self._late += replaced
         if len(self._late) > MOST:
             at_once = Patience(self._pause, 0.0)
             bare = [late for late in self._late[:-1] if not late.altered(at_once)]
@@ -50,16 +56,12 @@ class SecondLook:
                 self._drop(place, late)
         for late in self._late[:-MOST_WRITTEN]:
             self._drop(place, late)
-
-    def drop(self, place: Place) -> None:
-        """Keep none any more."""
-        for late in list(self._late):
-            self._drop(place, late)
+        self.note()
 
     def leave(self, place: Place | None) -> None:
-        """Go elsewhere: what a rival has written into stays for the next who keeps this file."""
+        """Keep none any more: where a rival's write is or may come stays for the next keeper."""
         for late in list(self._late):
-            if place is None or late.altered(Patience(self._pause, 0.0)):
+            if place is None or late.altered(Patience(self._pause, 0.0)) or late.busy:
                 self._late.remove(late)
                 os.close(late.descriptor)
             else:
@@ -99,24 +101,26 @@ class SecondLook:
                 merged = theirs if alone else carry_over(late.base, theirs, data)
         return merged
 
-    def taken_over(self, place: Place) -> None:
-        """What `basis` returned last stands on disk now."""
+    def taken_over(self, place: Place, *replaced: Replaced) -> None:
+        """What `basis` returned last stands on disk now, in the place of `replaced`."""
         for late in list(self._late):
             late.taken_over()
             if late.certain:
                 self._drop(place, late)
+        self.keep(place, *replaced)
 
     def _read(self, place: Place, late: Replaced) -> bytes | None:
         try:
+            version = rivals.version(os.fstat(late.descriptor))
             altered = rivals.read(late.descriptor)
         except OSError:
             self._drop(place, late)  # told once, and in the way of nothing after that
             raise
-        if late.busy and len(altered) < len(late.base):
+        if late.busy and len(altered) < late.was[1]:
             late.seen = None
             return None  # half of it may be missing yet
         if altered:
-            late.seen = altered
+            late.seen = altered, version
             return altered
         if not late.busy:  # whoever truncated it has died
             self._drop(place, late)

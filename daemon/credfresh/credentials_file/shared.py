@@ -12,7 +12,7 @@ from credfresh.credentials_file.asked import Asked, Pieces
 from credfresh.credentials_file.glance import Glance
 from credfresh.credentials_file.knowledge import Knowledge
 from credfresh.credentials_file.remarks import Remarks
-from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing, identity
+from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing, identity, version
 from credfresh.credentials_file.second_look import SecondLook
 from credfresh.credentials_file.tenure import Tenure, Turn
 from credfresh.disk import atomic, writing
@@ -57,7 +57,7 @@ class SharedCredentialsFile:
         self._access = Access(target)
         self._tenure = Tenure(instance, self._steps)
         self._turn = Turn(self._pause, self._steps)
-        self._second_look = SecondLook(self._pause)
+        self._second_look = SecondLook(self._pause, self._tenure.note)
         self._glance = Glance(clock)
         self._wanted: Wanted | None = None
         self._failing = False
@@ -94,11 +94,11 @@ class SharedCredentialsFile:
         If one would be, it is left to the next `claim`, which finds it.
         """
         with contextlib.suppress(PublishError, OSError):
-            if self._wanted is not None and self._second_look.pending:
-                if self._second_look.altered():
+            if self._second_look.pending:
+                if self._wanted is not None and self._second_look.altered():
                     self.publish(self._wanted)
                 with resolved(self._path) as place:
-                    self._second_look.drop(place)
+                    self._second_look.leave(place)
         self._tenure.close()
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
@@ -239,7 +239,7 @@ class SharedCredentialsFile:
             attributes = self._access.attributes(standing.descriptor if standing else None)
         temporary = writing.prepare(place, document.data, attributes, self._steps)
         try:
-            self._tenure.note(leftovers.note(temporary, standing))
+            self._second_look.note(leftovers.before(temporary, standing))
             replaced = rivals.swap(place, temporary, standing, document.data, self._steps)
             try:
                 rivals.confirm(place, temporary, replaced, self._steps)
@@ -250,6 +250,9 @@ class SharedCredentialsFile:
             if replaced is not None:
                 atomic.narrow(replaced.descriptor, attributes.mode)
             info = writing.settle(place, temporary, self._steps, self._clock)
+            if replaced is not None:
+                replaced.successor = version(info)
+                self._second_look.note()
         finally:
             temporary.drop()
         self._durable = True
@@ -269,8 +272,7 @@ class SharedCredentialsFile:
         self._knowledge.wrote(document)
         if standing is not None:
             standing.handed_on = True
-        self._second_look.taken_over(place)
-        self._second_look.keep(place, replaced)
+        self._second_look.taken_over(place, *([] if replaced is None else [replaced]))
 
     def _make_durable(self, place: Place) -> None:
         """Finish a write that failed after its swap."""
@@ -283,9 +285,9 @@ class SharedCredentialsFile:
         """Claim the file, anew if it moved or if somebody removed the lock's file."""
         if not self._tenure.covers(place):
             self._leave(place)
-            late = self._tenure.begin(place, self._access.owner)
-            if late is not None:
-                self._second_look.keep(place, late)
+            spare = self._second_look.names
+            late = self._tenure.begin(place, self._access.owner, spare=spare)
+            self._second_look.keep(place, *late)
 
     def _leave(self, place: Place) -> None:
         """Take nothing along where the path leads elsewhere now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 
 from credfresh.credentials_file import leftovers
 from credfresh.credentials_file.remarks import Remarks
@@ -36,10 +36,13 @@ class Tenure:
         """Say whether the claim stands, and for this place."""
         return self._life is not None and self._life.covers(place)
 
-    def begin(self, place: Place, owner: int | None) -> Replaced | None:
-        """Claim a place and sweep it; return a leftover that holds a rival's write.
+    def begin(
+        self, place: Place, owner: int | None, *, spare: Container[str]
+    ) -> Sequence[Replaced]:
+        """Claim a place and sweep it, but for the names in `spare`; return what it replaced last.
 
-        The claim to another place ends. Files of `owner` count as ours.
+        The claim to another place ends. Files of `owner` count as ours. What the one before noted
+        stands until the next `note`.
 
         Raises:
             AlreadyRunningError: another one keeps it.
@@ -49,12 +52,10 @@ class Tenure:
         self.close()
         self._life = life
         try:
-            late = self._swept(place, life.found, owner)
+            return self._swept(place, life.found, owner, spare)
         except BaseException:
             self.close()  # so that the next one sweeps again, by the same note
             raise
-        life.note(life.found.partition("\n")[2] if late is not None else "")
-        return late
 
     def sweep(self, place: Place, owner: int | None, *, spare: Container[str]) -> None:
         """Take away what failed writes could not, but for the names in `spare`.
@@ -65,8 +66,8 @@ class Tenure:
         self._swept(place, "", owner, spare)
 
     def _swept(
-        self, place: Place, found: str, owner: int | None, spare: Container[str] = ()
-    ) -> Replaced | None:
+        self, place: Place, found: str, owner: int | None, spare: Container[str]
+    ) -> Sequence[Replaced]:
         with self._steps("sweep"):
             return leftovers.sweep(place, found, owner, spare)
 

@@ -84,6 +84,11 @@ def is_temporary(entry: str, name: str) -> bool:
     return re.fullmatch(rf"\.{re.escape(name)}\.credfresh-[0-9a-f]{{8}}\.tmp", entry) is not None
 
 
+def serial(entry: str) -> str:
+    """Return what tells a temporary from others for the same file: 8 hex digits."""
+    return entry[-12:-4]
+
+
 def create(directory: int, name: str) -> Temporary:
     """Create an empty temporary for the file `name`, closed to everybody else."""
     while True:

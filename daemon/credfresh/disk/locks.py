@@ -82,7 +82,7 @@ class WriteLock:
                     return Blocked(waited, holder)
                 pause(_POLL)
                 waited += _POLL
-            if _stands(descriptor, f"{place.name}.lock", place.directory):
+            if stands(descriptor, f"{place.name}.lock", place.directory):
                 self._descriptor = descriptor
                 return None
             os.close(descriptor)  # removed while we waited: another may hold its successor
@@ -135,14 +135,14 @@ class LifeLock:
                 holder = os.pread(descriptor, _MOST_NOTE, 0).decode("ascii", "replace")
                 os.close(descriptor)
                 raise AlreadyRunningError(place.path, holder=holder.partition("\n")[0] or "unknown")
-            if _stands(descriptor, self._name, place.directory):
+            if stands(descriptor, self._name, place.directory):
                 return descriptor
             os.close(descriptor)
 
     def covers(self, place: Place) -> bool:
         """Say whether the claim still stands where others look for it, by whatever path."""
         named = self._name == _life_name(place)
-        return named and _stands(self._descriptor, self._name, place.directory)
+        return named and stands(self._descriptor, self._name, place.directory)
 
     def note(self, text: str) -> None:
         """Leave a note for whoever claims the file after us. A full disk is no reason to fail."""
@@ -190,6 +190,15 @@ def unwatch(descriptor: int) -> None:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
 
 
+def stands(descriptor: int, name: str, directory: int) -> bool:
+    """Say whether a name leads to an open file."""
+    try:
+        there = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))
+
+
 def _life_name(place: Place) -> str:
     return f"{place.name}.credfresh"
 
@@ -200,15 +209,6 @@ def _flock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _stands(descriptor: int, name: str, directory: int) -> bool:
-    """Say whether the name still leads to the open file."""
-    try:
-        there = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(there, os.fstat(descriptor))
 
 
 def _holder(descriptor: int) -> int | None:

@@ -1,0 +1,327 @@
+"""A daemon dies between a swap and the look that follows: the next brings home what came late."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from io import FileIO
+from pathlib import Path
+
+import pytest
+
+from credfresh.credentials_file import SharedCredentialsFile
+from credfresh.errors import PublishError
+from disk import (
+    FOREIGN,
+    Steps,
+    Waits,
+    keeper,
+    key_of,
+    publish_and_leave,
+    read_by_sdk,
+    temporaries,
+    wanted,
+)
+
+THEIRS = b"[late]\nkey = theirs\n"
+OTHERS = b"[other]\nkey = too\n"
+
+
+class House:
+    """A file, its keepers one after the other, and rivals that keep open what they opened."""
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self.path = path
+        self.steps = Steps()
+        self.serial = 0
+        self._stack = stack
+        path.write_bytes(FOREIGN)
+        self.file = self.started()
+        self.publish()
+        self.file.tick()
+
+    def started(self) -> SharedCredentialsFile:
+        """Return a daemon's keeper of the file, just started."""
+        self.steps.before.clear()
+        self.file = keeper(self.path, hook=self.steps, pause=Waits())
+        self._stack.callback(self.file.release)
+        return self.file
+
+    def killed(self) -> None:
+        """End as a killed process does: its locks are free, all else stays as it is."""
+        self.file._tenure.close()
+
+    def opened(self) -> FileIO:
+        """Return a rival's descriptor of what stands now."""
+        return self._stack.enter_context(self.path.open("ab", buffering=0))
+
+    def publish(self) -> None:
+        """Publish another renewal."""
+        self.serial += 1
+        self.file.publish(wanted(self.path, "dev", serial=self.serial))
+
+    def published_late(self, what: bytes = THEIRS) -> FileIO:
+        """Publish over a file into which a rival writes afterwards."""
+        rival = self.opened()
+        self.publish()
+        rival.write(what)
+        return rival
+
+    def die_at(self, step: str) -> None:
+        """Publish, and be killed before a step."""
+
+        def die() -> None:
+            self.killed()
+            raise KeyboardInterrupt
+
+        self.steps.before[step] = die
+        with pytest.raises(KeyboardInterrupt):
+            self.publish()
+
+    def settle(self) -> set[str]:
+        """Let the next daemon do its work, and return the sections that stand."""
+        self.started()
+        self.file.claim()
+        self.publish()
+        return self.rest()
+
+    def rest(self) -> set[str]:
+        """Tick and publish until nothing is asked for, and return the sections that stand."""
+        for _ in range(5):
+            if not self.file.tick():
+                break
+            self.publish()
+        assert f"ASIAFAKE{self.serial:012d}" == key_of(self.path, "dev")
+        return set(read_by_sdk(self.path))
+
+
+@pytest.fixture(name="house")
+def _house(tmp_path: Path) -> Iterator[House]:
+    with ExitStack() as stack:
+        yield House(tmp_path / "credentials", stack)
+
+
+def test_an_older_late_write_is_found_too(house: House) -> None:
+    """It was written into the file before the last one, and not taken over yet."""
+    rival = house.opened()
+    house.publish()
+    house.publish()
+    rival.write(THEIRS)
+    rival.close()
+    house.killed()
+
+    assert {"foreign", "dev", "late"} == house.settle()
+    assert [] == temporaries(house.path)
+
+
+def test_late_writes_into_several_are_all_found(house: House) -> None:
+    """Each stands in another replaced file."""
+    first = house.opened()
+    house.publish()
+    second = house.opened()
+    house.publish()
+    first.write(THEIRS)
+    second.write(OTHERS)
+    house.killed()
+    first.close()
+    second.close()
+
+    assert {"foreign", "dev", "late", "other"} == house.settle()
+    assert [] == temporaries(house.path)
+
+
+@pytest.mark.parametrize("step", ["swap", "compare", "stamp", "sync_directory"])
+def test_a_late_write_outlives_a_second_death(house: House, step: str) -> None:
+    """The next daemon is killed, too, before it has published what it found."""
+    house.published_late().close()
+    house.killed()
+    house.started()
+    house.file.claim()
+    house.die_at(step)
+
+    assert {"foreign", "dev", "late"} == house.settle()
+    assert [] == temporaries(house.path)
+
+
+@pytest.mark.parametrize("step", ["swap", "compare", "stamp", "sync_directory"])
+def test_a_late_write_outlives_the_publish_that_takes_it_over(house: House, step: str) -> None:
+    """The daemon itself had found it, and is killed in the middle."""
+    rival = house.published_late()
+    assert house.file.tick()
+    house.die_at(step)
+    rival.close()
+
+    assert {"foreign", "dev", "late"} == house.settle()
+    assert [] == temporaries(house.path)
+
+
+def test_another_s_write_into_ours_stands_beside_it(house: House) -> None:
+    """One wrote into the replaced file, another into the new one."""
+    house.published_late().close()
+    house.opened().write(OTHERS)
+    house.killed()
+
+    assert {"foreign", "dev", "late", "other"} == house.settle()
+
+
+def test_another_s_rename_over_ours_stands_beside_it(house: House) -> None:
+    """One wrote into the replaced file, another put a copy of that in the place of the new one."""
+    copy = house.path.read_bytes()
+    house.published_late().close()
+    new = house.path.with_name("new")
+    new.write_bytes(copy + OTHERS)
+    new.replace(house.path)
+    house.killed()
+
+    assert {"foreign", "dev", "late", "other"} == house.settle()
+    assert [] == temporaries(house.path)
+
+
+def test_who_still_has_it_open_is_waited_for_by_the_next(house: House) -> None:
+    """It has not written yet when the next daemon starts."""
+    rival = house.opened()
+    house.publish()
+    house.killed()
+    house.settle()
+    rival.write(THEIRS)
+    rival.close()
+
+    assert {"foreign", "dev", "late"} == house.rest()
+    assert [] == temporaries(house.path)
+
+
+def test_what_is_half_written_is_waited_for_by_the_next(house: House) -> None:
+    """Also where another's file stands by now, to which nothing can be compared."""
+    copy = house.path.read_bytes()
+    rival = house.opened()
+    house.publish()
+    house.killed()
+    new = house.path.with_name("new")
+    new.write_bytes(copy + OTHERS)
+    new.replace(house.path)
+    rival.truncate(0)
+    rival.write(b"[late]\nkey")
+
+    assert {"foreign", "dev", "other"} == house.settle()
+    rival.write(b" = theirs\n" + FOREIGN)
+    rival.truncate(len(copy) + 1)
+    rival.close()
+
+    assert {"foreign", "dev", "other", "late"} == house.rest()
+    assert [] == temporaries(house.path)
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_who_still_has_it_open_when_we_end_is_left_to_the_next(
+    house: House, *, published: bool
+) -> None:
+    """An orderly end waits two seconds for a writer, not for ever; nor does it forget it."""
+    rival = house.opened()
+    house.publish()
+    if not published:
+        house.killed()
+        house.started().claim()
+    house.file.release()
+    rival.write(THEIRS)
+    rival.close()
+
+    assert {"foreign", "dev", "late"} == house.settle()
+    assert [] == temporaries(house.path)
+
+
+def test_an_end_with_a_full_disk_leaves_all_late_writes(house: House) -> None:
+    """However many files they are in."""
+    first = house.opened()
+    house.publish()
+    second = house.opened()
+    house.publish()
+    first.write(THEIRS)
+    second.write(OTHERS)
+    first.close()
+    second.close()
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    house.steps.before["write"] = full
+    house.file.release()
+
+    assert {"foreign", "dev", "late", "other"} == house.settle()
+    assert [] == temporaries(house.path)
+
+
+def test_what_was_taken_over_and_deleted_since_stays_deleted(house: House) -> None:
+    """The rival still has the replaced file open; its section went by hand before the kill."""
+    rival = house.published_late()
+    house.rest()
+    assert THEIRS in house.path.read_bytes()
+    house.path.write_bytes(house.path.read_bytes().replace(THEIRS, b""))
+    os.utime(house.path, (1e9, 1e9))
+    house.rest()
+    house.killed()
+
+    assert {"foreign", "dev"} == house.settle()
+    rival.write(OTHERS)
+    rival.close()
+
+    assert {"foreign", "dev", "other"} == house.rest()
+    assert [] == temporaries(house.path)
+
+
+def test_a_late_write_outlives_a_claim_that_was_removed(house: House) -> None:
+    """Somebody tidied up our lock's file, and its note; then the daemon is killed."""
+    rival = house.opened()
+    house.publish()
+    house.path.with_name("credentials.credfresh").unlink()
+    house.publish()
+    rival.write(THEIRS)
+    rival.close()
+    house.killed()
+
+    assert {"foreign", "dev", "late"} == house.settle()
+
+
+def test_a_late_write_outlives_ten_attempts_in_vain(house: House) -> None:
+    """Somebody writes all the time, and we give up; then the daemon is killed."""
+    rival = house.opened()
+    house.publish()
+
+    def again() -> None:
+        house.path.write_bytes(house.path.read_bytes() + b"# more\n")
+        house.steps.before["swap"] = again
+
+    house.steps.before["swap"] = again
+    with pytest.raises(PublishError):
+        house.publish()
+    rival.write(THEIRS)
+    rival.close()
+    house.killed()
+
+    assert {"foreign", "dev", "late"} == house.settle()
+    assert [] == temporaries(house.path)
+
+
+@pytest.mark.parametrize("name", ["my credentials", "crédentials"])
+def test_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
+    """The note finds it again."""
+    with ExitStack() as stack:
+        house = House(tmp_path / name, stack)
+        house.published_late().close()
+        house.killed()
+
+        assert {"foreign", "dev", "late"} == house.settle()
+        assert [] == temporaries(house.path)
+
+
+def test_a_file_that_was_removed_since_stays_without_it(house: House) -> None:
+    """Nobody wants back what stood there."""
+    house.published_late().close()
+    house.killed()
+    house.path.unlink()
+
+    publish_and_leave(house.path, wanted(house.path, "dev", serial=9))
+
+    assert {"dev"} == set(read_by_sdk(house.path))
+    assert [] == temporaries(house.path)
