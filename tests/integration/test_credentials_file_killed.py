@@ -166,6 +166,33 @@ def test_another_s_write_into_ours_stands_beside_it(house: House) -> None:
     assert {"foreign", "dev", "late", "other"} == house.settle()
 
 
+def test_another_s_write_before_the_time_is_set_stands_beside_it(house: House) -> None:
+    """It changes the new file before we note how we left it."""
+    rival = house.opened()
+    house.steps.before["stamp"] = lambda: house.opened().write(OTHERS)
+    house.publish()
+    rival.write(THEIRS)
+    rival.close()
+    house.killed()
+
+    assert {"foreign", "dev", "late", "other"} == house.settle()
+
+
+def test_what_had_been_taken_over_is_not_undone(house: House) -> None:
+    """The new file holds what one rival wrote late; another writes into what it replaced."""
+    first = house.opened()
+    house.publish()
+    first.write(THEIRS)
+    first.close()
+    second = house.opened()
+    house.publish()
+    second.write(OTHERS)
+    second.close()
+    house.killed()
+
+    assert {"foreign", "dev", "late", "other"} == house.settle()
+
+
 def test_another_s_rename_over_ours_stands_beside_it(house: House) -> None:
     """One wrote into the replaced file, another put a copy of that in the place of the new one."""
     copy = house.path.read_bytes()

@@ -86,7 +86,7 @@ def test_what_was_read_again_later_is_known(house: House, monkeypatch: pytest.Mo
 
 def test_what_we_wrote_proves_nothing(house: House) -> None:
     """Somebody may have written within the same tick."""
-    house.knowledge.wrote(house.learn(), rivals.identity(house.info))
+    house.knowledge.wrote(house.learn(), house.info)
     house.path.write_bytes(OTHER)
 
     assert not house.confirms()

@@ -71,6 +71,22 @@ def _path(tmp_path: Path) -> Path:
     return tmp_path / "credentials"
 
 
+def test_two_rivals_in_a_row_both_keep_their_update(path: Path) -> None:
+    """The second writes into the file that was replaced when the first's write was taken over."""
+    house = House(path)
+    second = path.open("ab", buffering=0)
+    house.rival.write(THEIRS)
+    house.rival.close()
+    assert house.file.tick()
+    house.file.publish(house.asked)
+    second.write(b"[later]\nkey = too\n")
+    second.close()
+
+    house.settle()
+
+    assert {"foreign", "dev", "late", "later"} == set(read_by_sdk(path))
+
+
 def test_a_second_section_of_a_name_takes_none_away(path: Path) -> None:
     """`cat >>` of what stands there already: both stand, as the rival would have had it."""
     house = House(path)

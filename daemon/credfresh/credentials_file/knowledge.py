@@ -79,15 +79,16 @@ class Knowledge:
         self._identity = _NOWHERE
         self._proven = False
 
-    def wrote(self, document: Document, now: Identity = _NOWHERE) -> None:
+    def wrote(self, document: Document, now: os.stat_result | None = None) -> None:
         """Remember what we put there. It proves nothing yet: somebody may have been as quick."""
-        self._document, self._identity, self._proven = document, now, False
+        self._proven = False
+        self._remember(document, now)
 
     def saw(self, standing: Standing, document: Document) -> None:
         """Remember what the last look found there."""
         if standing.was_read:
             self._proven = self._looked - standing.info.st_ctime > GRAIN
-        self._document, self._identity = document, identity(standing.info)
+        self._remember(document, standing.info)
 
     def holds(self, standing: Standing) -> bool:
         """Say whether a file holds the bytes that we know."""
@@ -99,6 +100,12 @@ class Knowledge:
         if self._document is not None and data == self._document.data:
             return self._document
         return ownership.read(data)
+
+    def _remember(self, document: Document, info: os.stat_result | None) -> None:
+        """Know the file again by `info`, unless somebody wrote after the bytes and before that."""
+        self._document = document
+        same = info is not None and info.st_size == len(document.data)
+        self._identity = identity(info) if info is not None and same else _NOWHERE
 
     def _read(
         self, place: Place, known: tuple[Identity, bytes] | None, patience: Patience

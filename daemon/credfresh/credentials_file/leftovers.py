@@ -15,7 +15,6 @@ import stat
 from collections.abc import Container, Iterable, Sequence
 
 from credfresh.credentials_file.rivals import (
-    NO_VERSION,
     READ,
     Replaced,
     Standing,
@@ -41,7 +40,7 @@ def before(temporary: Temporary, standing: Standing | None) -> str:
     """Return what to add to it before a swap; empty when nothing is replaced."""
     if standing is None:
         return ""
-    new = version(os.fstat(temporary.descriptor))
+    new = Version(os.fstat(temporary.descriptor).st_ino)
     return _line(temporary.name, new, version(standing.info))
 
 
@@ -64,9 +63,9 @@ def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) ->
         if not stat.S_ISREG(info.st_mode) or not trusted_owner(info.st_uid, *owners):
             continue
         serial = atomic.serial(entry)
-        new, old = noted.get(serial, (NO_VERSION, NO_VERSION))
+        new, old = noted.get(serial, (Version(), Version()))
         late = None
-        if serial in noted and info.st_ino != new[0]:  # else it was never swapped
+        if serial in noted and info.st_ino != new.inode:  # else it was never swapped
             late = _replaced(place, entry, new, old)
         if late is not None:
             kept[serial] = late
@@ -79,8 +78,9 @@ def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) ->
 def _replaced(place: Place, entry: str, new: Version, old: Version) -> Replaced | None:
     """Open what was replaced; None where no file stands that its late writes could go to.
 
-    What was put in its place is known if it still stands as we left it. Else all that is new in
-    either of the two is kept: what was deleted from one meanwhile cannot be told.
+    What was put in its place is what a rival's write started from if it stands as we left it, and
+    differs by what is ours alone. Else what is new in either of the two is kept: what was deleted
+    from one of them cannot be told.
     """
     try:
         successor = os.open(place.name, READ, dir_fd=place.directory)
@@ -108,5 +108,4 @@ def _text(version: Version) -> str:
 
 
 def _version(text: str) -> Version:
-    inode, size, mtime = map(int, text.split(":"))
-    return inode, size, mtime
+    return Version(*map(int, text.split(":")))

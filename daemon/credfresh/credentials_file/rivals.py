@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from credfresh.disk import atomic
 from credfresh.disk.atomic import Temporary
@@ -33,11 +34,6 @@ Identity = tuple[int, int, int, int, int]
 """Device, inode, size, mtime and ctime in ns: while they are the same, so is the content, but for
 writes within one tick of the file system's clock (up to 10 ms)."""
 
-Version = tuple[int, int, int]
-"""Inode, size and mtime in ns: what tells the same, and outlives a rename and a restart."""
-
-NO_VERSION: Version = (0, 0, 0)
-
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -46,9 +42,17 @@ def identity(info: os.stat_result) -> Identity:
     return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
+class Version(NamedTuple):
+    """What tells one content of a file from another, whatever it is called; mtime in ns."""
+
+    inode: int = 0
+    size: int = 0
+    mtime: int = 0
+
+
 def version(info: os.stat_result) -> Version:
-    """Return what tells one content of a file from another, whatever it is called."""
-    return (info.st_ino, info.st_size, info.st_mtime_ns)
+    """Return the version of a file."""
+    return Version(info.st_ino, info.st_size, info.st_mtime_ns)
 
 
 class Patience:
@@ -111,7 +115,7 @@ class Replaced:
     was: Version
     """How it was when `expected` was in it."""
     successor: Version
-    """How what we put in its place was when we had done so."""
+    """How what we put in its place was then; of size 0 while that differs by more than ours."""
     watched: bool = False
     busy: bool = False
     """Somebody had it open for writing when we last looked."""
@@ -119,8 +123,6 @@ class Replaced:
     """Nobody had, and nobody can any more: what was read then is the last of it."""
     seen: tuple[bytes, Version] | None = field(default=None, repr=False)
     """What a rival has made of it, not yet taken over."""
-    taken: bool = False
-    """Whether a rival's write into it has been taken over: `put` is not what stood last then."""
 
     @property
     def base(self) -> bytes:
@@ -145,7 +147,7 @@ class Replaced:
         """What was seen in it stands on disk now."""
         if self.seen is not None:
             self.expected, self.was = self.seen
-            self.seen, self.taken = None, True
+            self.seen = None
 
     def drop(self, directory: int) -> None:
         """Take it away for good."""
@@ -173,10 +175,8 @@ def look(place: Place, known: tuple[Identity, bytes] | None, patience: Patience)
             busy = watch(descriptor) is Watch.BUSY
             unwatch(descriptor)
             before = os.fstat(descriptor)
-            data = known[1] if known is not None and known[0] == identity(before) else None
-            taken = data is not None and len(data) == before.st_size
-            if data is None or not taken:
-                data = read(descriptor)
+            taken = known is not None and known[0] == identity(before)
+            data = known[1] if known is not None and taken else read(descriptor)
             after = os.fstat(descriptor)
         except OSError:
             os.close(descriptor)
@@ -236,7 +236,7 @@ def swap(
         standing.data,
         data,
         version(standing.info),
-        version(os.fstat(temporary.descriptor)),
+        Version(os.fstat(temporary.descriptor).st_ino),
         watched,
     )
 
@@ -252,16 +252,19 @@ def confirm(place: Place, temporary: Temporary, replaced: Replaced | None, steps
         if replaced is None or replaced.name is None or _as_read(place, replaced):
             return
         atomic.exchange(place.directory, replaced.name, place.name)
+        before = version(os.fstat(temporary.descriptor))
         mine = stands(temporary.descriptor, replaced.name, place.directory)
         if mine and atomic.holds(temporary.descriptor, replaced.put):
-            raise OvertakenError(_undone(place, temporary, replaced))
+            raise OvertakenError(_undone(place, temporary, replaced, before))
         # Somebody wrote into ours in these microseconds: that is the newer, and stays.
         atomic.exchange(place.directory, replaced.name, place.name)
         left = os.open(replaced.name, READ, dir_fd=place.directory)
         raise OvertakenError(replace(replaced, descriptor=left, watched=False))
 
 
-def _undone(place: Place, temporary: Temporary, replaced: Replaced) -> Replaced | None:
+def _undone(
+    place: Place, temporary: Temporary, replaced: Replaced, was: Version
+) -> Replaced | None:
     """Return ours as one that was replaced: who opened it while it stood may write into it yet."""
     temporary.named = True
     if replaced.name is None:
@@ -272,7 +275,7 @@ def _undone(place: Place, temporary: Temporary, replaced: Replaced) -> Replaced 
         return None
     temporary.named = False
     mine = replaced.put
-    return Replaced(descriptor, replaced.name, mine, mine, replaced.successor, NO_VERSION)
+    return Replaced(descriptor, replaced.name, mine, mine, was, Version())
 
 
 def _still(place: Place, standing: Standing) -> bool:

@@ -97,8 +97,7 @@ class SecondLook:
             data = merged if isinstance(merged, bytes) else merged.data
             theirs = self._read(place, late)
             if theirs is not None:
-                alone = data == late.put and not late.taken
-                merged = theirs if alone else carry_over(late.base, theirs, data)
+                merged = carry_over(late.base, theirs, data)
         return merged
 
     def taken_over(self, place: Place, *replaced: Replaced) -> None:
@@ -116,7 +115,7 @@ class SecondLook:
         except OSError:
             self._drop(place, late)  # told once, and in the way of nothing after that
             raise
-        if late.busy and len(altered) < late.was[1]:
+        if late.busy and len(altered) < late.was.size:
             late.seen = None
             return None  # half of it may be missing yet
         if altered:

@@ -12,7 +12,7 @@ from credfresh.credentials_file.asked import Asked, Pieces
 from credfresh.credentials_file.glance import Glance
 from credfresh.credentials_file.knowledge import Knowledge
 from credfresh.credentials_file.remarks import Remarks
-from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing, identity, version
+from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing, Version
 from credfresh.credentials_file.second_look import SecondLook
 from credfresh.credentials_file.tenure import Tenure, Turn
 from credfresh.disk import atomic, writing
@@ -215,7 +215,7 @@ class SharedCredentialsFile:
         misfit = standing is not None and not self._access.fits(standing.info)
         written = misfit or merged.data != document.data
         if written:
-            self._write(place, standing, merged.document)
+            self._write(place, standing, merged.document, alone=basis is document)
         else:
             self._second_look.taken_over(place)
             if standing is not None:
@@ -234,7 +234,10 @@ class SharedCredentialsFile:
             flaw=f"line {hiding.line}: {hiding.reason}" if hiding else None,
         )
 
-    def _write(self, place: Place, standing: Standing | None, document: Document) -> None:
+    def _write(
+        self, place: Place, standing: Standing | None, document: Document, *, alone: bool
+    ) -> None:
+        """Write what is to stand; `alone`: what differs from what stands is ours alone."""
         with self._steps("attributes"):
             attributes = self._access.attributes(standing.descriptor if standing else None)
         temporary = writing.prepare(place, document.data, attributes, self._steps)
@@ -250,13 +253,13 @@ class SharedCredentialsFile:
             if replaced is not None:
                 atomic.narrow(replaced.descriptor, attributes.mode)
             info = writing.settle(place, temporary, self._steps, self._clock)
-            if replaced is not None:
-                replaced.successor = version(info)
+            if replaced is not None and alone:
+                replaced.successor = Version(info.st_ino, len(document.data), info.st_mtime_ns)
                 self._second_look.note()
         finally:
             temporary.drop()
         self._durable = True
-        self._knowledge.wrote(document, identity(info))
+        self._knowledge.wrote(document, info)
         if replaced is not None and replaced.name is None:
             self._remarks.once("exchange_unsupported")
 
