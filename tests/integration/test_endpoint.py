@@ -210,7 +210,7 @@ def test_another_daemon_is_refused(directory: Path) -> None:
     first = Tokens("test", Chance())
     bring(first, directory, "production")
 
-    with pytest.raises(AlreadyRunningError):
+    with pytest.raises(AlreadyRunningError, match="keeps this directory"):
         bring(Tokens("second", Chance()), directory, "production")
 
     first.release()

@@ -130,6 +130,23 @@ def test_the_life_lock_leaves_a_note(place: Place) -> None:
     heir.close()
 
 
+def test_a_claim_says_at_once_whose_it_is_and_keeps_the_note(place: Place) -> None:
+    """Whoever is refused is told, and who dies before it notes anything leaves what it found."""
+    life = LifeLock(place, "one")
+    life.note("swap=1\n")
+    life.close()
+    heir = LifeLock(place, "heir")
+
+    with pytest.raises(AlreadyRunningError) as caught:
+        LifeLock(place, "late")
+
+    assert f"pid={os.getpid()} instance=heir" == caught.value.holder
+    heir.close()
+    last = LifeLock(place, "last")
+    assert "swap=1\n" == last.found.partition("\n")[2]
+    last.close()
+
+
 def test_a_removed_life_lock_covers_nothing(place: Place) -> None:
     """Someone tidied up: another daemon could claim the file, so we have to claim it anew."""
     life = LifeLock(place, "one")

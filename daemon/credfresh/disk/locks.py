@@ -95,20 +95,23 @@ class WriteLock:
 
 
 class LifeLock:
-    """Our claim to one file, for as long as it is open.
+    """Our claim to one file, or to the directory that a key of the configuration names.
+
+    It lasts for as long as it is open.
 
     Its file says who we are, for people, and may hold a `note` that outlives us: only the lock
     itself counts.
     """
 
-    def __init__(self, place: Place, instance: str) -> None:
-        """Claim a file.
+    def __init__(self, place: Place, instance: str, *, directory_key: str | None = None) -> None:
+        """Claim a file, or all of its directory.
 
         Raises:
             AlreadyRunningError: somebody else keeps it.
             PublishError: the claim cannot be made.
         """
         self.path = place.path
+        self._directory_key = directory_key
         self._name = _life_name(place)
         self._who = f"pid={os.getpid()} instance={instance}\n"
         try:
@@ -117,6 +120,7 @@ class LifeLock:
             raise failure(f"{place.path}.credfresh", "claim", error) from error
         self.found = os.pread(self._descriptor, _MOST_NOTE, 0).decode("ascii", "replace")
         """What the claimant before us left there: a line about itself, then its note."""
+        self.note(self.found.partition("\n")[2])
 
     def _claim(self, place: Place) -> int:
         while True:
@@ -134,10 +138,17 @@ class LifeLock:
             if not _flock(descriptor):
                 holder = os.pread(descriptor, _MOST_NOTE, 0).decode("ascii", "replace")
                 os.close(descriptor)
-                raise AlreadyRunningError(place.path, holder=holder.partition("\n")[0] or "unknown")
+                raise self._taken(place, holder.partition("\n")[0] or "unknown")
             if stands(descriptor, self._name, place.directory):
                 return descriptor
             os.close(descriptor)
+
+    def _taken(self, place: Place, holder: str) -> AlreadyRunningError:
+        if self._directory_key is None:
+            return AlreadyRunningError(place.path, holder=holder)
+        return AlreadyRunningError(
+            place.folder, holder=holder, keeps="keeps this directory", key=self._directory_key
+        )
 
     def covers(self, place: Place) -> bool:
         """Say whether the claim still stands where others look for it, by whatever path."""

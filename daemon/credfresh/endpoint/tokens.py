@@ -94,7 +94,7 @@ class Tokens:
 
     def _keep_claim(self, place: Place) -> None:
         if self._life is None or not self._life.covers(place):
-            life = LifeLock(place, self._instance)
+            life = LifeLock(place, self._instance, directory_key="endpoint.token_dir")
             self.release()
             self._life = life
             self._kept.clear()

@@ -109,7 +109,7 @@ class ProcessDirectory:
 
     def _keep_claim(self, place: Place) -> None:
         if self._life is None or not self._life.covers(place):
-            life = LifeLock(place, self._instance)
+            life = LifeLock(place, self._instance, directory_key="process_dir")
             self.release()
             self._life = life
             self._names = None
