@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.credentials_file import rivals
+from credfresh.credentials_file import knowledge, rivals
 from credfresh.credentials_file.knowledge import GRAIN, Knowledge
 from credfresh.disk.paths import Place, resolved
 from credfresh.model import Instant
 from credfresh.splice.holding import Document
-from disk import FOREIGN, Waits
+from disk import FOREIGN, Steps, Waits, keeper, key_of, read_by_sdk, wanted
 
 OTHER = FOREIGN.replace(b"theirs", b"THEIRS")
 
@@ -102,6 +102,45 @@ def test_another_version_is_read(house: House) -> None:
     os.utime(house.path, (1e9, 1e9))
 
     assert not house.knowledge.confirms(house.place, house.path.stat())
+
+
+def test_a_rival_whom_no_time_gives_away_is_seen_at_the_swap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes of the same length, and the same times: then the file is read, and not lost."""
+    for module in (rivals, knowledge):
+        monkeypatch.setattr(module, "identity", _by_inode_and_size)
+    path = tmp_path / "credentials"
+    path.write_bytes(FOREIGN)
+    file = keeper(path, pause=Waits())
+    file.publish(wanted(path, "dev"))
+    path.write_bytes(path.read_bytes().replace(b"theirs", b"THEIRS"))
+
+    file.publish(wanted(path, "dev", serial=1))
+
+    assert path.read_bytes().startswith(OTHER)
+    assert "ASIAFAKE000000000001" == key_of(path, "dev")
+    file.release()
+
+
+def _by_inode_and_size(info: os.stat_result) -> rivals.Identity:
+    return (info.st_dev, info.st_ino, info.st_size, 0, 0)
+
+
+def test_a_rival_that_takes_our_section_away_right_after_the_swap_is_seen(tmp_path: Path) -> None:
+    """Even before the next look: what stood when we noted its times was not what we wrote."""
+    path = tmp_path / "credentials"
+    path.write_bytes(FOREIGN)
+    steps = Steps()
+    file = keeper(path, hook=steps, pause=Waits())
+    steps.before["stamp"] = lambda: path.write_bytes(FOREIGN + b"[more]\nkey = v\n")
+    asked = wanted(path, "dev")
+    file.publish(asked)
+
+    file.publish(asked)
+
+    assert {"foreign", "more", "dev"} == set(read_by_sdk(path))
+    file.release()
 
 
 def test_a_file_that_is_gone_is_not_confirmed(house: House) -> None:

@@ -77,7 +77,6 @@ class Knowledge:
     def distrust(self) -> None:
         """Read the file next time, whatever it looks like."""
         self._identity = _NOWHERE
-        self._proven = False
 
     def wrote(self, document: Document, now: os.stat_result | None = None) -> None:
         """Remember what we put there. It proves nothing yet: somebody may have been as quick."""
