@@ -34,6 +34,7 @@ REFUSALS = [
     ("resolve", errno.ENOENT, "create the missing directory"),
     ("resolve", errno.ELOOP, "circle"),
     ("read", errno.EFBIG, "larger"),
+    ("write", errno.EFBIG, "LimitFSIZE="),
 ]
 
 

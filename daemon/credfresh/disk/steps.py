@@ -23,11 +23,13 @@ _HINTS = {
     errno.ENOTDIR: "a part of the path is not a directory: correct the path",
     errno.ELOOP: "the symbolic links lead in a circle: correct them",
     errno.ENAMETOOLONG: "choose a shorter path: side files add up to 24 characters to the name",
-    errno.EFBIG: "the file is larger than anything that credfresh keeps: look at who filled it",
+    errno.EFBIG: "the daemon may write no file as large as this: raise LimitFSIZE= (ulimit -f)",
     errno.EMFILE: "the daemon is out of file descriptors: raise LimitNOFILE=",
     errno.ENFILE: "the host is out of file descriptors: raise fs.file-max",
     errno.EIO: "the disk reports errors: look at the kernel's log",
 }
+_READING = ("read", "splice", "sweep")
+"""The steps that take in whole files."""
 _PHRASES = {
     "claim": "claim the file",
     "create": "create a temporary file beside it",
@@ -39,6 +41,7 @@ _PHRASES = {
     "sync_directory": "make the swap durable",
 }
 _IMMUTABLE = "the file or its directory is immutable or append-only: see lsattr, then chattr -i -a"
+_FILLED = "the file is larger than anything that credfresh keeps: look at who filled it"
 _CHOWN = (
     "only root may set another owner, and only a member a group: put the daemon's user into the"
     " group, or let a setgid directory give new files its own"
@@ -91,4 +94,6 @@ def _hint(number: int, step: str) -> str | None:
     if number == errno.EACCES:
         what = "read the file" if step == "read" else "read, write and search its directory"
         return f"let the daemon's user (uid {os.geteuid()}) {what}"
+    if number == errno.EFBIG and step in _READING:
+        return _FILLED
     return _HINTS.get(number)
