@@ -351,6 +351,29 @@ def test_drift_is_repaired(directory: Path, what: str) -> None:
     assert b"[profile dev]" in (directory / "config").read_bytes()
 
 
+def test_a_file_that_somebody_filled_costs_no_memory(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read no further than ours could be long, and written anew."""
+    twins = keeper(directory)
+    asked = wanted(directory, "dev")
+    report(twins, asked)
+    os.truncate(directory / "dev.json", 1 << 40)
+    assert twins.tick()
+    read, most = os.read, 0
+
+    def counted(descriptor: int, count: int) -> bytes:
+        nonlocal most
+        most = max(most, count)
+        return read(descriptor, min(count, 1 << 20))
+
+    monkeypatch.setattr(os, "read", counted)
+    report(twins, asked)
+
+    assert 0 < most <= 1 << 27
+    assert "ASIAFAKE000000000000" == key_of(directory, "dev")
+
+
 def test_a_publish_hides_nothing_from_the_look_that_follows(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
