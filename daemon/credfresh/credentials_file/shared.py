@@ -94,11 +94,9 @@ class SharedCredentialsFile:
         If one would be, it is left to the next `claim`, which finds it.
         """
         with contextlib.suppress(PublishError, OSError):
-            if self._second_look.pending:
-                if self._wanted is not None and self._second_look.altered():
-                    self.publish(self._wanted)
-                with resolved(self._path) as place:
-                    self._second_look.leave(place)
+            if self._wanted is not None and self._second_look.altered():
+                self.publish(self._wanted)
+        self._leave(self._path)
         self._tenure.close()
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
@@ -287,16 +285,15 @@ class SharedCredentialsFile:
     def _keep_claim(self, place: Place) -> None:
         """Claim the file, anew if it moved or if somebody removed the lock's file."""
         if not self._tenure.covers(place):
-            self._leave(place)
+            before = self._tenure.path
+            if before is not None and before != place.path:
+                self._leave(before)
             spare = self._second_look.names
             late = self._tenure.begin(place, self._access.owner, spare=spare)
             self._second_look.keep(place, *late)
 
-    def _leave(self, place: Place) -> None:
-        """Take nothing along where the path leads elsewhere now."""
-        before = self._tenure.path
-        if before is None or before == place.path or not self._second_look.pending:
-            return
-        with contextlib.suppress(PublishError, OSError), resolved(before) as old:
-            self._second_look.leave(old)
+    def _leave(self, path: str) -> None:
+        """Take nothing along from there: what a rival's write is or may come in stays."""
+        with contextlib.suppress(PublishError, OSError), resolved(path) as place:
+            self._second_look.leave(place)
         self._second_look.leave(None)
