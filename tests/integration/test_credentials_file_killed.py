@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from credfresh.credentials_file import SharedCredentialsFile
+from credfresh.disk import atomic
 from credfresh.errors import PublishError
 from disk import (
     FOREIGN,
@@ -19,6 +20,7 @@ from disk import (
     Waits,
     keeper,
     key_of,
+    needs_root,
     publish_and_leave,
     read_by_sdk,
     temporaries,
@@ -191,6 +193,54 @@ def test_what_had_been_taken_over_is_not_undone(house: House) -> None:
     house.killed()
 
     assert {"foreign", "dev", "late", "other"} == house.settle()
+
+
+def test_a_change_within_a_section_is_brought_home(house: House) -> None:
+    """Nobody has touched what stands: what the late rival made of it counts."""
+    content = house.path.read_bytes()
+    rival = house.opened()
+    house.publish()
+    rival.truncate(0)
+    rival.write(content.replace(b"AKIAFOREIGN", b"AKIACHANGED"))
+    rival.close()
+    house.killed()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+
+    house.settle()
+
+    assert "AKIACHANGED" == key_of(house.path, "foreign")
+    house.file.release()
+    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+
+
+def test_what_was_never_put_in_place_brings_nothing_back(house: House) -> None:
+    """It is a copy of what stood before a section was deleted by hand."""
+    house.path.write_bytes(house.path.read_bytes() + OTHERS)
+    os.utime(house.path, (1e9, 1e9))
+    house.rest()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic.Temporary, "drop", lambda self: os.close(self.descriptor))
+        house.die_at("swap")
+    assert 1 == len(temporaries(house.path))
+    house.path.write_bytes(house.path.read_bytes().replace(OTHERS, b""))
+    os.utime(house.path, (1e9, 1e9))
+
+    assert {"foreign", "dev"} == house.settle()
+    assert [] == temporaries(house.path)
+
+
+@needs_root
+@pytest.mark.parametrize(("owner", "swept"), [(65_534, False), (0, True)])
+def test_only_temporaries_of_ours_are_swept(house: House, owner: int, *, swept: bool) -> None:
+    """Somebody else may have called his so where others may add names."""
+    name = house.path.with_name(".credentials.credfresh-01234567.tmp")
+    name.touch()
+    os.chown(name, owner, -1)
+    house.killed()
+
+    house.settle()
+
+    assert swept != name.exists()
 
 
 def test_another_s_rename_over_ours_stands_beside_it(house: House) -> None:

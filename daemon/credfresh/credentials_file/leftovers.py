@@ -55,12 +55,11 @@ def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) ->
     """
     kept: dict[str, Replaced] = {}
     noted = {serial: (_version(new), _version(old)) for serial, new, old in _LINE.findall(found)}
-    owners = () if owner is None else (owner,)
     for entry in os.listdir(place.directory):  # noqa: PTH208 - pathlib takes no descriptor
         if entry in spare or not atomic.is_temporary(entry, place.name):
             continue
         info = os.stat(entry, dir_fd=place.directory, follow_symlinks=False)
-        if not stat.S_ISREG(info.st_mode) or not trusted_owner(info.st_uid, *owners):
+        if not stat.S_ISREG(info.st_mode) or not trusted_owner(info.st_uid, owner):
             continue
         serial = atomic.serial(entry)
         new, old = noted.get(serial, (Version(), Version()))

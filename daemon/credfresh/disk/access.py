@@ -19,8 +19,9 @@ _GROUP_BITS = 0o070
 class Access:
     """Owner, group and mode of the file of one target.
 
-    Owner and group that the configuration does not name are those of the standing file, and of a
-    new file those that it gets by birth.
+    An owner that the configuration does not name is the daemon's user, the only one whose files are
+    taken over then, or root; a group is that of the standing file, and of a new file the one that
+    it gets by birth.
     """
 
     def __init__(self, target: FileTarget) -> None:
@@ -48,10 +49,7 @@ class Access:
         if descriptor is None:
             return Attributes(mode, owner, group)
         info = os.fstat(descriptor)
-        root = os.geteuid() == 0
-        if owner is None and root:
-            owner = info.st_uid
-        if group is None and (root or mode & _GROUP_BITS):
+        if group is None and (os.geteuid() == 0 or mode & _GROUP_BITS):
             group = info.st_gid
         label = atomic.label_of(descriptor)
         return Attributes(mode, owner, group, atomic.acl_of(descriptor), label)
@@ -116,7 +114,7 @@ class Access:
             )
 
     def _owned(self, info: os.stat_result) -> bool:
-        return trusted_owner(info.st_uid, *([] if self.owner is None else [self.owner]))
+        return trusted_owner(info.st_uid, self.owner)
 
     def _written_by_others(self, info: os.stat_result) -> bool:
         return bool(info.st_mode & OTHERS_WRITE & ~self._target.mode)

@@ -78,9 +78,9 @@ def same_place(one: Place, other: Place) -> bool:
     return one.name == other.name and os.path.samestat(here, there)
 
 
-def trusted_owner(uid: int, *others: int) -> bool:
-    """Say whether a file of this owner can be trusted: root's, ours, or one of `others`."""
-    return uid in (0, os.geteuid(), *others)
+def trusted_owner(uid: int, other: int | None = None) -> bool:
+    """Say whether a file of this owner can be trusted: root's, ours, or that of `other`."""
+    return uid in (0, os.geteuid(), other)
 
 
 class _Walk:

@@ -1,0 +1,112 @@
+"""What a file should wear, whether it does, and whose content is passed on."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from credfresh.disk import folder
+from credfresh.disk.wardrobe import Wardrobe
+from credfresh.errors import PublishError
+from credfresh.settings import FileTarget
+
+ME, MINE = os.geteuid(), os.getegid()
+OTHER = ME + 1
+
+
+def wardrobe(mode: int = 0o640, owner: int | None = None, group: int | None = None) -> Wardrobe:
+    """Return what a target wears."""
+    names = [None if number is None else str(number) for number in (owner, group)]
+    return Wardrobe(FileTarget("/run/credentials", mode, *names))
+
+
+def standing(
+    mode: int = 0o640, owner: int = ME, group: int = MINE, links: int = 1
+) -> os.stat_result:
+    """Return what stat(2) says of a file."""
+    return os.stat_result((0o100000 | mode, 1, 1, links, owner, group, 0, 0, 0, 0))
+
+
+@pytest.fixture(name="opened")
+def _opened(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT, 0o640)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    ("info", "fits"),
+    [
+        (standing(), True),
+        (standing(0o644), False),
+        (standing(owner=OTHER), False),
+        (standing(group=MINE + 1), False),
+    ],
+)
+def test_mode_owner_and_group_have_to_fit(info: os.stat_result, *, fits: bool) -> None:
+    """One that is asked for and not worn is drift."""
+    assert fits == wardrobe(0o640, ME, MINE).fits(info)
+
+
+def test_what_the_configuration_does_not_name_fits() -> None:
+    """Owner and group are then whoever's they are."""
+    assert wardrobe().fits(standing(owner=OTHER, group=MINE + 1))
+
+
+@pytest.mark.parametrize(
+    ("euid", "mode", "kept"), [(0, 0o600, True), (1000, 0o640, True), (1000, 0o600, False)]
+)
+def test_the_group_that_stands_is_kept(
+    opened: int, euid: int, mode: int, *, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is not root may not be able to, and tries only where the group has rights."""
+    monkeypatch.setattr(os, "geteuid", lambda: euid)
+
+    assert (MINE if kept else None) == wardrobe(mode).dress(opened).group
+
+
+def test_a_group_is_looked_up_among_the_groups() -> None:
+    """A user may be called as it is, or nobody."""
+    users = {user.pw_name for user in pwd.getpwall()}
+    name, number = next((g.gr_name, g.gr_gid) for g in grp.getgrall() if g.gr_name not in users)
+
+    assert number == Wardrobe(FileTarget("/run/credentials", 0o640, None, name)).dress(None).group
+
+
+@pytest.mark.parametrize(
+    ("info", "known", "private", "code"),
+    [
+        (standing(), False, False, None),
+        (standing(owner=OTHER), True, True, "foreign_owner"),
+        (standing(0o660), False, True, "writable_by_others"),
+        (standing(0o660), True, True, None),
+        (standing(links=2), False, False, "planted"),
+        (standing(links=2), True, False, None),
+        (standing(links=2), False, True, None),
+    ],
+)
+def test_content_that_others_may_have_put_there_is_not_passed_on(
+    info: os.stat_result, *, known: bool, private: bool, code: str | None
+) -> None:
+    """Unless we know it, or only we can have."""
+    found = None
+    try:
+        wardrobe().judge(info, known=known, private=private)
+    except PublishError as error:
+        found = error.code
+
+    assert code == found
+
+
+@pytest.mark.parametrize(
+    ("files", "directory"),
+    [(0o600, 0o700), (0o640, 0o750), (0o660, 0o750), (0o644, 0o755), (0o641, 0o751)],
+)
+def test_a_directory_lets_in_who_may_read_and_nobody_write(files: int, directory: int) -> None:
+    """Whoever could write there could put another twin in the place of ours."""
+    assert directory == folder.mode_for(files)
