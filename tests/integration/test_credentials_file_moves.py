@@ -73,6 +73,45 @@ class Swaps:
         monkeypatch.setattr(atomic, "exchange", noted)
 
 
+def test_what_cannot_leave_its_old_file_is_tried_again(tmp_path: Path) -> None:
+    """It stands in the new one already; the old one cannot be written for a while."""
+    old, new = (tmp_path / name / "credentials" for name in ("old", "new"))
+    for path in (old, new):
+        path.parent.mkdir()
+        path.write_bytes(FOREIGN)
+    files = keeping(old)
+    files.publish(wanted(old, "dev"))
+    old.parent.chmod(0o777)
+
+    first = files.publish(wanted(new, "dev", serial=1))
+    old.parent.chmod(0o755)
+    second = files.publish(wanted(new, "dev", serial=1))
+
+    assert isinstance(first[str(old)], PublishError)
+    assert isinstance(second[str(old)], PublishReport)
+    assert "ASIAFAKE000000000001" == key_of(new, "dev")
+    assert "dev" not in read_by_sdk(old)
+    assert {str(new)} == set(files.publish(wanted(new, "dev", serial=2)))
+
+
+def test_each_file_says_for_its_own_profiles_what_stands(old: Path, new: Path) -> None:
+    """A section of the same name in another file is another's."""
+    new.parent.mkdir()
+    files = keeping(old, new)
+    here = publication("dev", old, 1)
+    there = publication("dev", new, 2)
+    there = replace(there, profile=replace(there.profile, name="other"))
+    asked = {"dev": here, "other": there}
+    files.publish(asked)
+    files.release()
+
+    stands = keeping(old, new).standing({name: each.profile for name, each in asked.items()})
+
+    assert {"dev": "ASIAFAKE000000000001", "other": "ASIAFAKE000000000002"} == {
+        name: grant.credentials.access_key_id for name, grant in stands.items()
+    }
+
+
 @pytest.mark.parametrize("to_real", [True, False])
 def test_another_path_to_the_same_file_changes_nothing_for_readers(
     monkeypatch: pytest.MonkeyPatch, old: Path, *, to_real: bool

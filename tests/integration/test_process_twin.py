@@ -491,6 +491,49 @@ def test_a_directory_that_others_may_write_is_refused(directory: Path, mode: int
     assert set() == names(directory)
 
 
+@pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir], ids=["pipe", "directory"])
+def test_what_is_no_file_is_told_and_waited_for_by_nobody(
+    directory: Path, plant: Callable[[Path], None]
+) -> None:
+    """A pipe without a writer would hold up whoever opens it, and all other twins."""
+    directory.mkdir()
+    plant(directory / "production.json")
+
+    outcomes = keeper(directory).publish(wanted(directory, "production", "dev"))
+
+    error = outcomes[str(directory / "production.json")]
+    assert isinstance(error, PublishError)
+    assert "not_a_file" == error.code
+    assert "ASIAFAKE000000000000" == key_of(directory, "dev")
+
+
+def test_a_twin_that_was_moved_and_linked_is_drift(directory: Path) -> None:
+    """Through a link it looks the same, and is where others may be."""
+    twins = keeper(directory)
+    report(twins, wanted(directory, "production"))
+    elsewhere = directory.parent / "elsewhere"
+    (directory / "production.json").rename(elsewhere)
+    (directory / "production.json").symlink_to(elsewhere)
+
+    assert twins.tick()
+
+
+@pytest.mark.parametrize("step", ["attributes", "write", "sync", "verify", "swap"])
+def test_a_failure_leaves_neither_a_temporary_nor_a_descriptor(directory: Path, step: str) -> None:
+    """A daemon on a full disk retries for weeks."""
+    steps = Steps()
+    twins = keeper(directory, hook=steps)
+    report(twins, wanted(directory, "production"))
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    for serial in range(3):
+        steps.before[step] = refuse(errno.ENOSPC)
+        [error] = twins.publish(wanted(directory, "production", serial=serial + 1)).values()
+        assert isinstance(error, PublishError)
+
+    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    assert not [name for name in names(directory) if name.endswith(".tmp")]
+
+
 def test_a_link_in_the_place_of_a_twin_is_not_followed(directory: Path) -> None:
     """What it leads to stays as it is."""
     directory.mkdir()

@@ -113,6 +113,8 @@ def test_the_life_lock_excludes_a_second_daemon_and_names_the_first(place: Place
         LifeLock(place, "two")
 
     assert f"(pid={os.getpid()} instance=one)" in caught.value.message
+    assert f"{place.path}: another credfresh keeps this file" in caught.value.message
+    assert "another credentials_file" in str(caught.value.hint)
     life.close()
     LifeLock(place, "two").close()
 

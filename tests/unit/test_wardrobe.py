@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from credfresh.disk import folder
-from credfresh.disk.wardrobe import Wardrobe
+from credfresh.disk.access import Access
 from credfresh.errors import PublishError
 from credfresh.settings import FileTarget
 
@@ -19,10 +19,10 @@ ME, MINE = os.geteuid(), os.getegid()
 OTHER = ME + 1
 
 
-def wardrobe(mode: int = 0o640, owner: int | None = None, group: int | None = None) -> Wardrobe:
+def wardrobe(mode: int = 0o640, owner: int | None = None, group: int | None = None) -> Access:
     """Return what a target wears."""
     names = [None if number is None else str(number) for number in (owner, group)]
-    return Wardrobe(FileTarget("/run/credentials", mode, *names))
+    return Access(FileTarget("/run/credentials", mode, *names))
 
 
 def standing(
@@ -67,7 +67,7 @@ def test_the_group_that_stands_is_kept(
     """Who is not root may not be able to, and tries only where the group has rights."""
     monkeypatch.setattr(os, "geteuid", lambda: euid)
 
-    assert (MINE if kept else None) == wardrobe(mode).dress(opened).group
+    assert (MINE if kept else None) == wardrobe(mode).attributes(opened).group
 
 
 def test_a_group_is_looked_up_among_the_groups() -> None:
@@ -75,7 +75,7 @@ def test_a_group_is_looked_up_among_the_groups() -> None:
     users = {user.pw_name for user in pwd.getpwall()}
     name, number = next((g.gr_name, g.gr_gid) for g in grp.getgrall() if g.gr_name not in users)
 
-    assert number == Wardrobe(FileTarget("/run/credentials", 0o640, None, name)).dress(None).group
+    assert number == Access(FileTarget("/run/credentials", 0o640, None, name)).attributes(None).group
 
 
 @pytest.mark.parametrize(
