@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,14 @@ def test_a_removed_life_lock_covers_nothing(place: Place) -> None:
     Path(f"{place.path}.credfresh").unlink()
 
     assert not life.covers(place)
+    life.close()
+
+
+def test_a_life_lock_covers_no_other_file_of_the_directory(place: Place) -> None:
+    """A link may come to lead there, and another daemon may keep it."""
+    life = LifeLock(place, "one")
+
+    assert not life.covers(replace(place, name="other"))
     life.close()
 
 
