@@ -161,7 +161,11 @@ class Game:
 
 
 @pytest.mark.parametrize(
-    "games", [pytest.param(150, id="short"), pytest.param(1500, id="long", marks=pytest.mark.long)]
+    "games",
+    [
+        pytest.param(150, id="short"),
+        pytest.param(1500, id="long", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
+    ],
 )
 def test_no_section_is_lost_to_a_late_write_or_a_death(
     tmp_path: Path, games: int, monkeypatch: pytest.MonkeyPatch
