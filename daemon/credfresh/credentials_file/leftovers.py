@@ -16,6 +16,7 @@ from collections.abc import Container, Iterable, Sequence
 
 from credfresh.credentials_file.rivals import (
     READ,
+    Patience,
     Replaced,
     Standing,
     Version,
@@ -27,6 +28,8 @@ from credfresh.disk.atomic import Temporary
 from credfresh.disk.paths import Place, trusted_owner
 
 _LINE = re.compile(r"^swap=([0-9a-f]{8}) new=(\d+:\d+:\d+) old=(\d+:\d+:\d+)$", re.MULTILINE)
+
+_AT_ONCE = Patience(lambda _: None, 0.0)
 
 
 def note(kept: Iterable[Replaced]) -> str:
@@ -45,8 +48,9 @@ def before(temporary: Temporary, standing: Standing | None) -> str:
 
 
 def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) -> Sequence[Replaced]:
-    """Remove our leftover temporaries; return those that were replaced, the oldest first.
+    """Remove our leftover temporaries; return those in which a rival's write is, or may come.
 
+    The oldest is the first of those.
     `found` is the note. Only regular files of ours, of root or of `owner` are touched, and not
     those that are called as in `spare`.
 
@@ -66,8 +70,10 @@ def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) ->
         late = None
         if serial in noted and info.st_ino != new.inode:  # else it was never swapped
             late = _replaced(place, entry, new, old)
-        if late is not None:
+        if late is not None and (late.altered(_AT_ONCE) or late.busy):
             kept[serial] = late
+        elif late is not None:
+            late.drop(place.directory)
         else:
             with contextlib.suppress(OSError):  # of a read-only file system: at the next sweep
                 os.unlink(entry, dir_fd=place.directory)

@@ -39,7 +39,7 @@ class Tenure:
     def begin(
         self, place: Place, owner: int | None, *, spare: Container[str]
     ) -> Sequence[Replaced]:
-        """Claim a place and sweep it, but for the names in `spare`; return what it replaced last.
+        """Claim a place and sweep it, but for the names in `spare`; return what to look at again.
 
         The claim to another place ends. Files of `owner` count as ours. What the one before noted
         stands until the next `note`.
