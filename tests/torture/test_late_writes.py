@@ -19,7 +19,10 @@ import pytest
 from credfresh.credentials_file import SharedCredentialsFile
 from disk import FOREIGN, Steps, Waits, keeper, read_by_sdk, temporaries, wanted
 
-STEPS = "lock read splice create dress write sync verify swap compare stamp sync_directory".split()  # noqa: SIM905
+STEPS = (
+    *("lock", "read", "splice", "create", "attributes", "write", "sync"),
+    *("verify", "swap", "compare", "stamp", "sync_directory"),
+)
 OPEN_FOR = 2
 """Publishes for which a rival keeps a file open: after four more, its write may be lost."""
 

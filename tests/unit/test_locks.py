@@ -143,7 +143,7 @@ def test_a_claim_says_at_once_whose_it_is_and_keeps_the_note(place: Place) -> No
     with pytest.raises(AlreadyRunningError) as caught:
         LifeLock(place, "late")
 
-    assert f"pid={os.getpid()} instance=heir" == caught.value.holder
+    assert f"(pid={os.getpid()} instance=heir)" in caught.value.message
     heir.close()
     last = LifeLock(place, "last")
     assert "swap=1\n" == last.found.partition("\n")[2]

@@ -1,4 +1,4 @@
-"""What a file should wear, whether it does, and whose content is passed on."""
+"""Which attributes a file should have, whether it has them, and whose content is passed on."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ME, MINE = os.geteuid(), os.getegid()
 OTHER = ME + 1
 
 
-def wardrobe(mode: int = 0o640, owner: int | None = None, group: int | None = None) -> Access:
-    """Return what a target wears."""
+def access(mode: int = 0o640, owner: int | None = None, group: int | None = None) -> Access:
+    """Return what a target asks for."""
     names = [None if number is None else str(number) for number in (owner, group)]
     return Access(FileTarget("/run/credentials", mode, *names))
 
@@ -49,13 +49,13 @@ def _opened(tmp_path: Path) -> Iterator[int]:
     ],
 )
 def test_mode_owner_and_group_have_to_fit(info: os.stat_result, *, fits: bool) -> None:
-    """One that is asked for and not worn is drift."""
-    assert fits == wardrobe(0o640, ME, MINE).fits(info)
+    """One that is asked for and not there is drift."""
+    assert fits == access(0o640, ME, MINE).fits(info)
 
 
 def test_what_the_configuration_does_not_name_fits() -> None:
     """Owner and group are then whoever's they are."""
-    assert wardrobe().fits(standing(owner=OTHER, group=MINE + 1))
+    assert access().fits(standing(owner=OTHER, group=MINE + 1))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_group_that_stands_is_kept(
     """Who is not root may not be able to, and tries only where the group has rights."""
     monkeypatch.setattr(os, "geteuid", lambda: euid)
 
-    assert (MINE if kept else None) == wardrobe(mode).attributes(opened).group
+    assert (MINE if kept else None) == access(mode).attributes(opened).group
 
 
 def test_a_group_is_looked_up_among_the_groups() -> None:
@@ -75,7 +75,9 @@ def test_a_group_is_looked_up_among_the_groups() -> None:
     users = {user.pw_name for user in pwd.getpwall()}
     name, number = next((g.gr_name, g.gr_gid) for g in grp.getgrall() if g.gr_name not in users)
 
-    assert number == Access(FileTarget("/run/credentials", 0o640, None, name)).attributes(None).group
+    assert (
+        number == Access(FileTarget("/run/credentials", 0o640, None, name)).attributes(None).group
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_content_that_others_may_have_put_there_is_not_passed_on(
     """Unless we know it, or only we can have."""
     found = None
     try:
-        wardrobe().judge(info, known=known, private=private)
+        access().judge(info, known=known, private=private)
     except PublishError as error:
         found = error.code
 
