@@ -53,6 +53,14 @@ def test_no_client_command_waits_for_who_writes_a_fifo(fifo: str) -> None:
     assert shadow({"AWS_CONFIG_FILE": fifo}) is None
 
 
+def test_init_takes_the_null_device_for_no_file() -> None:
+    """By which people say that no file counts."""
+    nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    done = CliRunner().invoke(init.command, env=nothing)
+    assert done.exception is None
+    assert "profiles:" in done.output
+
+
 @pytest.mark.timeout(20)
 def test_init_does_not_either(fifo: str) -> None:
     """It says which variable names another file."""

@@ -59,6 +59,8 @@ def _file(variable: str, usual: str) -> AwsFile | None:
         CredfreshError: it cannot be read.
     """
     path = os.path.abspath(os.path.expanduser(os.environ.get(variable) or usual))  # noqa: PTH100, PTH111 - as an SDK does
+    if path == os.devnull:  # how people say that there is none
+        return None
     try:
         with open(path, "rb", opener=only_regular) as file:
             data = file.read(MOST_BYTES)
