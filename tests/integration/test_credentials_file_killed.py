@@ -213,6 +213,21 @@ def test_a_change_within_a_section_is_brought_home(house: House) -> None:
     assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
 
 
+@pytest.mark.parametrize("step", ["compare", "stamp", "sync_directory"])
+def test_a_change_within_a_section_is_brought_home_whenever_we_die(house: House, step: str) -> None:
+    """Also before the swap is durable, which takes its time on a busy disk."""
+    content = house.path.read_bytes()
+    rival = house.opened()
+    house.die_at(step)
+    rival.truncate(0)
+    rival.write(content.replace(b"AKIAFOREIGN", b"AKIACHANGED"))
+    rival.close()
+
+    house.settle()
+
+    assert "AKIACHANGED" == key_of(house.path, "foreign")
+
+
 def test_what_was_never_put_in_place_brings_nothing_back(house: House) -> None:
     """It is a copy of what stood before a section was deleted by hand."""
     house.path.write_bytes(house.path.read_bytes() + OTHERS)

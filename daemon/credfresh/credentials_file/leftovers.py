@@ -39,12 +39,11 @@ def note(kept: Iterable[Replaced]) -> str:
     )
 
 
-def before(temporary: Temporary, standing: Standing | None) -> str:
+def before(temporary: Temporary, standing: Standing | None, successor: Version) -> str:
     """Return what to add to it before a swap; empty when nothing is replaced."""
     if standing is None:
         return ""
-    new = Version(os.fstat(temporary.descriptor).st_ino)
-    return _line(temporary.name, new, version(standing.info))
+    return _line(temporary.name, successor, version(standing.info))
 
 
 def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) -> Sequence[Replaced]:

@@ -115,7 +115,7 @@ class Replaced:
     was: Version
     """How it was when `expected` was in it."""
     successor: Version
-    """How what we put in its place was then; of size 0 while that differs by more than ours."""
+    """How what we put in its place was then; of size 0 where that differs by more than ours."""
     watched: bool = False
     busy: bool = False
     """Somebody had it open for writing when we last looked."""
@@ -205,7 +205,13 @@ def read(descriptor: int) -> bytes:
 
 
 def swap(
-    place: Place, temporary: Temporary, standing: Standing | None, data: bytes, steps: Steps
+    place: Place,
+    temporary: Temporary,
+    standing: Standing | None,
+    data: bytes,
+    steps: Steps,
+    *,
+    successor: Version,
 ) -> Replaced | None:
     """Put a finished temporary with `data` under the name; return what it replaced.
 
@@ -230,15 +236,8 @@ def swap(
             raise OvertakenError from None
     temporary.named = False
     name = temporary.name if exchanged else None
-    return Replaced(
-        standing.descriptor,
-        name,
-        standing.data,
-        data,
-        version(standing.info),
-        Version(os.fstat(temporary.descriptor).st_ino),
-        watched,
-    )
+    was = version(standing.info)
+    return Replaced(standing.descriptor, name, standing.data, data, was, successor, watched)
 
 
 def confirm(place: Place, temporary: Temporary, replaced: Replaced | None, steps: Steps) -> None:

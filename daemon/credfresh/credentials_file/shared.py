@@ -12,7 +12,7 @@ from credfresh.credentials_file.asked import Asked, Pieces
 from credfresh.credentials_file.glance import Glance
 from credfresh.credentials_file.knowledge import Knowledge
 from credfresh.credentials_file.remarks import Remarks
-from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing, Version
+from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing
 from credfresh.credentials_file.second_look import SecondLook
 from credfresh.credentials_file.tenure import Tenure, Turn
 from credfresh.disk import atomic, writing
@@ -240,8 +240,12 @@ class SharedCredentialsFile:
             attributes = self._access.attributes(standing.descriptor if standing else None)
         temporary = writing.prepare(place, document.data, attributes, self._steps)
         try:
-            self._second_look.note(leftovers.before(temporary, standing))
-            replaced = rivals.swap(place, temporary, standing, document.data, self._steps)
+            made = rivals.version(os.fstat(temporary.descriptor))
+            new = made if alone else made._replace(size=0)
+            self._second_look.note(leftovers.before(temporary, standing, new))
+            replaced = rivals.swap(
+                place, temporary, standing, document.data, self._steps, successor=new
+            )
             try:
                 rivals.confirm(place, temporary, replaced, self._steps)
             except PublishError:
@@ -249,24 +253,20 @@ class SharedCredentialsFile:
                 raise
             self._took_over(place, standing, replaced, document)
             if replaced is not None:
-                atomic.narrow(replaced.descriptor, attributes.mode)
-            info = writing.settle(place, temporary, self._steps, self._clock)
-            if replaced is not None and alone:
-                replaced.successor = Version(info.st_ino, len(document.data), info.st_mtime_ns)
+                atomic.narrow(replaced.descriptor, dress.mode)
+            info = writing.stamp(temporary, self._steps, self._clock)
+            if replaced is not None:
+                replaced.successor = new._replace(mtime=info.st_mtime_ns)
                 self._second_look.note()
+            self._make_durable(place)
         finally:
             temporary.drop()
-        self._durable = True
         self._knowledge.wrote(document, info)
         if replaced is not None and replaced.name is None:
             self._remarks.once("exchange_unsupported")
 
     def _took_over(
-        self,
-        place: Place,
-        standing: Standing | None,
-        replaced: Replaced | None,
-        document: Document,
+        self, place: Place, standing: Standing | None, replaced: Replaced | None, document: Document
     ) -> None:
         """The new file stands, if not durably yet; what it replaced is kept for another look."""
         self._durable = False

@@ -38,8 +38,8 @@ def prepare(
     return temporary
 
 
-def settle(place: Place, temporary: Temporary, steps: Steps, clock: Clock) -> os.stat_result:
-    """Give the file that was swapped in a time that readers find new, and make the swap durable.
+def stamp(temporary: Temporary, steps: Steps, clock: Clock) -> os.stat_result:
+    """Give the file that was swapped in a time that readers find new.
 
     A reader that loaded the old file just before compares with the moment of its load (the SDKs
     for Java 2 and .NET). So the time is set after the swap, and from the clock: the kernel's own
@@ -52,10 +52,7 @@ def settle(place: Place, temporary: Temporary, steps: Steps, clock: Clock) -> os
     with steps("stamp"):
         now = (int(clock().wall * 1000) + 1) * 1_000_000
         os.utime(temporary.descriptor, ns=(now, now))
-        info = os.fstat(temporary.descriptor)
-    with steps("sync_directory"):
-        os.fsync(place.directory)
-    return info
+        return os.fstat(temporary.descriptor)
 
 
 def _verify(temporary: Temporary, data: bytes, steps: Steps) -> None:
