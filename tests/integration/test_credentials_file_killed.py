@@ -14,6 +14,7 @@ import pytest
 from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.disk import atomic
 from credfresh.errors import PublishError
+from credfresh.publication import Publication
 from disk import (
     FOREIGN,
     Steps,
@@ -226,6 +227,22 @@ def test_a_change_within_a_section_is_brought_home_whenever_we_die(house: House,
     house.settle()
 
     assert "AKIACHANGED" == key_of(house.path, "foreign")
+
+
+def test_no_section_of_ours_gives_way_to_what_stood_before(house: House) -> None:
+    """The next daemon may believe no mark of the file, and so have nothing in hand at first."""
+    rival = house.opened()
+    house.file.publish(wanted(house.path, "dev", "prod", serial=7))
+    rival.write(THEIRS)
+    rival.close()
+    house.killed()
+    house.started().claim()
+    asked = wanted(house.path, "dev", "prod").items()
+
+    house.file.publish({name: Publication(each.profile) for name, each in asked})
+
+    assert {"foreign", "dev", "prod", "late"} == set(read_by_sdk(house.path))
+    assert "ASIAFAKE000000000007" == key_of(house.path, "dev")
 
 
 def test_what_was_never_put_in_place_brings_nothing_back(house: House) -> None:

@@ -14,7 +14,8 @@ def carry_over(base: bytes, altered: bytes, onto: bytes) -> bytes:
     Section by section and by name; where both sides changed one, `onto` stands. Sections that
     share a name go together, and what stands before the first header is one more. Of a section
     with a block of ours, the block and what follows it are two things: ours is renewed, theirs is
-    kept. Where theirs has our block no more, somebody else's keys may stand there: that stays.
+    kept, and no block of ours gives way to an older one, or to none. Where theirs has our block no
+    more, somebody else's keys may stand there: that stays.
     """
     old, theirs, ours = _sections(base), _sections(altered), _sections(onto)
     document: ini.Document[None] = ini.scan(onto, _unlabelled)
@@ -58,11 +59,11 @@ def _merged(ours: _Section, was: _Section | None, theirs: _Section | None) -> by
     """Return what is to stand for a section; None: ours, as it is."""
     if theirs == was or was is None:
         return None
-    if ours == was:
-        return theirs.text if theirs else b""
     if theirs is None:
-        return None
+        return ours.block if ours == was else None
     if ours.block and was.block and not theirs.block:
+        return theirs.text
+    if ours == was and not ours.block:
         return theirs.text
     return ours.block + theirs.rest if ours.rest == was.rest != theirs.rest else None
 
