@@ -245,6 +245,57 @@ def test_no_section_of_ours_gives_way_to_what_stood_before(house: House) -> None
     assert "ASIAFAKE000000000007" == key_of(house.path, "dev")
 
 
+@pytest.fixture(name="locked_up")
+def _locked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names that cannot be opened: the daemon before ran as another user."""
+    names: list[str] = []
+    real = os.open
+
+    def opened(path: str, *arguments: int, dir_fd: int | None = None) -> int:
+        if path in names:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, *arguments, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", opened)
+    return names
+
+
+def test_what_cannot_be_read_and_was_not_written_is_in_the_way_of_nothing(
+    house: House, locked_up: list[str]
+) -> None:
+    """It was root's; all else has been given to the new user."""
+    house.opened()
+    house.publish()
+    house.killed()
+    locked_up += temporaries(house.path)
+
+    assert {"foreign", "dev"} == house.settle()
+    assert [] == temporaries(house.path)
+
+
+def test_a_claim_that_fails_at_one_of_several_holds_none_open(
+    house: House, locked_up: list[str]
+) -> None:
+    """It is tried again for as long as it takes; the late write is told of until then."""
+    first = house.opened()
+    house.publish()
+    second = house.opened()
+    house.publish()
+    first.write(THEIRS)
+    second.write(OTHERS)
+    house.killed()
+    *_, last = (entry for entry in os.listdir(house.path.parent) if entry.endswith(".tmp"))  # noqa: PTH208 - its order
+    locked_up.append(last)
+    house.started()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+
+    with pytest.raises(PublishError, match=r"cannot clear up"):
+        house.file.claim()
+
+    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    assert 2 == len(temporaries(house.path))
+
+
 def test_what_was_never_put_in_place_brings_nothing_back(house: House) -> None:
     """It is a copy of what stood before a section was deleted by hand."""
     house.path.write_bytes(house.path.read_bytes() + OTHERS)

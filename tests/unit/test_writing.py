@@ -109,7 +109,7 @@ def test_the_time_that_is_set_is_the_next_full_millisecond(place: Place) -> None
     """Some readers see no finer, and take what is not newer than their last load for old."""
     clock = FakeClock()
     clock.now += 0.0123
-    temporary = writing.prepare(place, DATA, Dress(0o600), Steps(place.path))
+    temporary = writing.prepare(place, DATA, Attributes(0o600), Steps(place.path))
 
     info = writing.stamp(temporary, Steps(place.path), clock)
 

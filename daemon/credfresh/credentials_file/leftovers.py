@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from credfresh.credentials_file.rivals import (
     READ,
@@ -58,34 +58,47 @@ def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) ->
     """
     kept: dict[str, Replaced] = {}
     noted = {serial: (_version(new), _version(old)) for serial, new, old in _LINE.findall(found)}
+    with contextlib.ExitStack() as opened:
+        for entry, info in _ours(place, owner, spare):
+            serial = atomic.serial(entry)
+            late = _replaced(place, entry, info, *noted[serial]) if serial in noted else None
+            if late is not None and (late.altered(_AT_ONCE) or late.busy):
+                kept[serial] = late
+                opened.callback(os.close, late.descriptor)
+            elif late is not None:
+                late.drop(place.directory)
+            else:
+                with contextlib.suppress(OSError):  # of a read-only file system: at the next sweep
+                    os.unlink(entry, dir_fd=place.directory)
+        opened.pop_all()
+    return [kept[serial] for serial in noted if serial in kept]
+
+
+def _ours(
+    place: Place, owner: int | None, spare: Container[str]
+) -> Iterator[tuple[str, os.stat_result]]:
     for entry in os.listdir(place.directory):  # noqa: PTH208 - pathlib takes no descriptor
         if entry in spare or not atomic.is_temporary(entry, place.name):
             continue
         info = os.stat(entry, dir_fd=place.directory, follow_symlinks=False)
-        if not stat.S_ISREG(info.st_mode) or not trusted_owner(info.st_uid, owner):
-            continue
-        serial = atomic.serial(entry)
-        new, old = noted.get(serial, (Version(), Version()))
-        late = None
-        if serial in noted and info.st_ino != new.inode:  # else it was never swapped
-            late = _replaced(place, entry, new, old)
-        if late is not None and (late.altered(_AT_ONCE) or late.busy):
-            kept[serial] = late
-        elif late is not None:
-            late.drop(place.directory)
-        else:
-            with contextlib.suppress(OSError):  # of a read-only file system: at the next sweep
-                os.unlink(entry, dir_fd=place.directory)
-    return [kept[serial] for serial in noted if serial in kept]
+        if stat.S_ISREG(info.st_mode) and trusted_owner(info.st_uid, owner):
+            yield entry, info
 
 
-def _replaced(place: Place, entry: str, new: Version, old: Version) -> Replaced | None:
-    """Open what was replaced; None where no file stands that its late writes could go to.
+def _replaced(
+    place: Place, entry: str, info: os.stat_result, new: Version, old: Version
+) -> Replaced | None:
+    """Open what was replaced; None where there is nothing to it.
+
+    That is so where it was never put in place, where no file stands that its late writes could go
+    to, and where we may not read it and nobody wrote into it.
 
     What was put in its place is what a rival's write started from if it stands as we left it, and
     differs by what is ours alone. Else what is new in either of the two is kept: what was deleted
     from one of them cannot be told.
     """
+    if info.st_ino == new.inode:
+        return None
     try:
         successor = os.open(place.name, READ, dir_fd=place.directory)
     except FileNotFoundError:
@@ -94,7 +107,12 @@ def _replaced(place: Place, entry: str, new: Version, old: Version) -> Replaced 
         put = read(successor) if version(os.fstat(successor)) == new else b""
     finally:
         os.close(successor)
-    descriptor = os.open(entry, READ, dir_fd=place.directory)
+    try:
+        descriptor = os.open(entry, READ, dir_fd=place.directory)
+    except PermissionError:  # the daemon before us was another user
+        if version(info) == old:
+            return None
+        raise
     try:
         expected = read(descriptor) if version(os.fstat(descriptor)) == old else None
     except OSError:

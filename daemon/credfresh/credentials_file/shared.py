@@ -253,7 +253,7 @@ class SharedCredentialsFile:
                 raise
             self._took_over(place, standing, replaced, document)
             if replaced is not None:
-                atomic.narrow(replaced.descriptor, dress.mode)
+                atomic.narrow(replaced.descriptor, attributes.mode)
             info = writing.stamp(temporary, self._steps, self._clock)
             if replaced is not None:
                 replaced.successor = new._replace(mtime=info.st_mtime_ns)

@@ -39,6 +39,7 @@ _PHRASES = {
     "remove": "take the file away",
     "compare": "read what was replaced",
     "sync_directory": "make the swap durable",
+    "sweep": "clear up what was left there",
 }
 _IMMUTABLE = "the file or its directory is immutable or append-only: see lsattr, then chattr -i -a"
 _FILLED = "the file is larger than anything that credfresh keeps: look at who filled it"
