@@ -115,6 +115,23 @@ def test_what_is_written_before_the_first_header_stays(path: Path) -> None:
     assert house.settle().startswith(b"# a new first line\n" + FOREIGN)
 
 
+def test_what_one_rival_made_of_it_stands_as_it_made_it(path: Path) -> None:
+    """Nobody else has written: its order, and which comment belongs to what, are the rival's."""
+    path.write_bytes(FOREIGN + b"[b]\nk = 1\n")
+    file = keeper(path, pause=Waits())
+    file.publish(wanted(path, "dev"))
+    sorted_by_hand = b"# first\n[a]\nk = 1\n[b]\nk = 1\n" + FOREIGN
+    with path.open("r+b", buffering=0) as rival:
+        file.publish(wanted(path, "dev", serial=1))
+        rival.truncate()
+        rival.write(sorted_by_hand)
+
+    settle(file, path)
+
+    assert path.read_bytes().startswith(sorted_by_hand)
+    assert "ASIAFAKE000000000002" == read_by_sdk(path)["dev"]["aws_access_key_id"]
+
+
 def test_a_comment_before_a_new_section_stays(path: Path) -> None:
     """It stands below our block, which was renewed meanwhile."""
     house = House(path)
@@ -166,6 +183,46 @@ def test_a_section_that_was_deleted_stays_deleted(path: Path) -> None:
 
     assert b"[later]" in stands
     assert THEIRS not in stands
+
+
+def test_a_section_that_was_deleted_stays_deleted_where_nothing_else_changed(path: Path) -> None:
+    """What stands is again what it was before the section came late."""
+    path.write_bytes(FOREIGN)
+    file = keeper(path, pause=Waits())
+    file.publish(wanted(path, "dev"))
+    with path.open("ab", buffering=0) as rival:
+        asked = wanted(path, "dev", serial=1)
+        file.publish(asked)
+        stood = path.read_bytes()
+        rival.write(THEIRS)
+        assert file.tick()
+        file.publish(asked)
+        path.write_bytes(stood)
+        os.utime(path, (1e9, 1e9))
+        file.publish(asked)
+        rival.write(b"[later]\nkey = too\n")
+
+    settle(file, path)
+
+    assert {"foreign", "dev", "later"} == set(read_by_sdk(path))
+
+
+def test_nothing_of_ours_stays_behind_where_the_link_led(tmp_path: Path) -> None:
+    """It led elsewhere when the daemon ended, which had not published there yet."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for directory in (here, there):
+        directory.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(here / "credentials")
+    file = keeper(link)
+    for serial in (0, 1):
+        file.publish(wanted(link, "dev", serial=serial))
+    link.unlink()
+    link.symlink_to(there / "credentials")
+
+    file.release()
+
+    assert [] == temporaries(here / "credentials")
 
 
 def test_nothing_of_one_file_goes_into_another(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ class Replaced:
         """What was seen in it stands on disk now."""
         if self.seen is not None:
             self.expected, self.was = self.seen
-            self.seen = None
+            self.seen, self.successor = None, Version()
 
     def drop(self, directory: int) -> None:
         """Take it away for good."""

@@ -96,7 +96,7 @@ class SharedCredentialsFile:
         with contextlib.suppress(PublishError, OSError):
             if self._wanted is not None and self._second_look.altered():
                 self.publish(self._wanted)
-        self._leave(self._path)
+        self._leave(self._tenure.path or self._path)
         self._tenure.close()
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
