@@ -122,9 +122,9 @@ def kill(path: Path, kills: int, seed: int) -> dict[str, Any]:
             flaws.append(flaw)
     file = _keeper(path)
     file.claim()
-    left = [entry.name for entry in path.parent.glob(".*.tmp")]
     file.publish(wanted(path, serial + 1000))
     file.release()
+    left = [entry.name for entry in path.parent.glob(".*.tmp")]
     foreign = path.read_bytes().startswith(foreign_text())
     return {
         "kills": sum(by_step.values()),
