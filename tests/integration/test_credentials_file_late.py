@@ -207,6 +207,36 @@ def test_a_section_that_was_deleted_stays_deleted_where_nothing_else_changed(pat
     assert {"foreign", "dev", "later"} == set(read_by_sdk(path))
 
 
+def test_what_came_late_outlives_a_link_that_leads_elsewhere_for_a_while(tmp_path: Path) -> None:
+    """It led to a file that another daemon keeps, and leads back to ours."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for directory in (here, there):
+        directory.mkdir()
+        (directory / "credentials").write_bytes(FOREIGN)
+    other = keeper(there / "credentials", instance="other")
+    other.claim()
+    link = tmp_path / "link"
+    link.symlink_to(here / "credentials")
+    file = keeper(link, pause=Waits())
+    file.publish(wanted(link, "dev"))
+    with link.open("ab", buffering=0) as rival:
+        file.publish(wanted(link, "dev", serial=1))
+        rival.write(THEIRS)
+    link.unlink()
+    link.symlink_to(there / "credentials")
+    with pytest.raises(PublishError):
+        file.publish(wanted(link, "dev", serial=2))
+    link.unlink()
+    link.symlink_to(here / "credentials")
+
+    file.publish(wanted(link, "dev", serial=2))
+    settle(file, link)
+
+    assert {"foreign", "dev", "late"} == set(read_by_sdk(link))
+    assert [] == temporaries(here / "credentials")
+    other.release()
+
+
 def test_nothing_of_ours_stays_behind_where_the_link_led(tmp_path: Path) -> None:
     """It led elsewhere when the daemon ended, which had not published there yet."""
     here, there = tmp_path / "here", tmp_path / "there"

@@ -139,7 +139,9 @@ class SharedCredentialsFile:
                 raise claimed(self._path, error) from error
             with self._turn.taken(place, self._remarks):
                 if failed:
-                    self._tenure.sweep(place, self._access.owner, spare=self._second_look.names)
+                    spare = self._second_look.names
+                    late = self._tenure.sweep(place, self._access.owner, spare=spare)
+                    self._second_look.keep(place, *late)
                 report = self._persist(place, asked)
         self._failing = False
         return report

@@ -57,13 +57,18 @@ class Tenure:
             self.close()  # so that the next one sweeps again, by the same note
             raise
 
-    def sweep(self, place: Place, owner: int | None, *, spare: Container[str]) -> None:
+    def sweep(
+        self, place: Place, owner: int | None, *, spare: Container[str]
+    ) -> Sequence[Replaced]:
         """Take away what failed writes could not, but for the names in `spare`.
 
+        What we replaced and left there, as the path led elsewhere, is returned.
+
         Raises:
-            PublishError: the directory cannot be read.
+            PublishError: the directory cannot be read, or not what was replaced.
         """
-        self._swept(place, "", owner, spare)
+        found = "" if self._life is None else self._life.noted
+        return self._swept(place, found, owner, spare)
 
     def _swept(
         self, place: Place, found: str, owner: int | None, spare: Container[str]

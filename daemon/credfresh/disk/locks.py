@@ -157,6 +157,7 @@ class LifeLock:
 
     def note(self, text: str) -> None:
         """Leave a note for whoever claims the file after us. A full disk is no reason to fail."""
+        self.noted = text
         content = f"{self._who}{text}".encode()
         with contextlib.suppress(OSError):
             os.pwrite(self._descriptor, content, 0)
