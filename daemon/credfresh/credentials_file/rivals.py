@@ -209,9 +209,9 @@ def swap(
     temporary: Temporary,
     standing: Standing | None,
     data: bytes,
-    steps: Steps,
-    *,
     successor: Version,
+    *,
+    steps: Steps,
 ) -> Replaced | None:
     """Put a finished temporary with `data` under the name; return what it replaced.
 

@@ -245,9 +245,7 @@ class SharedCredentialsFile:
             made = rivals.version(os.fstat(temporary.descriptor))
             new = made if alone else made._replace(size=0)
             self._second_look.note(leftovers.before(temporary, standing, new))
-            replaced = rivals.swap(
-                place, temporary, standing, document.data, self._steps, successor=new
-            )
+            replaced = rivals.swap(place, temporary, standing, document.data, new, steps=self._steps)
             try:
                 rivals.confirm(place, temporary, replaced, self._steps)
             except PublishError:
