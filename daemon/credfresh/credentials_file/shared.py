@@ -240,12 +240,13 @@ class SharedCredentialsFile:
         """Write what is to stand; `alone`: what differs from what stands is ours alone."""
         with self._steps("attributes"):
             attributes = self._access.attributes(standing.descriptor if standing else None)
-        temporary = writing.prepare(place, document.data, attributes, self._steps)
+        data = document.data
+        temporary = writing.prepare(place, data, attributes, self._steps)
         try:
             made = rivals.version(os.fstat(temporary.descriptor))
             new = made if alone else made._replace(size=0)
             self._second_look.note(leftovers.before(temporary, standing, new))
-            replaced = rivals.swap(place, temporary, standing, document.data, new, steps=self._steps)
+            replaced = rivals.swap(place, temporary, standing, data, new, steps=self._steps)
             try:
                 rivals.confirm(place, temporary, replaced, self._steps)
             except PublishError:
