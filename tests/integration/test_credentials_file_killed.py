@@ -72,6 +72,16 @@ class House:
         rival.write(what)
         return rival
 
+    def published_late_twice(self) -> tuple[FileIO, FileIO]:
+        """Publish twice, each time over a file into which a rival writes afterwards."""
+        first = self.opened()
+        self.publish()
+        second = self.opened()
+        self.publish()
+        first.write(THEIRS)
+        second.write(OTHERS)
+        return first, second
+
     def die_at(self, step: str) -> None:
         """Publish, and be killed before a step."""
 
@@ -121,12 +131,7 @@ def test_an_older_late_write_is_found_too(house: House) -> None:
 
 def test_late_writes_into_several_are_all_found(house: House) -> None:
     """Each stands in another replaced file."""
-    first = house.opened()
-    house.publish()
-    second = house.opened()
-    house.publish()
-    first.write(THEIRS)
-    second.write(OTHERS)
+    first, second = house.published_late_twice()
     house.killed()
     first.close()
     second.close()
@@ -277,12 +282,7 @@ def test_a_claim_that_fails_at_one_of_several_holds_none_open(
     house: House, locked_up: list[str]
 ) -> None:
     """It is tried again for as long as it takes; the late write is told of until then."""
-    first = house.opened()
-    house.publish()
-    second = house.opened()
-    house.publish()
-    first.write(THEIRS)
-    second.write(OTHERS)
+    house.published_late_twice()
     house.killed()
     *_, last = (entry for entry in os.listdir(house.path.parent) if entry.endswith(".tmp"))  # noqa: PTH208 - its order
     locked_up.append(last)
@@ -393,12 +393,7 @@ def test_who_still_has_it_open_when_we_end_is_left_to_the_next(
 
 def test_an_end_with_a_full_disk_leaves_all_late_writes(house: House) -> None:
     """However many files they are in."""
-    first = house.opened()
-    house.publish()
-    second = house.opened()
-    house.publish()
-    first.write(THEIRS)
-    second.write(OTHERS)
+    first, second = house.published_late_twice()
     first.close()
     second.close()
 
