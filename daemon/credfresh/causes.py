@@ -1,9 +1,14 @@
-"""What an error was made of: each library wraps what OpenSSL and the kernel say in its own way."""
+"""What an error was made of, and where: libraries wrap what OpenSSL and the kernel say.
+
+Of a place no text and no local variable is told: they might hold a secret.
+"""
 
 from __future__ import annotations
 
 import ssl
+import traceback
 from collections.abc import Iterator
+from types import TracebackType
 
 
 def beneath(error: BaseException) -> Iterator[BaseException]:
@@ -22,3 +27,8 @@ def mistrust(error: BaseException) -> str | None:
     """Return why a server's certificate was refused, in OpenSSL's words; None where none was."""
     refused = (each for each in beneath(error) if isinstance(each, ssl.SSLCertVerificationError))
     return next((each.verify_message for each in refused), None)
+
+
+def places(trace: TracebackType | None) -> list[str]:
+    """Return the places that an error came through, innermost last: `FILE:LINE FUNCTION`."""
+    return [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 
+from credfresh.causes import places
 from credfresh.events import Emit
 
 
@@ -25,12 +25,11 @@ class Guard:
         try:
             act()
         except Exception as error:  # noqa: BLE001 - whatever it is, the renewals go on
-            frames = traceback.extract_tb(error.__traceback__)
             self._emit(
                 "unexpected_error",
                 where="attendant",
                 error_type=type(error).__name__,
-                frames=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+                frames=places(error.__traceback__),
             )
             return False
         return True

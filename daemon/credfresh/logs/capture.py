@@ -6,11 +6,11 @@ import logging
 import os
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TextIO
 
+from credfresh.causes import places
 from credfresh.events import Level
 from credfresh.logs.log import SEVERITY, Log
 from credfresh.logs.stream import reaches_journal
@@ -76,7 +76,7 @@ class _Bridge(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         fields: dict[str, object] = {"logger": record.name, "message": _message(record)}
         if error is not None:
-            fields |= {"error_type": type(error).__name__, "frames": _frames(error.__traceback__)}
+            fields |= {"error_type": type(error).__name__, "frames": places(error.__traceback__)}
         self._log.tell(level, "library", fields)
 
 
@@ -91,17 +91,12 @@ def _message(record: logging.LogRecord) -> str:
         return str(record.msg)
 
 
-def _frames(trace: TracebackType | None) -> list[str]:
-    """Return the places an error came through, innermost last: no text, no local variables."""
-    return [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)]
-
-
 def _hook(
     log: Log, where: str
 ) -> Callable[[type[BaseException], BaseException | None, TracebackType | None], None]:
     def told(
         kind: type[BaseException], _error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        log("unexpected_error", where=where, error_type=kind.__name__, frames=_frames(trace))
+        log("unexpected_error", where=where, error_type=kind.__name__, frames=places(trace))
 
     return told
