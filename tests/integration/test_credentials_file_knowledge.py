@@ -92,6 +92,37 @@ def test_what_we_wrote_proves_nothing(house: House) -> None:
     assert not house.confirms()
 
 
+def test_what_we_wrote_is_compared_where_it_lies(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand sections are 12 MB, and nobody needs them twice in memory."""
+    house.knowledge.wrote(house.learn(), house.info)
+    monkeypatch.setattr(rivals, "read", lambda _: pytest.fail("it was read"))
+
+    assert house.confirms()
+
+
+def test_what_was_compared_later_is_known(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look after the tick is proof, by whatever way."""
+    house.knowledge.wrote(house.learn(), house.info)
+    assert house.confirms()
+    monkeypatch.setattr(rivals, "look", lambda *_: pytest.fail("it was looked into"))
+
+    assert house.confirms()
+
+
+def test_what_we_wrote_and_no_time_gives_away_is_compared(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes of the same length, and the same times: others all the same."""
+    for module in (rivals, knowledge):
+        monkeypatch.setattr(module, "identity", _by_inode_and_size)
+    house.knowledge.wrote(house.learn(), house.info)
+    house.path.write_bytes(OTHER)
+
+    assert not house.confirms()
+
+
 def test_another_version_is_read(house: House) -> None:
     """The same bytes, written anew, are what we know; others of the same length are not."""
     house.learn()

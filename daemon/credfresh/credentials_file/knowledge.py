@@ -6,6 +6,7 @@ import os
 
 from credfresh.credentials_file import rivals
 from credfresh.credentials_file.rivals import Identity, Patience, Standing, identity
+from credfresh.disk import atomic
 from credfresh.disk.locks import Pause
 from credfresh.disk.paths import Place
 from credfresh.model import Clock
@@ -42,11 +43,9 @@ class Knowledge:
             OSError: it cannot be read.
         """
         patience = Patience(self._pause)
-        document = self._document
-        known = None if document is None else (self._identity, document.data)
         shorter: Identity | None = None
         while True:
-            standing = self._read(place, known, patience)
+            standing = self._read(place, self._known(), patience)
             if standing is None or not self._young(standing):
                 return standing
             seen = identity(standing.info)
@@ -58,19 +57,21 @@ class Knowledge:
             standing.close()
 
     def confirms(self, place: Place, now: os.stat_result) -> bool:
-        """Say whether the file is as we know it, reading it only where its times prove nothing.
+        """Say whether the file is as we know it; looked into only where its times prove nothing.
 
         Raises:
             OSError: it cannot be read.
         """
         if self._proven and identity(now) == self._identity:
             return True
-        standing = self._read(place, None, Patience(self._pause))
+        standing = self._read(place, self._known(), Patience(self._pause))
         if standing is None:
             return False
-        standing.close()
-        if not self.holds(standing):
-            return False
+        try:
+            if not (self.holds(standing) and _compared(standing)):
+                return False
+        finally:
+            standing.close()
         self.saw(standing, self.document(standing))
         return True
 
@@ -100,6 +101,9 @@ class Knowledge:
             return self._document
         return ownership.read(data)
 
+    def _known(self) -> tuple[Identity, bytes] | None:
+        return None if self._document is None else (self._identity, self._document.data)
+
     def _remember(self, document: Document, info: os.stat_result | None) -> None:
         """Know the file again by `info`, unless somebody wrote after the bytes and before that."""
         self._document = document
@@ -124,3 +128,16 @@ class Knowledge:
             return False
         left = ownership.foreign_size(ownership.read(standing.data), self._instance)
         return left < ownership.foreign_size(self._document, self._instance)
+
+
+def _compared(standing: Standing) -> bool:
+    """Say whether its bytes are those of the file, which are compared where they were not read.
+
+    That takes a tenth of what it takes to read a file of ten thousand sections into new memory.
+    """
+    if standing.was_read:
+        return True
+    same = atomic.holds(standing.descriptor, standing.data)
+    now = os.fstat(standing.descriptor)
+    standing.was_read = same and identity(now) == identity(standing.info)
+    return standing.was_read

@@ -92,7 +92,7 @@ class Standing:
     busy: bool
     """Somebody has it open for writing and would not finish."""
     was_read: bool
-    """Whether the bytes were read just now, not taken for known."""
+    """Whether the bytes were read, or compared, just now, not taken for known."""
     handed_on: bool = False
 
     def close(self) -> None:
