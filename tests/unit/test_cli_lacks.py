@@ -75,12 +75,30 @@ def test_each_place_that_is_written_needs_its_directory(tmp_path: Path) -> None:
         ).replace("/run/credfresh/credentials", f"{tmp_path}/credentials")
     )
     assert [
-        "process_dir",
-        "endpoint.token_dir",
         "control.socket",
         "metrics.textfile",
         "metrics.listen",
+        "process_dir",
+        "endpoint.token_dir",
     ] == [lack.key for lack in lacks(settings)]
+
+
+def test_a_file_in_the_place_of_a_directory_is_told(tmp_path: Path) -> None:
+    """And a directory in that of a file: the daemon could use neither."""
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+    settings = accepted(
+        one_profile(
+            top=f"""
+            process_dir: {tmp_path}/file
+            control: {{socket: {tmp_path}/directory}}
+            """
+        ).replace("/run/credfresh/credentials", f"{tmp_path}/credentials")
+    )
+    assert [
+        ("control.socket", f"{tmp_path}/directory is a directory"),
+        ("process_dir", f"{tmp_path}/file is no directory"),
+    ] == [(lack.key, lack.reason) for lack in lacks(settings)]
 
 
 def test_a_way_that_others_may_redirect_is_told(tmp_path: Path) -> None:

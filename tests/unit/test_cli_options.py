@@ -6,6 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from credfresh.cli import cli
 from credfresh.cli.options import DEFAULT_CONFIG, client_options, config_option
 
 
@@ -35,3 +36,19 @@ def test_an_empty_variable_is_one_that_is_not_set(
     runner = CliRunner(env=dict.fromkeys(names, value))
     assert worker == runner.invoke(works).stdout.strip()
     assert client == runner.invoke(asks).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["chek"], "did you mean 'check'?"),
+        (["check", "credfresh.yml"], "a configuration is named by --config FILE"),
+        (["status", "production"], "unexpected extra argument (production)\n"),
+        (["frobnicate"], "No such command 'frobnicate'.\n"),
+    ],
+)
+def test_who_mistypes_is_told_what_was_meant(given: list[str], told: str) -> None:
+    """Where that can be known."""
+    result = CliRunner().invoke(cli, given)
+    assert 2 == result.exit_code
+    assert told in result.stderr

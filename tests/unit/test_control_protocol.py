@@ -193,6 +193,25 @@ def test_what_answers_and_is_no_daemon_is_named(line: bytes) -> None:
     assert "bad_answer" == caught.value.code
 
 
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        (Ensure("dev", 1, 1), {"reached": False, "seconds_left": 1, "asked_s": 1}),
+        (Ensure("dev", 1, 1), {"seconds_left": 1, "asked_s": 1, "error": "", "hint": ""}),
+        (Reload(), {"accepted": True, "added": [], "removed": [], "changed": []}),
+        (Reload(), {"accepted": False}),
+        (Reload(), {"accepted": False, "problems": [{"reason": "no such key"}]}),
+    ],
+)
+def test_an_answer_without_what_is_read_of_it_is_named(
+    request_: Request, answer: dict[str, object]
+) -> None:
+    """A client does not end in a traceback for what a daemon does not say."""
+    with pytest.raises(RequestError) as caught:
+        protocol.decode_answer(protocol.encode_answer(answer), request_)
+    assert "bad_answer" == caught.value.code
+
+
 def test_the_answer_of_a_later_version_is_named() -> None:
     """It says which version the daemon speaks."""
     with pytest.raises(RequestError, match="version 2"):

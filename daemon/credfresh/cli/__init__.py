@@ -11,6 +11,7 @@ import errno
 import importlib
 import io
 import os
+import re
 import sys
 from typing import cast
 
@@ -35,6 +36,9 @@ COMMANDS = {
 }
 
 
+_CONFIGURATION = re.compile(r"extra argument.*\.ya?ml")
+
+
 class _Commands(click.Group):
     """Imports a command's module only when it is asked for."""
 
@@ -50,6 +54,27 @@ class _Commands(click.Group):
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the command that was meant, where one is nearly called that."""
+        if args[0] not in COMMANDS:
+            from difflib import get_close_matches  # noqa: PLC0415 - for who has mistyped
+
+            for meant in get_close_matches(args[0], COMMANDS, n=1):
+                ctx.fail(f"No such command '{args[0]}': did you mean '{meant}'?")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; who names a configuration without its option is told of it."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if not _CONFIGURATION.search(error.message):
+                raise
+            told = f"{error.message}; a configuration is named by --config FILE"
+            raise click.UsageError(told, error.ctx) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

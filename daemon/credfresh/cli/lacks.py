@@ -32,8 +32,10 @@ def lacks(settings: Settings) -> tuple[Lack, ...]:
         found += _of_place("credentials_file.path", target.path)
         found += _of_account("owner", target.owner, "credentials_file")
         found += _of_account("group", target.group, "credentials_file")
-    for key, path in _others(settings):
+    for key, path in _files(settings):
         found += _of_place(key, path)
+    for key, path in _directories(settings):
+        found += _of_place(key, path, directory=True)
     if settings.control is not None:
         found += _of_account("group", settings.control.group, "control")
     found += _open_to_others("credentials_file.path", settings.targets)
@@ -41,12 +43,8 @@ def lacks(settings: Settings) -> tuple[Lack, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _others(settings: Settings) -> Iterator[tuple[str, str]]:
+def _files(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield what else is made in a directory that must be there."""
-    for directory in settings.twin_directories:
-        yield "process_dir", directory.path
-    if settings.endpoint is not None:
-        yield "endpoint.token_dir", settings.endpoint.folder.path
     if settings.control is not None:
         yield "control.socket", settings.control.socket
     if settings.metrics.textfile is not None:
@@ -55,11 +53,21 @@ def _others(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "metrics.listen", settings.metrics.listen.path
 
 
-def _of_place(key: str, path: str) -> Iterator[Lack]:
+def _directories(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the directories that are ours, and are made in another that must be there."""
+    for directory in settings.twin_directories:
+        yield "process_dir", directory.path
+    if settings.endpoint is not None:
+        yield "endpoint.token_dir", settings.endpoint.folder.path
+
+
+def _of_place(key: str, path: str, *, directory: bool = False) -> Iterator[Lack]:
     try:
         place = Path(path).resolve()
         place.parent.stat()
-        if key == "credentials_file.path" and place.is_dir():
+        if directory and place.exists() and not place.is_dir():
+            yield Lack(key, f"{path} is no directory", "name one of its own, or take that away")
+        elif place.is_dir() and not directory:
             yield Lack(key, f"{path} is a directory", "name a file, in that directory or elsewhere")
     except (FileNotFoundError, NotADirectoryError):
         yield Lack(

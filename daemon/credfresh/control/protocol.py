@@ -90,15 +90,26 @@ _ANSWERS: Mapping[type[Request], frozenset[str]] = {
 }
 """What an answer has at least."""
 
+_VERDICTS: Mapping[type[Request], tuple[str, frozenset[str], frozenset[str]]] = {
+    Ensure: ("reached", frozenset(), frozenset({"error", "hint", "most_s"})),
+    Reload: (
+        "accepted",
+        frozenset({"added", "removed", "changed", "needs_restart"}),
+        frozenset({"problems"}),
+    ),
+}
+"""What is true or false of an answer, and what it has besides where it is true, and where not."""
+
 _OUTCOME = frozenset({"profile", "expiration", "error", "hint"})
 _OF_EACH: Mapping[type[Request], frozenset[str]] = {
     Status: frozenset(
         {"profile", "state", "expiration", "seconds_left", "lifetime_s", "renew_in_s", "last_error"}
     ),
     Renew: _OUTCOME | {"renewed"},
+    Reload: frozenset({"source", "line", "column", "path", "reason", "hint"}),
     Withdraw: _OUTCOME | {"withdrawn"},
 }
-"""What it has of each of its `profiles`."""
+"""What it has of each of its `profiles`, or `problems`."""
 
 PRIVILEGED = (Renew, Reload, Withdraw)
 """For root and the daemon's own user; the others for whoever may connect."""
@@ -214,13 +225,10 @@ def decode_answer(line: bytes, request: Request) -> dict[str, Any]:
         said = json.loads(line)
     except (ValueError, RecursionError):
         said = None
-    members = _ANSWERS[type(request)]
     match said:
         case {"error": {"code": str(code), "message": str(message), "hint": str() | None as hint}}:
             raise RequestError(code, message, hint=hint)
-        case {"version": int(1), "answer": dict(answer)} if answer.keys() >= members and _whole(
-            answer.get("profiles", []), request
-        ):
+        case {"version": int(1), "answer": dict(answer)} if _whole(answer, request):
             return answer
         case {"version": int(version)} if version != VERSION:
             raise RequestError("unsupported_version", f"the daemon speaks version {version}")
@@ -229,11 +237,19 @@ def decode_answer(line: bytes, request: Request) -> dict[str, Any]:
             raise RequestError("bad_answer", message)
 
 
-def _whole(profiles: object, request: Request) -> bool:
-    """Say whether it is a list of objects that have what is told of each profile."""
-    of_each = _OF_EACH.get(type(request), frozenset())
-    return isinstance(profiles, list) and all(
-        isinstance(one, dict) and one.keys() >= of_each for one in profiles
+def _whole(answer: Mapping[str, Any], request: Request) -> bool:
+    """Say whether it has all that a client reads of it."""
+    asked = type(request)
+    members = _ANSWERS[asked]
+    if asked in _VERDICTS:
+        verdict, if_true, if_false = _VERDICTS[asked]
+        members |= if_true if answer.get(verdict) else if_false
+    of_each = _OF_EACH.get(asked, frozenset())
+    each = answer.get("profiles", answer.get("problems", []))
+    return (
+        answer.keys() >= members
+        and isinstance(each, list)
+        and all(isinstance(one, dict) and one.keys() >= of_each for one in each)
     )
 
 
