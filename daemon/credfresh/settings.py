@@ -139,6 +139,11 @@ class Profile:
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         object.__setattr__(self, "request", digest[:16])
 
+    @property
+    def published_account(self) -> str | None:
+        """The account of its role, where that is published beside the keys."""
+        return self.role_arn.split(":")[4] if self.account_id else None
+
 
 @dataclass(frozen=True, slots=True)
 class StsLimits:

@@ -56,8 +56,8 @@ def credentials_json(profile: Profile, credentials: SessionCredentials) -> bytes
         "SessionToken": credentials.session_token,
         "Expiration": rfc3339(credentials.expiration),
     }
-    if profile.account_id:
-        said["AccountId"] = account_of(profile)
+    if profile.published_account is not None:
+        said["AccountId"] = profile.published_account
     return _rendered(said)
 
 
@@ -72,14 +72,9 @@ def container_json(profile: Profile, credentials: SessionCredentials) -> bytes:
         "Token": credentials.session_token,
         "Expiration": rfc3339(credentials.expiration),
     }
-    if profile.account_id:
-        said["AccountId"] = account_of(profile)
+    if profile.published_account is not None:
+        said["AccountId"] = profile.published_account
     return json.dumps(said).encode()
-
-
-def account_of(profile: Profile) -> str:
-    """Return the account of a profile's role."""
-    return profile.role_arn.split(":")[4]
 
 
 def expiration_of(data: bytes) -> str | None:

@@ -85,8 +85,8 @@ def piece(publication: Publication, instance: str) -> Piece:
     ]
     if profile.publish_region:
         values.append(("region", profile.region))
-    if profile.account_id:
-        values.append(("aws_account_id", profile.role_arn.split(":")[4]))
+    if profile.published_account is not None:
+        values.append(("aws_account_id", profile.published_account))
     values.append(("x_security_token_expires", rfc3339(said.expires)))
     return Piece(profile.section, profile.name, said, tuple(values), profile.adopt)
 
