@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import resource
@@ -38,6 +39,18 @@ def no_descriptors() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no file system know leases (fcntl(2), F_SETLEASE: EINVAL)."""
+    control = fcntl.fcntl
+
+    def refusing(descriptor: int, command: int, argument: int = 0) -> int:
+        if command == fcntl.F_SETLEASE:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return control(descriptor, command, argument)
+
+    monkeypatch.setattr(fcntl, "fcntl", refusing)
 
 
 class Waits:

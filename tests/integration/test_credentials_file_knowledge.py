@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.credentials_file import knowledge, rivals
+from credfresh.credentials_file import knowledge, standing
 from credfresh.credentials_file.knowledge import GRAIN, Knowledge
 from credfresh.disk.paths import Place, resolved
 from credfresh.model import Instant
@@ -58,7 +58,7 @@ def test_what_was_read_long_after_its_last_change_is_known(
 ) -> None:
     """Its times are proof, and it is not read again."""
     house.learn()
-    monkeypatch.setattr(rivals, "look", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(knowledge, "look", lambda *_: pytest.fail("it was read"))
 
     assert house.confirms()
 
@@ -79,7 +79,7 @@ def test_what_was_read_again_later_is_known(house: House, monkeypatch: pytest.Mo
     house.learn()
     house.since = 1.0
     assert house.confirms()
-    monkeypatch.setattr(rivals, "look", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(knowledge, "look", lambda *_: pytest.fail("it was read"))
 
     assert house.confirms()
 
@@ -97,7 +97,7 @@ def test_what_we_wrote_is_compared_where_it_lies(
 ) -> None:
     """Ten thousand sections are 12 MB, and nobody needs them twice in memory."""
     house.knowledge.wrote(house.learn(), house.info)
-    monkeypatch.setattr(rivals, "read", lambda _: pytest.fail("it was read"))
+    monkeypatch.setattr(standing, "read", lambda _: pytest.fail("it was read"))
 
     assert house.confirms()
 
@@ -106,7 +106,7 @@ def test_what_was_compared_later_is_known(house: House, monkeypatch: pytest.Monk
     """One look after the tick is proof, by whatever way."""
     house.knowledge.wrote(house.learn(), house.info)
     assert house.confirms()
-    monkeypatch.setattr(rivals, "look", lambda *_: pytest.fail("it was looked into"))
+    monkeypatch.setattr(knowledge, "look", lambda *_: pytest.fail("it was looked into"))
 
     assert house.confirms()
 
@@ -115,7 +115,7 @@ def test_what_we_wrote_and_no_time_gives_away_is_compared(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bytes of the same length, and the same times: others all the same."""
-    for module in (rivals, knowledge):
+    for module in (standing, knowledge):
         monkeypatch.setattr(module, "identity", _by_inode_and_size)
     house.knowledge.wrote(house.learn(), house.info)
     house.path.write_bytes(OTHER)
@@ -139,7 +139,7 @@ def test_a_rival_whom_no_time_gives_away_is_seen_at_the_swap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bytes of the same length, and the same times: then the file is read, and not lost."""
-    for module in (rivals, knowledge):
+    for module in (standing, knowledge):
         monkeypatch.setattr(module, "identity", _by_inode_and_size)
     path = tmp_path / "credentials"
     path.write_bytes(FOREIGN)
@@ -154,7 +154,7 @@ def test_a_rival_whom_no_time_gives_away_is_seen_at_the_swap(
     file.release()
 
 
-def _by_inode_and_size(info: os.stat_result) -> rivals.Identity:
+def _by_inode_and_size(info: os.stat_result) -> standing.Identity:
     return (info.st_dev, info.st_ino, info.st_size, 0, 0)
 
 

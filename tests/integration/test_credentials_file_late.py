@@ -11,9 +11,8 @@ from typing import cast
 
 import pytest
 
-from credfresh.credentials_file import SharedCredentialsFile, rivals
+from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.disk import atomic
-from credfresh.disk.locks import Watch
 from credfresh.disk.paths import resolved
 from credfresh.errors import PublishError
 from disk import (
@@ -25,6 +24,7 @@ from disk import (
     read_by_sdk,
     temporaries,
     wanted,
+    without_leases,
 )
 
 THEIRS = b"[late]\nkey = theirs\n"
@@ -290,7 +290,7 @@ def test_swaps_that_are_undone_push_no_late_write_out(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without leases each is kept for a while; what has been written into goes last."""
-    monkeypatch.setattr(rivals, "watch", lambda _: Watch.BLIND)
+    without_leases(monkeypatch)
     path.write_bytes(FOREIGN)
     file = keeper(path, pause=Waits())
     file.publish(wanted(path, "dev"))

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.credentials_file import SharedCredentialsFile, rivals
+from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.disk import atomic
-from credfresh.disk.locks import Watch
 from credfresh.errors import PublishError
 from disk import (
     FOREIGN,
@@ -27,6 +26,7 @@ from disk import (
     read_by_sdk,
     temporaries,
     wanted,
+    without_leases,
 )
 
 STEPS = ["lock", "read", "splice", "create", "attributes", "write", "sync", "verify", "swap"]
@@ -352,7 +352,7 @@ def test_a_rival_at_the_swap_has_it_undone(
 ) -> None:
     """Between our last look and the exchange: what it left is what we start over from."""
     if watching == "nothing":
-        monkeypatch.setattr(rivals, "watch", lambda _: Watch.BLIND)
+        without_leases(monkeypatch)
     exchange = atomic.exchange
     coming = [how]
 
@@ -376,7 +376,7 @@ def test_who_opened_ours_before_it_was_undone_loses_nothing(
 ) -> None:
     """One rival has the swap undone, another has opened what stood for that moment."""
     if watching == "nothing":
-        monkeypatch.setattr(rivals, "watch", lambda _: Watch.BLIND)
+        without_leases(monkeypatch)
     steps, waits = Steps(), Waits()
     file = keeper(path, hook=steps, pause=waits)
     file.publish(wanted(path, "dev"))
@@ -440,7 +440,7 @@ def test_all_this_holds_without_leases(
     path: Path, step: str, how: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On file systems without them, exchange and comparison do: the same rivals lose nothing."""
-    monkeypatch.setattr(rivals, "watch", lambda _: Watch.BLIND)
+    without_leases(monkeypatch)
 
     test_a_rival_between_any_two_steps_loses_nothing(path, step, how)
 

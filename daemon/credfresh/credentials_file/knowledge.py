@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from credfresh.credentials_file import rivals
-from credfresh.credentials_file.rivals import Identity, Patience, Standing, identity
+from credfresh.credentials_file.standing import Identity, Patience, Standing, identity, look
 from credfresh.disk import atomic
 from credfresh.disk.locks import Pause
 from credfresh.disk.paths import Place
@@ -114,7 +113,7 @@ class Knowledge:
         self, place: Place, known: tuple[Identity, bytes] | None, patience: Patience
     ) -> Standing | None:
         self._looked = self._clock().wall  # what is written after it was read need not show
-        return rivals.look(place, known, patience)
+        return look(place, known, patience)
 
     def _young(self, standing: Standing) -> bool:
         """Say whether it changed a moment ago; what got shorter earlier, somebody meant so."""

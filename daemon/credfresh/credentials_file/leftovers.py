@@ -14,15 +14,8 @@ import re
 import stat
 from collections.abc import Container, Iterable, Iterator, Sequence
 
-from credfresh.credentials_file.rivals import (
-    READ,
-    Patience,
-    Replaced,
-    Standing,
-    Version,
-    read,
-    version,
-)
+from credfresh.credentials_file.replaced import Replaced
+from credfresh.credentials_file.standing import READ, Patience, Standing, Version, read, version
 from credfresh.disk import atomic
 from credfresh.disk.atomic import Temporary
 from credfresh.disk.paths import Place, trusted_owner

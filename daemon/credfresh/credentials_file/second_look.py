@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from credfresh.credentials_file import leftovers, rivals
+from credfresh.credentials_file import leftovers
 from credfresh.credentials_file.reconcile import carry_over
-from credfresh.credentials_file.rivals import Patience, Replaced
+from credfresh.credentials_file.replaced import Replaced
+from credfresh.credentials_file.standing import Patience, read, version
 from credfresh.disk.locks import Pause
 from credfresh.disk.paths import Place
 from credfresh.splice.holding import Document
@@ -110,8 +111,8 @@ class SecondLook:
 
     def _read(self, place: Place, late: Replaced) -> bytes | None:
         try:
-            version = rivals.version(os.fstat(late.descriptor))
-            altered = rivals.read(late.descriptor)
+            seen = version(os.fstat(late.descriptor))
+            altered = read(late.descriptor)
         except OSError:
             self._drop(place, late)  # told once, and in the way of nothing after that
             raise
@@ -119,7 +120,7 @@ class SecondLook:
             late.seen = None
             return None  # half of it may be missing yet
         if altered:
-            late.seen = altered, version
+            late.seen = altered, seen
             return altered
         if not late.busy:  # whoever truncated it has died
             self._drop(place, late)

@@ -12,8 +12,9 @@ from credfresh.credentials_file.asked import Asked, Pieces
 from credfresh.credentials_file.glance import Glance
 from credfresh.credentials_file.knowledge import Knowledge
 from credfresh.credentials_file.remarks import Remarks
-from credfresh.credentials_file.rivals import OvertakenError, Replaced, Standing
-from credfresh.credentials_file.second_look import SecondLook
+from credfresh.credentials_file.replaced import Replaced
+from credfresh.credentials_file.rivals import OvertakenError
+from credfresh.credentials_file.standing import STEP, Standing, version
 from credfresh.credentials_file.tenure import Tenure, Turn
 from credfresh.disk import atomic, writing
 from credfresh.disk.access import Access
@@ -55,9 +56,9 @@ class SharedCredentialsFile:
         self._knowledge = Knowledge(instance, clock=clock, pause=self._pause)
         self._remarks = Remarks(target.path)
         self._access = Access(target)
-        self._tenure = Tenure(instance, self._steps)
+        self._tenure = Tenure(instance, self._steps, self._pause)
         self._turn = Turn(self._pause, self._steps)
-        self._second_look = SecondLook(self._pause, self._tenure.note)
+        self._second_look = self._tenure.second_look
         self._glance = Glance(clock)
         self._wanted: Wanted | None = None
         self._failing = False
@@ -86,7 +87,7 @@ class SharedCredentialsFile:
             PublishError: the file cannot be kept where it is.
         """
         with resolved(self._path) as place:
-            self._keep_claim(place)
+            self._tenure.keep(place, self._access.owner)
 
     def release(self) -> None:
         """Let another one have the file, once no write of a rival's can be lost any more.
@@ -96,8 +97,7 @@ class SharedCredentialsFile:
         with contextlib.suppress(PublishError, OSError):
             if self._wanted is not None and self._second_look.altered():
                 self.publish(self._wanted)
-        self._leave(self._tenure.path or self._path)
-        self._tenure.close()
+        self._tenure.end(self._path)
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
         """Return what the file says is published, by profile; nothing where it is not trusted.
@@ -134,14 +134,12 @@ class SharedCredentialsFile:
         asked = self._pieces.ask(wanted)
         with resolved(self._path) as place:
             try:
-                self._keep_claim(place)
+                self._tenure.keep(place, self._access.owner)
             except AlreadyRunningError as error:
                 raise claimed(self._path, error) from error
             with self._turn.taken(place, self._remarks):
                 if failed:
-                    spare = self._second_look.names
-                    late = self._tenure.sweep(place, self._access.owner, spare=spare)
-                    self._second_look.keep(place, *late)
+                    self._tenure.sweep(place, self._access.owner)
                 report = self._persist(place, asked)
         self._failing = False
         return report
@@ -174,7 +172,7 @@ class SharedCredentialsFile:
     def _persist(self, place: Place, asked: Asked) -> PublishReport:
         for attempt in range(ATTEMPTS):
             if attempt:
-                self._pause(attempt * rivals.STEP)
+                self._pause(attempt * STEP)
             with self._steps("read"):
                 standing = self._knowledge.look(place)
             try:
@@ -243,7 +241,7 @@ class SharedCredentialsFile:
         data = document.data
         temporary = writing.prepare(place, data, attributes, self._steps)
         try:
-            made = rivals.version(os.fstat(temporary.descriptor))
+            made = version(os.fstat(temporary.descriptor))
             new = made if alone else made._replace(size=0)
             self._second_look.note(leftovers.before(temporary, standing, new))
             replaced = rivals.swap(place, temporary, standing, data, new, steps=self._steps)
@@ -282,19 +280,3 @@ class SharedCredentialsFile:
             with self._steps("sync_directory"):
                 os.fsync(place.directory)
             self._durable = True
-
-    def _keep_claim(self, place: Place) -> None:
-        """Claim the file, anew if it moved or if somebody removed the lock's file."""
-        if not self._tenure.covers(place):
-            before = self._tenure.path
-            if before is not None and before != place.path:
-                self._leave(before)
-            spare = self._second_look.names
-            late = self._tenure.begin(place, self._access.owner, spare=spare)
-            self._second_look.keep(place, *late)
-
-    def _leave(self, path: str) -> None:
-        """Take nothing along from there: what a rival's write is or may come in stays."""
-        with contextlib.suppress(PublishError, OSError), resolved(path) as place:
-            self._second_look.leave(place)
-        self._second_look.leave(None)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator
 
 from credfresh.credentials_file import leftovers
 from credfresh.credentials_file.remarks import Remarks
-from credfresh.credentials_file.rivals import Replaced
+from credfresh.credentials_file.second_look import SecondLook
 from credfresh.disk.locks import LifeLock, Pause, WriteLock
-from credfresh.disk.paths import Place
+from credfresh.disk.paths import Place, resolved
 from credfresh.disk.steps import Steps
+from credfresh.errors import PublishError
 
 PATIENCE = 10.0
 """Seconds that we wait for the write lock."""
@@ -20,12 +21,16 @@ SHORT_PATIENCE = 0.5
 
 
 class Tenure:
-    """The claim of one instance to the file, wherever its path leads."""
+    """The claim of one instance to the file, wherever its path leads, and what was replaced there.
 
-    def __init__(self, instance: str, steps: Steps) -> None:
+    Files of the `owner` that the methods name count as ours.
+    """
+
+    def __init__(self, instance: str, steps: Steps, pause: Pause) -> None:
         self._instance = instance
         self._steps = steps
         self._life: LifeLock | None = None
+        self.second_look = SecondLook(pause, self._note)
 
     @property
     def path(self) -> str | None:
@@ -36,56 +41,67 @@ class Tenure:
         """Say whether the claim stands, and for this place."""
         return self._life is not None and self._life.covers(place)
 
-    def begin(
-        self, place: Place, owner: int | None, *, spare: Container[str]
-    ) -> Sequence[Replaced]:
-        """Claim a place and sweep it, but for the names in `spare`; return what to look at again.
+    def keep(self, place: Place, owner: int | None) -> None:
+        """Claim a place, anew if it moved or if somebody removed the lock's file; sweep it then.
 
-        The claim to another place ends. Files of `owner` count as ours. What the one before noted
-        stands until the next `note`.
+        The claim to another place ends. What the one before us noted stands until the next note.
 
         Raises:
             AlreadyRunningError: another one keeps it.
             PublishError: it cannot be claimed, or not swept.
         """
+        if self.covers(place):
+            return
+        if self.path is not None and self.path != place.path:
+            self._leave(self.path)
         life = LifeLock(place, self._instance)
         self.close()
         self._life = life
         try:
-            return self._swept(place, life.found, owner, spare)
+            self._sweep(place, life.found, owner)
         except BaseException:
             self.close()  # so that the next one sweeps again, by the same note
             raise
 
-    def sweep(
-        self, place: Place, owner: int | None, *, spare: Container[str]
-    ) -> Sequence[Replaced]:
-        """Take away what failed writes could not, but for the names in `spare`.
+    def sweep(self, place: Place, owner: int | None) -> None:
+        """Take away what failed writes could not.
 
-        What we replaced and left there, as the path led elsewhere, is returned.
+        What we replaced and left there, as the path led elsewhere, gets its second look after all.
 
         Raises:
             PublishError: the directory cannot be read, or not what was replaced.
         """
-        found = "" if self._life is None else self._life.noted
-        return self._swept(place, found, owner, spare)
+        self._sweep(place, "" if self._life is None else self._life.noted, owner)
 
-    def _swept(
-        self, place: Place, found: str, owner: int | None, spare: Container[str]
-    ) -> Sequence[Replaced]:
-        with self._steps("sweep"):
-            return leftovers.sweep(place, found, owner, spare)
+    def end(self, path: str) -> None:
+        """Give the claim up, and what was replaced there, or at `path` where nothing is claimed.
 
-    def note(self, text: str) -> None:
-        """Leave a note for the next claimant."""
-        if self._life is not None:
-            self._life.note(text)
+        What a rival's write is or may come in stays.
+        """
+        self._leave(self.path or path)
+        self.close()
 
     def close(self) -> None:
-        """Give the claim up."""
+        """Give the claim up, and look after nothing: the next one does."""
         if self._life is not None:
             self._life.close()
             self._life = None
+
+    def _sweep(self, place: Place, found: str, owner: int | None) -> None:
+        with self._steps("sweep"):
+            late = leftovers.sweep(place, found, owner, self.second_look.names)
+        self.second_look.keep(place, *late)
+
+    def _leave(self, path: str) -> None:
+        """Take nothing along from there: what a rival's write is or may come in stays."""
+        with contextlib.suppress(PublishError, OSError), resolved(path) as place:
+            self.second_look.leave(place)
+        self.second_look.leave(None)
+
+    def _note(self, text: str) -> None:
+        """Leave a note for the next claimant."""
+        if self._life is not None:
+            self._life.note(text)
 
 
 class Turn:

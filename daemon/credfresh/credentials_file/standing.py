@@ -1,0 +1,127 @@
+"""What stands under a name: read while nobody is writing it, and known again by its times."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from credfresh.disk.locks import Pause, Watch, unwatch, watch
+from credfresh.disk.paths import Place
+
+STEP = 0.005
+"""Seconds between two looks at a file that somebody is writing."""
+
+PATIENCE = 2.0
+"""Seconds that a rival is given to finish."""
+
+LARGEST = 1 << 28
+"""Bytes of a file that we take in: a hundred times what ten thousand profiles need would be a
+mistake of somebody's, and the end of the daemon's memory."""
+
+Identity = tuple[int, int, int, int, int]
+"""Device, inode, size, mtime and ctime in ns: while they are the same, so is the content, but for
+writes within one tick of the file system's clock (up to 10 ms)."""
+
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def identity(info: os.stat_result) -> Identity:
+    """Return what tells one state of a file from another."""
+    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+class Version(NamedTuple):
+    """What tells one content of a file from another, whatever it is called; mtime in ns."""
+
+    inode: int = 0
+    size: int = 0
+    mtime: int = 0
+
+
+def version(info: os.stat_result) -> Version:
+    """Return the version of a file."""
+    return Version(info.st_ino, info.st_size, info.st_mtime_ns)
+
+
+class Patience:
+    """What is left of the time that rivals are given, in steps."""
+
+    def __init__(self, pause: Pause, seconds: float = PATIENCE) -> None:
+        self._pause = pause
+        self._steps = round(seconds / STEP)
+
+    def step(self) -> bool:
+        """Wait a little; False when there is no time left."""
+        if self._steps <= 0:
+            return False
+        self._steps -= 1
+        self._pause(STEP)
+        return True
+
+
+@dataclass(slots=True)
+class Standing:
+    """What stands under the name: a file open for reading, and its bytes."""
+
+    descriptor: int
+    info: os.stat_result
+    data: bytes = field(repr=False)
+    busy: bool
+    """Somebody has it open for writing and would not finish."""
+    was_read: bool
+    """Whether the bytes were read, or compared, just now, not taken for known."""
+    handed_on: bool = False
+
+    def close(self) -> None:
+        """Let go of it, unless it lives on as `Replaced`."""
+        if not self.handed_on:
+            os.close(self.descriptor)
+
+
+def look(place: Place, known: tuple[Identity, bytes] | None, patience: Patience) -> Standing | None:
+    """Read the file as it is while nobody writes it; None when there is none.
+
+    Where it looks like `known`, the bytes that are known are taken without reading them: the
+    comparison at the swap finds out if that was wrong.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    while True:
+        try:
+            descriptor = os.open(place.name, READ, dir_fd=place.directory)
+        except FileNotFoundError:
+            return None
+        try:
+            busy = watch(descriptor) is Watch.BUSY
+            unwatch(descriptor)
+            before = os.fstat(descriptor)
+            taken = known is not None and known[0] == identity(before)
+            data = known[1] if known is not None and taken else read(descriptor)
+            after = os.fstat(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+        quiet = identity(before) == identity(after) and len(data) == after.st_size and not busy
+        if quiet or not patience.step():
+            return Standing(descriptor, after, data, busy, not taken)
+        os.close(descriptor)
+
+
+def read(descriptor: int) -> bytes:
+    """Return all the bytes of an open file.
+
+    Raises:
+        OSError: they cannot be read, or are too many (EFBIG).
+    """
+    size = os.fstat(descriptor).st_size
+    if size > LARGEST:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    parts = []
+    at = 0
+    while chunk := os.pread(descriptor, max(size - at, 0) + 1, at):
+        parts.append(chunk)
+        at += len(chunk)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
