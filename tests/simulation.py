@@ -9,8 +9,17 @@ from credfresh.life.ports import Due, Message
 from credfresh.life.supervisor import Supervisor
 from credfresh.publication import Publication, PublishReport
 from credfresh.publisher import Published
-from credfresh.settings import Settings
-from fakes import EventLog, FakeClock, FakeProvider, FakeTimers, FakeWorkers, InstantOutlet
+from credfresh.settings import Profile, Settings, StsLimits
+from fakes import (
+    EventLog,
+    FakeClock,
+    FakeProvider,
+    FakeTimers,
+    FakeWorkers,
+    InstantOutlet,
+    profile,
+    settings,
+)
 
 
 class Simulation:
@@ -96,3 +105,8 @@ class Simulation:
         """Return the seconds that a reader of the published credentials still finds."""
         entry = self.supervisor.roster[name]
         return entry.life_left(self.clock())
+
+
+def simulate(*profiles: Profile, hold: bool = False, sts: StsLimits | None = None) -> Simulation:
+    """Return a simulation of these profiles, or of one."""
+    return Simulation(settings(*(profiles or (profile(),)), sts=sts), hold=hold)

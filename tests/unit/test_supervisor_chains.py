@@ -1,0 +1,116 @@
+"""Profiles that are assumed with the credentials of others: parents first, and never in vain."""
+
+from __future__ import annotations
+
+from credfresh.errors import Mend, Scope
+from credfresh.life.ports import Due
+from fakes import failure, profile, settings
+from simulation import simulate
+
+
+def test_a_child_is_renewed_with_its_parents_new_keys() -> None:
+    """A chain starts in dependency order, each link with the credentials just granted above it."""
+    sim = simulate(
+        profile("leaf", source_profile="middle"),
+        profile("middle", source_profile="root"),
+        profile("root"),
+    )
+
+    sim.start()
+    sim.run(1, step=0.1)
+
+    assert ["root", "middle", "leaf"] == [name for name, _ in sim.provider.calls]
+    keys = {e["profile"]: e["access_key_id"] for e in sim.log.of("credentials_renewed")}
+    assert [None, keys["root"], keys["middle"]] == sim.provider.parents
+
+
+def test_a_child_waits_for_a_parent_that_is_being_renewed() -> None:
+    """When both are due the child goes after the parent, with the new keys."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.start()
+    first = sim.supervisor.roster["parent"].grant
+
+    sim.clock.advance(3000)
+    sim.supervisor.handle(Due("child"))
+    sim.settle()
+
+    assert sim.provider.parents[-1] != (first and first.credentials.access_key_id)
+
+
+def test_a_child_of_a_broken_parent_fails_without_a_call_and_follows_its_recovery() -> None:
+    """No call is made with credentials that do not exist; the parent's success wakes the child."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
+    sim.start()
+    sim.run(900)
+    assert {"parent"} == {name for name, _ in sim.provider.calls}
+    assert sim.supervisor.roster.settled(sim.clock())
+
+    sim.provider.fault = lambda _: None
+    sim.run(300)
+
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_a_child_still_renews_while_its_failing_parent_has_life_left() -> None:
+    """A parent that cannot renew lends its last good credentials for as long as they live."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.start()
+    sim.provider.fault = lambda name: failure() if name == "parent" else None
+
+    sim.run(1800)
+
+    assert 2 == len([name for name, _ in sim.provider.calls if name == "child"])
+
+
+def test_a_starving_child_says_nothing_about_the_endpoint() -> None:
+    """While the endpoint is down for the parent, no child's wait is told as its recovery."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.provider.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)
+    sim.start()
+    sim.run(600)
+
+    assert 1 == sim.log.names().count("endpoint_failed")
+    assert 0 == sim.log.names().count("endpoint_recovered")
+
+
+def test_a_child_moves_to_another_parent() -> None:
+    """A reload that names another source_profile renews the child now, with that one's keys."""
+    sim = simulate(profile("child", source_profile="one"), profile("one"), profile("two"))
+    sim.start()
+    sim.run(5)
+
+    sim.supervisor.reload(settings(profile("child", source_profile="two"), profile("two")))
+    sim.run(5)
+
+    two = sim.supervisor.roster["two"].grant
+    assert two is not None
+    assert two.credentials.access_key_id == sim.provider.parents[-1]
+    assert 4 == len(sim.provider.calls)
+
+
+def test_a_waiting_child_is_not_forgotten_when_its_parent_is_removed() -> None:
+    """It waited for a parent that never answered; the new configuration gives it a source."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.provider.hang = lambda name: Scope.ENDPOINT if name == "parent" else None
+    sim.start()
+    sim.run(5)
+    assert sim.supervisor.roster["child"].waits_for_parent
+
+    sim.supervisor.reload(settings(profile("child")))
+    sim.run(2)
+
+    assert "fresh" == sim.supervisor.roster["child"].state(sim.clock())
+
+
+def test_a_new_parent_and_its_new_child_start_in_order() -> None:
+    """Added by one reload, the child goes after the parent, with its keys."""
+    sim = simulate(profile("kept"))
+    sim.start()
+    sim.supervisor.reload(
+        settings(profile("child", source_profile="parent"), profile("parent"), profile("kept"))
+    )
+    sim.run(2)
+
+    assert ["kept", "parent", "child"] == [name for name, _ in sim.provider.calls]
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)

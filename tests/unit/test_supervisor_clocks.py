@@ -1,0 +1,158 @@
+"""Lost alarms, dead schedulers and clocks that are stepped: no renewal is late, and none storms."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from credfresh import policy
+from credfresh.errors import Scope
+from credfresh.life.entry import Phase
+from credfresh.life.schedule import ROUND
+from credfresh.life.supervisor import BEAT
+from fakes import failure, profile
+from simulation import simulate
+
+
+def test_a_clock_that_is_wrong_is_told_once_until_it_has_been_right() -> None:
+    """Ahead or behind by more than five minutes; before signatures fail, at fifteen."""
+    sim = simulate(profile("a"), profile("b"))
+    for sim.provider.skew in (300.0, -301.0, -400.0, None, 301.0):
+        if not sim.provider.calls:
+            sim.start()
+        for name in ("a", "b"):
+            sim.supervisor.renew(name)
+        sim.run(2)
+
+    assert [-301.0, 301.0] == [e["skew_s"] for e in sim.log.of("clock_skewed")]
+
+
+def test_a_lost_alarm_is_set_again() -> None:
+    """When the scheduler forgets an alarm, the next round of beats arms it again and says so."""
+    sim = simulate()
+    sim.start()
+    sim.timers.lose(*sim.timers.at)
+
+    sim.run(ROUND + BEAT)
+
+    assert sim.timers.armed("production")
+    assert ["production"] == [e["profile"] for e in sim.log.of("profile_orphaned")]
+
+
+def test_an_alarm_that_never_rings_delays_a_renewal_by_one_beat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a scheduler that is dead, the beat alone keeps every profile renewed."""
+    sim = simulate()
+    sim.start()
+    sim.run(1)
+    due = sim.supervisor.roster["production"].due.boot
+    monkeypatch.setattr(sim.timers, "ringing", lambda _wall: [])  # a dead scheduler
+
+    sim.run(1800)
+
+    assert 2 == len(sim.provider.calls)
+    assert due <= sim.provider.calls[1][1] <= due + BEAT + 1
+
+
+def test_with_a_dead_scheduler_a_retry_is_late_by_one_beat_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was not due before the next round when the last one was made is visited all the same."""
+    sim = simulate()
+    sim.start()
+    sim.run(100)
+    monkeypatch.setattr(sim.timers, "ringing", lambda _wall: [])
+    sim.provider.fault = lambda _: failure("Down", scope=Scope.ENDPOINT)
+    sim.supervisor.renew("production")
+    sim.run(1)
+    due = sim.supervisor.roster["production"].due.boot
+    sim.run(30)
+
+    assert 3 <= len(sim.provider.calls)
+    assert sim.provider.calls[2][1] <= due + BEAT + 1
+
+
+@pytest.mark.parametrize("step", [7200, -7200])
+def test_with_a_dead_scheduler_a_step_of_the_clock_is_seen_within_a_beat(
+    monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    """Whatever is due by the clock that was stepped is taken by the beat that sees the step."""
+    sim = simulate()
+    sim.start()
+    sim.run(100)
+    monkeypatch.setattr(sim.timers, "ringing", lambda _wall: [])
+    calls = len(sim.provider.calls)
+    due = sim.supervisor.roster["production"].due
+
+    sim.clock.step(step)
+    sim.run(BEAT + 1)
+
+    assert sim.clock().reached(due) == (len(sim.provider.calls) > calls)
+
+
+@pytest.mark.parametrize("step", [7200, -7200, 90 * 86400, -90 * 86400])
+def test_a_step_of_the_wall_clock_neither_delays_nor_storms(step: float) -> None:
+    """After a step both ways, renewals go on at their pace by the clock that cannot be stepped."""
+    sim = simulate()
+    sim.start()
+    sim.clock.step(step)
+
+    sim.run(86400, step=5)
+
+    boots = [boot for _, boot in sim.provider.calls]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(boots)]
+    assert max(gaps) <= 0.48 * 3600 + 10
+    assert min(gaps[1:]) >= 0.42 * 3600
+    assert 1 == sim.log.names().count("clock_jumped")
+
+
+def test_a_wild_clock_causes_no_hot_loop() -> None:
+    """A wall clock stepped back and forth every second never shortens the floor to nothing."""
+    sim = simulate()
+    sim.start()
+    for n in range(600):
+        sim.clock.step(4000 if n % 2 else -4000)
+        sim.run(0.25, step=0.05)
+
+    boots = [boot for _, boot in sim.provider.calls]
+    assert all(b - a >= policy.FLOOR for a, b in itertools.pairwise(boots))
+
+
+def test_an_absurdly_short_grant_causes_no_hot_loop() -> None:
+    """Grants of a tenth of a second are renewed no faster than the floor allows."""
+    sim = simulate()
+    sim.provider.lifetime = 0.1
+    sim.start()
+    sim.run(60, step=0.05)
+
+    boots = [boot for _, boot in sim.provider.calls]
+    assert 30 <= len(boots) <= 61
+    assert all(b - a >= policy.FLOOR - 1e-6 for a, b in itertools.pairwise(boots))
+
+
+def test_a_month_by_the_minute_with_outages() -> None:
+    """Over 30 days with troubles each day, nothing expires and all stay armed.
+
+    An outage lasts to two minutes before what it met half used up expires; calls hang; and every
+    few hours the scheduler loses an alarm.
+    """
+    names = ("dev", "preprod", "prod")
+    sim = simulate(profile("dev"), profile("preprod", duration=7200), profile("prod"))
+    sim.start()
+    for minute in range(30 * 24 * 60):
+        down = minute % 1440 in range(600, 628)
+        sim.provider.fault = (lambda _: failure(scope=Scope.ENDPOINT)) if down else (lambda _: None)
+        hangs = Scope.ENDPOINT if minute % 1440 in range(900, 920) else None
+        sim.provider.hang = {"prod": hangs}.get
+        if minute % 200 == 0:
+            sim.timers.lose(names[minute // 200 % 3])
+        sim.clock.advance(60)
+        sim.settle()
+        for entry in sim.supervisor.roster:
+            assert entry.life_left(sim.clock()) > 0
+            assert entry.phase is Phase.IN_FLIGHT or sim.timers.armed(entry.profile.name)
+
+    assert len(sim.provider.calls) > 3 * 30 * 24
+    assert 0 == sim.log.names().count("profile_expired")

@@ -1,0 +1,149 @@
+"""What fails, hangs or waits with an endpoint or a source: no other profile notices."""
+
+from __future__ import annotations
+
+import pytest
+
+from credfresh import policy
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.life.entry import Phase
+from credfresh.life.ports import Finished
+from fakes import failure, grant, profile
+from simulation import simulate
+
+
+def test_an_endpoint_that_is_down_is_told_once_for_all_its_profiles() -> None:
+    """Ten profiles of one dead endpoint are one event, and one when it is back."""
+    sim = simulate(*(profile(f"p{n}") for n in range(10)))
+    sim.provider.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)
+    sim.start()
+    sim.run(600)
+    sim.provider.fault = lambda _: None
+    sim.run(120)
+
+    assert 1 == sim.log.names().count("endpoint_failed")
+    assert 1 == sim.log.names().count("endpoint_recovered")
+    assert 0 == sim.log.names().count("renewal_failed")
+    assert 10 == sim.log.names().count("credentials_renewed")
+
+
+def test_an_attempt_past_its_deadline_is_given_up_and_its_late_answer_dropped() -> None:
+    """After 60 s in flight the attempt has failed, its worker is replaced, its answer ignored."""
+    sim = simulate(hold=True)
+    sim.start()
+    late = dict(sim.workers.held)
+    ticket = next(iter(late))
+
+    sim.run(75)
+
+    assert ticket not in sim.workers.held
+    entry = sim.supervisor.roster["production"]
+    assert entry.failures >= 1
+    sim.supervisor.handle(Finished(ticket, grant(profile(), sim.clock())))
+    assert entry.grant is None
+    assert "attempt_abandoned" in sim.log.names()
+
+
+def test_no_attempt_is_in_flight_for_more_than_the_limit() -> None:
+    """With every attempt hanging for an hour, none is held longer than 60 s: a beat comes then."""
+    sim = simulate(*(profile(f"p{n}") for n in range(5)), hold=True)
+    sim.start()
+
+    for _ in range(3600):
+        sim.run(1)
+        for entry in sim.supervisor.roster:
+            if entry.phase is Phase.IN_FLIGHT and entry.started is not None:
+                assert sim.clock().boot - entry.started.boot <= policy.ATTEMPT_LIMIT
+
+
+def test_a_source_failure_holds_back_the_other_profiles_of_the_source() -> None:
+    """While a source is broken one attempt at a time probes it."""
+    sim = simulate(*(profile(f"p{n}", source="ci") for n in range(20)))
+    broken = RenewalError("no", code="source_missing", mend=Mend.TIME, scope=Scope.SOURCE)
+    sim.provider.fault = lambda _: broken
+    sim.start()
+    sim.run(300)
+
+    assert 1 == sim.log.names().count("source_failed")
+    sim.provider.fault = lambda _: None
+    sim.run(65)
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+    assert 1 == sim.log.names().count("source_recovered")
+
+
+def test_an_attempt_that_no_beat_has_ended_is_overdue() -> None:
+    """Inside its deadline an attempt is no cause for worry; past it, the beats have stopped."""
+    sim = simulate(hold=True)
+    sim.start()
+    sim.clock.advance(policy.ATTEMPT_LIMIT)
+    assert not sim.supervisor.overdue()
+    sim.clock.advance(60)
+    assert sim.supervisor.overdue()
+
+    sim.supervisor.beat()
+
+    assert not sim.supervisor.overdue()
+
+
+def test_a_source_that_hangs_is_not_held_against_its_endpoint() -> None:
+    """While one source's keys never come, the profiles of another renew at the same endpoint."""
+    stuck = [profile(f"s{n}", source="stuck") for n in range(30)]
+    sim = simulate(*stuck, profile("well", source="ci"))
+    sim.provider.hang = lambda name: Scope.SOURCE if name.startswith("s") else None
+    sim.start()
+
+    sim.run(600)
+
+    assert "fresh" == sim.supervisor.roster["well"].state(sim.clock())
+    assert ["stuck"] == [e["source"] for e in sim.log.of("source_failed")]
+    assert [] == sim.log.of("endpoint_failed")
+
+
+def test_threads_that_hang_for_ever_never_stop_another_endpoint() -> None:
+    """After hours of hung attempts at one endpoint the other still gets its workers."""
+    drips = [profile(f"d{n}", endpoint_url="https://drip") for n in range(30)]
+    sim = simulate(*drips, profile("well", duration=900))
+    sim.workers.keep_hung = True
+    sim.provider.hang = lambda name: Scope.ENDPOINT if name.startswith("d") else None
+    sim.start()
+
+    sim.run(4 * 3600, step=5)
+
+    assert 0 == sim.log.names().count("profile_expired")
+    assert "fresh" == sim.supervisor.roster["well"].state(sim.clock())
+    assert 16 == len(sim.workers.hung)
+
+    sim.provider.hang = lambda _: None
+    sim.workers.end_hung()
+    sim.run(75)
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_no_next_start_is_named_while_no_worker_is_free() -> None:
+    """The main loop sleeps until an attempt ends: it must not turn in circles."""
+    sim = simulate(*(profile(f"p{n}") for n in range(20)), hold=True)
+    sim.start()
+    sim.run(1, step=0.1)
+
+    assert 16 == sim.supervisor.in_flight
+    assert sim.supervisor.pump() is None
+
+
+def test_without_threads_an_attempt_fails_and_the_next_one_is_armed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The limit of tasks is reached: that is a failure as any other, and ends with it."""
+    sim = simulate()
+
+    def refuse(_ticket: int, _job: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sim.workers, "start", refuse)
+        sim.start()
+    entry = sim.supervisor.roster["production"]
+    assert (Phase.ARMED, 0) == (entry.phase, sim.supervisor.in_flight)
+    assert ["NoThread"] == [fields["code"] for fields in sim.log.of("renewal_failed")]
+
+    sim.run(policy.CAP)
+    assert "fresh" == entry.state(sim.clock())

@@ -1,0 +1,332 @@
+"""Another configuration: who is unchanged notices nothing, whatever is in flight meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from credfresh import policy
+from credfresh.errors import Mend, Scope
+from credfresh.principals import FileSource
+from credfresh.publication import PublishReport, Refusal
+from credfresh.publisher import Published
+from credfresh.settings import RenewBefore, StsLimits
+from fakes import FakeProvider, failure, profile, settings
+from simulation import simulate
+
+
+def test_a_profile_that_waits_for_its_turn_is_not_asked_for_once_it_is_gone() -> None:
+    """Its role may be gone as well: the call would be refused, in somebody's audit log."""
+    sim = simulate(profile("a"), profile("b"), sts=StsLimits(max_concurrency=1), hold=True)
+    sim.start()
+    [running] = sim.workers.held.values()
+    sim.supervisor.reload(settings(profile("a"), sts=StsLimits(max_concurrency=1)))
+    running()
+    sim.run(3)
+
+    assert 1 == sim.workers.started
+    assert 0 == sim.supervisor.in_flight
+
+
+def test_a_reload_with_other_sources_asks_another_provider() -> None:
+    """Without one the old stays, with all that it holds."""
+    sim = simulate()
+    sim.start()
+    other = FakeProvider(sim.clock)
+    sim.supervisor.reload(sim.settings, other)
+    sim.supervisor.renew("production")
+    sim.run(3)
+    sim.supervisor.reload(sim.settings)
+    sim.supervisor.renew("production")
+    sim.run(3)
+
+    assert (1, 2) == (len(sim.provider.calls), len(other.calls))
+
+
+def test_a_refused_profile_is_told_again_at_a_reload_only_if_it_changed() -> None:
+    """Whoever gave it another section learns from the log that this one is taken too."""
+    a, b = profile("a"), profile("b")
+    sim = simulate(a, b)
+    sim.start()
+    refused = tuple(Refusal(n, "foreign", "somebody's section", "adopt: true") for n in ("a", "b"))
+    published = Published({a.target.path: PublishReport(written=False, refused=refused)}, {}, 0.01)
+    sim.supervisor.handle(published)
+    sim.supervisor.reload(settings(replace(a, section="other"), b))
+    sim.supervisor.handle(published)
+    sim.supervisor.handle(published)
+
+    assert ["a", "b", "a"] == [e["profile"] for e in sim.log.of("section_foreign")]
+
+
+def test_a_reload_leaves_unchanged_profiles_alone() -> None:
+    """Their credentials and due times stay, and no call is made for them."""
+    sim = simulate(profile("dev"), profile("production"))
+    sim.start()
+    before = {e.profile.name: (e.grant, e.due) for e in sim.supervisor.roster}
+
+    changes = sim.supervisor.reload(settings(profile("production"), profile("dev")))
+    sim.settle()
+
+    assert not changes.added | changes.removed | changes.changed
+    assert before == {e.profile.name: (e.grant, e.due) for e in sim.supervisor.roster}
+    assert 2 == len(sim.provider.calls)
+
+
+def test_a_reload_takes_in_new_profiles_and_lets_old_ones_go() -> None:
+    """A new profile is renewed at once; a removed one is forgotten in the same publish."""
+    sim = simulate(profile("old"), profile("kept"))
+    sim.start()
+
+    sim.supervisor.reload(settings(profile("kept"), profile("new")))
+    sim.run(1)
+
+    assert ["old", "kept", "new"] == [name for name, _ in sim.provider.calls]
+    assert sim.outlet.published["old"] is None
+    assert not sim.timers.armed("old")
+
+
+def test_a_reload_renews_what_asks_for_something_else_now() -> None:
+    """A changed request is renewed at once, and its old credentials stay until then."""
+    sim = simulate(profile("production"))
+    sim.start()
+    first = sim.supervisor.roster["production"].grant
+    sim.provider.fault = lambda _: failure()
+    sim.supervisor.reload(settings(profile("production", duration=7200)))
+    sim.run(1)
+    assert 2 == len(sim.provider.calls)
+    published = sim.outlet.published["production"]
+    assert published is not None
+    assert first is published.grant
+
+    sim.provider.fault = lambda _: None
+    sim.run(5)
+
+    assert 7200 == pytest.approx(sim.life_left("production"), abs=10)
+
+
+def test_a_changed_renew_before_moves_the_due_time_without_a_call() -> None:
+    """Only the plan is made anew."""
+    sim = simulate(profile("production"))
+    sim.start()
+    sim.supervisor.reload(settings(profile("production", renew_before=RenewBefore(0.2))))
+    sim.run(0.6 * 3600)
+
+    assert 1 == len(sim.provider.calls)
+
+
+def test_an_answer_to_a_request_that_was_changed_meanwhile_is_asked_for_again() -> None:
+    """What comes back for the old request is not published under the new one."""
+    sim = simulate(profile("production"), hold=True)
+    sim.start()
+    sim.supervisor.reload(settings(profile("production", duration=7200)))
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.run(5)
+
+    assert 2 == len(sim.provider.calls)
+    assert 7200 == pytest.approx(sim.life_left("production"), abs=10)
+
+
+def test_an_endpoint_is_not_blamed_for_what_the_one_before_it_did() -> None:
+    """A reload sends a profile elsewhere while its attempt hangs: that one's end says nothing."""
+    old, new = "http://old", "http://new"
+    sim = simulate(profile("production", endpoint_url=old))
+    sim.provider.fault = lambda _: failure("ReadTimeoutError", scope=Scope.ENDPOINT)
+    sim.start()
+    sim.workers.hold = True
+    sim.run(5)
+    assert 1 == sim.supervisor.in_flight
+    sim.supervisor.reload(settings(profile("production", endpoint_url=new)))
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.provider.fault = lambda _: None
+    sim.run(2)
+
+    assert [old] == [event["endpoint"] for event in sim.log.of("endpoint_failed")]
+    assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
+
+    sim.provider.fault = lambda _: failure("ReadTimeoutError", scope=Scope.ENDPOINT)
+    sim.supervisor.reload(settings(profile("production", endpoint_url=old)))
+    sim.supervisor.renew("production")
+    sim.run(2)
+    assert [old, old] == [event["endpoint"] for event in sim.log.of("endpoint_failed")]
+
+
+def test_a_source_that_a_reload_mended_is_not_blamed_for_the_lookup_before() -> None:
+    """Its process hangs; the reload names another, and the end of the first says nothing of it."""
+    sim = simulate(profile("production"))
+    sim.provider.fault = lambda _: failure("source_timeout", scope=Scope.SOURCE)
+    sim.workers.hold = True
+    sim.start()
+    mended = FakeProvider(sim.clock)
+    sim.supervisor.reload(settings(profile("production")), mended)
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.run(2)
+
+    assert [] == sim.log.of("source_failed")
+    assert ["production"] == [name for name, _ in mended.calls]
+    assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
+
+
+def test_an_answer_for_a_profile_that_is_gone_is_dropped() -> None:
+    """A removed profile comes back through no late answer, and its worker is free again."""
+    sim = simulate(profile("old"), profile("kept"), hold=True)
+    sim.start()
+    sim.supervisor.reload(settings(profile("kept")))
+    sim.workers.release()
+    sim.settle()
+
+    assert sim.outlet.published["old"] is None
+    assert 0 == sim.supervisor.in_flight
+    assert ["kept"] == [e["profile"] for e in sim.log.of("credentials_renewed")]
+
+
+def test_a_hung_attempt_of_a_removed_profile_holds_up_nobody() -> None:
+    """It may be its endpoint's one probe: it is given up although its profile is gone."""
+    sim = simulate(profile("old"), profile("kept"), hold=True)
+    sim.provider.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)
+    sim.start()
+    sim.workers.release()
+    sim.run(2)
+    sim.provider.fault = lambda _: None
+    sim.supervisor.reload(settings(profile("kept")))
+    sim.workers.hold = False
+    sim.run(75)
+
+    assert 0 == sim.supervisor.in_flight
+    assert "fresh" == sim.supervisor.roster["kept"].state(sim.clock())
+
+
+def test_a_profile_removed_and_brought_back_again_and_again_keeps_the_floor() -> None:
+    """No configuration that flaps makes attempts for one profile come faster than a second (I6)."""
+    sim = simulate(profile("kept"), profile("flaps"))
+    sim.start()
+    for n in range(200):
+        there = [profile("flaps")] if n % 2 else []
+        sim.supervisor.reload(settings(profile("kept"), *there))
+        sim.run(0.1, step=0.05)
+
+    boots = [boot for name, boot in sim.provider.calls if name == "flaps"]
+    assert 5 <= len(boots) <= 21
+    assert all(b - a >= policy.FLOOR for a, b in itertools.pairwise(boots))
+
+
+def test_a_request_that_flaps_keeps_the_floor() -> None:
+    """Whenever an answer comes, something else is asked: still attempts are a second apart (I6)."""
+    sim = simulate(profile("p"), hold=True)
+    sim.start()
+    for n in range(200):
+        sim.supervisor.reload(settings(profile("p", duration=3600 + n)))
+        sim.workers.release()
+        sim.run(0.1, step=0.05)
+
+    boots = [boot for _, boot in sim.provider.calls]
+    assert 10 <= len(boots) <= 21
+    assert all(b - a >= policy.FLOOR - 0.1 for a, b in itertools.pairwise(boots))
+
+
+def test_a_profile_that_comes_back_while_its_attempt_is_in_flight_makes_no_second_one() -> None:
+    """The old attempt is waited for, its answer dropped, and then it is asked anew."""
+    sim = simulate(profile("old"), profile("kept"), hold=True)
+    sim.start()
+    sim.supervisor.reload(settings(profile("kept")))
+    sim.settle()
+    sim.supervisor.reload(settings(profile("kept"), profile("old")))
+    sim.run(3)
+    assert 2 == sim.supervisor.in_flight
+
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.run(3)
+
+    assert 3 == len(sim.provider.calls)
+    assert 2 == sim.log.names().count("credentials_renewed")
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_a_profile_whose_attempt_ended_after_its_removal_comes_back_armed() -> None:
+    """No matter how its old attempt ended meanwhile, it is renewed at once (I1)."""
+    sim = simulate(profile("old"), profile("kept"), hold=True)
+    sim.start()
+    sim.supervisor.reload(settings(profile("kept")))
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.settle()
+    sim.supervisor.reload(settings(profile("kept"), profile("old")))
+    sim.run(3)
+
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_a_reload_tries_what_fails_again_at_once_and_tells_of_it_only_if_it_changed() -> None:
+    """Whoever mended a trust policy and reloads does not wait out five minutes."""
+    sim = simulate(profile("a"), profile("b"))
+    sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
+    sim.start()
+    sim.run(20)
+    asked = len(sim.provider.calls)
+    sim.supervisor.reload(settings(profile("a"), profile("b", renew_before=RenewBefore(0.3))))
+    sim.run(2)
+
+    assert asked + 2 == len(sim.provider.calls)
+    assert ["a", "b", "b"] == [e["profile"] for e in sim.log.of("renewal_failed")]
+
+    sim.provider.fault = lambda _: None
+    sim.supervisor.reload(settings(profile("a"), profile("b")))
+    sim.run(2)
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+    assert {"a", "b"} == {e["profile"] for e in sim.log.of("renewal_recovered")}
+
+
+def test_a_source_that_a_reload_took_away_broken_is_told_again_when_it_comes_back_so() -> None:
+    """Nothing told of its end: what was said of it then says nothing of today."""
+    sim = simulate(profile("a", source="old"))
+    sim.provider.fault = lambda _: failure("NoKeys", mend=Mend.HUMAN, scope=Scope.SOURCE)
+    sim.start()
+    sim.provider.fault = lambda _: None
+    sim.supervisor.reload(settings(profile("a", source="new")))
+    sim.run(3)
+    sim.provider.fault = lambda _: failure("NoKeys", mend=Mend.HUMAN, scope=Scope.SOURCE)
+    sim.supervisor.reload(settings(profile("a", source="old")))
+    sim.run(400)
+
+    assert ["old", "old"] == [e["source"] for e in sim.log.of("source_failed")]
+
+
+def test_an_endpoint_that_a_reload_took_away_dead_is_told_again_when_it_comes_back_so() -> None:
+    """The same of an endpoint, while the one that is still in use is told once."""
+    there = profile("there", endpoint_url="https://there.example")
+    sim = simulate(profile("a"), there)
+    sim.provider.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)
+    sim.start()
+    sim.supervisor.reload(settings(profile("a")))
+    sim.run(120)
+    sim.supervisor.reload(settings(profile("a"), there))
+    sim.run(120)
+
+    told = [e["endpoint"] for e in sim.log.of("endpoint_failed")]
+    assert {"https://there.example": 2, "sts.eu-west-1": 1} == Counter(told)
+
+
+def test_a_broken_source_is_told_again_at_a_reload_only_if_it_is_described_otherwise() -> None:
+    """Whoever mended it, and wrongly, learns that from the log; others are told nothing twice."""
+    sim = simulate(profile("a", source="one"), profile("b", source="two"))
+    sim.provider.fault = lambda _: failure("NoKeys", mend=Mend.HUMAN, scope=Scope.SOURCE)
+    sources = {"one": FileSource("/etc/one", "ci"), "two": FileSource("/etc/two", "ci")}
+    sim.start()
+    sim.supervisor.reload(replace(sim.settings, sources=sources))
+    sim.run(3)
+    mended = {**sources, "two": FileSource("/etc/two", "other")}
+    sim.supervisor.reload(replace(sim.settings, sources=mended))
+    sim.run(3)
+    sim.provider.fault = lambda _: None
+    sim.supervisor.reload(replace(sim.settings, sources={**mended, "two": sources["two"]}))
+    sim.run(3)
+
+    told = [e["source"] for e in sim.log.of("source_failed")]
+    assert ["one", "two", "one", "two", "two"] == told
+    assert {"one", "two"} == {e["source"] for e in sim.log.of("source_recovered")}

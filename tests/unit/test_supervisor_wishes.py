@@ -1,0 +1,174 @@
+"""What people ask for at the control socket: a renewal now, or that a profile is taken away."""
+
+from __future__ import annotations
+
+import itertools
+
+from credfresh import policy
+from credfresh.life.entry import Phase
+from fakes import profile, settings
+from simulation import simulate
+
+
+def test_a_wish_renews_now_and_only_once() -> None:
+    """Whoever asks gets one attempt now; asking while it is on its way changes nothing."""
+    sim = simulate(profile("a"), profile("b"), hold=True)
+    sim.workers.hold = False
+    sim.start()
+    sim.run(10)
+    sim.workers.hold = True
+
+    for _ in range(5):
+        assert sim.supervisor.renew("a")
+        sim.settle()
+    assert 1 == sim.supervisor.in_flight
+    sim.workers.release()
+    sim.run(5)
+
+    assert ["a", "b", "a"] == [name for name, _ in sim.provider.calls]
+    assert not sim.supervisor.renew("unknown")
+
+
+def test_wishes_in_a_burst_keep_the_floor() -> None:
+    """However often one asks, attempts for one profile are a second apart (I6)."""
+    sim = simulate()
+    sim.start()
+    for _ in range(200):
+        sim.supervisor.renew("production")
+        sim.run(0.05, step=0.05)
+
+    boots = [boot for _, boot in sim.provider.calls]
+    assert 8 <= len(boots) <= 11
+    assert all(b - a >= policy.FLOOR for a, b in itertools.pairwise(boots))
+
+
+def test_a_withdrawn_profile_leaves_and_rests_until_it_is_asked_for() -> None:
+    """Its section goes at once, no call is made for it for a day, and a wish brings it back."""
+    sim = simulate(profile("a"), profile("b"))
+    sim.start()
+    sim.run(10)
+
+    assert frozenset({"a"}) == sim.supervisor.withdraw(["a", "unknown"])
+    sim.settle()
+    gone = sim.outlet.published["a"]
+    assert gone is not None
+    assert gone.withdraw
+    sim.run(86400, step=10)
+
+    entry = sim.supervisor.roster["a"]
+    assert ("missing", Phase.WITHDRAWN, None) == (
+        entry.state(sim.clock()),
+        entry.phase,
+        entry.grant,
+    )
+    assert 1 == [name for name, _ in sim.provider.calls].count("a")
+    assert sim.supervisor.roster.settled(sim.clock())
+    status = sim.supervisor.roster.statuses(sim.clock())[0]
+    assert status.renew_in is None
+    assert status.last_error == "Withdrawn: was withdrawn by hand"
+
+    sim.supervisor.renew("a")
+    sim.run(5)
+    assert "fresh" == entry.state(sim.clock())
+    assert entry.error is None
+
+
+def test_what_is_in_flight_when_its_profile_is_withdrawn_is_not_published() -> None:
+    """Its answer is dropped, also when the profile was asked for again before it came."""
+    sim = simulate(hold=True)
+    sim.start()
+    sim.supervisor.withdraw(["production"])
+    sim.settle()
+    sim.workers.release()
+    sim.settle()
+    entry = sim.supervisor.roster["production"]
+    assert (Phase.WITHDRAWN, None) == (entry.phase, entry.grant)
+
+    sim.supervisor.renew("production")
+    sim.run(2)
+    sim.supervisor.withdraw(["production"])
+    sim.supervisor.renew("production")
+    sim.workers.release()
+    sim.workers.hold = False
+    sim.run(5)
+
+    told = sim.log.of("credentials_renewed")
+    assert 3 == len(sim.provider.calls)
+    assert 1 == len(told)
+    assert "ASIAFAKE000000000002" == told[0]["access_key_id"]
+
+
+def test_one_that_waits_for_its_turn_makes_no_call_when_it_is_withdrawn() -> None:
+    """It is no longer among those that wait, and keeps no one from a turn of his own."""
+    sim = simulate(profile("a"), profile("b"))
+    sim.workers.count = 0
+    sim.start()
+    assert Phase.QUEUED is sim.supervisor.roster["a"].phase
+
+    sim.supervisor.withdraw(["a"])
+    sim.workers.count = 16
+    sim.run(60)
+
+    assert ["b"] == [name for name, _ in sim.provider.calls]
+    assert ["missing", "fresh"] == [e.state(sim.clock()) for e in sim.supervisor.roster]
+
+
+def test_a_hung_attempt_of_a_withdrawn_profile_is_given_up() -> None:
+    """It holds its worker no longer than any other, and the profile goes on resting."""
+    sim = simulate(hold=True)
+    sim.start()
+    sim.supervisor.withdraw(["production"])
+    sim.run(75)
+
+    assert 0 == sim.supervisor.in_flight
+    assert Phase.WITHDRAWN is sim.supervisor.roster["production"].phase
+
+
+def test_a_reload_brings_back_what_was_withdrawn() -> None:
+    """The configuration is the wish: an accepted one undoes the withdrawal."""
+    sim = simulate(profile("a"), profile("b"))
+    sim.start()
+    sim.supervisor.withdraw(["a", "b"])
+    sim.run(60)
+    sim.supervisor.reload(settings(profile("a"), profile("b", duration=7200)))
+    sim.run(5)
+
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+    assert 4 == len(sim.provider.calls)
+
+
+def test_a_child_of_a_withdrawn_parent_keeps_what_it_has_and_says_why_it_cannot_renew() -> None:
+    """No call is made with other keys than the parent's; both return with the parent."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.start()
+    sim.run(10)
+    sim.supervisor.withdraw(["parent"])
+    sim.run(1900)
+
+    child = sim.supervisor.roster["child"]
+    assert "late" == child.state(sim.clock())
+    assert child.error is not None
+    assert child.for_human(sim.clock())
+    assert 2 == len(sim.provider.calls)
+
+    sim.supervisor.renew("parent")
+    sim.run(5)
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_a_queued_child_whose_parent_is_withdrawn_makes_no_call() -> None:
+    """Between its turn in the queue and its start, the parent's keys may have gone."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.start()
+    sim.run(10)
+    sim.workers.count = 0
+    sim.supervisor.renew("child")
+    sim.settle()
+    assert Phase.QUEUED is sim.supervisor.roster["child"].phase
+
+    sim.supervisor.withdraw(["parent"])
+    sim.workers.count = 16
+    sim.run(2)
+
+    assert [None, "ASIAFAKE000000000000"] == sim.provider.parents
+    assert sim.supervisor.roster["child"].starved()
