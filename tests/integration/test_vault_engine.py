@@ -208,6 +208,27 @@ def test_nothing_that_comes_of_an_engine_ends_a_hub(tmp_path: Path) -> None:
     hub.close()
 
 
+def test_an_engine_in_trouble_is_not_asked_as_often_as_profiles_renew(tmp_path: Path) -> None:
+    """What is renewed meanwhile waits for a second, and is published then."""
+    asked = []
+
+    class Gone(Engine):
+        def read(self, name: str) -> Version:
+            asked.append(name)
+            raise RenewalError("gone", code="EngineUnreachable", mend=Mend.TIME)
+
+    gone = Gone(VaultEngine("http://gone", TokenFileLogin(str(tmp_path))), clock=clock, salt="test")
+    hub = Hub(gone, name="one", clock=clock, roll=lambda: 0.0, emit=EventLog(), patience=5.0)
+    hub.open(cast("Desk", None))
+    pause = threading.Event()
+    for _ in range(20):
+        hub.update({"dev": None})
+        pause.wait(0.01)
+    hub.close()
+
+    assert len(asked) <= 2
+
+
 @pytest.mark.timeout(10)
 def test_a_fifo_as_ca_file_holds_up_nothing(tmp_path: Path) -> None:
     """OpenSSL would wait for who writes it."""

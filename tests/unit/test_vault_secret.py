@@ -59,6 +59,7 @@ def test_what_is_said_of_a_secret_holds_none() -> None:
         ({"AccessKeyId": ""}, "its AccessKeyId is no text"),
         ({"SessionToken": 7}, "its SessionToken is no text"),
         ({"Expiration": "tomorrow"}, "its Expiration is no time"),
+        ({"Expiration": "2101-01-01T00:00:00"}, "its Expiration has no zone"),
         ({"Expiration": "2001-01-01T00:00:00Z"}, "its Expiration is not after its issue"),
     ],
 )

@@ -60,7 +60,7 @@ class Hub:
         self._failures = 0
         self._wake = threading.Event()
         self._looked = threading.Event()
-        self._stopping = False
+        self._ending = threading.Event()
         self._desk: Desk | None = None
         self._thread = threading.Thread(target=self._run, name="credfresh-hub", daemon=True)
 
@@ -84,18 +84,20 @@ class Hub:
 
     def close(self) -> None:
         """Publish what waits, give the lease back, and end; waits for the engine for a moment."""
-        self._stopping = True
+        self._ending.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(FLUSH)
 
     def _run(self) -> None:
         pause = 0.0
-        while not self._stopping:
+        while not self._ending.is_set():
             self._wake.wait(pause)
             self._wake.clear()
             pause = self._turn()
             self._looked.set()
+            if self._failures:  # an engine in trouble is not asked as often as profiles renew
+                self._ending.wait(policy.FLOOR)
         self._leadership.give_back()
 
     def _turn(self) -> float:

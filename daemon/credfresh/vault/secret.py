@@ -146,6 +146,9 @@ def _text(fields: Mapping[str, object], name: str) -> str:
 
 def _time(fields: Mapping[str, object], name: str) -> float:
     try:
-        return datetime.fromisoformat(_text(fields, name)).timestamp()
+        time = datetime.fromisoformat(_text(fields, name))
     except ValueError:
         raise ValueError(f"its {name} is no time") from None
+    if time.tzinfo is None:  # this host's zone is nothing that a hub could mean
+        raise ValueError(f"its {name} has no zone")
+    return time.timestamp()
