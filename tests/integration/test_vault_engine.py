@@ -254,6 +254,46 @@ def test_a_certificate_of_a_stranger_is_named(bao: Bao, tmp_path: Path) -> None:
     assert "set ca_file" == caught.value.hint
 
 
+def test_without_a_ca_file_the_systems_certificates_are_trusted(
+    bao: Bao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those alone that a library brings along: the authority of a company is among them."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bao.certificates.ca))
+    login = written(tmp_path / "token", bao.token("hub"))
+
+    assert 0 == engine(bao, login, ca=False).read("trusted").number
+
+
+def test_what_the_variables_of_requests_name_counts_before_the_systems(
+    bao: Bao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has set one goes on as before."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bao.certificates.ca))
+    login = written(tmp_path / "token", bao.token("hub"))
+
+    assert 0 == engine(bao, login, ca=False).read("trusted").number
+
+
+def test_proxies_of_the_environment_count_on_the_way_to_an_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for hosts that NO_PROXY names."""
+    where = VaultEngine("http://engine.test.invalid:8200", written(tmp_path / "token", "t"))
+    with scripted(lambda _: Answer(status=404, body="{}")) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "other.test.invalid")
+        assert 0 == Engine(where, clock=clock, salt="test").read("x").number
+        monkeypatch.setenv("no_proxy", "engine.test.invalid")
+        with pytest.raises(RenewalError, match="cannot be reached"):
+            Engine(where, clock=clock, salt="test").read("x")
+
+    assert ["http://engine.test.invalid:8200/v1/secret/data/credfresh/x"] == [
+        request.path for request in proxy.requests
+    ]
+
+
 def test_a_sealed_engine_is_named_and_serves_again_after(
     bao: Bao, hub: Engine, tmp_path: Path
 ) -> None:

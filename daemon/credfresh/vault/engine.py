@@ -6,6 +6,8 @@ lifetime here; nothing happens while nobody asks.
 
 from __future__ import annotations
 
+import os
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -213,13 +215,25 @@ class Engine:
             client = hvac.Client(
                 url=self.where.address,
                 namespace=self.where.namespace,
-                verify=self.where.ca_file or True,
+                verify=self.where.ca_file or _trusted(),
                 timeout=(CONNECT, READ),  # type: ignore[arg-type] # requests takes both
                 token="",
             )
             client.session.hooks["response"].append(_bounded)
             self._local.client = client
         return client
+
+
+def _trusted() -> str | bool:
+    """Return what a server's certificate is judged by that no `ca_file` names: the system's.
+
+    Of itself requests knows the public authorities alone that it brings along. What its own
+    variables name still counts before both.
+    """
+    if os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"):
+        return True
+    system = ssl.get_default_verify_paths()
+    return system.cafile or system.capath or True
 
 
 def _bounded(answer: requests.Response, *_: object, **_more: object) -> None:

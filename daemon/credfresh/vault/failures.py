@@ -28,7 +28,7 @@ def failure(error: Exception, address: str, what: str) -> RenewalError:
                 f"{address}: not permitted to {what}",
                 code=FORBIDDEN,
                 mend=Mend.HUMAN,
-                hint="let the policy of this host's token read the path: docs/fleet.md",
+                hint="let the policy of this daemon's token allow that: docs/fleet.md",
             )
         case hvac.exceptions.VaultDown() | hvac.exceptions.VaultNotInitialized():
             return RenewalError(
