@@ -8,6 +8,7 @@ from credfresh import policy
 from credfresh.errors import Mend
 from credfresh.life.entry import Phase
 from credfresh.model import Instant
+from credfresh.settings import RenewBefore
 from fakes import failure, grant, profile, settings
 from simulation import simulate
 
@@ -154,6 +155,16 @@ def test_a_much_shorter_grant_is_a_success_told_once() -> None:
 
     assert 1 == sim.log.names().count("grant_shortened")
     assert 7 <= len(sim.provider.calls) <= 9
+
+
+def test_a_renewal_that_was_to_come_too_early_is_told_with_both_figures() -> None:
+    """What was wished, and what became of it, as in the notice about a configuration."""
+    sim = simulate(profile(renew_before=RenewBefore(share=None, seconds=3000.0)))
+    sim.provider.lifetime = 1800
+    sim.start()
+
+    [told] = sim.log.of("renew_before_clamped")
+    assert (1800, 3000, 1440) == (told["granted_s"], told["renew_before_s"], told["clamped_s"])
 
 
 def test_draining_starts_nothing_and_takes_what_ends() -> None:

@@ -15,7 +15,7 @@ from credfresh.life.admission import Lane
 from credfresh.life.entry import Entry
 from credfresh.model import Grant, Instant, rfc3339
 from credfresh.publication import PublishReport, Refusal
-from credfresh.settings import Settings
+from credfresh.settings import Profile, Settings
 
 SKEW_LIMIT = 300.0
 """Seconds between our clock and STS's from which it is told; SigV4 fails at 900."""
@@ -83,7 +83,7 @@ class Announcer:
             lifetime_s=round(grant.lifetime),
             guarantee_s=round(plan.renew_before),
         )
-        self._odd_grant(profile.name, grant, plan)
+        self._odd_grant(profile, grant, plan)
 
     def failed(self, entry: Entry, error: RenewalError, retry_in: float) -> None:
         """An attempt has failed for the `entry.failures`th time."""
@@ -192,8 +192,8 @@ class Announcer:
         self._shortened.discard(name)
         self._clamped.discard(name)
 
-    def _odd_grant(self, name: str, grant: Grant, plan: policy.Plan) -> None:
-        granted, asked = round(grant.lifetime), round(grant.asked)
+    def _odd_grant(self, profile: Profile, grant: Grant, plan: policy.Plan) -> None:
+        name, granted, asked = profile.name, round(grant.lifetime), round(grant.asked)
         if _newly(self._shortened, name, truth=policy.much_shorter(grant)):
             self._emit("grant_shortened", profile=name, granted_s=granted, asked_s=asked)
         if _newly(self._clamped, name, truth=plan.clamped):
@@ -201,7 +201,8 @@ class Announcer:
                 "renew_before_clamped",
                 profile=name,
                 granted_s=granted,
-                renew_before_s=round(plan.renew_before),
+                renew_before_s=round(profile.renew_before.of(grant.lifetime)),
+                clamped_s=round(plan.renew_before),
             )
         skewed = grant.skew is not None and abs(grant.skew) > SKEW_LIMIT
         if skewed and not self._skewed:
