@@ -22,6 +22,18 @@ def test_once_again_asks_for_nothing(host: Host) -> None:
     assert calls == host.sts.count("AssumeRole")
 
 
+def test_once_takes_away_what_was_disabled(host: Host) -> None:
+    """Without a daemon there is no other way; the others stay as they are."""
+    host.start("once").wait()
+    calls = host.sts.count("AssumeRole")
+    text = host.config.read_text()
+    host.config.write_text(text.replace("  production:\n", "  production:\n    enabled: false\n"))
+
+    assert 0 == host.start("once").wait()
+    assert {"development", "preproduction"} == set(host.sections())
+    assert calls == host.sts.count("AssumeRole")
+
+
 def test_once_publishes_what_it_got_and_says_that_some_failed(host: Host) -> None:
     """One refused role is exit status 3; the others are on disk."""
     host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from credfresh import __version__
 from debian import NEXT, ROOT, installing, simulating
 from machine import Machine
 
@@ -76,6 +77,11 @@ def test_an_upgrade_that_the_configuration_does_not_suit(machine: Machine) -> No
     assert published == do(machine, "cat /run/credfresh/credentials")
 
     do(machine, "sed -i '/^nonsense/d' /etc/credfresh/credfresh.yaml")
+    back = installing().replace(" install ", " --allow-downgrades install ")
+    assert "--allow-downgrades ./credfresh_OLD.deb && systemctl start" in OPERATIONS
+    do(machine, back)
+    assert __version__ == do(machine, "dpkg-query -W -f '${Version}' credfresh")
+    assert "failed" == shown(machine, "ActiveState")
     do(machine, f"systemctl start {SERVICE}")
     assert published == do(machine, "cat /run/credfresh/credentials")
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import cast
 
 import yaml
+from botocore.config import Config
 
 from credfresh.config.source_shapes import SOURCE_KINDS
+from credfresh.errors import AlreadyRunningError
+from credfresh.principals import SystemdCredentialSource
+from credfresh.sts.clients import Clients
+from credfresh.sts.lookups import Lookups
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -33,6 +39,23 @@ def test_every_kind_of_source_says_how_its_key_is_rotated() -> None:
     named = [kind for cell in first_cells("source") for kind in re.findall(r"`(\w+)`", cell)]
 
     assert sorted([*SOURCE_KINDS, "default"]) == sorted(named)
+
+
+def test_what_people_see_is_what_is_said() -> None:
+    """Who searches the page for a message finds it."""
+    seen = " ".join(first_cells("what you see"))
+    said = {
+        "another credfresh keeps this file": AlreadyRunningError("/x", holder="pid=1").message,
+        "credential aws, but there is no $CREDENTIALS_DIRECTORY": Lookups(
+            cast("Clients", None), Config(), {}
+        )
+        .of("ci", SystemdCredentialSource("aws", "ci-user"))
+        .wanted,
+    }
+
+    for quoted, message in said.items():
+        assert f"`{quoted}`" in seen
+        assert quoted in message
 
 
 def test_the_worked_example_fits_together() -> None:
