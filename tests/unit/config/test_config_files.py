@@ -12,6 +12,7 @@ import yaml
 
 from configs import accepted, one_profile
 from credfresh.config import schema, source_shapes, vault_shapes
+from credfresh.config.echo import HIDDEN
 from credfresh.config.json_schema import json_schema
 from credfresh.config.notices import ADVICE
 from credfresh.config.places import mode
@@ -209,6 +210,12 @@ def test_defaults_are_a_profile_less_what_cannot_be_shared() -> None:
     """Any key of a profile but the five that make it this one."""
     apart = {"role_arn", "source_profile", "section", "external_id", "adopt"}
     assert keys_of([schema.Profile]) - keys_of([schema.Defaults]) == apart
+
+
+def test_the_reference_names_every_key_whose_value_is_never_repeated() -> None:
+    """So that nobody fears, or trusts, the wrong one."""
+    [said] = re.findall(r"(?ms)never repeated: (.*?)\.$", REFERENCE.read_text(encoding="utf-8"))
+    assert set(HIDDEN) == set(re.findall(r"`(\w+)`", said))
 
 
 def test_the_documented_defaults_are_the_real_ones() -> None:
