@@ -113,6 +113,16 @@ def test_modules_that_the_architecture_names_exist() -> None:
         assert (package / name).exists() or (ROOT / name).exists(), name
 
 
+def test_every_failure_of_an_engine_is_explained() -> None:
+    """The page about fleets has each code, and no other."""
+    package = Path(credfresh.__file__).parent / "vault"
+    source = "".join(path.read_text(encoding="utf-8") for path in package.glob("*.py"))
+    said = re.findall(r'(?m)^[A-Z_]+ = "([A-Z]\w+)"|code="(\w+)"', source)
+    page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    listed = re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", page)
+    assert {one or other for one, other in said} == set(listed)
+
+
 def test_the_newest_change_is_of_this_version() -> None:
     """Changelog, package and installed metadata say the same version."""
     changelog = (ROOT / "docs" / "CHANGELOG.md").read_text(encoding="utf-8")

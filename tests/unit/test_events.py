@@ -10,6 +10,7 @@ from pathlib import Path
 
 import credfresh
 from configs import TOP, accepted
+from credfresh.errors import _CLOSED
 from credfresh.events import EVENTS, undeclared
 from credfresh.settings import Notice
 
@@ -124,6 +125,26 @@ def test_every_entry_says_what_it_means_and_what_to_do() -> None:
     for entry in entries():
         assert len(entry.meaning) > 20, entry.name
         assert not (entry.level == "error" and entry.what_to_do.startswith("nothing")), entry.name
+
+
+def test_every_code_of_a_publish_that_failed_is_listed() -> None:
+    """But for the system's own names of errors: who is paged searches for the word."""
+    said = {f"unknown_{what}" for what in ("owner", "group")} | {
+        code for code in _CLOSED if code.islower()
+    }
+    for path in sorted(
+        {*PACKAGE.rglob("*.py")} - {*PACKAGE.glob("control/*"), *PACKAGE.glob("metrics/*")}
+    ):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name(id="PublishError" | "cls"), keywords=words):
+                    values = [word.value for word in words if word.arg == "code"]
+                    said |= {str(v.value) for v in values if isinstance(v, ast.Constant)}
+                case _:
+                    pass
+    assert said >= {"contended", "garbled", "planted", "unforeseen"}
+    [entry] = [entry for entry in entries() if entry.name == "publish_failed"]
+    assert said == set(re.findall(r"`([a-z_]+)`", entry.meaning)) - entry.fields
 
 
 def test_every_field_is_explained_once() -> None:
