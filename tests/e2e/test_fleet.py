@@ -63,6 +63,25 @@ def test_a_host_that_starts_first_is_fresh_when_a_hub_comes(fleet: Fleet) -> Non
     assert keys(hub) == keys(host)
 
 
+def test_what_a_hub_withdraws_is_gone_from_the_engine_and_not_from_hosts(fleet: Fleet) -> None:
+    """Who follows keeps what he has, and newcomers find none."""
+    hub, host = fleet.hub("hub"), fleet.host("a")
+    socket = hub.root / "control.sock"
+    hub.config.write_text(f"control: {{socket: {socket}}}\n{hub.config.read_text()}")
+    follow(hub)
+    follow(host)
+    before = keys(host)
+    done = hub.command("withdraw", "production", "--socket", str(socket))
+
+    assert 0 == done.returncode, done.stderr
+    assert "production" not in hub.sections()
+    late = fleet.host("late")
+    look = ("check", "--online", "--config", str(late.config))
+    missed = "production: refused: NoSuchSecret"
+    wait_until(lambda: missed in late.command(*look).stdout, "the secret is gone")
+    assert before == keys(host)
+
+
 def test_a_restarted_host_asks_for_nothing(fleet: Fleet, bao: Bao) -> None:
     """The file says what it holds: with the engine gone, a restart is fresh all the same."""
     hub, host = fleet.hub("hub"), fleet.host("a")
