@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from credfresh.cli.clock import clock
+from credfresh.config.parse import parse
 from credfresh.credentials_file import CredentialsFiles
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Grant, SessionCredentials
@@ -379,6 +380,24 @@ def test_a_doubtful_mark_is_not_believed(path: Path, doubt: str) -> None:
             path.write_bytes(path.read_bytes().replace(b"fake-token", b"evil-token"))
 
     assert {} == keeper(path).standing({"dev": asked})
+
+
+def test_of_another_endpoint_key_ids_of_any_kind_are_believed(path: Path) -> None:
+    """LocalStack's begin with LSIA: else each run of `once` would renew everything."""
+    file = path.with_name("credfresh.yaml")
+    one = publication("dev", path)
+    elsewhere = parse(
+        f"credentials_file: {{path: {path}}}\nsts: {{endpoint_url: 'http://127.0.0.1:4566'}}\n"
+        "defaults: {region: eu-west-1}\n"
+        f"profiles: {{dev: {{role_arn: '{one.profile.role_arn}'}}}}\n".encode(),
+        str(file),
+    ).profiles["dev"]
+    credentials = replace(_grant(one).credentials, access_key_id="LSIAFAKE000000000000")
+    publish_and_leave(
+        path, {"dev": replace(one, grant=replace(_grant(one), credentials=credentials))}
+    )
+
+    assert ["dev"] == list(keeper(path).standing({"dev": elsewhere}))
 
 
 def _grant(one: Publication) -> Grant:

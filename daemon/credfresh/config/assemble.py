@@ -41,6 +41,10 @@ def assemble(
         name: _profile(draft, targets[name], twins.get(name), surroundings, rhythm)
         for name, draft in case.drafts.items()
     }
+    if sts.endpoint_url is not None:  # whose key ids may be of any kind, as of a profile's own
+        for name, profile in profiles.items():
+            elsewhere = profile.endpoint_url or sts.endpoint_url
+            profiles[name] = replace(profile, endpoint_url=elsewhere)
     for name, draft in case.drafts.items():
         engine = (file.sources or {}).get(draft.source)
         if follows_hub(draft, case) and isinstance(engine, source_shapes.VaultSource):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from configs import ROLE, accepted, one_profile, only_problem, production, profiles
+from configs import ROLE, TOP, accepted, one_profile, only_problem, production, profiles
 from credfresh.principals import (
     DefaultChain,
     Ec2Source,
@@ -48,6 +48,18 @@ def test_what_is_absent_has_its_default() -> None:
     assert settings.sources == {"default": DefaultChain()}
     assert (settings.sts, settings.log) == (StsLimits(), LogSettings())
     assert (settings.ready, settings.path, settings.notices) == ("settled", "c.yaml", ())
+
+
+def test_the_endpoint_of_all_is_that_of_each_profile_without_its_own() -> None:
+    """What is known of a profile's endpoint is known wherever it stands in the file."""
+    own = "endpoint_url: https://own.example"
+    settings = accepted(
+        f"{TOP}sts: {{endpoint_url: 'https://all.example'}}\n"
+        f"defaults: {{region: eu-west-1}}\nprofiles:\n"
+        f"  a: {{role_arn: '{ROLE}'}}\n  b: {{role_arn: '{ROLE}', {own}}}\n"
+    )
+    found = {name: profile.endpoint_url for name, profile in settings.profiles.items()}
+    assert {"a": "https://all.example", "b": "https://own.example"} == found
 
 
 def test_every_key_of_a_profile_arrives() -> None:
