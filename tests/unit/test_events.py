@@ -147,6 +147,14 @@ def test_every_code_of_a_publish_that_failed_is_listed() -> None:
     assert said == set(re.findall(r"`([a-z_]+)`", entry.meaning)) - entry.fields
 
 
+def test_every_code_of_a_source_that_failed_is_listed() -> None:
+    """Those of ours; AWS's are without end."""
+    source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("sts/*.py"))
+    [entry] = [entry for entry in entries() if entry.name == "source_failed"]
+    said = set(re.findall(r'"(source_[a-z_]+)"', source)) - {"source_profile"}  # a key of AWS's
+    assert said == set(re.findall(r"`(source_[a-z_]+)`", entry.meaning))
+
+
 def test_every_field_is_explained_once() -> None:
     """The table at the end has each field, and no other."""
     table = re.findall(r"^\| (`.+?) \|", PAGE.partition("\n## Fields\n")[2], re.MULTILINE)

@@ -19,8 +19,8 @@ def command(path: str, log_format: str | None) -> None:
     (15 seconds at most) and leaves the credentials on disk; a second one ends it at once.
     SIGHUP reads the configuration again: a bad one changes nothing. SIGUSR1 renews all profiles.
 
-    Exit status: 0 a clean stop; 1 forced, or it could not begin; 75 another daemon keeps the file;
-    78 bad configuration.
+    Exit status: 0 a clean stop; 1 forced, or not all was written, or it could not begin; 75 another
+    daemon keeps the file; 78 bad configuration.
     """
     settings, log = start(path, log_format)
     parts = serving(settings, log)
