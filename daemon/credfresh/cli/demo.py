@@ -21,7 +21,7 @@ from credfresh.simulator import Simulator
 
 
 @click.command("demo")
-@click.option("--for", "limit", type=Duration(), metavar="DURATION", help="end by itself after that")
+@click.option("--for", "limit", type=Duration(), metavar="DURATION", help="end after so long")
 def command(limit: float | None) -> None:
     """See it work, with no AWS account.
 
