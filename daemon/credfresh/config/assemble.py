@@ -8,7 +8,7 @@ from typing import assert_never
 
 from credfresh import policy, principals, settings
 from credfresh.config import schema, source_shapes
-from credfresh.config.checks import Case, region_of
+from credfresh.config.checks import Case, region_of, sts_endpoint
 from credfresh.config.drafts import Draft
 from credfresh.config.endpoint import endpoint_of
 from credfresh.config.fleet import follows_hub
@@ -38,13 +38,9 @@ def assemble(
     ]
     rhythm = policy.rhythm(f"{surroundings.hostname} {instance}", asked, sts.calls_per_second)
     profiles = {
-        name: _profile(draft, targets[name], twins.get(name), surroundings, rhythm)
+        name: _profile(draft, case, targets[name], twins.get(name), surroundings, rhythm)
         for name, draft in case.drafts.items()
     }
-    if sts.endpoint_url is not None:  # whose key ids may be of any kind, as of a profile's own
-        for name, profile in profiles.items():
-            elsewhere = profile.endpoint_url or sts.endpoint_url
-            profiles[name] = replace(profile, endpoint_url=elsewhere)
     for name, draft in case.drafts.items():
         engine = (file.sources or {}).get(draft.source)
         if follows_hub(draft, case) and isinstance(engine, source_shapes.VaultSource):
@@ -93,8 +89,9 @@ def _chained(profiles: Mapping[str, settings.Profile]) -> dict[str, settings.Pro
     return {name: done[name] for name in profiles}
 
 
-def _profile(
+def _profile(  # noqa: PLR0917 - all that a profile is made of
     draft: Draft,
+    case: Case,
     target: settings.FileTarget,
     twin: settings.Twin | None,
     surroundings: Surroundings,
@@ -119,7 +116,7 @@ def _profile(
         session_tags=shape.session_tags or (),
         transitive_tag_keys=shape.transitive_tag_keys or (),
         source_identity=shape.source_identity,
-        endpoint_url=shape.endpoint_url,
+        endpoint_url=sts_endpoint(draft, case.file),
         fips=bool(shape.fips),
         publish_region=shape.region is not None,
         adopt=bool(shape.adopt),

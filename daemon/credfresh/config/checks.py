@@ -139,7 +139,7 @@ def _region(draft: Draft, case: Case) -> None:
     elif not _REGION.fullmatch(region):
         reason = "AWS_REGION or AWS_DEFAULT_REGION in the environment is not an AWS region"
         case.add(path, reason, "set `region` here or under `defaults`")
-    elif draft.profile.role_arn and draft.sound("role_arn") and not endpoint_of(draft, case.file):
+    elif draft.profile.role_arn and draft.sound("role_arn") and not sts_endpoint(draft, case.file):
         partition = arn.partition_of_arn(draft.profile.role_arn)
         theirs = arn.partition_of_region(region)
         if partition != theirs:
@@ -148,7 +148,7 @@ def _region(draft: Draft, case: Case) -> None:
 
 
 def _fips(draft: Draft, case: Case) -> None:
-    if draft.profile.fips and endpoint_of(draft, case.file):
+    if draft.profile.fips and sts_endpoint(draft, case.file):
         reason = "cannot be true where `endpoint_url` is set"
         case.add_to(draft, "fips", reason, "the SDK refuses a FIPS endpoint of one's own")
 
@@ -172,7 +172,7 @@ def region_of(draft: Draft, environment: Mapping[str, str]) -> str | None:
     )
 
 
-def endpoint_of(draft: Draft, file: schema.ConfigFile) -> str | None:
+def sts_endpoint(draft: Draft, file: schema.ConfigFile) -> str | None:
     """Return the endpoint that the file sets for a profile, if any."""
     return draft.profile.endpoint_url or (file.sts.endpoint_url if file.sts else None)
 
