@@ -123,6 +123,26 @@ def test_what_we_wrote_and_no_time_gives_away_is_compared(
     assert not house.confirms()
 
 
+def test_what_no_time_gives_away_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look finds that it differs; the publish that it asks for must not take it for ours."""
+    for module in (standing, knowledge):
+        monkeypatch.setattr(module, "identity", _by_inode_and_size)
+    path = tmp_path / "credentials"
+    file = keeper(path, pause=Waits())
+    asked = wanted(path, "dev")
+    file.publish(asked)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"fake-token", b"evil-token"))
+
+    assert file.tick()
+    file.publish(asked)
+
+    assert whole == path.read_bytes()
+    file.release()
+
+
 def test_another_version_is_read(house: House) -> None:
     """The same bytes, written anew, are what we know; others of the same length are not."""
     house.learn()

@@ -68,6 +68,7 @@ class Knowledge:
             return False
         try:
             if not (self.holds(standing) and _compared(standing)):
+                self.distrust()  # else the publish that follows takes it for what we know
                 return False
         finally:
             standing.close()
