@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import threading
@@ -190,6 +192,47 @@ def test_a_life_lock_of_somebody_else_is_refused(place: Place, tmp_path: Path) -
         LifeLock(place, "one")
 
     assert "planted" == caught.value.code
+
+
+def descriptors() -> int:
+    """Return how many descriptors are open."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+
+
+def test_a_file_system_without_locks_costs_no_descriptor(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS whose lock daemon is gone: what cannot be published there is tried for weeks."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    before = descriptors()
+
+    with pytest.raises(PublishError, match="claim"):
+        LifeLock(place, "one")
+    with pytest.raises(OSError, match="locks"):
+        WriteLock().take(place, 0.0, Waits())
+
+    assert before == descriptors()
+
+
+def test_a_claim_whose_note_cannot_be_read_keeps_nobody_out(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Least of all ourselves, when the disk has recovered."""
+
+    def refuse(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", refuse)
+        with pytest.raises(PublishError) as caught:
+            LifeLock(place, "one")
+
+    assert ("claim", "EIO") == (caught.value.step, caught.value.code)
+    LifeLock(place, "one").close()
 
 
 @pytest.fixture(name="opened")

@@ -72,20 +72,20 @@ class WriteLock:
                 if error.errno in _UNUSABLE:
                     return Blocked(0.0, None)
                 raise
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                os.close(descriptor)
-                return Blocked(0.0, None)
-            while not _flock(descriptor):
-                if waited >= patience:
-                    holder = _holder(descriptor)
-                    os.close(descriptor)
-                    return Blocked(waited, holder)
-                pause(_POLL)
-                waited += _POLL
-            if stands(descriptor, f"{place.name}.lock", place.directory):
-                self._descriptor = descriptor
-                return None
-            os.close(descriptor)  # removed while we waited: another may hold its successor
+            with contextlib.ExitStack() as opened:
+                opened.callback(os.close, descriptor)
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    return Blocked(0.0, None)
+                while not _flock(descriptor):
+                    if waited >= patience:
+                        return Blocked(waited, _holder(descriptor))
+                    pause(_POLL)
+                    waited += _POLL
+                # One removed while we waited does not count: another may hold its successor.
+                if stands(descriptor, f"{place.name}.lock", place.directory):
+                    opened.pop_all()
+                    self._descriptor = descriptor
+                    return None
 
     def close(self) -> None:
         """Give the lock back, if it is ours."""
@@ -103,6 +103,9 @@ class LifeLock:
     itself counts.
     """
 
+    found: str
+    """What the claimant before us left there: a line about itself, then its note."""
+
     def __init__(self, place: Place, instance: str, *, directory_key: str | None = None) -> None:
         """Claim a file, or all of its directory.
 
@@ -115,33 +118,32 @@ class LifeLock:
         self._name = _life_name(place)
         self._who = f"pid={os.getpid()} instance={instance}\n"
         try:
-            self._descriptor = self._claim(place)
+            self._descriptor, self.found = self._claim(place)
         except OSError as error:
             raise failure(f"{place.path}.credfresh", "claim", error) from error
-        self.found = os.pread(self._descriptor, _MOST_NOTE, 0).decode("ascii", "replace")
-        """What the claimant before us left there: a line about itself, then its note."""
         self.note(self.found.partition("\n")[2])
 
-    def _claim(self, place: Place) -> int:
+    def _claim(self, place: Place) -> tuple[int, str]:
         while True:
             descriptor = os.open(self._name, _SIDE_FILE, 0o600, dir_fd=place.directory)
-            info = os.fstat(descriptor)
-            if not stat.S_ISREG(info.st_mode) or not trusted_owner(info.st_uid):
-                os.close(descriptor)
-                raise PublishError(
-                    f"{place.path}.credfresh: not a file of ours (uid {info.st_uid})",
-                    path=place.path,
-                    step="claim",
-                    code="planted",
-                    hint="remove it, and keep the file where nobody else may create names",
-                )
-            if not _flock(descriptor):
-                holder = os.pread(descriptor, _MOST_NOTE, 0).decode("ascii", "replace")
-                os.close(descriptor)
-                raise self._taken(place, holder.partition("\n")[0] or "unknown")
-            if stands(descriptor, self._name, place.directory):
-                return descriptor
-            os.close(descriptor)
+            with contextlib.ExitStack() as opened:  # what stays open keeps us out ourselves
+                opened.callback(os.close, descriptor)
+                info = os.fstat(descriptor)
+                if not stat.S_ISREG(info.st_mode) or not trusted_owner(info.st_uid):
+                    raise PublishError(
+                        f"{place.path}.credfresh: not a file of ours (uid {info.st_uid})",
+                        path=place.path,
+                        step="claim",
+                        code="planted",
+                        hint="remove it, and keep the file where nobody else may create names",
+                    )
+                free = _flock(descriptor)
+                said = os.pread(descriptor, _MOST_NOTE, 0).decode("ascii", "replace")
+                if not free:
+                    raise self._taken(place, said.partition("\n")[0] or "unknown")
+                if stands(descriptor, self._name, place.directory):
+                    opened.pop_all()
+                    return descriptor, said
 
     def _taken(self, place: Place, holder: str) -> AlreadyRunningError:
         if self._directory_key is None:
