@@ -216,6 +216,19 @@ def test_what_came_while_a_twin_was_gone_is_not_written_over(
     assert "DB_PASSWORD=mine\n" == (directory / "production.env").read_text()
 
 
+def test_what_stands_in_another_directory_in_the_place_of_ours_is_not_written_over(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """Somebody has put a directory of his own there, while the daemon runs."""
+    report(twins, wanted(directory, "production"))
+    directory.rename(directory.with_name("aside"))
+    directory.mkdir()
+    (directory / "production.env").write_text("DB_PASSWORD=mine\n")
+
+    assert "foreign" == refusal(twins, directory)
+    assert "DB_PASSWORD=mine\n" == (directory / "production.env").read_text()
+
+
 def test_a_foreign_environment_stays_when_its_twin_goes(
     directory: Path, twins: ProcessDirectory
 ) -> None:

@@ -113,6 +113,7 @@ class ProcessDirectory:
             self.release()
             self._life = life
             self._names = None
+            self._files.forget()
 
     def _bring(self, place: Place, wanted: Wanted) -> PublishReport:
         self._files.begin()

@@ -63,6 +63,10 @@ class Files:
         self.changed = False
         self.begin()
 
+    def forget(self) -> None:
+        """Judge anew whatever stands: nobody kept others out for a while."""
+        self._met.clear()
+
     def begin(self) -> None:
         """Count anew."""
         self.written = 0
