@@ -84,6 +84,25 @@ def test_mode_and_directory_let_the_readers_in_and_nobody_else(directory: Path) 
     assert 0o640 == stat.S_IMODE((directory / "config").stat().st_mode)
 
 
+def test_a_directory_that_could_not_be_opened_to_its_readers_is_made_anew(directory: Path) -> None:
+    """Its group is created after the first start: it must not stay closed to the group then."""
+    twins = ProcessTwins([shared(directory, 0o640, "no-such-group")], instance="test", clock=clock)
+    one = with_twin(directory, mode=0o640)
+
+    def published(group: str) -> PublishReport | PublishError:
+        assert one.twin is not None
+        twin = replace(one.twin, shared=shared(directory, 0o640, group))
+        return twins.publish({"production": granted(replace(one, twin=twin))})[str(directory)]
+
+    refused = published("no-such-group")
+    assert isinstance(refused, PublishError)
+    assert "unknown_group" == refused.code
+    assert isinstance(published(str(os.getegid())), PublishReport)
+
+    assert 0o750 == stat.S_IMODE(directory.stat().st_mode)
+    twins.release()
+
+
 def test_a_twin_has_its_mode_before_it_has_content(directory: Path) -> None:
     """Whoever looks at a temporary finds it closed, or empty."""
     steps = Steps()

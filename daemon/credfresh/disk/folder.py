@@ -162,10 +162,19 @@ def _make(folder: FileTarget, steps: Steps) -> None:
     with resolved(folder.path) as place:
         with steps("create"), contextlib.suppress(FileExistsError):
             os.mkdir(place.name, 0o700, dir_fd=place.directory)
-        with steps("attributes"):
-            descriptor = os.open(place.name, _DIRECTORY, dir_fd=place.directory)
-            try:
-                wanted = Access(folder).attributes(None)
-                atomic.set_attributes(descriptor, replace(wanted, mode=mode_for(folder.mode)))
-            finally:
-                os.close(descriptor)
+        try:
+            with steps("attributes"):
+                _open_up(folder, place)
+        except BaseException:
+            with contextlib.suppress(OSError):  # else the next try leaves it as it stands: closed
+                os.rmdir(place.name, dir_fd=place.directory)
+            raise
+
+
+def _open_up(folder: FileTarget, place: Place) -> None:
+    descriptor = os.open(place.name, _DIRECTORY, dir_fd=place.directory)
+    try:
+        wanted = Access(folder).attributes(None)
+        atomic.set_attributes(descriptor, replace(wanted, mode=mode_for(folder.mode)))
+    finally:
+        os.close(descriptor)
