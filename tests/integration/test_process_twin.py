@@ -642,6 +642,26 @@ def test_what_is_withdrawn_leaves_the_old_directory_though_the_new_one_cannot_be
     twins.release()
 
 
+def test_what_is_withdrawn_takes_no_other_twin_along(directory: Path) -> None:
+    """Those of others stay in the old directory until they stand in the new one."""
+    twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
+    twins.publish(wanted(directory, "production", "dev"))
+    new = directory.with_name("missing") / "process"
+    withdrawn = {"dev": Publication(with_twin(new, "dev"), withdraw=True)}
+    for serial in (1, 2):
+        twins.publish(wanted(new, "production", serial=serial) | withdrawn)
+
+        assert "ASIAFAKE000000000000" == key_of(directory)
+        assert not (directory / "dev.json").exists()
+        assert not twins.tick()
+
+    new.parent.mkdir()
+    twins.publish(wanted(new, "production", serial=3) | withdrawn)
+    assert "ASIAFAKE000000000003" == key_of(new)
+    assert set() == names(directory)
+    twins.release()
+
+
 def test_in_a_move_no_reader_finds_nothing(directory: Path) -> None:
     """The new directory is whole before the old one is cleared."""
     twins = ProcessTwins([shared(directory)], instance="test", clock=clock)

@@ -86,6 +86,21 @@ class ProcessDirectory:
         mended = dict.fromkeys(before.keys() - self._failed.keys(), PublishReport(written=False))
         return {self._shared.path: report, **self._failed, **mended}
 
+    def withdraw(self, wanted: Wanted) -> dict[str, PublishReport | PublishError]:
+        """Take the credentials away of whom `wanted` withdraws; all else stays as it stands."""
+        gone = {name: p.profile.twin for name, p in wanted.items() if p.withdraw and p.profile.twin}
+        if not gone:
+            return {}
+        try:
+            with self._entered() as place:
+                for name, where in gone.items():
+                    if self._files.withdraw(place, where.name):
+                        self._kept.pop(name, None)
+                self._make_durable(place)
+        except PublishError as error:
+            return {self._shared.path: error}
+        return {}
+
     def tick(self) -> bool:
         """Look after what was published; True asks for a `publish`."""
         if self._names is None:
@@ -132,10 +147,7 @@ class ProcessDirectory:
         for name in self._kept.keys() - wanted.keys():
             del self._kept[name]
         self._bring_common(place, tuple(each.profile for each in wanted.values()))
-        if self._files.changed:
-            with self._steps("sync_directory"):
-                os.fsync(place.directory)
-            self._files.changed = False
+        self._make_durable(place)
         self._names = names
         path = ("path", self._shared.path)
         return PublishReport(
@@ -143,6 +155,12 @@ class ProcessDirectory:
             size=self._files.written,
             remarks=tuple(Remark("twin_removed", (path, ("twin", name))) for name in removed),
         )
+
+    def _make_durable(self, place: Place) -> None:
+        if self._files.changed:
+            with self._steps("sync_directory"):
+                os.fsync(place.directory)
+            self._files.changed = False
 
     def _differs(self, name: str, publication: Publication) -> bool:
         kept = self._kept.get(name)

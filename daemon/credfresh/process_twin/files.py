@@ -103,6 +103,19 @@ class Files:
         self._met.add(where.name)
         return Kept(publication, kept)
 
+    def withdraw(self, place: Place, name: str) -> bool:
+        """Take the credentials of a twin away, if they are ours; say whether there were any.
+
+        Raises:
+            PublishError: they stay.
+        """
+        config, credentials = (self._entry(place, f"{name}.{each}") for each in ("config", "json"))
+        proven = config.found is not None and self._ours(config.found.data)
+        if credentials.found is None or not (proven or name in self._met):
+            return False
+        self._remove(credentials)
+        return True
+
     def bring_common(self, place: Place, data: bytes, rights: FileTarget) -> Identity:
         """Bring a file that all profiles share to what it should say.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock
@@ -57,18 +57,17 @@ class ProcessTwins:
             self._directory(target)
         outcomes: dict[str, PublishReport | PublishError] = {}
         # What has moved stands in its new place before it leaves the old one; where it cannot be
-        # put there, readers keep what they have, unless something is to be withdrawn.
-        withdrawn = any(each.withdraw for each in wanted.values())
+        # put there, readers keep what they have, but for what is to be withdrawn.
         for path, share in sorted(shares.items(), key=lambda each: not each[1]):
             failed = any(isinstance(outcome, PublishError) for outcome in outcomes.values())
-            if not share and failed and not withdrawn:
-                continue
-            done = self._publish(path, share)
+            waits = failed and not share
+            act = self._directories[path].withdraw if waits else self._directories[path].publish
+            done = _foreseen(act, path, wanted if waits else share)
             error = done.get(path)
             if not share and isinstance(error, PublishError) and error.nowhere:
                 done = {path: PublishReport(written=False)}
             outcomes.update(done)
-            if not share and all(isinstance(o, PublishReport) for o in done.values()):
+            if not (share or waits) and all(isinstance(o, PublishReport) for o in done.values()):
                 self._directories.pop(path).release()
         return outcomes
 
@@ -86,8 +85,11 @@ class ProcessTwins:
         else:
             known.share(shared)
 
-    def _publish(self, path: str, share: Wanted) -> dict[str, PublishReport | PublishError]:
-        try:
-            return self._directories[path].publish(share)
-        except Exception as error:  # noqa: BLE001 - what nobody foresaw stops nothing else
-            return {path: PublishError.unforeseen(path, error)}
+
+def _foreseen(
+    act: Callable[[Wanted], dict[str, PublishReport | PublishError]], path: str, wanted: Wanted
+) -> dict[str, PublishReport | PublishError]:
+    try:
+        return act(wanted)
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw stops nothing else
+        return {path: PublishError.unforeseen(path, error)}
