@@ -14,7 +14,7 @@ import pytest
 
 from credfresh.cli.clock import clock
 from credfresh.config.parse import parse
-from credfresh.credentials_file import CredentialsFiles
+from credfresh.credentials_file import CredentialsFiles, SharedCredentialsFile
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Grant, SessionCredentials
 from credfresh.publication import Publication, PublishReport
@@ -470,6 +470,25 @@ def test_what_cannot_be_written_harms_no_other_profile(path: Path) -> None:
     assert [("dev", "unwritable")] == [(each.profile, each.code) for each in report.refused]
     assert "admin" not in report.refused[0].reason
     assert {"production"} == set(read_by_sdk(path))
+
+
+def test_what_still_stands_is_known_as_ours_however_long_ago_it_expired(path: Path) -> None:
+    """A role was out of order over the weekend, and a writer that drops all marks came by."""
+    days = 0.0
+    file = SharedCredentialsFile(
+        FileTarget(str(path)), instance="test", clock=lambda: clock() + days * 86_400
+    )
+    asked = wanted(path, "dev")
+    file.publish(asked)
+    days = 2.5
+    file.publish(asked)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if not line.startswith(b"#")))
+
+    report = file.publish(wanted(path, "dev", serial=1))
+
+    assert () == report.refused
+    assert "ASIAFAKE000000000001" == key_of(path, "dev")
 
 
 def test_a_broken_file_is_spliced_all_the_same_and_told_once(path: Path) -> None:

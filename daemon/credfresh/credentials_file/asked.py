@@ -10,7 +10,7 @@ from credfresh.splice import ownership
 from credfresh.splice.ownership import Piece
 
 REMEMBERED = 3600.0
-"""Seconds after its expiration that an access key id of ours is still known as ours."""
+"""Seconds after its expiration that an access key id of ours is still known as ours, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,15 @@ class Pieces:
         )
 
     def forget(self, now: float) -> None:
-        """Forget ids that expired long before wall second `now`."""
+        """Forget ids that expired long before wall second `now`, but for those still published."""
         if now < self._forget_at:
             return
-        for key in [key for key, end in self.issued.items() if end + REMEMBERED < now]:
+        lapsed = {key for key, end in self.issued.items() if end + REMEMBERED < now}
+        for key in lapsed.difference(
+            each.grant.credentials.access_key_id for each in self._known.values() if each.grant
+        ):
             del self.issued[key]
-        self._forget_at = min(self.issued.values(), default=now) + REMEMBERED
+        self._forget_at = max(now, min(self.issued.values(), default=now)) + REMEMBERED
 
     def _gone(self, wanted: Wanted, changed: list[str]) -> list[str]:
         known = self._known
