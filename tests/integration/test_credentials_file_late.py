@@ -316,6 +316,34 @@ def test_swaps_that_are_undone_push_no_late_write_out(
     assert [] == temporaries(path)
 
 
+@pytest.mark.parametrize("written", [True, False])
+def test_what_cannot_be_read_any_more_is_in_the_way_of_one_publish(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, written: bool
+) -> None:
+    """The disk has lost what was replaced: that is told, and the renewals go on."""
+    without_leases(monkeypatch)
+    house = House(path)
+    lost = os.fstat(house.rival.fileno()).st_ino
+    if written:
+        house.rival.write(THEIRS)
+    house.rival.close()
+    pread = os.pread
+
+    def failing(descriptor: int, count: int, offset: int) -> bytes:
+        if lost == os.fstat(descriptor).st_ino:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pread(descriptor, count, offset)
+
+    monkeypatch.setattr(os, "pread", failing)
+    asked = wanted(path, "dev", serial=3)
+    with pytest.raises(PublishError) as caught:
+        house.file.publish(asked)
+    house.file.publish(asked)
+
+    assert ("splice", "EIO") == (caught.value.step, caught.value.code)
+    assert "ASIAFAKE000000000003" == read_by_sdk(path)["dev"]["aws_access_key_id"]
+
+
 def test_a_sweep_that_failed_is_made_up_for(path: Path) -> None:
     """The note about what a killed daemon has left is not used up by it."""
     path.write_bytes(FOREIGN)

@@ -91,13 +91,17 @@ class SecondLook:
         merged: Document | bytes = document
         for late in list(self._late):
             waits = Patience(self._pause, 0.0) if late.busy else patience  # in vain only once
-            if not late.altered(waits):
-                if late.certain:
-                    self._drop(place, late)
-                continue
-            data = merged if isinstance(merged, bytes) else merged.data
-            theirs = self._read(place, late)
+            try:
+                if not late.altered(waits):
+                    if late.certain:
+                        self._drop(place, late)
+                    continue
+                theirs = self._read(place, late)
+            except OSError:
+                self._drop(place, late)  # told once, and in the way of nothing after that
+                raise
             if theirs is not None:
+                data = merged if isinstance(merged, bytes) else merged.data
                 merged = carry_over(late.base, theirs, data) if _shared(late, data) else theirs
         return merged
 
@@ -110,12 +114,8 @@ class SecondLook:
         self.keep(place, *replaced)
 
     def _read(self, place: Place, late: Replaced) -> bytes | None:
-        try:
-            seen = version(os.fstat(late.descriptor))
-            altered = read(late.descriptor)
-        except OSError:
-            self._drop(place, late)  # told once, and in the way of nothing after that
-            raise
+        seen = version(os.fstat(late.descriptor))
+        altered = read(late.descriptor)
         if late.busy and len(altered) < late.was.size:
             late.seen = None
             return None  # half of it may be missing yet
