@@ -15,19 +15,28 @@ from credfresh.life.desk import Attendant, Desk, Errand
 from credfresh.life.ports import Outlet
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.notify import Notifier
-from credfresh.publication import Publication
+from credfresh.publication import Outcomes, Publication, Wanted
 from credfresh.settings import Profile, Settings
 from fakes import EventLog, MemoryDestination, failure, grant, profile, settings
 
 
 class MemoryFiles(MemoryDestination):
-    """Files in memory, with a claim that can be refused."""
+    """Files in memory, with a claim that can be refused, on a disk that can hang."""
 
     def __init__(self) -> None:
         super().__init__()
         self.claimed = False
         self.taken = False
+        self.busy = False
+        self.gate = threading.Event()
+        self.gate.set()
         self.stands: dict[str, Grant] = {}
+
+    def publish(self, wanted: Wanted) -> Outcomes:
+        self.busy = True
+        self.gate.wait(30)
+        self.busy = False
+        return super().publish(wanted)
 
     def claim(self) -> None:
         if self.taken:
@@ -308,3 +317,17 @@ def test_a_second_signal_forces_the_end() -> None:
     watcher.join()
     insist.join()
     assert [{"clean": False}] == house.log.of("daemon_stopped")
+
+
+def test_files_are_not_let_go_while_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk hangs at the end: the publisher's thread and ours must not be at them together."""
+    monkeypatch.setattr("credfresh.life.daemon.FLUSH", 0.1)
+    house = House(settings(profile()))
+    house.files.gate.clear()
+    watcher = stop_when(house, lambda: house.files.busy)
+
+    assert not house.daemon.run()
+
+    watcher.join()
+    assert house.files.claimed
+    house.files.gate.set()

@@ -274,7 +274,10 @@ class Daemon:
             self._handle(self._inbox.get_nowait())
         self._close_attendants()
         self._workers.stop()
-        self._files.release()
+        # Files are for one thread at a time: the publisher's, until it has ended. Where it does
+        # not, the end of the process lets go of them.
+        if flushed or self._publisher.stop(0.0):
+            self._files.release()
         self._bounded.close()
         clean = flushed and self._signals == asked
         self._emit("daemon_stopped", clean=clean)
