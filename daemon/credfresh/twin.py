@@ -81,9 +81,9 @@ def expiration_of(data: bytes) -> str | None:
     """Return the `Expiration` in bytes that `credentials_json` may have rendered; else None."""
     try:
         said = json.loads(data)
-    except ValueError:
-        return None
-    if not isinstance(said, dict) or _rendered(said) != data:
+        if not isinstance(said, dict) or _rendered(said) != data:
+            return None
+    except (ValueError, RecursionError):
         return None
     expiration = str(said.get("Expiration"))
     return expiration if _TIME.fullmatch(expiration) else None

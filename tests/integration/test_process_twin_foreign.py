@@ -161,6 +161,18 @@ def test_a_planted_config_does_not_prove_a_foreign_json_ours(
     assert '{"mine": 1}' == (directory / "production.json").read_text()
 
 
+def test_a_planted_json_of_any_depth_stops_no_other_twin(
+    directory: Path, twins: ProcessDirectory
+) -> None:
+    """Who may add names keeps that one name from us, and nobody else's."""
+    (directory / "production.json").write_bytes(b"[" * 100_000)
+
+    outcomes = twins.publish(wanted(directory, "production", "dev"))
+
+    assert isinstance(outcomes[str(directory / "production.json")], PublishError)
+    assert "ASIAFAKE000000000000" == key_of(directory, "dev")
+
+
 def test_an_owner_that_does_not_exist_keeps_nothing_from_being_withdrawn(
     directory: Path, twins: ProcessDirectory
 ) -> None:

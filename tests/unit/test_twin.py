@@ -56,7 +56,15 @@ def test_the_account_is_there_only_where_asked_for(asked: bool) -> None:  # noqa
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"{", b"[1]", b"\xff", b'{"Version": 1}', b'{"Expiration": "2026-11-24T12:00:00Z"}'],
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b"\xff",
+        b'{"Version": 1}',
+        b'{"Expiration": "2026-11-24T12:00:00Z"}',
+        pytest.param(b"[" * 100_000, id="deep"),
+    ],
 )
 def test_what_we_did_not_render_has_no_expiration_for_us(data: bytes) -> None:
     """A file that somebody put there is not taken for ours."""
