@@ -412,6 +412,28 @@ def test_who_opened_ours_before_it_was_undone_loses_nothing(
     assert [] == temporaries(path)
 
 
+def test_a_file_that_grows_all_the_time_is_not_read_for_ever(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`yes >>credentials`: it is told, and all other files have their turn."""
+    without_leases(monkeypatch)
+    pread, reads = os.pread, 0
+
+    def growing(descriptor: int, count: int, offset: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        assert reads < 10_000
+        with path.open("ab") as rival:
+            rival.write(b"y\n" * 8)
+        return pread(descriptor, count, offset)
+
+    monkeypatch.setattr(os, "pread", growing)
+    with pytest.raises(PublishError) as caught:
+        keeper(path, pause=Waits()).publish(wanted(path, "dev"))
+
+    assert "contended" == caught.value.code
+
+
 def test_a_writer_that_never_rests_is_an_error(path: Path) -> None:
     """Ten times put back and started over, then an error; the rival's bytes stand."""
     steps = Steps()

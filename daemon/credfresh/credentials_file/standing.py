@@ -111,7 +111,9 @@ def look(place: Place, known: tuple[Identity, bytes] | None, patience: Patience)
 
 
 def read(descriptor: int) -> bytes:
-    """Return all the bytes of an open file.
+    """Return the bytes of an open file, but none that come while it is read.
+
+    Who appends faster than we read would keep us here for ever.
 
     Raises:
         OSError: they cannot be read, or are too many (EFBIG).
@@ -121,7 +123,7 @@ def read(descriptor: int) -> bytes:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     parts = []
     at = 0
-    while chunk := os.pread(descriptor, max(size - at, 0) + 1, at):
+    while chunk := os.pread(descriptor, size - at, at):
         parts.append(chunk)
         at += len(chunk)
     return parts[0] if len(parts) == 1 else b"".join(parts)
