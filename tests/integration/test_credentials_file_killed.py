@@ -278,6 +278,29 @@ def test_what_cannot_be_read_and_was_not_written_is_in_the_way_of_nothing(
     assert [] == temporaries(house.path)
 
 
+def test_what_the_disk_has_lost_and_was_not_written_is_in_the_way_of_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may cost a file that is worth nothing any more: no claim fails for it."""
+    reader = house.path.open("rb")  # while it lasts no other file has its number
+    lost = house.path.stat().st_ino
+    house.publish()
+    house.killed()
+    assert [lost] == [(house.path.parent / name).stat().st_ino for name in temporaries(house.path)]
+    pread = os.pread
+
+    def failing(descriptor: int, count: int, offset: int) -> bytes:
+        if lost == os.fstat(descriptor).st_ino:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pread(descriptor, count, offset)
+
+    monkeypatch.setattr(os, "pread", failing)
+
+    with reader:
+        assert {"foreign", "dev"} == house.settle()
+    assert [] == temporaries(house.path)
+
+
 def test_a_claim_that_fails_at_one_of_several_holds_none_open(
     house: House, locked_up: list[str]
 ) -> None:

@@ -84,7 +84,7 @@ def _replaced(
     """Open what was replaced; None where there is nothing to it.
 
     That is so where it was never put in place, where no file stands that its late writes could go
-    to, and where we may not read it and nobody wrote into it.
+    to, and where it cannot be read and nobody wrote into it.
 
     What was put in its place is what a rival's write started from if it stands as we left it, and
     differs by what is ours alone. Else what is new in either of the two is kept: what was deleted
@@ -108,9 +108,9 @@ def _replaced(
         raise
     try:
         expected = read(descriptor) if version(os.fstat(descriptor)) == old else None
-    except OSError:
+    except OSError:  # the disk has lost what nobody wrote into
         os.close(descriptor)
-        raise
+        return None
     return Replaced(descriptor, entry, expected, put, old, new)
 
 
