@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -192,6 +192,47 @@ def test_a_rival_that_takes_our_section_away_right_after_the_swap_is_seen(tmp_pa
 
     assert {"foreign", "more", "dev"} == set(read_by_sdk(path))
     file.release()
+
+
+def _rewritten(house: House) -> bytes:
+    house.path.write_bytes(OTHER)
+    return FOREIGN
+
+
+def _cut_for_a_moment(house: House) -> bytes:
+    del house
+    return b""
+
+
+@pytest.mark.parametrize("happens", [_rewritten, _cut_for_a_moment])
+def test_what_changes_while_it_is_read_is_read_again(
+    house: House, monkeypatch: pytest.MonkeyPatch, happens: Callable[[House], bytes]
+) -> None:
+    """Whether its times give that away, or only what is missing."""
+    os.utime(house.path, (1e9, 1e9))
+    found, pread = [happens], os.pread
+
+    def overtaken(descriptor: int, count: int, offset: int) -> bytes:
+        return found.pop()(house) if found else pread(descriptor, count, offset)
+
+    monkeypatch.setattr(os, "pread", overtaken)
+
+    learnt = house.learn().data
+
+    assert house.path.read_bytes() == learnt
+
+
+def test_a_file_of_a_size_that_none_has_is_not_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be the end of the daemon's memory; and each try lets go of what it opened."""
+    monkeypatch.setattr(standing, "LARGEST", len(FOREIGN) - 1)
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+
+    with pytest.raises(OSError, match="too large"):
+        house.learn()
+
+    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
 
 
 def test_a_file_that_is_gone_is_not_confirmed(house: House) -> None:

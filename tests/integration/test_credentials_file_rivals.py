@@ -260,6 +260,26 @@ def test_a_writer_that_stays_through_some_publishes_loses_nothing(path: Path) ->
     assert [] == temporaries(path)
 
 
+def test_who_comes_to_a_replaced_file_by_another_name_is_let_in_by_the_next_look(
+    path: Path,
+) -> None:
+    """It waits in open(2) while we watch the file: until then, and not for the kernel's 45 s."""
+    other = path.with_name("other")
+    other.hardlink_to(path)
+    file = keeper(path)
+    file.publish(wanted(path, "dev"))
+    rival = threading.Thread(target=append_at_the_end, args=(other,))
+    rival.start()
+    threading.Event().wait(0.2)  # for the rival to reach open(2), where it waits
+
+    file.tick()
+
+    rival.join(10)
+    assert not rival.is_alive()
+    settle(file, path, 0)
+    assert "theirs" == read_by_sdk(path)["late"]["key"]
+
+
 def test_few_replaced_files_are_kept(path: Path) -> None:
     """However many writers never close what they opened."""
     file = keeper(path, pause=Waits())
