@@ -308,14 +308,19 @@ def test_a_second_signal_forces_the_end() -> None:
     house = House(settings(profile()))
     house.sts.gate.clear()
     watcher = stop_when(house, lambda: house.sts.calls == 1)
-    insist = threading.Timer(0.5, house.daemon.stop)
-    insist.start()
+
+    def insist() -> None:
+        watcher.join()
+        threading.Event().wait(2 * ECHO)
+        house.daemon.stop()
+
+    insisting = threading.Thread(target=insist)
+    insisting.start()
 
     assert not house.daemon.run()
 
     house.sts.gate.set()
-    watcher.join()
-    insist.join()
+    insisting.join()
     assert [{"clean": False}] == house.log.of("daemon_stopped")
 
 
