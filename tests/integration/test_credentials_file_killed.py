@@ -450,6 +450,24 @@ def test_what_was_taken_over_and_deleted_since_stays_deleted(house: House) -> No
     assert [] == temporaries(house.path)
 
 
+def test_what_stood_already_when_it_came_late_stays_deleted(house: House) -> None:
+    """Nothing was written for it; it went by hand before the kill. Its writer is still there."""
+    rival = house.opened()
+    house.serial += 1
+    asked = wanted(house.path, "dev", serial=house.serial)
+    house.file.publish(asked)
+    rival.write(THEIRS)
+    with house.path.open("ab") as other:
+        other.write(THEIRS)
+    assert house.file.tick()
+    assert not house.file.publish(asked).written
+    house.path.write_bytes(house.path.read_bytes().replace(THEIRS, b""))
+    os.utime(house.path, (1e9, 1e9))
+    house.killed()
+
+    assert {"foreign", "dev"} == house.settle()
+
+
 def test_a_late_write_outlives_a_claim_that_was_removed(house: House) -> None:
     """Somebody tidied up our lock's file, and its note; then the daemon is killed."""
     rival = house.opened()

@@ -295,6 +295,21 @@ def test_few_replaced_files_are_kept(path: Path) -> None:
     assert [] == temporaries(path)
 
 
+def test_not_many_are_kept_that_rivals_have_cut(path: Path) -> None:
+    """However many writers cut what they opened, and never write it."""
+    file = keeper(path, pause=Waits())
+    file.publish(wanted(path, "dev"))
+    with ExitStack() as never:
+        for serial in range(1, 21):
+            rival = never.enter_context(path.open("r+b", buffering=0))
+            file.publish(wanted(path, "dev", serial=serial))
+            rival.truncate(0)
+
+        file.publish(wanted(path, "dev", serial=21))
+        assert 16 == len(temporaries(path))
+    assert path.read_bytes().startswith(FOREIGN)
+
+
 def test_two_rivals_at_once_both_keep_their_update(path: Path) -> None:
     """One wrote into the file that we replaced, the other into ours: neither is lost."""
     waits = Waits()
