@@ -168,6 +168,31 @@ def test_what_is_half_written_is_not_published(path: Path) -> None:
     house.rival.close()
 
 
+def test_what_was_seen_and_not_published_counts_as_new_until_it_is(path: Path) -> None:
+    """The disk was full, and its writer is at it once more when there is room again."""
+    house = House(path, mode="r+b")
+    content = house.rival.read() or b""
+    house.rival.write(THEIRS)
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    house.steps.before["write"] = full
+    with pytest.raises(PublishError):
+        house.file.publish(house.asked)
+    house.rival.seek(0)
+    house.rival.truncate()
+    house.rival.write(content[:10])
+    house.file.publish(wanted(path, "dev", serial=3))
+    assert "late" not in read_by_sdk(path)
+    house.rival.write(content[10:] + THEIRS)
+    house.rival.close()
+
+    house.settle()
+
+    assert "late" in read_by_sdk(path)
+
+
 def test_a_section_that_was_deleted_stays_deleted(path: Path) -> None:
     """It had come late and was taken away by hand; more that comes by the same way is taken."""
     house = House(path)
