@@ -414,6 +414,16 @@ def test_who_still_has_it_open_when_we_end_is_left_to_the_next(
     assert [] == temporaries(house.path)
 
 
+def test_an_orderly_end_leaves_no_late_write_to_the_next(house: House) -> None:
+    """There may be none for a long time, and readers want it now."""
+    house.published_late().close()
+
+    house.file.release()
+
+    assert {"foreign", "dev", "late"} == set(read_by_sdk(house.path))
+    assert [] == temporaries(house.path)
+
+
 def test_an_end_with_a_full_disk_leaves_all_late_writes(house: House) -> None:
     """However many files they are in."""
     first, second = house.published_late_twice()

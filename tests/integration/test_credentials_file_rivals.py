@@ -331,8 +331,13 @@ def test_two_rivals_at_once_both_keep_their_update(path: Path) -> None:
     assert path.read_bytes().startswith(FOREIGN)
 
 
-def test_a_rival_that_died_after_truncating_costs_nothing(path: Path) -> None:
+@pytest.mark.parametrize("watching", ["leases", "nothing"])
+def test_a_rival_that_died_after_truncating_costs_nothing(
+    path: Path, watching: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What it left in the replaced file is empty: the one that we put stands."""
+    if watching == "nothing":
+        without_leases(monkeypatch)
     file = keeper(path, pause=Waits())
     file.publish(wanted(path, "dev"))
     file.tick()
@@ -343,6 +348,8 @@ def test_a_rival_that_died_after_truncating_costs_nothing(path: Path) -> None:
 
     settle(file, path, 1)
 
+    assert not file.tick()
+    assert [] == temporaries(path)
     assert path.read_bytes().startswith(FOREIGN)
     assert "ASIAFAKE000000000001" == key_of(path, "dev")
 
