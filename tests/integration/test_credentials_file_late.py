@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
@@ -278,6 +279,21 @@ def test_nothing_of_ours_stays_behind_where_the_link_led(tmp_path: Path) -> None
     file.release()
 
     assert [] == temporaries(here / "credentials")
+
+
+def test_an_end_where_the_directory_is_gone_holds_nothing_open(tmp_path: Path) -> None:
+    """There is no way any more to what was replaced there."""
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    path = tmp_path / "run" / "credentials"
+    path.parent.mkdir()
+    file = keeper(path)
+    for serial in (0, 1):
+        file.publish(wanted(path, "dev", serial=serial))
+    shutil.rmtree(path.parent)
+
+    file.release()
+
+    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
 
 
 def test_nothing_of_one_file_goes_into_another(tmp_path: Path) -> None:
