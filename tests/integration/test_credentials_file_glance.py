@@ -14,7 +14,7 @@ from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.credentials_file.glance import GOOD_FOR, SETTLED, Glance
 from credfresh.model import Instant
 from credfresh.settings import FileTarget
-from disk import wanted
+from disk import Waits, wanted
 from fakes import FakeClock
 from host import wait_until
 
@@ -159,3 +159,18 @@ def test_another_mode_asked_for_is_seen_at_once(path: Path) -> None:
     file = at_rest(path)
     file.serve(FileTarget(str(path), 0o640))
     assert file.tick()
+
+
+def test_who_still_has_open_what_was_replaced_is_looked_after(path: Path) -> None:
+    """Nothing has changed for long that a glance could see."""
+    later = Later()
+    file = SharedCredentialsFile(FileTarget(str(path)), instance="test", clock=later, pause=Waits())
+    file.publish(wanted(path, "stage"))
+    with path.open("ab", buffering=0) as rival:
+        file.publish(wanted(path, "stage", serial=1))
+        later.seconds = 2 * SETTLED
+        assert not file.tick()
+        rival.write(b"[late]\nkey = theirs\n")
+
+        assert file.tick()
+    file.release()

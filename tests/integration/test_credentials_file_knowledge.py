@@ -102,6 +102,19 @@ def test_what_we_wrote_is_compared_where_it_lies(
     assert house.confirms()
 
 
+def test_the_look_after_a_publish_reads_nothing_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How the file was left is known."""
+    path = tmp_path / "credentials"
+    file = keeper(path)
+    file.publish(wanted(path, "dev"))
+    monkeypatch.setattr(standing, "read", lambda _: pytest.fail("it was read"))
+
+    assert not file.tick()
+    file.release()
+
+
 def test_what_was_compared_later_is_known(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """One look after the tick is proof, by whatever way."""
     house.knowledge.wrote(house.learn(), house.info)
