@@ -1,12 +1,18 @@
-"""Servers that integration tests share: one of each for the whole run."""
+"""Servers that integration tests share: other people's once for the whole run, ours one a test."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
 import aws_servers
+from aws_servers import Answer, ScriptedServer, grant_xml, scripted
+from credfresh.cli.clock import clock
+from credfresh.principals import Principal
+from credfresh.settings import StsLimits
+from credfresh.sts import StsProvider
+from sources import Provide
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +27,30 @@ def moto() -> Iterator[aws_servers.AwsServer]:
     """AWS as moto answers it."""
     with aws_servers.moto_server() as server:
         yield server
+
+
+@pytest.fixture
+def sts() -> Iterator[ScriptedServer]:
+    """An STS that grants whatever it is asked, until a test scripts it; it knows who signed."""
+    with scripted(lambda _: Answer(body=grant_xml())) as server:
+        yield server
+
+
+@pytest.fixture
+def provide(sts: ScriptedServer) -> Provide:
+    """Make a provider with one source called `ci`."""
+
+    def make(
+        source: Principal,
+        environ: Mapping[str, str] | None = None,
+        issued: Callable[[str], bool] = lambda _: False,
+    ) -> StsProvider:
+        return StsProvider(
+            {"ci": source},
+            StsLimits(endpoint_url=sts.url, connect_timeout=2.0, read_timeout=2.0),
+            clock=clock,
+            issued=issued,
+            environ=environ or {},
+        )
+
+    return make

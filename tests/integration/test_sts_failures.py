@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import fakes
-from aws_servers import Answer, ScriptedServer, error_xml, grant_xml, scripted
+from aws_servers import Answer, ScriptedServer, error_xml, grant_xml
 from credfresh.answers import MOST_ANSWER
 from credfresh.cli.clock import clock
 from credfresh.errors import Mend, RenewalError, Scope
@@ -61,13 +61,6 @@ def failure(url: str, *, slow: float = 0.0) -> RenewalError:
 def told(error: RenewalError) -> tuple[str, Mend, Scope]:
     """Return what the policy acts on."""
     return error.code, error.mend, error.scope
-
-
-@pytest.fixture
-def sts() -> Iterator[ScriptedServer]:
-    """An STS whose script each test sets."""
-    with scripted(lambda _: Answer(body=grant_xml())) as server:
-        yield server
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import gc
 import json
 import time
 import weakref
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from email.utils import formatdate
 import pytest
 
 import fakes
-from aws_servers import Answer, AwsServer, Request, ScriptedServer, error_xml, grant_xml, scripted
+from aws_servers import Answer, AwsServer, Request, ScriptedServer, error_xml, grant_xml
 from credfresh import __version__
 from credfresh.cli.clock import clock
 from credfresh.errors import Mend, RenewalError, Scope
@@ -41,13 +40,6 @@ def provider(url: str, **limits: float) -> StsProvider:
 def profile(name: str = "production", **changes: object) -> Profile:
     """Return a profile of the source with keys."""
     return replace(fakes.profile(name, source="ci"), **changes)  # type: ignore[arg-type] # fields by name
-
-
-@pytest.fixture
-def sts() -> Iterator[ScriptedServer]:
-    """An STS that grants whatever it is asked."""
-    with scripted(lambda _: Answer(body=grant_xml())) as server:
-        yield server
 
 
 def test_every_argument_of_the_profile_reaches_sts(sts: ScriptedServer) -> None:

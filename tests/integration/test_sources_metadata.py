@@ -1,0 +1,165 @@
+"""Keys of the surroundings: the metadata services of an instance and of a container."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from aws_servers import Answer, Request, ScriptedServer, scripted
+from credfresh.answers import MOST_ANSWER
+from credfresh.errors import Mend
+from credfresh.principals import DefaultChain, Ec2Source, EcsSource, Principal
+from programs import free_port
+from sources import Provide, container_json, obtain, refused, signers
+
+
+def imds(request: Request) -> Answer:
+    """Answer as IMDSv2 does: no credentials without a session token."""
+    role_path = "/latest/meta-data/iam/security-credentials/"
+    if request.method == "PUT" and request.path == "/latest/api/token":
+        assert "x-aws-ec2-metadata-token-ttl-seconds" in request.headers
+        return Answer(body="imds-token")
+    if request.headers.get("x-aws-ec2-metadata-token") != "imds-token":
+        return Answer(401)
+    if request.path == role_path:
+        return Answer(body="build-host")
+    return (
+        Answer(body=container_json("ASIAIMDS"))
+        if request.path.startswith(role_path)
+        else Answer(404)
+    )
+
+
+def test_the_instance_profile_through_imdsv2(provide: Provide, sts: ScriptedServer) -> None:
+    """A session token first, then the role, then its keys; asked once for two renewals."""
+    with scripted(imds) as metadata:
+        provider = provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url})
+        obtain(provider)
+        obtain(provider)
+        assert ["PUT", "GET", "GET"] == [r.method for r in metadata.requests]
+    assert ["ASIAIMDS", "ASIAIMDS"] == signers(sts)
+    assert "tok" == sts.requests[0].headers["x-amz-security-token"]
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_an_instance_that_gives_no_token_is_not_asked_the_old_way(
+    provide: Provide, status: int
+) -> None:
+    """IMDSv1 is never used: without a session token the source fails."""
+    with scripted(lambda _: Answer(status)) as metadata:
+        error = refused(provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url}))
+        assert {"PUT"} == {r.method for r in metadata.requests}
+    assert error.code in {"source_failed", "source_missing"}
+    assert "hop limit" in str(error.hint)
+
+
+def test_an_instance_without_a_profile(provide: Provide) -> None:
+    """IMDS answers, but no role is attached."""
+
+    def bare(request: Request) -> Answer:
+        return Answer(body="t") if request.method == "PUT" else Answer(404)
+
+    with scripted(bare) as metadata:
+        error = refused(provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url}))
+    assert "source_missing" == error.code
+
+
+def test_no_instance_metadata_at_all(provide: Provide) -> None:
+    """Nobody listens there: bounded, and the source's fault."""
+    url = f"http://127.0.0.1:{free_port()}"
+    began = time.monotonic()
+    refused(provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url}))
+    assert time.monotonic() - began < 5.0
+
+
+def test_the_container_endpoint_with_its_token_file(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """The authorization token is read from its file; keys are kept until near expiry."""
+    (tmp_path / "token").write_text("Bearer pod")
+    with scripted(lambda _: Answer(body=container_json("ASIAECS"))) as container:
+        provider = provide(
+            EcsSource(),
+            {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{container.url}/creds",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"),
+            },
+        )
+        obtain(provider)
+        obtain(provider)
+        assert ["Bearer pod"] == [r.headers["authorization"] for r in container.requests]
+    assert ["ASIAECS", "ASIAECS"] == signers(sts)
+
+
+def test_keys_near_expiry_are_asked_for_again(provide: Provide, sts: ScriptedServer) -> None:
+    """Container keys with a minute left are renewed before they sign again."""
+    served = iter(["ASIAFIRST", "ASIASECOND", "ASIATHIRD"])
+    lifetimes = iter([60.0, 6 * 3600.0])
+    answers = (container_json(key, life) for key, life in zip(served, lifetimes, strict=False))
+    with scripted(lambda _: Answer(body=next(answers))) as container:
+        provider = provide(EcsSource(), {"AWS_CONTAINER_CREDENTIALS_FULL_URI": container.url})
+        obtain(provider)
+        obtain(provider)
+    assert "ASIASECOND" == signers(sts)[-1]
+
+
+@pytest.mark.parametrize(
+    ("environ", "code"),
+    [
+        ({}, "source_missing"),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.com/"}, "source_failed"),
+    ],
+)
+def test_no_container_endpoint(provide: Provide, environ: dict[str, str], code: str) -> None:
+    """No variable, or one that points off the host in the clear."""
+    assert code == refused(provide(EcsSource(), environ)).code
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["null", "[]", '{"AccessKeyId": "ASIA"}', container_json("ASIA").replace("Z", "")],
+    ids=["null", "list", "half", "no zone"],
+)
+def test_an_answer_of_the_container_endpoint_that_is_none(provide: Provide, body: str) -> None:
+    """It is what was answered that is wrong, and not where it was asked."""
+    with scripted(lambda _: Answer(body=body)) as container:
+        error = refused(provide(EcsSource(), {"AWS_CONTAINER_CREDENTIALS_FULL_URI": container.url}))
+    assert "source_failed" == error.code
+    assert "what it gave cannot be understood" in error.message
+
+
+@pytest.mark.parametrize("place", ["container", "instance"])
+def test_an_answer_of_the_surroundings_that_does_not_end_is_not_read(
+    provide: Provide, place: str
+) -> None:
+    """Whatever listens at those addresses: it is the source that fails."""
+    with scripted(lambda _: Answer(body="x" * (MOST_ANSWER + 1))) as server:
+        error = refused(
+            provide(EcsSource(), {"AWS_CONTAINER_CREDENTIALS_FULL_URI": server.url})
+            if place == "container"
+            else provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": server.url})
+        )
+    assert ("source_failed", Mend.TIME) == (error.code, error.mend)
+    assert "cannot be understood: it is longer than 1 MiB" in error.message
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("source", [EcsSource(), DefaultChain()], ids=["named", "default"])
+def test_a_fifo_in_the_place_of_the_containers_token_holds_up_nothing(
+    provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Principal
+) -> None:
+    """To open it would wait for who writes, and cost a worker at each attempt."""
+    monkeypatch.chdir(tmp_path)  # of long paths not all is told
+    os.mkfifo("token")
+    environ = {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{free_port()}",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "token",
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    error = refused(provide(source, environ))
+    assert ("source_unreadable", Mend.HUMAN) == (error.code, error.mend)
+    assert error.message.endswith(": token: Not a regular file")

@@ -1,0 +1,244 @@
+"""Keys that a command prints: run without a shell, held to bounds, never quoted."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shlex
+import sys
+import threading
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from aws_servers import ScriptedServer
+from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.principals import FileSource, ProcessSource
+from credfresh.sts.processes import MOST_OUTPUT, BoundedProcess
+from sources import Provide, obtain, refused, signers
+
+
+def script(tmp_path: Path, text: str) -> tuple[str, ...]:
+    """Return the argv of a Python script with a space in its path."""
+    path = tmp_path / "a process.py"
+    path.write_text(text)
+    return (sys.executable, str(path), "it's $HOME; `x`")
+
+
+PRINT = """
+import json, os, sys
+assert sys.argv[1] == "it's $HOME; `x`", "no shell has touched it"
+assert "NOTIFY_SOCKET" not in os.environ
+runs = open(__file__ + ".runs", "a"); runs.write("x"); runs.close()
+print(json.dumps({"Version": 1, "AccessKeyId": "AKIAPROC", "SecretAccessKey": "s",
+                  "Expiration": EXPIRATION}))
+"""
+
+
+def test_a_process_is_run_once_until_its_keys_expire(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """Argv reaches it untouched; static keys are kept; keys near expiry are asked for again."""
+    environ = {"NOTIFY_SOCKET": "/run/x"}
+    argv = script(tmp_path, PRINT.replace("EXPIRATION", "None"))
+    provider = provide(ProcessSource(argv), environ)
+    obtain(provider)
+    obtain(provider)
+    runs = Path(f"{argv[1]}.runs")
+    assert "x" == runs.read_text()
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))  # noqa: TID251 - the process's clock
+    provider = provide(
+        ProcessSource(script(tmp_path, PRINT.replace("EXPIRATION", repr(soon)))), environ
+    )
+    runs.unlink()
+    obtain(provider)
+    obtain(provider)
+    assert 2 <= len(runs.read_text())
+    assert {"AKIAPROC"} == set(signers(sts))
+
+
+def test_expired_keys_of_a_process_are_called_expired(provide: Provide, tmp_path: Path) -> None:
+    """Most likely out of a cache of the command's own: where to look is said."""
+    argv = script(tmp_path, PRINT.replace("EXPIRATION", repr("2026-01-01T00:00:00Z")))
+    error = refused(provide(ProcessSource(argv)))
+    assert ("source_failed", Mend.TIME) == (error.code, error.mend)
+    assert error.message.endswith("the keys that it gave have expired already")
+    assert "cache" in str(error.hint)
+
+
+def test_a_process_that_fails_is_not_quoted(provide: Provide, tmp_path: Path) -> None:
+    """The exit status is told; what it printed may hold a secret and is not."""
+    argv = script(tmp_path, "import sys; print('SECRET1'); sys.exit('SECRET2')")
+    error = refused(provide(ProcessSource(argv)))
+    assert ("source_failed", Mend.TIME) == (error.code, error.mend)
+    assert "exit status 1" in error.message
+    assert "SECRET" not in error.message
+
+
+@pytest.mark.parametrize("printed", ["", "SECRET not json", '{"Version": 2}', '{"Version": 1}'])
+def test_a_process_that_prints_nonsense(provide: Provide, tmp_path: Path, printed: str) -> None:
+    """What it printed is not repeated, whatever it was."""
+    error = refused(provide(ProcessSource(script(tmp_path, f"print({printed!r})"))))
+    assert "source_failed" == error.code
+    assert "SECRET" not in error.message
+
+
+def test_an_account_id_that_is_a_number_hinders_nothing(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """It signs nothing, and some write it so."""
+    printed = (
+        '{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "s", "AccountId": 111111111111}'
+    )
+    (tmp_path / "printed").write_text(printed)
+    obtain(provide(ProcessSource(("/bin/cat", str(tmp_path / "printed")))))
+    assert ["A"] == signers(sts)
+
+
+def test_a_program_that_is_not_there(provide: Provide) -> None:
+    """The missing program is named."""
+    error = refused(provide(ProcessSource(("/no/such/program",))))
+    assert ("source_unreadable", Mend.HUMAN) == (error.code, error.mend)
+    assert "/no/such/program" in error.message
+
+
+def ends(pid: Path) -> None:
+    """See that the process whose id is in a file has ended; a zombie has."""
+    began = time.monotonic()
+    child = Path(f"/proc/{pid.read_text().strip()}/stat")
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone: what is wanted
+        while child.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() - began < 10.0, "it lives on"
+            threading.Event().wait(0.01)
+
+
+def test_the_process_of_a_profile_is_bounded_as_well(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """A profile of a file may name a command: started like any other, and held to the same."""
+    path, argv = tmp_path / "source", script(tmp_path, PRINT.replace("EXPIRATION", "None"))
+    path.write_text(f"[ci]\ncredential_process = {shlex.join(argv)}\n")
+    obtain(provide(FileSource(str(path), "ci"), {"NOTIFY_SOCKET": "/run/x"}))
+    assert ["AKIAPROC"] == signers(sts)
+
+    path.write_text("[ci]\ncredential_process = /usr/bin/yes\n")
+    error = refused(provide(FileSource(str(path), "ci")))
+    assert f"printed more than {MOST_OUTPUT} bytes" in error.message
+
+
+def test_the_process_of_a_source_profile_is_bounded_as_well(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """The role of a profile may be assumed with what another profile's command prints."""
+    path, argv = tmp_path / "source", script(tmp_path, PRINT.replace("EXPIRATION", "None"))
+    role = "[profile ci]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = up\n[profile up]\n"
+    path.write_text(f"{role}credential_process = {shlex.join(argv)}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        obtain(provide(FileSource(str(path), "ci"), {"NOTIFY_SOCKET": "/run/x"}))
+    assert ["AKIAPROC", "ASIASTUB000000000001"] == signers(sts)
+
+    path.write_text(f"{role}credential_process = /usr/bin/yes\n")
+    error = refused(provide(FileSource(str(path), "ci")))
+    assert f"printed more than {MOST_OUTPUT} bytes" in error.message
+
+
+def test_a_process_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
+    """The time limit holds for the whole group, though a child keeps the pipe open."""
+    pid = tmp_path / "pid"
+    argv = ("/bin/sh", "-c", f"sleep 60 & echo $! >{pid}; sleep 60")
+    began = time.monotonic()
+    with pytest.raises(RenewalError) as failed:
+        BoundedProcess(argv, name="ci", environ={}, limit=1.0).communicate()
+    assert ("source_timeout", Scope.SOURCE) == (failed.value.code, failed.value.scope)
+    assert time.monotonic() - began < 10.0
+    ends(pid)
+
+
+def sh(text: str, limit: float = 30.0) -> BoundedProcess:
+    """Start a shell script as a source's process."""
+    return BoundedProcess(("/bin/sh", "-c", text), name="ci", environ=os.environ, limit=limit)
+
+
+def test_output_without_end_is_bounded_in_time_and_in_memory(tmp_path: Path) -> None:
+    """A little more than the limit is read; then its whole group is killed, and it is reaped."""
+    process = sh(f"echo $$ >{tmp_path}/pid; sleep 60 & echo $! >{tmp_path}/child; yes", 20.0)
+    began = time.monotonic()
+    tracemalloc.start()
+    try:
+        with pytest.raises(RenewalError, match=f"printed more than {MOST_OUTPUT} bytes") as failed:
+            process.communicate()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert time.monotonic() - began < 10.0
+    assert most < 8 * MOST_OUTPUT
+    error = failed.value
+    assert ("source_failed", Mend.HUMAN, Scope.SOURCE) == (error.code, error.mend, error.scope)
+    assert "Version 1 JSON" in str(error.hint)
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+    ends(tmp_path / "child")
+
+
+def test_too_much_output_is_a_failure_though_the_process_has_ended(tmp_path: Path) -> None:
+    """The beginning of it alone is never taken for what it printed."""
+    path = tmp_path / "long"
+    path.write_bytes(b" " * (MOST_OUTPUT + 1))
+    with pytest.raises(RenewalError, match="printed more than"):
+        sh(f"cat {path}").communicate()
+
+
+def test_exactly_the_limit_may_be_printed(tmp_path: Path) -> None:
+    """All of it arrives."""
+    path = tmp_path / "long"
+    path.write_bytes(b"x" * (MOST_OUTPUT - 1) + b"y")
+    assert (path.read_bytes(), b"") == sh(f"cat {path}").communicate()
+
+
+def test_output_in_pieces_is_put_together() -> None:
+    """As it comes, to the last piece."""
+    pieces = sh("for i in 1 2 3; do printf $i; sleep 0.05; done; printf 4")
+    assert b"1234" == pieces.communicate()[0]
+
+
+def test_a_child_that_holds_the_output_open_delays_nothing(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """The process has printed its keys and ended: they sign at once."""
+    keys_of = '{"Version":1,"AccessKeyId":"AKIAFORK","SecretAccessKey":"s"}'
+    argv = ("/bin/sh", "-c", f"sleep 60 & echo $! >{tmp_path}/child; echo '{keys_of}'")
+    began = time.monotonic()
+    try:
+        obtain(provide(ProcessSource(argv), os.environ))
+    finally:
+        os.kill(int((tmp_path / "child").read_text()), 9)
+    assert time.monotonic() - began < 10.0
+    assert ["AKIAFORK"] == signers(sts)
+
+
+def test_a_process_that_closes_its_output_is_killed_at_the_limit(tmp_path: Path) -> None:
+    """What it printed does not count before it has ended."""
+    process = sh(f"echo $$ >{tmp_path}/pid; echo done; exec >&- sleep 60", 0.5)
+    began = time.monotonic()
+    with pytest.raises(RenewalError, match=r"killed after 0\.5 s") as failed:
+        process.communicate()
+    assert "source_timeout" == failed.value.code
+    assert 0.4 < time.monotonic() - began < 10.0
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
+def test_where_the_kernel_gives_no_descriptor_of_a_process_it_is_bounded_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An old kernel, a filter of system calls, too many open files."""
+
+    def refuse(_: int) -> int:
+        raise OSError(errno.ENOSYS, "none")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert b"1" == sh("printf 1").communicate()[0]
+    with pytest.raises(RenewalError, match=r"killed after 0\.2 s"):
+        sh("sleep 60", 0.2).communicate()

@@ -1,0 +1,54 @@
+"""What the tests of sources share: keys as files and services give them, a renewal with them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+import fakes
+from aws_servers import ScriptedServer
+from credfresh.errors import RenewalError, Scope
+from credfresh.model import Grant
+from credfresh.sts import StsProvider
+
+Provide = Callable[..., StsProvider]
+
+
+def obtain(provider: StsProvider) -> Grant:
+    """Renew one profile of the source."""
+    return provider.obtain(fakes.profile(source="ci"), None)
+
+
+def refused(provider: StsProvider, scope: Scope = Scope.SOURCE) -> RenewalError:
+    """Return how the source fails; it is to blame, unless it is the endpoint that it asks."""
+    with pytest.raises(RenewalError) as failed:
+        obtain(provider)
+    error = failed.value
+    assert scope == error.scope
+    assert error.code.startswith("source_")
+    assert error.message.startswith("source ci: ")
+    assert error.hint
+    return error
+
+
+def signers(sts: ScriptedServer) -> list[str]:
+    """Return the key ids that signed, in order."""
+    return [request.key_id for request in sts.requests]
+
+
+def keys(name: str, key_id: str, token: str | None = None) -> str:
+    """Return a section with static keys."""
+    rest = f"aws_session_token = {token}\n" if token else ""
+    return f"[{name}]\naws_access_key_id = {key_id}\naws_secret_access_key = s\n{rest}"
+
+
+def container_json(key_id: str, lifetime: float = 6 * 3600) -> str:
+    """Return the JSON that both metadata services answer."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + lifetime))  # noqa: TID251 - the server's clock
+    return json.dumps(
+        {"Code": "Success", "AccessKeyId": key_id, "SecretAccessKey": "s", "Token": "tok",
+         "Expiration": at}
+    )  # fmt: skip
