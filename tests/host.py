@@ -10,10 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import botocore.configloader
 
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator
 
 COMMAND = str(Path(sys.executable).with_name("credfresh"))
@@ -200,3 +202,23 @@ class Host:
         for session in self.sts.sessions:
             assert session.secret_access_key not in text
             assert session.session_token not in text
+
+
+def running(host: Host, **environment: str) -> Running:
+    """Start the daemon, and wait until it is ready."""
+    daemon = host.start("run", **environment)
+    daemon.wait_for("daemon_ready")
+    return daemon
+
+
+def ask(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a client command with the host's configuration."""
+    return host.command(*arguments, "--config", str(host.config))
+
+
+def life(host: Host, profile: str) -> float:
+    """Return the seconds that a reader of the file finds."""
+    expiration = host.sections()[profile]["x_security_token_expires"]
+    return (
+        datetime.fromisoformat(expiration) - datetime.fromtimestamp(clock().wall, UTC)
+    ).total_seconds()

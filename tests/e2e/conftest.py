@@ -53,6 +53,14 @@ def _host(sts: Simulator, tmp_path: Path) -> Iterator[Host]:
     host.end()
 
 
+@pytest.fixture(name="socket")
+def _socket(host: Host) -> Path:
+    """A host whose daemon listens there."""
+    socket = host.root / "run" / "control.sock"
+    host.configure(extra=f"control:\n  socket: {socket}\n")
+    return socket
+
+
 @pytest.fixture(scope="session", name="packages")
 def _packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of the Debian packages, which all workers share."""

@@ -1,0 +1,88 @@
+"""`credfresh renew` and `credfresh withdraw`: they return when it is done, on disk."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+from host import ENVIRONMENTS, Host, running, wait_until
+
+
+def test_renew_returns_with_new_credentials_on_disk(host: Host, socket: Path) -> None:
+    """For one profile or for all; once more within the distance it tells the same."""
+    running(host)
+    before = host.sections()
+    done = host.command("renew", "production", "--socket", str(socket))
+    after = host.sections()
+    assert 0 == done.returncode, done.stderr
+    assert done.stdout.startswith("production: renewed, valid until 2")
+    assert {"production"} == {n for n in before if before[n] != after[n]}
+    calls = host.sts.count("AssumeRole")
+    assert 0 == host.command("renew", "production", "--socket", str(socket)).returncode
+    assert calls == host.sts.count("AssumeRole")
+
+    done = host.command("renew", "--json", "--socket", str(socket))
+    assert set(ENVIRONMENTS) == {p["profile"] for p in json.loads(done.stdout)["profiles"]}
+    assert after["development"] != host.sections()["development"]
+    assert calls + 2 == host.sts.count("AssumeRole")
+
+
+def test_renew_says_what_failed(host: Host, socket: Path) -> None:
+    """3; the others are renewed, and the old credentials stay."""
+    running(host)
+    before = host.sections()["preproduction"]
+    host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
+    done = host.command("renew", "--socket", str(socket))
+
+    assert 3 == done.returncode
+    assert "preproduction: not renewed: AccessDenied" in done.stderr
+    assert 2 == len(done.stdout.splitlines())
+    assert before == host.sections()["preproduction"]
+
+
+def test_withdraw_leaves_nothing_of_ours_and_all_of_theirs(host: Host, socket: Path) -> None:
+    """The file as it was before us; nothing comes back but by name."""
+    foreign = "# mine\n[mine]\naws_access_key_id = AKIAMINE\n"
+    host.credentials.write_text(foreign)
+    host.credentials.chmod(0o600)
+    daemon = running(host)
+    done = host.command("withdraw", "production", "--socket", str(socket))
+    assert 0 == done.returncode, done.stderr
+    assert {"mine", "development", "preproduction"} == set(host.sections())
+    daemon.signal(signal.SIGUSR1)
+    daemon.wait_for("credentials_renewed", len(ENVIRONMENTS) + 2)
+    assert {"mine", "development", "preproduction"} == set(host.sections())
+    assert 0 == host.command("withdraw", "--socket", str(socket)).returncode
+    assert foreign == host.credentials.read_text()
+    assert [1, 3] == [e["profiles"] for e in daemon.events("profiles_withdrawn")]
+
+    assert 5 == host.command(
+        "ensure", "production", "--valid-for", "1m", "--socket", str(socket)
+    ).returncode  # fmt: skip
+    assert 0 == host.command("renew", "--socket", str(socket)).returncode
+    assert foreign == host.credentials.read_text()
+    assert 0 == host.command("renew", "production", "--socket", str(socket)).returncode
+    assert {"mine", "production"} == set(host.sections())
+
+
+def test_withdraw_takes_the_twins_too(host: Host, socket: Path) -> None:
+    """Neither a section nor a file holds the credentials any more; renewing brings both back."""
+    directory = host.root / "run" / "process"
+    host.configure(extra=f"control:\n  socket: {socket}\nprocess_dir: {directory}\n")
+    running(host)
+    token = host.sections()["production"]["aws_session_token"]
+
+    def holders() -> list[Path]:
+        files = [path for path in host.root.rglob("*") if path.is_file()]
+        return [path for path in files if token.encode() in path.read_bytes()]
+
+    assert {"credentials", "production.json"} <= {path.name for path in holders()}
+    done = host.command("withdraw", "production", "--socket", str(socket))
+    assert 0 == done.returncode, done.stderr
+    wait_until(lambda: [] == holders(), "the end of what was replaced")
+    assert "production" not in host.sections()
+    assert not (directory / "production.json").exists()
+    assert (directory / "development.json").exists()
+    assert 0 == host.command("renew", "production", "--socket", str(socket)).returncode
+    assert (directory / "production.json").exists()

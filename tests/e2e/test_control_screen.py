@@ -1,0 +1,151 @@
+"""`credfresh status` on a terminal, and again and again with `--watch`."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+from pathlib import Path
+
+import pytest
+
+from host import COMMAND, Host, running
+
+
+class Terminal:
+    """A terminal of 60 columns and 8 lines, or of another size, in which a command runs."""
+
+    size = (8, 60)
+
+    def __init__(self, host: Host, *arguments: str, **environment: str) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", *self.size, 0, 0))
+        self.process = subprocess.Popen(
+            [COMMAND, *arguments],
+            env=host.environment | {"TERM": "xterm"} | environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def wait_for(self, text: str) -> None:
+        """Read until that is shown.
+
+        Raises:
+            TimeoutError: it is not.
+        """
+        while text not in self.shown:
+            ready, _, _ = select.select([self._ours], [], [], 20)
+            if not ready:
+                raise TimeoutError(self.shown)
+            self.shown += os.read(self._ours, 65536).decode()
+
+    def end(self) -> int:
+        """Read to the end; return the exit status."""
+        with contextlib.suppress(OSError):  # EIO: the other side is closed
+            while data := os.read(self._ours, 65536):
+                self.shown += data.decode()
+        os.close(self._ours)
+        return self.process.wait(20)
+
+
+@pytest.mark.usefixtures("socket")
+def test_on_a_terminal_the_table_has_colours_and_fits(host: Host) -> None:
+    """Green is fresh; no line is longer than the terminal; NO_COLOR is obeyed."""
+    host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
+    running(host)
+    colourful = Terminal(host, "status", "--config", str(host.config))
+    assert 4 == colourful.end()
+    plain = Terminal(host, "status", "--config", str(host.config), NO_COLOR="1")
+    assert 4 == plain.end()
+
+    assert "\x1b[32mdevelopment" in colourful.shown
+    assert "\x1b[31mpreproduction" in colourful.shown
+    assert "\x1b" not in plain.shown
+    table = plain.shown.partition("hint: ")[0]
+    assert all(len(line) <= 60 for line in table.split("\r\n"))
+    assert "…" in plain.shown
+
+
+class Console(Terminal):
+    """A terminal that does not know its size, as a serial console does not."""
+
+    size = (0, 0)
+
+
+@pytest.mark.usefixtures("socket")
+def test_a_terminal_without_a_size_is_written_to_as_one_of_80_columns(host: Host) -> None:
+    """Nobody reads a column of one letter."""
+    running(host)
+    once = Console(host, "status", "--config", str(host.config))
+    assert 0 == once.end()
+    watching = Console(host, "status", "--watch", "--config", str(host.config))
+    watching.wait_for("\x1b[J")
+    watching.process.send_signal(signal.SIGINT)
+    assert 0 == watching.end()
+
+    for shown in (once.shown, watching.shown):
+        assert "AT LEAST" in shown
+        assert "preproduction" in shown
+
+
+@pytest.mark.usefixtures("socket")
+def test_watch_gives_the_screen_back_to_whoever_ends_it(host: Host) -> None:
+    """`timeout` sends SIGTERM."""
+    running(host)
+    screen = Terminal(host, "status", "--watch", "--config", str(host.config))
+    screen.wait_for("production")
+    screen.process.send_signal(signal.SIGTERM)
+
+    assert 128 + signal.SIGTERM == screen.end()
+    assert screen.shown.endswith("\x1b[?25h\x1b[?1049l")
+
+
+@pytest.mark.usefixtures("socket")
+def test_watch_borrows_the_screen_and_gives_it_back(host: Host) -> None:
+    """The most urgent are shown where not all have room; Ctrl-C ends it with the last status."""
+    host.configure(
+        "".join(
+            f"  p{n}:\n    role_arn: arn:aws:iam::111111111111:role/development\n"
+            for n in range(1, 12)
+        ),
+        extra=f"control:\n  socket: {host.root}/run/control.sock\n",
+    )
+    running(host)
+    screen = Terminal(host, "status", "--watch", "--config", str(host.config))
+    screen.wait_for("more")
+    screen.process.send_signal(signal.SIGINT)
+
+    assert 0 == screen.end()
+    assert screen.shown.startswith("\x1b[?1049h\x1b[?25l")
+    assert screen.shown.rstrip().endswith("\x1b[?25h\x1b[?1049l")
+    first = screen.shown.split("\x1b[H")[1].split("\x1b[J")[0]
+    assert first.count("\n") < 8
+    assert "… and 7 more" in first
+    assert "Traceback" not in screen.shown
+
+
+def test_watch_shows_it_again_and_again(host: Host, socket: Path) -> None:
+    """Until Ctrl-C, whose exit status is that of the last look."""
+    running(host)
+    watching = subprocess.Popen(
+        [COMMAND, "status", "--watch", "--json", "--socket", str(socket)],
+        env=host.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stdout is not None
+    first, second = (json.loads(watching.stdout.readline()) for _ in range(2))
+    watching.send_signal(signal.SIGINT)
+    assert 0 == watching.wait(20)
+    watching.stdout.close()
+    assert first["profiles"][0]["seconds_left"] > second["profiles"][0]["seconds_left"]
