@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import tempfile
 from collections.abc import Generator
 
 import pytest
@@ -16,8 +18,32 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # What a test makes by the way must pass: Ubuntu's umask lets a user's group write.
 os.umask(0o022)
 
-# Before any SDK is imported: without it the default chain asks 169.254.169.254.
-os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+# The path of a socket has 107 bytes at most; what pytest and a test add to this takes 80 of them.
+if len(tempfile.gettempdir()) > 20:
+    tempfile.tempdir = os.environ["TMPDIR"] = "/tmp"
+
+# Before any SDK is imported, and for fixtures of whole modules, too: who works with AWS, or with an
+# engine, has a profile, an address or a token there.
+for _name in [name for name in os.environ if name.startswith(("AWS_", "BAO_", "VAULT_"))]:
+    del os.environ[_name]
+# Without the first the default chain asks 169.254.169.254.
+NOWHERE = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+os.environ.update(NOWHERE)
+
+# Servers of tests are on loopback, and no proxy's business. What it is set for may be needed: some
+# tests build packages.
+for _name in ("no_proxy", "NO_PROXY"):
+    os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1", "localhost")))
+
+HOSTS = re.compile(
+    "(AWS|CREDFRESH)_.*|NOTIFY_SOCKET|WATCHDOG_USEC|JOURNAL_STREAM|(CREDENTIALS|RUNTIME)_DIRECTORY"
+    "|.*_(proxy|PROXY)"
+)
+"""The variables of the host's that no test is to see."""
 
 NONE_SKIPPED = os.environ.get("CI") == "true" and os.geteuid() == 0
 """As root, `.ci/run` has all that any test needs: one that is skipped there has not been run."""
@@ -45,16 +71,9 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No AWS, credfresh or systemd variable of the host reaches a test."""
+    """No AWS, credfresh or systemd variable of the host reaches a test, and no proxy of its."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "CREDFRESH_")) or name in {
-            "NOTIFY_SOCKET",
-            "WATCHDOG_USEC",
-            "JOURNAL_STREAM",
-            "CREDENTIALS_DIRECTORY",
-            "RUNTIME_DIRECTORY",
-        }:
+        if HOSTS.fullmatch(name):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    for name, value in NOWHERE.items():
+        monkeypatch.setenv(name, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import resource
 import subprocess
@@ -19,6 +20,7 @@ from botocore.configloader import raw_config_parse
 
 from credfresh.cli.clock import clock
 from credfresh.credentials_file import SharedCredentialsFile
+from credfresh.disk.locks import Watch, watch
 from credfresh.publication import Publication, PublishReport
 from credfresh.settings import FileTarget
 from fakes import grant, profile
@@ -41,6 +43,18 @@ def no_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
+def open_files() -> list[str]:
+    """Return what the descriptors of this process lead to, but for sockets, pipes and the like.
+
+    Those come and go: threads of servers and clients outlive the tests that had them.
+    """
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names
+        with contextlib.suppress(FileNotFoundError):  # the listing's own, say
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - no path
+    return sorted(link for link in found if link.startswith("/"))
+
+
 def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no file system know leases (fcntl(2), F_SETLEASE: EINVAL)."""
     control = fcntl.fcntl
@@ -51,6 +65,36 @@ def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
         return control(descriptor, command, argument)
 
     monkeypatch.setattr(fcntl, "fcntl", refusing)
+
+
+def needs_leases(directory: Path) -> None:
+    """Skip a test of what leases alone make possible, where the file system knows none.
+
+    NFS and FUSE, say. What holds without them is tested on all, by `without_leases`.
+    """
+    probe = directory / ".leased"
+    probe.touch()
+    descriptor = os.open(probe, os.O_RDONLY)
+    answer = watch(descriptor)
+    os.close(descriptor)
+    probe.unlink()
+    if answer is Watch.BLIND:
+        pytest.skip("needs a file system with leases")
+
+
+def needs_fine_times(directory: Path) -> None:
+    """Skip a test of what times alone give away, where the file system counts in whole seconds.
+
+    credfresh takes ticks of 10 ms at most for granted (`credentials_file.knowledge.GRAIN`).
+    """
+    probe = directory / ".ticks"
+    for _ in range(2):
+        probe.touch()
+        whole = probe.stat().st_ctime_ns % 1_000_000_000 == 0
+        probe.unlink()
+        if not whole:
+            return
+    pytest.skip("needs a file system that knows fractions of a second")
 
 
 class Waits:
@@ -141,22 +185,37 @@ def age(path: Path, seconds: float = 10.0) -> None:
     os.utime(path, (then, then))
 
 
+def for_children() -> dict[str, str]:
+    """Return an environment in which a Python finds these modules, and the package that we have.
+
+    That of a mutant, say.
+    """
+    path = (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+_ALONE = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
+
+
+@functools.cache
+def _may_mount() -> bool:
+    tried = subprocess.run([*_ALONE, "true"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
 def in_mount_namespace(
     script: str, *arguments: str, timeout: float = 60.0
 ) -> subprocess.CompletedProcess[str]:
     """Run a shell script as root in a mount namespace of its own; `$PYTHON` is ours.
 
-    Nothing that it starts outlives it, or `timeout` seconds.
+    Nothing that it starts outlives it, or `timeout` seconds. Where even root may have none, as in
+    most containers, the test is skipped.
     """
-    path = (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))
-    alone = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
+    if not _may_mount():
+        pytest.skip("needs a mount namespace (CAP_SYS_ADMIN), which root has not got here")
     return subprocess.run(
-        [*alone, "sh", "-euc", script, "sh", *arguments],
-        env={
-            **os.environ,
-            "PYTHON": sys.executable,
-            "PYTHONPATH": os.pathsep.join(filter(None, path)),
-        },
+        [*_ALONE, "sh", "-euc", script, "sh", *arguments],
+        env=for_children() | {"PYTHON": sys.executable},
         capture_output=True,
         text=True,
         timeout=timeout,

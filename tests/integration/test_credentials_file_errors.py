@@ -23,6 +23,7 @@ from disk import (
     key_of,
     locked,
     needs_root,
+    open_files,
     temporaries,
     wanted,
 )
@@ -156,7 +157,7 @@ def test_no_failure_leaks_a_descriptor(path: Path, step: str) -> None:
     file = keeper(path, hook=steps)
     file.publish(wanted(path, "dev"))
     file.tick()
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    before = open_files()
     for serial in range(3):
         steps.before[step] = failing(errno.ENOSPC)
         with pytest.raises(PublishError):
@@ -164,7 +165,7 @@ def test_no_failure_leaks_a_descriptor(path: Path, step: str) -> None:
     file.publish(wanted(path, "dev", serial=9))
     file.tick()
 
-    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    assert before == open_files()
 
 
 def test_an_unknown_owner_is_named(path: Path) -> None:
@@ -351,12 +352,12 @@ def test_a_pipe_at_the_name_of_the_lock_leaks_no_descriptor(path: Path) -> None:
     file = keeper(path)
     file.publish(wanted(path, "dev"))
     file.tick()
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    before = open_files()
     report = file.publish(wanted(path, "dev", serial=1))
     file.tick()
 
     assert report.written
-    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    assert before == open_files()
 
 
 @needs_root

@@ -14,7 +14,7 @@ from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.credentials_file.glance import GOOD_FOR, SETTLED, Glance
 from credfresh.model import Instant
 from credfresh.settings import FileTarget
-from disk import Waits, wanted
+from disk import Waits, needs_fine_times, wanted
 from fakes import FakeClock
 from host import wait_until
 
@@ -72,6 +72,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_glance_sees(path: Path, change: str) -> None:
     """Content, times, rights, another file in its place, and what comes and goes beside it."""
+    needs_fine_times(path.parent.parent)
     glance = glanced(path, Later(2 * SETTLED))
     assert glance.unchanged()
     CHANGES[change](path)

@@ -21,7 +21,10 @@ from disk import (
     Waits,
     keeper,
     key_of,
+    needs_fine_times,
+    needs_leases,
     needs_root,
+    open_files,
     publish_and_leave,
     read_by_sdk,
     temporaries,
@@ -203,6 +206,7 @@ def test_what_had_been_taken_over_is_not_undone(house: House) -> None:
 
 def test_a_change_within_a_section_is_brought_home(house: House) -> None:
     """Nobody has touched what stands: what the late rival made of it counts."""
+    needs_fine_times(house.path.parent)
     content = house.path.read_bytes()
     rival = house.opened()
     house.publish()
@@ -210,18 +214,19 @@ def test_a_change_within_a_section_is_brought_home(house: House) -> None:
     rival.write(content.replace(b"AKIAFOREIGN", b"AKIACHANGED"))
     rival.close()
     house.killed()
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    before = len(open_files())
 
     house.settle()
 
     assert "AKIACHANGED" == key_of(house.path, "foreign")
     house.file.release()
-    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    assert before == len(open_files())
 
 
 @pytest.mark.parametrize("step", ["compare", "stamp", "sync_directory"])
 def test_a_change_within_a_section_is_brought_home_whenever_we_die(house: House, step: str) -> None:
     """Also before the swap is durable, which takes its time on a busy disk."""
+    needs_fine_times(house.path.parent)
     content = house.path.read_bytes()
     rival = house.opened()
     house.die_at(step)
@@ -310,12 +315,12 @@ def test_a_claim_that_fails_at_one_of_several_holds_none_open(
     *_, last = (entry for entry in os.listdir(house.path.parent) if entry.endswith(".tmp"))  # noqa: PTH208 - its order
     locked_up.append(last)
     house.started()
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    before = len(open_files())
 
     with pytest.raises(PublishError, match=r"cannot clear up"):
         house.file.claim()
 
-    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    assert before == len(open_files())
     assert 2 == len(temporaries(house.path))
 
 
@@ -364,6 +369,7 @@ def test_another_s_rename_over_ours_stands_beside_it(house: House) -> None:
 
 def test_who_still_has_it_open_is_waited_for_by_the_next(house: House) -> None:
     """It has not written yet when the next daemon starts."""
+    needs_leases(house.path.parent)
     rival = house.opened()
     house.publish()
     house.killed()
@@ -377,6 +383,7 @@ def test_who_still_has_it_open_is_waited_for_by_the_next(house: House) -> None:
 
 def test_what_is_half_written_is_waited_for_by_the_next(house: House) -> None:
     """Also where another's file stands by now, to which nothing can be compared."""
+    needs_leases(house.path.parent)
     copy = house.path.read_bytes()
     rival = house.opened()
     house.publish()
@@ -401,6 +408,7 @@ def test_who_still_has_it_open_when_we_end_is_left_to_the_next(
     house: House, *, published: bool
 ) -> None:
     """An orderly end waits two seconds for a writer, not for ever; nor does it forget it."""
+    needs_leases(house.path.parent)
     rival = house.opened()
     house.publish()
     if not published:
@@ -434,9 +442,9 @@ def test_an_end_with_a_full_disk_leaves_all_late_writes(house: House) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     house.steps.before["write"] = full
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    before = len(open_files())
     house.file.release()
-    assert before - 3 == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - two files, our lock
+    assert before - 3 == len(open_files())  # two files, our lock
 
     assert {"foreign", "dev", "late", "other"} == house.settle()
     assert [] == temporaries(house.path)
@@ -444,6 +452,7 @@ def test_an_end_with_a_full_disk_leaves_all_late_writes(house: House) -> None:
 
 def test_what_was_taken_over_and_deleted_since_stays_deleted(house: House) -> None:
     """The rival still has the replaced file open; its section went by hand before the kill."""
+    needs_leases(house.path.parent)
     rival = house.published_late()
     house.rest()
     assert THEIRS in house.path.read_bytes()

@@ -13,7 +13,7 @@ from credfresh.credentials_file.knowledge import GRAIN, Knowledge
 from credfresh.disk.paths import Place, resolved
 from credfresh.model import Instant
 from credfresh.splice.holding import Document
-from disk import FOREIGN, Steps, Waits, keeper, key_of, read_by_sdk, wanted
+from disk import FOREIGN, Steps, Waits, keeper, key_of, needs_fine_times, read_by_sdk, wanted
 
 OTHER = FOREIGN.replace(b"theirs", b"THEIRS")
 
@@ -158,6 +158,7 @@ def test_what_no_time_gives_away_is_put_back(
 
 def test_another_version_is_read(house: House) -> None:
     """The same bytes, written anew, are what we know; others of the same length are not."""
+    needs_fine_times(house.path.parent)
     house.learn()
     house.path.write_bytes(FOREIGN)
     os.utime(house.path, (1e9, 1e9))

@@ -21,6 +21,7 @@ from disk import (
     Steps,
     Waits,
     keeper,
+    needs_leases,
     publish_and_leave,
     read_by_sdk,
     temporaries,
@@ -156,6 +157,7 @@ def test_keys_that_were_pasted_into_our_section_stay(path: Path) -> None:
 
 def test_what_is_half_written_is_not_published(path: Path) -> None:
     """The writer is at it: other people's sections stay until it has finished, or for good."""
+    needs_leases(path.parent)
     house = House(path, FOREIGN + b"[second]\naws_access_key_id = AKIASECOND\n", "r+b")
     content = house.rival.read() or b""
     house.rival.seek(0)
@@ -196,6 +198,7 @@ def test_what_was_seen_and_not_published_counts_as_new_until_it_is(path: Path) -
 
 def test_a_section_that_was_deleted_stays_deleted(path: Path) -> None:
     """It had come late and was taken away by hand; more that comes by the same way is taken."""
+    needs_leases(path.parent)
     house = House(path)
     house.rival.write(THEIRS)
     assert THEIRS in house.settle()
@@ -298,6 +301,7 @@ def test_an_end_where_the_directory_is_gone_holds_nothing_open(tmp_path: Path) -
 
 def test_nothing_of_one_file_goes_into_another(tmp_path: Path) -> None:
     """The link leads elsewhere: what came late, or may come yet, is for the next keeper there."""
+    needs_leases(tmp_path)
     here, there = tmp_path / "here", tmp_path / "there"
     for directory in (here, there):
         directory.mkdir()

@@ -21,7 +21,7 @@ from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.listener import Listener
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget, TcpAddress, TokenFile
-from disk import needs_root
+from disk import needs_fine_times, needs_root
 from fakes import grant, profile
 from programs import free_port
 
@@ -112,6 +112,7 @@ def test_a_removed_token_is_another_one_after_a_restart(directory: Path) -> None
 @pytest.mark.parametrize("what", ["altered", "mode"])
 def test_drift_is_repaired(directory: Path, what: str) -> None:
     """A token that was replaced, or that too many may read, is put back."""
+    needs_fine_times(directory.parent)
     tokens = Tokens("test", Chance())
     before = bring(tokens, directory, "production")
     path = directory / "production"

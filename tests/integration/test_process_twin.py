@@ -25,7 +25,7 @@ from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.in_order import InOrder
 from credfresh.process_twin import ProcessTwins
 from credfresh.publication import Publication, PublishReport, landed
-from disk import Steps, needs_root
+from disk import Steps, for_children, needs_fine_times, needs_root, open_files
 from twins import granted, keeper, key_of, publish_and_leave, report, shared, wanted, with_twin
 
 
@@ -344,6 +344,7 @@ def landed_there(publication: Publication, outcomes: object) -> bool:
 @pytest.mark.parametrize("what", ["altered", "removed", "mode", "config", "config removed"])
 def test_drift_is_repaired(directory: Path, what: str) -> None:
     """Whatever happened to a file of ours, a tick notices, and the next publish mends it."""
+    needs_fine_times(directory.parent)
     twins = keeper(directory)
     asked = wanted(directory, "production", "dev")
     report(twins, asked)
@@ -397,6 +398,7 @@ def test_a_publish_hides_nothing_from_the_look_that_follows(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A twin was lost just before another one was renewed: the next look finds out."""
+    needs_fine_times(directory.parent)
     monkeypatch.setattr("credfresh.process_twin.directory.LOOKED_AT", 1)
     twins = keeper(directory)
     asked = wanted(directory, *(f"p{n}" for n in range(9)))
@@ -413,6 +415,7 @@ def test_in_a_large_directory_a_lost_file_is_noticed_at_once(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An altered one within some ticks, for only so many are looked at in each."""
+    needs_fine_times(directory.parent)
     monkeypatch.setattr("credfresh.process_twin.directory.LOOKED_AT", 10)
     twins = keeper(directory)
     asked = wanted(directory, *(f"p{n}" for n in range(25)))
@@ -543,13 +546,13 @@ def test_a_failure_leaves_neither_a_temporary_nor_a_descriptor(directory: Path, 
     steps = Steps()
     twins = keeper(directory, hook=steps)
     report(twins, wanted(directory, "production"))
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    before = open_files()
     for serial in range(3):
         steps.before[step] = refuse(errno.ENOSPC)
         [error] = twins.publish(wanted(directory, "production", serial=serial + 1)).values()
         assert isinstance(error, PublishError)
 
-    assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    assert before == open_files()
     assert not [name for name in names(directory) if name.endswith(".tmp")]
 
 
@@ -705,6 +708,7 @@ def test_killed_between_section_and_twin_the_next_start_brings_the_twin_up(
 
 def test_a_twin_that_is_ahead_of_the_section_is_not_taken_back(directory: Path) -> None:
     """The section could not be written any more: a restart must not publish its older keys."""
+    needs_fine_times(directory.parent)
     one = with_twin(directory)
     life = both(directory)
     life.publish({"production": granted(one, 1, lifetime=900)})
@@ -725,6 +729,7 @@ def test_a_twin_that_is_ahead_of_the_section_is_not_taken_back(directory: Path) 
 
 def test_a_twin_altered_by_hand_does_not_pass_for_a_newer_one(directory: Path) -> None:
     """That grace is for what is found at start; later, whatever differs is put back."""
+    needs_fine_times(directory.parent)
     twins = keeper(directory)
     asked = wanted(directory, "production")
     report(twins, asked)
@@ -788,7 +793,7 @@ def test_killed_at_any_step_the_old_twin_stands(directory: Path, step: str) -> N
     )
     died = subprocess.run(
         [sys.executable, "-c", script, str(directory), step],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=for_children(),
         check=False,
     )
 

@@ -48,7 +48,7 @@ def sts() -> Iterator[Simulator]:
         yield simulator
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)  # as moto itself: twice, it would be refused
 def _role(moto: AwsServer) -> None:
     """Give moto the role: it makes up ids of another form for one that it does not know."""
     assert ROLE_ARN == moto.role("deploy", {"Version": "2012-10-17", "Statement": []})

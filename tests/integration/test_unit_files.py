@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -39,9 +40,12 @@ def lay_out(directory: Path, text: str, drop_in: str | None = None) -> Path:
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run systemd-analyze."""
+    """Run systemd-analyze, whose marks are others where the locale has no letters for them."""
     command = ["systemd-analyze", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    plain = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
+    return subprocess.run(
+        command, env=plain, capture_output=True, text=True, encoding="utf-8", check=False
+    )
 
 
 def verify(unit: Path) -> str:

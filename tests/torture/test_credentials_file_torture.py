@@ -7,7 +7,6 @@ docs/credentials-file.md come from. Each test prints its own.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -18,11 +17,10 @@ from typing import Any
 
 import pytest
 
-from disk import in_mount_namespace, needs_root
+from disk import for_children, in_mount_namespace, needs_root
 from torture import arena
 
 READERS = 2
-TESTS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Arena:
         """Start a process in a role."""
         process = subprocess.Popen(
             [sys.executable, "-m", "torture.arena", role, str(self.path), *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            env=for_children(),
             stdout=subprocess.PIPE,
             text=True,
         )

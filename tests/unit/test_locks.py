@@ -16,7 +16,7 @@ import pytest
 from credfresh.disk.locks import Blocked, LifeLock, Watch, WriteLock, disturbed, unwatch, watch
 from credfresh.disk.paths import Place, resolved
 from credfresh.errors import AlreadyRunningError, PublishError
-from disk import Waits, needs_root
+from disk import Waits, needs_leases, needs_root, open_files
 
 
 @pytest.fixture(name="place")
@@ -71,7 +71,9 @@ def test_a_lock_file_removed_while_we_waited_does_not_count(place: Place) -> Non
         first.close()
 
     waits.then[3] = remove
+    before = open_files()
     assert second.take(place, 10.0, waits) is None
+    assert len(before) == len(open_files())  # the one that was removed is let go
     assert isinstance(WriteLock().take(place, 0.0, waits), Blocked)
     second.close()
 
@@ -120,6 +122,31 @@ def test_the_life_lock_excludes_a_second_daemon_and_names_the_first(place: Place
     assert "another credentials_file" in str(caught.value.hint)
     life.close()
     LifeLock(place, "two").close()
+
+
+def test_what_is_not_to_be_had_is_not_held_open(place: Place, tmp_path: Path) -> None:
+    """Who is refused, or waits in vain, tries again for weeks."""
+    life, lock = LifeLock(place, "one"), WriteLock()
+    assert lock.take(place, 0.0, Waits()) is None
+    before = open_files()
+    for _ in range(2):
+        with pytest.raises(AlreadyRunningError):
+            LifeLock(place, "two")
+        assert isinstance(WriteLock().take(place, 0.0, Waits()), Blocked)
+
+    assert before == open_files()
+    life.close()
+    lock.close()
+    for name in ("credentials.credfresh", "credentials.lock"):
+        (tmp_path / name).unlink()
+        os.mkfifo(tmp_path / name)
+    before = open_files()
+    for _ in range(2):
+        with pytest.raises(PublishError):
+            LifeLock(place, "two")
+        assert isinstance(WriteLock().take(place, 0.0, Waits()), Blocked)
+
+    assert before == open_files()
 
 
 def test_the_life_lock_leaves_a_note(place: Place) -> None:
@@ -245,6 +272,7 @@ def _opened(tmp_path: Path) -> Iterator[int]:
 
 def test_a_watch_is_refused_while_somebody_writes(opened: int, tmp_path: Path) -> None:
     """An open writer is seen, whatever it has written so far; a reader does not matter."""
+    needs_leases(tmp_path)
     with (tmp_path / "file").open("rb"):
         with (tmp_path / "file").open("r+b"):
             assert Watch.BUSY is watch(opened)
@@ -253,6 +281,7 @@ def test_a_watch_is_refused_while_somebody_writes(opened: int, tmp_path: Path) -
 
 def test_a_watch_makes_a_writer_wait_and_be_seen(opened: int, tmp_path: Path) -> None:
     """It truncates and writes only once the watch is over, and we know that it came."""
+    needs_leases(tmp_path)
     assert Watch.KEPT is watch(opened)
     assert not disturbed(opened)
     writer = threading.Thread(target=(tmp_path / "file").write_bytes, args=(b"new",))
@@ -267,8 +296,9 @@ def test_a_watch_makes_a_writer_wait_and_be_seen(opened: int, tmp_path: Path) ->
     assert b"new" == os.pread(opened, 9, 0)
 
 
-def test_unwatching_what_was_not_watched_does_nothing(opened: int) -> None:
+def test_unwatching_what_was_not_watched_does_nothing(opened: int, tmp_path: Path) -> None:
     """It is called on ways out that do not know."""
+    needs_leases(tmp_path)
     unwatch(opened)
 
     assert Watch.KEPT is watch(opened)

@@ -14,6 +14,7 @@ from credfresh.config.excerpt import excerpt
 from credfresh.errors import ConfigError, CredfreshError
 from credfresh.regular import only_regular
 from credfresh.splice import marked
+from disk import open_files
 
 
 @pytest.fixture(name="fifo")
@@ -37,11 +38,11 @@ def test_a_file_is_opened(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_is_no_file_is_refused_at_once(path: str, why: str, fifo: str) -> None:
     """With the reason, and no descriptor is left open."""
-    before = list(Path("/proc/self/fd").iterdir())
+    before = open_files()
     with pytest.raises(OSError, match=why) as caught:
         only_regular(str(Path(fifo).parent / path), os.O_RDONLY)
     assert why == caught.value.strerror
-    assert before == list(Path("/proc/self/fd").iterdir())
+    assert before == open_files()
 
 
 def test_no_client_command_waits_for_who_writes_a_fifo(fifo: str) -> None:
