@@ -14,6 +14,7 @@ import pytest
 
 from credfresh.simulator import faults
 from host import ENVIRONMENTS, Host, Running, wait_until
+from programs import free_port
 
 
 class Asked:
@@ -48,10 +49,7 @@ class Asked:
 
 @pytest.fixture(name="port")
 def _port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()
 
 
 @pytest.fixture(name="textfile")

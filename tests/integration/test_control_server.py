@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import resource
+import select
 import socket
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from credfresh.control import protocol, server
 from credfresh.control.listening import ListeningSocket
 from credfresh.control.protocol import Ensure, Reload, RequestError, Status
 from credfresh.settings import ControlSettings
-from disk import needs_root
+from disk import for_children, needs_root
 from host import wait_until
 
 ENSURE = protocol.encode_request(Ensure("production", 60, 60))
@@ -171,7 +172,7 @@ def test_a_large_answer_is_read_at_the_client_s_pace(oracle: Oracle, path: Path)
 def test_three_hundred_stalled_clients_hold_up_nobody(
     oracle: Oracle, path: Path, kind: str
 ) -> None:
-    """A good one among them is answered within a second."""
+    """A good one among them waits for none of them."""
     oracle.body = {"text": "x" * 500_000}
     stalled = [connect(path) for _ in range(300)]
     for client in stalled:
@@ -183,9 +184,16 @@ def test_three_hundred_stalled_clients_hold_up_nobody(
     oracle.body = {"said": "yes"}
     began = time.monotonic()
     assert {"said": "yes"} == exchange(path)["answer"]
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < server.REQUEST_TIME / 2
     for client in stalled:
         client.close()
+
+
+def hung_up(client: socket.socket) -> bool:
+    """Say whether the other side has closed the connection, whatever it has sent before."""
+    poll = select.poll()
+    poll.register(client, 0)
+    return bool(poll.poll(0))
 
 
 def test_who_says_nothing_is_sent_away(
@@ -199,7 +207,7 @@ def test_who_says_nothing_is_sent_away(
     oracle.body = {"text": "x" * 5_000_000}
     with connect(path) as deaf:
         deaf.sendall(STATUS)
-        threading.Event().wait(1.5)
+        wait_until(lambda: hung_up(deaf), "the end of the connection")
         assert len(received(deaf)) < 5_000_000
 
 
@@ -215,7 +223,7 @@ def test_when_all_places_are_taken_the_silent_lose_theirs(path: Path) -> None:
 
         began = time.monotonic()
         assert {"said": "yes"} == exchange(path)["answer"]
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < server.REQUEST_TIME / 2
         assert "busy" == json.loads(received(silent[0]))["error"]["code"]
         oracle.answer(*(q.ticket for q in oracle.questions[:20]))
         assert [{"said": "yes"}] * 20 == [json.loads(received(c))["answer"] for c in waiting]
@@ -254,7 +262,7 @@ def test_out_of_descriptors_it_waits_and_goes_on(path: Path) -> None:
         "    late.connect(str(path))\n"
         "    late.sendall(STATUS)\n"
         "    tries.clear()\n"
-        "    threading.Event().wait(2)\n"
+        "    threading.Event().wait(1)\n"
         "    print('quiet', 0 < len(tries) < 20)\n"
         "    late.setblocking(False)\n"
         "    try: print('let in', late.recv(1))\n"
@@ -263,10 +271,9 @@ def test_out_of_descriptors_it_waits_and_goes_on(path: Path) -> None:
         "    for descriptor in held: os.close(descriptor)\n"
         "    print(late.recv(1000))\n"
     )
-    paths = [os.environ.get("PYTHONPATH", ""), str(Path(__file__).parents[1])]
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)],
-        env=os.environ | {"PYTHONPATH": ":".join(filter(None, paths))},
+        env=for_children(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -313,7 +320,7 @@ def test_others_may_not_change_anything(open_path: Path, ask: str) -> None:
 
 
 def test_at_the_end_everybody_is_let_go(path: Path) -> None:
-    """Who has an answer coming gets it, the others see the end; it takes no second."""
+    """Who has an answer coming gets it, the others see the end; nobody is waited for."""
     with served(path) as oracle:
         oracle.keeps = lambda _: True
         waiting, silent = connect(path), connect(path)
@@ -322,7 +329,7 @@ def test_at_the_end_everybody_is_let_go(path: Path) -> None:
         assert oracle.server is not None
         oracle.server.refuse([oracle.questions[0].ticket], RequestError("stopping", "it ends"))
         began = time.monotonic()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < server.REQUEST_TIME / 2
     assert "stopping" == json.loads(received(waiting))["error"]["code"]
     assert b"" == received(silent)
     waiting.close()

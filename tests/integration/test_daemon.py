@@ -10,7 +10,7 @@ import pytest
 
 from credfresh.cli.clock import clock
 from credfresh.errors import AlreadyRunningError, Mend, Scope
-from credfresh.life.daemon import ECHO, Daemon
+from credfresh.life.daemon import DRAIN, ECHO, Daemon
 from credfresh.life.desk import Attendant, Desk, Errand
 from credfresh.life.ports import Outlet
 from credfresh.model import Grant, Instant, SessionCredentials
@@ -127,7 +127,10 @@ class Clumsy:
 
 
 class House:
-    """A daemon with its doubles, run in a thread of the test."""
+    """A daemon with its doubles, run in a thread of the test.
+
+    `stopping` is called in its main thread as soon as it has heeded that it is to stop.
+    """
 
     def __init__(
         self,
@@ -140,17 +143,23 @@ class House:
         self.files = MemoryFiles()
         self.sts = sts or QuickSts()
         self.log = EventLog()
+        self.stopping: Callable[[], object] = lambda: None
         self.daemon = Daemon(
             config,
             files=self.files,
             provider=self.sts,
             clock=clock,
             roll=lambda: 0.0,
-            emit=self.log,
+            emit=self._tell,
             notifier=Notifier(None),
             attendants=attendants,
             outlets=outlets,
         )
+
+    def _tell(self, event: str, /, **fields: object) -> None:
+        self.log(event, **fields)
+        if event == "daemon_stopping":
+            self.stopping()
 
 
 def stop_when(house: House, condition: Callable[[], bool]) -> threading.Thread:
@@ -269,14 +278,12 @@ def test_what_is_in_flight_at_the_end_is_still_published() -> None:
     """A stop waits, bounded, for answers that are on their way, and writes them."""
     house = House(settings(profile()))
     house.sts.gate.clear()
+    house.stopping = house.sts.gate.set
     watcher = stop_when(house, lambda: house.sts.calls == 1)
-    opener = threading.Timer(0.5, house.sts.gate.set)
-    opener.start()
 
     assert house.daemon.run()
 
     watcher.join()
-    opener.join()
     assert last_write(house)["production"].grant is not None
 
 
@@ -285,21 +292,16 @@ def test_the_echo_of_a_signal_forces_nothing() -> None:
     house = House(settings(profile()))
     house.sts.gate.clear()
 
-    watcher = stop_when(house, lambda: house.sts.calls == 1)
-
     def echo() -> None:
-        watcher.join()
-        threading.Event().wait(ECHO / 4)
         house.daemon.stop()
-        threading.Event().wait(ECHO / 4)
-        house.sts.gate.set()
+        house.sts.gate.set()  # whose answer comes in behind the echo
 
-    stopping = threading.Thread(target=echo)
-    stopping.start()
+    house.stopping = echo
+    watcher = stop_when(house, lambda: house.sts.calls == 1)
 
     assert house.daemon.run()
 
-    stopping.join()
+    watcher.join()
     assert [{"clean": True}] == house.log.of("daemon_stopped")
 
 
@@ -307,20 +309,17 @@ def test_a_second_signal_forces_the_end() -> None:
     """An attempt that hangs holds up the end only until somebody insists."""
     house = House(settings(profile()))
     house.sts.gate.clear()
+    insist = threading.Timer(1.5 * ECHO, house.daemon.stop)
+    house.stopping = insist.start
     watcher = stop_when(house, lambda: house.sts.calls == 1)
-
-    def insist() -> None:
-        watcher.join()
-        threading.Event().wait(2 * ECHO)
-        house.daemon.stop()
-
-    insisting = threading.Thread(target=insist)
-    insisting.start()
+    began = clock().boot
 
     assert not house.daemon.run()
 
+    assert clock().boot - began < DRAIN / 2
     house.sts.gate.set()
-    insisting.join()
+    watcher.join()
+    insist.join()
     assert [{"clean": False}] == house.log.of("daemon_stopped")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from credfresh.cli.clock import clock
+from credfresh.coalescer import MOST_WAIT
+from credfresh.metrics import textfile
 from credfresh.metrics.textfile import Textfile, put, sweep
 from fakes import EventLog
 from host import wait_until
@@ -50,6 +51,11 @@ def _keep(tmp_path: Path) -> Iterator[Callable[..., Kept]]:
         one.textfile.close()
 
 
+def names() -> set[str]:
+    """Return the names of the threads that run."""
+    return {thread.name for thread in threading.enumerate()}
+
+
 def test_it_is_written_at_once_with_its_mode(keep: Callable[..., Kept]) -> None:
     """Whatever the umask, the file has the mode that was asked for."""
     before = os.umask(0o077)
@@ -64,8 +70,11 @@ def test_it_is_written_at_once_with_its_mode(keep: Callable[..., Kept]) -> None:
     assert [kept.path.name] == os.listdir(kept.path.parent)  # noqa: PTH208 - names
 
 
-def test_a_change_is_written_within_two_seconds(keep: Callable[..., Kept]) -> None:
+def test_a_change_is_written_within_two_seconds(
+    keep: Callable[..., Kept], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And it is rendered no older than the change."""
+    monkeypatch.setattr(textfile, "REST", 0.0)  # after a write that a busy disk held up, it is long
     kept = keep()
     kept.wait_for(kept.path.exists)
 
@@ -83,12 +92,13 @@ def test_a_burst_of_changes_is_few_writes(keep: Callable[..., Kept]) -> None:
     kept.wait_for(kept.path.exists)
     pause = threading.Event()
 
+    began = clock().boot
     for _ in range(1000):
         kept.textfile.note()
         pause.wait(0.001)
     kept.wait_for(lambda: len(kept.renders) >= 2)
 
-    assert len(kept.renders) <= 12
+    assert len(kept.renders) <= 2 + (clock().boot - began) / MOST_WAIT
 
 
 def test_a_directory_that_refuses_is_an_event_and_tried_again(keep: Callable[..., Kept]) -> None:
@@ -135,20 +145,20 @@ def test_nothing_old_is_written_when_the_daemon_is_silent(keep: Callable[..., Ke
     kept.wait_for(kept.path.exists)
     kept.silent = True
 
-    kept.textfile.note()
-    kept.wait_for(lambda: len(kept.renders) == 2)
+    for count in (2, 3):  # once it is asked again, what it did at first is done
+        kept.textfile.note()
+        kept.wait_for(lambda count=count: len(kept.renders) >= count)  # type: ignore[misc] # bound
 
     assert b"# 1\n" == kept.path.read_bytes()
 
 
-def test_it_ends_within_a_second_and_leaves_or_takes_the_file(keep: Callable[..., Kept]) -> None:
+def test_it_ends_at_once_and_leaves_or_takes_the_file(keep: Callable[..., Kept]) -> None:
     """The last figures stay, unless the configuration names no file any more."""
     kept = keep()
     kept.wait_for(kept.path.exists)
 
-    began = time.monotonic()
     kept.textfile.close()
-    assert time.monotonic() - began < 1.0
+    wait_until(lambda: "credfresh-textfile" not in names(), "its end", textfile.EVERY / 2)
     assert kept.path.exists()
     kept.textfile.close(remove=True)
     assert not kept.path.exists()

@@ -14,6 +14,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from botocore.parsers import ResponseParserError
+from types_boto3_sts import STSClient
 
 from credfresh.cli.clock import clock
 from credfresh.simulator import Fault, Simulator, User, faults
@@ -181,17 +182,24 @@ def test_a_released_hang_is_answered_late(sts: Simulator, user: User) -> None:
 
 def test_a_drip_is_a_whole_answer_in_the_end(sts: Simulator, user: User) -> None:
     """Each byte comes in time for the read timeout, the answer long after it."""
-    sts.inject(faults.Drip(0.0001))
-    assert "AssumedRoleUser" in assume(sts, user, read_timeout=0.1)
+    sts.inject(faults.Drip(0.0005))
+    assert "AssumedRoleUser" in assume(sts, user, read_timeout=0.5)
     call = sts.calls[0]
     assert call.answered_at is not None
-    assert call.answered_at.boot - call.at.boot > 0.1
+    assert call.answered_at.boot - call.at.boot > 0.5
 
 
 def test_latency_makes_requests_overlap(sts: Simulator, user: User) -> None:
     """The high-water mark counts how many were in flight at once."""
     sts.inject(faults.Latency(0.1), times=None)
-    threads = [threading.Thread(target=assume, args=(sts, user)) for _ in range(5)]
+    together = threading.Barrier(5)
+
+    def call(caller: STSClient) -> None:
+        together.wait(10)
+        caller.assume_role(RoleArn=ROLE_ARN, RoleSessionName="build-7")
+
+    callers = [client(sts, user) for _ in range(5)]  # what takes long is done before
+    threads = [threading.Thread(target=call, args=(caller,)) for caller in callers]
     for thread in threads:
         thread.start()
     for thread in threads:

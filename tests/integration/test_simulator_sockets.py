@@ -223,6 +223,7 @@ def test_a_client_that_sends_ahead_is_not_read_without_bound(sts: Simulator) -> 
         peer.settimeout(0.3)
         with pytest.raises(TimeoutError):
             peer.sendall(b"x" * 40_000_000)
+        peer.settimeout(10)
         sts.release()
         assert 403 == read_response(peer)[0]
 

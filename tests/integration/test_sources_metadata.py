@@ -72,7 +72,7 @@ def test_no_instance_metadata_at_all(provide: Provide) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     began = time.monotonic()
     refused(provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url}))
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 20.0
 
 
 def test_the_container_endpoint_with_its_token_file(

@@ -172,7 +172,7 @@ def test_the_lifetime_is_counted_by_the_servers_clock(sts: ScriptedServer) -> No
     before = clock()
     grant = provider(sts.url).obtain(profile(), None)
     assert grant.lifetime == pytest.approx(3600, abs=2)
-    assert grant.skew == pytest.approx(7200, abs=2)
+    assert grant.skew == pytest.approx(7200, abs=60)
     assert before.wall <= grant.sent_at.wall <= clock().wall
     assert grant.credentials.expiration == pytest.approx(ahead + 3600, abs=1)
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from aws_servers import Answer, BusyServer, scripted
 from bao import MOUNT, PREFIX, Bao, Scripted, signed
+from credfresh import policy
 from credfresh.answers import MOST_ANSWER
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.life.desk import Desk
@@ -220,16 +221,16 @@ def test_an_engine_in_trouble_is_not_asked_as_often_as_profiles_renew(tmp_path: 
     gone = Gone(VaultEngine("http://gone", TokenFileLogin(str(tmp_path))), clock=clock, salt="test")
     hub = Hub(gone, name="one", clock=clock, roll=lambda: 0.0, emit=EventLog(), patience=5.0)
     hub.open(cast("Desk", None))
-    pause = threading.Event()
+    pause, began = threading.Event(), time.monotonic()
     for _ in range(20):
         hub.update({"dev": None})
         pause.wait(0.01)
     hub.close()
 
-    assert len(asked) <= 2
+    assert len(asked) <= 2 + (time.monotonic() - began) / policy.FLOOR
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_a_fifo_as_ca_file_holds_up_nothing(tmp_path: Path) -> None:
     """OpenSSL would wait for who writes it."""
     os.mkfifo(tmp_path / "ca")
@@ -359,7 +360,7 @@ def test_a_missing_file_of_a_login_is_named(bao: Bao, tmp_path: Path) -> None:
     assert f"{tmp_path}/absent: No such file or directory" == caught.value.message
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_a_fifo_holds_up_no_login(bao: Bao, tmp_path: Path) -> None:
     """To open one would wait for who writes, with the lock held on which all logins wait."""
     os.mkfifo(tmp_path / "fifo")

@@ -101,7 +101,7 @@ def test_closing_frees_who_waits() -> None:
 
     counter.observer.close()
 
-    waiting.join(1.0)
+    waiting.join(10)
     assert [None] == got
     assert counter.observer.view() is None
 
