@@ -152,9 +152,14 @@ class Scripted:
 
 
 class BaoNode:
-    """One server process. `start` it, then `client` speaks with it."""
+    """One server process. `start` it, then `client` speaks with it.
 
-    def __init__(self, root: Path, certificates: Certificates, *, name: str = "node1") -> None:
+    One that is `alone` has nobody to wait for when it elects a leader: it need not wait for long.
+    """
+
+    def __init__(
+        self, root: Path, certificates: Certificates, *, name: str = "node1", alone: bool = False
+    ) -> None:
         self.root = root / name
         self.root.mkdir()
         self.certificates = certificates
@@ -166,10 +171,13 @@ class BaoNode:
         self.log = self.root / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         certificate, key = certificates.make(name)
+        raft = {"path": str(self.data), "node_id": name}
+        if alone:
+            raft["performance_multiplier"] = "1"
         (self.root / "config.json").write_text(
             json.dumps(
                 {
-                    "storage": {"raft": {"path": str(self.data), "node_id": name}},
+                    "storage": {"raft": raft},
                     "listener": {
                         "tcp": {
                             "address": f"127.0.0.1:{self.port}",
@@ -234,7 +242,7 @@ class Bao:
 
     def __init__(self, root: Path) -> None:
         self.certificates = Certificates.new(root)
-        self.node = BaoNode(root, self.certificates)
+        self.node = BaoNode(root, self.certificates, alone=True)
         try:
             self._prepare()
         except BaseException:

@@ -19,6 +19,7 @@ from aws_servers import REGION, AwsServer
 from credfresh.config import file
 from credfresh.credentials_file import CredentialsFiles
 from credfresh.life.daemon import Daemon
+from credfresh.life.desk import Desk, Errand
 from credfresh.model import Instant
 from credfresh.notify import Notifier
 from credfresh.settings import Settings
@@ -39,6 +40,23 @@ class AheadClock:
         return now + self.ahead
 
 
+class Waker:
+    """An attendant that can wake the main thread, which sleeps by the real clock."""
+
+    def __init__(self) -> None:
+        self.desk: Desk | None = None
+
+    def open(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def close(self) -> None: ...
+
+    def wake(self) -> None:
+        """Have it look at its clock."""
+        assert self.desk is not None
+        self.desk.post(Errand(lambda: None))
+
+
 class Host:
     """A directory with source keys and a configuration for one server."""
 
@@ -48,6 +66,7 @@ class Host:
         self.server = server
         self.clock = AheadClock()
         self.log = EventLog()
+        self.waker = Waker()
         source = root / "source"
         source.touch(mode=0o600)
         source.write_text(
@@ -80,6 +99,7 @@ class Host:
             roll=lambda: 0.0,
             emit=self.log,
             notifier=Notifier(None),
+            attendants=[self.waker],
         )
         watcher = threading.Thread(target=self._watch, args=(daemon, len(settings.profiles)))
         watcher.start()
@@ -89,6 +109,7 @@ class Host:
     def _watch(self, daemon: Daemon, count: int) -> None:
         self._wait(lambda: "daemon_ready" in self.log.names())
         self.clock.ahead = 0.49 * 3600  # past every renewal time, and long before expiration
+        self.waker.wake()
         self._wait(lambda: self.log.names().count("credentials_renewed") >= 2 * count)
         daemon.stop()
 

@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+from botocore.utils import ContainerMetadataFetcher
+
 import fakes
 from aws_servers import Answer, Request, ScriptedServer, scripted
 from credfresh.principals import EcsSource, FileSource
@@ -33,8 +36,11 @@ def test_a_source_is_looked_up_once_for_all_who_wait(provide: Provide, sts: Scri
     assert {"ASIASLOW"} == set(signers(sts))
 
 
-def test_a_broken_source_fails_for_all_who_wait_and_recovers(provide: Provide) -> None:
+def test_a_broken_source_fails_for_all_who_wait_and_recovers(
+    provide: Provide, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those who waited share the failure; the next look finds what was mended."""
+    monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)  # between tries of the SDK's
     broken = threading.Event()
     broken.set()
 
