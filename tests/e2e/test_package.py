@@ -96,6 +96,7 @@ def test_the_package_has_what_debian_looks_for(tree: Path) -> None:
 def test_links_of_the_documents_lead_somewhere(tree: Path) -> None:
     """What a page links to is in the package, but for what only a checkout has."""
     pages = tree / "usr/share/doc/credfresh"
+    assert "operations.md" in {page.name for page in pages.glob("*.md")}
     for page in pages.glob("*.md"):
         if page.name in {"architecture.md", "contributing.md"}:
             continue
@@ -144,7 +145,9 @@ def test_nothing_names_where_it_was_built(tree: Path) -> None:
 
 def test_every_module_is_compiled(tree: Path) -> None:
     """Nothing need be compiled at each start, in a directory that the daemon cannot write."""
-    for source in (tree / "opt/credfresh/lib").rglob("credfresh/**/*.py"):
+    sources = list((tree / "opt/credfresh/lib").rglob("credfresh/**/*.py"))
+    assert len(sources) > 100
+    for source in sources:
         assert list((source.parent / "__pycache__").glob(f"{source.stem}.*.pyc")), source
 
 

@@ -153,13 +153,14 @@ def test_many_renewals_on_demand_are_published_together() -> None:
     before = len(lobby.outlet.urgent)
     lobby.room.renew(1, ())
     lobby.wait(5)
-    assert not any(lobby.outlet.urgent[before:])
+    assert {False} == set(lobby.outlet.urgent[before:])
     assert [True] * len(names) == [p["renewed"] for p in lobby.answers[1]["profiles"]]
     lobby.wait(60)
     before = len(lobby.outlet.urgent)
     lobby.room.renew(2, names[:FEW])
     lobby.wait(5)
-    assert all(lobby.outlet.urgent[before:])
+    assert [True] * FEW == [p["renewed"] for p in lobby.answers[2]["profiles"]]
+    assert {True} == set(lobby.outlet.urgent[before:])
 
 
 def test_renew_tells_the_outcome_of_each(lobby: Lobby) -> None:

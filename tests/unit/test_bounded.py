@@ -40,6 +40,19 @@ def test_nothing_is_lost_at_the_end() -> None:
     assert [7] == [fields["lines"] for fields in log.of("lines_withheld")]
 
 
+def test_nothing_is_lost_where_the_next_minute_begins_before_anybody_looks() -> None:
+    """The main thread was busy: how many there were is told first."""
+    clock, log = FakeClock(), EventLog()
+    bounded = Bounded(log, clock)
+    for _ in range(MOST + 7):
+        bounded("profile_expired", profile="p")
+    clock.advance(WINDOW)
+    bounded("profile_expired", profile="p")
+
+    assert ["lines_withheld", "profile_expired"] == log.names()[-2:]
+    assert [7] == [fields["lines"] for fields in log.of("lines_withheld")]
+
+
 def test_what_cloudtrail_is_searched_by_is_always_told() -> None:
     """No access key id is withheld."""
     clock, log = FakeClock(), EventLog()

@@ -185,6 +185,8 @@ def test_a_follower_asks_before_the_jitter_of_the_one_it_follows_is_used_up(
     renews_after = policy.plan(leader, RenewBefore()).renew_at.boot - NOW.boot
     follower = replace(leader, upstream=Upstream(renews_after=renews_after, salt="host"))
 
-    asks_after = policy.plan(follower, RenewBefore(), rhythm).renew_at.boot - NOW.boot
+    made = policy.plan(follower, RenewBefore(), rhythm)
+    asks_after = made.renew_at.boot - NOW.boot
 
+    assert lifetime - asks_after == pytest.approx(made.renew_before, abs=1e-5)
     assert renews_after + 0.0025 * lifetime - 1e-5 <= asks_after <= 0.5 * lifetime + 1e-5

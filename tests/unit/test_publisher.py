@@ -11,7 +11,7 @@ import pytest
 
 from credfresh.coalescer import QUIET, Coalescer
 from credfresh.errors import PublishError
-from credfresh.publication import Publication
+from credfresh.publication import Outcomes, Publication, Wanted
 from credfresh.publisher import LOOK, SECOND_LOOK, Published, Publisher
 from fakes import FakeClock, MemoryDestination, grant, profile
 
@@ -275,6 +275,53 @@ def test_it_sleeps_until_something_has_its_turn(bench: Bench) -> None:
 
     bench.clock.advance(2 * QUIET)
     assert {"dev"} == set(bench.next_report().landed)
+
+
+def test_what_is_forgotten_before_it_could_be_written_never_lands(bench: Bench) -> None:
+    """It was withdrawn while the disk was full."""
+    bench.publisher.start({})
+    bench.next_report()
+    bench.destination.failing = RuntimeError("disk full")
+    bench.publisher.update({"production": publication(), "dev": publication("dev")}, urgent=True)
+    bench.next_report()
+    bench.destination.failing = None
+    bench.publisher.update({"production": None}, urgent=True)
+
+    assert {"dev"} == set(bench.next_report().landed)
+
+
+def test_the_shortest_session_of_all_limits_the_rest(bench: Bench) -> None:
+    """A slow disk, and one profile among many that cannot wait for as long as the others."""
+
+    def slow(wanted: Wanted) -> Outcomes:
+        bench.clock.advance(3.0)
+        return MemoryDestination().publish(wanted)
+
+    bench.destination.publish = slow  # type: ignore[method-assign]
+    short, start = profile("short"), bench.clock()
+    bench.publisher.start(
+        {"production": publication(), "short": Publication(short, grant(short, start, lifetime=40))}
+    )
+    bench.next_report()
+    bench.publisher.update({"dev": publication("dev")})
+    bench.wait(0.3)
+
+    assert {"dev"} == set(bench.next_report().landed)
+
+
+def test_a_look_that_fails_is_followed_by_a_publish(bench: Bench) -> None:
+    """Which meets the same trouble, and tells it."""
+
+    def fails() -> bool:
+        raise OSError("the disk is gone")
+
+    bench.publisher.start({"production": publication()})
+    bench.next_report()
+    bench.destination.tick = fails  # type: ignore[method-assign]
+    bench.wait(SECOND_LOOK)
+
+    bench.next_report()
+    assert 2 == len(bench.destination.writes)
 
 
 def test_the_dead_slow_down_no_retry_of_the_living() -> None:

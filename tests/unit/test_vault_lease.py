@@ -87,6 +87,17 @@ def test_the_holder_stops_before_the_others_may_start() -> None:
     assert second.held(1000.0 + LEASE)
 
 
+def test_a_leader_whose_write_is_refused_leads_no_more() -> None:
+    """Somebody else has written the record, however that came: it leads, and not we."""
+    engine, own = Engine(), Lease("a")
+    look(own, engine, 0.0)
+    engine.write(Write(engine.version, "b"))
+    look(own, engine, BEAT)
+
+    assert not own.held(BEAT)
+    assert "b" == engine.holder
+
+
 def test_a_lease_that_is_renewed_is_never_taken() -> None:
     """As long as the record changes, the others wait."""
     engine, first, second = Engine(), Lease("a"), Lease("b")

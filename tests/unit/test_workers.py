@@ -138,6 +138,21 @@ def test_at_most_twice_the_count_exist(hold: Hold) -> None:
     workers.stop()
 
 
+def test_those_that_run_count_among_twice_the_count(hold: Hold) -> None:
+    """Where most of them hang, fewer than the count may run beside those."""
+    workers = Workers(2)
+    for ticket in range(3):
+        hold.hang(workers, ticket)
+        workers.write_off(ticket)
+    assert 1 == workers.free
+
+    hold.hang(workers, 3)
+
+    assert 0 == workers.free
+    hold.let_go()
+    workers.stop()
+
+
 def test_a_hung_worker_that_comes_back_frees_its_place(hold: Hold) -> None:
     """Once hung jobs end, their threads end too and new ones may start."""
     workers = Workers(1)
