@@ -55,6 +55,18 @@ def open_files() -> list[str]:
     return sorted(link for link in found if link.startswith("/"))
 
 
+def unreadable(monkeypatch: pytest.MonkeyPatch, inode: int) -> None:
+    """Let the disk have lost what is in one file (EIO)."""
+    pread = os.pread
+
+    def failing(descriptor: int, count: int, offset: int) -> bytes:
+        if inode == os.fstat(descriptor).st_ino:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pread(descriptor, count, offset)
+
+    monkeypatch.setattr(os, "pread", failing)
+
+
 def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no file system know leases (fcntl(2), F_SETLEASE: EINVAL)."""
     control = fcntl.fcntl

@@ -28,6 +28,7 @@ from disk import (
     publish_and_leave,
     read_by_sdk,
     temporaries,
+    unreadable,
     wanted,
 )
 
@@ -292,14 +293,7 @@ def test_what_the_disk_has_lost_and_was_not_written_is_in_the_way_of_nothing(
     house.publish()
     house.killed()
     assert [lost] == [(house.path.parent / name).stat().st_ino for name in temporaries(house.path)]
-    pread = os.pread
-
-    def failing(descriptor: int, count: int, offset: int) -> bytes:
-        if lost == os.fstat(descriptor).st_ino:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return pread(descriptor, count, offset)
-
-    monkeypatch.setattr(os, "pread", failing)
+    unreadable(monkeypatch, lost)
 
     with reader:
         assert {"foreign", "dev"} == house.settle()

@@ -25,6 +25,7 @@ from disk import (
     publish_and_leave,
     read_by_sdk,
     temporaries,
+    unreadable,
     wanted,
     without_leases,
 )
@@ -371,14 +372,7 @@ def test_what_cannot_be_read_any_more_is_in_the_way_of_one_publish(
     lost = os.fstat(house.rival.fileno()).st_ino
     if written:
         house.rival.write(THEIRS)
-    pread = os.pread
-
-    def failing(descriptor: int, count: int, offset: int) -> bytes:
-        if lost == os.fstat(descriptor).st_ino:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return pread(descriptor, count, offset)
-
-    monkeypatch.setattr(os, "pread", failing)
+    unreadable(monkeypatch, lost)
     asked = wanted(path, "dev", serial=3)
     with house.rival:  # while it lasts no other file has its number
         with pytest.raises(PublishError) as caught:
