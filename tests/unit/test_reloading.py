@@ -145,6 +145,19 @@ def test_all_parts_go_over(house: House) -> None:
     assert done is house.desk.last_reload
 
 
+def test_it_is_told_when_everybody_has_followed(house: House) -> None:
+    """Whoever reads of it in the log finds nothing served any more that has left."""
+    house.sim.start()
+    told: list[int] = []
+    house.desk.on_reloaded.append(lambda _: told.append(len(house.sim.log.of("config_reloaded"))))
+    house.now = settings(profile("production"))
+
+    house.reloading.reload()
+
+    assert [0] == told
+    assert 1 == len(house.sim.log.of("config_reloaded"))
+
+
 def test_a_refused_one_moves_nothing(house: House) -> None:
     """Settings, profiles, due times and workers are what they were, and renewals go on."""
     house.sim.start()

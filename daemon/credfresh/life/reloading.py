@@ -91,10 +91,10 @@ class Reloading:
         changes = self._desk.supervisor.reload(settings, taken.provider)
         if taken.provider is not None:
             self._reloader.replaced()
-        self._tell(changes, taken)
+        self._desk.reloaded()
+        self._tell(changes, taken)  # now that it is true of all: who left is not served any more
         for notice in settings.notices:
             self._emit(notice.event, **dict(notice.fields))
-        self._desk.reloaded()
         return Reload(changes=changes, needs_restart=taken.needs_restart)
 
     def _tell(self, changes: Changes, taken: Taken) -> None:
