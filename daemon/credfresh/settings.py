@@ -7,7 +7,6 @@ seconds, modes are permission bits.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -122,21 +121,19 @@ class Profile:
 
     def __post_init__(self) -> None:
         """Work the fingerprint out once: every renewal asks for it."""
-        asked = {  # in the order of the alphabet: it decides the digest
-            "duration": self.duration,
-            "external_id": self.external_id,
-            "policy": self.policy,
-            "policy_arns": self.policy_arns,
-            "role_arn": self.role_arn,
-            "role_session_name": self.role_session_name,
-            "session_tags": self.session_tags,
-            "source": [self.source_profile, self.source_request]
-            if self.source_profile
-            else self.source,
-            "source_identity": self.source_identity,
-            "transitive_tag_keys": self.transitive_tag_keys,
-        }
-        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+        asked = (
+            self.duration,
+            self.external_id,
+            self.policy,
+            self.policy_arns,
+            self.role_arn,
+            self.role_session_name,
+            self.session_tags,
+            (self.source_profile, self.source_request) if self.source_profile else self.source,
+            self.source_identity,
+            self.transitive_tag_keys,
+        )
+        digest = hashlib.sha256(ascii(asked).encode()).hexdigest()
         object.__setattr__(self, "request", digest[:16])
 
     @property

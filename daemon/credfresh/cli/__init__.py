@@ -18,6 +18,7 @@ from typing import cast
 import click
 
 from credfresh import __version__
+from credfresh.cli import collector
 from credfresh.cli.exits import Exit, status_of
 from credfresh.errors import ConfigError, CredfreshError
 
@@ -48,7 +49,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in COMMANDS:
             return None
-        return cast("click.Command", importlib.import_module(f"credfresh.cli.{name}").command)
+        with collector.paused():
+            return cast("click.Command", importlib.import_module(f"credfresh.cli.{name}").command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

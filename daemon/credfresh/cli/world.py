@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
+from credfresh.cli import collector
 from credfresh.cli.clock import clock
 from credfresh.cli.exits import Exit, status_of
 from credfresh.config import file
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from credfresh.life.daemon import Daemon
     from credfresh.life.desk import Attendant
     from credfresh.life.ports import Outlet
-
-GARBAGE = 100_000
-"""How many objects more than before make the collector of cycles look; Python's default is 700."""
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -51,7 +49,8 @@ def load(path: str) -> Settings:
     Raises:
         ConfigError: it cannot be read, or is not valid.
     """
-    return file.load(path)
+    with collector.paused():
+        return file.load(path)
 
 
 def load_to_run(path: str) -> Settings:
@@ -96,9 +95,7 @@ def start(
         ConfigError: it is not valid, and people are watching.
         SystemExit: it is not valid; each problem has been logged.
     """
-    # Thousands of profiles are hundreds of thousands of objects that stay: the collector would go
-    # through them time and again, for nothing.
-    gc.set_threshold(GARBAGE, 20, 100)
+    collector.settle()
     at_first = LogSettings(format=cast("LogFormat", log_format or "auto"))
     log = configure(at_first, stream=sys.stdout, clock=clock)
     with mistakes_told(log):
@@ -169,10 +166,7 @@ class ConfigFile:
         follow(self.log, settings.log.level)
 
     def replaced(self) -> None:
-        """Collect a provider that was let go: an SDK's session is cycles, and megabytes.
-
-        With GARBAGE as it is the collector would come by after dozens of them.
-        """
+        """Collect a provider that was let go: an SDK's session is cycles, and megabytes."""
         gc.collect()
 
 

@@ -11,7 +11,6 @@ from credfresh.config import schema, source_shapes
 from credfresh.config.checks import Case, region_of, sts_endpoint
 from credfresh.config.drafts import Draft
 from credfresh.config.endpoint import endpoint_of
-from credfresh.config.fleet import follows_hub
 from credfresh.config.identity import default_instance
 from credfresh.config.notices import notices_for
 from credfresh.config.session import default_session_name
@@ -32,10 +31,7 @@ def assemble(
     twins = _twins(case, targets)
     instance = file.instance or default_instance(source)
     sts = _sts(file.sts)
-    asked = [
-        (draft.duration, draft.profile.renew_before or settings.RenewBefore())
-        for draft in case.drafts.values()
-    ]
+    asked = [(draft.duration, draft.renew_before) for draft in case.drafts.values()]
     rhythm = policy.rhythm(f"{surroundings.hostname} {instance}", asked, sts.calls_per_second)
     profiles = {
         name: _profile(draft, case, targets[name], twins.get(name), surroundings, rhythm)
@@ -43,7 +39,7 @@ def assemble(
     }
     for name, draft in case.drafts.items():
         engine = (file.sources or {}).get(draft.source)
-        if follows_hub(draft, case) and isinstance(engine, source_shapes.VaultSource):
+        if isinstance(engine, source_shapes.VaultSource) and case.follows_hub(draft):
             profiles[name] = _followed(profiles[name], engine_of(engine.vault))
     sources: dict[str, principals.Source] = {principals.DEFAULT_SOURCE: principals.DefaultChain()}
     sources.update((name, _source(shape)) for name, shape in (file.sources or {}).items())
@@ -105,7 +101,7 @@ def _profile(  # noqa: PLR0917 - all that a profile is made of
         role_session_name=shape.role_session_name
         or default_session_name(surroundings.hostname, draft.name),
         duration=draft.duration,
-        renew_before=shape.renew_before or settings.RenewBefore(),
+        renew_before=draft.renew_before,
         region=region_of(draft, surroundings.environment) or "",
         target=target,
         source=principals.DEFAULT_SOURCE if shape.source_profile else draft.source,

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from credfresh.config import schema
 from credfresh.config.findings import Findings
+from credfresh.settings import RenewBefore
 
 DURATION = 3600
 """Seconds a session lasts unless the file says otherwise."""
+
+RENEW_BEFORE = RenewBefore()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,11 @@ class Draft:
     def duration(self) -> int:
         """Seconds to ask for."""
         return self.profile.duration or DURATION
+
+    @property
+    def renew_before(self) -> RenewBefore:
+        """How long before expiration to renew."""
+        return self.profile.renew_before or RENEW_BEFORE
 
     @property
     def source(self) -> str:

@@ -34,7 +34,7 @@ def check_fleet(case: Case) -> None:
         if isinstance(source, source_shapes.VaultSource):
             _engine(("sources", name, "vault"), source.vault, case)
     for draft in case.drafts.values():
-        follows = follows_hub(draft, case)
+        follows = case.follows_hub(draft)
         if follows:
             _follower(draft, case)
         elif _lacks_role(draft, case):
@@ -44,22 +44,15 @@ def check_fleet(case: Case) -> None:
             _name(draft, case)
 
 
-def follows_hub(draft: Draft, case: Case) -> bool:
-    """Say whether a profile comes from an engine and not from STS."""
-    return case.follows_hub(draft)
-
-
 def _lacks_role(draft: Draft, case: Case) -> bool:
     """Say whether a profile needs a role and has none.
 
     Of one whose source could not be understood that is not known: it may be meant to follow a hub.
     """
-    broken = set(case.names("sources")) - (case.file.sources or {}).keys()
-    return (
-        draft.profile.role_arn is None
-        and draft.sound("role_arn", "source")
-        and (draft.profile.source_profile is not None or draft.source not in broken)
-    )
+    if draft.profile.role_arn is not None or not draft.sound("role_arn", "source"):
+        return False
+    broken = case.has("sources", draft.source) and draft.source not in (case.file.sources or {})
+    return draft.profile.source_profile is not None or not broken
 
 
 def _engine(path: Path, shape: vault_shapes.Vault, case: Case) -> None:
