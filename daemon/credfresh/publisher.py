@@ -117,12 +117,12 @@ class Publisher:
     def stop(self, patience: float) -> bool:
         """Write what waits, then end; False when that took longer than `patience` seconds.
 
-        What could not be written so far is tried once more.
+        What could not be written so far is tried once more; to ask again is to wait on.
         """
         with self._changed:
-            self._stopping = True
-            if self._retry_at is not None:
+            if self._retry_at is not None and not self._stopping:
                 self._coalescer.note(self._clock().boot, urgent=True)
+            self._stopping = True
             self._changed.notify()
         self._thread.join(patience)
         return not self._thread.is_alive()

@@ -10,7 +10,7 @@ import pytest
 
 from credfresh.cli.clock import clock
 from credfresh.errors import AlreadyRunningError, Mend, Scope
-from credfresh.life.daemon import DRAIN, ECHO, Daemon
+from credfresh.life.daemon import DRAIN, ECHO, FLUSH, Daemon
 from credfresh.life.desk import Attendant, Desk, Errand
 from credfresh.life.ports import Outlet
 from credfresh.model import Grant, Instant, SessionCredentials
@@ -321,6 +321,22 @@ def test_a_second_signal_forces_the_end() -> None:
     watcher.join()
     insist.join()
     assert [{"clean": False}] == house.log.of("daemon_stopped")
+
+
+def test_a_second_signal_forces_the_end_while_the_disk_hangs() -> None:
+    """The last publish is given its seconds only while nobody insists."""
+    house = House(settings(profile()))
+    house.files.gate.clear()
+    insist = threading.Timer(1.5 * ECHO, house.daemon.stop)
+    house.stopping = insist.start
+    watcher = stop_when(house, lambda: house.files.busy)
+    began = clock().boot
+
+    assert not house.daemon.run()
+
+    assert clock().boot - began < FLUSH / 2
+    watcher.join()
+    house.files.gate.set()
 
 
 def test_files_are_not_let_go_while_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from credfresh.life.reloader import Reloader, SettingsSource
 from credfresh.life.reloading import Reloading, most_delay
 from credfresh.life.supervisor import Supervisor
 from credfresh.life.watchdog import Watchdog
-from credfresh.model import Clock, Instant, Roll
+from credfresh.model import Clock, Roll
 from credfresh.notify import Notifier
 from credfresh.publisher import Published, Publisher
 from credfresh.renewer import Provider
@@ -42,6 +42,9 @@ DRAIN = 15.0
 
 FLUSH = 10.0
 """Seconds that the last publish is given after that."""
+
+HEED = 0.1
+"""Seconds within which another signal ends that."""
 
 ECHO = 0.2
 """Seconds in which another signal is the same wish: timeout(1) signals its child, then all."""
@@ -182,7 +185,7 @@ class Daemon:
         self._fan.pass_on(first)
         self._timers.start()
         self._desk.agenda.add(self._readiness.look)
-        for chore in (self._beat, self._publisher.look, self._bounded.look):
+        for chore in (lambda _: self._supervisor.beat(), self._publisher.look, self._bounded.look):
             self._agenda.add(chore)
         for part in (self._watchdog, self._reloading):
             if part is not None:
@@ -248,9 +251,6 @@ class Daemon:
         # Where none is free all are within their deadlines, or written off: nobody is wedged.
         return self._workers.probe(answer) or answering(answer)
 
-    def _beat(self, _now: Instant) -> float:
-        return self._supervisor.beat()
-
     def _tried(self) -> bool:
         return (
             not self._supervisor.busy
@@ -269,7 +269,7 @@ class Daemon:
             if left <= 0:
                 break
             self._handle_within(left)
-        flushed = self._publisher.stop(FLUSH if self._signals == asked else 0.0)
+        flushed = self._flush(asked)
         for _ in range(self._inbox.qsize()):  # what has come so far; who asks on is let go
             self._handle(self._inbox.get_nowait())
         self._close_attendants()
@@ -282,6 +282,18 @@ class Daemon:
         clean = flushed and self._signals == asked
         self._emit("daemon_stopped", clean=clean)
         return clean
+
+    def _flush(self, asked: int) -> bool:
+        """Let the publisher write what waits and end; False where it takes too long.
+
+        It has no time any more once more signals have come than were `asked`.
+        """
+        give_up = self._clock().boot + FLUSH
+        while not (flushed := self._publisher.stop(HEED)) and self._signals == asked:
+            if self._clock().boot >= give_up:
+                break
+            self._handle_within(0.0)
+        return flushed
 
     def _close_attendants(self) -> None:
         for attendant in reversed(self._attendants):
