@@ -206,10 +206,10 @@ def test_a_command_imports_what_it_needs(
 
 COMPOSED = """
 import sys
-from credfresh.cli import world
-settings, log = world.start(sys.argv[1], "json")
-parts = world.serving(settings, log)
-world.compose(settings, log, log=log, attendants=parts.attendants, outlets=parts.outlets)
+from credfresh.cli import composition
+settings, log = composition.start(sys.argv[1], "json")
+parts = composition.serving(settings, log)
+composition.compose(settings, log, log=log, attendants=parts.attendants, outlets=parts.outlets)
 print("imported:", *sorted({"boto3", "botocore", "apscheduler"} & sys.modules.keys()))
 """
 

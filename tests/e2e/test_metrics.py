@@ -234,7 +234,7 @@ def test_no_secret_is_served(host: Host, running: Running, port: int, textfile: 
 def test_who_wants_no_metrics_does_not_pay_for_them(command: str) -> None:
     """Neither library is imported by a command that has no use for it."""
     program = (
-        f"import sys, credfresh.cli.{command}, credfresh.cli.world;"
+        f"import sys, credfresh.cli.{command}, credfresh.cli.composition;"
         "print({'prometheus_client', 'waitress', 'credfresh.listener'} & sys.modules.keys())"
     )
     run = subprocess.run(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from configs import one_profile
-from credfresh.cli.world import load_to_run
+from credfresh.cli.composition import load_to_run
 from credfresh.config.file import load
 from credfresh.errors import ConfigError, Problem
 

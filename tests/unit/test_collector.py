@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.cli import collector, world
+from credfresh import collector
+from credfresh.config.file import load
 from credfresh.errors import ConfigError
 
 
@@ -25,6 +26,6 @@ def test_a_configuration_with_mistakes_leaves_it_on(tmp_path: Path) -> None:
     path.write_text("profiles: 1\n")
 
     with pytest.raises(ConfigError):
-        world.load(str(path))
+        load(str(path))
 
     assert gc.isenabled()

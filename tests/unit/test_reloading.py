@@ -12,7 +12,7 @@ from typing import Literal, cast
 
 import pytest
 
-from credfresh.cli.world import ConfigFile
+from credfresh.cli.composition import ConfigFile
 from credfresh.errors import ConfigError, Mend, Problem
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk

@@ -1,4 +1,4 @@
-"""The command line, and the composition root: only here are clock, chance and clients made.
+"""The command line. Clock, randomness and clients are made only here (`clock`, `composition`).
 
 What is printed for people follows these rules: results go to stdout; errors go to stderr as
 `credfresh: what was wrong` and `hint: what to do`, lower case, without a final full stop. Each
@@ -17,8 +17,7 @@ from typing import cast
 
 import click
 
-from credfresh import __version__
-from credfresh.cli import collector
+from credfresh import __version__, collector
 from credfresh.cli.exits import Exit, status_of
 from credfresh.errors import ConfigError, CredfreshError
 

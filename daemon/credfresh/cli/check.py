@@ -11,10 +11,11 @@ from dataclasses import asdict, replace
 import click
 
 from credfresh.cli.clock import clock
+from credfresh.cli.composition import roll
 from credfresh.cli.exits import Exit
 from credfresh.cli.lacks import lacks
 from credfresh.cli.options import config_option
-from credfresh.cli.world import load, roll
+from credfresh.config.file import load
 from credfresh.config.notices import ADVICE, guarantee
 from credfresh.errors import ConfigError, RenewalError
 from credfresh.model import Grant

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 import click
 
 from credfresh.cli.clock import clock
+from credfresh.cli.composition import compose
 from credfresh.cli.options import Duration
-from credfresh.cli.world import compose, load
+from credfresh.config.file import load
 from credfresh.control.attendant import ControlSocket
 from credfresh.demo import LIFETIME, Screen, Stage, default_directory, invitation
 from credfresh.settings import ControlSettings

@@ -5,17 +5,17 @@ from __future__ import annotations
 import click
 
 from credfresh.cli.beside import renew_due
-from credfresh.cli.exits import Exit
-from credfresh.cli.options import config_option
-from credfresh.cli.world import (
+from credfresh.cli.composition import (
     compose,
     format_option,
-    load,
     mistakes_told,
     refusals_told,
     start,
     trust,
 )
+from credfresh.cli.exits import Exit
+from credfresh.cli.options import config_option
+from credfresh.config.file import load
 from credfresh.errors import AlreadyRunningError, ConfigError
 from credfresh.logs import Log
 from credfresh.settings import Settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from credfresh.cli.composition import compose, format_option, refusals_told, serving, start
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
-from credfresh.cli.world import compose, format_option, refusals_told, serving, start
 
 
 @click.command("run")

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from credfresh import collector
 from credfresh.config.decoding import MOST_BYTES
 from credfresh.config.parse import parse
 from credfresh.errors import ConfigError, Problem
@@ -42,12 +43,13 @@ def load(
         ConfigError: it cannot be read, is not to be trusted, or has problems.
     """
     name = os.fspath(path)
-    return parse(
-        _read(name),
-        name,
-        environment=os.environ if environment is None else environment,
-        hostname=socket.gethostname() if hostname is None else hostname,
-    )
+    with collector.paused():
+        return parse(
+            _read(name),
+            name,
+            environment=os.environ if environment is None else environment,
+            hostname=socket.gethostname() if hostname is None else hostname,
+        )
 
 
 def _read(path: str) -> bytes:

@@ -1,4 +1,7 @@
-"""The one place where chance is made, and the parts are put together (the clock: `clock`)."""
+"""The composition root: makes the source of randomness, and puts the parts together.
+
+The clock is in `cli.clock`, for client commands that need nothing else of this.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from credfresh.cli import collector
+from credfresh import collector
 from credfresh.cli.clock import clock
 from credfresh.cli.exits import Exit, status_of
-from credfresh.config import file
+from credfresh.config.file import load
 from credfresh.errors import ConfigError, CredfreshError, Problem
 from credfresh.events import Emit
 from credfresh.logs import Log, configure, follow
@@ -43,22 +46,12 @@ format_option = click.option(
 roll: Roll = random.SystemRandom().random
 
 
-def load(path: str) -> Settings:
-    """Read and validate the configuration at `path`.
-
-    Raises:
-        ConfigError: it cannot be read, or is not valid.
-    """
-    with collector.paused():
-        return file.load(path)
-
-
 def load_to_run(path: str) -> Settings:
-    """Read and validate the configuration at `path`, and the ways to the files that it names.
+    """Read and validate the configuration at `path`, and check the paths that it names.
 
     Raises:
-        ConfigError: it is not valid, or somebody else could redirect what we write. Whoever
-            merely checks it may be another user, to whom other ways are safe.
+        ConfigError: it is not valid, or somebody else could redirect what we write. `load` does
+            not check that: which paths are safe depends on the user who writes.
     """
     settings = load(path)
     trust(settings)
@@ -66,10 +59,10 @@ def load_to_run(path: str) -> Settings:
 
 
 def trust(settings: Settings) -> None:
-    """Look whether this process may write where the configuration says.
+    """Check that nobody else can redirect what this process writes.
 
     Raises:
-        ConfigError: somebody else could redirect what we write.
+        ConfigError: somebody can.
     """
     from credfresh.credentials_file import distrusted  # noqa: PLC0415 - see `compose`
 
