@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from credfresh.cli.beside import renew_due
 from credfresh.cli.composition import (
     compose,
     format_option,
@@ -16,7 +17,9 @@ from credfresh.cli.composition import (
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
 from credfresh.config.file import load
-from credfresh.errors import AlreadyRunningError, ConfigError
+from credfresh.control.client import ask
+from credfresh.control.protocol import MOST_TIMEOUT, Renew, Status
+from credfresh.errors import AlreadyRunningError, ConfigError, ControlError
 from credfresh.logs import Log
 from credfresh.settings import Settings
 
@@ -41,16 +44,16 @@ def command(path: str, log_format: str | None) -> None:
             fresh = _alone(settings, log)
         except (AlreadyRunningError, ConfigError):
             # Root must not write where the daemon's user could redirect it: that daemon may.
-            told = renew_due(settings, log)
-            if told is None:
+            done = _by_the_daemon(settings, log)
+            if done is None:
                 raise
-            fresh = told
+            fresh = done
     if not fresh:
         raise SystemExit(Exit.SOME_FAILED)
 
 
 def _alone(settings: Settings, log: Log) -> bool:
-    """Do the work in this process; say whether all are fresh then.
+    """Do the work in this process; say whether all profiles are fresh then.
 
     Raises:
         AlreadyRunningError: another one keeps the file.
@@ -62,3 +65,37 @@ def _alone(settings: Settings, log: Log) -> bool:
     hooks = (Hooks(log),)
     statuses = compose(settings, log, attendants=hooks, outlets=hooks, patience=PATIENCE).once()
     return all(status.state == "fresh" for status in statuses)
+
+
+def _by_the_daemon(settings: Settings, log: Log) -> bool | None:
+    """Ask the daemon that keeps the file to renew what is not fresh; say whether all are then.
+
+    None: that daemon is of another instance, or cannot be asked.
+
+    Raises:
+        ControlError: it is of this instance, and refuses.
+    """
+    if settings.control is None:
+        return None
+    path = settings.control.socket
+    try:
+        before = ask(path, Status())
+    except ControlError:
+        return None
+    if before["instance"] != settings.instance:
+        return None
+    # A profile that was withdrawn by hand has no next renewal: it stays so.
+    due = [p["profile"] for p in _not_fresh(before) if p["renew_at"] is not None]
+    if due:
+        ask(path, Renew(tuple(due)), patience=MOST_TIMEOUT)
+    after = ask(path, Status()) if due else before
+    failed = [p["profile"] for p in _not_fresh(after)]
+    # The daemon does not know profiles that were added since it read the configuration.
+    known = {profile["profile"] for profile in after["profiles"]}
+    failed += [name for name in settings.profiles if name not in known]
+    log("daemon_asked", path=path, profiles=len(due), failed=" ".join(failed) or None)
+    return not failed
+
+
+def _not_fresh(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [profile for profile in report["profiles"] if profile["state"] != "fresh"]
