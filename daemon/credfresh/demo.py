@@ -199,7 +199,7 @@ class Screen:
             columns, lines = self._size()
             self._write(_screen(self._heading, statuses, self._events, columns, lines))
         elif self._looks % PLAIN_EVERY == 0:
-            self._write(summary.table(statuses))
+            self._write(_table(statuses))
         self._looks += 1
 
 
@@ -207,14 +207,17 @@ def _screen(
     heading: str, statuses: list[ProfileStatus], events: list[str], columns: int, lines: int
 ) -> str:
     """Return the whole screen: what to try wraps, to be copied; all below is cut at the edge."""
-    table = summary.table(statuses, colour=True).splitlines()
+    table = _table(statuses, colour=True).splitlines()
     above = sum(max(1, -(-len(line) // columns)) for line in heading.splitlines()) + 1
     room = max(0, lines - above - len(table) - 3)
     below = [*table, "", *events[max(0, len(events) - room) :], "", "Ctrl-C ends it."]
-    # Home, each line cleared to its end, then all below: no flicker. Wrapping is switched off
-    # for the lower part (DECAWM), or one long line would scroll the rest away.
-    text = heading + "\n" + WRAP_OFF + "\n".join(below)
-    return "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J" + WRAP_ON
+    # Wrapping is switched off for the lower part (DECAWM), or one long line would scroll the rest
+    # away.
+    return summary.redrawn(heading + "\n" + WRAP_OFF + "\n".join(below)) + WRAP_ON
+
+
+def _table(statuses: list[ProfileStatus], *, colour: bool = False) -> str:
+    return summary.table([status.as_json() for status in statuses], colour=colour)
 
 
 def default_directory() -> Path:

@@ -1,4 +1,4 @@
-"""What is shown to people: one line for systemd, a table for a terminal. Pure text."""
+"""Text for people: one line for systemd, a table and a screen for a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the client commands, which jobs wait for, have no use for it
-    from credfresh.statuses import ProfileStatus, State
+    from credfresh.statuses import State
 
 BAR = 20
 """Width of the life bar, characters."""
@@ -19,6 +19,9 @@ COLOURS: Mapping[str, str] = {
     "refused": "\x1b[35m",
 }
 RESET = "\x1b[0m"
+
+ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+"""Borrow the terminal (another screen, no cursor), and give it back."""
 
 URGENCY: Mapping[str, int] = {"expired": 0, "missing": 1, "refused": 2, "late": 3, "fresh": 4}
 
@@ -41,22 +44,18 @@ def one_line(profiles: Iterable[tuple[str, State, float | None]]) -> str:
     return line if nearest is None else f"{line}, next {nearest[0]} in {duration(nearest[1])}"
 
 
-def table(statuses: Iterable[ProfileStatus], *, colour: bool = False) -> str:
-    """Return the profiles as an aligned table, a bar for the share of life that is left."""
-    return drawn([status.as_json() for status in statuses], colour=colour)
-
-
-def drawn(
+def table(
     profiles: Sequence[Mapping[str, Any]],
     *,
     colour: bool = False,
     width: int | None = None,
     height: int | None = None,
 ) -> str:
-    """Return the same for profiles as JSON has them.
+    """Return profiles, as `ProfileStatus.as_json` gives them, as an aligned table.
 
-    Lines are cut to `width` columns. Where there are more profiles than `height` lines have room
-    for, the most urgent are shown, and the others counted.
+    A bar shows the share of life that is left. Lines are cut to `width` columns. Where there are
+    more profiles than `height` lines have room for, the most urgent are shown, and the others
+    counted.
     """
     shown = list(profiles)
     more = ""
@@ -102,6 +101,11 @@ def duration(seconds: float) -> str:
     if minutes < 60:  # noqa: PLR2004 - minutes in an hour
         return f"{minutes}m{rest:02}s"
     return f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def redrawn(text: str) -> str:
+    """Return what draws `text` over the screen: from the top, each line cleared, no flicker."""
+    return "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J"
 
 
 def plain(text: str) -> str:

@@ -64,9 +64,9 @@ def test_the_bar_shows_the_share_of_life(left: float, blocks: int) -> None:
 
 def test_the_table_is_aligned_and_names_errors() -> None:
     """Every row starts its columns where the header does."""
-    lines = summary.table([status("dev"), status("production", error="AccessDenied: no")]).split(
-        "\n"
-    )
+    lines = summary.table(
+        [status("dev").as_json(), status("production", error="AccessDenied: no").as_json()]
+    ).split("\n")
 
     assert 3 == len(lines)
     column = lines[0].index("LAST ERROR")
@@ -81,14 +81,14 @@ def test_without_profiles_only_the_header_stands() -> None:
 
 def test_colour_only_where_asked() -> None:
     """Escape sequences reach no pipe."""
-    assert "\x1b" not in summary.table([status()])
-    assert "\x1b[32m" in summary.table([status()], colour=True)
+    assert "\x1b" not in summary.table([status().as_json()])
+    assert "\x1b[32m" in summary.table([status().as_json()], colour=True)
 
 
 def test_a_state_that_only_a_later_daemon_knows_is_shown_as_it_is() -> None:
     """New ones may come within version 1 of the protocol; it counts as urgent."""
     later = status("later").as_json() | {"state": "paused"}
-    shown = summary.drawn([status().as_json(), later, later], colour=True, height=3)
+    shown = summary.table([status().as_json(), later, later], colour=True, height=3)
     assert "later" in shown
     assert "paused" in shown
 
@@ -103,7 +103,7 @@ def test_one_line_counts_and_names_the_next() -> None:
 
 def test_a_line_is_cut_to_the_width_of_the_terminal() -> None:
     """A long error ends in an ellipsis instead of a second line."""
-    drawn = summary.drawn([status(error="x" * 200).as_json()], width=80)
+    drawn = summary.table([status(error="x" * 200).as_json()], width=80)
 
     assert [80 if "…" in line else len(line) for line in drawn.split("\n")] == [
         len(line) for line in drawn.split("\n")
@@ -116,16 +116,16 @@ def test_more_profiles_than_lines_leaves_the_most_urgent() -> None:
     profiles = [status(f"p{n}", left=60.0 * n).as_json() for n in range(1, 101)]
     profiles[70]["state"], profiles[80]["state"] = "late", "expired"
 
-    lines = summary.drawn(profiles, height=6).split("\n")
+    lines = summary.table(profiles, height=6).split("\n")
 
     assert ["p81", "p71", "p1", "p2"] == [line.split()[0] for line in lines[1:5]]
     assert "… and 96 more" == lines[5]
-    assert 101 == len(summary.drawn(profiles, height=101 + 1).split("\n"))
+    assert 101 == len(summary.table(profiles, height=101 + 1).split("\n"))
 
 
 def test_a_terminal_obeys_nothing_of_what_others_wrote() -> None:
     """An escape sequence in an error text is shown, not carried out."""
-    drawn = summary.drawn([status(error="no\x1b]0;title\x07\nline").as_json()])
+    drawn = summary.table([status(error="no\x1b]0;title\x07\nline").as_json()])
 
     assert 2 == len(drawn.split("\n"))
     assert drawn.isprintable() or "\x1b" not in drawn

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from credfresh.cli.options import DEFAULT_CONFIG
 from credfresh.control.client import DEFAULT_SOCKET
-from credfresh.errors import ConfigError
+from credfresh.errors import ConfigError, ControlError
 
 if TYPE_CHECKING:
     from credfresh.config.excerpt import Excerpt
+    from credfresh.statuses import ProfileStatus
 
 DEFAULT_FILE = "/run/credfresh/credentials"
 """The credentials file where nothing says another one."""
@@ -36,10 +37,10 @@ class Whereabouts:
 
     @property
     def instances(self) -> tuple[str, ...]:
-        """The names by which the daemon is known that is meant; none where any is.
+        """The instances of which the daemon must be one; empty where any daemon will do.
 
-        Several daemons may run on a host, and the usual place is that of one of them: where that
-        place is all we know, only the daemon of the configuration that was named may answer.
+        Several daemons may run on a host, and one of them has the default socket. Where no other
+        socket is known, only the daemon of the configuration that was named may answer.
 
         Raises:
             ConfigError: the configuration cannot be read.
@@ -48,7 +49,7 @@ class Whereabouts:
             return ()
         from credfresh.config.identity import default_instance  # noqa: PLC0415 - rarely needed
 
-        # By default it is still called as long as it was not started anew with a name.
+        # The daemon may have been started before the file gave it a name.
         default = default_instance(self._config)
         return (self._excerpt.instance, default) if self._excerpt.instance else (default,)
 
@@ -61,6 +62,24 @@ class Whereabouts:
         """
         said = self._excerpt.credentials_file
         return said or os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or DEFAULT_FILE
+
+    def statuses_in_file(self, unreached: ControlError) -> list[ProfileStatus]:
+        """Return what the marks in the credentials file say, where no daemon answers.
+
+        Raises:
+            ConfigError: the configuration that was named cannot be read.
+            ControlError: the file cannot be read either; otherwise as `unreached`.
+        """
+        from credfresh.cli.clock import clock  # noqa: PLC0415 - as the next
+        from credfresh.splice import marked  # noqa: PLC0415 - only where no daemon answers
+
+        path = self.credentials_file
+        try:
+            return marked.statuses(path, clock().wall)
+        except OSError as error:
+            reason = str(error.strerror).lower()
+            message = f"{unreached.message}; {path}: cannot be read: {reason}"
+            raise ControlError(unreached.code, message, hint=unreached.hint) from None
 
     @cached_property
     def _excerpt(self) -> Excerpt:

@@ -19,6 +19,7 @@ from credfresh.control.attendant import ControlSocket
 from credfresh.demo import LIFETIME, Screen, Stage, default_directory, invitation
 from credfresh.settings import ControlSettings
 from credfresh.simulator import Simulator
+from credfresh.summary import ENTER_SCREEN, LEAVE_SCREEN
 
 
 @click.command("demo")
@@ -61,12 +62,12 @@ def command(limit: float | None) -> None:
 def _full_screen(*, live: bool) -> Iterator[None]:
     """Borrow the terminal: another screen, no cursor; give both back."""
     if live:
-        _write("\x1b[?1049h\x1b[?25l\x1b[2J")
+        _write(ENTER_SCREEN)
     try:
         yield
     finally:
         if live:
-            _write("\x1b[?25h\x1b[?1049l")
+            _write(LEAVE_SCREEN)
 
 
 def _write(text: str) -> None:

@@ -111,16 +111,7 @@ def _judge_file(
     where: Whereabouts, request: protocol.Ensure, unreached: ControlError, *, as_json: bool
 ) -> None:
     """Say what the file says, and leave with 69 unless it suffices."""
-    from credfresh.cli.clock import clock  # noqa: PLC0415 - as the next
-    from credfresh.splice import marked  # noqa: PLC0415 - only where no daemon answers
-
-    path = where.credentials_file
-    try:
-        found = {status.profile: status for status in marked.statuses(path, clock().wall)}
-    except OSError as error:
-        reason = str(error.strerror).lower()
-        message = f"{unreached.message}; {path}: cannot be read: {reason}"
-        raise ControlError(unreached.code, message, hint=unreached.hint) from None
+    found = {status.profile: status for status in where.statuses_in_file(unreached)}
     status = found.get(request.profile)
     left = status.seconds_left if status is not None else 0.0
     reached = 0 < left >= request.valid_for
@@ -136,7 +127,7 @@ def _judge_file(
         click.echo(json.dumps(shape, ensure_ascii=False))
     if not reached:
         has = f"has {duration(left)} left" if status is not None else "has no such section of ours"
-        message = f"{unreached.message}; {path}: {request.profile} {has}"
+        message = f"{unreached.message}; {where.credentials_file}: {request.profile} {has}"
         raise ControlError(unreached.code, message, hint=unreached.hint)
     if not as_json:
         click.echo(

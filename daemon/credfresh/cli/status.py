@@ -17,7 +17,7 @@ from credfresh.cli.options import client_options, json_option
 from credfresh.control.client import ask
 from credfresh.control.protocol import Status
 from credfresh.errors import ControlError
-from credfresh.summary import advice, drawn
+from credfresh.summary import ENTER_SCREEN, LEAVE_SCREEN, advice, redrawn, table
 
 PUBLIC = (
     "profile",
@@ -63,7 +63,7 @@ def command(socket: str | None, config: str | None, *, as_json: bool, watch: boo
 
 
 def _report(where: Whereabouts) -> dict[str, Any]:
-    """Return who says so, and the profiles."""
+    """Return the profiles as the daemon describes them, or else the marks in the file."""
     try:
         told = ask(where.socket, Status(instances=where.instances))
         refused = told.get("reload_refused")  # older daemons do not say
@@ -71,18 +71,8 @@ def _report(where: Whereabouts) -> dict[str, Any]:
     except ControlError as error:
         if error.code not in ("no_daemon", "another_daemon", "stopping"):
             raise
-        unreached = error
-    from credfresh.cli.clock import clock  # noqa: PLC0415 - as the next
-    from credfresh.splice import marked  # noqa: PLC0415 - only where no daemon answers
-
-    path = where.credentials_file
-    try:
-        statuses = marked.statuses(path, clock().wall)
-    except OSError as error:
-        reason = str(error.strerror).lower()
-        message = f"{unreached.message}; {path}: cannot be read: {reason}"
-        raise ControlError("no_daemon", message, hint=unreached.hint) from None
-    return {"from": "file", "profiles": [s.as_json() for s in statuses], "path": path}
+        profiles = [status.as_json() for status in where.statuses_in_file(error)]
+    return {"from": "file", "profiles": profiles, "path": where.credentials_file}
 
 
 def _show(report: dict[str, Any], *, as_json: bool) -> None:
@@ -95,7 +85,7 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     live = os.isatty(_STDOUT)
     colour = live and "NO_COLOR" not in os.environ
     width = _size()[0] if live else None
-    click.echo(drawn(profiles, colour=colour, width=width))
+    click.echo(table(profiles, colour=colour, width=width))
     for line in advice(profiles):
         click.echo(f"hint: {line}", err=True)
     if report["from"] == "file":
@@ -129,7 +119,7 @@ def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict
     signal.signal(signal.SIGTERM, _ended)  # `timeout` sends it: the screen is given back
     try:
         if live:
-            click.echo("\x1b[?1049h\x1b[?25l", nl=False)  # another screen, without a cursor
+            click.echo(ENTER_SCREEN, nl=False)
         while True:
             _show_screen(report) if live else _show(report, as_json=as_json)
             pause.wait(EVERY)
@@ -138,7 +128,7 @@ def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict
         return report
     finally:
         if live:
-            click.echo("\x1b[?25h\x1b[?1049l", nl=False)
+            click.echo(LEAVE_SCREEN, nl=False)
 
 
 def _again(where: Whereabouts, shown: dict[str, Any]) -> dict[str, Any]:
@@ -158,8 +148,6 @@ def _ended(number: int, _frame: object) -> NoReturn:
 def _show_screen(report: dict[str, Any]) -> None:
     columns, lines = _size()
     colour = "NO_COLOR" not in os.environ
-    table = drawn(report["profiles"], colour=colour, width=columns, height=max(3, lines - 2))
+    shown = table(report["profiles"], colour=colour, width=columns, height=max(3, lines - 2))
     whence = "" if report["from"] == "daemon" else f"no daemon answers: from {report['path']}. "
-    body = f"{table}\n\n{whence}Ctrl-C ends it."
-    # Home, each line cleared to its end, then all below: no flicker.
-    click.echo("\x1b[H" + body.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J", nl=False)
+    click.echo(redrawn(f"{shown}\n\n{whence}Ctrl-C ends it."), nl=False)
