@@ -42,9 +42,6 @@ class FakeSource:
     def apply(self, settings: Settings) -> None:
         self.applied.append(settings)
 
-    def replaced(self) -> None:
-        """Nothing is held."""
-
 
 @pytest.fixture(name="source")
 def _source() -> FakeSource:

@@ -8,18 +8,16 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import pytest
 
-from credfresh.cli.composition import ConfigFile
 from credfresh.errors import ConfigError, Mend, Problem
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
 from credfresh.life.readiness import LIMIT, Readiness
 from credfresh.life.reloader import POLL, Reloader
 from credfresh.life.reloading import IDLE, Reloading, most_delay
-from credfresh.logs import Log
 from credfresh.notify import Notifier
 from credfresh.publisher import Published, Publisher
 from credfresh.settings import FileTarget, Notice, Settings, StsLimits, Twin
@@ -89,10 +87,6 @@ class House:
 
     def apply(self, settings: Settings) -> None:
         self.applied.append(settings)
-
-    def replaced(self) -> None:
-        """Do what the daemon's own source of configurations does."""
-        ConfigFile("", cast("Log", None), self.provider).replaced()
 
     # What a test does and sees
 

@@ -5,7 +5,6 @@ The clock is in `cli.clock`, for client commands that need nothing else of this.
 
 from __future__ import annotations
 
-import gc
 import os
 import random  # noqa: TID251 - the composition root makes the one source of randomness
 import socket
@@ -157,10 +156,6 @@ class ConfigFile:
     def apply(self, settings: Settings) -> None:
         """Let the log's level follow."""
         follow(self.log, settings.log.level)
-
-    def replaced(self) -> None:
-        """Collect a provider that was let go: an SDK's session is cycles, and megabytes."""
-        gc.collect()
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,6 @@ class SettingsSource(Protocol):
     def apply(self, settings: Settings) -> None:
         """Let what lies outside of the daemon (the log's level) follow."""
 
-    def replaced(self) -> None:
-        """Give back what a provider held that nobody holds any more."""
-
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -121,10 +118,6 @@ class Reloader:
             provider=provider,
             needs_restart=tuple(_needs_restart(self._began_with, settings)),
         )
-
-    def replaced(self) -> None:
-        """Let the memory of a provider go that another one has replaced."""
-        self._source.replaced()
 
     def _whole(self, reason: str, hint: str | None) -> tuple[Problem]:
         """Return a problem of the whole file."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from credfresh.coalescer import DELAY_SHARE, MOST_DELAY
 from credfresh.errors import Problem
 from credfresh.events import Emit
@@ -90,7 +92,8 @@ class Reloading:
         self._publisher.delay(most_delay(settings))
         changes = self._desk.supervisor.reload(settings, taken.provider)
         if taken.provider is not None:
-            self._reloader.replaced()
+            # The old one is cycles, and megabytes: left alone, dozens of them would pile up.
+            gc.collect()
         self._desk.reloaded()
         self._tell(changes, taken)  # now that it is true of all: who left is not served any more
         for notice in settings.notices:
