@@ -48,8 +48,8 @@ class Announcer:
         self._skewed = False
         self._last: Instant | None = None
 
-    def clock(self, now: Instant) -> bool:
-        """Compare how far both clocks have come since the last time; tell a jump, True for one."""
+    def clock_jumped(self, now: Instant) -> bool:
+        """Tell a jump of the wall clock since the last call; say whether there was one."""
         last, self._last = self._last or now, now
         jump = (now.wall - last.wall) - (now.boot - last.boot)
         jumped = abs(jump) > JUMP

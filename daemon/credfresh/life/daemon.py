@@ -53,12 +53,6 @@ TURN = 0.1
 """Seconds after which what is due has its turn, however many messages still wait."""
 
 
-def answering(answer: Callable[[], None]) -> bool:
-    """Answer at once."""
-    answer()
-    return True
-
-
 class Daemon:
     """One run of the daemon over one configuration.
 
@@ -235,7 +229,7 @@ class Daemon:
         return Watchdog(
             limit,
             {
-                "main": answering,
+                "main": _answer_now,
                 "scheduler": self._timers.probe,
                 "workers": self._ask_workers,
                 "publisher": self._publisher.probe,
@@ -249,7 +243,7 @@ class Daemon:
         if self._supervisor.overdue():
             return False
         # Where none is free all are within their deadlines, or written off: nobody is wedged.
-        return self._workers.probe(answer) or answering(answer)
+        return self._workers.probe(answer) or _answer_now(answer)
 
     def _tried(self) -> bool:
         return (
@@ -298,3 +292,9 @@ class Daemon:
     def _close_attendants(self) -> None:
         for attendant in reversed(self._attendants):
             self._desk.guard(attendant.close)
+
+
+def _answer_now(answer: Callable[[], None]) -> bool:
+    """Answer at once, for a part that is known to be alive."""
+    answer()
+    return True

@@ -121,8 +121,8 @@ class Entry:
         """Say whether the credentials in hand answer today's request."""
         return self.grant is not None and self.grant.request == self.profile.request
 
-    def concerned(self, by: Instant) -> bool:
-        """Say whether by then it is due, or what it holds or has published lapses."""
+    def needs_visit(self, by: Instant) -> bool:
+        """Say whether it is due by then, or what it holds or has published expires."""
         held = (self.published, self.grant)
         return by.reached(self.due) or any(g and by.reached(g.expires_at) for g in held)
 

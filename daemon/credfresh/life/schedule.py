@@ -79,16 +79,16 @@ class Schedule:
             self._next_round = -math.inf
 
     def visit(self, roster: Roster, now: Instant) -> list[Entry]:
-        """Return all of whom something is due now, and others.
+        """Return the entries to look at now: all of them in each round, once a minute.
 
-        Everybody once a minute; in between those who are due, or whose credentials lapse, before
-        the next round, and those who were armed since the last.
+        In between, those that are due or whose credentials expire before the next round, and those
+        that were armed since the last.
         """
         if now.boot < self._next_round:
             return [entry for name in self._near if (entry := roster.get(name)) is not None]
         self._next_round = now.boot + ROUND
         soon = now + (ROUND + SPARE)
-        self._near = {entry.profile.name for entry in roster if entry.concerned(soon)}
+        self._near = {entry.profile.name for entry in roster if entry.needs_visit(soon)}
         return list(roster)
 
     def stop(self, names: list[str]) -> None:

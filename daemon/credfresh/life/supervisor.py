@@ -167,7 +167,7 @@ class Supervisor:
     def beat(self) -> float:
         """Look after everything; return the seconds after which to call again, at the latest."""
         now = self._clock()
-        self._schedule.reread(now, stepped=self._tell.clock(now))
+        self._schedule.reread(now, stepped=self._tell.clock_jumped(now))
         for entry in self._schedule.visit(self.roster, now):
             if entry.phase is Phase.ARMED:
                 if now.reached(entry.due):
@@ -229,7 +229,8 @@ class Supervisor:
         entry.waits_for_parent = False
         starving = self._chains.starves(entry, now)
         if starving is not None:
-            self._failed(entry, starving)
+            entry.attempt_ended(now, starving)
+            self._failed(entry, starving, now)
             return
         self._attempts.queue(entry, now)
 
@@ -256,39 +257,34 @@ class Supervisor:
                     self._schedule.arm(entry, self._clock())
 
     def _judge(self, flight: Flight, result: Grant | RenewalError) -> None:
-        entry = flight.entry
+        """Count an attempt that has ended, and decide what follows from it."""
+        entry, now = flight.entry, self._clock()
+        entry.attempt_ended(now, result)
         if self.roster.get(entry.profile.name) is not entry:
             # Its profile is gone; should it come back soon, its entry does as well.
-            entry.attempt_ended(self._clock(), result)
             entry.phase = Phase.ARMED
         elif entry.withdrawn:
-            entry.attempt_ended(self._clock(), result)
             entry.phase = Phase.WITHDRAWN
         elif flight.generation != entry.generation:
             # It answers what is no longer asked: ask again.
-            entry.attempt_ended(self._clock(), result)
-            self._schedule.arm(entry, self._clock())
+            self._schedule.arm(entry, now)
         elif isinstance(result, RenewalError):
-            self._failed(entry, result)
+            self._failed(entry, result, now)
         else:
-            self._renewed(entry, result)
+            self._renewed(entry, result, now)
 
-    def _renewed(self, entry: Entry, grant: Grant) -> None:
-        now = self._clock()
+    def _renewed(self, entry: Entry, grant: Grant, now: Instant) -> None:
         urgent = entry.awaited or entry.life_left(now) <= 0
         entry.awaited = False
         plan = entry.take(grant)
         self._tell.renewed(entry, grant, plan)
-        entry.attempt_ended(now, grant)
         entry.failures, entry.error, entry.told_expired = 0, None, False
         self._schedule.arm(entry, plan.renew_at)
         self._outlet.update({entry.profile.name: entry.publication(now)}, urgent=urgent)
         for child in self._chains.freed(entry, renewed=True):
             self._schedule.arm(child, now)
 
-    def _failed(self, entry: Entry, error: RenewalError) -> None:
-        now = self._clock()
-        entry.attempt_ended(now, error)
+    def _failed(self, entry: Entry, error: RenewalError, now: Instant) -> None:
         entry.failures += 1
         entry.error = error
         delay = policy.retry_delay(
