@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from credfresh.life.bounded import Bounded
 from credfresh.life.ports import Due, Message
+from credfresh.life.rate_limited import RateLimited
 from credfresh.life.supervisor import Supervisor
 from credfresh.publication import Publication, PublishReport
 from credfresh.publisher import Published
@@ -47,16 +47,16 @@ class Simulation:
             post=self.inbox.append,
             emit=self._tell,
         )
-        self._bounded: Bounded | None = None
+        self._limited: RateLimited | None = None
         self._next_beat = self.clock().boot
 
-    def bound(self, log: EventLog) -> None:
+    def limit_log(self, log: EventLog) -> None:
         """Tell `log` from now on, as the daemon does: so many lines of a kind a minute."""
         self.log = log
-        self._bounded = Bounded(log, self.clock)
+        self._limited = RateLimited(log, self.clock)
 
     def _tell(self, event: str, /, **fields: object) -> None:
-        (self._bounded or self.log)(event, **fields)
+        (self._limited or self.log)(event, **fields)
 
     def start(self, standing: dict[str, object] | None = None) -> None:
         """Begin; nothing stands on disk unless given."""
@@ -81,8 +81,8 @@ class Simulation:
 
     def beat(self) -> None:
         """Beat now."""
-        if self._bounded is not None:
-            self._bounded.look(self.clock())
+        if self._limited is not None:
+            self._limited.look(self.clock())
         self._next_beat = self.clock().boot + self.supervisor.beat()
         self._drain()
 

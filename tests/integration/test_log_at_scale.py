@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from credfresh.errors import Mend, Scope
-from credfresh.life.bounded import MOST
+from credfresh.life.rate_limited import MOST
 from credfresh.settings import StsLimits
 from fakes import EventLog, FakeClock, failure, grant, profile, settings
 from simulation import Simulation
@@ -45,7 +45,7 @@ def test_an_outage_of_ten_thousand_profiles_is_a_bounded_number_of_lines(
     limits = StsLimits(calls_per_second=100, max_concurrency=64)
     sim = Simulation(settings(*profiles, sts=limits))
     log = Minutes(sim.clock)
-    sim.bound(log)
+    sim.limit_log(log)
     sim.start(
         {
             p.name: grant(p, sim.clock(), lifetime=900, key=f"ASIA{n:016d}")

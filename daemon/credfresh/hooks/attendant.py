@@ -16,8 +16,8 @@ from itertools import chain
 from credfresh.errors import unforeseen
 from credfresh.events import Emit
 from credfresh.hooks.process import Ended, Order, Run
-from credfresh.life.bounded import Bounded
 from credfresh.life.desk import Desk, Errand
+from credfresh.life.rate_limited import RateLimited
 from credfresh.model import Grant, rfc3339
 from credfresh.publication import Publication, PublishReport, landed
 from credfresh.publisher import Published
@@ -75,7 +75,7 @@ class Hooks:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._desk: Desk | None = None
-        self._bounded: Bounded | None = None
+        self._limited: RateLimited | None = None
         self._known: dict[str, str] | None = None
         """The access key id that was last seen for each profile; None before the first look."""
         self._hooked = False
@@ -95,8 +95,8 @@ class Hooks:
         self._desk = desk
         self._hooked = _hooked(desk.settings)
         # A command that fails for each of ten thousand profiles is no flood of lines.
-        self._bounded = Bounded(self._emit, desk.clock)
-        desk.agenda.add(self._bounded.look)
+        self._limited = RateLimited(self._emit, desk.clock)
+        desk.agenda.add(self._limited.look)
         desk.on_published.append(self._published)
         desk.on_reloaded.append(self._reloaded)
         desk.unfinished.append(lambda: bool(self._waiting or self._running))
@@ -141,8 +141,8 @@ class Hooks:
             running.thread.join(max(0.0, until - time.monotonic()))
             self._tell(name, Ended("killed: the daemon ended", "", 0.0))
         self._running.clear()
-        if self._bounded is not None:
-            self._bounded.close()
+        if self._limited is not None:
+            self._limited.close()
 
     def _published(self, message: Published) -> None:
         """Ask for the commands of what is new on disk."""
@@ -233,7 +233,7 @@ class Hooks:
         self._start()
 
     def _tell(self, name: str, ended: Ended, seen: Iterable[str] = ()) -> None:
-        emit = self._bounded or self._emit
+        emit = self._limited or self._emit
         output = self._without_secrets(ended.output, seen)
         fields = {"profile": name or None, "output": output or None}
         if ended.failure is None:

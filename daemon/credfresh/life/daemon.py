@@ -17,11 +17,11 @@ from credfresh import __version__, signals
 from credfresh.events import Emit
 from credfresh.in_order import Remembering
 from credfresh.life.agenda import Agenda
-from credfresh.life.bounded import Bounded
 from credfresh.life.desk import Attendant, Desk, Errand
 from credfresh.life.fan import Fan
 from credfresh.life.guard import Guard
 from credfresh.life.ports import Due, Finished, Message, Outlet
+from credfresh.life.rate_limited import RateLimited
 from credfresh.life.readiness import Readiness
 from credfresh.life.reloader import Reloader, SettingsSource
 from credfresh.life.reloading import Reloading, most_delay
@@ -86,8 +86,8 @@ class Daemon:
         self._timers = ApschedulerTimers(lambda key: self._inbox.put(Due(key)))
         self._workers = Workers(settings.sts.max_concurrency)
         self._publisher = Publisher(files, clock=clock, roll=roll, report=self._inbox.put)
-        self._bounded = Bounded(emit, clock)
-        guard = Guard(self._bounded)
+        self._limited = RateLimited(emit, clock)
+        guard = Guard(self._limited)
         self._fan = Fan(self._publisher, outlets, guard)
         self._supervisor = Supervisor(
             settings,
@@ -98,7 +98,7 @@ class Daemon:
             provider=provider,
             outlet=self._fan,
             post=self._inbox.put,
-            emit=self._bounded,
+            emit=self._limited,
         )
         self._signals, self._signalled = 0, -ECHO
         self._agenda = Agenda()
@@ -179,7 +179,7 @@ class Daemon:
         self._fan.pass_on(first)
         self._timers.start()
         self._desk.agenda.add(self._readiness.look)
-        for chore in (lambda _: self._supervisor.beat(), self._publisher.look, self._bounded.look):
+        for chore in (lambda _: self._supervisor.beat(), self._publisher.look, self._limited.look):
             self._agenda.add(chore)
         for part in (self._watchdog, self._reloading):
             if part is not None:
@@ -272,7 +272,7 @@ class Daemon:
         # not, the end of the process lets go of them.
         if flushed or self._publisher.stop(0.0):
             self._files.release()
-        self._bounded.close()
+        self._limited.close()
         clean = flushed and self._signals == asked
         self._emit("daemon_stopped", clean=clean)
         return clean

@@ -1,7 +1,7 @@
-"""A log that stays readable while ten thousand profiles fail at once.
+"""Limits how many lines of one kind are logged: ten thousand profiles may fail at once.
 
-Of each kind of event so many lines a minute are told; the rest of that minute is counted and told
-as one. What a line would have said of a single profile, status, metrics and page still say.
+Of each kind so many lines a minute are told; the rest of that minute is counted, and told as one
+line. What the others would have said of their profiles is in status, metrics and page.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ WINDOW = 60.0
 """Seconds."""
 
 ALWAYS = frozenset({"credentials_renewed"})
-"""Told each time: the access key id in it is what CloudTrail is searched by, and as many a second
-as `sts.calls_per_second` allows are bound enough."""
+"""Told each time: the access key id in it is what CloudTrail is searched by, and there are no
+more of them a second than `sts.calls_per_second` allows."""
 
 
 @dataclass(slots=True)
@@ -30,8 +30,8 @@ class _Window:
     profile: object = None
 
 
-class Bounded:
-    """An `Emit` for one thread. Give `look` a turn now and then, and `close` it at the end."""
+class RateLimited:
+    """An `Emit` for one thread; `look` wants turns, and `close` a call at the end."""
 
     def __init__(self, emit: Emit, clock: Clock) -> None:
         self._emit = emit

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from credfresh.life.bounded import MOST, WINDOW, Bounded
+from credfresh.life.rate_limited import MOST, WINDOW, RateLimited
 from fakes import EventLog, FakeClock
 
 
 def test_the_first_of_a_kind_are_told_and_the_rest_counted() -> None:
     """After a minute one line says how many more there were, and who was the last."""
     clock, log = FakeClock(), EventLog()
-    bounded = Bounded(log, clock)
+    limited = RateLimited(log, clock)
 
     for number in range(1000):
-        bounded("renewal_failed", profile=f"p{number}")
-    bounded("publish_failed", path="/run/x")
+        limited("renewal_failed", profile=f"p{number}")
+    limited("publish_failed", path="/run/x")
     assert MOST == log.names().count("renewal_failed")
     assert 1 == log.names().count("publish_failed")
-    bounded.look(clock())
+    limited.look(clock())
     assert "lines_withheld" not in log.names()
     clock.advance(WINDOW)
-    bounded.look(clock())
+    limited.look(clock())
 
     expected = {"name": "renewal_failed", "lines": 1000 - MOST, "profile": "p999"}
     assert [expected] == log.of("lines_withheld")
-    bounded("renewal_failed", profile="p0")
+    limited("renewal_failed", profile="p0")
     assert "renewal_failed" == log.names()[-1]
 
 
 def test_nothing_is_lost_at_the_end() -> None:
     """What was withheld when the daemon stops is told before it does; once."""
     clock, log = FakeClock(), EventLog()
-    bounded = Bounded(log, clock)
+    limited = RateLimited(log, clock)
     for _ in range(MOST + 7):
-        bounded("profile_expired", profile="p")
+        limited("profile_expired", profile="p")
 
-    bounded.close()
-    bounded.close()
+    limited.close()
+    limited.close()
 
     assert [7] == [fields["lines"] for fields in log.of("lines_withheld")]
 
@@ -43,11 +43,11 @@ def test_nothing_is_lost_at_the_end() -> None:
 def test_nothing_is_lost_where_the_next_minute_begins_before_anybody_looks() -> None:
     """The main thread was busy: how many there were is told first."""
     clock, log = FakeClock(), EventLog()
-    bounded = Bounded(log, clock)
+    limited = RateLimited(log, clock)
     for _ in range(MOST + 7):
-        bounded("profile_expired", profile="p")
+        limited("profile_expired", profile="p")
     clock.advance(WINDOW)
-    bounded("profile_expired", profile="p")
+    limited("profile_expired", profile="p")
 
     assert ["lines_withheld", "profile_expired"] == log.names()[-2:]
     assert [7] == [fields["lines"] for fields in log.of("lines_withheld")]
@@ -56,9 +56,9 @@ def test_nothing_is_lost_where_the_next_minute_begins_before_anybody_looks() -> 
 def test_what_cloudtrail_is_searched_by_is_always_told() -> None:
     """No access key id is withheld."""
     clock, log = FakeClock(), EventLog()
-    bounded = Bounded(log, clock)
+    limited = RateLimited(log, clock)
 
     for number in range(1000):
-        bounded("credentials_renewed", access_key_id=str(number))
+        limited("credentials_renewed", access_key_id=str(number))
 
     assert 1000 == len(log.of("credentials_renewed"))
