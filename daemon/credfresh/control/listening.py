@@ -77,7 +77,7 @@ class ListeningSocket:
         # A socket takes its mode from its descriptor when it is bound (less the umask): nobody
         # else can connect to it before it has its group, wherever it is.
         os.fchmod(listener.fileno(), 0o600)
-        temporary = f".{place.name}.credfresh-{os.urandom(4).hex()}.tmp"
+        temporary = atomic.temporary_name(place.name)
         # Through /proc, since a name in a directory may be longer than a socket's path can be.
         listener.bind(f"/proc/self/fd/{place.directory}/{temporary}")
         try:

@@ -14,19 +14,14 @@ A reader finds the old file or the new one, whole, at any moment.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import re
 import struct
 from dataclasses import dataclass
 
-try:
-    import ctypes
-except (ImportError, MemoryError):  # where no memory may be made executable the import can fail
-    _renameat2 = None
-else:
-    _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-
+_renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 _NOREPLACE, _EXCHANGE = 1, 2  # RENAME_* of linux/fs.h
 _UNKNOWN = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
@@ -79,9 +74,15 @@ class Temporary:
             view = view[os.write(self.descriptor, view) :]
 
 
-def is_temporary(entry: str, name: str) -> bool:
-    """Say whether a directory entry has the name of a temporary of ours for the file `name`."""
-    return re.fullmatch(rf"\.{re.escape(name)}\.credfresh-[0-9a-f]{{8}}\.tmp", entry) is not None
+def temporary_name(name: str) -> str:
+    """Return a new name for a temporary of the file `name`."""
+    return f".{name}.credfresh-{os.urandom(4).hex()}.tmp"
+
+
+def is_temporary(entry: str, name: str | None = None) -> bool:
+    """Say whether a directory entry has the name of a temporary of ours, for `name` or any file."""
+    of = ".+" if name is None else re.escape(name)
+    return re.fullmatch(rf"\.{of}\.credfresh-[0-9a-f]{{8}}\.tmp", entry) is not None
 
 
 def serial(entry: str) -> str:
@@ -92,7 +93,7 @@ def serial(entry: str) -> str:
 def create(directory: int, name: str) -> Temporary:
     """Create an empty temporary for the file `name`, closed to everybody else."""
     while True:
-        entry = f".{name}.credfresh-{os.urandom(4).hex()}.tmp"
+        entry = temporary_name(name)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with contextlib.suppress(FileExistsError):
             return Temporary(directory, entry, os.open(entry, flags, 0o600, dir_fd=directory))

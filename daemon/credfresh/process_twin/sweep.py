@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 
 from credfresh import twin
-from credfresh.disk import folder
+from credfresh.disk import atomic, folder
 from credfresh.disk.paths import Place, trusted_owner
 from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
 
-_TEMPORARY = re.compile(r"\..+\.credfresh-[0-9a-f]{8}\.tmp")
 _CONFIG = ".config"
 
 
@@ -26,7 +24,7 @@ def sweep(place: Place, instance: str, steps: Steps) -> frozenset[str]:
     with steps("sweep"):
         entries = os.listdir(place.directory)  # noqa: PTH208 - pathlib takes no descriptor
         for entry in entries:
-            if _TEMPORARY.fullmatch(entry):
+            if atomic.is_temporary(entry):
                 _drop(place, entry)
     names = (entry.removesuffix(_CONFIG) for entry in entries if entry.endswith(_CONFIG))
     return frozenset(name for name in names if name and _is_ours(place, name, instance, steps))
