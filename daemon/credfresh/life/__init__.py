@@ -1,4 +1,4 @@
-"""The life of the daemon: one main thread that owns all state, and what it decides and sets going.
+"""The daemon at work: one main thread owns all state, and decides what happens next.
 
 `daemon` starts, loops and drains; `supervisor` holds every profile armed, queued or in flight.
 """

@@ -49,7 +49,7 @@ class Admission:
         self._turns: list[_Turn] = []
 
     def limit(self, calls_per_second: float, workers: int, lanes: Iterable[Lane]) -> None:
-        """Take over the limits, and forget what is neither in `lanes` nor in use."""
+        """Apply new limits, and forget lanes that are neither in `lanes` nor in use."""
         self._calls_per_second = calls_per_second
         self._queues = {lane: queue for lane, queue in self._queues.items() if queue.in_use()}
         used = {*lanes, *self._queues}
@@ -68,7 +68,7 @@ class Admission:
                 self._let_in(party)
 
     def enqueue(self, name: str, lane: Lane, expires: float) -> None:
-        """Let `name` wait for its turn; `expires` orders (the earliest first)."""
+        """Let `name` wait for its turn; the one that `expires` first goes first."""
         if name in self._waiting:
             return
         queue, number = self._queue(lane), next(self._numbers)
@@ -88,7 +88,7 @@ class Admission:
         return len(self._waiting)
 
     def admit(self, now: float, slots: int) -> list[str]:
-        """Take up to `slots` attempts that may start now off the queue; they are in flight then."""
+        """Take up to `slots` attempts that may start now off the queue; they count as in flight."""
         admitted: list[str] = []
         while len(admitted) < slots and self._next_call <= now:
             queue = self._first()
@@ -124,11 +124,11 @@ class Admission:
         self._let_others_in(queue)
 
     def hangs(self, lane: Lane) -> None:
-        """Note that an attempt which has `finished` by its deadline still holds its thread."""
+        """Note that an attempt that was `finished` at its deadline still holds its thread."""
         self._queue(lane).count(hung=1)
 
     def hangs_no_more(self, lane: Lane) -> None:
-        """Note that it does no longer."""
+        """Note that such an attempt has let go of its thread."""
         queue = self._queue(lane)
         queue.count(hung=-1)
         self._let_others_in(queue)
@@ -172,7 +172,7 @@ class Admission:
         return None
 
     def _take_turn(self, queue: _Queue) -> None:
-        """Let the head of `queue` stand for its turn, unless it does; an older turn is void."""
+        """Have the head of `queue` stand for its turn, unless it does; an older turn is void."""
         head = queue.head()
         if head is None:
             queue.turn = None
@@ -185,7 +185,7 @@ class Admission:
         self._let_in(queue.source)
 
     def _let_in(self, party: _Party) -> None:
-        """Let the first of those that `party` held back stand for its turn, if it is open."""
+        """If `party` is open, have the first turn that it held back stand again."""
         while party.parked and not party.closed():
             turn = heapq.heappop(party.parked)
             if turn is turn[-1].turn:

@@ -38,7 +38,7 @@ class Announcer:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._down: dict[tuple[Scope, str], bool] = {}
-        """Endpoints and sources that have failed; False: told again should they fail even so."""
+        """Endpoints and sources that are failing; False where their next failure is told again."""
         self._recovered: set[tuple[Scope, str]] = set()
         self._failing: dict[str, str] = {}
         self._shortened: set[str] = set()
@@ -67,7 +67,7 @@ class Announcer:
         )
 
     def renewed(self, entry: Entry, grant: Grant, plan: policy.Plan) -> None:
-        """An attempt has succeeded; `entry` still tells what was before it."""
+        """An attempt has succeeded; `entry.failures` still counts those before it."""
         profile = entry.profile
         self._up(Scope.ENDPOINT, entry.lane.endpoint)
         self._up(Scope.SOURCE, entry.lane.source)
@@ -157,9 +157,9 @@ class Announcer:
     def reloaded(self, before: Settings, now: Settings, lanes: Iterable[Lane]) -> None:
         """Other settings hold; `lanes` has one for each profile.
 
-        What nobody takes any more is forgotten: no success would end its failure, and that would
-        hide the next one. A source or a file that is described otherwise is told again should it
-        fail even so.
+        Lanes that nobody takes any more are forgotten: no success would end their failure, and that
+        would hide the next one. A source or a file whose description changed is told again if it
+        still fails.
         """
         taken = {
             key
@@ -179,7 +179,7 @@ class Announcer:
                 self._unwritable[target.path] = ""
 
     def changed(self, name: str) -> None:
-        """A profile has another configuration: what keeps it even so is told again."""
+        """A profile has another configuration: if it still fails, that is told again."""
         for told in (self._failing, self._refused):
             if name in told:
                 told[name] = ""

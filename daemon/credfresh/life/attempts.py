@@ -1,8 +1,8 @@
 """The attempts to renew: those that wait for their turn, and those in flight.
 
 A profile is handed in with `queue`, starts when rate, probe and workers allow, and comes back
-through `ended` or, past the deadline, through `overdue`; there is no other way out but `discard`,
-which is for those that have not started.
+through `ended` or, past the deadline, through `overdue`. One that has not started can be taken out
+with `discard`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Work = Callable[[Progress], Grant | RenewalError]
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """An attempt in flight: for whom, through what, and which of its wishes it answers."""
+    """An attempt in flight: for which entry, through which lane, for which generation of it."""
 
     ticket: int
     entry: Entry
@@ -37,7 +37,7 @@ class Flight:
 
 
 class Attempts:
-    """Who waits, who is in flight. `post` is called by the workers."""
+    """The attempts that wait and those in flight. `post` is called by the workers."""
 
     def __init__(
         self, limits: StsLimits, *, workers: Workers, post: Callable[[Finished], None]
@@ -52,7 +52,7 @@ class Attempts:
         self._round = 0.0  # seconds in which each profile can have its turn once
 
     def limit(self, limits: StsLimits, lanes: Iterable[Lane]) -> None:
-        """Go over to other limits, and forget what is known of lanes that nobody takes.
+        """Apply other limits, and forget what is known of lanes that nobody takes.
 
         `lanes` has one for each profile.
         """
@@ -63,8 +63,8 @@ class Attempts:
     def queue(self, entry: Entry, now: Instant) -> None:
         """Let `entry` wait for its turn; of those that may start, the nearest to expiry goes first.
 
-        What has been tried and failed, or has lapsed, is ordered as if it expired a whole round
-        from now, or later: were it always the first, those that fail could use up the rate for
+        What has been tried and failed, or has expired, is ordered as if it expired a whole round
+        from now, or later. If it always came first, profiles that fail could use up the rate for
         ever, while others, for which one call would do, expire in the queue (I4).
         """
         entry.phase = Phase.QUEUED
@@ -81,12 +81,12 @@ class Attempts:
         self._queued.pop(name, None)
 
     def start(self, now: Instant, work: Callable[[Entry], Work]) -> None:
-        """Start what may start now; `work` says what is to be done for an entry."""
+        """Start the attempts that may start now; `work` makes the attempt for an entry."""
         for name in self._admission.admit(now.boot, self._workers.free):
             self._launch(self._queued.pop(name), now, work)
 
     def ended(self, ticket: int, result: Grant | RenewalError) -> Flight | None:
-        """Take back an attempt that has reported; None when it was given up before."""
+        """Return the attempt that has reported; None if it was given up before."""
         self._workers.finish(ticket)
         flight = self._flights.pop(ticket, None)
         if flight is not None:
@@ -95,9 +95,9 @@ class Attempts:
         return flight
 
     def overdue(self, now: Instant) -> Iterable[tuple[Flight, RenewalError]]:
-        """Give up, and return, what is past its deadline: late answers will be dropped.
+        """Give up the attempts past their deadline, and return them: late answers are dropped.
 
-        By the boot clock alone: a step of the wall clock ends no attempt. Attempts of profiles
+        Only the boot clock counts: a step of the wall clock ends no attempt. Attempts of profiles
         that are gone are given up too: each may be its endpoint's one probe.
         """
         for ticket in self._workers.recovered():
@@ -118,7 +118,7 @@ class Attempts:
     def next_in(self, now: Instant) -> float | None:
         """Return the seconds until the rate allows another to start; None if none waits for it.
 
-        What waits for a worker or a probe goes when an attempt ends.
+        Those that wait for a worker or a probe start when an attempt ends.
         """
         return self._admission.next_in(now.boot)
 

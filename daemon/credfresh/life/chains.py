@@ -1,4 +1,4 @@
-"""Profiles that are assumed with another's credentials: after it, and with its new keys."""
+"""Role chaining: a profile is renewed after its `source_profile`, and with its new keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from credfresh.renewer import parent_unusable
 
 
 class Chains:
-    """Says of the profiles of `roster` who waits for whom."""
+    """Answers, for the entries of `roster`, which one waits for which."""
 
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
@@ -20,7 +20,7 @@ class Chains:
     def must_wait(self, entry: Entry, now: Instant) -> bool:
         """Say whether its parent is about to renew, so that it should wait for the new keys.
 
-        Once only: what follows, it has waited long enough.
+        Only once: an entry that has waited goes ahead with the keys that there are.
         """
         parent = self._roster.parent(entry)
         if parent is None or entry.waits_for_parent or parent.withdrawn:
@@ -28,9 +28,9 @@ class Chains:
         return parent.waits_for_parent or parent.phase is not Phase.ARMED or now.reached(parent.due)
 
     def starves(self, entry: Entry, now: Instant) -> RenewalError | None:
-        """Return why no attempt can be made: its parent has nothing that is valid, or that fits.
+        """Return why no attempt can be made, None if one can: its parent must have valid keys.
 
-        What the parent was granted for another request (another role) opens other doors.
+        Keys that the parent was granted for another request (another role) do not count.
         """
         parent = self._roster.parent(entry)
         if parent is None or (parent.usable(now) and parent.fits()):
@@ -38,7 +38,7 @@ class Chains:
         return parent_unusable(parent.profile.name, parent.error)
 
     def keys(self, entry: Entry) -> SessionCredentials | RenewalError | None:
-        """Return its parent's keys, None where it has no parent; an error if they have gone."""
+        """Return its parent's keys, None without a parent; an error if the keys have gone."""
         parent = self._roster.parent(entry)
         if parent is None:
             return None
@@ -47,7 +47,7 @@ class Chains:
         return parent.grant.credentials
 
     def freed(self, parent: Entry, *, renewed: bool) -> Iterator[Entry]:
-        """Yield those whose wait ends with this attempt of `parent`."""
+        """Yield the children whose wait ends with this attempt of `parent`."""
         for child in self._roster.children(parent):
             if child.waits_for_parent or (renewed and child.starved()):
                 yield child

@@ -1,8 +1,8 @@
 """The life of the process: startup, main loop, shutdown.
 
-The main thread owns the supervisor. Everybody else (alarms, workers, publisher, attendants, signal
-handlers) puts a message into the inbox, whose `put` is reentrant and so safe in a signal handler;
-the loop handles what has come and beats at least every ten seconds whether or not anything came.
+The main thread owns the supervisor. All others (alarms, workers, publisher, attendants, signal
+handlers) put messages into the inbox, whose `put` is reentrant and so safe in a signal handler.
+The loop handles the messages, and beats at least every ten seconds whether or not any came.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ TURN = 0.1
 class Daemon:
     """One run of the daemon over one configuration.
 
-    `files` is where credentials are published, and what is believed of them at the start.
+    `files` is where credentials are published, and what the start believes about them.
     `source` is where a reload reads the configuration; without one there is no reload.
-    `watchdog` is within how many seconds the service manager wants signs of life, None for never.
-    `outlets` are told, beside the files, of all that should stand published.
+    `watchdog` is WatchdogSec, in seconds; None where no service manager watches.
+    `outlets` are told of all that should stand published, beside the files.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Daemon:
         return self._supervisor.roster.statuses(self._clock())
 
     def stop(self) -> None:
-        """Ask for the end, from any thread."""
+        """Ask the daemon to stop; safe from any thread."""
         self._inbox.put(Signal(signal.SIGTERM))
 
     def _startup(self) -> None:
@@ -194,7 +194,7 @@ class Daemon:
             self._handle_within(until if pump is None else min(until, pump))
 
     def _handle_within(self, timeout: float) -> None:
-        """Handle the first message that comes in time, and for a turn those that came with it."""
+        """Wait up to `timeout` for a message; handle it, and for a turn those behind it."""
         with contextlib.suppress(Empty):
             self._handle(self._inbox.get(timeout=timeout))
             end = self._clock().boot + TURN

@@ -1,9 +1,9 @@
-"""Where those who serve others while the daemon runs meet its main thread.
+"""Where attendants meet the main thread: parts that serve others while the daemon runs.
 
-An attendant (a control socket, a listener, a file of figures, a hook) is opened before the first
-renewal and closed after the last. It has threads of its own or none; the daemon's state belongs to
-the main thread, so whatever it wants to see or change it sends there as an errand. What it does
-there is guarded: no mistake of an attendant ends the daemon.
+An attendant (control socket, endpoint, metrics, hooks) is opened before the first renewal and
+closed after the last. It may have threads of its own. The daemon's state belongs to the main
+thread, so an attendant that wants to see or change it sends an errand there. Errands are guarded:
+no mistake of an attendant ends the daemon.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Errand:
 
 @dataclass(slots=True)
 class Desk:
-    """What an attendant finds. All but `post` is for the main thread."""
+    """What an attendant is given of the daemon. All but `post` is for the main thread."""
 
     settings: Settings
-    """Those in force; another value after a reload."""
+    """The settings in force; a reload replaces them."""
     supervisor: Supervisor
     agenda: Agenda
     clock: Clock
@@ -44,11 +44,11 @@ class Desk:
     reload: Callable[[], Reload] | None = None
     """Read the configuration again now; None where there is nothing to read it from."""
     last_reload: Reload | None = None
-    """What the last reload came to; None before the first."""
+    """The outcome of the last reload; None before the first."""
     ready: bool = False
     """Whether the service manager has been told that the service is up."""
     on_changed: list[Callable[[], None]] = field(default_factory=list)
-    """Called after each attempt that has ended and each publish: somebody may want to look."""
+    """Called after each end of an attempt and each publish."""
     on_published: list[Callable[[Published], None]] = field(default_factory=list)
     """Called after each publish, when the supervisor has taken note of it."""
     on_reloaded: list[Callable[[Settings], None]] = field(default_factory=list)
@@ -57,17 +57,17 @@ class Desk:
     """Asked before `once` ends: True while something that was begun is not done."""
 
     def changed(self) -> None:
-        """Tell all who watch that an attempt has ended, or a publish."""
+        """Call `on_changed`."""
         for watcher in self.on_changed:
             self.guard(watcher)
 
     def published(self, message: Published) -> None:
-        """Tell all who listen of a publish."""
+        """Call `on_published`."""
         for listener in self.on_published:
             self.guard(partial(listener, message))
 
     def reloaded(self) -> None:
-        """Tell all who listen of the settings that are in force now."""
+        """Call `on_reloaded`."""
         for listener in self.on_reloaded:
             self.guard(partial(listener, self.settings))
 

@@ -1,4 +1,4 @@
-"""The state of one profile in the daemon's hands."""
+"""The state of one profile."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _RESULTS: dict[Mend, Result] = {
 class Phase(Enum):
     """Where a profile stands between two renewals: in one of the first three (I1).
 
-    Only who withdraws a profile by hand puts it into the fourth.
+    Only a profile that was withdrawn by hand is in the fourth.
     """
 
     ARMED = "armed"
@@ -60,21 +60,21 @@ class Entry:
     started: Instant | None = None
     """When the attempt in flight, or else the last one, began."""
     generation: int = 0
-    """Which wish an attempt answers; answers to an earlier one are not published."""
+    """Counts the changes of what is asked for: answers to an earlier one are not published."""
     withdrawn: bool = False
     """Taken away by hand: `phase` is WITHDRAWN, or will be once the attempt in flight ends."""
     grant: Grant | None = None
     plan: policy.Plan | None = None
     published: Grant | None = None
     published_in: str | None = None
-    """The path of the file where that was seen to land; None: it stood in its own at the start."""
+    """The file in which it landed; None: it stood in the profile's own file at the start."""
     refusal: Refusal | None = None
     unwritten: PublishError | None = None
-    """Why its file could not be written, the last time that this was tried."""
+    """Why its file could not be written at the last try."""
     twin_unwritten: PublishError | None = None
-    """The same of its twin."""
+    """The same for its twin."""
     flaw: str | None = None
-    """Which line of its file, and why, hides all of it from botocore."""
+    """Which line hides all of its file from botocore, and why."""
     error: RenewalError | None = None
     failures: int = 0
     """How many attempts in a row have failed."""
@@ -96,12 +96,12 @@ class Entry:
 
     @property
     def trouble(self) -> Refusal | RenewalError | PublishError | None:
-        """What keeps it from being published or renewed: what to mend first."""
+        """What keeps it from being published or renewed; of several, what to mend first."""
         return self.refusal or self.error or self.unwritten or self.twin_unwritten
 
     @property
     def lost(self) -> bool:
-        """Whether readers of its file find nothing of it: there is none, or it is another's."""
+        """Whether readers of its file find nothing of ours: no file, or somebody else's section."""
         if self.refusal is not None:
             return True  # a section of somebody else's stands there
         if self.published_in not in (None, self.profile.target.path):
@@ -114,7 +114,7 @@ class Entry:
         return self.published is not None and self.published.request == self.profile.request
 
     def usable(self, now: Instant) -> bool:
-        """Say whether the credentials in hand are still worth something."""
+        """Say whether the credentials in hand are still valid."""
         return self.grant is not None and not now.reached(self.grant.expires_at)
 
     def fits(self) -> bool:
@@ -135,8 +135,8 @@ class Entry:
     def change(self, profile: Profile, lane: Lane, now: Instant) -> None:
         """Go over to another configuration of this profile.
 
-        It is due now if it asks for something else, or if its last attempt failed: what was
-        wrong may be mended. So is one whose attempt in flight asks elsewhere than it should now.
+        It is due now if its request changed, or if its last attempt failed: what was wrong may be
+        mended. If request or lane changed, the answer of an attempt in flight does not count.
         """
         if (profile.request, lane) != (self.profile.request, self.lane):
             self.generation += 1
@@ -146,7 +146,7 @@ class Entry:
         self.due = plan.renew_at if plan and self.fits() and not self.failures else now
 
     def forget(self) -> None:
-        """Hold nothing any more, and take no answer of an attempt in flight."""
+        """Forget the credentials; the answer of an attempt in flight does not count."""
         self.generation += 1
         self.grant = self.plan = self.published = self.refusal = self.error = None
         self.failures, self.waits_for_parent, self.told_expired = 0, False, False
@@ -157,7 +157,7 @@ class Entry:
         return self.phase is Phase.IN_FLIGHT or now.boot < self.not_before
 
     def withdraw(self) -> None:
-        """Forget the credentials; rest until `bring_back`."""
+        """Forget the credentials, and rest until `bring_back`."""
         published = self.published
         self.forget()
         self.withdrawn, self.published = True, published  # until the publisher says otherwise
@@ -166,7 +166,7 @@ class Entry:
             self.phase = Phase.WITHDRAWN
 
     def bring_back(self) -> None:
-        """Count as enabled again."""
+        """Undo `withdraw`."""
         if self.withdrawn:
             self.withdrawn, self.error = False, None
 
@@ -182,7 +182,7 @@ class Entry:
         return self.results.total()
 
     def failed_with(self) -> tuple[Scope, str] | None:
-        """Return the endpoint or the source that the last attempt failed with, if it did."""
+        """Return the endpoint or source that made the last attempt fail, if one did."""
         match self.error.scope if self.error is not None else None:
             case Scope.ENDPOINT:
                 return Scope.ENDPOINT, self.lane.endpoint
@@ -201,9 +201,9 @@ class Entry:
         return self.refusal is not None or failed or self._kept_out(now)
 
     def _kept_out(self, now: Instant) -> bool:
-        """Say whether what is in hand would be fresh, were there no place closed to it.
+        """Say whether what is in hand would be fresh, if file or twin were not closed to it.
 
-        Before that it is waited for: the other place may be open.
+        With nothing in hand it is not kept out yet: the other of the two may be open.
         """
         closed = any(e and e.mend is Mend.HUMAN for e in (self.unwritten, self.twin_unwritten))
         return (
@@ -236,9 +236,9 @@ def judge(
     *,
     behind: bool = False,
 ) -> State:
-    """Judge a profile by what is on disk, of which `grant` and `plan` are the newest in hand.
+    """Judge a profile by what is `published`; `grant` and `plan` are the newest in hand.
 
-    `behind`: it was granted for another request, or stands in one place and not in the other.
+    `behind`: what is published was granted for another request, or is missing in the twin.
     """
     if refusal is not None:
         return "refused"

@@ -1,4 +1,4 @@
-"""Several outlets as one: what is renewed goes to each of them, and none waits for another."""
+"""Several outlets as one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Fan:
         self._guard = guard
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
-        """Publish these too, everywhere."""
+        """Pass these on to all."""
         self._first.update(changes, urgent=urgent)
         self.pass_on(changes, urgent=urgent)
 
     def pass_on(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
-        """Publish these too, but not in the first, which has them."""
+        """Pass these on to all but the first, which has them already."""
         for outlet in self._others:
             self._guard(partial(outlet.update, changes, urgent=urgent))

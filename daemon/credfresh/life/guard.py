@@ -1,4 +1,4 @@
-"""No mistake in serving others ends the daemon, or keeps a renewal from anybody (I1)."""
+"""Keeps mistakes of attendants from ending the daemon or delaying a renewal (I1)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from credfresh.events import Emit
 
 
 class Guard:
-    """Does in the main thread what attendants want done there, and tells what went wrong.
+    """Calls what attendants want done in the main thread, and tells of what they raise.
 
-    The core is not guarded: what went wrong there is mended by a restart, which costs no call.
+    The core is not guarded: a restart mends what goes wrong there, and costs no call.
     """
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
 
     def __call__(self, act: Callable[[], object]) -> bool:
-        """Do it; say whether it went well.
+        """Call `act`; say whether it went well.
 
-        Type and places of an error are told. Its text is not: it may hold a secret.
+        Of an error, type and places are told. Its text is not: it may hold a secret.
         """
         try:
             act()

@@ -1,4 +1,4 @@
-"""What is on disk, as far as the publisher has told: landings, refusals, expiry."""
+"""What the publisher reports of the disk: what has landed, what is refused, what has expired."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OnDisk:
                 self._judged(path, outcome)
 
     def look(self, entry: Entry, now: Instant) -> None:
-        """Tell, once, that what is published for `entry` has expired, and do what it wishes."""
+        """Tell, once, that what is published for `entry` has expired; do what `on_expired` says."""
         published = entry.published
         if published is None or entry.told_expired or not now.reached(published.expires_at):
             return

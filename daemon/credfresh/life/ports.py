@@ -1,7 +1,7 @@
 """What the supervisor needs of the world, and the messages by which the world answers.
 
-The supervisor is the consumer, so the protocols are its own; threads behind them never touch its
-state, they post a message.
+The supervisor is the consumer, so it owns the protocols. Threads behind them never touch its
+state; they post a message.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from credfresh.publisher import Published
 
 
 class Timers(Protocol):
-    """Alarm clocks: `arm`ed keys come back as `Due` messages. They may fail to."""
+    """Alarm clocks: a key that was armed comes back as a `Due` message, or may fail to."""
 
     def arm(self, key: str, at: float) -> None:
         """Ring at wall-clock second `at`."""
@@ -44,24 +44,24 @@ class Workers(Protocol):
         """Whether too many hang for any to start."""
 
     def start(self, ticket: int, job: Callable[[], None]) -> None:
-        """Run it.
+        """Run `job` in a free thread.
 
         Raises:
             RuntimeError: no thread could be had for it.
         """
 
     def finish(self, ticket: int) -> None:
-        """It has reported."""
+        """Take back the thread of a job that has reported."""
 
     def write_off(self, ticket: int) -> None:
-        """It hangs."""
+        """Give up the thread of a job that hangs."""
 
     def recovered(self) -> list[int]:
-        """Return the tickets that were written off and have ended since; each is told once."""
+        """Return the tickets that were written off and have ended since, each once."""
 
 
 class Outlet(Protocol):
-    """Where publications go (the publisher)."""
+    """Where publications go: the publisher, the endpoint, hooks, a hub."""
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
         """Publish these too."""

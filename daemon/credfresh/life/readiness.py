@@ -35,10 +35,10 @@ class Readiness:
         self._give_up: float | None = None
         self._ready = False
         self._brought = False
-        """Whether what should stand has been written to every place, or that was tried."""
+        """Whether a first publish has ended, well or not."""
         self.trouble: str | None = None
         """What the status line says beside the state of the profiles."""
-        # Whoever waits for us learns at once that what he needs is on disk.
+        # Whoever waits for us learns at once that what it needs is on disk.
         desk.on_published.append(self._published)
 
     def look(self, now: Instant) -> float:

@@ -1,6 +1,7 @@
-"""Going over to another configuration while running: validate first, then swap (I7).
+"""Judging another configuration while the daemon runs: validate first, then swap (I7).
 
-A configuration that is not valid changes nothing: the old one goes on, and it is said why.
+A configuration that is not valid changes nothing: the old one stays in force, and the problems are
+told.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ MOST_TOLD = 20
 
 
 class SettingsSource(Protocol):
-    """Where settings come from: the composition root knows the file and the environment."""
+    """Where settings come from. The composition root knows the file and the environment."""
 
     def load(self) -> Settings:
         """Read the configuration again.
@@ -46,7 +47,7 @@ class SettingsSource(Protocol):
         """
 
     def apply(self, settings: Settings) -> None:
-        """Let what lies outside of the daemon (the log's level) follow."""
+        """Apply what lies outside the daemon: the log's level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,16 @@ class Taken:
 
     settings: Settings
     other: bool
-    """Whether it says anything else than what was in force."""
+    """Whether it differs from what was in force."""
     provider: Provider | None
     """None when sources and limits are as before: the old provider, and what it caches, stays."""
     needs_restart: tuple[str, ...]
-    """Keys that say something else than at the start, which counts from the next start on."""
+    """Keys that have changed since the start and take effect at the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """What one reload came to: `changes`, or the `problems` for which the old settings stay."""
+    """The outcome of one reload: `changes`, or the `problems` for which the old settings stay."""
 
     changes: Changes = field(default_factory=Changes)
     problems: tuple[Problem, ...] = ()
@@ -83,9 +84,9 @@ class Reloader:
         self._missed = 0
 
     def changed(self) -> bool:
-        """Say whether the file is another than when last read, and as the last look found it.
+        """Say whether the file has changed since it was read, and no more since the last look.
 
-        Each change is told once; that the file is gone, when it stays away.
+        True once for each change; for a file that is gone, once it stays away.
         """
         before, self._last = self._last, version_of(self._settings.path)
         self._missed = self._missed + 1 if self._last is None else 0
@@ -95,7 +96,7 @@ class Reloader:
         return True
 
     def take(self) -> Taken | tuple[Problem, ...]:
-        """Read and judge the configuration; its problems where the old one stays."""
+        """Read and judge the configuration; return its problems if the old one stays."""
         self._seen = self._last = version_of(self._settings.path)
         try:
             settings = self._source.load()
@@ -120,7 +121,7 @@ class Reloader:
         )
 
     def _whole(self, reason: str, hint: str | None) -> tuple[Problem]:
-        """Return a problem of the whole file."""
+        """Return a problem that has no position in the file."""
         return (Problem(self._settings.path, 0, 0, "", reason, hint),)
 
     def _refused(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:

@@ -1,4 +1,4 @@
-"""A reload, carried out: what is judged valid is taken over by all parts, and everybody is told."""
+"""Carrying out a reload: all parts take over the new settings, and everybody is told."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Reloading:
         desk.reload = self.reload
 
     def ask(self) -> None:
-        """Reload soon; many wishes in a burst are one reload."""
+        """Reload soon; many requests in a burst are one reload."""
         self._asked = True
         self._desk.agenda.hasten(self.look)
 
@@ -62,9 +62,9 @@ class Reloading:
         return self._conclude(self._reloader.take())
 
     def _follow(self) -> None:
-        """Go over to what stands in the file now, if that is anything else.
+        """Go over to what the file says now, if that differs.
 
-        Nobody asked for it: where a file was merely touched, what was withdrawn by hand stays so.
+        Nobody asked for it: if the file was merely touched, what was withdrawn by hand stays so.
         """
         taken = self._reloader.take()
         if isinstance(taken, Taken) and not taken.other:

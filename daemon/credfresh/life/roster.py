@@ -1,4 +1,4 @@
-"""All profiles in the daemon's hands, who chains from whom, and what is said of each."""
+"""All enabled profiles, which chains from which, and the status of each."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Changes:
 
 
 class Roster:
-    """All enabled profiles, in the order of the configuration, and who chains from whom."""
+    """All enabled profiles, in the order of the configuration, and which chains from which."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
@@ -78,10 +78,10 @@ class Roster:
     def reload(self, settings: Settings, now: Instant, *, anew: bool = False) -> Changes:
         """Take over the profiles of other settings, with what is known of those that stay.
 
-        With `anew` no attempt in flight counts for them: it went by sources or limits of before.
+        With `anew` no attempt in flight counts: it used the old sources or limits.
 
-        One that comes back soon after it was removed has its old entry again, emptied: the floor
-        between two attempts holds for it as well (I6), and its attempt in flight is not doubled.
+        A profile that comes back soon after its removal has its old entry again, emptied: so the
+        floor between two attempts holds (I6), and its attempt in flight is not doubled.
         """
         before, self._entries, self._children = self._entries, {}, {}
         lingering = {name: entry for name, entry in self._gone.items() if entry.lingers(now)}

@@ -1,4 +1,4 @@
-"""When each profile's next attempt becomes eligible: an alarm that is allowed to fail."""
+"""Arms profiles: sets the alarm for the next attempt of each. Alarms are allowed to fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPARE = 15.0
 
 
 class Schedule:
-    """Arms profiles. `timers` ring for what lies ahead; what is due already is posted."""
+    """Arms entries. `timers` ring for those due later; for those due already, `Due` is posted."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Schedule:
         self._timers.disarm(name)
 
     def early(self, entry: Entry, now: Instant) -> bool:
-        """Arm again what has come due too early, and say so.
+        """Arm again an entry that has come due too early; say whether it has.
 
         The wall clock was stepped since the alarm was set, or the floor after the last attempt
         is not over (I6); the boot clock knows.
@@ -73,7 +73,7 @@ class Schedule:
             self.arm(entry, entry.due)
 
     def reread(self, now: Instant, *, stepped: bool) -> None:
-        """Make the timers read the clock again; everybody is to be visited if it was stepped."""
+        """Make the timers read the clock again; if it was stepped, the next visit is to all."""
         self._timers.wakeup(now.wall)
         if stepped:
             self._next_round = -math.inf

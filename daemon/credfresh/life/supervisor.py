@@ -1,10 +1,9 @@
-"""The life of the daemon: every profile is always armed, queued, or in flight (I1).
+"""Keeps every profile armed, queued or in flight, always (I1).
 
-All state is owned by one thread, the main one. Other threads (scheduler, workers, publisher)
-only post messages into its inbox; the main thread handles them one by one and comes back to
-`beat` at least every ten seconds, which trusts nobody: it reads both clocks, takes what is due
-whether or not its alarm rang, arms again what the scheduler lost, and gives up attempts that
-are past their deadline.
+All state belongs to the main thread. Other threads (scheduler, workers, publisher) only post
+messages into its inbox. The main thread handles them one by one, and calls `beat` at least every
+ten seconds. `beat` trusts nobody: it reads both clocks, takes what is due whether or not its
+alarm rang, arms again what the scheduler lost, and gives up attempts past their deadline.
 """
 
 from __future__ import annotations
@@ -66,9 +65,9 @@ class Supervisor:
         self._draining = False
 
     def start(self, standing: Mapping[str, Grant]) -> dict[str, Publication]:
-        """Take in all profiles; those whose `standing` credentials still fit cost no call.
+        """Take in all profiles, and return what should stand published at first.
 
-        Returns what should stand published at first.
+        Those whose `standing` credentials still fit cost no call.
         """
         now = self._clock()
         for profile in self._settings.profiles.values():
@@ -86,9 +85,9 @@ class Supervisor:
     def reload(self, settings: Settings, provider: Provider | None = None) -> Changes:
         """Go over to other settings; profiles that did not change keep credentials and due time.
 
-        What changed in its request is renewed now, as is what fails or had been withdrawn; what
-        is gone leaves the file. `provider` replaces the old one, which stays without it; what is in
-        flight through the old one is asked for again, however it ends.
+        Those whose request changed are renewed now, as are those that fail or were withdrawn; those
+        that are gone leave the file. A new `provider` replaces the old one: attempts in flight
+        through the old one are made again, however they end.
         """
         now = self._clock()
         before, self._settings = self._settings, settings
@@ -116,8 +115,9 @@ class Supervisor:
     def renew(self, name: str, *, awaited: bool = False) -> bool:
         """Make an attempt for this profile eligible now; False when there is no such profile.
 
-        One that is queued or in flight already is let be, and the floor between two attempts
-        holds (I6). What is `awaited` is published at once. A profile that was withdrawn comes back.
+        An attempt that is queued or in flight already is the one that was asked for, and the floor
+        between two attempts holds (I6). If it is `awaited` it is published at once. A profile that
+        was withdrawn comes back.
         """
         entry = self.roster.get(name)
         if entry is None:
@@ -135,7 +135,7 @@ class Supervisor:
             self._outlet.update({name: entry.publication(self._clock())}, urgent=True)
 
     def withdraw(self, names: Iterable[str]) -> frozenset[str]:
-        """Take the sections of these profiles away at once; return those that we know.
+        """Take the sections of these profiles away at once; return the profiles that we know.
 
         Each rests until `renew` names it, a reload is accepted, or the daemon starts again: that
         is the one exception to I1, made by hand and undone by hand, and until then it counts as
@@ -188,7 +188,7 @@ class Supervisor:
         return min(BEAT, self._attempts.deadline_in(now))
 
     def pump(self) -> float | None:
-        """Start what may start; return the seconds until more may, None if that is not known."""
+        """Start the attempts that may start; return the seconds until more may, None if unknown."""
         if self._draining:
             return None
         now = self._clock()
@@ -235,7 +235,7 @@ class Supervisor:
         self._attempts.queue(entry, now)
 
     def _work(self, entry: Entry) -> Work:
-        """Return what a worker is to do for `entry`; for a chained one with its parent's keys."""
+        """Return the attempt for `entry`; a chained profile is given its parent's keys."""
         keys = self._chains.keys(entry)
         if isinstance(keys, RenewalError):
             starving = keys

@@ -1,9 +1,9 @@
-"""Feeding systemd's watchdog, and letting it bite.
+"""Feeds systemd's watchdog while every part of the daemon shows life.
 
-systemd ends and restarts a service that has not sent WATCHDOG=1 for WatchdogSec. A daemon that
-sends it from a timer proves that the timer works; ours sends it when each part has done a turn of
-work, in the thread that does its work, since it was last sent. What merely waits for the network
-is alive: a worker inside its deadline, and one that was written off and replaced.
+systemd restarts a service that has not sent WATCHDOG=1 for WatchdogSec. A daemon that sends it
+from a timer proves only that the timer works; ours sends it when each part has answered, in the
+thread that does its work, since it was last sent. What merely waits for the network is alive: a
+worker inside its deadline, and one that was written off and replaced.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from credfresh.model import Instant
 from credfresh.notify import Notifier
 
 Ask = Callable[[Callable[[], None]], bool]
-"""Has a part call what it is given, in its own thread and soon; False when the part is dead."""
+"""Has a part call its argument soon, in the part's own thread; False when the part is dead."""
 
 ASKED = 4
 """How often within WatchdogSec the parts are asked: one late answer must not be fatal."""
@@ -50,7 +50,7 @@ class Watchdog:
         self._triggered = False
 
     def look(self, now: Instant) -> float:
-        """Ask whoever has to answer, and return the seconds until the next time."""
+        """Ask the parts that have not answered; return the seconds until the next look."""
         if self._vitals.complete:
             self._vitals.open()
             self._asked_at = now.boot
