@@ -1,4 +1,4 @@
-"""The shared credentials file on disk: kept whole, ours and theirs, whoever else writes it."""
+"""The shared credentials file on disk: kept whole, whoever else writes it."""
 
 from credfresh.credentials_file.files import CredentialsFiles, distrusted
 from credfresh.credentials_file.shared import SharedCredentialsFile

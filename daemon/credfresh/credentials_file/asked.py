@@ -15,7 +15,7 @@ REMEMBERED = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The sections to put, to leave as they stand, and to take away; good until the next `ask`."""
+    """The sections to put, to leave as they stand, and to take away. Valid until the next `ask`."""
 
     put: Mapping[str, Piece]
     leave: frozenset[str]
@@ -24,7 +24,7 @@ class Asked:
 
 
 class Pieces:
-    """Renders publications, each once while it stays the same object, and knows what we issued."""
+    """Renders publications, each object once, and remembers the access key ids that we issued."""
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
@@ -38,9 +38,9 @@ class Pieces:
         self._forget_at = 0.0
 
     def ask(self, wanted: Wanted) -> Asked:
-        """Sort what is wanted; what cannot be written is refused and its section left alone.
+        """Sort what is wanted. What cannot be written is refused, and its section left alone.
 
-        Only what changed since the last time is looked at.
+        Only what changed since the last call is looked at.
         """
         known = self._known
         changed = [name for name, each in wanted.items() if known.get(name) is not each]
@@ -57,7 +57,7 @@ class Pieces:
         )
 
     def forget(self, now: float) -> None:
-        """Forget ids that expired long before wall second `now`, but for those still published."""
+        """Forget ids that expired long before wall second `now`, except those still published."""
         if now < self._forget_at:
             return
         lapsed = {key for key, end in self.issued.items() if end + REMEMBERED < now}

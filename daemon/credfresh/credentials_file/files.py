@@ -16,9 +16,9 @@ from credfresh.settings import FileTarget, Profile
 
 
 def distrusted(targets: Iterable[FileTarget]) -> tuple[PublishError, ...]:
-    """Return why each path that somebody else could redirect is not to be written.
+    """Return an error for each path that somebody else could redirect.
 
-    What else is wrong with a path may be mended while the daemon runs, and is told then.
+    Anything else that is wrong with a path may be mended while the daemon runs, and is told then.
     """
     errors = []
     for target in targets:
@@ -34,9 +34,9 @@ def distrusted(targets: Iterable[FileTarget]) -> tuple[PublishError, ...]:
 class CredentialsFiles:
     """Splits what is wanted by file. For one thread at a time.
 
-    Files that come up with a publication are claimed then; those of which nothing is wanted any
-    more are cleared of our sections once, and let go. A profile that moves to another file leaves
-    its old one when it stands in the new one; another path to the same file is no move.
+    A file that a publication names for the first time is claimed then. One of which nothing is
+    wanted any more is cleared of our sections, and let go. A profile that moves to another file
+    leaves its old one once it stands in the new one; another path to the same file is no move.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class CredentialsFiles:
             raise
 
     def release(self) -> None:
-        """Let another one have them."""
+        """Give the claims up."""
         for file in self._files.values():
             file.release()
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
-        """Return what the files say is published, by profile."""
+        """Return the credentials that stand in the files, by profile."""
         grants: dict[str, Grant] = {}
         for path, file in self._files.items():
             mine = {name: p for name, p in profiles.items() if p.target.path == path}
@@ -126,7 +126,7 @@ class CredentialsFiles:
         return any(again)
 
     def _shares(self, wanted: Wanted) -> dict[str, dict[str, Publication]]:
-        """Return what is wanted of each file, by path, with a keeper for each of them."""
+        """Return what is wanted of each file, by path; see to it that each file is kept."""
         shares: dict[str, dict[str, Publication]] = {path: {} for path in self._files}
         for name, publication in wanted.items():
             shares.setdefault(publication.profile.target.path, {})[name] = publication
@@ -142,14 +142,16 @@ class CredentialsFiles:
         return shares
 
     def _hand_over(self, path: str, alias: str) -> None:
-        """Keep by another path what we keep by this one: our claim would refuse a second keeper."""
+        """Keep a file by another path: our own claim would refuse a second keeper."""
         known = self._files.get(alias)
         if known is not None and known.claimed:
             self._let_go(path)
             return
         self._files[alias] = self._files[path]
         self._stood[alias] = {**self._stood.get(alias, {}), **self._stood.get(path, {})}
-        self._targets[alias] = self._targets.pop(path)  # so that the new one is found to differ
+        self._targets[alias] = self._targets.pop(
+            path
+        )  # so that `_file` finds the new one to differ
         self._stood.pop(path, None)
         del self._files[path]
 
@@ -164,7 +166,7 @@ class CredentialsFiles:
         return outcome
 
     def _file(self, target: FileTarget) -> None:
-        """Keep the file of a target, with the rights that it says."""
+        """Keep the file of a target, with the rights that it asks for."""
         path = target.path
         if path not in self._files:
             self._files[path] = SharedCredentialsFile(

@@ -1,7 +1,7 @@
-"""Whether anything can have changed since a thorough look: two calls of stat(2) tell.
+"""Tells by two calls of stat(2) whether a file can have changed since a thorough look.
 
-A daemon at rest looks after its files all day long. To walk their paths and judge every directory
-each time was most of what it did.
+A daemon at rest looks after its files all day long. Walking their paths and judging every
+directory each time was most of its work.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ GOOD_FOR = 60.0
 no glance sees, may have been given to others."""
 
 SETTLED = 2.0
-"""Seconds for which what has just changed can change again unseen: file systems tell times as
-coarsely as that."""
+"""Seconds after a change in which another one may not show: some file systems keep times that
+coarsely."""
 
 _Seen = tuple[tuple[int, ...], ...]
 
@@ -46,7 +46,7 @@ class Glance:
         return _seen(good.paths) == good.seen
 
     def look(self, path: str, folder: str) -> Look:
-        """Note how `path`, wherever it leads, and its directory `folder` are.
+        """Record the state of `path`, wherever it leads, and of its directory `folder`.
 
         Raises:
             OSError: one of them cannot be seen.
@@ -56,12 +56,12 @@ class Glance:
         return Look(paths, _seen(paths), at)
 
     def good(self, look: Look) -> None:
-        """All that a thorough look after `look` has found is as it should be."""
+        """Remember `look`: a thorough look after it found everything as it should be."""
         newest = max(changed for *_, changed in look.seen) / 1e9
         self._good = look if look.at.wall - newest > SETTLED else None
 
     def forget(self) -> None:
-        """Look thoroughly the next time."""
+        """Make the next look a thorough one."""
         self._good = None
 
 

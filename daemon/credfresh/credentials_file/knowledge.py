@@ -1,4 +1,4 @@
-"""What the file held when we last looked: so that it is read, and scanned, only when it changed."""
+"""Remembers what the file held, so that it is read and scanned only when it has changed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ YOUNG = 1.0
 """Seconds since its last change in which a file that got shorter may be half written."""
 
 GRAIN = 0.05
-"""Seconds after which a further write is sure to show in a file's times (their clock ticks every
-10 ms at the slowest)."""
+"""Seconds after which another write is sure to show in a file's times (their clock ticks at least
+every 10 ms)."""
 
 _NOWHERE: Identity = (0, 0, 0, 0, 0)
 
@@ -33,7 +33,7 @@ class Knowledge:
         self._identity = _NOWHERE
         self._proven = False
         self._looked = 0.0
-        """Wall seconds before which the last look began."""
+        """Wall second just before the last look began."""
 
     def look(self, place: Place) -> Standing | None:
         """Read the file, but not while somebody is between truncating and writing it.
@@ -56,7 +56,7 @@ class Knowledge:
             standing.close()
 
     def confirms(self, place: Place, now: os.stat_result) -> bool:
-        """Say whether the file is as we know it; looked into only where its times prove nothing.
+        """Say whether the file is as we know it. It is read only if its times prove nothing.
 
         Raises:
             OSError: it cannot be read.
@@ -80,7 +80,7 @@ class Knowledge:
         self._identity = _NOWHERE
 
     def wrote(self, document: Document, now: os.stat_result | None = None) -> None:
-        """Remember what we put there. It proves nothing yet: somebody may have been as quick."""
+        """Remember what we wrote. Its times prove nothing yet: a rival may have been as quick."""
         self._proven = False
         self._remember(document, now)
 
@@ -95,7 +95,7 @@ class Knowledge:
         return self._document is not None and standing.data == self._document.data
 
     def document(self, standing: Standing | None) -> Document:
-        """Return the file scanned; nothing when there is none."""
+        """Return the file, scanned; an empty document if there is none."""
         data = standing.data if standing is not None else b""
         if self._document is not None and data == self._document.data:
             return self._document
@@ -105,7 +105,7 @@ class Knowledge:
         return None if self._document is None else (self._identity, self._document.data)
 
     def _remember(self, document: Document, info: os.stat_result | None) -> None:
-        """Know the file again by `info`, unless somebody wrote after the bytes and before that."""
+        """Know the file again by `info`, unless somebody wrote between the bytes and `info`."""
         self._document = document
         same = info is not None and info.st_size == len(document.data)
         self._identity = identity(info) if info is not None and same else _NOWHERE
@@ -117,11 +117,11 @@ class Knowledge:
         return look(place, known, patience)
 
     def _young(self, standing: Standing) -> bool:
-        """Say whether it changed a moment ago; what got shorter earlier, somebody meant so."""
+        """Say whether it changed a moment ago. Who shortened it longer ago meant to."""
         return standing.was_read and self._clock().wall - standing.info.st_mtime < YOUNG
 
     def _shorter(self, standing: Standing) -> bool:
-        """Say whether less stands that is not ours than before."""
+        """Say whether fewer bytes that are not ours stand than before."""
         if self._document is None:
             return not standing.data
         if standing.data == self._document.data:
@@ -131,9 +131,9 @@ class Knowledge:
 
 
 def _compared(standing: Standing) -> bool:
-    """Say whether its bytes are those of the file, which are compared where they were not read.
+    """Say whether its bytes are those of the file: compare them if they were not read.
 
-    That takes a tenth of what it takes to read a file of ten thousand sections into new memory.
+    Comparing takes a tenth of reading a file of ten thousand sections into new memory.
     """
     if standing.was_read:
         return True

@@ -1,9 +1,9 @@
-"""What a daemon that was killed left behind, and what it noted about it beforehand.
+"""What a killed daemon left behind, and the note that it made about it beforehand.
 
 Between the swap and the second look, the replaced file lies under the temporary name: a rival's
-last write may be in it, or come yet. Before the swap the temporary itself lies there, worth
-nothing. A note in the life lock's file, one line for each, tells which of the two is found, and
-what is new in it.
+last write may be in it, or still to come. Before the swap the temporary itself lies there, which
+is worth nothing. A note in the life lock's file has one line for each swap. It tells which of the
+two is found, and what is new in it.
 """
 
 from __future__ import annotations
@@ -33,18 +33,17 @@ def note(kept: Iterable[Replaced]) -> str:
 
 
 def before(temporary: Temporary, standing: Standing | None, successor: Version) -> str:
-    """Return what to add to it before a swap; empty when nothing is replaced."""
+    """Return the line to add to the note before a swap; empty when nothing is replaced."""
     if standing is None:
         return ""
     return _line(temporary.name, successor, version(standing.info))
 
 
 def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) -> Sequence[Replaced]:
-    """Remove our leftover temporaries; return those in which a rival's write is, or may come.
+    """Remove our leftover temporaries; return those that hold a rival's write, or may yet.
 
-    The oldest is the first of those.
-    `found` is the note. Only regular files of ours, of root or of `owner` are touched, and not
-    those that are called as in `spare`.
+    The oldest comes first. `found` is the note. Only regular files of ours, of root or of `owner`
+    are touched, and none whose name is in `spare`.
 
     Raises:
         OSError: the directory cannot be read, or not what was replaced.
@@ -81,14 +80,14 @@ def _ours(
 def _replaced(
     place: Place, entry: str, info: os.stat_result, new: Version, old: Version
 ) -> Replaced | None:
-    """Open what was replaced; None where there is nothing to it.
+    """Open what was replaced; None if nothing can be lost with it.
 
-    That is so where it was never put in place, where no file stands that its late writes could go
-    to, and where it cannot be read and nobody wrote into it.
+    That is so if the swap never came about, if no file stands that late writes could go to, and if
+    it cannot be read and nobody wrote into it.
 
-    What was put in its place is what a rival's write started from if it stands as we left it, and
-    differs by what is ours alone. Else what is new in either of the two is kept: what was deleted
-    from one of them cannot be told.
+    If what was put in its place stands as we left it, and differs by what is ours alone, a rival's
+    write is taken to start from that. Otherwise what is new in either of the two is kept: which of
+    them lost something cannot be known.
     """
     if info.st_ino == new.inode:
         return None

@@ -1,7 +1,7 @@
-"""Profiles that move from one file to another: where they are left until they have arrived.
+"""Profiles that move from one file to another.
 
-A reader must find a profile at any moment in at least one of the two. So it is written to its new
-file first, and its old section stays as it is until that is done, however often it fails.
+At any moment a reader must find the profile in at least one of the two. So it is written to its new
+file first, and its old section stays as it is until that has succeeded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from credfresh.publication import Outcomes, Publication, PublishReport, Wanted
 
 
 def same_file(one: str, other: str) -> bool:
-    """Say whether two paths lead to one place now, be there a file or not."""
+    """Say whether two paths lead to one place now, whether or not a file is there."""
     try:
         with resolved(one) as here, resolved(other) as there:
             return same_place(here, there)
@@ -24,10 +24,10 @@ def same_file(one: str, other: str) -> bool:
 
 
 def moving(stood: Wanted, share: Wanted, wanted: Wanted) -> dict[str, Publication]:
-    """Return what to leave in a file of those who stood there and are wanted in another one.
+    """Return what to leave in a file: the profiles that stood there and are wanted in another one.
 
-    `share` is what is wanted of this file. A section that somebody else has in it from now on is
-    his, and a profile whose credentials shall stand nowhere is left nowhere.
+    `share` is what is wanted of this file. A section that another profile now has in this file is
+    not left, nor is a profile that is withdrawn.
     """
     gone = [
         publication.profile
@@ -51,14 +51,14 @@ def arrived(publication: Publication, outcomes: Outcomes) -> bool:
 def remembered(
     stood: Wanted, share: Wanted, outcome: PublishReport | PublishError
 ) -> Mapping[str, Publication]:
-    """Return who may stand in a file after a publish: after a failed one, those before it too."""
+    """Return what may stand in a file after a publish; if it failed, also what stood before."""
     return share if isinstance(outcome, PublishReport) else {**stood, **share}
 
 
 def together(
     first: PublishReport, second: PublishReport | PublishError
 ) -> PublishReport | PublishError:
-    """Return what two publishes of one file did."""
+    """Return the report on two publishes of one file."""
     if isinstance(second, PublishError):
         return second
     return replace(

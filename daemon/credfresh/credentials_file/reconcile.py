@@ -1,4 +1,4 @@
-"""Two writers at once: what one changed is carried over to what the other left."""
+"""Merges the changes of two writers: what one changed is carried over to what the other left."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from credfresh.splice import ini, mark
 def carry_over(base: bytes, altered: bytes, onto: bytes) -> bytes:
     """Return `onto` with what differs between `base` and `altered`.
 
-    Section by section and by name; where both sides changed one, `onto` stands. Sections that
-    share a name go together, and what stands before the first header is one more. Of a section
-    with a block of ours, the block and what follows it are two things: ours is renewed, theirs is
-    kept, and no block of ours gives way to an older one, or to none. Where theirs has our block no
-    more, somebody else's keys may stand there: that stays.
+    Sections are compared by name; if both sides changed one, `onto` stands. Sections that share a
+    name count as one, and so does what stands before the first header. In a section with a block of
+    ours, the block and what follows it are compared apart: no block in `onto` gives way to an older
+    one, or to a deletion. If `altered` has the section without our block, somebody else's keys may
+    stand there: that section stands.
     """
     old, theirs, ours = _sections(base), _sections(altered), _sections(onto)
     document: ini.Document[None] = ini.scan(onto, _unlabelled)

@@ -1,4 +1,4 @@
-"""What a destination has to say beside its report: events each time, conditions when they begin."""
+"""The remarks of a destination: events are told each time, conditions when they begin."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ class Remarks:
         self._told_for_good: set[str] = set()
 
     def event(self, name: str, **fields: Value) -> None:
-        """Something has happened."""
+        """Tell of something that has happened."""
         self._events[self._remark(name, fields)] = None
 
     def once(self, name: str, **fields: Value) -> None:
-        """Something is so, and will stay so: it is told once."""
+        """Tell of something once and for all: it stays so."""
         if name not in self._told_for_good:
             self._told_for_good.add(name)
             self.event(name, **fields)
 
     def condition(self, name: str, about: str = "", /, **fields: Value) -> None:
-        """Something is the case; it is told once, until it has been otherwise.
+        """Tell of something that is the case, once until it has ceased to be.
 
         `about` tells two cases of one name apart; the fields do not.
         """
         self._conditions[name, about] = self._remark(name, fields)
 
     def merged(self, merged: Merge) -> None:
-        """Note what a merge met."""
+        """Tell of what a merge has met."""
         for section in merged.repaired:
             self.event("section_repaired", section=section)
         for section in merged.adopted:
@@ -54,7 +54,7 @@ class Remarks:
             )
 
     def take(self) -> tuple[Remark, ...]:
-        """Return what is new, and begin anew."""
+        """Return the remarks that are new, and begin anew."""
         new = [remark for case, remark in self._conditions.items() if case not in self._told]
         taken = (*self._events, *new)
         self._told = set(self._conditions)

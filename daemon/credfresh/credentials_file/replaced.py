@@ -1,4 +1,4 @@
-"""What a file of ours has replaced: kept until nobody can write into it any more."""
+"""A file that we have replaced, kept until nobody can write into it any more."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class Replaced:
     name: str | None
     """Its temporary name; None where it has none any more."""
     expected: bytes | None = field(repr=False)
-    """What was in it when we replaced it; None: something else than is now."""
+    """What was in it when we replaced it; None: not known, but not what is in it now."""
     put: bytes = field(repr=False)
-    """What we put in its place; nothing where that is not known any more."""
+    """What we put in its place; empty if that is not known any more."""
     was: Version
     """How it was when `expected` was in it."""
     successor: Version
-    """How what we put in its place was then; of size 0 where that differs by more than ours."""
+    """How what we put in its place was then; of size 0 if that differs by more than is ours."""
     watched: bool = False
     busy: bool = False
     """Somebody had it open for writing when we last looked."""
     certain: bool = False
-    """Nobody had, and nobody can any more: what was read then is the last of it."""
+    """Nobody had, and nobody can any more: what was read then is final."""
     seen: tuple[bytes, Version] | None = field(default=None, repr=False)
     """What a rival has made of it, not yet taken over."""
 
@@ -40,7 +40,7 @@ class Replaced:
         return self.put if self.expected is None else self.expected
 
     def altered(self, patience: Patience) -> bool:
-        """Say whether somebody wrote into it; whoever is at it may finish first."""
+        """Say whether somebody wrote into it; a writer that is at it may finish first."""
         if self.watched and not disturbed(self.descriptor):
             self.certain = True
             return False

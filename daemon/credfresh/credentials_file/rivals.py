@@ -1,8 +1,8 @@
-"""Writers that take no lock: seen before they are overtaken, and undone by no write of ours.
+"""Swaps files so that no write of a rival, a writer that takes no lock, is lost.
 
 `swap` puts a new file in the place of what stands, and `confirm` makes sure that what it replaced
-is what was read: else the swap is undone, and the caller looks again. What was replaced is kept as
-`Replaced` until it is certain, or has been looked at twice, that nobody wrote into it after all.
+is what was read: if not, the swap is undone, and the caller looks again. What was replaced is kept
+as `Replaced` until it is certain, or has been looked at twice, that nobody wrote into it after all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from credfresh.disk.steps import Steps
 
 
 class OvertakenError(Exception):
-    """A rival wrote while we did. All is as the rival would have it: look again.
+    """A rival wrote while we did. The file is as the rival left it: look again.
 
     `left` is what still holds a write of a rival's that the standing file lacks.
     """
@@ -42,7 +42,7 @@ def swap(
     """Put a finished temporary with `data` under the name; return what it replaced.
 
     Raises:
-        OvertakenError: a rival was quicker; nothing was done.
+        OvertakenError: a rival was quicker, and nothing was done.
         PublishError: the system refused it.
     """
     with steps("swap"):
@@ -90,7 +90,7 @@ def confirm(place: Place, temporary: Temporary, replaced: Replaced | None, steps
 def _undone(
     place: Place, temporary: Temporary, replaced: Replaced, was: Version
 ) -> Replaced | None:
-    """Return ours as one that was replaced: who opened it while it stood may write into it yet."""
+    """Return our file as one that was replaced: a rival that opened it may still write into it."""
     temporary.named = True
     if replaced.name is None:
         return None

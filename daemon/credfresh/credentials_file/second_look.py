@@ -1,4 +1,4 @@
-"""What we replaced, kept until it is certain that nobody wrote into it after all."""
+"""Looks once more at files that we have replaced, for what rivals wrote into them late."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MOST_WRITTEN = 16
 
 
 class SecondLook:
-    """A few replaced files, each dropped when nobody can write into it any more.
+    """A few replaced files, each kept until nobody can write into it any more.
 
-    Leases tell when that is; where there are none, the beat that follows is the last look. One that
-    a writer has open stays, and is looked at again, until there are too many.
+    Leases tell when that is; without them, the next look is the last. A file that a writer has open
+    stays, and is looked at again, until there are too many.
     """
 
     def __init__(self, pause: Pause, note: Callable[[str], None]) -> None:
-        """`note` leaves a word for whoever keeps the file after us."""
+        """`note` leaves a text for the daemon that keeps the file after us."""
         self._pause = pause
         self._note = note
         self._late: list[Replaced] = []
@@ -44,11 +44,11 @@ class SecondLook:
         return frozenset(late.name for late in self._late if late.name is not None)
 
     def note(self, coming: str = "") -> None:
-        """Note which files there are to look at, and what is about to be replaced."""
+        """Note which files are kept, and what is about to be replaced."""
         self._note(leftovers.note(self._late) + coming)
 
     def keep(self, place: Place, *replaced: Replaced) -> None:
-        """Keep these, too, from now on."""
+        """Keep these as well."""
         self._late += replaced
         if len(self._late) > MOST:
             at_once = Patience(self._pause, 0.0)
@@ -60,7 +60,7 @@ class SecondLook:
         self.note()
 
     def leave(self, place: Place | None) -> None:
-        """Keep none any more: where a rival's write is or may come stays for the next keeper."""
+        """Let all go. Those with a rival's write, or a writer, stay on disk for the next daemon."""
         for late in list(self._late):
             if place is None or late.altered(Patience(self._pause, 0.0)) or late.busy:
                 self._late.remove(late)
@@ -69,7 +69,7 @@ class SecondLook:
                 self._drop(place, late)
 
     def take(self, place: Place) -> bool:
-        """Look, a beat later; True when somebody wrote into one, which asks for a publish."""
+        """Look at all of them; True, which asks for a publish, if somebody wrote into one."""
         altered = [late for late in self._late if late.altered(Patience(self._pause, 0.0))]
         for late in list(self._late):
             if late not in altered and not late.busy:
@@ -77,7 +77,7 @@ class SecondLook:
         return bool(altered)
 
     def altered(self) -> bool:
-        """Look once more; whoever is at it may finish first."""
+        """Say whether somebody wrote into one; a writer that is at it may finish first."""
         patience = Patience(self._pause)
         return any(late.altered(patience) for late in self._late)
 
@@ -90,7 +90,7 @@ class SecondLook:
         patience = Patience(self._pause)
         merged: Document | bytes = document
         for late in list(self._late):
-            waits = Patience(self._pause, 0.0) if late.busy else patience  # in vain only once
+            waits = Patience(self._pause, 0.0) if late.busy else patience  # wait in vain only once
             try:
                 if not late.altered(waits):
                     if late.certain:
@@ -132,8 +132,8 @@ class SecondLook:
 
 
 def _shared(late: Replaced, stands: bytes) -> bool:
-    """Say whether anything but ours has changed in what stands since a rival read what it altered.
+    """Say whether more than ours has changed in the file since a rival read what it altered.
 
-    Else what the rival made of it is taken as it is, in its order and with all its comments.
+    If not, the rival's version is taken as it is, in its order and with all its comments.
     """
     return late.expected is None or not late.successor.size or stands != late.put

@@ -65,7 +65,7 @@ class SharedCredentialsFile:
         self._durable = True
 
     def serve(self, target: FileTarget) -> None:
-        """From now on go by `target`: its mode, owner and group, and its path to the same file."""
+        """Use another `target` from now on: other rights, or another path to the same file."""
         self._path = self._steps.path = self._remarks.path = target.path
         self._access = Access(target)
         self._glance.forget()
@@ -90,9 +90,9 @@ class SharedCredentialsFile:
             self._tenure.keep(place, self._access.owner)
 
     def release(self) -> None:
-        """Let another one have the file, once no write of a rival's can be lost any more.
+        """Give the claim up, once late writes of rivals have been taken over.
 
-        If one would be, it is left to the next `claim`, which finds it.
+        If they cannot be, they are left to the next `claim`, which finds them.
         """
         with contextlib.suppress(PublishError, OSError):
             if self._wanted is not None and self._second_look.altered():
@@ -100,7 +100,7 @@ class SharedCredentialsFile:
         self._tenure.end(self._path)
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
-        """Return what the file says is published, by profile; nothing where it is not trusted.
+        """Return the credentials that stand in the file, by profile; none if it is not trusted.
 
         Raises:
             PublishError: the file cannot be read.
@@ -156,7 +156,7 @@ class SharedCredentialsFile:
                 return False
             return self._drifted()
         except (PublishError, OSError):
-            return True  # a publish meets the same, and reports it
+            return True  # a publish meets the same error, and reports it
 
     def _drifted(self) -> bool:
         with resolved(self._path) as place:
@@ -235,7 +235,7 @@ class SharedCredentialsFile:
     def _write(
         self, place: Place, standing: Standing | None, document: Document, *, alone: bool
     ) -> None:
-        """Write what is to stand; `alone`: what differs from what stands is ours alone."""
+        """Write a new file; `alone`: it differs from what stands by what is ours alone."""
         with self._steps("attributes"):
             attributes = self._access.attributes(standing.descriptor if standing else None)
         data = document.data
@@ -267,7 +267,7 @@ class SharedCredentialsFile:
     def _took_over(
         self, place: Place, standing: Standing | None, replaced: Replaced | None, document: Document
     ) -> None:
-        """The new file stands, if not durably yet; what it replaced is kept for another look."""
+        """Note that the new file stands, not yet durably; keep what it replaced."""
         self._durable = False
         self._knowledge.wrote(document)
         if standing is not None:

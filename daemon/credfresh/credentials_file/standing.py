@@ -1,4 +1,4 @@
-"""What stands under a name: read while nobody is writing it, and known again by its times."""
+"""Reads the file that stands under a name, while nobody is writing it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ PATIENCE = 2.0
 """Seconds that a rival is given to finish."""
 
 LARGEST = 1 << 28
-"""Bytes of a file that we take in: a hundred times what ten thousand profiles need would be a
-mistake of somebody's, and the end of the daemon's memory."""
+"""The largest file that is read, in bytes. More would be somebody's mistake, and exhaust the
+daemon's memory."""
 
 Identity = tuple[int, int, int, int, int]
 """Device, inode, size, mtime and ctime in ns: while they are the same, so is the content, but for
@@ -33,7 +33,7 @@ def identity(info: os.stat_result) -> Identity:
 
 
 class Version(NamedTuple):
-    """What tells one content of a file from another, whatever it is called; mtime in ns."""
+    """What tells one content of a file from another, under whatever name; mtime in ns."""
 
     inode: int = 0
     size: int = 0
@@ -69,9 +69,9 @@ class Standing:
     info: os.stat_result
     data: bytes = field(repr=False)
     busy: bool
-    """Somebody has it open for writing and would not finish."""
+    """Somebody has it open for writing, and did not finish in time."""
     was_read: bool
-    """Whether the bytes were read, or compared, just now, not taken for known."""
+    """Whether the bytes were read, or compared, just now; otherwise they are the known ones."""
     handed_on: bool = False
 
     def close(self) -> None:
@@ -83,8 +83,8 @@ class Standing:
 def look(place: Place, known: tuple[Identity, bytes] | None, patience: Patience) -> Standing | None:
     """Read the file as it is while nobody writes it; None when there is none.
 
-    Where it looks like `known`, the bytes that are known are taken without reading them: the
-    comparison at the swap finds out if that was wrong.
+    If its identity is that of `known`, the known bytes are taken without reading: the comparison at
+    the swap finds out if that was wrong.
 
     Raises:
         OSError: it cannot be read.
@@ -111,9 +111,9 @@ def look(place: Place, known: tuple[Identity, bytes] | None, patience: Patience)
 
 
 def read(descriptor: int) -> bytes:
-    """Return the bytes of an open file, but none that come while it is read.
+    """Return the bytes of an open file, without those appended while it is read.
 
-    Who appends faster than we read would keep us here for ever.
+    A writer that appends faster than we read would keep us here for ever.
 
     Raises:
         OSError: they cannot be read, or are too many (EFBIG).

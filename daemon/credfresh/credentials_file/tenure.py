@@ -21,7 +21,7 @@ SHORT_PATIENCE = 0.5
 
 
 class Tenure:
-    """The claim of one instance to the file, wherever its path leads, and what was replaced there.
+    """The claim of one instance to a file, wherever its path leads, and what it replaced there.
 
     Files of the `owner` that the methods name count as ours.
     """
@@ -42,9 +42,10 @@ class Tenure:
         return self._life is not None and self._life.covers(place)
 
     def keep(self, place: Place, owner: int | None) -> None:
-        """Claim a place, anew if it moved or if somebody removed the lock's file; sweep it then.
+        """Claim a place and sweep it, unless it is claimed already.
 
-        The claim to another place ends. What the one before us noted stands until the next note.
+        It is claimed anew if the path leads elsewhere, where the old claim ends, or if somebody
+        removed the lock's file. What the one before us noted stands until the next note.
 
         Raises:
             AlreadyRunningError: another one keeps it.
@@ -64,9 +65,9 @@ class Tenure:
             raise
 
     def sweep(self, place: Place, owner: int | None) -> None:
-        """Take away what failed writes could not.
+        """Remove what failed writes left behind.
 
-        What we replaced and left there, as the path led elsewhere, gets its second look after all.
+        What we replaced and left there while the path led elsewhere gets its second look after all.
 
         Raises:
             PublishError: the directory cannot be read, or not what was replaced.
@@ -74,15 +75,15 @@ class Tenure:
         self._sweep(place, "" if self._life is None else self._life.noted, owner)
 
     def end(self, path: str) -> None:
-        """Give the claim up, and what was replaced there, or at `path` where nothing is claimed.
+        """Give up the claim, and what was replaced there, or at `path` if nothing is claimed.
 
-        What a rival's write is or may come in stays.
+        Replaced files with a rival's write, or a writer, stay for the next daemon.
         """
         self._leave(self.path or path)
         self.close()
 
     def close(self) -> None:
-        """Give the claim up, and look after nothing: the next one does."""
+        """Give up the claim, and leave what was replaced to the next one."""
         if self._life is not None:
             self._life.close()
             self._life = None
@@ -93,7 +94,7 @@ class Tenure:
         self.second_look.keep(place, *late)
 
     def _leave(self, path: str) -> None:
-        """Take nothing along from there: what a rival's write is or may come in stays."""
+        """Let go of what was replaced there; see `SecondLook.leave`."""
         with contextlib.suppress(PublishError, OSError), resolved(path) as place:
             self.second_look.leave(place)
         self.second_look.leave(None)
@@ -105,7 +106,7 @@ class Tenure:
 
 
 class Turn:
-    """The write lock, taken for each write, and done without when somebody keeps it for ever."""
+    """The write lock, taken for each write; if somebody holds it for ever we go without."""
 
     def __init__(self, pause: Pause, steps: Steps) -> None:
         self._pause = pause

@@ -1,4 +1,4 @@
-"""What a file that we left says of itself: the warm restart, which costs no STS call."""
+"""The warm restart: credentials that stand in the file are believed, at the cost of no STS call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from credfresh.splice.holding import Document
 
 
 def trustworthy(place: Place, info: os.stat_result) -> bool:
-    """Say whether nobody but root and us can have written a file: then its marks are believed."""
+    """Say whether only root or we can have written a file, so that its marks are believed."""
     return place.private and trusted_owner(info.st_uid) and not info.st_mode & OTHERS_WRITE
 
 
