@@ -1,1 +1,1 @@
-"""Files among files of others: paths that are to be trusted, locks, writes that cannot tear."""
+"""Writing files that others may read and write too: trusted paths, locks, atomic writes."""

@@ -1,4 +1,4 @@
-"""Whose a credentials file should be and who may read it, and whether it is so."""
+"""Owner, group and mode of a file: what they should be, whether they are, whom to trust."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _GROUP_BITS = 0o070
 class Access:
     """Owner, group and mode of the file of one target.
 
-    An owner that the configuration does not name is the daemon's user, the only one whose files are
-    taken over then, or root; a group is that of the standing file, and of a new file the one that
-    it gets by birth.
+    If the configuration names no owner, a new file belongs to the daemon's user, and only files of
+    that user or of root are taken over. If it names no group, the standing file's group is kept,
+    and a new file has the one that the system gives it.
     """
 
     def __init__(self, target: FileTarget) -> None:
@@ -38,7 +38,7 @@ class Access:
         return self._configured()[0]
 
     def attributes(self, descriptor: int | None) -> Attributes:
-        """Return what the successor of an open file is to have (None: there was no file).
+        """Return the attributes of the successor of an open file (None: there was no file).
 
         Raises:
             PublishError: the configuration names an owner or group that does not exist.
@@ -55,7 +55,7 @@ class Access:
         return Attributes(mode, owner, group, atomic.acl_of(descriptor), label)
 
     def fits(self, info: os.stat_result) -> bool:
-        """Say whether a file has what the configuration asks for.
+        """Say whether a file has the owner, group and mode that the configuration asks for.
 
         Raises:
             PublishError: it names an owner or group that does not exist.
@@ -68,7 +68,7 @@ class Access:
         )
 
     def trusts(self, info: os.stat_result) -> bool:
-        """Say whether what a file says can only come from those who may write it by right.
+        """Say whether only those whom the configuration lets write can have written a file.
 
         Raises:
             PublishError: the configuration names an owner or group that does not exist.
@@ -82,7 +82,7 @@ class Access:
         trick, to have us copy a file that only we can read to where others can.
 
         Raises:
-            PublishError: they may have.
+            PublishError: it is refused.
         """
         path = self._target.path
         if not self._owned(info):

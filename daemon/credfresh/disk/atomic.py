@@ -1,12 +1,12 @@
-"""Bytes put in the place of a file whole or not at all: the only rename of the project.
+"""Replaces a file by another, whole or not at all: the only rename of the project.
 
 A `Temporary` is written beside its target and has owner, mode, ACL and label before it has
 content. It is then put in place by one of three swaps:
 
-- `exchange` (renameat2(2), RENAME_EXCHANGE): what stood there lies under the temporary name
-  afterwards, so that what a writer without a lock did at the last moment is not lost;
-- `fill` where nothing stood: it fails if something stands there by then;
-- `replace` where the file system knows no exchange.
+- `exchange` (renameat2(2), RENAME_EXCHANGE): what stood there has the temporary name afterwards,
+  so that what a writer without a lock did at the last moment is not lost;
+- `fill` if nothing stood there: it fails if something stands there by then;
+- `replace` if the file system knows no exchange.
 
 A reader finds the old file or the new one, whole, at any moment.
 """
@@ -39,9 +39,9 @@ _ACL_BITS = {0x01: 6, 0x10: 3, 0x20: 0}
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a file has before it has content: permission bits, owner, group, ACL and label.
+    """What a file is given before it has content: permission bits, owner, group, ACL, label.
 
-    None leaves what the file got by birth, which a setgid directory or a default ACL decides.
+    None leaves what it was created with, which a setgid directory or a default ACL decides.
     """
 
     mode: int
@@ -53,7 +53,7 @@ class Attributes:
 
 @dataclass(slots=True)
 class Temporary:
-    """A file on its way: open, and named in its directory until it is put in place or dropped."""
+    """A file to be put in place: open, and named in its directory until then, or until dropped."""
 
     directory: int
     name: str
@@ -100,7 +100,7 @@ def create(directory: int, name: str) -> Temporary:
 
 
 def set_attributes(descriptor: int, wanted: Attributes) -> None:
-    """Give an empty file its owner, group, ACL, mode and label, never more than all of them.
+    """Give an empty file its owner, group, ACL, mode and label, with no wider rights on the way.
 
     The group bits of the mode are the mask of an ACL: the most that its named readers may do.
     """
@@ -123,7 +123,7 @@ def set_attributes(descriptor: int, wanted: Attributes) -> None:
 
 
 def narrow(descriptor: int, mode: int) -> None:
-    """Take from a file what it allows beyond `mode`, unless it has more names than one."""
+    """Take from a file the rights beyond `mode`, unless it has more than one name."""
     info = os.fstat(descriptor)
     if info.st_nlink == 1 and info.st_mode & 0o7777 & ~mode:
         with contextlib.suppress(OSError):
@@ -153,15 +153,15 @@ def holds(descriptor: int, data: bytes) -> bool:
 
 
 def exchange(directory: int, one: str, other: str) -> bool:
-    """Swap two names at once; False where the file system knows no such thing."""
+    """Swap two names atomically; False if the file system cannot."""
     return _rename(directory, one, other, _EXCHANGE)
 
 
 def fill(directory: int, temporary: str, name: str) -> None:
-    """Give a temporary its name for good where nothing stands.
+    """Give a temporary its final name, if nothing has that name.
 
     Raises:
-        FileExistsError: something does by now.
+        FileExistsError: something has it by now.
     """
     if not _rename(directory, temporary, name, _NOREPLACE):
         os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
@@ -169,12 +169,12 @@ def fill(directory: int, temporary: str, name: str) -> None:
 
 
 def replace(directory: int, temporary: str, name: str) -> None:
-    """Put a temporary in the place of what stands there, which is gone then."""
+    """Give a temporary its final name; what had that name is gone."""
     os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)  # noqa: TID251 - the one
 
 
 def _rename(directory: int, source: str, target: str, flag: int) -> bool:
-    """Call renameat2(2); False where the system or the file system does not know the flag."""
+    """Call renameat2(2); False if the system or the file system does not know the flag."""
     if _renameat2 is None:
         return False
     names = (directory, os.fsencode(source), directory, os.fsencode(target))

@@ -1,7 +1,7 @@
 """A directory of our own, and the files that only we write there.
 
-Nobody else has business here, so a file is put in place by a plain rename: rivals without a lock,
-which the shared credentials file must bear, would be somebody who is not allowed in.
+Nobody else may write here, so a plain rename puts a file in place: unlike the shared credentials
+file, these have no rivals.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 MOST = 1 << 26
-"""Bytes that are read of one file: fifty times what the largest of ours has with ten thousand
-profiles. What is longer is none of ours, and must not take the daemon's memory."""
+"""Bytes that are read of one file: fifty times the largest of ours with ten thousand profiles. What
+is longer is not ours, and must not use up the daemon's memory."""
 
 Identity = tuple[int, int, int, int]
 """Inode, size, mtime and ctime in ns: while they are the same, so is the file."""
@@ -35,12 +35,11 @@ Identity = tuple[int, int, int, int]
 
 @contextmanager
 def entered(folder: FileTarget, name: str, steps: Steps) -> Iterator[Place]:
-    """Enter the directory `folder.path`, made first where it is missing; `name` is a file in it.
+    """Enter the directory `folder.path`, creating it if it is missing; `name` is a file in it.
 
-    One that we make gets the mode of its files with x for each r, and may be searched by those to
-    whom `folder.mode` gives an x; owner and group are those of `folder`. One that stands is left
-    as it is. What stands under `name` decides nothing: a link there would lead elsewhere all that
-    is kept beside it.
+    A new directory gets the mode of its files with x for each r, and those to whom `folder.mode`
+    gives an x may search it; owner and group are those of `folder`. A standing one is left as it
+    is. A link under `name` is not followed: it would lead all that is kept here elsewhere.
 
     Raises:
         PublishError: it cannot be made or entered, or others could put something into it.
@@ -58,7 +57,7 @@ def entered(folder: FileTarget, name: str, steps: Steps) -> Iterator[Place]:
 
 
 def beside(place: Place, name: str) -> Place:
-    """Return another name in the same directory."""
+    """Return the place of another name in the same directory."""
     return replace(place, name=name)
 
 
@@ -71,7 +70,7 @@ class Found:
 
 
 def read(place: Place, steps: Steps) -> Found | None:
-    """Return the bytes of a file, `MOST` and one at most, and its stat(2); None without one.
+    """Return a file's bytes, at most one more than `MOST`, and its stat(2); None without a file.
 
     Raises:
         PublishError: it cannot be read, or is no regular file.
@@ -113,7 +112,7 @@ def identity(place: Place) -> Identity | None:
 
 
 def identity_of(info: os.stat_result) -> Identity:
-    """Return the same from what is known of the file."""
+    """Return the identity of a file from its stat(2)."""
     return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
@@ -122,8 +121,8 @@ def put(
 ) -> os.stat_result:
     """Put bytes in the place of a file, whole.
 
-    The caller makes the rename durable (fsync of the directory), once for many files. What is not
-    `durable` may be empty after a power cut: it must be something that the next start mends.
+    The caller makes the rename durable (fsync of the directory), once for many files. A file that
+    is not `durable` may be empty after a power cut: the next start must be able to mend it.
 
     Raises:
         PublishError: it could not be done; the old file stands.

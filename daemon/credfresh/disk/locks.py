@@ -3,14 +3,14 @@
 Three kinds of lock, none of them on a name that readers open:
 
 - the write lock, flock(2) on `<file>.lock`, is for the moment of a write. flock(1) and other
-  writers of the file take the same one. It is good manners and no protection: who holds it for
-  ever delays us and stops nothing.
+  writers of the file take the same one. It is good manners and no protection: a writer that holds
+  it for ever delays us, and stops nothing.
 - the life lock, flock(2) on `<file>.credfresh`, says which daemon keeps the file.
 - a watch is a read lease (fcntl(2), F_SETLEASE) on a file that we are about to replace. The
-  kernel grants it only while nobody has the file open for writing, and from then on lets anybody
-  who opens it for writing wait until the lease is given back: so it says for certain whether a
-  writer that takes no lock is at work. It needs a file of our own (or CAP_LEASE) on a file system
-  with leases; elsewhere we do without.
+  kernel grants it only while nobody has the file open for writing, and then makes whoever opens it
+  for writing wait until the lease is given back: so it tells for certain whether a writer that
+  takes no lock is at work. It needs a file of our own (or CAP_LEASE) on a file system with leases;
+  elsewhere we do without.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from credfresh.disk.steps import failure
 from credfresh.errors import AlreadyRunningError, PublishError
 
 Pause = Callable[[float], object]
-"""Wait that many seconds."""
+"""Waits that many seconds."""
 
 _SIDE_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _POLL = 0.01
@@ -97,14 +97,12 @@ class WriteLock:
 class LifeLock:
     """Our claim to one file, or to the directory that a key of the configuration names.
 
-    It lasts for as long as it is open.
-
-    Its file says who we are, for people, and may hold a `note` that outlives us: only the lock
-    itself counts.
+    It lasts until it is closed. Its file tells people who we are, and may hold a `note` that
+    outlives us; only the lock itself counts.
     """
 
     found: str
-    """What the claimant before us left there: a line about itself, then its note."""
+    """What the claimant before us wrote there: a line about itself, then its note."""
 
     def __init__(self, place: Place, instance: str, *, directory_key: str | None = None) -> None:
         """Claim a file, or all of its directory.
@@ -153,7 +151,7 @@ class LifeLock:
         )
 
     def covers(self, place: Place) -> bool:
-        """Say whether the claim still stands where others look for it, by whatever path."""
+        """Say whether the claim still stands, and for this place."""
         named = self._name == _life_name(place)
         return named and stands(self._descriptor, self._name, place.directory)
 
@@ -173,7 +171,7 @@ class LifeLock:
 class Watch(Enum):
     """The answer to `watch`."""
 
-    KEPT = "kept"  # nobody has the file open for writing, and nobody will without our knowing
+    KEPT = "kept"  # nobody has the file open for writing, nor can without our knowing
     BUSY = "busy"  # somebody has
     BLIND = "blind"  # it cannot be known here
 
@@ -205,7 +203,7 @@ def unwatch(descriptor: int) -> None:
 
 
 def stands(descriptor: int, name: str, directory: int) -> bool:
-    """Say whether a name leads to an open file."""
+    """Say whether a name in a directory leads to this open file."""
     try:
         there = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:

@@ -32,14 +32,14 @@ _DIRECTORY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A name in an open directory: all that follows is relative to it, whatever is renamed."""
+    """A name in an open directory. What is done there is relative to it, whatever is renamed."""
 
     directory: int
     """A descriptor, open for as long as the context of `resolved`."""
     folder: str
     name: str
     private: bool
-    """Nobody but root and us may add names to the directory."""
+    """Whether only root and we may add names to the directory."""
 
     @property
     def path(self) -> str:
@@ -52,8 +52,8 @@ def resolved(path: str, *, any_kind: bool = False, follow_last: bool = True) -> 
     """Follow an absolute path to the directory and the name where its file is, or would be.
 
     A dangling link leads to where its target would be: the directory must exist, not the file.
-    With `any_kind` what stands there may be more than a regular file: the caller judges. Without
-    `follow_last` only the way to the directory counts: the last name is not even looked at.
+    With `any_kind` what stands there need not be a regular file: the caller judges. Without
+    `follow_last` the last name is not looked at: only the way to the directory counts.
 
     Raises:
         PublishError: it leads nowhere, not to a file, or past somebody who could redirect it.
@@ -73,7 +73,7 @@ def resolved(path: str, *, any_kind: bool = False, follow_last: bool = True) -> 
 
 
 def same_place(one: Place, other: Place) -> bool:
-    """Say whether two places are one, however their paths are spelled or mounted."""
+    """Say whether two places are the same, however their paths are spelled or mounted."""
     here, there = os.fstat(one.directory), os.fstat(other.directory)
     return one.name == other.name and os.path.samestat(here, there)
 

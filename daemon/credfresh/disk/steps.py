@@ -1,4 +1,4 @@
-"""The steps of a write, by name, and what each failure of one means and asks for."""
+"""The steps of a write, by name, and what to do about a failure of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from credfresh.errors import AlreadyRunningError, PublishError
 
 Hook = Callable[[str], None]
-"""Called with the name of each step before it is taken: how tests come between two of them."""
+"""Called with the name of each step before it is taken, so that tests can come in between."""
 
 _HINTS = {
     errno.EBUSY: "the file itself is a mount point, which cannot be replaced: mount its directory",
@@ -72,7 +72,7 @@ class Steps:
 
 
 def failure(path: str, step: str, error: OSError) -> PublishError:
-    """Say what the system refused, and what to do about it."""
+    """Return the PublishError for what the system refused, with what to do about it."""
     number = error.errno or 0
     code = errno.errorcode.get(number, "unknown")
     return PublishError(

@@ -15,10 +15,10 @@ from credfresh.model import Clock
 def prepare(
     place: Place, data: bytes, attributes: Attributes, steps: Steps, *, durable: bool = True
 ) -> Temporary:
-    """Write a temporary that is complete, durable if asked, and found to hold what was meant.
+    """Write a temporary that is complete, verified, and durable if asked.
 
     Raises:
-        PublishError: it could not be; nothing is left of it.
+        PublishError: it could not be written; nothing is left of it.
     """
     with steps("create"):
         temporary = atomic.create(place.directory, place.name)
@@ -39,12 +39,11 @@ def prepare(
 
 
 def stamp(temporary: Temporary, steps: Steps, clock: Clock) -> os.stat_result:
-    """Give the file that was swapped in a time that readers find new.
+    """Give the file that was swapped in a modification time that readers take for new.
 
-    A reader that loaded the old file just before compares with the moment of its load (the SDKs
-    for Java 2 and .NET). So the time is set after the swap, and from the clock: the kernel's own
-    "now" lags behind by up to a tick of 10 ms. It is the next full millisecond, since some readers
-    see no finer.
+    A reader that loaded the old file just before compares it with the time of its load (the SDKs
+    for Java 2 and .NET). So it is set after the swap, and from the clock: the kernel's own "now"
+    lags by up to a tick of 10 ms. It is the next full millisecond: some readers see no finer.
 
     Raises:
         PublishError: it could not be done; the new file stands all the same.

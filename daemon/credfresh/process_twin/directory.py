@@ -1,4 +1,4 @@
-"""One directory of twins: claimed for life, brought to what is wanted, looked after."""
+"""One directory of twins: claimed for life, made equal to what is wanted, looked after."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOOKED_AT = 1000
 """Profiles whose files are looked at in one tick while the directory itself is as it was."""
 
 WHOLE = frozenset({"ENOSPC", "EDQUOT", "EROFS", "EIO", "EMFILE", "ENFILE", "ENOENT"})
-"""What the system refuses one file for is refused to the next: the directory as a whole fails."""
+"""Errors that meet every file alike: with one of them the whole directory fails."""
 
 
 class ProcessDirectory:
@@ -43,7 +43,7 @@ class ProcessDirectory:
         self._life: LifeLock | None = None
         self._kept: dict[str, Kept] = {}
         self._names: frozenset[str] | None = None
-        """What the twins here are called; None until the directory has been swept."""
+        """The names of the twins here; None until the directory has been swept."""
         self._profiles: tuple[Profile, ...] | None = None
         self._common: dict[str, Identity | None] = {}
         self._failed: dict[str, PublishError] = {}
@@ -51,7 +51,7 @@ class ProcessDirectory:
         self._to_look_at: list[str] = []
 
     def share(self, shared: FileTarget) -> None:
-        """From now on, let what all profiles share have these rights; its path is ours."""
+        """Change the rights of the files that all profiles share; the path stays the same."""
         if shared != self._shared:
             self._shared = shared
             self._profiles = None
@@ -73,7 +73,7 @@ class ProcessDirectory:
             self._life = None
 
     def publish(self, wanted: Wanted) -> dict[str, PublishReport | PublishError]:
-        """Bring the directory to what is wanted; tell of it, and of each twin in trouble."""
+        """Make the directory equal to what is wanted; report on it, and on each failing twin."""
         before, self._failed = self._failed, {}
         try:
             with self._entered() as place:
@@ -87,7 +87,7 @@ class ProcessDirectory:
         return {self._shared.path: report, **self._failed, **mended}
 
     def withdraw(self, wanted: Wanted) -> dict[str, PublishReport | PublishError]:
-        """Take the credentials away of whom `wanted` withdraws; all else stays as it stands."""
+        """Take away the credentials of profiles that `wanted` withdraws; leave all else."""
         gone = {name: p.profile.twin for name, p in wanted.items() if p.withdraw and p.profile.twin}
         if not gone:
             return {}
@@ -137,9 +137,9 @@ class ProcessDirectory:
             present = sweep(place, self._instance, self._steps)
             self._kept.clear()
             self._profiles = None
-        self._names = None  # until all has gone well, what stands is not known
+        self._names = None  # unknown until all has gone well
         names = frozenset(p.profile.twin.name for p in wanted.values() if p.profile.twin)
-        # What goes, goes first: a full disk keeps nothing from being withdrawn.
+        # Removals come first: a full disk must not prevent them.
         removed = [name for name in sorted(present - names) if self._files.remove(place, name)]
         changed = [name for name, each in wanted.items() if self._differs(name, each)]
         for name in sorted(changed, key=lambda name: not wanted[name].withdraw):
@@ -167,7 +167,7 @@ class ProcessDirectory:
         return kept is None or kept.publication is not publication
 
     def _bring_one(self, place: Place, name: str, publication: Publication) -> None:
-        """Bring one profile's files to what is wanted: what keeps one of them stops no other."""
+        """Make one profile's files equal to what is wanted; a failure stops no other profile."""
         where = publication.profile.twin
         if where is None:
             return
@@ -180,7 +180,7 @@ class ProcessDirectory:
             self._failed[where.path] = error
 
     def _bring_common(self, place: Place, profiles: tuple[Profile, ...]) -> None:
-        """Bring what all profiles share to what it should be."""
+        """Make the files that all profiles share what they should be."""
         if profiles == self._profiles:
             return
         self._profiles = profiles
@@ -204,7 +204,7 @@ class ProcessDirectory:
             self._failed[path] = error
 
     def _drifted(self, place: Place) -> bool:
-        """Look at all files where a name came or went, else at some of them in turn."""
+        """Look at all files if a name came or went, otherwise at some of them in turn."""
         times = _times(place)
         if times != self._seen or not self._to_look_at:
             self._to_look_at = list(self._kept)

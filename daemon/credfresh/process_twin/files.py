@@ -17,7 +17,7 @@ from credfresh.publication import Publication
 from credfresh.settings import FileTarget, Twin
 
 SUFFIXES = ("json", "env", "config")
-"""The files of one twin, in the order in which they go: the last one proves the others ours."""
+"""The files of one twin, in the order of their removal: the last one proves the others ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ def same(place: Place, files: Mapping[str, Identity | None]) -> bool:
 class Files:
     """Writes the files of one instance in one directory, and counts what it did.
 
-    `written` tells how many bytes were written since `begin`. `changed` is set when a name comes,
-    goes or is replaced, and stays so until the caller has made that durable.
+    `written` is the number of bytes written since `begin`. `changed` is set when a name comes, goes
+    or is replaced; the caller resets it once that is durable.
     """
 
     def __init__(self, instance: str, clock: Clock, hook: Hook | None) -> None:
@@ -64,7 +64,7 @@ class Files:
         self.begin()
 
     def forget(self) -> None:
-        """Judge anew whatever stands: nobody kept others out for a while."""
+        """Judge anew whatever stands: others may have written while we had no claim."""
         self._met.clear()
 
     def begin(self) -> None:
@@ -72,12 +72,12 @@ class Files:
         self.written = 0
 
     def bring(self, place: Place, publication: Publication, where: Twin) -> Kept:
-        """Bring one profile's files to what is wanted.
+        """Make one profile's files equal to what is wanted.
 
-        NAME.config comes first, for it is what proves the others ours after a crash.
+        NAME.config comes first: it proves the others ours after a crash.
 
         Raises:
-            PublishError: one could not be, or is not ours.
+            PublishError: one could not be written, or is not ours.
         """
         profile, grant = publication.profile, publication.grant
         config, env, credentials = (
@@ -117,10 +117,10 @@ class Files:
         return True
 
     def bring_common(self, place: Place, data: bytes, rights: FileTarget) -> Identity:
-        """Bring a file that all profiles share to what it should say.
+        """Write a file that all profiles share, if it differs.
 
         Raises:
-            PublishError: it could not be, or is not ours.
+            PublishError: it could not be written, or is not ours.
         """
         entry = self._entry(place, place.name)
         if self._unmarked(entry):
@@ -159,11 +159,11 @@ class Files:
         return _Entry(where, steps, folder.read(where, steps))
 
     def _judge(self, config: _Entry, credentials: _Entry, rights: FileTarget) -> None:
-        """Refuse a twin of whose name something stands that is not ours.
+        """Refuse a twin if something that is not ours stands under its name.
 
-        An empty config is what a power cut leaves of ours, and as well what anybody makes by a
-        slip; one that others can have written says what they like. Neither is a proof, and without
-        one the credentials must look like ours.
+        A config proves the credentials beside it ours, but not an empty one (a power cut can leave
+        that of ours, but so can anybody), nor one that others can have written. Without that proof
+        the credentials must have our form.
         """
         proof, standing = config.found, credentials.found
         if self._unmarked(config):
@@ -176,9 +176,9 @@ class Files:
     def _newer(self, name: str, grant: Grant, found: Found | None, rights: FileTarget) -> bool:
         """Say whether a twin that we find at start was written after `grant` and lives longer.
 
-        It happens when the section could not be written any more and the twin could: what a
-        restart believes, the section, is then the older of the two. Only what nobody else can have
-        written is believed: a directory with the sticky bit lets others add names, and their keys
+        That happens if the twin could be written and the section could not: what a restart
+        believes, the section, is then the older of the two. Only a twin that nobody else can have
+        written is believed: in a directory with the sticky bit others can add names, and their keys
         would be served as ours.
         """
         if name in self._met or found is None or found.info.st_mtime <= grant.sent_at.wall:
@@ -192,9 +192,9 @@ class Files:
     def _bring(
         self, entry: _Entry, data: bytes, rights: FileTarget, *, durable: bool = False
     ) -> Identity:
-        """Bring a file to what it should say, and to its rights.
+        """Write a file if its content or its rights differ.
 
-        The right bytes of somebody else are written anew: their owner may change them at any time.
+        A file of another owner is written anew even if equal: its owner may change it at any time.
         """
         access, found = self._access(rights), entry.found
         right = found.info if found is not None and found.data == data else None
@@ -220,7 +220,7 @@ class Files:
         return twin.marked(data, self._instance)
 
     def _access(self, rights: FileTarget) -> Access:
-        """Return who may do what to files of these rights; accounts are looked up once for all."""
+        """Return the `Access` for these rights; accounts are looked up once for all files."""
         key = (rights.mode, rights.owner, rights.group)
         if key not in self._accesses:
             self._accesses[key] = Access(rights)

@@ -1,4 +1,4 @@
-"""What an earlier life left in a directory of twins."""
+"""Clears up what an earlier run left in a directory of twins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONFIG = ".config"
 
 
 def sweep(place: Place, instance: str, steps: Steps) -> frozenset[str]:
-    """Remove our leftover temporaries; return what the twins of `instance` here are called.
+    """Remove our leftover temporaries; return the names of the twins of `instance` here.
 
     Raises:
         PublishError: the directory, or something in it that should be ours, cannot be read.

@@ -13,9 +13,10 @@ from credfresh.settings import FileTarget
 
 
 class ProcessTwins:
-    """Splits what is wanted by directory: one, and while a reload names another, two.
+    """Splits what is wanted by directory: one, or two after a reload has named another.
 
-    `shared` are the directories that the configuration names at start. For one thread at a time.
+    `shared` are the directories that the configuration names at the start. For one thread at a
+    time.
     """
 
     def __init__(self, shared: Iterable[FileTarget], *, instance: str, clock: Clock) -> None:
@@ -40,12 +41,12 @@ class ProcessTwins:
             raise
 
     def release(self) -> None:
-        """Let another one have them."""
+        """Give the claims up."""
         for directory in self._directories.values():
             directory.release()
 
     def publish(self, wanted: Wanted) -> dict[str, PublishReport | PublishError]:
-        """Bring every directory to what is wanted of it; see `publication.Outcomes`."""
+        """Make every directory equal to what is wanted of it; see `publication.Outcomes`."""
         shares: dict[str, dict[str, Publication]] = {path: {} for path in self._directories}
         shared: dict[str, FileTarget] = {}
         for name, publication in wanted.items():
@@ -56,8 +57,8 @@ class ProcessTwins:
         for target in shared.values():
             self._directory(target)
         outcomes: dict[str, PublishReport | PublishError] = {}
-        # What has moved stands in its new place before it leaves the old one; where it cannot be
-        # put there, readers keep what they have, but for what is to be withdrawn.
+        # Twins that move stand in the new directory before they leave the old one. If they cannot
+        # be put there, readers keep what they have, except what is to be withdrawn.
         for path, share in sorted(shares.items(), key=lambda each: not each[1]):
             failed = any(isinstance(outcome, PublishError) for outcome in outcomes.values())
             waits = failed and not share
