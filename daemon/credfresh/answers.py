@@ -1,6 +1,6 @@
-"""The answers of servers, of which no more is read than what was asked for could take.
+"""Answers of servers, read up to a bound.
 
-What answers in the place of a server (a proxy, a portal, a download) may not end.
+What answers in the place of a server (a proxy, a portal, a download) may never end.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 MOST_ANSWER = 1 << 20
-"""Bytes of an answer, decoded; credentials and what is said beside them take a few thousand."""
+"""Bytes of an answer, decoded; one with credentials takes a few thousand."""
 
 
 class AnswerTooLongError(Exception):
@@ -20,13 +20,13 @@ class AnswerTooLongError(Exception):
 
 
 class Bounded:
-    """Stands for the body of an answer (urllib3's) where somebody else reads all of it."""
+    """Wraps the body of an answer (urllib3's), for readers that would read all of it."""
 
     def __init__(self, body: Any) -> None:
         self._body = body
 
     def stream(self, *how: Any, **more: Any) -> Iterator[bytes]:
-        """Give it in parts, as the body does.
+        """Yield it in parts, as the body does.
 
         Raises:
             AnswerTooLongError: there is more than `MOST_ANSWER`; the connection is closed.

@@ -1,6 +1,7 @@
-"""What an error was made of, and where: libraries wrap what OpenSSL and the kernel say.
+"""The causes of an error, and the places that it came through.
 
-Of a place no text and no local variable is told: they might hold a secret.
+Libraries wrap what OpenSSL and the kernel say. Texts and local variables are left out of places:
+they might hold a secret.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from types import TracebackType
 
 
 def beneath(error: BaseException) -> Iterator[BaseException]:
-    """Walk down from an error to what it was made of, at most ten deep."""
+    """Yield an error, what it wraps, and so on down, ten at most."""
     at: BaseException | None = error
     for _ in range(10):
         if at is None:
@@ -24,7 +25,7 @@ def beneath(error: BaseException) -> Iterator[BaseException]:
 
 
 def mistrust(error: BaseException) -> str | None:
-    """Return why a server's certificate was refused, in OpenSSL's words; None where none was."""
+    """Return why a server's certificate was refused, in OpenSSL's words; None if none was."""
     refused = (each for each in beneath(error) if isinstance(each, ssl.SSLCertVerificationError))
     return next((each.verify_message for each in refused), None)
 

@@ -1,7 +1,7 @@
-"""When to write what comes in bits: many renewals in one write, urgent ones at once. Pure.
+"""When to write: many renewals in one write, urgent ones at once. Pure.
 
-Writing costs what the whole costs, so it waits for quiet; the more it took, the longer the next one
-waits for it, and the later it may start.
+A write costs as much for one renewal as for all, so it waits for quiet. The longer a write took,
+the longer the next one waits, and the later it may start.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Coalescer:
     _most_wait: float = MOST_WAIT
 
     def note(self, now: float, *, urgent: bool) -> None:
-        """A renewal has come in; an urgent one does not wait for quiet."""
+        """Note that a renewal has come in; an urgent one does not wait for quiet."""
         if self._first is None:
             self._first = now
         self._last = now
@@ -72,12 +72,12 @@ class Coalescer:
         return max(calm, self._ended + self._rest)
 
     def started(self) -> None:
-        """A publish takes all that has come in so far."""
+        """Note that a publish has started, with all that has come in so far."""
         self._first = None
         self._urgent = False
 
     def ended(self, now: float, took: float, shortest: float = math.inf) -> None:
-        """It is done, after `took` seconds; `shortest` is the least lifetime that was granted."""
+        """Note that it has ended after `took` seconds; `shortest` is the least lifetime granted."""
         self._ended = now
         limit = min(self.limit, DELAY_SHARE * shortest)
         self._rest = min(self.rest_times * took, limit)

@@ -1,8 +1,8 @@
 """A provider that is made when it is first needed, or soon after the start.
 
-The SDK is a fifth of all that is imported. Who restarts with everything fresh needs it half a
-session later; so the service is up first. Not much later, though: what is installed may be replaced
-while the daemon runs, and the new would not fit the old that it has loaded.
+The SDK is a fifth of all that is imported, and after a restart with everything fresh it is needed
+half a session later. So the service comes up first. But it is imported soon after: an upgrade may
+replace it on disk while the daemon runs, and the new would not fit what is loaded.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _HINT = "no renewal can succeed: reinstall credfresh with what it needs, and res
 
 
 class Deferred:
-    """Makes a provider in its own time; called from several threads, as any provider.
+    """A provider that is made when first needed. Called from several threads, as any provider.
 
-    `make` is called once, unless it fails: then again by whoever needs it next.
+    `make` is called once, or again after each failure.
     """
 
     def __init__(self, make: Callable[[], Provider], emit: Emit) -> None:
@@ -39,7 +39,7 @@ class Deferred:
     def obtain(
         self, profile: Profile, parent: SessionCredentials | None, waits: Callable[[Scope], None]
     ) -> Grant:
-        """Ask the provider; see there.
+        """Ask the provider; see `Provider`.
 
         Raises:
             RenewalError: this attempt failed.
@@ -47,7 +47,7 @@ class Deferred:
         return self._made().obtain(profile, parent, waits)
 
     def prepare(self) -> None:
-        """Have it made now; say so if it cannot be: until the first attempt nobody else would."""
+        """Make it now; tell if that fails: nobody else would before the first attempt."""
         try:
             self._made()
         except Exception as error:  # noqa: BLE001 - whatever it is, each attempt meets it again
@@ -61,7 +61,7 @@ class Deferred:
 
 
 class Soon:
-    """An attendant that has something done once, soon after the start, and lets go of it."""
+    """An attendant that calls `do` once, soon after the start, in a thread of its own."""
 
     def __init__(self, do: Callable[[], None]) -> None:
         self._do: Callable[[], None] | None = do
@@ -72,7 +72,7 @@ class Soon:
         desk.agenda.add(self._look)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
     def _look(self, _now: Instant) -> float:
         if not self._waited:

@@ -1,7 +1,7 @@
-"""The main job with no AWS account: an STS on loopback and the real daemon against it.
+"""The demo, with no AWS account: an STS on loopback, and the real daemon against it.
 
-Everything lives in one directory and in this process, so that whatever ends it ends all; what a
-`kill -9` leaves behind is that directory, and the next start sweeps it.
+Everything lives in one directory and in this process, so that nothing outlives the process. After
+a `kill -9` that directory is left, and the next start removes it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ OWN = "point XDG_RUNTIME_DIR to a directory of yours"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The demo's directory, and what stands in it."""
+    """The demo's directory, and what is in it."""
 
     directory: Path
 
@@ -69,16 +69,16 @@ class Stage:
 
     @property
     def control(self) -> Path:
-        """The socket on which the demo's daemon is asked."""
+        """The control socket of the demo's daemon."""
         return self.directory / "control.sock"
 
     @property
     def variables(self) -> Path:
-        """What a shell in another terminal reads to be where the demo is."""
+        """The variables that a shell in another terminal reads to use the demo."""
         return self.directory / "env"
 
     def enter(self) -> socket.socket:
-        """Become the only demo that plays here; closing the socket, or dying, lets others in.
+        """Become the only demo in this directory, until the socket is closed or the process ends.
 
         Raises:
             AlreadyRunningError: another one does.
@@ -93,7 +93,7 @@ class Stage:
         return claim
 
     def build(self, sts: Simulator) -> None:
-        """Clear what an earlier demo left, and write keys and configuration anew.
+        """Remove what an earlier demo left, and write keys and configuration.
 
         Raises:
             CredfreshError: there is no room, or something of another user stands in the way.
@@ -159,7 +159,10 @@ def invitation(stage: Stage) -> str:
 
 
 class Screen:
-    """Shows table and events: redrawn on a terminal of that `size`, line by line without one."""
+    """Shows table and events: redrawn on a terminal of that `size`, line by line without one.
+
+    An attendant, and the `Emit` of its daemon.
+    """
 
     def __init__(
         self, write: Callable[[str], None], *, clock: Clock, heading: str, size: Size | None
@@ -174,7 +177,7 @@ class Screen:
             write(heading)
 
     def emit(self, event: str, /, **fields: object) -> None:
-        """Take one event of the daemon's log."""
+        """Show one event."""
         shown = " ".join(f"{k}={v}" for k, v in fields.items() if v is not None and k != "hint")
         line = f"{rfc3339(self._clock().wall)[11:19]}  {event:22} {shown}"
         if self._size is None:
@@ -221,7 +224,7 @@ def _table(statuses: list[ProfileStatus], *, colour: bool = False) -> str:
 
 
 def default_directory() -> Path:
-    """Return where the demo of this user plays."""
+    """Return the directory for the demo of this user."""
     own = os.environ.get("XDG_RUNTIME_DIR", "")
     # In a container or after `su` it may name what is not there, or is another user's.
     usable = own.startswith("/") and os.access(own, os.W_OK | os.X_OK) and _is_ours(own)

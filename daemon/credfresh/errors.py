@@ -29,7 +29,7 @@ class Scope(StrEnum):
 
 
 def unforeseen(error: BaseException) -> str:
-    """Name an error that nobody foresaw, and the line that raised it.
+    """Describe an error that nobody foresaw by its type and the line that raised it.
 
     Its text is not repeated: it may quote a secret.
     """
@@ -43,7 +43,7 @@ def unforeseen(error: BaseException) -> str:
 
 
 class CredfreshError(Exception):
-    """The base of all: a message for people, and a hint that says what to do."""
+    """The base of all errors: a message for people, and a hint that says what to do."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -107,7 +107,7 @@ _CLOSED = frozenset(
     | {"foreign", "foreign_owner", "not_a_file", "planted", "unknown_group", "unknown_owner"}
     | {"writable_by_others"}
 )
-"""Codes of a place that stays closed until its path, its rights or its mount are changed."""
+"""Codes of failures that last until a path, its rights or its mount are changed."""
 
 
 class PublishError(CredfreshError):
@@ -129,18 +129,18 @@ class PublishError(CredfreshError):
     def unforeseen(cls, path: str, error: Exception) -> PublishError:
         """Return the failure to publish to `path` for a reason that nobody foresaw.
 
-        The error itself is let go: the variables of its frames hold keys.
+        The error itself is not kept: the variables of its frames hold keys.
         """
         return cls(f"{path}: {unforeseen(error)}", path=path, step="publish", code="unforeseen")
 
     @property
     def mend(self) -> Mend:
-        """Who can mend it: room and directories may come by themselves, rights do not."""
+        """Who can mend it: space and directories may come by themselves, rights do not."""
         return Mend.HUMAN if self.code in _CLOSED else Mend.TIME
 
     @property
     def nowhere(self) -> bool:
-        """Whether there is no directory for it, so that nothing of ours can stand there."""
+        """Whether its directory is missing, so that nothing of ours can stand there."""
         return self.step == "resolve" and self.code in {"ENOENT", "ENOTDIR"}
 
 

@@ -1,7 +1,7 @@
 """Every event that is ever logged, with its level and its fields: an interface for operators.
 
-`docs/events.md` says what each means and what to do; tests hold the two equal, and fail on an
-event that is not here.
+`docs/events.md` says what each means and what to do. Tests hold the two equal, and fail on an
+event that is not listed here.
 """
 
 from __future__ import annotations

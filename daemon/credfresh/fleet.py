@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Fleet:
-    """Puts the providers of each configuration together; logins and lease outlive a reload.
+    """Makes the provider of each configuration; logins and the lease outlive a reload.
 
-    `name` is this daemon's among all of the fleet; it spreads those who follow. `patience` is how
-    many seconds the start waits to learn whether this hub leads.
+    `name` is this daemon's in the fleet; followers spread by it. `patience` is how many seconds the
+    start waits to learn whether this hub leads.
 
     Raises:
         CredfreshError: an engine is named, and hvac is not installed.
@@ -66,7 +66,7 @@ class Fleet:
 
     @property
     def outlets(self) -> Sequence[Outlet]:
-        """Where what is renewed goes beside the files."""
+        """Where renewed credentials go, beside the files."""
         return (self._hub,) if self._hub else ()
 
     def provider(self, settings: Settings, sts: Provider) -> Provider:

@@ -1,12 +1,12 @@
 """Several destinations as one.
 
-The first one remembers: what stands in it is believed at the next start, and the others are
-brought to it. So it is published first. Whatever happens between two of them (a crash, a full
-disk), what is believed then is never older than what stands in the others, and no reader is taken
-back. That one is ahead of the other for a moment hurts nobody: the keys of the section and those
-of the twin are both valid until their own expiration, and a renewal revokes nothing.
+The first one remembers: what stands in it is believed at the next start, and the others are made
+equal to it. So it is published first. Whatever happens between two of them (a crash, a full disk),
+what is believed then is never older than what stands in the others, and no reader gets older keys
+than before. It hurts nobody if one is ahead of the other for a moment: the keys of the section and
+those of the twin are valid until their own expiration, and a renewal revokes nothing.
 
-Taking away goes the same way, and one that fails stops no other.
+Removals go in the same order, and a failure of one stops no other.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from credfresh.settings import Profile
 
 
 class Claimable(Destination, Protocol):
-    """A destination that is claimed for life."""
+    """A destination that one daemon claims for as long as it runs."""
 
     def claim(self) -> None:
-        """Become the only daemon that keeps it.
+        """Become the only daemon that writes it.
 
         Raises:
             AlreadyRunningError: another one does.
         """
 
     def release(self) -> None:
-        """Let another one have it."""
+        """Give the claim up."""
 
 
 class Remembering(Claimable, Protocol):
-    """One that knows, after a restart, what was published."""
+    """A destination that knows, after a restart, what was published."""
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
-        """Return what is still published, by profile."""
+        """Return the credentials that are still published, by profile."""
 
 
 class InOrder:
-    """Publishes to the one that remembers, then to the others."""
+    """Publishes to the destination that remembers, then to the others."""
 
     def __init__(self, first: Remembering, *others: Claimable) -> None:
         self._first = first
@@ -62,16 +62,16 @@ class InOrder:
             raise
 
     def release(self) -> None:
-        """Let another daemon have them."""
+        """Give all claims up."""
         for destination in self._all:
             destination.release()
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
-        """Return what the first says is published, by profile."""
+        """Return the credentials that stand in the first, by profile."""
         return self._first.standing(profiles)
 
     def publish(self, wanted: Wanted) -> Outcomes:
-        """Publish everywhere, each one whatever became of those before it."""
+        """Publish everywhere; a failure of one stops no other."""
         outcomes = dict(self._first.publish(wanted))
         for destination in self._all[1:]:
             outcomes.update(destination.publish(wanted))

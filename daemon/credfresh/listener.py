@@ -1,7 +1,7 @@
-"""Answering HTTP on loopback or a unix socket. The only door to waitress.
+"""Answers HTTP on loopback or a unix socket. The only door to waitress.
 
 Every local process can connect, so nobody is trusted: threads, connections, headers and time are
-bounded, and where too many connect, those that have been silent longest make way. While nobody is
+bounded, and if too many connect, those that have been silent longest are closed. While nobody is
 connected nothing wakes up.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 MOST_CONNECTIONS = 400
-"""Connections at the same time; more make those that have been silent longest go."""
+"""Connections at the same time; beyond it, those that have been silent longest are closed."""
 
 SILENCE = 10
 """Seconds after which a connection is closed on which nothing is said, and nothing read."""
@@ -38,10 +38,10 @@ QUIET, BUSY = 30.0, 1.0
 """Seconds between two looks of the loop while nobody is connected, and while somebody is."""
 
 DESCRIPTORS = 4096
-"""Open files that we allow ourselves where the hard limit lets us: no client uses up ours."""
+"""The limit of open files, if the hard limit allows it: so no client uses up the daemon's."""
 
 SEND_BUFFER = 1 << 16
-"""Bytes that the kernel takes ahead for a client that does not read (of itself, it takes 4 MB)."""
+"""Bytes that the kernel buffers for a client that does not read (by default 4 MB)."""
 
 _SOCKET_MODE = 0o666
 _HINTS = {
@@ -118,7 +118,7 @@ class Listener:
         self._thread = thread
 
     def close(self) -> None:
-        """Listen no more, and let everybody go; takes a second at most."""
+        """Stop listening, and close all connections; takes a second at most."""
         if self._server is None:
             return
         self._stopping = True
@@ -149,7 +149,7 @@ class Listener:
 
 
 def _make_way(channels: list[Any]) -> None:
-    """Let the tenth part that has been silent longest go."""
+    """Close the tenth of the connections that has been silent longest."""
     waiting = sorted(
         (channel for channel in channels if not channel.requests),
         key=lambda channel: channel.last_activity,
@@ -159,7 +159,7 @@ def _make_way(channels: list[Any]) -> None:
 
 
 class Listening:
-    """One listener at a time, that may be opened again; why it cannot be is told once."""
+    """At most one listener at a time; tells once why it cannot be opened."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -168,11 +168,11 @@ class Listening:
 
     @property
     def alive(self) -> bool:
-        """Whether somebody listens."""
+        """Whether it listens at present."""
         return self._listener is not None and self._listener.alive
 
     def open(self, address: Address, application: WSGIApplication) -> bool:
-        """Listen there, and nowhere else any more; False where the system refuses it."""
+        """Listen there instead of anywhere else; False if the system refuses it."""
         self.close()
         listener = Listener(address, application)
         try:
@@ -191,7 +191,7 @@ class Listening:
         return True
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -231,7 +231,7 @@ def _bind(address: Address) -> socket.socket:
 
 
 def _clear(path: str) -> None:
-    """Take away a socket of ours that nobody listens at any more."""
+    """Remove a socket of ours on which nobody listens any more."""
     with contextlib.suppress(FileNotFoundError):
         info = os.lstat(path)
         if not stat.S_ISSOCK(info.st_mode) or info.st_uid != os.geteuid():
@@ -243,7 +243,7 @@ def _clear(path: str) -> None:
 
 
 def _may_open() -> bool:
-    """Say whether there is a descriptor to be had."""
+    """Say whether another file can be opened."""
     try:
         os.close(os.dup(0))
     except OSError as error:

@@ -64,7 +64,7 @@ class SessionCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Who renews a grant that we only follow will do so `renews_after` seconds after its issue.
+    """The hub whose grant we follow renews it `renews_after` seconds after its issue.
 
     `salt` tells the followers of one grant apart.
     """
@@ -93,8 +93,8 @@ class Grant:
     """Set where somebody else renews it and we follow."""
 
     expires_at: Instant = field(init=False, repr=False, compare=False)
-    """The moment after which the credentials are worth nothing: each look at a profile asks it."""
+    """The moment from which the credentials are worth nothing. Asked for at each look."""
 
     def __post_init__(self) -> None:
-        """Work it out once."""
+        """Work `expires_at` out once."""
         object.__setattr__(self, "expires_at", self.sent_at + self.lifetime)

@@ -1,9 +1,8 @@
-"""sd_notify(3): telling systemd how we are. Silent where systemd does not listen.
+"""sd_notify(3): tells systemd how the daemon is. Does nothing where systemd does not listen.
 
 The protocol is a datagram of `KEY=value` lines to the socket in $NOTIFY_SOCKET (a path, or an
-abstract name behind `@`). A message that cannot be delivered is dropped: it must never cost the
-daemon its life, nor, where nobody reads (a container that was given the socket of a manager which
-left), its time.
+abstract name behind `@`). A message that cannot be delivered is dropped: it must neither end the
+daemon nor, where nobody reads (in a container whose manager has gone), hold it up.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ class Notifier:
         self._send("STOPPING=1")
 
     def watchdog(self) -> None:
-        """All is well: wait for the next such message for WatchdogSec more."""
+        """All is well: wait WatchdogSec for the next such message."""
         self._send("WATCHDOG=1")
 
     def watchdog_trigger(self) -> None:

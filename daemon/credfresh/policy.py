@@ -20,7 +20,7 @@ from credfresh.model import Grant, Instant, Upstream
 from credfresh.settings import RenewBefore, Rhythm
 
 MOST_RENEW_BEFORE = 0.8
-"""`renew_before` is clamped to this share of the granted lifetime, else it would renew for ever."""
+"""`renew_before` is clamped to this share of the granted lifetime, or it would renew for ever."""
 
 JITTER = (0.02, 0.07)
 """The bounds of the jitter, as shares of the granted lifetime."""
@@ -76,9 +76,9 @@ def jitter(access_key_id: str, lifetime: float) -> float:
 
 
 def renewal(at: Instant, lifetime: float, salt: str) -> Instant:
-    """Return when to renew what lasts `lifetime` seconds from `at` on and is nobody's credentials.
+    """Return when to renew what lasts `lifetime` seconds from `at` on: half way, spread by `salt`.
 
-    Half way, spread by `salt`: the engine's own tokens go by it.
+    For tokens of the engine; credentials have a `plan`.
     """
     return at + (0.5 * lifetime - jitter(salt, lifetime))
 
@@ -93,7 +93,7 @@ def _drawn(seed: str, bounds: tuple[float, float]) -> float:
 def calls_needed(profiles: Iterable[tuple[int, RenewBefore]]) -> float:
     """Return the calls a second that renewing all `profiles` takes on average, at most.
 
-    They are the seconds asked for, and how long before their end to renew.
+    Each profile is the seconds it asks for, and how long before their end to renew.
     """
     asked = [(float(seconds), before.of(seconds)) for seconds, before in profiles]
     return sum(
@@ -105,8 +105,8 @@ def calls_needed(profiles: Iterable[tuple[int, RenewBefore]]) -> float:
 def rhythm(salt: str, profiles: Iterable[tuple[int, RenewBefore]], a_second: float) -> Rhythm:
     """Return when the daemon called `salt` renews, if it keeps to `a_second` calls a second.
 
-    `profiles` are as for `calls_needed`. A burst lasts the longer the more of those calls they need
-    on average; so the bursts lie the closer then.
+    `profiles` are as for `calls_needed`. The more of those calls they need on average, the longer a
+    burst lasts, and the closer together the bursts must be.
     """
     asked = list(profiles)
     longest = BURST * min(life for life, _ in asked) * a_second / calls_needed(asked)
@@ -114,10 +114,10 @@ def rhythm(salt: str, profiles: Iterable[tuple[int, RenewBefore]], a_second: flo
 
 
 def plan(grant: Grant, renew_before: RenewBefore, rhythm: Rhythm = ANY_RHYTHM) -> Plan:
-    """Decide when to renew `grant`; a follower asks soon after the one it follows renews.
+    """Decide when to renew `grant`; a follower asks soon after the hub that it follows renews.
 
     Within the bounds of the jitter a moment is chosen that many grants share (`_together`): a
-    renewal in a burst costs a third of what a lone one costs.
+    renewal in a burst costs a third of a lone one.
     """
     lifetime = grant.lifetime
     if grant.upstream is not None:
@@ -152,11 +152,11 @@ def _followed(grant: Grant, upstream: Upstream, rhythm: Rhythm) -> Plan:
 def _together(earliest: float, drawn: float, latest: float, rhythm: Rhythm) -> float:
     """Return the wall second nearest to `drawn`, of those that all grants of a daemon share.
 
-    They lie as far apart as the bounds allow, by powers of two seconds: so those of longer
-    lifetimes are among those of shorter ones.
+    They lie as far apart as the bounds allow, by powers of two: so the moments of longer lifetimes
+    are among those of shorter ones.
     """
     widest = min(latest - earliest, rhythm.longest)
-    if widest <= 0:  # so short a life that the clock cannot tell them apart
+    if widest <= 0:  # a life so short that the clock cannot tell the bounds apart
         return drawn
     step = 2.0 ** math.floor(math.log2(widest))
     nearest = rhythm.phase + round((drawn - rhythm.phase) / step) * step

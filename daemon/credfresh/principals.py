@@ -1,4 +1,4 @@
-"""Who may assume the roles, and where those sessions come from that somebody else assumed."""
+"""The sources of credentials: principals that ask STS, and engines where a hub publishes."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class CertLogin:
 
 @dataclass(frozen=True, slots=True)
 class TokenFileLogin:
-    """A token that an agent of the engine's keeps in a file."""
+    """A token that the engine's agent keeps in a file."""
 
     path: str
 
@@ -125,7 +125,7 @@ class VaultEngine:
     ca_file: str | None = None
     namespace: str | None = None
     delete_expired: bool = True
-    """Whether the engine deletes a version when its credentials expire: a hub's to say."""
+    """Whether the engine deletes a version when its credentials expire. Only a hub sets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ Principal = (
     | SystemdCredentialSource
     | ProcessSource
 )
-"""Who asks STS."""
+"""What asks STS for credentials."""
 
 Source = Principal | VaultSource
 """Where session credentials come from: a principal that asks STS, or a hub that did."""

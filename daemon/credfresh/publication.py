@@ -1,4 +1,4 @@
-"""What is asked of a destination, and what it answers: the vocabulary of publishing."""
+"""The vocabulary of publishing: what a destination is asked for, and what it answers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from credfresh.settings import Profile
 class Publication:
     """What should stand published for one profile.
 
-    With a `grant`: these credentials. Without one: whatever stands is left alone (nothing is in
-    hand yet), unless `withdraw` says that it should go.
+    With a `grant`: these credentials. Without one (nothing is in hand yet): what stands is left
+    alone, unless `withdraw` says that it should go.
     """
 
     profile: Profile
@@ -44,7 +44,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A thing the destination saw that an operator should know: `event`, with its `fields`."""
+    """Something that a destination saw and operators should know: `event`, with its `fields`."""
 
     event: str
     fields: tuple[tuple[str, str | int | float], ...] = ()
@@ -62,21 +62,21 @@ class PublishReport:
     refused: tuple[Refusal, ...] = ()
     remarks: tuple[Remark, ...] = ()
     flaw: str | None = None
-    """Which line hides the whole file from botocore, where one does, and why."""
+    """Which line hides the whole file from botocore, and why; None if none does."""
 
 
 Outcomes = Mapping[str, PublishReport | PublishError]
-"""What became of one publish, by the `path` of each target: one failing file stops no other.
+"""The outcome of one publish, by the `path` of each target: one failing file stops no other.
 
-Twins answer by their directory, and by their own path only where something is wrong, or no more.
+Twins are in it by their directory, and by their own path only if they fail, or no longer do.
 """
 
 
 def landed(publication: Publication, outcomes: Outcomes) -> bool:
-    """Say whether a publication stands, wherever its profile is published.
+    """Say whether a publication stands in every place where its profile is published.
 
-    What stands in one place and failed in another has not landed: the status is judged by the
-    worst place, and the publisher tries again, which writes only where something is missing.
+    If it failed in one place it has not landed: the status is judged by the worst place. The
+    publisher tries again, which writes only where something is missing.
     """
     profile = publication.profile
     if not isinstance(outcomes.get(profile.target.path), PublishReport):

@@ -1,7 +1,7 @@
-"""The thread that writes: what was last asked, when the `Coalescer` says so.
+"""The thread that publishes what was last asked for, when the `Coalescer` says so.
 
 What cannot be written stays in memory and is tried again with the policy's backoff. What has been
-written is looked at, whether it still stands.
+written is looked after: does it still stand?
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from credfresh.publication import landed as publication_landed
 from credfresh.renewer import Destination
 
 LOOK = 10.0
-"""Seconds between two looks at what was published, whether it drifted."""
+"""Seconds between two looks whether what was published has drifted."""
 
 SECOND_LOOK = 5.0
 """Seconds after a publish at which it is looked at for what a rival may have written late."""
@@ -28,7 +28,7 @@ SECOND_LOOK = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What one publish did: its outcomes, and the publications that are now on disk through it."""
+    """What one publish did: its outcomes, and the publications that it brought to disk."""
 
     outcomes: Outcomes
     landed: Mapping[str, Publication]
@@ -36,7 +36,7 @@ class Published:
 
 
 class Publisher:
-    """Keeps destinations equal to what was last asked; one thread, its own.
+    """Keeps a destination equal to what was last asked for, in a thread of its own.
 
     `report` is called in that thread after each publish; it must not block.
     """
@@ -70,19 +70,19 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name="credfresh-publisher", daemon=True)
 
     def delay(self, limit: float) -> None:
-        """Wait for others, and rest after a publish, for at most `limit` seconds."""
+        """Limit how long a publish waits for others, and the rest after it, to `limit` seconds."""
         with self._changed:
             self._coalescer.limit = limit
 
     def start(self, wanted: Mapping[str, Publication]) -> None:
-        """Begin with `wanted` as what should stand, and bring the destinations to it."""
+        """Start, and make the destination equal to `wanted`."""
         self._incoming = dict(wanted)
         self._looked = self._clock().boot
         self._coalescer.note(self._looked, urgent=True)
         self._thread.start()
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
-        """Ask for these publications too; None forgets a profile, whose section then goes."""
+        """Ask for these publications as well; None forgets a profile, whose section is removed."""
         with self._changed:
             self._incoming.update(changes)
             self._coalescer.note(self._clock().boot, urgent=urgent)
@@ -91,10 +91,10 @@ class Publisher:
                 self._changed.notify()
 
     def look(self, now: Instant) -> float:
-        """Look soon whether what was published still stands; return the seconds until the next.
+        """Have it checked soon that what was published stands; return the seconds to the next time.
 
-        Asked for by the main thread, which wakes as often: to wake at other times costs twice.
-        What has just been published has its own look to come, for which rivals are given time.
+        The main thread asks, which wakes as often anyway: waking at other times costs twice. What
+        has just been published is checked a little later, for rivals that write late.
         """
         with self._changed:
             if self._look_at is None:
@@ -103,7 +103,7 @@ class Publisher:
         return LOOK
 
     def idle(self) -> bool:
-        """Say whether all that was asked has been written, or at least tried."""
+        """Say whether all that was asked for has been written, or at least tried."""
         with self._changed:
             return not self._busy and self._coalescer.due_at() is None
 

@@ -1,4 +1,4 @@
-"""Files that people name: opened without waiting, and told apart from what they were.
+"""Opening files that people name, without waiting, and knowing them again.
 
 A FIFO in the place of a file would make us wait for ever.
 """
@@ -28,7 +28,7 @@ def only_regular(path: str, flags: int) -> int:
 
 
 def must_be_regular(path: str) -> None:
-    """Refuse what another library, which is given a name, would wait for or fail at.
+    """Refuse, for a library that opens files by name, a file that it would wait for or fail at.
 
     Raises:
         OSError: it cannot be opened, or is something else, which `strerror` says.
@@ -37,9 +37,9 @@ def must_be_regular(path: str) -> None:
 
 
 def version_of(path: str) -> tuple[int, ...] | None:
-    """Return what tells one version of a file from the next; None while there is none.
+    """Return what tells one version of a file from the next; None while there is no file.
 
-    With the change time: a chmod may be what mends a file that could not be read.
+    The change time is part of it: a chmod may make a file readable.
     """
     try:
         found = os.stat(path)  # noqa: PTH116 - called all the time: no Path to build

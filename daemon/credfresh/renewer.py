@@ -22,13 +22,13 @@ STARVED = "SourceProfileUnusable"
 
 @dataclass(slots=True)
 class Progress:
-    """How far an attempt has come. Its worker writes it; who gives the attempt up reads it."""
+    """How far an attempt has come. Its worker writes it; whoever gives the attempt up reads it."""
 
     waits_for: Scope = Scope.SOURCE
-    """Whose fault it is if nothing comes any more."""
+    """What is to blame if the attempt never ends."""
 
     def tell(self, waits_for: Scope) -> None:
-        """Note it."""
+        """Note what the attempt waits for from now on."""
         self.waits_for = waits_for
 
 
@@ -49,7 +49,7 @@ class Provider(Protocol):
 
 
 class BySource:
-    """Several providers as one: those of `others` by the name of the source, else `default`."""
+    """Several providers as one: the one in `others` with the name of the source, else `default`."""
 
     def __init__(self, default: Provider, others: Mapping[str, Provider]) -> None:
         self._default = default
@@ -71,7 +71,7 @@ class Destination(Protocol):
     """A place where readers find credentials. Called from one thread only."""
 
     def publish(self, wanted: Wanted) -> Outcomes:
-        """Make what stands there equal to `wanted`; report, for each target, what became of it."""
+        """Make what stands there equal to `wanted`; report the outcome for each target."""
 
     def tick(self) -> bool:
         """Look after what was published; True asks for another `publish`."""

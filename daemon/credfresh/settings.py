@@ -62,9 +62,9 @@ class RenewBefore:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """The moments at which a daemon renews: all its profiles share them, other daemons do not.
+    """The moments at which one daemon renews its profiles, together; other daemons have others.
 
-    They are `phase` seconds off the round ones, and `longest` seconds apart at most.
+    They are `phase` seconds off the round ones, and at most `longest` seconds apart.
     """
 
     phase: float = 0.0
@@ -113,7 +113,7 @@ class Profile:
     rhythm: Rhythm = field(default=Rhythm(), compare=False)
 
     request: str = field(init=False, repr=False, compare=False)
-    """The request's fingerprint: 16 hex digits over all that decides what STS issues.
+    """The request's fingerprint: 16 hex digits of a hash over all that decides what STS issues.
 
     Credentials in hand are good for as long as it is unchanged: a warm restart or a reload renews
     at once when it differs.
@@ -144,7 +144,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class StsLimits:
-    """What we allow ourselves against STS."""
+    """Limits that the daemon keeps when it calls STS."""
 
     calls_per_second: float = 50.0
     max_concurrency: int = 16
@@ -224,7 +224,7 @@ class EndpointSettings:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A thing worth saying about an accepted configuration, once: `event`, with its `fields`."""
+    """Something to tell once about an accepted configuration: `event`, with its `fields`."""
 
     event: str
     fields: tuple[tuple[str, str | int | float], ...] = ()
@@ -244,7 +244,7 @@ class Settings:
     endpoint: EndpointSettings | None = None
     log: LogSettings = field(default_factory=LogSettings)
     control: ControlSettings | None = None
-    """None: no socket, for nothing says where."""
+    """None: no socket, because nothing says where."""
     ready: Literal["settled", "fresh"] = "settled"
     reload: Literal["signal", "auto"] = "signal"
     vault: VaultEngine | None = None
@@ -252,11 +252,11 @@ class Settings:
     on_renew: Hook | None = None
     """What is run after each publish that brought renewed credentials, for all of them."""
     notices: tuple[Notice, ...] = field(default=(), compare=False)
-    """They follow from the rest, and from the order of the profiles, which means nothing else."""
+    """They follow from the rest and the order of the profiles, which matters to nothing else."""
 
     @property
     def principals(self) -> dict[str, Principal]:
-        """Those who ask STS, by the name of the source."""
+        """The principals that ask STS, by the name of the source."""
         return {n: s for n, s in self.sources.items() if not isinstance(s, VaultSource)}
 
     @property

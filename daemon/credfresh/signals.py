@@ -18,7 +18,7 @@ class Signal:
 
 @contextlib.contextmanager
 def recorded(numbers: Iterable[int], record: Callable[[Signal], None]) -> Iterator[None]:
-    """Call `record`, which must be reentrant, for each of these signals; give them back after."""
+    """Have `record`, which must be reentrant, called for these signals; restore them afterwards."""
 
     def handler(number: int, _frame: FrameType | None) -> None:
         record(Signal(number))

@@ -1,4 +1,4 @@
-"""What can be said of a profile to whoever may ask: plain values, and their one JSON shape."""
+"""The status of a profile, as plain values and as JSON."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ a minute, or older than what is in memory or what is asked for. `missing`: reade
 
 @dataclass(frozen=True, slots=True)
 class ProfileStatus:
-    """What can be said of one profile; everything in it may be shown to an operator.
+    """The status of one profile; all of it may be shown to an operator.
 
-    Times are wall seconds, durations seconds; None is what is not known.
+    Times are wall seconds, durations seconds; None means not known.
     """
 
     profile: str

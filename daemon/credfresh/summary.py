@@ -74,7 +74,7 @@ def table(
 
 
 def advice(profiles: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return `a, b: what to do`, each thing to do once, the most urgent first, five at most."""
+    """Return lines like `a, b: what to do`, each hint once, the most urgent first, five at most."""
     wanting: dict[str, list[str]] = {}
     for profile in sorted(profiles, key=_urgency):
         if hint := profile.get("hint"):
@@ -109,7 +109,7 @@ def redrawn(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a text without what a terminal would obey: others had a say in it."""
+    """Return a text without control characters, which a terminal would obey: others wrote it."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

@@ -1,13 +1,14 @@
-"""APScheduler as an alarm clock, through a job store of our own: what is due rings as it is found.
+"""APScheduler as an alarm clock, with a job store of our own that rings what is due by itself.
 
-The scheduler gives the thread, its sleep and its waking; keys wait in a heap. A job costs a hundred
-times as much as a place there (ten thousand of them were a third of a second of every start), and
-to run one through an executor was a quarter of what a renewal costs when a few are due together.
+The scheduler provides the thread, its sleep and its waking; keys wait in a heap. A job costs a
+hundred times as much as a place there (ten thousand of them took a third of a second of every
+start), and running one through an executor took a quarter of a renewal when a few were due
+together.
 
 Its traps, each reproduced before it was shut: a job later than the default grace of one second
-is deleted, and so is one that is armed anew in its own run (there is none); local time zones stall
-through a DST gap (UTC); it sleeps on the monotonic clock, so steps of the wall clock and suspends
-go unnoticed (`wakeup`, at every beat of the owner).
+is deleted, and so is one that is armed anew in its own run (we have no jobs); local time zones
+stall through a DST gap (we use UTC); it sleeps on the monotonic clock, so steps of the wall clock
+and suspends go unnoticed (the owner calls `wakeup` at every beat).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 
 class _Alarms(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no types
-    """Keys by when they are due. The scheduler's thread asks what is, and until when to sleep."""
+    """Keys by when they are due. The scheduler's thread asks which are, and how long to sleep."""
 
     def __init__(self, ring: Callable[[str], None]) -> None:
         super().__init__()
@@ -38,7 +39,7 @@ class _Alarms(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no type
         self._sleeps_until = math.inf
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
-        """Give a sign of life to whoever asked, and ring what is due; there are no jobs."""
+        """Answer the probes, and ring what is due; return no jobs."""
         with contextlib.suppress(Empty):
             while True:
                 self.probes.get_nowait()()
@@ -53,7 +54,7 @@ class _Alarms(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no type
         return []
 
     def get_next_run_time(self) -> datetime | None:
-        """Return when the scheduler is to ask again, None for not before it is woken."""
+        """Return when the scheduler is to ask again; None: not before it is woken."""
         with self._lock:
             self._sleeps_until = self._nearest()
         return None if self._sleeps_until == math.inf else _when(self._sleeps_until)
@@ -72,16 +73,16 @@ class _Alarms(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no type
             return True
 
     def disarm(self, key: str) -> None:
-        """Do not ring it."""
+        """Forget `key`, if it is armed."""
         with self._lock:
             self._armed.pop(key, None)
 
     def armed(self, key: str) -> bool:
-        """Say whether it will ring."""
+        """Say whether `key` will ring."""
         return key in self._armed
 
     def overslept(self, wall: float) -> bool:
-        """Say whether something should have rung by now."""
+        """Say whether an alarm should have rung by `wall`."""
         with self._lock:
             return self._nearest() <= wall
 
@@ -114,7 +115,7 @@ class ApschedulerTimers:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Stop it; nothing rings afterwards."""
+        """Stop the scheduler's thread; nothing rings afterwards."""
         self._alarms.clear()
         self._scheduler.shutdown(wait=False)
 
@@ -144,7 +145,7 @@ class ApschedulerTimers:
         return True
 
     def wakeup(self, wall: float) -> None:
-        """Make the scheduler read the clock again if it has slept through an alarm by now."""
+        """Make the scheduler read the clock again if it has slept through an alarm by `wall`."""
         if self._alarms.overslept(wall):
             self._scheduler.wakeup()
 

@@ -1,12 +1,12 @@
-"""What the refreshable twin of a profile says, and what it is called: pure text.
+"""Contents and names of the files of a refreshable twin. Pure text.
 
-Four things per profile, beside what all profiles share (`config`, and `empty`, which is):
+A profile has three, beside the two that all profiles share (`config`; `empty`, which is empty):
 
     NAME.json     the credentials, as a `credential_process` prints them
     NAME.config   an AWS config file with this one profile, which has them printed by /bin/cat
     NAME.env      the environment in which an SDK uses that, and nothing else of the host
 
-All but the first hold no secret. NAME.config carries our mark: it proves the other two to be ours.
+Only the first holds secrets. NAME.config carries our mark: it proves the other two to be ours.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from credfresh.model import SessionCredentials, rfc3339
 from credfresh.settings import Profile, Twin
 
 CONFIG, EMPTY = "config", "empty"
-"""The names of what all profiles share."""
+"""The names of the files that all profiles share."""
 
 PATH = re.compile(r"(?:/[A-Za-z0-9._-]+)+")
 """A path that every SDK hands to /bin/cat whole: some use a shell, some split at spaces, some
@@ -34,9 +34,9 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def safe_name(profile: str) -> str:
-    """Return what a profile is called here: its own name, where that is safe everywhere.
+    """Return the name for a profile's files: its own, if that is safe everywhere.
 
-    Else every other character gives way to `_`, and a hash tells such names apart.
+    Otherwise unsafe characters become `_`, and a hash tells such names apart.
     """
     if _PLAIN.fullmatch(profile):
         return profile
@@ -47,7 +47,7 @@ def safe_name(profile: str) -> str:
 def credentials_json(profile: Profile, credentials: SessionCredentials) -> bytes:
     """Return the JSON of `credential_process` (SDK reference guide, process credentials).
 
-    `Version` is a number and `Expiration` ends in Z: else some SDKs refuse it.
+    `Version` must be a number and `Expiration` must end in Z, or some SDKs refuse it.
     """
     said: dict[str, object] = {
         "Version": 1,
@@ -62,7 +62,7 @@ def credentials_json(profile: Profile, credentials: SessionCredentials) -> bytes
 
 
 def container_json(profile: Profile, credentials: SessionCredentials) -> bytes:
-    """Return what the container credentials protocol answers (SDK reference guide).
+    """Return the JSON of the container credentials protocol (SDK reference guide).
 
     The token has another name here than in a `credential_process`, and there is no version.
     """
@@ -78,7 +78,7 @@ def container_json(profile: Profile, credentials: SessionCredentials) -> bytes:
 
 
 def expiration_of(data: bytes) -> str | None:
-    """Return the `Expiration` in bytes that `credentials_json` may have rendered; else None."""
+    """Return the `Expiration` in `data`; None unless `credentials_json` can have rendered it."""
     try:
         said = json.loads(data)
         if not isinstance(said, dict) or _rendered(said) != data:
@@ -90,7 +90,7 @@ def expiration_of(data: bytes) -> str | None:
 
 
 def config(profiles: Iterable[Profile], instance: str) -> bytes:
-    """Return a config file in which each of these profiles has its twin printed."""
+    """Return a config file in which each of these profiles prints its twin."""
     parts = [f"{MARK}{instance}\n"]
     parts += (_section(profile, profile.twin) for profile in profiles if profile.twin)
     return "".join(parts).encode()

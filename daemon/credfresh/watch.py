@@ -1,4 +1,4 @@
-"""Waiting for two things of a process at once: what it says, and its end."""
+"""Waits for a process's output and for its end at once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import select
 from typing import IO
 
 LOOKED_FOR = 0.05
-"""Seconds between two looks whether a process has ended, where the kernel does not tell."""
+"""Seconds between two checks whether a process has ended, where the kernel does not tell."""
 
 
 class ProcessWatch:
-    """Waits for what a process says, and for its end.
+    """Waits for what a process prints, and for its end.
 
-    Where no descriptor of the process can be had (an old kernel, a filter of system calls, too many
-    open files) its end is looked for `LOOKED_FOR` apart: its time is bounded all the same.
+    Without a descriptor of the process (an old kernel, a filter of system calls, too many open
+    files) its end is checked for every `LOOKED_FOR` seconds: its time is bounded all the same.
     """
 
     def __init__(self, pid: int, pipe: IO[bytes]) -> None:
@@ -41,7 +41,7 @@ class ProcessWatch:
         return self._pipe.fileno() in ready, ended or self._end in ready
 
     def says_no_more(self) -> None:
-        """Take its end of file for said."""
+        """Stop waiting for output: its end of file has been read."""
         self._poll.unregister(self._pipe)
 
     def close(self) -> None:

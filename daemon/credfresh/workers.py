@@ -1,10 +1,10 @@
-"""Threads that carry out attempts, and can be written off when one hangs.
+"""Threads that carry out attempts; one that hangs is written off and replaced.
 
 A thread cannot be killed, and neither the SDK's timeouts nor a pool can bound a resolver that
 hangs or a server that drips. So a worker whose attempt is past its deadline is written off and
-replaced; at most as many are written off at once as there are workers. It is asked to give up as
-well, by an exception that reaches it as soon as it runs any Python: at the next byte of what
-drips, not while the system keeps it. Threads are daemonic: a hung one never holds up the exit.
+replaced; at most as many are written off at once as there are workers. It is also asked to give
+up, by an exception that reaches it as soon as it runs any Python: at the next byte that drips, but
+not inside a system call. Threads are daemonic: a hung one never holds up the exit.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Workers:
         worker.jobs.put(job)
 
     def probe(self, answer: Job) -> bool:
-        """Have the worker that is next in line call `answer`; False when none is free for it."""
+        """Have the worker that is next in line call `answer`; False if none is free."""
         if not self._idle:
             if self.free == 0:
                 return False
@@ -73,7 +73,7 @@ class Workers:
             self._idle.append(worker)
 
     def write_off(self, ticket: int) -> None:
-        """Give up the worker of a job past its deadline; it ends when its job ever does."""
+        """Give up the worker of a job past its deadline; it ends if its job ever does."""
         worker = self._busy.pop(ticket)
         worker.give_up()
         self._hung[ticket] = worker
