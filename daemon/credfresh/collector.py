@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 GARBAGE = 100_000
-"""How many objects more than before make it look in a daemon; Python's default is 700."""
+"""How many new objects make it look in a daemon; Python's default is 700."""
 
 
 def settle() -> None:

@@ -1,8 +1,8 @@
 """The command line. Clock, randomness and clients are made only here (`clock`, `composition`).
 
 What is printed for people follows these rules: results go to stdout; errors go to stderr as
-`credfresh: what was wrong` and `hint: what to do`, lower case, without a final full stop. Each
-command's module is imported when the command runs, so that a command costs what it needs.
+`credfresh: what was wrong` and `hint: what to do`, in lower case, without a final full stop. Each
+command's module is imported when the command runs, so that it imports no more than it needs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COMMANDS = {
 }
 
 
-_CONFIGURATION = re.compile(r"extra argument.*\.ya?ml")
+_STRAY_CONFIGURATION = re.compile(r"extra argument.*\.ya?ml")
 
 
 class _Commands(click.Group):
@@ -59,7 +59,7 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the command that was meant, where one is nearly called that."""
+        """Suggest the command that was meant, if one has a similar name."""
         if args[0] not in COMMANDS:
             from difflib import get_close_matches  # noqa: PLC0415 - for who has mistyped
 
@@ -68,11 +68,11 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; who names a configuration without its option is told of it."""
+        """Run a command; mention --config to whoever names a configuration without it."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            if not _CONFIGURATION.search(error.message):
+            if not _STRAY_CONFIGURATION.search(error.message):
                 raise
             told = f"{error.message}; a configuration is named by --config FILE"
             raise click.UsageError(told, error.ctx) from None
@@ -98,9 +98,9 @@ def say(message: str, hint: str | None = None) -> None:
 
 def main() -> None:
     """Run the command line; every error of ours becomes a message and an exit status."""
-    _stand_in()
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Bars and names have characters that a locale of old does not.
+        # An old locale may not have the characters of bars and names.
         sys.stdout.reconfigure(errors="replace")
     try:
         cli(standalone_mode=True)
@@ -113,24 +113,24 @@ def main() -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC or not _output_is_full():
             raise
-        # What it holds back goes nowhere, or the interpreter would fail on it again.
+        # What is still buffered is discarded, or the interpreter would fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         say("cannot write what was found: no space left")
         raise SystemExit(Exit.FAILED) from None
     finally:
-        _let_go()
+        _discard_unwritten()
 
 
-def _stand_in() -> None:
-    """Put something in the place of each standard stream that was closed before we began.
+def _open_closed_streams() -> None:
+    """Open /dev/null for each standard stream that was closed before we began.
 
-    Else the next file or socket would get its number, and what a library or a hook says into it.
+    Otherwise the next file or socket would get its number, and a library or a hook write into it.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
             os.set_inheritable(number, True)  # noqa: FBT003 - takes no name
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - no Path
@@ -138,10 +138,10 @@ def _stand_in() -> None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - no Path
 
 
-def _let_go() -> None:
-    """Drop what the log could not write: failing on it at the exit would change the status.
+def _discard_unwritten() -> None:
+    """Discard what the log could not write: failing on it at the exit would change the status.
 
-    What a command has found was written before, or it has failed.
+    The result of a command was written before, or the command has failed.
     """
     try:
         sys.stdout.flush()
@@ -150,7 +150,7 @@ def _let_go() -> None:
 
 
 def _output_is_full() -> bool:
-    """Say whether it is standard output that has no room, and not something else."""
+    """Say whether it is standard output that has no room."""
     try:
         os.write(1, b"\n")
     except OSError:

@@ -1,4 +1,4 @@
-"""How a client command finds the daemon. Jobs wait for these: no more is imported than needed."""
+"""How a client command finds the daemon. Jobs wait for it, so it imports little."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from credfresh.statuses import ProfileStatus
 
 DEFAULT_FILE = "/run/credfresh/credentials"
-"""The credentials file where nothing says another one."""
+"""The credentials file unless something names another."""
 
 
 class Whereabouts:
-    """Where the daemon listens, and which file it keeps: looked up only when asked."""
+    """Where the daemon listens, and which file it keeps; looked up only when asked for."""
 
     def __init__(self, socket: str | None, config: str | None) -> None:
         self._socket = socket
@@ -87,7 +87,7 @@ class Whereabouts:
 
         if self._config is not None:
             return excerpt(self._config, os.environ)
-        # The usual place is a guess: a job may not read it, and need not.
+        # The default is a guess: a job may not be allowed to read it, and need not be.
         with contextlib.suppress(ConfigError):
             return excerpt(DEFAULT_CONFIG, os.environ)
         return Excerpt()

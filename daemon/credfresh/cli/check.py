@@ -112,8 +112,9 @@ def guarantee_of(
 ) -> float | None:
     """Return the seconds of life that a reader finds at least; None where that is not known.
 
-    On the configured duration, or on what was granted where that is much shorter. Who was refused
-    guarantees nothing. Where a hub is followed its session counts, which is known once it is read.
+    It follows from the configured duration, or from the granted one if that is much shorter. A
+    profile that was refused has none; one that follows a hub has that of the hub's session, which
+    is known once it was read.
     """
     if isinstance(result, RenewalError):
         return None

@@ -81,7 +81,7 @@ def trust(settings: Settings) -> None:
 def start(
     path: str, log_format: str | None, load: Callable[[str], Settings] = load_to_run
 ) -> tuple[Settings, Log]:
-    """Load the configuration and open the log, for a command that works like the daemon.
+    """Load the configuration and open the log, for `run` and `once`.
 
     Raises:
         ConfigError: it is not valid, and people are watching.
@@ -90,7 +90,7 @@ def start(
     collector.settle()
     at_first = LogSettings(format=cast("LogFormat", log_format or "auto"))
     log = configure(at_first, stream=sys.stdout, clock=clock)
-    with mistakes_told(log):
+    with problems_logged(log):
         settings = load(path)
     wished = (
         replace(settings.log, format=cast("LogFormat", log_format)) if log_format else settings.log
@@ -102,8 +102,8 @@ def start(
 
 
 @contextmanager
-def mistakes_told(log: Log) -> Iterator[None]:
-    """Tell each problem of a configuration as an event.
+def problems_logged(log: Log) -> Iterator[None]:
+    """Log each problem of a configuration as an event.
 
     Raises:
         ConfigError: it is not valid, and people are watching.
@@ -121,8 +121,8 @@ def mistakes_told(log: Log) -> Iterator[None]:
 
 
 @contextmanager
-def refusals_told(log: Log) -> Iterator[None]:
-    """Tell as an event why a command that works like the daemon cannot begin.
+def refusal_logged(log: Log) -> Iterator[None]:
+    """Log as an event why `run` or `once` cannot start.
 
     Raises:
         CredfreshError: it cannot, and people are watching.
@@ -139,7 +139,7 @@ def refusals_told(log: Log) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """Where the running daemon reads its configuration again."""
+    """Where the running daemon reads its configuration again: a `SettingsSource`."""
 
     path: str
     log: Log
@@ -160,14 +160,14 @@ class ConfigFile:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What serves others while the daemon runs, and those of it that serve what is renewed."""
+    """The attendants of the daemon, and those of them that are told of renewals."""
 
     attendants: Sequence[Attendant]
     outlets: Sequence[Outlet]
 
 
 def serving(settings: Settings, emit: Emit) -> Serving:
-    """Make what serves others while the daemon runs."""
+    """Make the attendants of `credfresh run`."""
     from credfresh.control.attendant import ControlSocket  # noqa: PLC0415
     from credfresh.endpoint import Endpoint  # noqa: PLC0415
     from credfresh.hooks import Hooks  # noqa: PLC0415

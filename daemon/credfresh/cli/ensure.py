@@ -100,7 +100,7 @@ def _patiently(socket: str, request: protocol.Ensure) -> dict[str, Any]:
 
 
 def _shortfall(answer: dict[str, Any]) -> str:
-    """Say what is wanting."""
+    """Say how much life there is, and why it is not more."""
     has = f"has {duration(answer['seconds_left'])} left, not {duration(answer['asked_s'])}"
     if answer["most_s"] is not None:
         return f"{has}; at most {duration(answer['most_s'])} can be had: {answer['error']}"
@@ -110,7 +110,7 @@ def _shortfall(answer: dict[str, Any]) -> str:
 def _judge_file(
     where: Whereabouts, request: protocol.Ensure, unreached: ControlError, *, as_json: bool
 ) -> None:
-    """Say what the file says, and leave with 69 unless it suffices."""
+    """Judge by the file; exit with 69 unless the credentials in it last long enough."""
     found = {status.profile: status for status in where.statuses_in_file(unreached)}
     status = found.get(request.profile)
     left = status.seconds_left if status is not None else 0.0

@@ -1,4 +1,4 @@
-"""Exit statuses: one table for all commands (the numbers above 63 are sysexits.h's)."""
+"""Exit statuses of all commands (those above 63 are from sysexits.h)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OF_CONTROL: Mapping[str, Exit] = {
     "not_allowed": Exit.NOT_ALLOWED,
     "unknown_profile": Exit.USAGE,
 }
-"""What a code of the control socket comes to; any other is a failure."""
+"""The exit status for a code of the control socket; for any other it is FAILED."""
 
 
 def status_of(error: CredfreshError) -> Exit:

@@ -59,7 +59,7 @@ def _file(variable: str, usual: str) -> AwsFile | None:
         CredfreshError: it cannot be read.
     """
     path = os.path.abspath(os.path.expanduser(os.environ.get(variable) or usual))  # noqa: PTH100, PTH111 - as an SDK does
-    if path == os.devnull:  # how people say that there is none
+    if path == os.devnull:  # people name it to have none
         return None
     try:
         with open(path, "rb", opener=only_regular) as file:

@@ -1,6 +1,6 @@
-"""What a valid configuration names and this host has not, or not as the daemon will take it.
+"""What a valid configuration names but this host lacks, or has in a form that the daemon refuses.
 
-It may be meant for another host.
+The configuration may be meant for another host.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from credfresh.settings import FileTarget, Settings, UnixAddress
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """One thing that is not as it should be: the key that names it, what is so, what to do."""
+    """One thing that is not as it should be: the key that names it, the reason, what to do."""
 
     key: str
     reason: str
@@ -26,7 +26,7 @@ class Lack:
 
 
 def lacks(settings: Settings) -> tuple[Lack, ...]:
-    """Return what the daemon would miss here, each once. What may not be seen is not missed."""
+    """Return what the daemon would miss here, each once; what we may not look at is left out."""
     found: list[Lack] = []
     for target in settings.targets:
         found += _of_place("credentials_file.path", target.path)
@@ -44,7 +44,7 @@ def lacks(settings: Settings) -> tuple[Lack, ...]:
 
 
 def _files(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield what else is made in a directory that must be there."""
+    """Yield the other files that need an existing directory."""
     if settings.control is not None:
         yield "control.socket", settings.control.socket
     if settings.metrics.textfile is not None:
@@ -54,7 +54,7 @@ def _files(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _directories(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the directories that are ours, and are made in another that must be there."""
+    """Yield the directories of our own, which need an existing parent."""
     for directory in settings.twin_directories:
         yield "process_dir", directory.path
     if settings.endpoint is not None:
@@ -81,7 +81,7 @@ def _of_place(key: str, path: str, *, directory: bool = False) -> Iterator[Lack]
 
 
 def _open_to_others(key: str, targets: Iterable[FileTarget]) -> Iterator[Lack]:
-    """Yield the ways that any daemon refuses; whose they may be depends on who it is."""
+    """Yield the paths that any daemon refuses; which owners it trusts depends on its user."""
     for error in distrusted(targets):
         if error.code == WRITABLE_BY_OTHERS:
             yield Lack(key, error.message, error.hint or "")

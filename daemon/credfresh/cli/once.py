@@ -9,8 +9,8 @@ import click
 from credfresh.cli.composition import (
     compose,
     format_option,
-    mistakes_told,
-    refusals_told,
+    problems_logged,
+    refusal_logged,
     start,
     trust,
 )
@@ -39,7 +39,7 @@ def command(path: str, log_format: str | None) -> None:
     published); 75 another daemon keeps the file; 77 not allowed; 78 bad configuration.
     """
     settings, log = start(path, log_format, load)
-    with refusals_told(log), mistakes_told(log):
+    with refusal_logged(log), problems_logged(log):
         try:
             fresh = _alone(settings, log)
         except (AlreadyRunningError, ConfigError):

@@ -1,4 +1,4 @@
-"""Options that several commands share, without what only some of them import."""
+"""Options that several commands share. Imports nothing that only some of them need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ config_option = click.option(
     "--config",
     "path",
     type=click.Path(readable=False),
-    # An empty one is one that is not set: so click takes it below, and `${NAME:-...}` in a shell.
+    # An empty variable counts as unset, as it does for click below, and for `${NAME:-...}`.
     default=lambda: os.environ.get("CREDFRESH_CONFIG") or DEFAULT_CONFIG,
     show_default=f"$CREDFRESH_CONFIG, else {DEFAULT_CONFIG}",
     metavar="FILE",
@@ -30,7 +30,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="one JSON obj
 
 
 class Duration(click.ParamType[float]):
-    """A number with s, m or h; seconds to the command."""
+    """A number with s, m or h; the command gets seconds."""
 
     name = "duration"
 
@@ -45,7 +45,7 @@ class Duration(click.ParamType[float]):
 
 
 class ProfileName(click.ParamType[str]):
-    """What a profile can be called, whichever there are."""
+    """A text that can be the name of a profile, whether or not there is one."""
 
     name = "profile"
 

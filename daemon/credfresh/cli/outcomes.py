@@ -1,4 +1,4 @@
-"""What is shown of a question about several profiles: one line each."""
+"""Shows the answer to a request about several profiles: one line each."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from credfresh.cli.composition import compose, format_option, refusals_told, serving, start
+from credfresh.cli.composition import compose, format_option, refusal_logged, serving, start
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
 
@@ -24,7 +24,7 @@ def command(path: str, log_format: str | None) -> None:
     """
     settings, log = start(path, log_format)
     parts = serving(settings, log)
-    with refusals_told(log):
+    with refusal_logged(log):
         clean = compose(
             settings, log, log=log, attendants=parts.attendants, outlets=parts.outlets
         ).run()

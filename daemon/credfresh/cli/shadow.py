@@ -1,4 +1,4 @@
-"""What hides the refreshable twin from the SDKs that are started in this environment."""
+"""Finds what hides the refreshable twin from SDKs in this environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 1 << 20
 
 
 def shadow(environ: Mapping[str, str]) -> str | None:
-    """Say what outranks the twin that AWS_CONFIG_FILE leads to; None for nothing, or no twin.
+    """Say what outranks the twin that AWS_CONFIG_FILE names; None for nothing, or no twin.
 
     In every SDK but that for Rust, static keys under the name of a profile come before its
     `credential_process`, and keys in the environment before both.

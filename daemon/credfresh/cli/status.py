@@ -104,9 +104,9 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _size() -> tuple[int, int]:
-    """Return the columns and lines of the terminal; those of a VT100 where it does not know them.
+    """Return the columns and lines of the terminal; 80 by 24 if it does not know them.
 
-    A serial console, and what `docker exec` or `expect` make, say that they have none.
+    A serial console, and the terminals of `docker exec` and `expect`, say that they have none.
     """
     size = os.get_terminal_size(_STDOUT)
     return size.columns or 80, size.lines or 24
@@ -132,7 +132,7 @@ def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict
 
 
 def _again(where: Whereabouts, shown: dict[str, Any]) -> dict[str, Any]:
-    """Ask anew; what was shown stays where too many others ask at this moment."""
+    """Ask anew; return what was shown before if the daemon is busy with others."""
     try:
         return _report(where)
     except ControlError as error:
