@@ -1,4 +1,4 @@
-"""What of the world a configuration may depend on, gathered in one value."""
+"""What a configuration may depend on besides its file, in one value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is being served, and who loses his place when all are taken. No socket is touched here."""
+"""Which clients are served, and which one goes when all places are taken. Touches no socket."""
 
 from __future__ import annotations
 

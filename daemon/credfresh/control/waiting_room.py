@@ -1,4 +1,4 @@
-"""Where those wait whose answer takes time: between the clients' wishes and the supervisor.
+"""Keeps the questions whose answer takes time: between the clients' wishes and the supervisor.
 
 All of it is for the main thread.
 """

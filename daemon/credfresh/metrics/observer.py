@@ -1,4 +1,4 @@
-"""Who asks how the daemon is gets a view; many who ask at once share one."""
+"""Gives a view of the daemon to whoever asks; many who ask at once share one."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Simulator:
     """AWS STS on loopback. Every method may be called from any thread, at any time.
 
     Times are those of `clock` (wall); latencies and drips alone are real seconds.
-    `grant_seconds` caps every grant: sessions of half a minute for who asks an hour.
+    `grant_seconds` caps every grant: sessions of half a minute for whoever asks for an hour.
     `max_skew` (seconds) is how far a signature's time may be off, None for any: needed where
     `clock` is not the one that clients sign by. `port` 0 takes a free one, kept over restarts.
     """

@@ -1,4 +1,4 @@
-"""What readers hold against a file, told by its lines.
+"""Finds what makes readers refuse a file or misread it, with line numbers.
 
 The work is linear in the file, however many sections share however many names: each section is
 looked at once, in the order of the file, and none after the last flaw that is told.
@@ -19,10 +19,10 @@ MOST_FLAWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """A thing wrong with the file, at its line (from 1).
+    """Something wrong with the file, at a line (from 1).
 
-    `fatal`: botocore and the AWS CLI refuse the whole file for it, every profile of everybody.
-    Otherwise it is worth a remark.
+    `fatal`: botocore and the AWS CLI refuse the whole file for it, with every profile. Otherwise it
+    is worth a remark.
     """
 
     line: int
@@ -50,9 +50,9 @@ class _Known:
 def flaws_of(document: Document[Any]) -> tuple[Flaw, ...]:
     """Return what is wrong with the file, in the order of its lines, at most `MOST_FLAWS`."""
     found: list[_Found] = []
-    for place, twins in _suspects(document):
+    for place, shared in _suspects(document):
         here = [_Found(place, finding) for finding in document.sections[place].findings]
-        found += sorted([*here, *twins], key=lambda each: each.finding.line)
+        found += sorted([*here, *shared], key=lambda each: each.finding.line)
         if len(found) >= MOST_FLAWS:
             break
     return tuple(_told(document, found[:MOST_FLAWS]))
@@ -64,16 +64,16 @@ def _suspects(document: Document[Any]) -> Iterator[tuple[int, Iterable[_Found]]]
     for name, places in document.shared.items():
         for place in places:
             names.setdefault(place, []).append(name)
-    twins = _Twins(document) if names else None
+    namesakes = _Namesakes(document) if names else None
     for place, section in enumerate(document.sections):
-        if twins is not None and place in names:
-            yield place, twins.at(place, names[place])
+        if namesakes is not None and place in names:
+            yield place, namesakes.at(place, names[place])
         elif section.findings:
             yield place, ()
 
 
-class _Twins:
-    """What readers hold against several stretches that answer to one trimmed name."""
+class _Namesakes:
+    """Finds the flaws of sections that share a trimmed name."""
 
     def __init__(self, document: Document[Any]) -> None:
         self._document = document
@@ -81,16 +81,16 @@ class _Twins:
         self._known: dict[str, _Known] = {}
 
     def at(self, place: int, shared: Iterable[str]) -> Iterator[_Found]:
-        """Yield what is held against one place. Asked once each, in the order of the file."""
+        """Yield the flaws of one place. To be called once for each, in the order of the file."""
         exact: dict[str, set[str]] = {}
         for name in examine(self._stretch(place)).names:
             exact.setdefault(name.strip(), set()).add(name)
         for name in shared:
-            yield from self._twin(place, name, exact.get(name, set()))
+            yield from self._namesake(place, name, exact.get(name, set()))
             if name == DEFAULT_SECTION:
                 yield from self._leaking(place)
 
-    def _twin(self, place: int, name: str, exact: set[str]) -> Iterator[_Found]:
+    def _namesake(self, place: int, name: str, exact: set[str]) -> Iterator[_Found]:
         known = self._known.setdefault(name, _Known(place))
         if exact & known.exact:
             reason = "a second section of the name on line {}"

@@ -71,7 +71,7 @@ class Held(NamedTuple):
 
     block: mark.Block
     said: Piece | None = None
-    """What the block was compared with and found to say."""
+    """The piece that the block is known to render; None if it was not compared."""
 
 
 Document = ini.Document[Held]

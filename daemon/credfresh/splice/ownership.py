@@ -11,8 +11,8 @@ hold more, below our block: that is foreign and stays, wherever the block goes.
   block when the first goes, and the line end goes with the last.
 - A section that we wrote and somebody altered (a wrong sum; a key of ours, or what continues it,
   below the block) is put back: the lines that rule credentials give way to the block, all others
-  stay below it. It counts as ours only if every access key id in it is one that we issued, be the
-  mark there or not: many writers of this file drop all comments. Else it was taken, or is foreign.
+  stay below it. It counts as ours only if we issued every access key id in it, whether or not the
+  mark is there: many writers of this file drop all comments. Otherwise it was taken, or is foreign.
 - Adopting replaces the same lines and keeps the same others.
 - Where a block goes and key lines of somebody else stay, so does the header: without it they
   would change the section above.
@@ -132,7 +132,7 @@ def merge(
 def _survey(
     document: Document, put: Mapping[str, Piece], leave: Collection[str], instance: str
 ) -> tuple[set[str], list[int]]:
-    """Return which of `put` stand already, known to say so and alone, and where orphans stand.
+    """Return the sections of `put` that are known to stand already, and the places of orphans.
 
     One look at each section: with ten thousand of them this is most of what a merge costs.
     """

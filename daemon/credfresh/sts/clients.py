@@ -1,4 +1,4 @@
-"""How STS is reached: one session for all, one way in for each endpoint, whoever signs.
+"""The SDK's session and clients: one session for all, one client for each endpoint.
 
 The session reads no file and no profile: AWS_PROFILE and ~/.aws concern the sources that name
 them, not how STS is reached. Of the environment, what concerns reaching an endpoint is honoured
@@ -101,7 +101,7 @@ def timestamp(text: str) -> datetime:
 
 
 class Clients:
-    """The ways in that are in use, made when first needed. Thread-safe."""
+    """The clients that are in use, each made when first needed. Thread-safe."""
 
     def __init__(self, limits: StsLimits) -> None:
         self._limits = limits

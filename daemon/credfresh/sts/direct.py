@@ -37,7 +37,7 @@ _ANY = {"RoleArn": "arn:aws:iam::123456789012:role/any", "RoleSessionName": "any
 
 
 class AssumeRole:
-    """The one operation, where a client would go with it, for whoever's keys. Thread-safe.
+    """AssumeRole at one endpoint, signed with any keys. Thread-safe.
 
     `trusted` names a bundle of certificates, None for the usual ones; `user_agent` is what the
     requests say of us.
