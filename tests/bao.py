@@ -11,8 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +23,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
+from credfresh.cli.clock import clock
 from credfresh.model import Instant
 from credfresh.principals import TokenFileLogin, VaultAuth, VaultEngine
 from credfresh.vault.engine import Engine
+from host import wait_until
 from programs import free_port
 
 BINARY = Path(sys.executable).with_name("bao")
@@ -137,18 +137,16 @@ def _base64url(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
-class Scripted:
-    """A clock that shows the real time, shifted by hand."""
+class ShiftedClock:
+    """The real clocks, each shifted by hand."""
 
     def __init__(self) -> None:
         self.wall = 0.0
         self.boot = 0.0
 
     def __call__(self) -> Instant:
-        return Instant(
-            time.time() + self.wall,  # noqa: TID251 - a real server has real time
-            time.clock_gettime(time.CLOCK_BOOTTIME) + self.boot,
-        )
+        now = clock()
+        return Instant(now.wall + self.wall, now.boot + self.boot)
 
 
 class BaoNode:
@@ -204,7 +202,7 @@ class BaoNode:
                 stderr=log,
                 env={"PATH": "/usr/bin:/bin", "HOME": str(self.root)},
             )
-        wait_until(self._answers, f"{self.name} answers")
+        wait_until(self._answers, f"{self.name} answers", PATIENCE)
 
     def client(self, token: str = "") -> hvac.Client:
         """Return a client of this node."""
@@ -257,7 +255,7 @@ class Bao:
         self.root_token: str = keys["root_token"]
         self.unseal()
         self.admin = self.node.client(self.root_token)
-        wait_until(self._mounts, "the engine is mounted")
+        wait_until(self._mounts, "the engine is mounted", PATIENCE)
         for name in ("hub", "host", "team"):
             policy = (POLICIES / f"{name}.hcl").read_text()
             self.admin.sys.create_or_update_policy(name, policy)
@@ -282,7 +280,11 @@ class Bao:
         """Unseal it, and wait until it serves."""
         client = self.node.client()
         client.sys.submit_unseal_key(self.unseal_key)
-        wait_until(lambda: bool(client.sys.is_initialized()) and _active(client), "it is unsealed")
+        wait_until(
+            lambda: bool(client.sys.is_initialized()) and _active(client),
+            "it is unsealed",
+            PATIENCE,
+        )
 
     def restart(self) -> None:
         """Kill the server and start it again on the same data."""
@@ -349,21 +351,6 @@ class Bao:
         except hvac.exceptions.VaultError:
             return False
         return True
-
-
-def wait_until(condition: object, what: str) -> None:
-    """Wait for a condition of another process.
-
-    Raises:
-        TimeoutError: it did not come true in time.
-    """
-    assert callable(condition)
-    pause = threading.Event()
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(what)
-        pause.wait(0.05)
 
 
 def _active(client: hvac.Client) -> bool:

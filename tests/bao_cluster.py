@@ -8,12 +8,14 @@ import signal
 import socket
 import ssl
 import threading
+from functools import partial
 from http.client import HTTPSConnection
 from pathlib import Path
 
 import hvac
 
-from bao import MOUNT, POLICIES, BaoNode, Certificates, wait_until
+from bao import MOUNT, PATIENCE, POLICIES, BaoNode, Certificates
+from host import wait_until
 from programs import free_port
 
 CHECK_EVERY = 0.3
@@ -138,7 +140,7 @@ class BaoCluster:
             self._kill()
             raise
         self.balancer = Balancer(self.nodes, self.certificates.ca)
-        wait_until(lambda: self.balancer.healthy == 3, "all nodes are well")
+        wait_until(lambda: self.balancer.healthy == 3, "all nodes are well", PATIENCE)
 
     def _prepare(self) -> None:
         first = self.nodes[0]
@@ -147,18 +149,18 @@ class BaoCluster:
         self.unseal_key: str = keys["keys"][0]
         self.root_token: str = keys["root_token"]
         self.unseal(first)
-        wait_until(lambda: self._active(first), "the first node leads")
+        wait_until(lambda: self._active(first), "the first node leads", PATIENCE)
         for node in self.nodes[1:]:
             node.start()
             node.client().sys.join_raft_cluster(
                 first.address, leader_ca_cert=self.certificates.ca.read_text()
             )
-            wait_until(lambda node=node: self._unsealed(node), f"{node.name} has joined")
+            wait_until(partial(self._unsealed, node), f"{node.name} has joined", PATIENCE)
         admin = first.client(self.root_token)
         admin.sys.enable_secrets_engine("kv", path=MOUNT, options={"version": "2"})
         for name in ("hub", "host"):
             admin.sys.create_or_update_policy(name, (POLICIES / f"{name}.hcl").read_text())
-        wait_until(lambda: self._mounted(admin), "the engine is mounted")
+        wait_until(lambda: self._mounted(admin), "the engine is mounted", PATIENCE)
 
     @property
     def address(self) -> str:

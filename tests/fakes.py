@@ -8,6 +8,7 @@ import queue
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from credfresh.cli.clock import clock
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.events import undeclared
 from credfresh.life.guard import Guard
@@ -36,6 +37,16 @@ class FakeClock:
     def step(self, seconds: float) -> None:
         """Step the wall clock alone."""
         self.now = Instant(self.now.wall + seconds, self.now.boot)
+
+
+class AheadClock:
+    """The real clocks, put forward together by as many seconds as a test says."""
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        self.ahead = ahead
+
+    def __call__(self) -> Instant:
+        return clock() + self.ahead
 
 
 @dataclass(slots=True)

@@ -9,8 +9,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from types_boto3_sts import STSClient
 
-from credfresh.cli.clock import clock
-from credfresh.model import Instant
 from credfresh.simulator import Session, Simulator, User
 
 USER_ARN = "arn:aws:iam::111111111111:user/ci"
@@ -19,16 +17,6 @@ ROLE_ARN = "arn:aws:iam::222222222222:role/teams/deploy"
 
 _SESSION = boto3.session.Session()
 """One for all: it is the costly part of a client."""
-
-
-class SteppedClock:
-    """The true clock and as much on top as a test says."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> Instant:
-        return clock() + self.ahead
 
 
 def client(

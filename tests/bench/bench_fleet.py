@@ -31,7 +31,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bao import MOUNT, PREFIX, Bao, Scripted
+from bao import MOUNT, PREFIX, Bao, ShiftedClock
 from credfresh import policy
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.publication import Publication
@@ -157,7 +157,9 @@ class Load:
         self._bao = bao
         self._token = bao.token("host")
         self._hub = Mirror(
-            bao.engine(bao.logged_in("hub", directory), Scripted()), writer="hub", clock=Scripted()
+            bao.engine(bao.logged_in("hub", directory), ShiftedClock()),
+            writer="hub",
+            clock=ShiftedClock(),
         )
         self._context = ssl.create_default_context(cafile=str(bao.certificates.ca))
         self._pause = threading.Event()
@@ -190,7 +192,7 @@ class Load:
         }
 
     def _publish(self, number: int) -> None:
-        clock = Scripted()()
+        clock = ShiftedClock()()
         grant = granted(f"p{number}", int(clock.wall * 1000) % 10**8, clock.wall)
         self._hub.publish(f"p{number}", Publication(profile(f"p{number}"), grant))
 

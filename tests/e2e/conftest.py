@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from credfresh.model import Instant
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator
 from debian import Debian, built, needed
 from host import Host
@@ -37,9 +36,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(name="sts")
 def _sts() -> Iterator[Simulator]:
-    def clock() -> Instant:
-        return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real
-
     with Simulator(clock) as sts:
         yield sts
 

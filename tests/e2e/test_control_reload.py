@@ -81,7 +81,7 @@ def test_what_a_later_daemon_adds_to_its_answers_is_passed_over(host: Host) -> N
 
 
 def test_a_moved_socket_needs_a_restart(host: Host, socket: Path) -> None:
-    """And is said to."""
+    """The reload is accepted, and says that the socket waits for a restart."""
     running(host)
     host.configure(extra=f"control:\n  socket: {socket}.new\n")
     done = host.command("reload", "--socket", str(socket))

@@ -122,7 +122,7 @@ def test_a_file_of_another_user_is_refused(config: Path) -> None:
 
 @root_only
 def test_a_directory_of_another_user_is_refused(config: Path) -> None:
-    """The same for the directory."""
+    """Its owner may put another file there at any time."""
     os.chown(config.parent, 65_534, -1)
     assert refusal(config).reason.startswith("its directory belongs to user 65534")
 

@@ -113,8 +113,8 @@ def test_a_mistake_in_a_look_leaves_the_daemon_running(
     assert "profiles" in exchange(home.path)["answer"]
 
 
-def test_without_a_configuration_file_there_is_no_reload(home: Home) -> None:
-    """And it is said."""
+def test_without_a_configuration_file_a_reload_is_refused(home: Home) -> None:
+    """The answer says that there is nothing to read again."""
     answer = exchange(home.path, b'{"version": 1, "ask": "reload"}\n')
     assert "no_reload" == answer["error"]["code"]
 

@@ -102,8 +102,8 @@ def test_nobody_can_connect_before_mode_and_group_are_set(
 
 
 @needs_root
-def test_it_has_its_group(path: Path) -> None:
-    """By name or by number."""
+def test_the_socket_has_the_configured_group(path: Path) -> None:
+    """Whether it is configured by name or by number."""
     for group, number in (("daemon", None), ("54321", 54321)):
         with opened(path, 0o660, group):
             import grp  # noqa: PLC0415 - only here
@@ -213,7 +213,7 @@ def test_a_directory_that_others_may_write_is_refused(path: Path) -> None:
 
 
 def test_a_missing_directory_is_named(path: Path) -> None:
-    """With what to do."""
+    """The error says which directory is missing, and what to do."""
     with pytest.raises(PublishError, match="No such file") as caught:
         ListeningSocket(ControlSettings(str(path.parent / "absent" / "c.sock"))).open()
     assert "create the missing directory" in str(caught.value.hint)

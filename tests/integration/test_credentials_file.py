@@ -413,7 +413,7 @@ def _long_term(one: Publication) -> SessionCredentials:
 
 
 def test_nothing_stands_where_there_is_no_file(path: Path) -> None:
-    """A first start."""
+    """A first start finds no credentials, and no error."""
     assert {} == keeper(path).standing({"dev": publication("dev", path).profile})
 
 

@@ -265,7 +265,7 @@ def test_a_bind_mounted_file_asks_for_its_directory(tmp_path: Path) -> None:
 
 @needs_root
 def test_a_read_only_file_system_says_so(tmp_path: Path) -> None:
-    """EROFS."""
+    """The code is EROFS, and the hint names the directive of the unit."""
     path = tmp_path / "credentials"
     path.write_bytes(FOREIGN)
     prepare = 'd=$(dirname "$1"); mount --bind "$d" "$d"; mount -o remount,bind,ro "$d"'

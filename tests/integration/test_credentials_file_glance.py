@@ -9,24 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.cli.clock import clock
 from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.credentials_file.glance import GOOD_FOR, SETTLED, Glance
-from credfresh.model import Instant
 from credfresh.settings import FileTarget
 from disk import Waits, needs_fine_times, wanted
-from fakes import FakeClock
+from fakes import AheadClock, FakeClock
 from host import wait_until
-
-
-class Later:
-    """The real clocks, and some seconds more."""
-
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds = seconds
-
-    def __call__(self) -> Instant:
-        return clock() + self.seconds
 
 
 @pytest.fixture(name="path")
@@ -37,7 +25,7 @@ def _path(tmp_path: Path) -> Path:
     return path
 
 
-def glanced(path: Path, at: Later) -> Glance:
+def glanced(path: Path, at: AheadClock) -> Glance:
     """Return a glance that has found everything as it should be."""
     glance = Glance(at)
     glance.good(glance.look(str(path), str(path.parent)))
@@ -73,7 +61,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 def test_a_glance_sees(path: Path, change: str) -> None:
     """Content, times, rights, another file in its place, and what comes and goes beside it."""
     needs_fine_times(path.parent.parent)
-    glance = glanced(path, Later(2 * SETTLED))
+    glance = glanced(path, AheadClock(2 * SETTLED))
     assert glance.unchanged()
     CHANGES[change](path)
     assert not glance.unchanged()
@@ -81,24 +69,24 @@ def test_a_glance_sees(path: Path, change: str) -> None:
 
 def test_what_has_just_changed_is_looked_at_again(path: Path) -> None:
     """Changed once more within the same tick of the file system's clock, it would look the same."""
-    assert not glanced(path, Later(SETTLED / 2)).unchanged()
+    assert not glanced(path, AheadClock(SETTLED / 2)).unchanged()
 
 
 def test_a_look_that_takes_long_proves_no_more(path: Path) -> None:
     """What counts is how old the change was when the look began: later ones need not show."""
-    at = Later(SETTLED / 2)
+    at = AheadClock(SETTLED / 2)
     glance = Glance(at)
     look = glance.look(str(path), str(path.parent))
-    at.seconds += 2 * SETTLED
+    at.ahead += 2 * SETTLED
     glance.good(look)
     assert not glance.unchanged()
 
 
 def test_a_glance_is_good_for_a_minute(path: Path) -> None:
     """Directories further up are looked at then, whatever it says."""
-    at = Later(2 * SETTLED)
+    at = AheadClock(2 * SETTLED)
     glance = glanced(path, at)
-    at.seconds += GOOD_FOR
+    at.ahead += GOOD_FOR
     assert not glance.unchanged()
 
 
@@ -109,10 +97,10 @@ def test_who_looked_at_nothing_knows_nothing() -> None:
 
 def at_rest(path: Path) -> SharedCredentialsFile:
     """Return what keeps a file at which nothing has happened for a while."""
-    at = Later()
+    at = AheadClock()
     file = SharedCredentialsFile(FileTarget(str(path), 0o600), instance="test", clock=at)
     file.publish(wanted(path, "dev"))
-    at.seconds = 2 * SETTLED
+    at.ahead = 2 * SETTLED
     for _ in range(3):  # what was replaced goes, and what changed with it is looked at
         assert not file.tick()
     probe = path.parent.with_name("probe")
@@ -164,12 +152,12 @@ def test_another_mode_asked_for_is_seen_at_once(path: Path) -> None:
 
 def test_who_still_has_open_what_was_replaced_is_looked_after(path: Path) -> None:
     """Nothing has changed for long that a glance could see."""
-    later = Later()
+    later = AheadClock()
     file = SharedCredentialsFile(FileTarget(str(path)), instance="test", clock=later, pause=Waits())
     file.publish(wanted(path, "stage"))
     with path.open("ab", buffering=0) as rival:
         file.publish(wanted(path, "stage", serial=1))
-        later.seconds = 2 * SETTLED
+        later.ahead = 2 * SETTLED
         assert not file.tick()
         rival.write(b"[late]\nkey = theirs\n")
 

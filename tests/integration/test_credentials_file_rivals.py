@@ -511,10 +511,10 @@ def test_a_writer_that_never_rests_is_an_error(path: Path) -> None:
 
 @pytest.mark.parametrize("how", [append_in_place, append_by_rename, append_at_the_end])
 @pytest.mark.parametrize("step", STEPS)
-def test_all_this_holds_without_leases(
+def test_a_rival_loses_nothing_without_leases(
     path: Path, step: str, how: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On file systems without them, exchange and comparison do: the same rivals lose nothing."""
+    """On file systems without them, exchange and comparison are enough."""
     without_leases(monkeypatch)
 
     test_a_rival_between_any_two_steps_loses_nothing(path, step, how)
@@ -522,10 +522,10 @@ def test_all_this_holds_without_leases(
 
 @pytest.mark.parametrize("how", [append_in_place, append_by_rename, append_at_the_end])
 @pytest.mark.parametrize("step", STEPS)
-def test_and_without_exchange(
+def test_a_rival_loses_nothing_without_exchange(
     path: Path, step: str, how: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where renameat2 knows no exchange a plain rename does, and it is said once."""
+    """If renameat2 knows no exchange, a plain rename is enough."""
     monkeypatch.setattr(atomic, "_renameat2", None)
     report = keeper(path.with_name("other")).publish(wanted(path, "dev"))
     assert () == report.remarks  # there was nothing to exchange

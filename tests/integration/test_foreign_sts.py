@@ -20,24 +20,12 @@ from credfresh.config import file
 from credfresh.credentials_file import CredentialsFiles
 from credfresh.life.daemon import Daemon
 from credfresh.life.desk import Desk, Errand
-from credfresh.model import Instant
 from credfresh.notify import Notifier
 from credfresh.settings import Settings
 from credfresh.sts import StsProvider
-from fakes import EventLog
+from fakes import AheadClock, EventLog
 
 NAMES = ("development", "preproduction", "production")
-
-
-class AheadClock:
-    """The real clocks, put forward together."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> Instant:
-        now = Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real
-        return now + self.ahead
 
 
 class Waker:

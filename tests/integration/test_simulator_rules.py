@@ -10,20 +10,21 @@ import pytest
 from botocore.exceptions import ClientError
 
 from credfresh.simulator import Session, Simulator, User
-from simulated import ROLE_ARN, USER_ARN, SteppedClock, client, refusal
+from fakes import AheadClock
+from simulated import ROLE_ARN, USER_ARN, client, refusal
 
 ASSUME: dict[str, Any] = {"RoleArn": ROLE_ARN, "RoleSessionName": "build-7"}
 POLICY = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
 
 
 @pytest.fixture
-def clock() -> SteppedClock:
+def clock() -> AheadClock:
     """A clock that a test may push forward."""
-    return SteppedClock()
+    return AheadClock()
 
 
 @pytest.fixture
-def sts(clock: SteppedClock) -> Iterator[Simulator]:
+def sts(clock: AheadClock) -> Iterator[Simulator]:
     """A running simulator with nobody in it."""
     with Simulator(clock, max_skew=None) as simulator:
         yield simulator
@@ -51,7 +52,7 @@ def session(sts: Simulator, caller: User | Session, **parameters: Any) -> Sessio
 
 
 def test_a_trusted_user_gets_a_session_for_as_long_as_asked(
-    sts: Simulator, user: User, clock: SteppedClock
+    sts: Simulator, user: User, clock: AheadClock
 ) -> None:
     """The grant lasts DurationSeconds from now, or 3,600 s when none is said."""
     before = clock().wall
@@ -143,7 +144,7 @@ def test_session_keys_need_their_own_token(sts: Simulator, user: User) -> None:
     assert session(sts, own).caller_arn == own.arn
 
 
-def test_a_session_ends_when_it_said(sts: Simulator, user: User, clock: SteppedClock) -> None:
+def test_a_session_ends_when_it_said(sts: Simulator, user: User, clock: AheadClock) -> None:
     """Up to its Expiration a session is answered; from then on it is ExpiredToken."""
     own = session(sts, user, DurationSeconds=900)
     clock.ahead = 890
@@ -158,7 +159,7 @@ def test_a_session_ends_when_it_said(sts: Simulator, user: User, clock: SteppedC
     ) == refusal(caught.value)
 
 
-def test_grants_are_cut_when_told(sts: Simulator, user: User, clock: SteppedClock) -> None:
+def test_grants_are_cut_when_told(sts: Simulator, user: User, clock: AheadClock) -> None:
     """With `grant_seconds`, who asks an hour gets that; what is asked shorter stays shorter."""
     sts.grant_seconds = 30
     own = session(sts, user)
@@ -198,7 +199,7 @@ def test_revoked_credentials_are_nobodys(sts: Simulator, user: User) -> None:
     assert "InvalidClientTokenId" == refused(sts, user)[1]
 
 
-def test_the_oldest_sessions_are_forgotten_beyond_the_limit(clock: SteppedClock) -> None:
+def test_the_oldest_sessions_are_forgotten_beyond_the_limit(clock: AheadClock) -> None:
     """What the simulator remembers is bounded."""
     with Simulator(clock, max_sessions=2) as sts:
         user = sts.add_user(USER_ARN)
@@ -421,7 +422,7 @@ def test_a_registered_web_identity_gets_a_session(sts: Simulator, user: User) ->
 
 
 def test_a_web_identity_that_is_unknown_late_or_untrusted_is_refused(
-    sts: Simulator, user: User, clock: SteppedClock
+    sts: Simulator, user: User, clock: AheadClock
 ) -> None:
     """Each way in which a token fails has its own code."""
     sts.add_role(ROLE_ARN, trusts={"oidc.example"})
@@ -457,7 +458,7 @@ def test_other_operations_are_invalid_actions(sts: Simulator, user: User) -> Non
 @pytest.mark.parametrize("off", [-901, 901])
 def test_a_clock_off_by_more_than_a_quarter_of_an_hour_is_a_bad_signature(off: float) -> None:
     """AWS says SignatureDoesNotMatch and means the clock; 15 minutes are the limit."""
-    clock = SteppedClock()
+    clock = AheadClock()
     with Simulator(clock) as sts:
         user = sts.add_user(USER_ARN)
         sts.add_role(ROLE_ARN, trusts={USER_ARN})

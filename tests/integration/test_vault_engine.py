@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from aws_servers import Answer, BusyServer, scripted
-from bao import MOUNT, PREFIX, Bao, Scripted, signed
+from bao import MOUNT, PREFIX, Bao, ShiftedClock, signed
 from credfresh import policy
 from credfresh.answers import MOST_ANSWER
 from credfresh.errors import Mend, RenewalError, Scope
@@ -41,7 +41,7 @@ from programs import free_port
 CANARY = "canary-0123456789abcdef"
 
 
-clock = Scripted()
+clock = ShiftedClock()
 
 
 @pytest.fixture(name="bao", scope="module")
@@ -184,7 +184,7 @@ def test_a_login_that_is_answered_with_nonsense_is_one_that_fails(
 
 
 def test_a_secret_that_is_no_object_is_an_error_of_the_engine(tmp_path: Path) -> None:
-    """Who asked would stumble over it."""
+    """A list instead of an object is refused, before anybody reads fields of it."""
     answer = json.dumps({"data": {"data": ["x"], "metadata": {"version": 1}}})
     auth = written(tmp_path / "token", "t")
     with scripted(lambda _: Answer(body=answer)) as other, pytest.raises(RenewalError) as caught:
@@ -492,7 +492,7 @@ def test_a_token_is_renewed_at_half_its_life(bao: Bao, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(
         admin.auth.approle.generate_secret_id("short")["data"]["secret_id"]
     )
-    own = Scripted()
+    own = ShiftedClock()
     host = bao.engine(AppRole(str(tmp_path / "role"), str(tmp_path / "secret")), own)
 
     def logins() -> int:

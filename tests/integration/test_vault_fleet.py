@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bao import MOUNT, PREFIX, Bao, Scripted
+from bao import MOUNT, PREFIX, Bao, ShiftedClock
 from credfresh.errors import RenewalError
 from credfresh.model import Grant
 from credfresh.principals import TokenFileLogin, VaultEngine
@@ -20,7 +20,7 @@ from credfresh.vault.provider import VaultProvider
 from credfresh.vault.secret import decoded
 from fakes import EventLog, grant, profile
 
-clock = Scripted()
+clock = ShiftedClock()
 
 
 @pytest.fixture(name="bao", scope="module")
@@ -207,7 +207,7 @@ def test_what_was_followed_is_not_published_again(
 def test_one_of_two_hubs_leads_and_the_other_takes_over(hub: Engine) -> None:
     """Through the real record: one leader, a take-over by waiting, and one by giving back."""
     log = EventLog()
-    clocks = Scripted(), Scripted()
+    clocks = ShiftedClock(), ShiftedClock()
     first, second = (
         Leadership(hub, name, clock=own, emit=log)
         for name, own in zip(("a", "b"), clocks, strict=True)

@@ -23,14 +23,14 @@ def refusing(code: str) -> Any:
     return ask
 
 
-def test_it_stays_where_others_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The daemon is busy for a moment: that is no reason to give up."""
+def test_a_busy_daemon_leaves_what_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is busy for a moment: that is no reason to stop watching."""
     monkeypatch.setattr(status, "_report", refusing("busy"))
 
     assert SHOWN is status._again(WHERE, SHOWN)
 
 
-def test_any_other_refusal_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_other_refusal_ends_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing old is shown as new."""
     monkeypatch.setattr(status, "_report", refusing("not_allowed"))
 

@@ -34,7 +34,7 @@ def test_the_table_is_the_matrix() -> None:
 
 
 def test_each_word_of_the_table_is_explained() -> None:
-    """Below it."""
+    """The list below the table has each of them."""
     text = PAGE.read_text()
     assert all(f"- **{word}**: " in text for word in WORDS.values())
 

@@ -34,7 +34,7 @@ def test_every_code_of_an_error_is_listed_and_no_other() -> None:
 
 
 def test_every_reason_for_which_ensure_fails_is_listed_and_no_other() -> None:
-    """The same."""
+    """A client of `ensure` decides by them."""
     assert set(get_args(wishes.Code)) == codes("### ensure")
 
 

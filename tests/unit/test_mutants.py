@@ -26,5 +26,5 @@ def test_each_can_be_applied_and_names_a_test(mutant: mutants.Mutant) -> None:
 
 
 def test_each_invariant_has_one() -> None:
-    """I1 to I8."""
+    """Each of I1 to I8 has at least one mutant."""
     assert {f"I{n}" for n in range(1, 9)} <= {m.title.partition(" ")[0] for m in LISTED}

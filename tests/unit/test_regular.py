@@ -24,7 +24,7 @@ def _fifo(tmp_path: Path) -> str:
 
 
 def test_a_file_is_opened(tmp_path: Path) -> None:
-    """Through a link, too."""
+    """Directly, and through a link."""
     (tmp_path / "file").write_text("text")
     (tmp_path / "link").symlink_to("file")
     with open(tmp_path / "link", opener=only_regular) as file:
@@ -46,7 +46,7 @@ def test_what_is_no_file_is_refused_at_once(path: str, why: str, fifo: str) -> N
 
 
 def test_no_client_command_waits_for_who_writes_a_fifo(fifo: str) -> None:
-    """In the place of the configuration, the credentials file, or what the environment names."""
+    """A FIFO may stand in the place of configuration, credentials file or SDK configuration."""
     with pytest.raises(ConfigError, match="not a regular file"):
         excerpt(fifo, {})
     with pytest.raises(OSError, match="Not a regular file"):
@@ -55,7 +55,7 @@ def test_no_client_command_waits_for_who_writes_a_fifo(fifo: str) -> None:
 
 
 def test_init_takes_the_null_device_for_no_file() -> None:
-    """By which people say that no file counts."""
+    """People set AWS_CONFIG_FILE to it so that no file counts."""
     nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     done = CliRunner().invoke(init.command, env=nothing)
     assert done.exception is None
@@ -63,9 +63,9 @@ def test_init_takes_the_null_device_for_no_file() -> None:
 
 
 @pytest.mark.timeout(20)
-def test_init_does_not_either(fifo: str) -> None:
-    """It says which variable names another file."""
+def test_init_does_not_wait_for_who_writes_a_fifo(fifo: str) -> None:
+    """It refuses the file, and says which variable to change."""
     done = CliRunner().invoke(init.command, env={"AWS_CONFIG_FILE": fifo})
     assert isinstance(done.exception, CredfreshError)
     assert f"{fifo}: cannot be read: not a regular file" == done.exception.message
-    assert "AWS_CONFIG_FILE names another file" == done.exception.hint
+    assert "name another file in AWS_CONFIG_FILE" == done.exception.hint

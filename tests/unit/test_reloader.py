@@ -306,6 +306,6 @@ def test_what_was_just_read_is_no_change(tmp_path: Path, source: FakeSource, log
         (Problem("c.yaml", 0, 0, "", "is missing", "hint"), "c.yaml: is missing"),
     ],
 )
-def test_a_problem_in_one_line(problem: Problem, line: str) -> None:
-    """For a log and for systemd's status."""
+def test_a_problem_is_told_in_one_line(problem: Problem, line: str) -> None:
+    """With file and line, without its hint: for the log and for systemd's status."""
     assert line == brief(problem)

@@ -63,8 +63,8 @@ def test_a_section_of_the_same_name_hides_it(
     assert "production.env" in said
 
 
-def test_a_section_of_another_name_does_not(recipe: dict[str, str], tmp_path: Path) -> None:
-    """Nor one that only holds the name."""
+def test_a_section_of_another_name_hides_nothing(recipe: dict[str, str], tmp_path: Path) -> None:
+    """Neither does one whose name only contains it."""
     file = tmp_path / "credentials"
     file.write_text("[production-2]\n# [production]\n")
 

@@ -68,7 +68,7 @@ def _file(variable: str, usual: str) -> AwsFile | None:
         return None
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        hint = f"{variable} names another file"
+        hint = f"name another file in {variable}"
         raise CredfreshError(f"{path}: cannot be read: {reason}", hint=hint) from None
     return AwsFile(path, data.decode("utf-8", "replace"))
 

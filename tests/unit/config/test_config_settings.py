@@ -365,7 +365,7 @@ def test_a_byte_order_mark_is_no_part_of_the_file() -> None:
 
 
 def test_crlf_line_ends_are_read() -> None:
-    """So do they these."""
+    """Editors of other systems write these, too."""
     assert accepted(one_profile().replace("\n", "\r\n")).profiles.keys() == {"production"}
 
 

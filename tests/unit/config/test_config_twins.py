@@ -10,7 +10,7 @@ from credfresh.settings import FileTarget
 DIRECTORY = "process_dir: /run/credfresh/process\n"
 
 
-def test_without_the_key_there_are_none() -> None:
+def test_without_process_dir_there_are_no_twins() -> None:
     """Twins are opt-in."""
     assert production(one_profile()).twin is None
     assert () == accepted(one_profile()).twin_directories
