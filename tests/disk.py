@@ -176,6 +176,14 @@ def wanted(path: Path, *names: str, serial: int = 0) -> dict[str, Publication]:
     return {name: publication(name, path, serial) for name in names}
 
 
+def settle(file: SharedCredentialsFile, path: Path, serial: int = 2) -> None:
+    """Let the keeper tick and publish as the daemon does, until it asks for nothing more."""
+    for _ in range(5):
+        if not file.tick():
+            break
+        file.publish(wanted(path, "dev", serial=serial))
+
+
 def read_by_sdk(path: Path) -> Mapping[str, Mapping[str, str]]:
     """Return the file as botocore parses it."""
     return raw_config_parse(str(path))

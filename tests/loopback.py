@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of linux/sched.h
 _SET_ADDRESS = 0x8916  # SIOCSIFADDR
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 0x1  # SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP
@@ -23,20 +24,24 @@ def loopback_only() -> Iterator[None]:
 
     Where even root may not, as in most containers, the test is skipped.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
-            _checked(libc.unshare(_NEW_NETWORK))
+            _checked(_LIBC.unshare(_NEW_NETWORK))
         except PermissionError:
             pytest.skip("needs a network of its own (CAP_SYS_ADMIN)")
         try:
             _up("lo")
             yield
         finally:
-            _checked(libc.setns(home, _NEW_NETWORK))
+            enter_network(home)
     finally:
         os.close(home)
+
+
+def enter_network(namespace: int) -> None:
+    """Move this thread to an open network namespace, as os.setns does from Python 3.12 on."""
+    _checked(_LIBC.setns(namespace, _NEW_NETWORK))
 
 
 def also_at(address: str) -> None:

@@ -6,7 +6,6 @@ What boots it, and is rid of it however the tests end, is machine.sh.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import shutil
@@ -18,12 +17,12 @@ from typing import Any, Self
 import pytest
 
 from host import wait_until
+from loopback import enter_network
 
 SCRIPT = Path(__file__).with_name("machine.sh")
 SYSTEMD = Path("/lib/systemd/systemd")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NAMESPACES = ("--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup")
-CLONE_NEWNET = 0x40000000  # linux/sched.h
 TRIAL = """
 mount --make-rprivate /
 mount -t tmpfs none /mnt
@@ -148,12 +147,15 @@ class Machine:
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:
         """Let this thread, and those that it starts, make their sockets in the machine."""
-        with Path("/proc/thread-self/ns/net").open("rb") as ours:
-            _enter_network(Path(f"/proc/{self.pid}/ns/net"))
+        with (
+            Path("/proc/thread-self/ns/net").open("rb") as ours,
+            Path(f"/proc/{self.pid}/ns/net").open("rb") as theirs,
+        ):
+            enter_network(theirs.fileno())
             try:
                 yield
             finally:
-                _enter_network(Path(f"/proc/self/fd/{ours.fileno()}"))
+                enter_network(ours.fileno())
 
     def _await_boot(self) -> None:
         private = self.root / "run/systemd/private"
@@ -167,11 +169,3 @@ class Machine:
         self._guard.wait(30)
         assert self._guard.stderr is not None
         return self._guard.stderr.read().strip()
-
-
-def _enter_network(namespace: Path) -> None:
-    """Do what os.setns does from Python 3.12 on."""
-    with namespace.open("rb") as opened:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.setns(opened.fileno(), CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), "setns")

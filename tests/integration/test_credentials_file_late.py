@@ -12,7 +12,6 @@ from typing import cast
 
 import pytest
 
-from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.disk import atomic
 from credfresh.disk.paths import resolved
 from credfresh.errors import PublishError
@@ -24,6 +23,7 @@ from disk import (
     needs_leases,
     publish_and_leave,
     read_by_sdk,
+    settle,
     temporaries,
     unreadable,
     wanted,
@@ -59,14 +59,6 @@ class House:
         """Tick and publish as the daemon does, and return what stands."""
         settle(self.file, self.path)
         return self.path.read_bytes()
-
-
-def settle(file: SharedCredentialsFile, path: Path, serial: int = 2) -> None:
-    """Tick and publish until nothing more is asked for."""
-    for _ in range(5):
-        if not file.tick():
-            break
-        file.publish(wanted(path, "dev", serial=serial))
 
 
 @pytest.fixture(name="path")

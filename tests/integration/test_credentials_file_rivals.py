@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from credfresh.credentials_file import SharedCredentialsFile
 from credfresh.disk import atomic
 from credfresh.errors import PublishError
 from disk import (
@@ -27,6 +26,7 @@ from disk import (
     needs_leases,
     publish_and_leave,
     read_by_sdk,
+    settle,
     temporaries,
     wanted,
     without_leases,
@@ -61,14 +61,6 @@ def append_at_the_end(path: Path) -> None:
     """Write behind the end: `cat >>`."""
     with path.open("ab") as file:
         file.write(THEIRS)
-
-
-def settle(file: SharedCredentialsFile, path: Path, serial: int) -> None:
-    """Let the keeper tick and publish as the daemon does, until it asks for nothing more."""
-    for _ in range(5):
-        if not file.tick():
-            break
-        file.publish(wanted(path, "dev", serial=serial))
 
 
 @pytest.mark.parametrize("how", [append_in_place, append_by_rename, append_at_the_end])
