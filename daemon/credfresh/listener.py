@@ -28,6 +28,9 @@ from credfresh.settings import Address, TcpAddress, UnixAddress
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+THREADS = 3
+"""Threads that answer requests, beside the one that accepts connections."""
+
 MOST_CONNECTIONS = 400
 """Connections at the same time; beyond it, those that have been silent longest are closed."""
 
@@ -53,12 +56,11 @@ _HINTS = {
 
 
 class Listener:
-    """Serves one WSGI application at one address, with `threads` of its own beside the loop's."""
+    """Serves one WSGI application at one address, with threads of its own."""
 
-    def __init__(self, address: Address, application: WSGIApplication, *, threads: int = 3) -> None:
+    def __init__(self, address: Address, application: WSGIApplication) -> None:
         self._address = address
         self._application = application
-        self._count = threads
         self._map: dict[int, Any] = {}
         self._server: Any = None
         self._thread: threading.Thread | None = None
@@ -85,7 +87,7 @@ class Listener:
             ) from error
         dispatcher = ThreadedTaskDispatcher()  # waitress's own would leave behind what it has got
         try:
-            dispatcher.set_thread_count(self._count)
+            dispatcher.set_thread_count(THREADS)
             self._serve(bound, dispatcher)
         except RuntimeError as error:  # the system gives no more threads
             self.close()

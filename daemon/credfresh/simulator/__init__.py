@@ -14,7 +14,7 @@ ExternalId, bounds, role chaining and expiry are enforced; answers and errors ha
         client.assume_role(RoleArn="arn:aws:iam::222222222222:role/deploy", RoleSessionName="x1")
         assert sts.count("AssumeRole", outcome="ok") == 1
 
-Simulator     clock, host, port, grant_seconds, max_skew, max_sessions, entropy
+Simulator     clock, host, port, grant_seconds, max_skew, max_sessions
   life        start() stop() with; url — a stop is an outage, the next start takes the same port
   world       add_user(arn) → User; add_role(arn, trusts=…, external_id=…, max_session_duration=…)
               → Role; remove_role(arn); add_web_identity(token, provider=…, subject=…, audience=…,

@@ -25,7 +25,6 @@ from credfresh.simulator.query import Query
 from credfresh.simulator.refusals import StsError
 from credfresh.simulator.service import Service
 from credfresh.simulator.wire import HttpRequest, Reply
-from credfresh.simulator.world import Entropy
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)")
 _UNALTERED = Grant()
@@ -44,14 +43,13 @@ class Exchange:
 class Dispatcher:
     """Answers requests one at a time; `changed` guards it, and what the service knows."""
 
-    def __init__(self, service: Service, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, service: Service, clock: Clock) -> None:
         self.changed = threading.Condition()
         """Held for every access from outside; notified when a request arrives or ends."""
         self.journal = Journal()
         self.injections: list[Injection] = []
         self._service = service
         self._clock = clock
-        self._entropy = entropy
         self._numbers = itertools.count(1)
 
     def begin(self, request: HttpRequest) -> Exchange:
@@ -77,7 +75,7 @@ class Dispatcher:
     def reply(self, exchange: Exchange) -> Reply:
         """Answer a request as of now."""
         plan = exchange.plan
-        request_id = str(uuid.UUID(bytes=self._entropy(16), version=4))
+        request_id = str(uuid.uuid4())
         with self.changed:
             now = self._clock().wall
             status, headers, body, outcome = self._outcome(exchange, now, request_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -13,7 +12,7 @@ from credfresh.simulator.faults import Fault, Injection, Predicate
 from credfresh.simulator.journal import Call
 from credfresh.simulator.server import Server
 from credfresh.simulator.service import Service
-from credfresh.simulator.world import Entropy, Mint, Role, Session, User, WebIdentity, World
+from credfresh.simulator.world import Role, Session, User, WebIdentity, World
 
 
 class Simulator:
@@ -34,11 +33,10 @@ class Simulator:
         grant_seconds: float | None = None,
         max_skew: float | None = 900.0,
         max_sessions: int = 100_000,
-        entropy: Entropy = os.urandom,
     ) -> None:
-        self._world = World(Mint(entropy), max_sessions=max_sessions)
+        self._world = World(max_sessions=max_sessions)
         self._service = Service(self._world, grant_seconds=grant_seconds, max_skew=max_skew)
-        self._dispatcher = Dispatcher(self._service, clock, entropy)
+        self._dispatcher = Dispatcher(self._service, clock)
         self._server = Server(self._dispatcher, host, port)
 
     def start(self) -> Self:

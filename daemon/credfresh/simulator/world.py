@@ -7,15 +7,13 @@ decides alone.
 from __future__ import annotations
 
 import hashlib
+import os
 from base64 import b32encode, b64encode
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from credfresh.simulator import refusals
-
-Entropy = Callable[[int], bytes]
-"""Returns that many random bytes."""
 
 LEAST_MAX_SESSION = 3600
 MOST_MAX_SESSION = 43_200
@@ -131,30 +129,25 @@ def _account_principals(arn: str) -> tuple[str, str]:
     return account, f"arn:{arn.split(':')[1]}:iam::{account}:root"
 
 
-@dataclass(frozen=True, slots=True)
-class Mint:
-    """Makes keys and tokens of the form that AWS gives them."""
+def _new_key_id(prefix: str) -> str:
+    """Return an access key id: the prefix and 16 characters."""
+    return prefix + b32encode(os.urandom(10)).decode()
 
-    entropy: Entropy
 
-    def key_id(self, prefix: str) -> str:
-        """Return an access key id: the prefix and 16 characters."""
-        return prefix + b32encode(self.entropy(10)).decode()
+def _new_secret() -> str:
+    """Return a secret access key: 40 characters."""
+    return b64encode(os.urandom(30)).decode()
 
-    def secret(self) -> str:
-        """Return a secret access key: 40 characters."""
-        return b64encode(self.entropy(30)).decode()
 
-    def token(self) -> str:
-        """Return a session token: 416 characters, beginning as the real ones do."""
-        return "IQoJb3JpZ2luX2Vj" + b64encode(self.entropy(300)).decode()
+def _new_token() -> str:
+    """Return a session token: 416 characters, beginning as the real ones do."""
+    return "IQoJb3JpZ2luX2Vj" + b64encode(os.urandom(300)).decode()
 
 
 class World:
     """Users, roles, web identities and sessions; not thread-safe."""
 
-    def __init__(self, mint: Mint, *, max_sessions: int) -> None:
-        self._mint = mint
+    def __init__(self, *, max_sessions: int) -> None:
         self._max_sessions = max_sessions
         self.users: dict[str, User] = {}
         self.roles: dict[str, Role] = {}
@@ -165,7 +158,7 @@ class World:
 
     def add_user(self, arn: str) -> User:
         """Make a user with a new access key."""
-        user = User(arn, self._mint.key_id("AKIA"), self._mint.secret())
+        user = User(arn, _new_key_id("AKIA"), _new_secret())
         self.users[user.access_key_id] = user
         return user
 
@@ -220,7 +213,7 @@ class World:
 
     def new_keys(self) -> tuple[str, str, str]:
         """Return the key id, secret and token of a session to be kept with `keep`."""
-        return self._mint.key_id("ASIA"), self._mint.secret(), self._mint.token()
+        return _new_key_id("ASIA"), _new_secret(), _new_token()
 
     def keep(self, session: Session) -> None:
         """Remember an issued session."""
