@@ -72,7 +72,7 @@ Twins are in it by their directory, and by their own path only if they fail, or 
 """
 
 
-def landed(publication: Publication, outcomes: Outcomes) -> bool:
+def has_landed(publication: Publication, outcomes: Outcomes) -> bool:
     """Say whether a publication stands in every place where its profile is published.
 
     If it failed in one place it has not landed: the status is judged by the worst place. The

@@ -15,8 +15,7 @@ from credfresh import policy
 from credfresh.coalescer import Coalescer
 from credfresh.errors import Mend, PublishError
 from credfresh.model import Clock, Instant, Roll
-from credfresh.publication import Outcomes, Publication
-from credfresh.publication import landed as publication_landed
+from credfresh.publication import Outcomes, Publication, has_landed
 from credfresh.renewer import Destination
 
 LOOK = 10.0
@@ -193,7 +192,7 @@ class Publisher:
         landed = {
             name: publication
             for name, publication in self._pending.items()
-            if publication_landed(publication, outcomes)
+            if has_landed(publication, outcomes)
         }
         for name in landed:
             del self._pending[name]

@@ -24,7 +24,7 @@ from credfresh.credentials_file import CredentialsFiles
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.in_order import InOrder
 from credfresh.process_twin import ProcessTwins
-from credfresh.publication import Publication, PublishReport, landed
+from credfresh.publication import Publication, PublishReport, has_landed
 from disk import Steps, for_children, needs_fine_times, needs_root, open_files
 from twins import granted, keeper, key_of, publish_and_leave, report, shared, wanted, with_twin
 
@@ -336,7 +336,7 @@ def test_one_twin_that_cannot_be_written_stops_no_other(directory: Path) -> None
 def landed_there(publication: Publication, outcomes: object) -> bool:
     """Say whether a publication landed, were its section fine."""
     assert isinstance(outcomes, dict)
-    return landed(
+    return has_landed(
         publication, {publication.profile.target.path: next(iter(outcomes.values()))} | outcomes
     )
 

@@ -10,7 +10,7 @@ import pytest
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.in_order import InOrder
 from credfresh.model import Grant
-from credfresh.publication import Outcomes, PublishReport, Wanted, landed
+from credfresh.publication import Outcomes, PublishReport, Wanted, has_landed
 from credfresh.settings import Profile
 from twins import granted, with_twin
 
@@ -123,4 +123,4 @@ TWIN = "/run/credfresh/process/production.json"
 )
 def test_only_what_stands_everywhere_has_landed(outcomes: Outcomes, expected: bool) -> None:  # noqa: FBT001 - a case
     """A profile is as fresh as the worst place where it is published."""
-    assert expected == landed(granted(with_twin(DIRECTORY)), outcomes)
+    assert expected == has_landed(granted(with_twin(DIRECTORY)), outcomes)

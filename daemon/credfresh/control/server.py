@@ -114,7 +114,7 @@ class Server:
         self._send(_Answer(tuple(tickets), line))
 
     def move(self, listener: socket.socket) -> None:
-        """Let clients in there from now on; who has come already is not cut off."""
+        """Let clients in at another socket from now on; those who have come already stay."""
         self._send(listener)
 
     def stop(self, patience: float) -> None:

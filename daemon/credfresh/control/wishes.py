@@ -276,7 +276,7 @@ def floor(longest: float) -> float:
 
 def _enough(life: float, valid_for: float) -> bool:
     """Say whether that is what was asked for. What has no life at all is never enough."""
-    return 0 < life >= valid_for
+    return life > 0 and life >= valid_for
 
 
 def _in_hand(one: Waiting, facts: Facts) -> bool:

@@ -135,10 +135,8 @@ class CredentialsFiles:
             if alias is not None:
                 del shares[path]
                 self._hand_over(path, alias)
-        for share in shares.values():
-            for publication in share.values():
-                self._file(publication.profile.target)
-                break
+        for share in filter(None, shares.values()):
+            self._file(next(iter(share.values())).profile.target)
         return shares
 
     def _hand_over(self, path: str, alias: str) -> None:

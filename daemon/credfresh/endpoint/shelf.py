@@ -20,7 +20,7 @@ class Shelf:
         self._offers: dict[str, tuple[Profile, Grant]] = {}
 
     def update(self, changes: Mapping[str, Publication | None]) -> None:
-        """Offer what was granted, no more what was withdrawn or is gone.
+        """Offer what was granted; stop offering what was withdrawn or is gone.
 
         A publication without a grant says that nothing is in hand: what is offered stays.
         """

@@ -19,7 +19,7 @@ from credfresh.hooks.process import Ended, Order, Run
 from credfresh.life.desk import Desk, Errand
 from credfresh.life.rate_limited import RateLimited
 from credfresh.model import Grant, rfc3339
-from credfresh.publication import Publication, PublishReport, landed
+from credfresh.publication import Publication, PublishReport, has_landed
 from credfresh.publisher import Published
 from credfresh.settings import Hook, Profile, Settings
 
@@ -178,7 +178,7 @@ class Hooks:
         stands = {
             name: publication
             for name, publication in tried.items()
-            if name not in refused and landed(publication, message.outcomes)
+            if name not in refused and has_landed(publication, message.outcomes)
         }
         self._refused = {name: tried[name] for name in tried.keys() - stands.keys()}
         return stands

@@ -17,10 +17,7 @@ from credfresh.statuses import ProfileStatus
 def status(entry: Entry, now: Instant) -> ProfileStatus:
     """Describe `entry` as of `now`."""
     published = None if entry.lost else entry.published
-    trouble = entry.trouble
-    hidden = entry.flaw and (
-        f"{entry.profile.target.path}: {entry.flaw}: botocore and the AWS CLI read none of the file"
-    )
+    last_error, hint = _error_and_hint(entry)
     return ProfileStatus(
         profile=entry.profile.name,
         state=entry.state(now),
@@ -31,8 +28,8 @@ def status(entry: Entry, now: Instant) -> ProfileStatus:
         renew_in=None if entry.withdrawn else now.until(entry.due),
         consecutive_failures=entry.failures,
         access_key_id=published.credentials.access_key_id if published else None,
-        last_error=_describe(trouble) if trouble else hidden,
-        hint=trouble.hint if trouble else hidden and "mend that line, which is not ours",
+        last_error=last_error,
+        hint=hint,
         renew_at=None if entry.withdrawn else entry.due.wall,
         guarantee=entry.plan.renew_before if entry.plan else None,
     )
@@ -146,9 +143,17 @@ def _lane(profile: Profile, limits: StsLimits) -> Lane:
     )
 
 
-def _describe(trouble: Refusal | RenewalError | PublishError) -> str:
-    if isinstance(trouble, Refusal):
-        return trouble.reason
-    if isinstance(trouble, PublishError):
-        return trouble.message
-    return f"{trouble.code}: {trouble.message}"
+def _error_and_hint(entry: Entry) -> tuple[str | None, str | None]:
+    """Return what is wrong with a profile, and what to do about it."""
+    match entry.trouble:
+        case Refusal() as refusal:
+            return refusal.reason, refusal.hint
+        case PublishError() as error:
+            return error.message, error.hint
+        case RenewalError() as error:
+            return f"{error.code}: {error.message}", error.hint
+    if entry.flaw is None:
+        return None, None
+    where = f"{entry.profile.target.path}: {entry.flaw}"
+    unread = "botocore and the AWS CLI read none of the file"
+    return f"{where}: {unread}", "mend that line, which is not ours"

@@ -41,7 +41,7 @@ class Observer:
         self._good_until = 0.0
 
     def close(self) -> None:
-        """Answer nobody any more; who waits for the main thread, which calls this, goes."""
+        """Give no more views; release those who wait for the main thread, which calls this."""
         self._closed = True
         if self._asked is not None:
             self._asked.put(None)

@@ -33,7 +33,7 @@ class Pages:
         self._next = 0.0
 
     def get(self, view: View, chosen: page.Filter) -> bytes | None:
-        """Return the page; None where too many filters were asked for: in a second, once more."""
+        """Return the page; None if too many filters were asked for: ask again in a second."""
         with self._lock:
             if view is not self._of:
                 self._of, self._kept = view, {}
