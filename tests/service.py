@@ -30,7 +30,6 @@ PROFILES = (
 )
 _PYTHON = Path(sys.executable).resolve()
 _PREFIX = _PYTHON.parent.parent
-_SECTION = re.compile(r"^\[(.*)\]\n(?:.*\n)*?aws_access_key_id = (.*)$", re.MULTILINE)
 _LIBRARIES = "/opt/credfresh/lib"
 _PACKAGE = "/opt/credfresh/package"
 _OWN_PYTHON = "/opt/credfresh/python"

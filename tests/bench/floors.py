@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 import threading
@@ -110,18 +109,4 @@ def one_read(path: Path) -> float:
     """Return the seconds of reading a file once."""
     began = time.perf_counter()
     path.read_bytes()
-    return time.perf_counter() - began
-
-
-def durable_write(path: Path, data: bytes) -> float:
-    """Return the seconds of writing bytes aside, fsync and rename: no look, no check, no lock."""
-    began = time.perf_counter()
-    aside = path.with_name(".floor")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    os.fsync(descriptor)
-    os.close(descriptor)
-    aside.rename(path)
     return time.perf_counter() - began
