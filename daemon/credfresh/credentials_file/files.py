@@ -147,9 +147,8 @@ class CredentialsFiles:
             return
         self._files[alias] = self._files[path]
         self._stood[alias] = {**self._stood.get(alias, {}), **self._stood.get(path, {})}
-        self._targets[alias] = self._targets.pop(
-            path
-        )  # so that `_file` finds the new one to differ
+        # So that `_file` finds the new one to differ.
+        self._targets[alias] = self._targets.pop(path)
         self._stood.pop(path, None)
         del self._files[path]
 
