@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.cli.clock import clock
 from credfresh.simulator import faults
 from host import ENVIRONMENTS, Host, Running, wait_until
 from programs import free_port
@@ -160,6 +161,25 @@ def test_a_refused_reload_shows_and_changes_nothing(
     host.config.write_text(good)
     running.signal(signal.SIGHUP)
     wait_until(lambda: asked.value("credfresh_config_reload_success") == 1.0, "the acceptance")
+
+
+def test_another_instance_counts_from_the_next_start_on(
+    host: Host, running: Running, port: int
+) -> None:
+    """Until then the sections bear the name of before, and are as good as they were."""
+    asked = Asked(port)
+    host.config.write_text(f"instance: another\n{host.config.read_text()}")
+    running.signal(signal.SIGHUP)
+    running.wait_for("config_reloaded")
+
+    with host.credentials.open("a") as file:  # so that it is read again
+        file.write("# a note of somebody\n")
+    written = clock().wall
+    taken = "credfresh_snapshot_timestamp_seconds"
+    wait_until(lambda: (asked.value(taken) or 0) > written, "a newer look")
+
+    assert 3.0 == asked.value('credfresh_profiles{state="fresh"}')
+    assert (200, "ok\n") == asked.get("/healthz")
 
 
 def test_a_reload_turns_all_of_it_off_and_on(

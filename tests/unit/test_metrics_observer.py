@@ -89,6 +89,36 @@ def test_a_silent_main_thread_is_asked_once() -> None:
     assert counter.observer.view() is not None
 
 
+def test_an_answer_that_nobody_waited_for_is_not_told_later() -> None:
+    """The main thread hung once, and nobody asked for an hour: how things were then is no news."""
+    counter = Counter()
+    counter.hangs = True
+    assert counter.observer.view() is None
+    counter.errands[0].run()
+    counter.hangs = False
+    counter.clock.advance(3600)
+
+    view = counter.observer.view()
+
+    assert view is not None
+    assert counter.clock() == view.snapshot.taken
+
+
+def test_what_is_to_be_newer_than_a_change_is() -> None:
+    """An answer that was taken before the change will not do, however new it is."""
+    counter = Counter()
+    counter.hangs = True
+    assert counter.observer.view() is None
+    counter.errands[0].run()
+    counter.hangs = False
+    counter.clock.advance(LEAST_AGE / 2)
+
+    view = counter.observer.view(since=counter.clock().boot)
+
+    assert view is not None
+    assert counter.clock() == view.snapshot.taken
+
+
 def test_closing_frees_who_waits() -> None:
     """At the end nobody is left waiting for the thread that ends."""
     counter = Counter(patience=60)

@@ -31,6 +31,8 @@ class Observer:
         self, desk: Desk, take: Callable[[], Taken], *, patience: float = PATIENCE
     ) -> None:
         self._desk = desk
+        # A reload may name another, which the files bear from the next start on.
+        self._instance = desk.settings.instance
         self._take = take
         self._patience = patience
         self._reader = Reader()
@@ -60,18 +62,24 @@ class Observer:
                 and began < self._good_until
             ):
                 return known
-            snapshot = self._snapshot()
+            snapshot = self._snapshot(max(since, began - LEAST_AGE))
             if snapshot is None:
                 return None
-            instance, wall = snapshot.settings.instance, snapshot.taken.wall
+            wall = snapshot.taken.wall
             self._view = judge(
-                snapshot, lambda path: self._reader.sections(path, instance, wall), stands
+                snapshot, lambda path: self._reader.sections(path, self._instance, wall), stands
             )
             took = self._desk.clock().boot - began
             self._good_until = began + max(LEAST_AGE, REST * took)
             return self._view
 
-    def _snapshot(self) -> Snapshot | None:
+    def _snapshot(self, since: float) -> Snapshot | None:
+        taken = self._answer()
+        if taken is not None and taken.now.boot < since:  # to somebody who was gone when it came
+            taken = self._answer()
+        return None if taken is None else unfold(taken)
+
+    def _answer(self) -> Taken | None:
         # An errand that is still waiting is asked for its answer, not joined by another.
         asked = self._asked
         if self._closed:
@@ -84,4 +92,4 @@ class Observer:
         except Empty:
             return None
         self._asked = None
-        return None if taken is None else unfold(taken)
+        return taken
