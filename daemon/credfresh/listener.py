@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import ThreadedTaskDispatcher
 
@@ -37,6 +38,9 @@ MOST_CONNECTIONS = 400
 SILENCE = 10
 """Seconds after which a connection is closed on which nothing is said, and nothing read."""
 
+READING = 60
+"""Seconds that a client may take to read what it has asked for: it is kept for it meanwhile."""
+
 QUIET, BUSY = 30.0, 1.0
 """Seconds between two looks of the loop while nobody is connected, and while somebody is."""
 
@@ -55,31 +59,46 @@ _HINTS = {
 }
 
 
+class _Channel(HTTPChannel):
+    """A connection."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.idle = self.last_activity
+        """When it was last seen with nothing on its way."""
+
+    def handle_error(self) -> None:
+        """Close it: waitress would log what it fails at, and each client could fill the log."""
+        self.handle_close()
+
+
 class Listener:
     """Serves one WSGI application at one address, with threads of its own."""
 
     def __init__(self, address: Address, application: WSGIApplication) -> None:
         self._address = address
+        self._path = Path(address.path if isinstance(address, UnixAddress) else "")
         self._application = application
         self._map: dict[int, Any] = {}
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._socket: os.stat_result | None = None
 
     @property
     def alive(self) -> bool:
-        """Whether it listens."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether it listens, and whoever comes to the address reaches it."""
+        return self._thread is not None and self._thread.is_alive() and self._stands()
 
     def open(self) -> None:
         """Begin to listen.
 
         Raises:
-            CredfreshError: the system refuses the address, or gives no threads.
+            CredfreshError: the system refuses the address, or gives no threads or descriptors.
         """
         _make_room()
         try:
-            bound = _bind(self._address)
+            bound, self._socket = _bind(self._address)
         except OSError as error:
             raise CredfreshError(
                 f"{spell(self._address)}: cannot listen: {os.strerror(error.errno or 0)}",
@@ -89,13 +108,14 @@ class Listener:
         try:
             dispatcher.set_thread_count(THREADS)
             self._serve(bound, dispatcher)
-        except RuntimeError as error:  # the system gives no more threads
+        except (RuntimeError, OSError, ValueError) as error:
             self.close()
+            wasyncore.close_all(self._map, ignore_all=True)
             dispatcher.set_thread_count(0)
             bound.close()
             raise CredfreshError(
-                f"{spell(self._address)}: cannot listen: no thread could be had",
-                hint="too many threads or processes: look at the unit's TasksMax and at its hooks",
+                f"{spell(self._address)}: cannot listen: no thread or descriptor could be had",
+                hint="look at the unit's TasksMax and LimitNOFILE, and at its hooks",
             ) from error
 
     def _serve(self, bound: socket.socket, dispatcher: ThreadedTaskDispatcher) -> None:
@@ -115,6 +135,7 @@ class Listener:
             outbuf_high_watermark=1 << 40,
             _dispatcher=dispatcher,
         )
+        self._server.channel_class = _Channel
         thread = threading.Thread(target=self._run, name="credfresh-listener", daemon=True)
         thread.start()
         self._thread = thread
@@ -130,9 +151,15 @@ class Listener:
             self._thread.join(0.5)
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=0.5)
         wasyncore.close_all(self._map, ignore_all=True)
-        if isinstance(self._address, UnixAddress):
+        if self._socket is not None and self._stands():
             with contextlib.suppress(OSError):
-                Path(self._address.path).unlink()
+                self._path.unlink()
+
+    def _stands(self) -> bool:
+        """Say whether the socket is still where it was put."""
+        with contextlib.suppress(OSError):
+            return self._socket is None or os.path.samestat(self._path.lstat(), self._socket)
+        return False
 
     def _run(self) -> None:
         idle = len(self._map)
@@ -145,8 +172,10 @@ class Listener:
             if len(channels) >= MOST_CONNECTIONS:
                 _make_way(channels)
             for channel in channels:
+                if not channel.total_outbufs_len:
+                    channel.idle = channel.last_activity
                 # The server itself waits until it can write: for who does not read, for ever.
-                if channel.will_close:
+                if channel.will_close or channel.last_activity - channel.idle > READING:
                     channel.handle_close()
 
 
@@ -208,7 +237,7 @@ def spell(address: Address) -> str:
             return f"{address.url_host}:{port}"
 
 
-def _bind(address: Address) -> socket.socket:
+def _bind(address: Address) -> tuple[socket.socket, os.stat_result | None]:
     if isinstance(address, UnixAddress):
         bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         where: Any = address.path
@@ -223,13 +252,23 @@ def _bind(address: Address) -> socket.socket:
         if isinstance(address, UnixAddress):
             _clear(address.path)
         bound.bind(where)
-        if isinstance(address, UnixAddress):
-            # Who may reach it is for the directory to say.
-            Path(address.path).chmod(_SOCKET_MODE)
+        return bound, _opened_up(address.path) if isinstance(address, UnixAddress) else None
     except OSError:
         bound.close()
         raise
-    return bound
+
+
+def _opened_up(path: str) -> os.stat_result:
+    """Let everybody connect whom its directory lets pass; a link put in its place gains nothing."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        info = os.fstat(descriptor)
+        if not stat.S_ISSOCK(info.st_mode):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        Path(f"/proc/self/fd/{descriptor}").chmod(_SOCKET_MODE)
+        return info
+    finally:
+        os.close(descriptor)
 
 
 def _clear(path: str) -> None:

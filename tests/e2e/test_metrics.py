@@ -17,6 +17,9 @@ from credfresh.simulator import faults
 from host import ENVIRONMENTS, Host, Running, wait_until
 from programs import free_port
 
+DIGITS = b"9" * 5000
+"""A number that Python does not read: more than 4,300 digits."""
+
 
 class Asked:
     """What a daemon answers at its port."""
@@ -221,10 +224,15 @@ def test_neither_a_port_nor_a_directory_stops_a_renewal(host: Host, port: int) -
 def test_a_flood_of_requests_fills_no_log(running: Running, port: int) -> None:
     """What clients do is not logged, whatever they send."""
     before = len(running.lines)
-    for junk in (b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 100, b"POST / X"):
+    junk = [b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 100, b"POST / X"]
+    junk += [
+        b"GET http://[ HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: %s\r\n\r\n" % DIGITS,
+    ]
+    for one in junk:
         for _ in range(20):
             with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
-                client.sendall(junk)
+                client.sendall(one)
     for _ in range(50):
         Asked(port).get("/nothing")
 

@@ -188,6 +188,33 @@ def test_it_ends_at_once_whoever_is_connected(
     assert (200, b"ok\n") == get(port)
 
 
+def test_who_reads_too_slowly_is_let_go(
+    listening: Callable[[Address], Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sip now and then is not silence, but what waits for the client takes our memory."""
+    monkeypatch.setattr(credfresh.listener, "READING", 1)
+    port = free_port()
+    listening(TcpAddress("127.0.0.1", port))
+    steady = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with contextlib.closing(steady), socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", port))
+        slow.settimeout(0.1)
+        slow.sendall(STALLED["an answer that is not read"])
+
+        def alone() -> bool:
+            with contextlib.suppress(OSError):
+                slow.recv(4096)
+            steady.request("GET", "/")  # whoever reads at once stays, however long
+            assert b"ok\n" == steady.getresponse().read()
+            return _held_at(port) == 1
+
+        wait_until(lambda: not alone(), "it is let in")
+        first = steady.sock
+        wait_until(alone, "it is let go")
+        assert first is steady.sock
+
+
 def test_while_nobody_is_connected_nothing_wakes_up(
     listening: Callable[[Address], Listener],
 ) -> None:
@@ -292,6 +319,52 @@ def test_a_socket_that_somebody_listens_at_is_left_alone(
     assert "precious" == file.read_text()
 
 
+def test_a_socket_that_is_taken_away_is_made_anew(tmp_path: Path) -> None:
+    """Nobody would reach the old one; what stands there by then is somebody else's."""
+    path = tmp_path / "metrics.sock"
+    address = UnixAddress(str(path))
+    log = EventLog()
+    listening = Listening(log)
+    assert listening.open(address, application)
+    alive = [listening.alive]
+    path.unlink()
+    alive.append(listening.alive)
+    assert [True, False] == alive
+    assert listening.open(address, application)
+    assert b"ok\n" in _ask_unix(path)
+
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        assert not listening.alive
+        listening.close()
+        assert path.is_socket()
+        assert not listening.open(address, application)
+    assert ["listen_failed"] == log.names()
+
+
+def test_a_link_in_the_place_of_its_socket_opens_nothing_else_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may write its directory could have us give everybody a file of ours."""
+    path, secret = tmp_path / "metrics.sock", tmp_path / "secret"
+    secret.touch(0o600)
+    true = os.open
+
+    def late(name: str, flags: int, *more: Any, **named: Any) -> int:
+        if name == str(path):
+            path.unlink()
+            path.symlink_to(secret)
+        return true(name, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", late)
+
+    with pytest.raises(CredfreshError, match="cannot listen"):
+        Listener(UnixAddress(str(path)), application).open()
+    assert 0o600 == stat.S_IMODE(secret.stat().st_mode)
+
+
 def test_a_listener_that_lets_nobody_in_is_not_waited_for(
     listening: Callable[[Address], Listener], tmp_path: Path
 ) -> None:
@@ -350,6 +423,29 @@ def test_without_threads_it_does_not_listen_and_leaves_none_behind(
     assert listening.open(address, application)
     assert ["listen_failed", "listen_recovered"] == log.names()
     assert "no thread" in str(log.of("listen_failed")[0]["error"])
+    listening.close()
+
+
+@pytest.mark.parametrize("spare", [0, 1, 2])
+def test_without_descriptors_it_does_not_listen_and_leaves_no_thread_behind(
+    tmp_path: Path, spare: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One may do for the socket, and not for what the server has beside it."""
+    monkeypatch.setattr(credfresh.listener, "DESCRIPTORS", 0)  # it could have no more
+    before = threading.active_count()
+    address = UnixAddress(str(tmp_path / "metrics.sock"))
+    log = EventLog()
+    listening = Listening(log)
+    with contextlib.ExitStack() as stack:
+        kept = [os.dup(0) for _ in range(spare)]
+        stack.enter_context(no_descriptors())
+        for descriptor in kept:
+            os.close(descriptor)
+        assert not listening.open(address, application)
+    wait_until(lambda: before == threading.active_count(), "no thread is left")
+
+    assert listening.open(address, application)
+    assert ["listen_failed", "listen_recovered"] == log.names()
     listening.close()
 
 
