@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -143,6 +144,71 @@ def test_a_reload_that_moves_the_tokens_leaves_none_behind(host: Host) -> None:
 
     assert set() == {entry.name for entry in old.iterdir() if entry.suffix != ".credfresh"}
     assert 401 == served.ask("production", token)
+
+
+def test_a_token_opens_no_more_than_is_configured(host: Host) -> None:
+    """Also while its directory cannot be kept; what it may open it opens all the same."""
+    groups = "  groups:\n    deploy: [preproduction, production]\n"
+    served = Served(host, groups=groups)
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    wait_until(lambda: isinstance(_asked(served, "production"), dict), "the endpoint")
+    served.tokens.chmod(0o777)
+
+    host.configure(extra=served.extra.replace("[preproduction, production]", "[preproduction]"))
+    running.signal(signal.SIGHUP)
+    [event] = running.wait_for("publish_failed")
+
+    assert "writable_by_others" == event["code"]
+    wait_until(lambda: _asked(served, "production") == 401, "the end of what it may open no more")
+    assert isinstance(_asked(served, "preproduction"), dict)
+
+
+def _asked(served: Served, name: str) -> int | dict[str, str]:
+    try:
+        return served.ask(name, served.token("deploy"))
+    except OSError:
+        return 0
+
+
+def test_what_stays_behind_in_a_directory_of_before_has_not_recovered(host: Host) -> None:
+    """Its tokens could not be removed when the endpoint went on elsewhere: nobody looks again."""
+    served = Served(host)
+    running = host.start("run")
+    running.wait_for("daemon_ready")
+    wait_until(lambda: served.ready("production"), "the endpoint")
+    old = served.tokens
+    old.chmod(0o777)
+    served.tokens = host.root / "moved"
+    host.configure(extra=served.extra.replace(str(old), str(served.tokens)))
+    running.signal(signal.SIGHUP)
+    [event] = running.wait_for("publish_failed")
+
+    wait_until(lambda: served.ready("production"), "the endpoint with its new tokens")
+
+    assert str(old) == event["path"]
+    assert [] == running.events("publish_recovered")
+
+
+def test_who_comes_back_to_a_taken_port_says_so_again(host: Host) -> None:
+    """Endpoint and metrics were off in between: what was told before is no news of today."""
+    served = Served(host)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.2", 0)) as two,
+    ):
+        taken = served.extra.replace(str(served.port), str(one.getsockname()[1]))
+        taken += f"metrics:\n  listen: 127.0.0.2:{two.getsockname()[1]}\n"
+        host.configure(extra=taken)
+        running = host.start("run")
+        running.wait_for("listen_failed", 2)
+        for extra in ("", taken):
+            reloads = len(running.events("config_reloaded"))
+            host.configure(extra=extra)
+            running.signal(signal.SIGHUP)
+            running.wait_for("config_reloaded", reloads + 1)
+
+        running.wait_for("listen_failed", 4)
 
 
 def test_a_port_that_is_taken_stops_no_renewal(host: Host) -> None:

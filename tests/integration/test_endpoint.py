@@ -6,6 +6,7 @@ import errno
 import http.client
 import os
 import re
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +110,63 @@ def test_a_removed_token_is_another_one_after_a_restart(directory: Path) -> None
     assert before != bring(Tokens("test", chance), directory, "production")
 
 
+def test_what_was_brought_about_is_known_for_what_it_may_open_now(directory: Path) -> None:
+    """And for the readers that its file was made for: others must be given it first."""
+    tokens = Tokens("test", Chance())
+    [token] = bring(tokens, directory, "production")
+    wanted = token_file(directory)
+
+    assert {token: frozenset()} == tokens.known([replace(wanted, profiles=frozenset())])
+    assert {} == tokens.known([token_file(directory, mode=0o600), token_file(directory, "dev")])
+    tokens.release()
+    assert {} == tokens.known([wanted])
+
+
+@pytest.mark.parametrize("what", ["directory", "all that is in it"])
+def test_tokens_outlive_their_directory(directory: Path, what: str) -> None:
+    """Whoever was given one keeps it, also where a cleaner of old files has been at work."""
+    tokens = Tokens("test", Chance())
+    before = bring(tokens, directory, "production", "dev")
+    for path in directory.iterdir():
+        path.unlink()
+    if what == "directory":
+        directory.rmdir()
+
+    assert before == bring(tokens, directory, "production", "dev")
+    assert (directory / "production").read_text() in before
+
+
+def test_a_token_that_stands_in_another_file_too_opens_nothing_there(directory: Path) -> None:
+    """Whoever may read the copy may not have what the token was made for, nor the other way."""
+    first = Tokens("test", Chance())
+    before = bring(first, directory, "production")
+    first.release()
+    shutil.copy(directory / "production", directory / "dev")
+    chance = Chance()
+    chance.drawn = 7
+    tokens = Tokens("test", chance)
+
+    assert before == bring(tokens, directory, "production", "dev")
+    [problem] = tokens.problems
+    assert ("foreign", str(directory / "dev")) == (problem.code, problem.path)
+    (directory / "dev").unlink()
+
+    after = bring(tokens, directory, "production", "dev")
+    assert (2, ()) == (len(after), tokens.problems)
+    assert before.items() <= after.items()
+
+
+def test_a_copy_made_while_it_runs_opens_nothing_either(directory: Path) -> None:
+    """Whichever of the two is looked at first; one in the place of a token gives way to it."""
+    tokens = Tokens("test", Chance())
+    before = bring(tokens, directory, "production", "dev")
+    shutil.copy(directory / "production", directory / "dev")
+    shutil.copy(directory / "production", directory / "audit")
+
+    assert before == bring(tokens, directory, "audit", "dev", "production")
+    assert [str(directory / "audit")] == [problem.path for problem in tokens.problems]
+
+
 @pytest.mark.parametrize("what", ["altered", "mode"])
 def test_drift_is_repaired(directory: Path, what: str) -> None:
     """A token that was replaced, or that too many may read, is put back."""
@@ -140,6 +198,49 @@ def test_tokens_of_nobody_go_and_what_is_not_ours_stays(directory: Path) -> None
 
     left = {entry.name for entry in directory.iterdir()}
     assert {"production", "theirs", "notes", "tokens.credfresh"} == left
+
+
+def test_a_token_that_cannot_be_removed_is_told(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left behind, and it stops no other."""
+    tokens = Tokens("test", Chance())
+    bring(tokens, directory, "production", "dev")
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refused)
+        assert [NAMES] == list(bring(tokens, directory, "production").values())
+    [problem] = tokens.problems
+    assert ("EROFS", str(directory / "dev")) == (problem.code, problem.path)
+
+    assert [NAMES] == list(bring(tokens, directory, "production").values())
+    assert () == tokens.problems
+    assert not (directory / "dev").exists()
+
+
+def test_what_is_larger_than_a_token_is_not_read(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a sticky directory anybody may leave a thousand large files: the main thread looks."""
+    directory.mkdir(0o700)
+    for name in ("production", "other"):
+        with (directory / name).open("wb") as file:
+            file.truncate(1 << 26)
+    read: list[int] = []
+    true = os.read
+
+    def counting(descriptor: int, size: int) -> bytes:
+        read.append(size)
+        return true(descriptor, size)
+
+    monkeypatch.setattr(os, "read", counting)
+
+    assert {} == bring(Tokens("test", Chance()), directory, "production")
+    assert read
+    assert max(read) < 100
 
 
 @pytest.mark.parametrize("content", ["by hand", "credfresh.00000000." + "x" * 43])

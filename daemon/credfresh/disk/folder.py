@@ -69,8 +69,8 @@ class Found:
     info: os.stat_result
 
 
-def read(place: Place, steps: Steps) -> Found | None:
-    """Return a file's bytes, at most one more than `MOST`, and its stat(2); None without a file.
+def read(place: Place, steps: Steps, *, most: int = MOST) -> Found | None:
+    """Return a file's bytes, at most one more than `most`, and its stat(2); None without a file.
 
     Raises:
         PublishError: it cannot be read, or is no regular file.
@@ -88,7 +88,7 @@ def read(place: Place, steps: Steps) -> Found | None:
             info = os.fstat(descriptor)
             if not stat.S_ISREG(info.st_mode):
                 raise _no_file(place)
-            return Found(os.read(descriptor, min(info.st_size, MOST) + 1), info)
+            return Found(os.read(descriptor, min(info.st_size, most) + 1), info)
         finally:
             os.close(descriptor)
 

@@ -83,6 +83,9 @@ class Endpoint:
             self._tokens.bring(old.folder, ())
         except CredfreshError as error:
             self._trouble(old.folder.path, error)
+        else:
+            self._tell_problems()
+        self._troubles.clear()  # nobody looks there any more
         self._tokens.release()
 
     def _look(self, _now: Instant) -> float:
@@ -101,14 +104,18 @@ class Endpoint:
             if strict and isinstance(error, AlreadyRunningError):
                 raise
             self._trouble(path, error)
+            self._admit(self._tokens.known(settings.tokens))
             return
+        self._tell_problems()
+        self._admit(opened)
+
+    def _tell_problems(self) -> None:
         problems = {problem.path: problem for problem in self._tokens.problems}
         for mended in [where for where in self._troubles if where not in problems]:
             del self._troubles[mended]
             self._emit("publish_recovered", path=mended)
         for where, problem in problems.items():
             self._trouble(where, problem)
-        self._admit(opened)
 
     def _admit(self, opened: Mapping[str, Iterable[str]]) -> None:
         admitted: dict[str, tuple[bytes, ...]] = {}
@@ -134,7 +141,7 @@ class Endpoint:
     def _stop_listening(self) -> None:
         if self._listening is not None:
             self._listening.close()
-        self._application = None
+        self._listening = self._application = None
 
     def _trouble(self, path: str, error: CredfreshError) -> None:
         code = error.code if isinstance(error, PublishError) else "claimed"

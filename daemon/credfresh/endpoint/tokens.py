@@ -11,7 +11,7 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from credfresh.disk import folder
@@ -25,8 +25,8 @@ from credfresh.settings import FileTarget, TokenFile
 LOCK = "tokens"
 """The life lock of the directory is that of a file of this name."""
 
-RANDOM = 32
-"""Bytes of chance in a token."""
+RANDOM, CHARACTERS = 32, 43
+"""Bytes of chance in a token, and how many characters spell them."""
 
 Entropy = Callable[[int], bytes]
 """Returns that many random bytes, fit for secrets."""
@@ -49,11 +49,12 @@ class Tokens:
         self._entropy = entropy
         digest = hashlib.sha256(instance.encode()).hexdigest()[:8]
         self._prefix = f"credfresh.{digest}."
+        self._size = len(self._prefix) + CHARACTERS
         self._kept: dict[str, _Kept] = {}
         self._changed = False
         self._life: LifeLock | None = None
         self.problems: tuple[PublishError, ...] = ()
-        """What kept single tokens from being brought about, the last time."""
+        """What kept single tokens from being brought about, or removed, the last time."""
 
     def bring(self, where: FileTarget, wanted: Iterable[TokenFile]) -> dict[str, frozenset[str]]:
         """Bring the directory to what is wanted; return the profiles that each token opens.
@@ -68,17 +69,19 @@ class Tokens:
         steps = Steps(where.path)
         opened: dict[str, frozenset[str]] = {}
         problems: list[PublishError] = []
-        names = set()
+        names = {_name(token): token for token in wanted}
+        taken = {self._kept[name].token for name in names.keys() & self._kept.keys()}
         with steps("read"), folder.entered(where, LOCK, steps) as place:
             self._keep_claim(place)
-            for token in wanted:
-                name = os.path.basename(token.target.path)  # noqa: PTH119 - a string
-                names.add(name)
+            for name, token in names.items():
                 try:
-                    opened[self._bring(folder.beside(place, name), token.target)] = token.profiles
+                    held = self._bring(folder.beside(place, name), token.target, taken)
                 except PublishError as error:
                     problems.append(error)
-            self._remove_others(place, names, steps)
+                else:
+                    opened[held] = token.profiles
+                    taken.add(held)
+            problems += self._remove_others(place, names, steps)
             if self._changed:
                 with steps("sync_directory"):
                     os.fsync(place.directory)
@@ -86,32 +89,46 @@ class Tokens:
         self.problems = tuple(problems)
         return opened
 
+    def known(self, wanted: Iterable[TokenFile]) -> dict[str, frozenset[str]]:
+        """Return the profiles that tokens open which were brought about before, as they are wanted.
+
+        For when the directory cannot be looked after: who has a token goes on.
+        """
+        opened = {}
+        for token in wanted:
+            kept = self._kept.get(_name(token))
+            if kept is not None and kept.target == token.target:
+                opened[kept.token] = token.profiles
+        return opened
+
     def release(self) -> None:
-        """Let another daemon have the directory; the tokens stay."""
+        """Let another daemon have the directory; the tokens stay, and are forgotten."""
         if self._life is not None:
             self._life.close()
             self._life = None
+        self._kept.clear()
 
     def _keep_claim(self, place: Place) -> None:
         if self._life is None or not self._life.covers(place):
             life = LifeLock(place, self._instance, directory_key="endpoint.token_dir")
-            self.release()
+            if self._life is not None:
+                self._life.close()
             self._life = life
-            self._kept.clear()
 
-    def _bring(self, place: Place, target: FileTarget) -> str:
+    def _bring(self, place: Place, target: FileTarget, taken: Container[str]) -> str:
         kept = self._kept.get(place.name)
         if kept is not None and kept.target == target and kept.file == folder.identity(place):
             return kept.token
         steps = Steps(place.path)
-        found = folder.read(place, steps)
+        found = folder.read(place, steps, most=self._size)
         standing = found.data.decode("ascii", "replace") if found is not None else ""
         access = Access(target)
-        # A token that somebody else has put there is one that somebody else knows.
-        sure = kept is not None or found is None or access.trusts(found.info)
-        if standing and not (self._ours(standing) and sure):
+        # A token that somebody else has put there, or that stands in another file, too, is one that
+        # somebody else knows.
+        private = found is None or (access.trusts(found.info) and standing not in taken)
+        if standing and not (self._ours(standing) and (kept is not None or private)):
             raise PublishError(
-                f"{place.path}: not a token of ours",
+                f"{place.path}: not a token of ours, or that of another file",
                 path=target.path,
                 step="read",
                 code="foreign",
@@ -131,18 +148,30 @@ class Tokens:
         return f"{self._prefix}{chance}"
 
     def _ours(self, text: str) -> bool:
-        return re.fullmatch(rf"{re.escape(self._prefix)}[A-Za-z0-9_-]{{43}}", text) is not None
+        chance = rf"[A-Za-z0-9_-]{{{CHARACTERS}}}"
+        return re.fullmatch(re.escape(self._prefix) + chance, text) is not None
 
-    def _remove_others(self, place: Place, names: set[str], steps: Steps) -> None:
+    def _remove_others(
+        self, place: Place, names: Container[str], steps: Steps
+    ) -> Iterator[PublishError]:
+        """Remove our tokens of other names; yield why one stays."""
         with steps("sweep"):
             entries = os.listdir(place.directory)  # noqa: PTH208 - pathlib takes no descriptor
-        for entry in sorted(set(entries) - names):
+        for entry in sorted(entry for entry in entries if entry not in names):
             other = folder.beside(place, entry)
             try:
-                found = folder.read(other, Steps(other.path))
-                if found is not None and self._ours(found.data.decode("ascii", "replace")):
-                    folder.remove(other, Steps(other.path))
-                    self._kept.pop(entry, None)
-                    self._changed = True
+                found = folder.read(other, Steps(other.path), most=self._size)
             except PublishError:
                 continue  # not a file of ours, whatever it is
+            if found is not None and self._ours(found.data.decode("ascii", "replace")):
+                try:
+                    folder.remove(other, Steps(other.path))
+                except PublishError as error:
+                    yield error
+                    continue
+                self._kept.pop(entry, None)
+                self._changed = True
+
+
+def _name(token: TokenFile) -> str:
+    return os.path.basename(token.target.path)  # noqa: PTH119 - a string

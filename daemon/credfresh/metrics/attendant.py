@@ -133,3 +133,4 @@ class Metrics:
     def _stop_listening(self) -> None:
         if self._listening is not None:
             self._listening.close()
+            self._listening = None
