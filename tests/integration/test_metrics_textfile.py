@@ -164,6 +164,27 @@ def test_it_ends_at_once_and_leaves_or_takes_the_file(keep: Callable[..., Kept])
     assert not kept.path.exists()
 
 
+def test_a_file_that_is_being_written_does_not_outlive_its_end(tmp_path: Path) -> None:
+    """A reload that takes the file away keeps the main thread, which the figures are asked of."""
+    path = tmp_path / "credfresh.prom"
+    asked, answered = threading.Event(), threading.Event()
+
+    def render(_since: float) -> bytes:
+        asked.set()
+        answered.wait()
+        return b"# an old tale\n"
+
+    kept = Textfile(str(path), 0o644, render=render, clock=clock, emit=EventLog())
+    kept.open()
+    asked.wait()
+
+    kept.close(remove=True)
+    answered.set()
+    wait_until(lambda: "credfresh-textfile" not in names(), "its end")
+
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     """Whole at any moment, through a hundred writes."""
     path = tmp_path / "credfresh.prom"

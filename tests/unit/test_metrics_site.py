@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from credfresh.metrics import page
+from credfresh.metrics import exposition, page
 from credfresh.metrics.site import LOCAL_HOSTS, Site
 from credfresh.metrics.view import View
 from credfresh.model import Instant
@@ -181,6 +183,33 @@ def test_a_flood_of_requests_for_metrics_is_bounded() -> None:
     assert 41 == len(made)
     changes = sum(one != other for one, other in itertools.pairwise(bodies))
     assert changes <= 3
+
+
+@pytest.mark.parametrize(("later", "body"), [(1.0, b"old"), (3600.0, b"new")])
+def test_who_comes_while_metrics_are_made_gets_none_of_long_ago(
+    later: float, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a moment ago do, so that nobody waits; else two scrapers at once alert falsely."""
+    clock, began, go_on = FakeClock(), threading.Event(), threading.Event()
+    site = Site(lambda: WELL, hosts=None, hostname="build-7", clock=clock)
+    monkeypatch.setattr(exposition, "render", lambda _: b"old")
+    Asked(None, "/metrics", site=site)
+    clock.advance(later)
+
+    def slow(_: View) -> bytes:
+        began.set()
+        go_on.wait()
+        return b"new"
+
+    monkeypatch.setattr(exposition, "render", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(Asked, None, "/metrics", site=site)
+        began.wait()
+        second = pool.submit(Asked, None, "/metrics", site=site)
+        wait([second], 0.2)
+        go_on.set()
+
+        assert (b"new", body) == (first.result().body, second.result().body)
 
 
 class Counted:

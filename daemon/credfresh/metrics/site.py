@@ -8,6 +8,7 @@ Nothing can be changed here, there are no cookies, and answers may be read by th
 from __future__ import annotations
 
 import io
+import math
 import re
 import threading
 from collections.abc import Callable, Iterable
@@ -33,6 +34,9 @@ MOST_NAMED = 20
 
 REST = 20.0
 """`/metrics` is good for this many times what it took to make, so that askers cost 5 % at most."""
+
+OVERDUE = 30.0
+"""Seconds beyond that for which it may be given to whoever comes while another is made."""
 
 BUSY = b"too many filters at once: ask again in a second\n"
 
@@ -79,7 +83,7 @@ class Site:
         self._pages = Pages(hostname=hostname, clock=clock)
         self._lock = threading.Lock()
         self._exposed = b""
-        self._exposed_until = 0.0
+        self._exposed_until = -math.inf
         self._routes: dict[str, Callable[[View, str], Answer]] = {
             "/": self._page,
             "/metrics": self._metrics,
@@ -120,8 +124,10 @@ class Site:
         return match is not None and match[1].lower() in self._hosts
 
     def _metrics(self, view: View, _query: str) -> Answer:
-        # Who finds another at work on it takes the one before, so that probes are not kept waiting.
-        if self._lock.acquire(blocking=not self._exposed):
+        # Who finds another at work on it takes the one before, so that probes are not kept waiting;
+        # but not one of an hour ago, when somebody asked last.
+        old = self._clock().boot >= self._exposed_until + OVERDUE
+        if self._lock.acquire(blocking=old):
             try:
                 self._expose(view)
             finally:

@@ -42,7 +42,7 @@ class Textfile:
         self._emit = emit
         self._changed = threading.Condition()
         self._pace = Coalescer(limit=MOST_REST, rest_times=REST, patient=False)
-        self._stopping = False
+        self._stopping = self._removed = False
         self._failing: str | None = None
         self._thread = threading.Thread(target=self._run, name="credfresh-textfile", daemon=True)
 
@@ -72,13 +72,16 @@ class Textfile:
     def close(self, *, remove: bool = False) -> None:
         """Write no more; `remove` takes the file away, else it stays to tell of what stands."""
         with self._changed:
-            self._stopping = True
+            self._stopping, self._removed = True, remove
             self._changed.notify()
         if self._thread.ident is not None:
             self._thread.join(1.0)
         if remove:
-            with contextlib.suppress(OSError):
-                Path(self._path).unlink()
+            self._take_away()
+
+    def _take_away(self) -> None:
+        with contextlib.suppress(OSError):
+            Path(self._path).unlink()
 
     def _run(self) -> None:
         sweep(self._path)
@@ -108,6 +111,8 @@ class Textfile:
         except PublishError as error:
             self._failed(error)
             return
+        if self._removed:  # meanwhile: it waited for the main thread, which did not wait for it
+            self._take_away()
         if self._failing is not None:
             self._failing = None
             self._emit("textfile_recovered", path=self._path)
