@@ -16,6 +16,7 @@ from credfresh.config.findings import Findings
 from credfresh.config.fleet import check_fleet
 from credfresh.config.relations import (
     check_chains,
+    check_file_names,
     check_metrics,
     check_sections,
     check_twins,
@@ -58,6 +59,7 @@ def parse(
     targets = targets_of(case, around.resolve)
     check_sections(case, targets, around.resolve)
     check_twins(case, targets, around.resolve)
+    check_file_names(case)
     check_endpoint(case, targets, around.resolve)
     check_metrics(case)
     check_places(case, targets, source, around.resolve)

@@ -185,7 +185,7 @@ def _check_sources(case: Case, written: Mapping[tuple[str, str], str], resolve: 
 
 
 def check_twins(case: Case, targets: Mapping[str, FileTarget], resolve: Resolve) -> None:
-    """Check that the directory of twins is a place of its own, and that each has its own name."""
+    """Check that the directory of twins is a place of its own."""
     directory = case.file.process_dir
     if directory is None:
         return
@@ -194,9 +194,15 @@ def check_twins(case: Case, targets: Mapping[str, FileTarget], resolve: Resolve)
         if resolve(target.path).startswith(inside):
             reason = f"holds the credentials file {shown(target.path)}"
             case.add(("process_dir",), reason, "name a directory for the twins alone")
+
+
+def check_file_names(case: Case) -> None:
+    """Check that each profile has a name of its own where twins and tokens are called by it."""
+    if case.file.process_dir is None and case.file.endpoint is None:
+        return
     owners: dict[str, str] = {}
     for name in case.drafts:
         owner = owners.setdefault(safe_name(name), name)
         if owner != name:
-            reason = f"has the same file name in process_dir as profile {shown(owner)}"
+            reason = f"has the same file name as profile {shown(owner)}"
             case.add(("profiles", name), reason, "call it otherwise: letters, digits and `. _ -`")
