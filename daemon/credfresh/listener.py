@@ -71,6 +71,8 @@ class _Channel(HTTPChannel):
         """Close it: waitress would log what it fails at, and each client could fill the log."""
         self.handle_close()
 
+    handle_expt = handle_error  # an urgent byte, which nobody takes, would wake the loop for ever
+
 
 class Listener:
     """Serves one WSGI application at one address, with threads of its own."""

@@ -238,6 +238,19 @@ def _switches(status: Path) -> str:
     return next(line for line in status.read_text().splitlines() if line.startswith("voluntary"))
 
 
+def test_an_urgent_byte_keeps_nothing_awake(listening: Callable[[Address], Listener]) -> None:
+    """Nobody takes it, so that the system would tell of it again and again: who sends one goes."""
+    port = free_port()
+    listening(TcpAddress("127.0.0.1", port))
+    for first in (b"", b"GET / HT"):
+        with socket.create_connection(("127.0.0.1", port), timeout=SILENCE / 2) as client:
+            client.sendall(first)
+            client.send(b"!", socket.MSG_OOB)
+            with contextlib.suppress(ConnectionResetError):
+                assert b"" == client.recv(1)
+    assert (200, b"ok\n") == get(port)
+
+
 def test_out_of_descriptors_it_waits_for_one(listening: Callable[[Address], Listener]) -> None:
     """Who knocks meanwhile is let in then, and costs no work before."""
     port = free_port()
