@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import http.client
 import os
 import re
@@ -87,6 +88,23 @@ def test_tokens_survive_restart_and_upgrade(directory: Path) -> None:
 
     assert before == bring(again, directory, "production", "dev")
     assert (inode, 0) == ((directory / "production").stat().st_ino, chance.drawn)
+
+
+def test_what_is_new_in_the_directory_outlives_a_power_cut(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its names are made durable once, however many tokens came; where none did, nothing is."""
+    synced: list[Path] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda at: synced.append(Path(f"/proc/self/fd/{at}").readlink())
+    )
+    tokens = Tokens("test", Chance())
+
+    bring(tokens, directory, "production", "dev")
+    bring(tokens, directory, "production", "dev")
+    assert [directory] == synced
+    bring(tokens, directory, "production")
+    assert 2 * [directory] == synced
 
 
 def test_each_token_is_drawn_by_itself(directory: Path) -> None:
@@ -243,7 +261,12 @@ def test_what_is_larger_than_a_token_is_not_read(
     assert max(read) < 100
 
 
-@pytest.mark.parametrize("content", ["by hand", "credfresh.00000000." + "x" * 43])
+LIKE_OURS = f"credfresh.{hashlib.sha256(b'test').hexdigest()[:8]}.{'x' * 43}"
+
+
+@pytest.mark.parametrize(
+    "content", ["by hand", "credfresh.00000000." + "x" * 43, f"{LIKE_OURS}\n", f"{LIKE_OURS}x"]
+)
 def test_a_file_that_is_not_ours_opens_nothing(directory: Path, content: str) -> None:
     """It is not written over, it is told, and it stops no other."""
     directory.mkdir(mode=0o700)

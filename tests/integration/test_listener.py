@@ -30,12 +30,13 @@ from credfresh.listener import (
     spell,
 )
 from credfresh.settings import Address, TcpAddress, UnixAddress
-from disk import no_descriptors
+from disk import needs_root, no_descriptors
 from fakes import EventLog
 from host import wait_until
 from programs import free_port
 
 BIG = b"x" * 5_000_000
+CHUNK = b"2000\r\n" + b"x" * 8192
 
 
 def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -113,6 +114,35 @@ def test_300_stalled_clients_do_not_delay_a_good_one(
     for one in stalled:
         one.close()
     assert max(took) < SILENCE / 2, took
+
+
+def test_those_who_came_last_may_stay(listening: Callable[[Address], Listener]) -> None:
+    """Who has been silent longest makes way: a client that has just come is about to ask."""
+    port = free_port()
+    listening(TcpAddress("127.0.0.1", port))
+    silent = connections(port, MOST_CONNECTIONS, b"")
+    wait_until(lambda: _held_at(port) < MOST_CONNECTIONS, "some to make way")
+
+    first, last = silent[0], silent[-1]
+    assert b"" == first.recv(1)
+    last.sendall(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+    assert last.recv(4096).startswith(b"HTTP/1.0 200")
+    for one in silent:
+        one.close()
+
+
+def test_what_nobody_needs_to_send_is_not_taken(listening: Callable[[Address], Listener]) -> None:
+    """Neither long headers nor a body, whole or in chunks: it would be kept until the answer."""
+    port = free_port()
+    listening(TcpAddress("127.0.0.1", port))
+    for status, first in (
+        (b"431", b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"x" * 8192),
+        (b"413", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8192\r\n\r\n"),
+        (b"413", b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNK),
+    ):
+        [client] = connections(port, 1, first)
+        with client:
+            assert status == client.recv(4096)[9:12]
 
 
 @pytest.mark.parametrize("at", ["half a request line", "an answer that is not read"])
@@ -314,6 +344,19 @@ def test_a_socket_that_a_killed_daemon_left_is_taken_over(
     listening(UnixAddress(str(path)))
 
     assert b"ok\n" in _ask_unix(path)
+
+
+@needs_root
+def test_a_socket_of_another_user_is_left_alone(tmp_path: Path) -> None:
+    """It is for whoever made it to take it away, though nobody listens there any more."""
+    path = tmp_path / "metrics.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    os.chown(path, 65534, 65534)
+
+    with pytest.raises(CredfreshError, match="Address already in use"):
+        Listener(UnixAddress(str(path)), application).open()
+    assert path.is_socket()
 
 
 def test_a_socket_that_somebody_listens_at_is_left_alone(

@@ -14,6 +14,7 @@ from credfresh.cli.clock import clock
 from credfresh.coalescer import MOST_WAIT
 from credfresh.metrics import textfile
 from credfresh.metrics.textfile import Textfile, put, sweep
+from disk import needs_root
 from fakes import EventLog
 from host import wait_until
 
@@ -219,6 +220,38 @@ def test_a_link_in_its_place_is_replaced_not_followed(tmp_path: Path) -> None:
 
     assert "precious" == precious.read_text()
     assert not path.is_symlink()
+
+
+@needs_root
+def test_what_others_have_left_is_not_swept(tmp_path: Path) -> None:
+    """Another daemon may be writing it."""
+    other = tmp_path / ".credfresh.prom.credfresh-0123abcd.tmp"
+    other.touch()
+    os.chown(other, 65534, 65534)
+
+    sweep(str(tmp_path / "credfresh.prom"))
+
+    assert other.exists()
+
+
+def test_what_took_long_is_not_done_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many profiles it is written less often: it costs 2 % of the time at most."""
+    monkeypatch.setattr(textfile, "EVERY", 0.0)
+    began: list[float] = []
+
+    def render(_since: float) -> bytes:
+        began.append(clock().boot)
+        wait_until(lambda: clock().boot > began[-1] + 0.02, "a while")
+        return b"# \n"
+
+    kept = Textfile(str(tmp_path / "x.prom"), 0o644, render=render, clock=clock, emit=EventLog())
+    kept.open()
+    wait_until(lambda: len(began) > 1, "another one")
+    kept.close()
+
+    assert began[1] - began[0] > 0.02 * textfile.REST
 
 
 def test_what_a_killed_daemon_left_is_swept(tmp_path: Path) -> None:

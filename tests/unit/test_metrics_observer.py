@@ -6,7 +6,7 @@ import threading
 
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk, Errand
-from credfresh.metrics.observer import LEAST_AGE, Observer
+from credfresh.metrics.observer import LEAST_AGE, REST, Observer
 from credfresh.metrics.snapshot import Taken, take
 from fakes import FakeClock, Unguarded, profile, settings
 from simulation import Simulation
@@ -15,8 +15,9 @@ from simulation import Simulation
 class Counter:
     """Takes snapshots, and keeps the errands back while the main thread is said to hang."""
 
-    def __init__(self, *, patience: float = 0.01) -> None:
+    def __init__(self, *, patience: float = 0.01, took: float = 0.0) -> None:
         self.clock = FakeClock()
+        self.took = took
         self.taken = 0
         self.hangs = False
         self.errands: list[Errand] = []
@@ -27,6 +28,7 @@ class Counter:
 
     def take(self) -> Taken:
         self.taken += 1
+        self.clock.advance(self.took)
         return take(self.desk, {}, None)
 
     def post(self, errand: Errand) -> None:
@@ -53,6 +55,19 @@ def test_after_a_second_it_looks_again() -> None:
     counter.clock.advance(LEAST_AGE)
 
     assert counter.observer.view() is not first
+
+
+def test_what_took_long_to_make_is_good_for_longer() -> None:
+    """Whoever asks without end costs a twentieth of the time at most."""
+    counter = Counter(took=1.0)
+
+    counter.observer.view()
+    counter.clock.advance(REST - 1.1)
+    counter.observer.view()
+    assert 1 == counter.taken
+    counter.clock.advance(0.1)
+    counter.observer.view()
+    assert 2 == counter.taken
 
 
 def test_who_needs_a_newer_one_gets_it() -> None:
@@ -134,6 +149,7 @@ def test_closing_frees_who_waits() -> None:
     waiting.join(10)
     assert [None] == got
     assert counter.observer.view() is None
+    assert 1 == len(counter.errands)
 
 
 def test_a_main_thread_that_falls_silent_is_not_served_from_memory() -> None:

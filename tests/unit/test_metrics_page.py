@@ -150,7 +150,8 @@ def test_whatever_is_not_ours_is_escaped() -> None:
     evil = '<script>alert("x")</script>'
     one = figures(evil, failures=1, trouble=TROUBLE._replace(message=evil, hint=evil))
 
-    for chosen in (Filter(), Filter(evil[:8]), Filter('"><img src=x>')):
+    inside = '"><img src=x>'
+    for chosen in (Filter(), Filter(evil[:8]), Filter(inside), Filter("", inside)):
         text = page.render(view(one, detail=True), chosen, hostname=evil)
         parsed = Parsed(text)
         assert 1 == sum(tag == "script" for tag, _ in parsed.tags)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from credfresh.metrics import reader
 from credfresh.metrics.reader import Held, Reader, scan, stands
 from credfresh.publication import Publication
 from credfresh.splice.ownership import piece
@@ -49,42 +50,49 @@ def test_what_is_not_provably_ours_does_not_count(data: bytes) -> None:
 
 def test_a_file_that_is_gone_is_none(tmp_path: Path) -> None:
     """No file, a directory, a fifo and a dangling link are all no file."""
-    reader = Reader()
+    looks = Reader()
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
     os.mkfifo(tmp_path / "fifo")
 
     for name in ("nothing", "link", "fifo", "."):
-        assert reader.sections(str(tmp_path / name), "test", LATER) is None
+        assert looks.sections(str(tmp_path / name), "test", LATER) is None
 
 
 def test_a_change_is_seen_and_a_file_that_stays_is_read_once(tmp_path: Path) -> None:
     """What was read is believed for as long as the file's times and size say that it stands."""
     file = tmp_path / "credentials"
     file.write_bytes(block("dev"))
-    reader = Reader()
-    first = reader.sections(str(file), "test", LATER)
+    looks = Reader()
+    first = looks.sections(str(file), "test", LATER)
 
-    assert first is reader.sections(str(file), "test", LATER)
+    assert first is looks.sections(str(file), "test", LATER)
     file.write_bytes(block("prod"))
-    again = reader.sections(str(file), "test", LATER)
+    again = looks.sections(str(file), "test", LATER)
     assert again is not None
     assert ["prod"] == list(again)
     file.unlink()
-    assert reader.sections(str(file), "test", LATER) is None
+    assert looks.sections(str(file), "test", LATER) is None
     file.write_bytes(block("dev"))
-    assert reader.sections(str(file), "test", LATER) == first
+    assert looks.sections(str(file), "test", LATER) == first
 
 
 def test_a_file_just_written_is_read_again(tmp_path: Path) -> None:
     """Two writes within one tick of the file's clock look alike: neither is taken for proven."""
     file = tmp_path / "credentials"
     file.write_bytes(block("dev"))
-    reader = Reader()
+    looks = Reader()
     young = file.stat().st_ctime
 
-    assert reader.sections(str(file), "test", young) is not reader.sections(
-        str(file), "test", young
-    )
+    assert looks.sections(str(file), "test", young) is not looks.sections(str(file), "test", young)
+
+
+def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody has filled must not take the daemon's memory."""
+    file = tmp_path / "credentials"
+    file.write_bytes(block("dev"))
+    monkeypatch.setattr(reader, "MOST_BYTES", file.stat().st_size - 1)
+
+    assert Reader().sections(str(file), "test", LATER) is None
 
 
 def test_a_twin_stands_when_there_is_something_in_it(tmp_path: Path) -> None:

@@ -143,6 +143,18 @@ def test_an_alarm_that_does_not_ring_is_lag() -> None:
     assert 42 == round(taken(sim).lag)
 
 
+def test_the_newest_answer_tells_how_the_clocks_differ() -> None:
+    """What was off before the clock was set right is off no more."""
+    sim = simulate("a", "b", "c")
+    for name, skew, age in (("a", 300.0, 900.0), ("b", 2.0, 10.0), ("c", None, 0.0)):
+        entry = sim.supervisor.roster[name]
+        assert entry.grant is not None
+        sent = replace(sim.clock(), boot=sim.clock().boot - age)
+        entry.grant = replace(entry.grant, skew=skew, sent_at=sent)
+
+    assert 2.0 == taken(sim).skew
+
+
 def test_a_refused_reload_is_remembered() -> None:
     """Until one is accepted."""
     sim = simulate("a")

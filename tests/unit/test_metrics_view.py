@@ -48,6 +48,13 @@ def test_a_file_that_is_newer_than_the_snapshot_is_no_trouble() -> None:
     assert "fresh" == view.profiles[0].state
 
 
+def test_a_file_of_the_same_second_is_no_older_one() -> None:
+    """Its times are rounded down: keys that were renewed meanwhile may seem to end before ours."""
+    view = judged({"production": Held("ASIANEWER00000000000", EXPIRES - 0.9)})
+
+    assert "fresh" == view.profiles[0].state
+
+
 def test_an_older_version_put_back_counts_with_its_own_expiration() -> None:
     """A copy of yesterday's file is judged by what it says, not by what we published."""
     late = judged({"production": Held("ASIAOLDER00000000000", EPOCH + 60)})
