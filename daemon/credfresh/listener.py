@@ -24,7 +24,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from credfresh.errors import CredfreshError
 from credfresh.events import Emit
-from credfresh.settings import Address, TcpAddress, UnixAddress
+from credfresh.settings import Address, UnixAddress
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -60,7 +60,9 @@ _HINTS = {
 
 
 class _Channel(HTTPChannel):
-    """A connection."""
+    """A connection. What is no request has a path, too: waitress would miss it, and log that."""
+
+    parser_class = type("Request", (HTTPChannel.parser_class,), {"path": ""})
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -232,11 +234,9 @@ class Listening:
 
 def spell(address: Address) -> str:
     """Return an address as the configuration spells it."""
-    match address:
-        case UnixAddress(path):
-            return f"unix:{path}"
-        case TcpAddress(port=port):
-            return f"{address.url_host}:{port}"
+    if isinstance(address, UnixAddress):
+        return f"unix:{address.path}"
+    return f"{address.url_host}:{address.port}"
 
 
 def _bind(address: Address) -> tuple[socket.socket, os.stat_result | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import logging
 import os
 import resource
 import socket
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
+from waitress.channel import ClientDisconnected
+from waitress.task import ErrorTask
 
 import credfresh.listener
 from credfresh.errors import CredfreshError
@@ -266,6 +269,30 @@ def test_while_nobody_is_connected_nothing_wakes_up(
 
 def _switches(status: Path) -> str:
     return next(line for line in status.read_text().splitlines() if line.startswith("voluntary"))
+
+
+def test_a_client_that_is_gone_is_not_logged(
+    listening: Callable[[Address], Listener],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Not even one whose request was none: as often as it likes it could fill the log."""
+    gone = threading.Event()
+
+    def leave(_task: ErrorTask) -> None:
+        gone.set()
+        raise ClientDisconnected
+
+    monkeypatch.setattr(ErrorTask, "execute", leave)
+    port = free_port()
+    listener = listening(TcpAddress("127.0.0.1", port))
+    [client] = connections(port, 1, b"GET\r\n\r\n")
+    with client:
+        assert gone.wait(10)
+        assert b"" == client.recv(1)
+
+    listener.close()
+    assert [] == [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
 
 
 def test_an_urgent_byte_keeps_nothing_awake(listening: Callable[[Address], Listener]) -> None:
