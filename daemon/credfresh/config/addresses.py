@@ -41,7 +41,8 @@ def _tcp(word: str, *, also: str = "", instead: str = "") -> TcpAddress:
     host = "127.0.0.1" if host == "localhost" else host
     if not _is_loopback(host):
         raise RefusedError("must be an address of the loopback", hint=f"{_CONTAINER_HINT}{instead}")
-    return TcpAddress(host, int(match[2]))
+    # In one spelling: clients have their own, and send it in the Host header.
+    return TcpAddress(str(ipaddress.ip_address(host)), int(match[2]))
 
 
 def textfile(value: object) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from configs import ROLE, TOP, accepted, one_profile, only_problem, profiles, refused
 from credfresh.config import schema
+from credfresh.settings import TcpAddress
 
 TOP_KEYS = tuple(schema.ConfigFile.model_fields)
 
@@ -458,6 +459,15 @@ def test_metrics_in_one_place_are_enough(metrics: str) -> None:
     """A file for a collector, or a port to scrape: neither needs the other."""
     found = accepted(profiles("a: {role_arn: ROLE}", top=f"metrics: {{{metrics}}}\n"))
     assert {"a"} == set(found.profiles)
+
+
+@pytest.mark.parametrize("address", ["[::1]", "[0:0:0:0:0:0:0:1]", "[0::0001]"])
+def test_an_address_has_one_spelling(address: str) -> None:
+    """Clients that spell it in their own way send that in the Host header, and are to be known."""
+    top = f"metrics: {{listen: '{address}:9464'}}\n"
+    listen = accepted(profiles("a: {role_arn: ROLE}", top=top)).metrics.listen
+
+    assert TcpAddress("::1", 9464) == listen
 
 
 def test_a_lock_is_in_the_way_of_a_file_whichever_is_named_first() -> None:
