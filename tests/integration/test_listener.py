@@ -119,12 +119,19 @@ def test_300_stalled_clients_do_not_delay_a_good_one(
     assert max(took) < SILENCE / 2, took
 
 
-def test_those_who_came_last_may_stay(listening: Callable[[Address], Listener]) -> None:
-    """Who has been silent longest makes way: a client that has just come is about to ask."""
+@pytest.mark.parametrize("stepped", [0, -3600], ids=["", "whose clock was set back"])
+def test_those_who_came_last_may_stay(
+    listening: Callable[[Address], Listener], monkeypatch: pytest.MonkeyPatch, stepped: int
+) -> None:
+    """Others make way, of whatever hour they seem: a client that has just come is about to ask."""
     port = free_port()
     listening(TcpAddress("127.0.0.1", port))
-    silent = connections(port, MOST_CONNECTIONS, b"")
-    wait_until(lambda: _held_at(port) < MOST_CONNECTIONS, "some to make way")
+    silent = connections(port, MOST_CONNECTIONS - 1, b"")
+    wait_until(lambda: _held_at(port) == MOST_CONNECTIONS - 1, "all to be let in")
+    true = time.time  # noqa: TID251 - what the server goes by
+    monkeypatch.setattr(time, "time", lambda: true() + stepped)
+    silent += connections(port, 1, b"")
+    wait_until(lambda: _held_at(port) < MOST_CONNECTIONS - 1, "some to make way")
 
     first, last = silent[0], silent[-1]
     assert b"" == first.recv(1)
