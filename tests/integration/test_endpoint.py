@@ -218,6 +218,28 @@ def test_tokens_of_nobody_go_and_what_is_not_ours_stays(directory: Path) -> None
     assert {"production", "theirs", "notes", "tokens.credfresh"} == left
 
 
+def test_a_full_disk_closes_nothing_to_who_has_a_token(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is gone and cannot be put back yet; for other readers it is made first."""
+    tokens = Tokens("test", Chance())
+    before = bring(tokens, directory, "production")
+    (directory / "production").unlink()
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        assert before == bring(tokens, directory, "production")
+        assert ["ENOSPC"] == [problem.code for problem in tokens.problems]
+        wanted = token_file(directory, mode=0o600)
+        assert {} == tokens.bring(folder_of(directory), [wanted])
+
+    assert before == bring(tokens, directory, "production")
+    assert () == tokens.problems
+
+
 def test_a_token_that_cannot_be_removed_is_told(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,8 +59,8 @@ class Tokens:
     def bring(self, where: FileTarget, wanted: Iterable[TokenFile]) -> dict[str, frozenset[str]]:
         """Bring the directory to what is wanted; return the profiles that each token opens.
 
-        Tokens that nobody wants any more are removed. A token whose file cannot be kept opens
-        nothing.
+        Tokens that nobody wants any more are removed. A token whose file cannot be made opens
+        nothing; one whose file cannot be put back opens what it opens, for it has been given.
 
         Raises:
             AlreadyRunningError: another daemon keeps the directory.
@@ -78,6 +78,7 @@ class Tokens:
                     held = self._bring(folder.beside(place, name), token.target, taken)
                 except PublishError as error:
                     problems.append(error)
+                    opened |= self.known([token])
                 else:
                     opened[held] = token.profiles
                     taken.add(held)
@@ -92,7 +93,7 @@ class Tokens:
     def known(self, wanted: Iterable[TokenFile]) -> dict[str, frozenset[str]]:
         """Return the profiles that tokens open which were brought about before, as they are wanted.
 
-        For when the directory cannot be looked after: who has a token goes on.
+        For when a file, or the directory, cannot be looked after: who has a token goes on.
         """
         opened = {}
         for token in wanted:
