@@ -24,9 +24,14 @@ class Backlog:
             return bool(self._waiting)
 
     def waiting(self) -> list[tuple[str, Publication | None]]:
-        """Return what waits, in the order in which it came first."""
+        """Return what waits: what came first, and has not been postponed since, first."""
         with self._lock:
             return list(self._waiting.items())
+
+    def postpone(self, name: str) -> None:
+        """Let all others go before it."""
+        with self._lock:
+            self._waiting[name] = self._waiting.pop(name)
 
     def done(self, name: str, publication: Publication | None) -> None:
         """It need not wait any more, unless it was overtaken meanwhile."""

@@ -50,6 +50,7 @@ class Hub:
         patience: float = 0.0,
     ) -> None:
         self._engine = engine
+        self._clock = clock
         self._roll = roll
         self._emit = emit
         self._patience = patience
@@ -105,7 +106,8 @@ class Hub:
         try:
             if self._leadership.look():
                 self._gained()
-            self._work_off()
+            if self._work_off():
+                return 0.0
         except RenewalError as error:
             return self._failed(error)
         except Exception as error:  # noqa: BLE001 - a hub that ended would be missed at expiry
@@ -116,12 +118,21 @@ class Hub:
         self._failing, self._failures = None, 0
         return lease.BEAT
 
-    def _work_off(self) -> None:
+    def _work_off(self) -> bool:
+        """Publish what waits, for a beat: the lease must be looked after. Say if more could go."""
+        began = self._clock().boot
         for name, publication in self._backlog.waiting():
             if not self._leadership.leads:
                 break
-            self._mirror.publish(name, publication)
+            if self._clock().boot - began >= lease.BEAT:
+                return True
+            try:
+                self._mirror.publish(name, publication)
+            except RenewalError:
+                self._backlog.postpone(name)  # it may fail for ever, and alone
+                raise
             self._backlog.done(name, publication)
+        return False
 
     def _failed(self, error: RenewalError) -> float:
         self._failures += 1

@@ -1,0 +1,109 @@
+"""What a hub does with an engine that is slow, or refuses a part of what it is given."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import pytest
+
+from bao import Scripted
+from credfresh.errors import Mend, RenewalError
+from credfresh.life.desk import Desk
+from credfresh.principals import TokenFileLogin, VaultEngine
+from credfresh.publication import Publication
+from credfresh.vault import lease
+from credfresh.vault.engine import Engine
+from credfresh.vault.hub import Hub
+from credfresh.vault.secret import Version
+from fakes import EventLog, grant, profile
+
+clock = Scripted()
+
+
+class Memory(Engine):
+    """An engine in memory. Each call takes `slow` seconds of `clock`; `first` sees each write."""
+
+    def __init__(
+        self, own: Scripted = clock, *, slow: float = 0.0, first: Callable[[str], object] = str
+    ) -> None:
+        super().__init__(VaultEngine("http://memory", TokenFileLogin("/")), clock=own, salt="x")
+        self.stands: dict[str, Version] = {}
+        self._own, self._slow, self._first = own, slow, first
+        self._wrote = threading.Condition()
+
+    def read(self, name: str) -> Version:
+        self._own.boot += self._slow
+        return self.stands.get(name, Version(0, None))
+
+    def write(self, name: str, document: Mapping[str, object], cas: int) -> int:
+        self._first(name)
+        self._own.boot += self._slow
+        with self._wrote:
+            self.stands[name] = Version(cas + 1, document)
+            self._wrote.notify()
+        return cas + 1
+
+    def describe(
+        self, name: str, *, lifetime: float | None = None, about: Mapping[str, str] | None = None
+    ) -> None:
+        del name, lifetime, about
+        self._own.boot += self._slow
+
+    def has(self, *names: str) -> bool:
+        """Wait until all of these stand there."""
+        with self._wrote:
+            return self._wrote.wait_for(lambda: self.stands.keys() >= set(names), timeout=30)
+
+
+def renewed(*names: str) -> dict[str, Publication | None]:
+    """Return what a hub has just renewed."""
+    return {name: Publication(profile(name), grant(profile(name), clock())) for name in names}
+
+
+def leading(engine: Engine, own: Scripted = clock) -> Hub:
+    """Return a hub that leads."""
+    hub = Hub(engine, name="a", clock=own, roll=lambda: 0.0, emit=EventLog(), patience=30.0)
+    hub.open(cast("Desk", None))
+    assert hub.leads
+    return hub
+
+
+@pytest.mark.timeout(60)
+def test_a_profile_that_the_engine_refuses_keeps_no_other_waiting() -> None:
+    """A policy that does not permit one path is a human's to mend; the others go out meanwhile."""
+
+    def refuse(name: str) -> None:
+        if name in {"a", "b"}:
+            raise RenewalError("no", code="EngineForbidden", mend=Mend.HUMAN)
+
+    engine = Memory(first=refuse)
+    hub = leading(engine)
+    hub.update(renewed("a", "b", "c", "d"))
+    assert engine.has("c", "d")
+    hub.close()
+
+    assert {lease.RECORD, "c", "d"} == engine.stands.keys()
+
+
+@pytest.mark.timeout(60)
+def test_a_hub_with_much_to_publish_keeps_its_lease() -> None:
+    """A first publication of all may take minutes; another hub would take the lead meanwhile."""
+    held: list[bool] = []
+
+    def look(name: str) -> None:
+        if name == lease.RECORD and engine.stands:
+            held.append(hub.leads)
+
+    own = Scripted()
+    engine = Memory(own, slow=0.5, first=look)
+    hub = leading(engine, own)
+    names = [f"p{number}" for number in range(30)]
+    hub.update(renewed(*names))
+    assert engine.has(*names)
+    led = list(held)
+    hub.close()
+
+    assert led
+    assert all(led)
