@@ -7,7 +7,7 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -166,6 +166,21 @@ def test_what_answers_without_end_is_not_read(bao: Bao, tmp_path: Path) -> None:
     assert ("EngineUnreachable", Scope.ENDPOINT, Mend.TIME) == (error.code, error.scope, error.mend)
     assert "it is longer than 1 MiB" in error.message
     assert "something other than the engine" in str(error.hint)
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 504])
+@pytest.mark.parametrize("login", [TokenFileLogin, lambda path: AppRole(path, path)])
+def test_an_engine_in_trouble_is_an_endpoint_that_fails(
+    tmp_path: Path, status: int, login: Callable[[str], VaultAuth]
+) -> None:
+    """It is so for all who ask, be it a balancer that says so; no login has been refused by it."""
+    auth = login(written(tmp_path / "token", "t").path)
+    answer = Answer(status=status, body=json.dumps({"errors": ["no"]}))
+    with scripted(lambda _: answer) as other, pytest.raises(RenewalError) as caught:
+        Engine(VaultEngine(other.url, auth), clock=clock, salt="test").read("x")
+
+    error = caught.value
+    assert ("EngineError", Scope.ENDPOINT, Mend.TIME) == (error.code, error.scope, error.mend)
 
 
 @pytest.mark.parametrize("lent", [{}, {"lease_duration": "soon", "renewable": True}])

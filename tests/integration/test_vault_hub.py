@@ -1,21 +1,26 @@
-"""What a hub does with an engine that is slow, or refuses a part of what it is given."""
+"""What a hub does with an engine that is slow, fails in part, or holds what it did not mean."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from bao import Scripted
-from credfresh.errors import Mend, RenewalError
+from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.life.desk import Desk
+from credfresh.model import Grant, SessionCredentials
 from credfresh.principals import TokenFileLogin, VaultEngine
 from credfresh.publication import Publication
+from credfresh.settings import Profile
 from credfresh.vault import lease
-from credfresh.vault.engine import Engine
-from credfresh.vault.hub import Hub
+from credfresh.vault.engine import Engine, Engines
+from credfresh.vault.hub import Hub, HubProvider
+from credfresh.vault.mirror import Mirror
+from credfresh.vault.provider import VaultProvider
 from credfresh.vault.secret import Version
 from fakes import EventLog, grant, profile
 
@@ -60,6 +65,26 @@ class Memory(Engine):
 def renewed(*names: str) -> dict[str, Publication | None]:
     """Return what a hub has just renewed."""
     return {name: Publication(profile(name), grant(profile(name), clock())) for name in names}
+
+
+class Sts:
+    """Grants whatever it is asked for."""
+
+    def obtain(
+        self,
+        profile: Profile,
+        parent: SessionCredentials | None,
+        waits: Callable[[Scope], None],
+    ) -> Grant:
+        del parent, waits
+        return grant(profile, clock(), key="ASIAOFITSOWN00000000")
+
+
+def renewed_by(hub: Hub, engine: Engine, asked: Profile) -> str:
+    """Return the key id that a profile of this hub gets."""
+    follow = VaultProvider({}, Engines(clock=clock, salt="x"), clock=clock, salt="x")
+    provider = HubProvider(hub, engine, Sts(), follow)
+    return provider.obtain(asked, None, lambda _: None).credentials.access_key_id
 
 
 def leading(engine: Engine, own: Scripted = clock) -> Hub:
@@ -107,3 +132,37 @@ def test_a_hub_with_much_to_publish_keeps_its_lease() -> None:
 
     assert led
     assert all(led)
+
+
+@pytest.mark.timeout(60)
+def test_a_hub_that_cannot_learn_who_leads_asks_sts_for_its_own_files() -> None:
+    """A node that has lost the others serves what it has, of which nothing is ever renewed."""
+
+    def refuse(name: str) -> None:
+        if name == lease.RECORD:
+            raise RenewalError("gone", code="EngineUnreachable", mend=Mend.TIME)
+
+    log = EventLog()
+    engine = Memory(first=refuse)
+    hub = Hub(engine, name="a", clock=clock, roll=lambda: 0.0, emit=log, patience=30.0)
+    hub.open(cast("Desk", None))
+
+    assert ["engine_failed"] == log.names()
+    assert "ASIAOFITSOWN00000000" == renewed_by(hub, engine, profile())
+    hub.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_hub_that_follows_takes_no_credentials_of_another_role() -> None:
+    """One of two hubs has been given another role: the other has not yet, or never will be."""
+    engine = Memory()
+    other = leading(engine)
+    Mirror(engine, writer="a", clock=clock).publish("production", *renewed("production").values())
+    hub = Hub(engine, name="b", clock=clock, roll=lambda: 0.0, emit=EventLog(), patience=30.0)
+    hub.open(cast("Desk", None))
+    moved = replace(profile(), role_arn="arn:aws:iam::111111111111:role/moved")
+
+    assert "ASIAOFITSOWN00000000" != renewed_by(hub, engine, profile())
+    assert "ASIAOFITSOWN00000000" == renewed_by(hub, engine, moved)
+    hub.close()
+    other.close()

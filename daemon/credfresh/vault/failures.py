@@ -17,6 +17,14 @@ NO_SECRET = "NoSuchSecret"  # noqa: S105 - a word for an error
 UNREADABLE = "SecretUnreadable"
 LATE = "HubLate"
 
+_TROUBLE = (
+    hvac.exceptions.BadGateway,
+    hvac.exceptions.InternalServerError,
+    hvac.exceptions.RateLimitExceeded,
+    hvac.exceptions.UnexpectedError,  # hvac's for every status that it has no name for, as 504
+)
+"""What the engine, or a balancer before it, answers whoever asks."""
+
 
 def failure(error: Exception, address: str, what: str) -> RenewalError:
     """Return an error of hvac's as one of ours. Its text is not taken over: it may quote."""
@@ -51,6 +59,7 @@ def failure(error: Exception, address: str, what: str) -> RenewalError:
                 f"{address}: {type(error).__name__} when asked to {what}",
                 code="EngineError",
                 mend=Mend.TIME,
+                scope=Scope.ENDPOINT if isinstance(error, _TROUBLE) else Scope.PROFILE,
             )
 
 

@@ -24,10 +24,10 @@ from credfresh.settings import Profile
 from credfresh.vault import lease
 from credfresh.vault.backlog import Backlog
 from credfresh.vault.engine import Engine
-from credfresh.vault.failures import SEALED, UNREACHABLE, failure
+from credfresh.vault.failures import failure
 from credfresh.vault.leadership import Leadership
 from credfresh.vault.mirror import Mirror
-from credfresh.vault.provider import VaultProvider
+from credfresh.vault.provider import OtherRoleError, VaultProvider
 
 FLUSH = 5.0
 """Seconds that the engine is given at the end."""
@@ -69,6 +69,11 @@ class Hub:
     def leads(self) -> bool:
         """Whether this hub may renew for all."""
         return self._leadership.leads
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the engine does not even let this hub know who leads."""
+        return self._failing is not None and not self.leads
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
         """Publish these in the engine too, as soon as it can be."""
@@ -176,9 +181,12 @@ class HubProvider:
         if self._hub.leads:
             return self._sts.obtain(profile, parent, waits)
         try:
-            return self._follow.follow(self._engine, profile)
+            return self._follow.follow(self._engine, profile, role_arn=profile.role_arn)
+        except OtherRoleError:
+            pass  # the hubs' configurations differ
         except RenewalError as error:
-            if error.code not in {UNREACHABLE, SEALED}:
+            # It may still give what it has, of which nothing is renewed: a node without the others.
+            if error.scope is not Scope.ENDPOINT and not self._hub.cut_off:
                 raise
         return self._sts.obtain(profile, parent, waits)
 

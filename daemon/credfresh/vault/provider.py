@@ -14,6 +14,10 @@ from credfresh.vault.failures import LATE, NO_SECRET, UNREADABLE
 from credfresh.vault.secret import Secret, decoded
 
 
+class OtherRoleError(Exception):
+    """What a hub published are credentials of another role."""
+
+
 class VaultProvider:
     """Grants what stands in the engine for a profile. Called from several threads at once.
 
@@ -45,9 +49,18 @@ class VaultProvider:
         del parent, waits  # the engine is its source: that is what it waits for
         return self.follow(self._engines[profile.source], profile)
 
-    def follow(self, engine: Engine, profile: Profile) -> Grant:
-        """Return what stands in `engine` for `profile`; see `obtain`."""
+    def follow(self, engine: Engine, profile: Profile, *, role_arn: str | None = None) -> Grant:
+        """Return what stands in `engine` for `profile`, which must be of `role_arn`; see `obtain`.
+
+        Hosts are told the role by the hub: they want none.
+
+        Raises:
+            OtherRoleError: it is of another one.
+            RenewalError: as from `obtain`.
+        """
         secret = self._read(engine, profile)
+        if role_arn not in {None, secret.role_arn}:
+            raise OtherRoleError
         now = self._clock()
         with self._lock:
             last = self._last.get(profile.name)
