@@ -34,6 +34,13 @@ def refused(provider: StsProvider, scope: Scope = Scope.SOURCE) -> RenewalError:
     return error
 
 
+def denied(provider: StsProvider, code: str) -> None:
+    """See STS refuse a renewal so."""
+    with pytest.raises(RenewalError) as failed:
+        obtain(provider)
+    assert code == failed.value.code
+
+
 def signers(sts: ScriptedServer) -> list[str]:
     """Return the key ids that signed, in order."""
     return [request.key_id for request in sts.requests]

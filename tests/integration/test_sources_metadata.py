@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from aws_servers import Answer, Request, ScriptedServer, scripted
+from aws_servers import Answer, Request, ScriptedServer, error_xml, grant_xml, scripted
 from credfresh.answers import MOST_ANSWER
 from credfresh.errors import Mend
 from credfresh.principals import DefaultChain, Ec2Source, EcsSource, Principal
 from programs import free_port
-from sources import Provide, container_json, obtain, refused, signers
+from sources import Provide, container_json, denied, obtain, refused, signers
 
 
 def imds(request: Request) -> Answer:
@@ -42,6 +43,34 @@ def test_the_instance_profile_through_imdsv2(provide: Provide, sts: ScriptedServ
         assert ["PUT", "GET", "GET"] == [r.method for r in metadata.requests]
     assert ["ASIAIMDS", "ASIAIMDS"] == signers(sts)
     assert "tok" == sts.requests[0].headers["x-amz-security-token"]
+
+
+@pytest.mark.parametrize("kind", ["instance", "container"])
+def test_a_role_that_has_been_replaced_is_taken_over(
+    provide: Provide, sts: ScriptedServer, kind: str
+) -> None:
+    """Who was denied attaches another role: the keys of the old one would last for hours."""
+    attached = ["ASIAWRONG"]
+    sts.script = lambda request: (
+        Answer(body=grant_xml())
+        if request.key_id == "ASIARIGHT"
+        else Answer(403, error_xml("AccessDenied"))
+    )
+
+    def answer(request: Request) -> Answer:
+        asked = imds(request) if kind == "instance" else Answer(body=container_json("ASIAIMDS"))
+        return replace(asked, body=str(asked.body).replace("ASIAIMDS", attached[0]))
+
+    with scripted(answer) as metadata:
+        provider = (
+            provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url})
+            if kind == "instance"
+            else provide(EcsSource(), {"AWS_CONTAINER_CREDENTIALS_FULL_URI": metadata.url})
+        )
+        denied(provider, "AccessDenied")
+        attached[0] = "ASIARIGHT"
+        obtain(provider)
+    assert ["ASIAWRONG", "ASIAWRONG", "ASIARIGHT"] == signers(sts)
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])

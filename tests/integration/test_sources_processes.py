@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from aws_servers import ScriptedServer
+from aws_servers import Answer, ScriptedServer, error_xml, grant_xml
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.principals import FileSource, ProcessSource
 from credfresh.sts.processes import MOST_OUTPUT, BoundedProcess
-from sources import Provide, obtain, refused, signers
+from sources import Provide, denied, obtain, refused, signers
 
 
 def script(tmp_path: Path, text: str) -> tuple[str, ...]:
@@ -36,6 +36,9 @@ runs = open(__file__ + ".runs", "a"); runs.write("x"); runs.close()
 print(json.dumps({"Version": 1, "AccessKeyId": "AKIAPROC", "SecretAccessKey": "s",
                   "Expiration": EXPIRATION}))
 """
+
+
+PRINTED = '{"Version": 1, "AccessKeyId": "%s", "SecretAccessKey": "s"}'
 
 
 def test_a_process_is_run_once_until_its_keys_expire(
@@ -58,6 +61,41 @@ def test_a_process_is_run_once_until_its_keys_expire(
     obtain(provider)
     assert 2 <= len(runs.read_text())
     assert {"AKIAPROC"} == set(signers(sts))
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "SignatureDoesNotMatch"])
+def test_a_process_that_printed_the_wrong_keys_is_asked_again(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path, code: str
+) -> None:
+    """Another user's, or a mistyped secret, without an end: nothing else would ever replace them.
+
+    What it cannot give again stays: it may be good for other profiles.
+    """
+    sts.script = lambda request: (
+        Answer(body=grant_xml()) if request.key_id == "AKIARIGHT" else Answer(403, error_xml(code))
+    )
+    printed = tmp_path / "printed"
+    printed.write_text(PRINTED % "AKIAWRONG")
+    provider = provide(ProcessSource(("/bin/cat", str(printed))))
+    denied(provider, code)
+    printed.rename(tmp_path / "away")
+    denied(provider, code)
+    printed.write_text(PRINTED % "AKIARIGHT")
+    obtain(provider)
+    assert ["AKIAWRONG", "AKIAWRONG", "AKIAWRONG", "AKIARIGHT"] == signers(sts)
+
+
+def test_a_process_whose_keys_have_an_end_is_not_asked_again_for_a_denial(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """It may make new ones each time, at whoever's cost, for as long as one profile is denied."""
+    sts.script = lambda _: Answer(403, error_xml("AccessDenied"))
+    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))  # noqa: TID251 - the process's clock
+    argv = script(tmp_path, PRINT.replace("EXPIRATION", repr(ends)))
+    provider = provide(ProcessSource(argv), {})
+    denied(provider, "AccessDenied")
+    denied(provider, "AccessDenied")
+    assert "x" == Path(f"{argv[1]}.runs").read_text()
 
 
 def test_expired_keys_of_a_process_are_called_expired(provide: Provide, tmp_path: Path) -> None:

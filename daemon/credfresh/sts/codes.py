@@ -20,6 +20,18 @@ REFUSED_KEYS = frozenset(
 )
 """STS does not, or no longer, know the keys that signed: looking them up again may help."""
 
+WRONG_KEYS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "IncompleteSignature",
+        "InvalidSignatureException",
+        "NotAuthorized",
+        "SignatureDoesNotMatch",
+    }
+)
+"""The keys may be another's than was meant, or mistyped: whoever gave them may give others now."""
+
 THROTTLES = frozenset(
     {
         "BandwidthLimitExceeded",

@@ -1,8 +1,16 @@
-"""The keys that sign a request."""
+"""The keys that sign a request, and what is known of where they came from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+from botocore.credentials import (
+    ContainerProvider,
+    Credentials,
+    InstanceMetadataProvider,
+    ProcessProvider,
+    RefreshableCredentials,
+)
 
 from credfresh.model import SessionCredentials
 
@@ -24,3 +32,33 @@ class SourceKeys:
     def secrets(self) -> tuple[str, ...]:
         """What must never be seen in a message."""
         return tuple(s for s in (self.secret_access_key, self.session_token) if s)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What was found, and what the files looked like before it was."""
+
+    seen: object
+    credentials: Credentials = field(repr=False)
+    keys: SourceKeys
+
+    @property
+    def replaceable(self) -> bool:
+        """Say whether others may have taken their place, and nothing else would tell.
+
+        A process that names an end is asked again then: it may make new ones each time.
+        """
+        if self.credentials.method == ProcessProvider.METHOD:
+            return not isinstance(self.credentials, RefreshableCredentials)
+        return self.credentials.method in {
+            ContainerProvider.METHOD,
+            InstanceMetadataProvider.METHOD,
+        }
+
+    def good(self, seen: object) -> bool:
+        """Say whether the keys may be used without another look."""
+        if isinstance(self.credentials, RefreshableCredentials) and (
+            self.credentials.refresh_needed()
+        ):
+            return False
+        return self.seen == seen

@@ -12,7 +12,7 @@ from credfresh.settings import Profile, StsLimits
 from credfresh.sts.assume import arguments, granted
 from credfresh.sts.classify import Caller, classify
 from credfresh.sts.clients import Clients, Endpoint
-from credfresh.sts.codes import REFUSED_KEYS
+from credfresh.sts.codes import REFUSED_KEYS, WRONG_KEYS
 from credfresh.sts.keys import SourceKeys
 from credfresh.sts.sources import Sources
 
@@ -55,7 +55,7 @@ class StsProvider:
         """Return fresh credentials for `profile`, asked for once.
 
         `parent` signs where the profile is chained to another, else the profile's source. Keys
-        that STS no longer knows are looked up again, and only other keys are tried, once.
+        that STS refuses are looked up again, and only other keys are tried, once.
 
         Raises:
             RenewalError: the attempt failed.
@@ -71,10 +71,12 @@ class StsProvider:
         try:
             return self._assume(profile, keys, caller)
         except RenewalError as error:
-            if error.code not in REFUSED_KEYS:
+            if error.code not in REFUSED_KEYS | WRONG_KEYS:
                 raise
             waits(Scope.SOURCE)
-            newer = self._sources.after_refusal(profile.source, endpoint, refused=keys)
+            newer = self._sources.after_refusal(
+                profile.source, endpoint, refused=keys, known=error.code in WRONG_KEYS
+            )
             if newer == keys:
                 raise
         waits(Scope.ENDPOINT)

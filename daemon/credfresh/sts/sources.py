@@ -7,6 +7,7 @@ need the same source, one of them looks and the others get what it found (or how
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -14,7 +15,6 @@ from dataclasses import dataclass, field
 from json import JSONDecodeError
 
 from botocore import exceptions as sdk
-from botocore.credentials import Credentials, RefreshableCredentials
 
 from credfresh.answers import AnswerTooLongError
 from credfresh.errors import Mend, RenewalError, Scope
@@ -23,7 +23,7 @@ from credfresh.principals import DEFAULT_SOURCE, DefaultChain, Principal
 from credfresh.settings import StsLimits
 from credfresh.sts.classify import Caller, classify, not_understood
 from credfresh.sts.clients import Clients, Endpoint, client_config
-from credfresh.sts.keys import SourceKeys
+from credfresh.sts.keys import Held, SourceKeys
 from credfresh.sts.lookups import Lookup, Lookups
 from credfresh.sts.scrub import scrubbed
 from credfresh.sts.token_file import UnusableTokenError
@@ -81,13 +81,17 @@ class Sources:
         """
         return self._source(name, endpoint).keys(endpoint)
 
-    def after_refusal(self, name: str, endpoint: Endpoint, *, refused: SourceKeys) -> SourceKeys:
+    def after_refusal(
+        self, name: str, endpoint: Endpoint, *, refused: SourceKeys, known: bool
+    ) -> SourceKeys:
         """Return the keys after STS refused `refused`: found anew, unless that was done already.
+
+        Keys that are `known` to STS may be good for others: they stay where none are found anew.
 
         Raises:
             RenewalError: the source has none to offer.
         """
-        return self._source(name, endpoint).after_refusal(endpoint, refused)
+        return self._source(name, endpoint).after_refusal(endpoint, refused, known=known)
 
     def _source(self, name: str, endpoint: Endpoint) -> _Source:
         """Return the source, of one that asks STS itself the part that asks this endpoint.
@@ -103,23 +107,6 @@ class Sources:
                     place, _Source(name, lookup, self._clock, self._issued)
                 )
         return source
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What was found, and what the files looked like before it was."""
-
-    seen: object
-    credentials: Credentials = field(repr=False)
-    keys: SourceKeys
-
-    def good(self, seen: object) -> bool:
-        """Say whether the keys may be used without another look."""
-        if isinstance(self.credentials, RefreshableCredentials) and (
-            self.credentials.refresh_needed()
-        ):
-            return False
-        return self.seen == seen
 
 
 @dataclass(slots=True)
@@ -143,7 +130,7 @@ class _Source:
         self._clock = clock
         self._issued = issued
         self._lock = threading.Lock()
-        self._held: _Held | None = None
+        self._held: Held | None = None
         self._flight: _Flight | None = None
 
     def keys(self, endpoint: Endpoint) -> SourceKeys:
@@ -152,21 +139,31 @@ class _Source:
             return held.keys
         return self._look(endpoint, held)
 
-    def after_refusal(self, endpoint: Endpoint, refused: SourceKeys) -> SourceKeys:
+    def after_refusal(self, endpoint: Endpoint, refused: SourceKeys, *, known: bool) -> SourceKeys:
         held = self._held
         if held is not None and held.keys != refused:
             return self.keys(endpoint)
-        return self._look(endpoint, None)
+        if not known:
+            return self._look(endpoint, None)
+        if held is not None and held.replaceable:
+            with contextlib.suppress(RenewalError):
+                return self._look(endpoint, None, keep=held)
+        return refused
 
-    def _look(self, endpoint: Endpoint, held: _Held | None) -> SourceKeys:
-        """Look, or wait for who does. `held` may renew itself; None looks from scratch."""
+    def _look(
+        self, endpoint: Endpoint, held: Held | None, *, keep: Held | None = None
+    ) -> SourceKeys:
+        """Look, or wait for who does. `held` may renew itself; None looks from scratch.
+
+        `keep` is held on to where nothing is found.
+        """
         now = self._clock().boot
         with self._lock:
             flight = self._flight
             mine = flight is None or now - flight.since > WRITTEN_OFF
             if mine or flight is None:
                 flight = self._flight = _Flight(now)
-        outcome = self._fly(flight, endpoint, held) if mine else self._wait(flight)
+        outcome = self._fly(flight, endpoint, held, keep) if mine else self._wait(flight)
         if isinstance(outcome, RenewalError):
             raise outcome
         return outcome
@@ -178,18 +175,18 @@ class _Source:
             return self._failure("source_timeout", "the lookup has not ended", Mend.TIME)
 
     def _fly(
-        self, flight: _Flight, endpoint: Endpoint, held: _Held | None
+        self, flight: _Flight, endpoint: Endpoint, held: Held | None, keep: Held | None
     ) -> SourceKeys | RenewalError:
         found = self._found(endpoint, held)
         with self._lock:
             if self._flight is flight:  # else it was written off, and is too late to count
                 self._flight = None
-                self._held = found if isinstance(found, _Held) else None
-        outcome = found.keys if isinstance(found, _Held) else found
+                self._held = found if isinstance(found, Held) else keep
+        outcome = found.keys if isinstance(found, Held) else found
         flight.outcome.set_result(outcome)
         return outcome
 
-    def _found(self, endpoint: Endpoint, held: _Held | None) -> _Held | RenewalError:
+    def _found(self, endpoint: Endpoint, held: Held | None) -> Held | RenewalError:
         try:
             seen = self._lookup.seen()  # before reading: a change meanwhile is seen next time
             credentials = (
@@ -216,7 +213,7 @@ class _Source:
                 hint="the source must not read a section that credfresh writes: name another file"
                 " or profile, or unset AWS_PROFILE and AWS_SHARED_CREDENTIALS_FILE",
             )
-        return _Held(
+        return Held(
             seen, credentials, SourceKeys(frozen.access_key, frozen.secret_key, frozen.token)
         )
 
