@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from credfresh.config import schema, source_shapes
 from credfresh.config.checks import Case
@@ -14,6 +14,7 @@ from credfresh.twin import safe_name
 Resolve = Callable[[str], str]
 
 _MOST_OF_A_RING = 9
+_LONG_CHAIN = 20
 
 
 def check_chains(case: Case) -> None:
@@ -25,7 +26,6 @@ def check_chains(case: Case) -> None:
             continue
         if parent in case.drafts:
             parents[draft.name] = parent
-            _check_link(draft, case.drafts[parent], case)
         elif parent in case.names("profiles"):
             if not _is_broken(parent, case):
                 case.add_to(
@@ -42,6 +42,10 @@ def check_chains(case: Case) -> None:
             elif hint is None:
                 hint = "it names a profile of this file; one of ~/.aws is a source (`sources`)"
             case.add_to(draft, "source_profile", f"no such profile (got {shown(parent)})", hint)
+    for name in parents:
+        _check_heir(
+            case.drafts[name], [case.drafts[above] for above in _above(name, parents)], case
+        )
     for cycle in _cycles(parents):
         ring = " -> ".join(shown(name) for name in [*cycle, cycle[0]][:_MOST_OF_A_RING])
         ring += f" … ({len(cycle):,} in all)" if len(cycle) >= _MOST_OF_A_RING else ""
@@ -59,21 +63,36 @@ def _is_broken(name: str, case: Case) -> bool:
     return ("profiles", name) in faulty or ("profiles", name, "enabled") in faulty
 
 
-def _check_link(child: Draft, parent: Draft, case: Case) -> None:
-    """Check what a chained session takes over from the one before it (AWS: session tags)."""
-    theirs, ours = parent.profile.source_identity, child.profile.source_identity
-    sound = child.sound("source_identity") and parent.sound("source_identity")
-    if sound and theirs and ours and theirs != ours:
-        reason = f"differs from that of profile {shown(parent.name)}, which it is chained to"
+def _check_heir(child: Draft, above: Sequence[Draft], case: Case) -> None:
+    """Check what a chained session takes over from those before it (AWS: session tags)."""
+    parents = [d for d in above if d.sound("source_identity") and d.profile.source_identity]
+    ours = child.profile.source_identity if child.sound("source_identity") else None
+    if ours and parents and ours != parents[0].profile.source_identity:
+        reason = f"differs from that of profile {shown(parents[0].name)}, which it is chained to"
         case.add_to(child, "source_identity", reason, "it cannot change within a chain")
     keys = ("session_tags", "transitive_tag_keys")
-    if not (child.sound(*keys) and parent.sound(*keys)):
+    if not child.sound(*keys):
         return
-    passed_on = {key.casefold() for key in parent.profile.transitive_tag_keys or ()}
+    passed_on = {
+        key.casefold(): parent.name
+        for parent in reversed(above)
+        if parent.sound(*keys)
+        for key in parent.profile.transitive_tag_keys or ()
+    }
     for number, (key, _) in enumerate(child.profile.session_tags or (), start=1):
-        if key.casefold() in passed_on:
-            reason = f"tag {number} is passed on already by profile {shown(parent.name)}"
+        if owner := passed_on.get(key.casefold()):
+            reason = f"tag {number} is passed on already by profile {shown(owner)}"
             case.add_to(child, "session_tags", reason, "a transitive tag cannot be set again")
+
+
+def _above(name: str, parents: Mapping[str, str]) -> list[str]:
+    """Return whom a profile is chained to, the nearest first; of a chain beyond reason a part."""
+    found: list[str] = []
+    above = parents.get(name)
+    while above is not None and above != name and above not in found and len(found) < _LONG_CHAIN:
+        found.append(above)
+        above = parents.get(above)
+    return found
 
 
 def _cycles(parents: Mapping[str, str]) -> Iterator[list[str]]:

@@ -357,6 +357,26 @@ def test_what_a_chained_session_takes_over_cannot_be_set_again() -> None:
     ]
 
 
+def test_what_a_chain_began_with_cannot_be_set_again_further_down() -> None:
+    """A transitive tag and a source identity go through sessions that say nothing of them."""
+    text = profiles(
+        """
+        a: {role_arn: ROLE, source_profile: b, session_tags: {team: y}, source_identity: you}
+        b: {role_arn: ROLE, source_profile: c, session_tags: {other: y}}
+        c: {role_arn: ROLE, source_profile: d, source_identity: me}
+        d: {role_arn: ROLE, session_tags: {team: x}, transitive_tag_keys: [team],
+            source_identity: me}
+        """
+    )
+    assert found(text) == [
+        ("profiles.a.session_tags", "tag 1 is passed on already by profile 'd'"),
+        (
+            "profiles.a.source_identity",
+            "differs from that of profile 'c', which it is chained to",
+        ),
+    ]
+
+
 def test_inherited_transitive_keys_are_judged_with_the_profiles_own_tags() -> None:
     """What is merged is what is judged."""
     text = profiles(
