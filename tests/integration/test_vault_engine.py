@@ -8,17 +8,19 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 
+import hvac
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from aws_servers import Answer, BusyServer, scripted
-from bao import MOUNT, PREFIX, Bao, ShiftedClock, signed
+from aws_servers import Answer, BusyServer, Request, scripted
+from bao import MOUNT, PREFIX, Bao, Scripted, ShiftedClock, signed
 from credfresh import policy
 from credfresh.answers import MOST_ANSWER
 from credfresh.errors import Mend, RenewalError, Scope
@@ -365,6 +367,44 @@ def test_a_wrong_secret_id_concerns_every_profile_of_the_source(bao: Bao, tmp_pa
 
     assert ("EngineLoginFailed", Scope.SOURCE) == (caught.value.code, caught.value.scope)
     assert CANARY not in str(caught.value)
+
+
+@pytest.mark.timeout(60)
+def test_those_who_wait_for_a_login_share_its_failure(tmp_path: Path) -> None:
+    """One after the other, each with its timeouts, they would be past their deadlines."""
+    everybody = threading.Barrier(9)
+
+    class Asked(Engine):
+        def _logged_in(self, client: hvac.Client, *, refused: str | None) -> str:
+            everybody.wait()
+            return super()._logged_in(client, refused=refused)
+
+    def late(_: Request) -> Answer:
+        threading.Event().wait(1.0)  # nobody is so late that he does not wait for it
+        return Answer(status=400, body="{}")
+
+    login = written(tmp_path / "file", CANARY).path
+    with scripted(late) as other, ThreadPoolExecutor(8) as pool:
+        engine = Asked(VaultEngine(other.url, AppRole(login, login)), clock=clock, salt="test")
+        asked = [pool.submit(engine.read, "x") for _ in range(8)]
+        everybody.wait()
+        failures = [each.exception() for each in asked]
+        logins = len(other.requests)
+
+    assert ["EngineLoginFailed"] * 8 == [cast("RenewalError", e).code for e in failures]
+    assert logins < 8
+
+
+def test_a_login_that_failed_is_tried_anew(bao: Bao, tmp_path: Path) -> None:
+    """By whoever asks after it has failed."""
+    path = tmp_path / "token"
+    host = engine(bao, TokenFileLogin(str(path)))
+    for _ in range(2):
+        with pytest.raises(RenewalError, match="No such file"):
+            host.read("x")
+    path.write_text(bao.token("host"))
+
+    assert 0 == host.read("x").number
 
 
 def test_a_missing_file_of_a_login_is_named(bao: Bao, tmp_path: Path) -> None:

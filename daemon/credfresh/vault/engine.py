@@ -56,6 +56,8 @@ class Engine:
         self._token = ""
         self._renew_at: Instant | None = None
         self._renewable = False
+        self._failed: RenewalError | None = None
+        """How the last login failed, if it did."""
 
     def read(self, name: str) -> Version:
         """Return the newest version of a secret.
@@ -168,10 +170,22 @@ class Engine:
         raise failed
 
     def _logged_in(self, client: hvac.Client, *, refused: str | None) -> str:
-        """Give `client` a token that is not due; return it. `refused` is one that is no good."""
+        """Give `client` a token that is not due; return it. `refused` is one that is no good.
+
+        Who waits meanwhile for a login that fails shares the failure: one after the other, each
+        with its timeouts, they would be past their deadlines.
+        """
+        before = self._failed
         with self._lock:
+            if self._failed is not None and self._failed is not before:
+                raise self._failed
             if not self._token or refused == self._token or self._due():
-                self._renew_or_log_in(client, renew=refused is None and self._renewable)
+                try:
+                    self._renew_or_log_in(client, renew=refused is None and self._renewable)
+                except RenewalError as error:
+                    self._failed = error.with_traceback(None)  # frames hold tokens
+                    raise
+                self._failed = None
             client.token = self._token
             return self._token
 
