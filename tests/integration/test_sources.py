@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_servers import Answer, ScriptedServer, grant_xml
+from aws_servers import Answer, ScriptedServer, grant_xml, scripted
+from credfresh.answers import MOST_ANSWER
 from credfresh.errors import Mend
 from credfresh.principals import (
     DefaultChain,
@@ -211,3 +212,18 @@ def test_our_own_output_is_no_source(provide: Provide, tmp_path: Path, sts: Scri
     assert ("source_own_output", Mend.HUMAN) == (error.code, error.mend)
     assert "ASIAOURS" in error.message
     assert [] == sts.requests
+
+
+def test_an_answer_to_a_role_further_up_that_does_not_end_is_not_read(
+    provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile may have the SDK assume a role first; what answers there is bounded as well."""
+    (tmp_path / "config").write_text(
+        "[profile ci]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = up\n"
+        "[profile up]\naws_access_key_id = AKIAUP\naws_secret_access_key = s\n"
+    )
+    with scripted(lambda _: Answer(body="x" * (MOST_ANSWER + 1))) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
+        error = refused(provide(FileSource(str(tmp_path / "config"), "ci")))
+    assert ("source_failed", Mend.TIME) == (error.code, error.mend)
+    assert "it is longer than 1 MiB" in error.message

@@ -12,7 +12,7 @@ import pytest
 from aws_servers import Answer, Request, ScriptedServer, error_xml, grant_xml, scripted
 from credfresh.answers import MOST_ANSWER
 from credfresh.errors import Mend
-from credfresh.principals import DefaultChain, Ec2Source, EcsSource, Principal
+from credfresh.principals import DefaultChain, Ec2Source, EcsSource, FileSource, Principal
 from programs import free_port
 from sources import Provide, container_json, denied, obtain, refused, signers
 
@@ -160,28 +160,47 @@ def test_an_answer_of_the_container_endpoint_that_is_none(provide: Provide, body
     assert "what it gave cannot be understood" in error.message
 
 
+def by_credential_source(path: Path, word: str) -> FileSource:
+    """Return a profile of a file whose role is assumed with keys of the surroundings."""
+    path.write_text(f"[profile ci]\nrole_arn = arn:aws:iam::1:role/r\ncredential_source = {word}\n")
+    return FileSource(str(path), "ci")
+
+
 @pytest.mark.parametrize("place", ["container", "instance"])
+@pytest.mark.parametrize("way", ["named", "chain", "credential_source"])
 def test_an_answer_of_the_surroundings_that_does_not_end_is_not_read(
-    provide: Provide, place: str
+    provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, way: str
 ) -> None:
-    """Whatever listens at those addresses: it is the source that fails."""
+    """Whatever listens at those addresses, whoever leads there: it is the source that fails."""
+    variable, word = {
+        "container": ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "EcsContainer"),
+        "instance": ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "Ec2InstanceMetadata"),
+    }[place]
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
+    source: dict[str, Principal] = {
+        "named": EcsSource() if place == "container" else Ec2Source(),
+        "chain": DefaultChain(),
+        "credential_source": by_credential_source(tmp_path / "config", word),
+    }
     with scripted(lambda _: Answer(body="x" * (MOST_ANSWER + 1))) as server:
-        error = refused(
-            provide(EcsSource(), {"AWS_CONTAINER_CREDENTIALS_FULL_URI": server.url})
-            if place == "container"
-            else provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": server.url})
-        )
+        monkeypatch.setenv(variable, server.url)
+        error = refused(provide(source[way], {variable: server.url}))
     assert ("source_failed", Mend.TIME) == (error.code, error.mend)
     assert "cannot be understood: it is longer than 1 MiB" in error.message
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("source", [EcsSource(), DefaultChain()], ids=["named", "default"])
+@pytest.mark.parametrize("way", ["named", "default", "credential_source"])
 def test_a_fifo_in_the_place_of_the_containers_token_holds_up_nothing(
-    provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Principal
+    provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """To open it would wait for who writes, and cost a worker at each attempt."""
     monkeypatch.chdir(tmp_path)  # of long paths not all is told
+    source: dict[str, Principal] = {
+        "named": EcsSource(),
+        "default": DefaultChain(),
+        "credential_source": by_credential_source(Path("config"), "EcsContainer"),
+    }
     os.mkfifo("token")
     environ = {
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{free_port()}",
@@ -189,6 +208,6 @@ def test_a_fifo_in_the_place_of_the_containers_token_holds_up_nothing(
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    error = refused(provide(source, environ))
+    error = refused(provide(source[way], environ))
     assert ("source_unreadable", Mend.HUMAN) == (error.code, error.mend)
     assert error.message.endswith(": token: Not a regular file")

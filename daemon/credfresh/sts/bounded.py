@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
+from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
+from botocore.session import Session
+from botocore.utils import get_environ_proxies
 from urllib3 import exceptions as urllib3
 
 from credfresh.answers import Bounded
@@ -31,3 +37,22 @@ class BoundedSession(URLLib3Session):
         except urllib3.HTTPError as error:
             raise ConnectionClosedError(endpoint_url=url, request=request, error=error) from error
         return answer
+
+
+def bound(session: Session, config: Config) -> None:
+    """Let all clients of the session send so, where they would: STS for a role further up, SSO."""
+    limits: Any = config  # the stubs leave them out
+    how: dict[str, Any] = {
+        "verify": session.get_config_variable("ca_bundle")
+        or os.environ.get("REQUESTS_CA_BUNDLE")
+        or True,
+        "timeout": (limits.connect_timeout, limits.read_timeout),
+    }
+
+    def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        proxies = get_environ_proxies(str(request.url))
+        return BoundedSession(proxies=proxies, **how).send(request)
+
+    # What a handler of this event answers is not asked for any more.
+    register: Any = session.register  # the stubs know of no answer
+    register("before-send", send)

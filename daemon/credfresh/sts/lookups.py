@@ -19,6 +19,7 @@ from botocore.credentials import (
     Credentials,
     DeferredRefreshableCredentials,
     EnvProvider,
+    InstanceMetadataProvider,
     ProcessProvider,
 )
 
@@ -37,6 +38,7 @@ from credfresh.principals import (
 )
 from credfresh.regular import version_of
 from credfresh.sts import metadata
+from credfresh.sts.bounded import bound
 from credfresh.sts.clients import Clients, Endpoint
 from credfresh.sts.processes import BoundedProcess
 from credfresh.sts.token_file import token_in
@@ -175,6 +177,7 @@ class Lookups:
             )
         session.set_config_variable("region", endpoint.region)
         session.set_default_client_config(self.config)
+        bound(session, self.config)
         named = session.get_config_variable("profile") or "default"
         _refuse_prompt(name, session, named)
         chain = session.get_component("credential_provider")
@@ -188,8 +191,12 @@ class Lookups:
         # A role's source_profile may name one too, for which only here another can be set.
         roles: Any = chain.get_provider(AssumeRoleProvider.METHOD)
         roles._profile_provider_builder._create_process_provider = bounded  # noqa: SLF001
-        chain.insert_after(ContainerProvider.METHOD, metadata.container(self.environ))
+        container = metadata.container(self.environ)
+        chain.insert_after(ContainerProvider.METHOD, container)
         chain.remove(ContainerProvider.METHOD)
+        instance = metadata.bounded(chain.get_provider(InstanceMetadataProvider.METHOD))
+        # A role's credential_source names them too.
+        roles._credential_sourcer._providers[1:] = container, instance  # noqa: SLF001 - the same
         identities: Any = chain.get_provider(AssumeRoleWithWebIdentityProvider.METHOD)
         identities._token_loader_cls = _token_loader  # noqa: SLF001 - the same
         for link in _BEYOND_FILES if files else ():

@@ -33,9 +33,16 @@ def instance(environ: Mapping[str, str]) -> InstanceMetadataProvider:
             "ec2_metadata_v1_disabled": True,
         },
     )
+    return bounded(InstanceMetadataProvider(fetcher))
+
+
+def bounded(provider: Any) -> InstanceMetadataProvider:
+    """Return the provider, which reads no more of an answer than one can hold from now on."""
+    fetcher = provider._role_fetcher  # noqa: SLF001 - no argument is it
     proxies = get_environ_proxies(fetcher.get_base_url())
-    fetcher._session = BoundedSession(timeout=timeout, proxies=proxies)  # noqa: SLF001 - no argument is it
-    return InstanceMetadataProvider(fetcher)
+    fetcher._session = BoundedSession(timeout=fetcher._timeout, proxies=proxies)  # noqa: SLF001 - the same
+    made: InstanceMetadataProvider = provider
+    return made
 
 
 class _Container(ContainerProvider):
