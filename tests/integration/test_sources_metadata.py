@@ -13,6 +13,8 @@ from aws_servers import Answer, Request, ScriptedServer, error_xml, grant_xml, s
 from credfresh.answers import MOST_ANSWER
 from credfresh.errors import Mend
 from credfresh.principals import DefaultChain, Ec2Source, EcsSource, FileSource, Principal
+from credfresh.settings import StsLimits
+from credfresh.sts.clients import Clients, Endpoint
 from programs import free_port
 from sources import Provide, container_json, denied, obtain, refused, signers
 
@@ -71,6 +73,35 @@ def test_a_role_that_has_been_replaced_is_taken_over(
         attached[0] = "ASIARIGHT"
         obtain(provider)
     assert ["ASIAWRONG", "ASIAWRONG", "ASIARIGHT"] == signers(sts)
+
+
+@pytest.mark.parametrize("place", ["container", "instance"])
+def test_a_named_profile_without_keys_takes_none_of_the_surroundings(
+    provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """They are another principal's."""
+    variable = {
+        "container": "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "instance": "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    }[place]
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
+    (tmp_path / "file").write_text("[ci]\nregion = eu-west-1\n")
+    answer = {"container": lambda _: Answer(body=container_json("ASIAOTHER")), "instance": imds}
+    with scripted(answer[place]) as server:
+        monkeypatch.setenv(variable, server.url)
+        source = FileSource(str(tmp_path / "file"), "ci")
+        assert "source_missing" == refused(provide(source, {variable: server.url})).code
+        assert not server.requests
+
+
+def test_the_metadata_is_not_asked_how_sts_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` would have every start wait for it."""
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
+    monkeypatch.setenv("AWS_DEFAULTS_MODE", "auto")
+    with scripted(imds) as metadata:
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url)
+        Clients(StsLimits()).at(Endpoint("eu-west-1"))
+        assert not metadata.requests
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])

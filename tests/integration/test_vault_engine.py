@@ -354,6 +354,24 @@ def test_approle_logs_in_and_again_when_its_token_ends(bao: Bao, tmp_path: Path)
     assert 0 == host.read("any").number
 
 
+def test_rights_that_a_role_was_given_since_need_another_login(bao: Bao, tmp_path: Path) -> None:
+    """A token keeps those that it was made with, however often it is renewed."""
+    admin = bao.admin
+    if "approle/" not in admin.sys.list_auth_methods()["data"]:
+        admin.sys.enable_auth_method("approle")
+    admin.auth.approle.create_or_update_approle("late", token_policies=[], token_ttl="1h")
+    (tmp_path / "role").write_text(admin.auth.approle.read_role_id("late")["data"]["role_id"])
+    (tmp_path / "secret").write_text(
+        admin.auth.approle.generate_secret_id("late")["data"]["secret_id"]
+    )
+    host = engine(bao, AppRole(str(tmp_path / "role"), str(tmp_path / "secret")))
+    with pytest.raises(RenewalError, match="not permitted to read"):
+        host.read("any")
+    admin.auth.approle.create_or_update_approle("late", token_policies=["host"], token_ttl="1h")
+
+    assert 0 == host.read("any").number
+
+
 def test_a_wrong_secret_id_concerns_every_profile_of_the_source(bao: Bao, tmp_path: Path) -> None:
     """A refused login is the source's failure, and tells no id."""
     admin = bao.admin

@@ -5,20 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from bao import Scripted
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.life.desk import Desk
+from credfresh.life.admission import Lane
+from credfresh.life.desk import Desk, Errand
+from credfresh.life.entry import Entry, Phase
 from credfresh.model import Grant, SessionCredentials
 from credfresh.principals import TokenFileLogin, VaultEngine
 from credfresh.publication import Publication
 from credfresh.settings import Profile
 from credfresh.vault import lease
-from credfresh.vault.engine import Engine, Engines
+from credfresh.vault.backlog import Backlog
+from credfresh.vault.engine import ConflictError, Engine, Engines
 from credfresh.vault.hub import Hub, HubProvider
+from credfresh.vault.leadership import Leadership
 from credfresh.vault.mirror import Mirror
 from credfresh.vault.provider import VaultProvider
 from credfresh.vault.secret import Version
@@ -35,7 +40,9 @@ class Memory(Engine):
     ) -> None:
         super().__init__(VaultEngine("http://memory", TokenFileLogin("/")), clock=own, salt="x")
         self.stands: dict[str, Version] = {}
-        self._own, self._slow, self._first = own, slow, first
+        self.lifetimes: dict[str, float | None] = {}
+        self.first = first
+        self._own, self._slow = own, slow
         self._wrote = threading.Condition()
 
     def read(self, name: str) -> Version:
@@ -43,7 +50,7 @@ class Memory(Engine):
         return self.stands.get(name, Version(0, None))
 
     def write(self, name: str, document: Mapping[str, object], cas: int) -> int:
-        self._first(name)
+        self.first(name)
         self._own.boot += self._slow
         with self._wrote:
             self.stands[name] = Version(cas + 1, document)
@@ -53,8 +60,9 @@ class Memory(Engine):
     def describe(
         self, name: str, *, lifetime: float | None = None, about: Mapping[str, str] | None = None
     ) -> None:
-        del name, lifetime, about
+        del about
         self._own.boot += self._slow
+        self.lifetimes[name] = lifetime
 
     def has(self, *names: str) -> bool:
         """Wait until all of these stand there."""
@@ -65,6 +73,17 @@ class Memory(Engine):
 def renewed(*names: str) -> dict[str, Publication | None]:
     """Return what a hub has just renewed."""
     return {name: Publication(profile(name), grant(profile(name), clock())) for name in names}
+
+
+class Roster:
+    """Stands for a supervisor: some profiles, and which of them it is told to renew."""
+
+    def __init__(self, *entries: Entry) -> None:
+        self.roster = entries
+        self.renewed: list[str] = []
+
+    def renew(self, name: str) -> None:
+        self.renewed.append(name)
 
 
 class Sts:
@@ -166,3 +185,71 @@ def test_a_hub_that_follows_takes_no_credentials_of_another_role() -> None:
     assert "ASIAOFITSOWN00000000" == renewed_by(hub, engine, moved)
     hub.close()
     other.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_hub_that_comes_to_lead_renews_what_no_hub_did_and_nothing_else() -> None:
+    """What fails for want of a leader, at once; what is well has its time."""
+    entries = [entry(name) for name in ("well", "failing", "withdrawn")]
+    for each in entries[1:]:
+        each.failures = 1
+    entries[2].phase = Phase.WITHDRAWN
+    supervisor, errands = Roster(*entries), list[Errand]()
+    desk = SimpleNamespace(supervisor=supervisor, post=errands.append)
+    hub = Hub(Memory(), name="a", clock=clock, roll=lambda: 0.0, emit=EventLog(), patience=30.0)
+    hub.open(cast("Desk", desk))
+    hub.close()
+    for errand in errands:
+        errand.run()
+
+    assert ["failing"] == supervisor.renewed
+
+
+def entry(name: str) -> Entry:
+    """Return a profile of a hub."""
+    return Entry(profile(name), Lane("sts", "default"), clock())
+
+
+def test_a_hub_whose_lease_another_one_has_taken_leads_no_more() -> None:
+    """Its next write finds a record that it has not seen."""
+    first = Leadership(engine := Memory(), "a", clock=clock, emit=(log := EventLog()))
+    assert first.look()
+
+    def conflict(_: str) -> None:
+        raise ConflictError
+
+    engine.first = conflict
+    assert not first.look()
+    assert not first.leads
+    assert ["hub_leads", "hub_follows"] == log.names()
+
+
+def test_what_was_renewed_while_it_was_published_waits_again() -> None:
+    """The older of the two has gone out; the newer has not."""
+    backlog = Backlog()
+    backlog.note(renewed("a"))
+    [(name, older)] = backlog.waiting()
+    newer = renewed("a")
+    backlog.note(newer)
+    backlog.done(name, older)
+
+    assert list(newer.items()) == backlog.waiting()
+
+
+def test_what_has_expired_is_not_published() -> None:
+    """It waited for the engine longer than it lived."""
+    engine = Memory()
+    old = grant(profile(), clock() + -3601.0)
+    Mirror(engine, writer="a", clock=clock).publish("production", Publication(profile(), old))
+
+    assert {} == engine.stands
+
+
+@pytest.mark.parametrize("delete_expired", [True, False])
+def test_versions_have_an_end_unless_they_shall_not(*, delete_expired: bool) -> None:
+    """An agent that takes those which will be deleted for deleted ones needs it so."""
+    engine = Memory()
+    engine.where = replace(engine.where, delete_expired=delete_expired)
+    Mirror(engine, writer="a", clock=clock).publish("production", *renewed("production").values())
+
+    assert delete_expired == (engine.lifetimes["production"] is not None)

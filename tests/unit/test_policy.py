@@ -190,3 +190,11 @@ def test_a_follower_asks_before_the_jitter_of_the_one_it_follows_is_used_up(
 
     assert lifetime - asks_after == pytest.approx(made.renew_before, abs=1e-5)
     assert renews_after + 0.0025 * lifetime - 1e-5 <= asks_after <= 0.5 * lifetime + 1e-5
+
+
+def test_a_follower_asks_at_the_end_if_it_is_to_ask_after_it() -> None:
+    """Whoever it follows may say what he likes."""
+    leader = grant(profile(), NOW, lifetime=3600.0)
+    follower = replace(leader, upstream=Upstream(renews_after=86_400.0, salt="host"))
+
+    assert leader.expires_at == policy.plan(follower, RenewBefore()).renew_at

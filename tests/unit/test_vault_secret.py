@@ -114,6 +114,13 @@ def test_a_host_counts_from_when_the_hub_asked() -> None:
     assert 3600.0 == got.lifetime == got.asked
 
 
+def test_a_host_whose_clock_is_behind_counts_from_now() -> None:
+    """What was issued in its future has been issued by now."""
+    behind = Instant(EPOCH - 600.0, 5000.0)
+
+    assert behind == published().grant(behind, request="r", salt="host-1").sent_at
+
+
 def test_hosts_ask_soon_after_the_hub_renews_each_at_its_own_moment() -> None:
     """No herd: the followers of one secret spread, all after the hub and ahead of half-life."""
     one = published()

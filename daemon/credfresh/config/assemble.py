@@ -104,7 +104,7 @@ def _profile(  # noqa: PLR0917 - all that a profile is made of
         renew_before=draft.renew_before,
         region=region_of(draft, surroundings.environment) or "",
         target=target,
-        source=principals.DEFAULT_SOURCE if shape.source_profile else draft.source,
+        source=draft.source,
         source_profile=shape.source_profile,
         external_id=shape.external_id,
         policy=shape.policy,

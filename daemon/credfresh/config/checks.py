@@ -70,7 +70,7 @@ def check_profiles(case: Case) -> None:
 
 
 def _source_exists(draft: Draft, case: Case) -> None:
-    if draft.profile.source_profile is not None and "source" not in draft.inherited:
+    if draft.profile.source_profile is not None:
         if draft.profile.source is not None:
             hint = "`source_profile` is another profile of this file, `source` a principal"
             case.add_to(draft, "source_profile", "cannot stand beside `source`", hint)

@@ -75,7 +75,7 @@ def _check_heir(child: Draft, above: Sequence[Draft], case: Case) -> None:
         return
     passed_on = {
         key.casefold(): parent.name
-        for parent in reversed(above)
+        for parent in above
         if parent.sound(*keys)
         for key in parent.profile.transitive_tag_keys or ()
     }

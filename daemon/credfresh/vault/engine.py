@@ -57,7 +57,7 @@ class Engine:
         self._renew_at: Instant | None = None
         self._renewable = False
         self._failed: RenewalError | None = None
-        """How the last login failed, if it did."""
+        """How a login failed last, if one ever did."""
 
     def read(self, name: str) -> Version:
         """Return the newest version of a secret.
@@ -185,7 +185,6 @@ class Engine:
                 except RenewalError as error:
                     self._failed = error.with_traceback(None)  # frames hold tokens
                     raise
-                self._failed = None
             client.token = self._token
             return self._token
 

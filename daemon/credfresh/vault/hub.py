@@ -72,8 +72,8 @@ class Hub:
 
     @property
     def cut_off(self) -> bool:
-        """Whether the engine does not even let this hub know who leads."""
-        return self._failing is not None and not self.leads
+        """Of a hub that does not lead: whether the engine does not even let it know who does."""
+        return self._failing is not None
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
         """Publish these in the engine too, as soon as it can be."""

@@ -335,6 +335,16 @@ def test_the_sdks_own_chain_must_not_end_in_our_section() -> None:
     assert accepted(one_profile(), environment).profiles
 
 
+def test_a_chained_profile_does_not_use_the_sdks_own_chain() -> None:
+    """Its parent's credentials are what it is assumed with."""
+    environment = {"AWS_SHARED_CREDENTIALS_FILE": "/run/credfresh/credentials", "AWS_PROFILE": "b"}
+    text = profiles(
+        "a: {role_arn: ROLE, source: s}\nb: {role_arn: ROLE, source_profile: a}",
+        top="sources: {s: {environment: true}}\n",
+    )
+    assert accepted(text, environment).profiles
+
+
 def test_what_a_chained_session_takes_over_cannot_be_set_again() -> None:
     """STS refuses a transitive tag that is set again, and another source identity."""
     text = profiles(

@@ -200,6 +200,18 @@ def test_a_chained_profile_does_not_inherit_the_source() -> None:
     assert settings.profiles["b"].source == "default"
 
 
+def test_a_chained_profile_asks_for_something_else_where_one_above_does() -> None:
+    """Session tags and source identity pass on: what is in hand does not have the new ones."""
+    text = """
+        a: {role_arn: ROLE, source_profile: b}
+        b: {role_arn: ROLE, source_profile: c}
+        c: {role_arn: ROLE}
+        """
+    plain = accepted(profiles(text)).profiles
+    tagged = accepted(profiles(text.replace("c: {", "c: {session_tags: {team: x}, "))).profiles
+    assert all(plain[name].request != tagged[name].request for name in "abc")
+
+
 def test_what_defaults_ask_of_sts_does_not_concern_a_follower_of_a_hub() -> None:
     """How long its session lasts, and when it is renewed, is the hub's to say."""
     text = """\
