@@ -364,12 +364,31 @@ def test_rights_that_a_role_was_given_since_need_another_login(bao: Bao, tmp_pat
     (tmp_path / "secret").write_text(
         admin.auth.approle.generate_secret_id("late")["data"]["secret_id"]
     )
-    host = engine(bao, AppRole(str(tmp_path / "role"), str(tmp_path / "secret")))
+    own = Scripted()
+    host = bao.engine(AppRole(str(tmp_path / "role"), str(tmp_path / "secret")), own)
     with pytest.raises(RenewalError, match="not permitted to read"):
         host.read("any")
+    own.boot += policy.CAP
     admin.auth.approle.create_or_update_approle("late", token_policies=["host"], token_ttl="1h")
 
     assert 0 == host.read("any").number
+
+
+def test_what_a_policy_does_not_permit_costs_few_logins(tmp_path: Path) -> None:
+    """Each is one more token that the engine keeps, and profiles are denied for weeks."""
+    login = json.dumps({"auth": {"client_token": "t", "lease_duration": 3600, "renewable": True}})
+    file = written(tmp_path / "file", CANARY).path
+    own = Scripted()
+
+    def script(request: Request) -> Answer:
+        return Answer(body=login) if request.path.endswith("/login") else Answer(403, "{}")
+
+    with scripted(script) as other:
+        denied = Engine(VaultEngine(other.url, AppRole(file, file)), clock=own, salt="test")
+        for _ in range(5):
+            with pytest.raises(RenewalError, match="not permitted to read"):
+                denied.read("x")
+        assert 2 == sum(request.path.endswith("/login") for request in other.requests)
 
 
 def test_a_wrong_secret_id_concerns_every_profile_of_the_source(bao: Bao, tmp_path: Path) -> None:

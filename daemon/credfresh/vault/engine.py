@@ -56,6 +56,9 @@ class Engine:
         self._token = ""
         self._renew_at: Instant | None = None
         self._renewable = False
+        self._again = 0.0
+        """The boot second from which on a refusal is worth another login: each is one more token
+        that the engine keeps until its end, and it may be the policy that refuses."""
         self._failed: RenewalError | None = None
         """How a login failed last, if one ever did."""
 
@@ -179,7 +182,11 @@ class Engine:
         with self._lock:
             if self._failed is not None and self._failed is not before:
                 raise self._failed
-            if not self._token or refused == self._token or self._due():
+            now = self._clock().boot
+            again = refused == self._token and now >= self._again
+            if again:
+                self._again = now + policy.CAP
+            if again or not self._token or self._due():
                 try:
                     self._renew_or_log_in(client, renew=refused is None and self._renewable)
                 except RenewalError as error:
