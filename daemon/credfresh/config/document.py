@@ -160,6 +160,8 @@ class _Builder:
             return
         word = f" ({event.value!r} is YAML's word for nothing)" if event.value else ""
         hint = 'indent its keys below it, if it has any; else leave it out, or write ""'
+        if ":" in str(self.stack[-1].key):  # {key:value}
+            hint = "a space follows the `:` of each key, also in braces"
         self.findings.add(where, self.path(), f"has no value{word}", hint=hint)
         self._omit(where)
 

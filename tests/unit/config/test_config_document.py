@@ -190,6 +190,13 @@ def test_a_value_that_yaml_would_take_for_something_else_is_refused(
     assert "secret" not in str(problem)
 
 
+def test_a_space_that_is_missing_in_braces_is_what_is_said() -> None:
+    """YAML takes all of it for a key."""
+    problem = refused("log: {level:info}")[-1]
+    assert (problem.path, problem.reason) == ("log.'level:info'", "has no value")
+    assert problem.hint == "a space follows the `:` of each key, also in braces"
+
+
 def test_a_billion_laughs_are_not_expanded() -> None:
     """Nine lines that would be gigabytes are refused at the first alias."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
