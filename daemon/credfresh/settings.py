@@ -94,7 +94,8 @@ class Profile:
     source: str = DEFAULT_SOURCE
     source_profile: str | None = None
     source_request: str | None = None
-    """The request of the `source_profile`, whose session tags and source identity pass on."""
+    """What else tells what comes from there: the request of the `source_profile`, whose session
+    tags and source identity pass on, or which engine it is that is followed."""
     external_id: str | None = None
     policy: str | None = None
     policy_arns: tuple[str, ...] = ()
@@ -129,7 +130,9 @@ class Profile:
             self.role_arn,
             self.role_session_name,
             self.session_tags,
-            (self.source_profile, self.source_request) if self.source_profile else self.source,
+            self.source,
+            self.source_profile,
+            self.source_request,
             self.source_identity,
             self.transitive_tag_keys,
         )

@@ -146,6 +146,7 @@ def _followed(profile: settings.Profile, engine: principals.VaultEngine) -> sett
         role_arn=f"vault:{engine.mount}/{engine.prefix}/{profile.name}",
         duration=MOST_DURATION,
         endpoint_url=engine.address,
+        source_request=f"{engine.address} {engine.namespace}",  # another's is another role
         account_id=False,  # of a role that only the hub knows
     )
 

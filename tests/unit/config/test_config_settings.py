@@ -223,6 +223,23 @@ profiles: {production: {}}
     assert accepted(text).profiles.keys() == {"production"}
 
 
+def test_a_follower_of_another_engine_asks_for_something_else() -> None:
+    """Another server's, or another namespace's, of the same name is another role's credentials."""
+    text = """\
+credentials_file: {path: /run/credfresh/credentials}
+sources: {hub: {vault: {address: "https://bao.example.com:8200", auth: {token_file: /t}}}}
+defaults: {source: hub}
+profiles: {production: {}}
+"""
+    texts = [
+        text,
+        text.replace("bao.example", "bao2.example"),
+        text.replace("auth:", "namespace: team-b, auth:"),
+    ]
+    assert 3 == len({production(each).request for each in texts})
+    assert production(text).request == production(text.replace("/t}", "/other}")).request
+
+
 def test_a_follower_of_a_hub_publishes_no_account() -> None:
     """The role, and so its account, is known to the hub alone, whatever `defaults` say."""
     text = """\
