@@ -6,10 +6,22 @@ What answers in the place of a server (a proxy, a portal, a download) may never 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 MOST_ANSWER = 1 << 20
 """Bytes of an answer, decoded; one with credentials takes a few thousand."""
+
+
+def http_time(text: str) -> float:
+    """Read a time of a header, in wall seconds: one without a zone is UTC, wherever this host is.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    read = parsedate_to_datetime(text)
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
 
 
 class AnswerTooLongError(Exception):

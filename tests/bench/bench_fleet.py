@@ -117,7 +117,7 @@ class Simulated:
             self._push(now + 2.0, name, host)  # the hub is late
             return
         self._expires[name, host] = standing.expiration
-        grant = standing.grant(Instant(now, now), request="r", salt=f"host-{host}")
+        grant = standing.grant(Instant(now, now), now, request="r", salt=f"host-{host}")
         self._push(policy.plan(grant, RenewBefore()).renew_at.wall, name, host)
 
     def figures(self) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 
 from bao import MOUNT, PREFIX, Bao, ShiftedClock
 from credfresh.errors import RenewalError
-from credfresh.model import Grant
+from credfresh.model import Clock, Grant
 from credfresh.principals import TokenFileLogin, VaultEngine
 from credfresh.publication import Publication
 from credfresh.settings import Profile
@@ -40,7 +40,7 @@ def _hub(bao: Bao, tmp_path: Path, prefix: str) -> Engine:
     return bao.engine(bao.logged_in("hub", tmp_path), clock, prefix=prefix)
 
 
-def host(bao: Bao, tmp_path: Path, prefix: str) -> VaultProvider:
+def host(bao: Bao, tmp_path: Path, prefix: str, clock: Clock = clock) -> VaultProvider:
     """Return the provider of a host that may read and no more."""
     where = VaultEngine(
         bao.address,
@@ -112,6 +112,20 @@ def test_a_host_is_told_that_the_hub_is_late(
         follows.obtain(followed(), None)
 
     assert "HubLate" == caught.value.code
+
+
+@pytest.mark.parametrize("off", [-7200.0, 7200.0])
+def test_a_host_whose_clock_is_wrong_goes_by_the_engines(
+    hub: Engine, bao: Bao, tmp_path: Path, prefix: str, off: float
+) -> None:
+    """Slow, it would ask when all has expired; fast, it would take what is good for expired."""
+    Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1, ago=1200.0))
+    own = Scripted()
+    own.wall = off
+
+    got = host(bao, tmp_path, prefix, own).obtain(followed(), None)
+
+    assert 2380 < own().until(got.expires_at) <= 2402
 
 
 def test_a_host_that_asks_early_gets_what_stands(

@@ -108,7 +108,7 @@ def test_the_later_issue_is_the_newer() -> None:
 
 def test_a_host_counts_from_when_the_hub_asked() -> None:
     """Ten minutes after the issue, fifty are left, on both clocks."""
-    got = published().grant(NOW, request="r", salt="host-1")
+    got = published().grant(NOW, NOW.wall, request="r", salt="host-1")
 
     assert 3000.0 == NOW.until(got.expires_at)
     assert 3600.0 == got.lifetime == got.asked
@@ -118,7 +118,7 @@ def test_a_host_whose_clock_is_behind_counts_from_now() -> None:
     """What was issued in its future has been issued by now."""
     behind = Instant(EPOCH - 600.0, 5000.0)
 
-    assert behind == published().grant(behind, request="r", salt="host-1").sent_at
+    assert behind == published().grant(behind, behind.wall, request="r", salt="host-1").sent_at
 
 
 def test_hosts_ask_soon_after_the_hub_renews_each_at_its_own_moment() -> None:
@@ -126,7 +126,9 @@ def test_hosts_ask_soon_after_the_hub_renews_each_at_its_own_moment() -> None:
     one = published()
     hub = one.renews
     moments = {
-        policy.plan(one.grant(NOW, request="r", salt=host), RenewBefore(), rhythm).renew_at.wall
+        policy.plan(
+            one.grant(NOW, NOW.wall, request="r", salt=host), RenewBefore(), rhythm
+        ).renew_at.wall
         for host in (f"host-{n}" for n in range(200))
         for rhythm in [policy.rhythm(host, [(3600, RenewBefore())], 50.0)]
     }
@@ -147,5 +149,5 @@ def test_a_host_keeps_the_promise_of_renew_before() -> None:
             renews_after=plan.renew_at.boot - given.sent_at.boot,
             writer="w",
         )
-        host = policy.plan(one.grant(NOW, request="r", salt=f"h{n}"), RenewBefore())
+        host = policy.plan(one.grant(NOW, NOW.wall, request="r", salt=f"h{n}"), RenewBefore())
         assert host.renew_before >= 1800.0

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
+from credfresh.answers import http_time
 from credfresh.errors import Mend, RenewalError
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.settings import Profile
@@ -37,16 +37,6 @@ def arguments(profile: Profile) -> dict[str, Any]:
         "SourceIdentity": profile.source_identity,
     }
     return {name: value for name, value in asked.items() if value not in (None, [])}
-
-
-def http_time(text: str) -> float:
-    """Read a time of a header, in wall seconds: one without a zone is UTC, wherever this host is.
-
-    Raises:
-        ValueError: it is no time.
-    """
-    read = parsedate_to_datetime(text)
-    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
 
 
 def server_time(answer: Mapping[str, Any]) -> float | None:

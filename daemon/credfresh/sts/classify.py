@@ -19,10 +19,10 @@ from typing import Any
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
-from credfresh.answers import AnswerTooLongError
+from credfresh.answers import AnswerTooLongError, http_time
 from credfresh.causes import beneath, mistrust
 from credfresh.errors import Mend, RenewalError, Scope, unforeseen
-from credfresh.sts.assume import http_time, server_time
+from credfresh.sts.assume import server_time
 from credfresh.sts.codes import CLOCK_CODES, THROTTLES, Rule, rule_of
 from credfresh.sts.scrub import scrubbed
 

@@ -17,7 +17,7 @@ import hvac.exceptions
 import requests
 
 from credfresh import policy
-from credfresh.answers import Bounded
+from credfresh.answers import Bounded, http_time
 from credfresh.errors import RenewalError
 from credfresh.model import Clock, Instant
 from credfresh.principals import TokenFileLogin, VaultEngine
@@ -81,7 +81,9 @@ class Engine:
             data = answer["data"]
             document = data["data"]
             return Version(
-                int(data["metadata"]["version"]), None if document is None else dict(document)
+                int(data["metadata"]["version"]),
+                None if document is None else dict(document),
+                self._told_at(),
             )
 
         return self._do(ask, f"read {self.shown(name)}")
@@ -239,9 +241,21 @@ class Engine:
                 timeout=(CONNECT, READ),  # type: ignore[arg-type] # requests takes both
                 token="",
             )
-            client.session.hooks["response"].append(_bounded)
+            client.session.hooks["response"].append(self._hear)
             self._local.client = client
         return client
+
+    def _hear(self, answer: requests.Response, *_: object, **_more: object) -> None:
+        """Let no more be read of an answer that has just begun; a hook of requests'."""
+        answer.raw = Bounded(answer.raw)
+        self._local.date = answer.headers.get("Date")
+
+    def _told_at(self) -> float | None:
+        """Return when the last answer to this thread was given, by the server's clock."""
+        try:
+            return http_time(self._local.date)
+        except (TypeError, ValueError, OverflowError):
+            return None
 
 
 def _trusted() -> str | bool:
@@ -254,11 +268,6 @@ def _trusted() -> str | bool:
         return True
     system = ssl.get_default_verify_paths()
     return system.cafile or system.capath or True
-
-
-def _bounded(answer: requests.Response, *_: object, **_more: object) -> None:
-    """Let no more be read of an answer that has just begun; a hook of requests'."""
-    answer.raw = Bounded(answer.raw)
 
 
 class Engines:

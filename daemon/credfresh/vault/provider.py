@@ -11,7 +11,11 @@ from credfresh.principals import VaultEngine
 from credfresh.settings import Profile
 from credfresh.vault.engine import Engine, Engines
 from credfresh.vault.failures import LATE, NO_SECRET, UNREADABLE
-from credfresh.vault.secret import Secret, decoded
+from credfresh.vault.secret import Secret, Version, decoded
+
+CLOCKS_AGREE = 5.0
+"""Seconds by which this host's clock may differ from the engine's, which tells whole ones: beyond,
+the engine's counts, as STS's does where STS is asked."""
 
 
 class OtherRoleError(Exception):
@@ -58,40 +62,44 @@ class VaultProvider:
             OtherRoleError: it is of another one.
             RenewalError: as from `obtain`.
         """
-        secret = self._read(engine, profile)
+        version = engine.read(profile.name)
+        secret = _secret(engine, profile, version)
         if role_arn not in {None, secret.role_arn}:
             raise OtherRoleError
         now = self._clock()
+        wall = now.wall
+        if version.read_at is not None and abs(version.read_at - wall) > CLOCKS_AGREE:
+            wall = version.read_at
         with self._lock:
             last = self._last.get(profile.name)
             known = last is not None and secret.issued <= last
-            late = known and secret.renews <= now.wall  # before that, who asks is early
-            if not late and secret.expiration > now.wall:
+            late = known and secret.renews <= wall  # before that, who asks is early
+            if not late and secret.expiration > wall:
                 self._last[profile.name] = secret.issued
-        if late or secret.expiration <= now.wall:
+        if late or secret.expiration <= wall:
             raise _late(engine, profile, secret)
-        return secret.grant(now, request=profile.request, salt=self._salt)
+        return secret.grant(now, wall, request=profile.request, salt=self._salt)
 
-    def _read(self, engine: Engine, profile: Profile) -> Secret:
-        version = engine.read(profile.name)
-        path = engine.shown(profile.name)
-        if version.document is None:
-            what = "has been deleted, or has expired" if version.number else "does not exist"
-            raise RenewalError(
-                f"{path}: {what}",
-                code=NO_SECRET,
-                mend=Mend.TIME,
-                hint="the hub has no such profile, or has not published it for long",
-            )
-        try:
-            return decoded(version.document)
-        except ValueError as error:
-            raise RenewalError(
-                f"{path}: {error}",
-                code=UNREADABLE,
-                mend=Mend.HUMAN,
-                hint="let nobody but a hub of credfresh write below the prefix",
-            ) from None
+
+def _secret(engine: Engine, profile: Profile, version: Version) -> Secret:
+    path = engine.shown(profile.name)
+    if version.document is None:
+        what = "has been deleted, or has expired" if version.number else "does not exist"
+        raise RenewalError(
+            f"{path}: {what}",
+            code=NO_SECRET,
+            mend=Mend.TIME,
+            hint="the hub has no such profile, or has not published it for long",
+        )
+    try:
+        return decoded(version.document)
+    except ValueError as error:
+        raise RenewalError(
+            f"{path}: {error}",
+            code=UNREADABLE,
+            mend=Mend.HUMAN,
+            hint="let nobody but a hub of credfresh write below the prefix",
+        ) from None
 
 
 def _late(engine: Engine, profile: Profile, secret: Secret) -> RenewalError:

@@ -46,12 +46,13 @@ class Secret:
         """The access key id."""
         return self.credentials.access_key_id
 
-    def grant(self, now: Instant, *, request: str, salt: str) -> Grant:
+    def grant(self, now: Instant, wall: float, *, request: str, salt: str) -> Grant:
         """Return them as a grant to a host: counted from when the hub asked for them.
 
-        `request` is the fingerprint of what the host asks for; `salt` spreads the hosts.
+        `wall` is what the time is, whatever the host's clock says. `request` is the fingerprint of
+        what the host asks for; `salt` spreads the hosts.
         """
-        age = max(0.0, now.wall - self.issued)
+        age = max(0.0, wall - self.issued)
         lifetime = self.expiration - self.issued
         return Grant(
             credentials=self.credentials,
@@ -135,6 +136,8 @@ class Version:
     number: int
     """0 while there has never been one: what check-and-set takes for `must not exist`."""
     document: Mapping[str, object] | None = field(repr=False)
+    read_at: float | None = None
+    """When the engine says that it was read, wall seconds; None where it does not."""
 
 
 def _text(fields: Mapping[str, object], name: str) -> str:
