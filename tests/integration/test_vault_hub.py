@@ -224,6 +224,16 @@ def test_a_hub_whose_lease_another_one_has_taken_leads_no_more() -> None:
     assert ["hub_leads", "hub_follows"] == log.names()
 
 
+def test_what_came_from_another_engine_makes_no_hub_late() -> None:
+    """A reload may name another source: what stands there is better than what is not wanted."""
+    follow = VaultProvider({}, Engines(clock=clock, salt="x"), clock=clock, salt="x")
+    for ago, key in ((0.0, "ASIANEWER00000000000"), (1900.0, "ASIALATE000000000000")):
+        engine = Memory()
+        published = Publication(profile(), grant(profile(), clock() + -ago, key=key))
+        Mirror(engine, writer="a", clock=clock).publish("production", published)
+        assert key == follow.follow(engine, profile()).credentials.access_key_id
+
+
 def test_what_was_renewed_while_it_was_published_waits_again() -> None:
     """The older of the two has gone out; the newer has not."""
     backlog = Backlog()

@@ -35,8 +35,8 @@ class VaultProvider:
         self._clock = clock
         self._salt = salt
         self._lock = threading.Lock()
-        self._last: dict[str, float] = {}
-        """When the credentials that we handed out last were issued, by profile."""
+        self._last: dict[tuple[Engine, str], float] = {}
+        """When the credentials that we handed out last were issued, by engine and profile."""
 
     def obtain(
         self,
@@ -71,11 +71,11 @@ class VaultProvider:
         if version.read_at is not None and abs(version.read_at - wall) > CLOCKS_AGREE:
             wall = version.read_at
         with self._lock:
-            last = self._last.get(profile.name)
+            last = self._last.get((engine, profile.name))
             known = last is not None and secret.issued <= last
             late = known and secret.renews <= wall  # before that, who asks is early
             if not late and secret.expiration > wall:
-                self._last[profile.name] = secret.issued
+                self._last[engine, profile.name] = secret.issued
         if late or secret.expiration <= wall:
             raise _late(engine, profile, secret)
         return secret.grant(now, wall, request=profile.request, salt=self._salt)
