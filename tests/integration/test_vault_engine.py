@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from aws_servers import Answer, BusyServer, Request, scripted
-from bao import MOUNT, PREFIX, Bao, Scripted, ShiftedClock, signed
+from bao import MOUNT, PREFIX, Bao, ShiftedClock, signed
 from credfresh import policy
 from credfresh.answers import MOST_ANSWER
 from credfresh.errors import Mend, RenewalError, Scope
@@ -364,7 +364,7 @@ def test_rights_that_a_role_was_given_since_need_another_login(bao: Bao, tmp_pat
     (tmp_path / "secret").write_text(
         admin.auth.approle.generate_secret_id("late")["data"]["secret_id"]
     )
-    own = Scripted()
+    own = ShiftedClock()
     host = bao.engine(AppRole(str(tmp_path / "role"), str(tmp_path / "secret")), own)
     with pytest.raises(RenewalError, match="not permitted to read"):
         host.read("any")
@@ -378,7 +378,7 @@ def test_what_a_policy_does_not_permit_costs_few_logins(tmp_path: Path) -> None:
     """Each is one more token that the engine keeps, and profiles are denied for weeks."""
     login = json.dumps({"auth": {"client_token": "t", "lease_duration": 3600, "renewable": True}})
     file = written(tmp_path / "file", CANARY).path
-    own = Scripted()
+    own = ShiftedClock()
 
     def script(request: Request) -> Answer:
         return Answer(body=login) if request.path.endswith("/login") else Answer(403, "{}")

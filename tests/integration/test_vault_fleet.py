@@ -120,7 +120,7 @@ def test_a_host_whose_clock_is_wrong_goes_by_the_engines(
 ) -> None:
     """Slow, it would ask when all has expired; fast, it would take what is good for expired."""
     Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1, ago=1200.0))
-    own = Scripted()
+    own = ShiftedClock()
     own.wall = off
 
     got = host(bao, tmp_path, prefix, own).obtain(followed(), None)

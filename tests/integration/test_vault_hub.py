@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from bao import Scripted
+from bao import ShiftedClock
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.life.admission import Lane
 from credfresh.life.desk import Desk, Errand
@@ -29,14 +29,14 @@ from credfresh.vault.provider import VaultProvider
 from credfresh.vault.secret import Version
 from fakes import EventLog, grant, profile
 
-clock = Scripted()
+clock = ShiftedClock()
 
 
 class Memory(Engine):
     """An engine in memory. Each call takes `slow` seconds of `clock`; `first` sees each write."""
 
     def __init__(
-        self, own: Scripted = clock, *, slow: float = 0.0, first: Callable[[str], object] = str
+        self, own: ShiftedClock = clock, *, slow: float = 0.0, first: Callable[[str], object] = str
     ) -> None:
         super().__init__(VaultEngine("http://memory", TokenFileLogin("/")), clock=own, salt="x")
         self.stands: dict[str, Version] = {}
@@ -106,7 +106,7 @@ def renewed_by(hub: Hub, engine: Engine, asked: Profile) -> str:
     return provider.obtain(asked, None, lambda _: None).credentials.access_key_id
 
 
-def leading(engine: Engine, own: Scripted = clock) -> Hub:
+def leading(engine: Engine, own: ShiftedClock = clock) -> Hub:
     """Return a hub that leads."""
     hub = Hub(engine, name="a", clock=own, roll=lambda: 0.0, emit=EventLog(), patience=30.0)
     hub.open(cast("Desk", None))
@@ -140,7 +140,7 @@ def test_a_hub_with_much_to_publish_keeps_its_lease() -> None:
         if name == lease.RECORD and engine.stands:
             held.append(hub.leads)
 
-    own = Scripted()
+    own = ShiftedClock()
     engine = Memory(own, slow=0.5, first=look)
     hub = leading(engine, own)
     names = [f"p{number}" for number in range(30)]
