@@ -1,4 +1,4 @@
-"""Servers that integration tests share: other people's once for the whole run, ours one a test."""
+"""Servers for integration tests: moto and ministack once per run, our own scripted STS per test."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from sources import Provide
 
 @pytest.fixture(scope="session")
 def ministack() -> Iterator[aws_servers.AwsServer]:
-    """AWS as ministack judges it: signatures, trust, ExternalId, expiry."""
+    """Run ministack, which checks signatures, trust policies, ExternalId and expiry."""
     with aws_servers.ministack() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[aws_servers.AwsServer]:
-    """AWS as moto answers it."""
+    """Run moto's server."""
     with aws_servers.moto_server() as server:
         yield server
 
 
 @pytest.fixture
 def sts() -> Iterator[ScriptedServer]:
-    """An STS that grants whatever it is asked, until a test scripts it; it knows who signed."""
+    """Run an STS that grants every request until a test scripts it; it records who signed."""
     with scripted(lambda _: Answer(body=grant_xml())) as server:
         yield server
 
 
 @pytest.fixture
 def provide(sts: ScriptedServer) -> Provide:
-    """Make a provider with one source called `ci`."""
+    """Return a function that makes a provider with one source called `ci`."""
 
     def make(
         source: Principal,

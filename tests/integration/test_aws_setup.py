@@ -1,9 +1,9 @@
-"""docs/aws-setup.md says the truth: its policies, taken from the page, tried on ministack.
+"""Tries the policies of docs/aws-setup.md, taken from the page, on ministack.
 
 ministack (AUTH=true) enforces identity policies across accounts, trust policies with ExternalId,
 session name, tags (sts:TagSession in the trust policy) and web identity's audience and subject.
 It does not enforce MaxSessionDuration, the hour of chained roles, sts:SetSourceIdentity, or
-sts:TagSession in the identity policy: of these only that the right request passes is tried.
+sts:TagSession in the identity policy: for these, tests only show that a correct request passes.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ EVERYTHING = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}],
 }
-"""An identity policy that leaves it all to the trust policy."""
+"""An identity policy that allows all of STS, so that only the trust policy decides."""
 
 
 @pytest.fixture
 def aws() -> Iterator[AwsServer]:
-    """Four empty accounts."""
+    """Run a ministack whose accounts are empty."""
     with aws_servers.ministack() as server:
         yield server
 
 
 def provider(aws: AwsServer, source: Principal, keys: tuple[str, str] = ("", "")) -> StsProvider:
-    """Return a provider whose source `ci` is given."""
+    """Return a provider whose source `ci` is `source`."""
     return StsProvider(
         {"ci": source},
         StsLimits(endpoint_url=aws.url),
@@ -84,14 +84,14 @@ def deploy(aws: AwsServer, policy: str, account: str = PRODUCTION) -> Profile:
 
 
 def trust(aws: AwsServer, name: str, policy: object, *, account: str) -> None:
-    """Give a role that exists another trust policy: shows that only this was in the way."""
+    """Replace the trust policy of an existing role, to show that only this was in the way."""
     aws.client("iam", account=account).update_assume_role_policy(
         RoleName=name, PolicyDocument=json.dumps(policy)
     )
 
 
 def denied(asking: StsProvider, profile: Profile) -> None:
-    """The profile is refused, and the refusal names the page."""
+    """Assert that the profile is refused, and that the hint names the page."""
     with pytest.raises(RenewalError) as failed:
         asking.obtain(profile, None)
     assert ("AccessDenied", Mend.HUMAN) == (failed.value.code, failed.value.mend)
@@ -99,7 +99,7 @@ def denied(asking: StsProvider, profile: Profile) -> None:
 
 
 def who(aws: AwsServer, grant: Grant) -> str:
-    """Return the ARN that the granted credentials are."""
+    """Return the ARN of the identity that the granted credentials belong to."""
     keys = {
         "aws_access_key_id": grant.credentials.access_key_id,
         "aws_secret_access_key": grant.credentials.secret_access_key,
@@ -109,7 +109,7 @@ def who(aws: AwsServer, grant: Grant) -> str:
 
 
 def test_every_policy_of_the_page_is_found_and_tried() -> None:
-    """A block that is added to the page must be added to these tests."""
+    """Every JSON block of the page is a valid policy that some test here uses."""
     blocks = PAGE.read_text().count("```json")
     here = Path(__file__).read_text()
     assert blocks == len(POLICIES)
@@ -118,7 +118,7 @@ def test_every_policy_of_the_page_is_found_and_tried() -> None:
 
 
 def configured() -> list[str]:
-    """Return the configuration of section 6, and the one that is in `config/`."""
+    """Return the configuration of section 6 of the page, and the example in `config/`."""
     (text,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     return [text, EXAMPLE.read_text()]
 
@@ -127,7 +127,7 @@ def configured() -> list[str]:
 def test_one_user_and_three_environments_as_the_page_configures_them(
     aws: AwsServer, text: str
 ) -> None:
-    """Section 6 in full: its policies, and three roles assumed with either configuration."""
+    """With the policies of section 6, either configuration assumes all three roles."""
     settings = parse(text.encode(), "/etc/credfresh/credfresh.yaml", hostname="build-7")
     for account, policy in (
         (DEVELOPMENT, "trust-user.json"),
@@ -153,14 +153,14 @@ def test_one_user_and_three_environments_as_the_page_configures_them(
 
 
 def test_another_user_with_the_same_permissions_is_not_trusted(aws: AwsServer) -> None:
-    """The trust policy decides: the identity policy alone opens nothing."""
+    """An identity policy alone is not enough: the trust policy decides."""
     profile = deploy(aws, "trust-user.json")
     denied(user(aws, name="somebody-else"), profile)
     assert user(aws).obtain(profile, None).lifetime > 3500
 
 
 def test_the_identity_policy_names_the_roles(aws: AwsServer) -> None:
-    """A role that is not in the statement is out of reach, though it trusts the user."""
+    """A role that the statement does not name cannot be assumed, though it trusts the user."""
     asking = user(aws)
     arn = aws.role("other", POLICIES["trust-user.json"], account=PRODUCTION)
     other = replace(fakes.profile(source="ci"), role_arn=arn)
@@ -172,7 +172,7 @@ def test_the_identity_policy_names_the_roles(aws: AwsServer) -> None:
 
 
 def test_production_takes_only_sessions_that_name_themselves(aws: AwsServer) -> None:
-    """Another session name is refused by the condition."""
+    """The condition refuses any other session name."""
     profile = deploy(aws, "trust-production.json")
     asking = user(aws)
     denied(asking, replace(profile, role_session_name="by-hand"))
@@ -180,7 +180,7 @@ def test_production_takes_only_sessions_that_name_themselves(aws: AwsServer) -> 
 
 
 def test_another_account_needs_the_external_id(aws: AwsServer) -> None:
-    """The right one passes; a wrong one and none are refused."""
+    """The right ExternalId passes; a wrong one and none are refused."""
     profile = deploy(aws, "trust-account-with-external-id.json")
     asking = user(aws)
     denied(asking, profile)
@@ -202,7 +202,7 @@ def token(tmp_path: Path, subject: str, audience: str = "sts.amazonaws.com") -> 
 def test_a_token_becomes_the_build_host_and_that_the_deploy_role(
     aws: AwsServer, tmp_path: Path
 ) -> None:
-    """OIDC, then the role that trusts the role; a wrong subject or audience goes nowhere."""
+    """An OIDC token gives `build-host`, which assumes `deploy`; wrong subject or audience fails."""
     build_host = aws.role(
         "build-host", POLICIES["trust-oidc.json"], POLICIES["may-assume.json"], account=TOOLS
     )
@@ -221,7 +221,7 @@ def test_a_token_becomes_the_build_host_and_that_the_deploy_role(
 
 
 def test_a_role_for_instances_is_nobody_elses(aws: AwsServer) -> None:
-    """`build-host`, trusted to EC2, cannot be assumed by a user; and users are no build host."""
+    """A user cannot assume a `build-host` that trusts EC2, nor a role that trusts `build-host`."""
     aws.role("build-host", POLICIES["trust-ec2.json"], account=TOOLS)
     asking = provider(aws, EnvironmentSource(), aws.user("ci", EVERYTHING, account=TOOLS))
     arn = f"arn:aws:iam::{TOOLS}:role/build-host"
@@ -238,7 +238,7 @@ def test_a_role_for_instances_is_nobody_elses(aws: AwsServer) -> None:
 
 
 def test_session_tags(aws: AwsServer) -> None:
-    """The demanded tag passes; another value, another tag besides and none are refused."""
+    """The required tag passes; another value, an additional tag and no tag are refused."""
     profile = deploy(aws, "trust-with-tags.json")
     asking = user(aws, "may-assume-and-tag.json")
     denied(asking, profile)
@@ -260,7 +260,7 @@ def test_tags_need_tag_session_in_the_trust_policy(aws: AwsServer) -> None:
 
 
 def test_source_identity(aws: AwsServer) -> None:
-    """The request with a source identity passes (that it needs its own action is not enforced)."""
+    """A request with a source identity passes (ministack does not check sts:SetSourceIdentity)."""
     profile = deploy(aws, "trust-with-source-identity.json")
     asking = user(aws, "may-assume-and-set-source-identity.json")
     granted = asking.obtain(replace(profile, source_identity="build-host-7"), None)

@@ -1,6 +1,6 @@
 """Canaries for the three leaks that the libraries here are known for.
 
-Each test first shows that the leak is real, else it could not fail; then that we do not have it.
+Each test shows first that the leak is real (otherwise it could not fail), then that we avoid it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from credfresh.sts import StsProvider
 from simulated import ROLE_ARN, USER_ARN
 
 CANARY = "canary-9f3b1c"
-"""In no form that any filter knows: nothing but silence keeps it unsaid."""
+"""A secret of a form that no filter recognizes, so only code that never prints it passes."""
 
 
 @pytest.fixture(name="stream")
 def _stream() -> Iterator[Stream]:
-    """Where the log of this process goes, at its most talkative."""
+    """Return the stream that this process logs to, at level debug."""
     stream = Stream()
     with process_restored():
         configure(LogSettings(level="debug"), stream=stream, clock=clock)
@@ -51,7 +51,7 @@ def failed_with_canary() -> BaseException:
 
 
 def test_tracebacks_show_no_local_variables(stream: Stream) -> None:
-    """What structlog calls `dict_tracebacks` lists the locals of every frame."""
+    """Tracebacks are logged without the locals of their frames, which structlog would list."""
     error = failed_with_canary()
     leak = structlog.tracebacks.ExceptionDictTransformer()
     assert CANARY in json.dumps(leak((type(error), error, error.__traceback__)), default=str)
@@ -64,7 +64,7 @@ def test_tracebacks_show_no_local_variables(stream: Stream) -> None:
 
 
 def test_botocore_does_not_log_what_sts_answered(stream: Stream) -> None:
-    """At DEBUG botocore logs the body of every answer, AssumeRole's too."""
+    """The answers of STS stay out of the log, though botocore at DEBUG logs every body."""
     with Simulator(clock) as sts:
         user = sts.add_user(USER_ARN)
         sts.add_role(ROLE_ARN, trusts={user.arn})
@@ -98,14 +98,14 @@ def test_botocore_does_not_log_what_sts_answered(stream: Stream) -> None:
 
 
 class Model(pydantic.BaseModel):
-    """As pydantic comes."""
+    """A pydantic model without any precautions."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
     external_id: int
 
 
 def test_what_pydantic_refuses_is_not_repeated() -> None:
-    """A ValidationError quotes the input that it refuses."""
+    """Our errors do not quote the input that was refused, as pydantic's ValidationError does."""
     with pytest.raises(pydantic.ValidationError) as leak:
         Model.model_validate({"external_id": CANARY, "aws_secret_access_key": CANARY})
     assert CANARY in str(leak.value)
@@ -119,7 +119,7 @@ def test_what_pydantic_refuses_is_not_repeated() -> None:
 
 
 def test_the_values_that_hold_secrets_do_not_show_them() -> None:
-    """Neither `repr` nor `str` of credentials, grants and settings says one."""
+    """Neither `repr` nor `str` of credentials and grants shows a secret."""
     grant = fakes.grant(fakes.profile(), fakes.FakeClock()())
     secrets = (grant.credentials.secret_access_key, grant.credentials.session_token)
     assert all(len(secret) > 8 for secret in secrets)

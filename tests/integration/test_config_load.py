@@ -1,4 +1,4 @@
-"""Opening the configuration on a real disk: only what nobody else may write is believed."""
+"""Loading the configuration from a real disk: a file that others may write is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give fil
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A good configuration in a directory of ours."""
+    """Return a good configuration in a directory that nobody else may write."""
     tmp_path.chmod(0o755)
     path = tmp_path / "credfresh.yaml"
     path.write_text(one_profile(), encoding="utf-8")
@@ -30,7 +30,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def refusal(path: str | Path) -> Problem:
-    """Load what is to be refused, and return the one problem, which has no position."""
+    """Load a file that must be refused; return the one problem, which has no position."""
     with pytest.raises(ConfigError) as caught:
         load(path)
     (problem,) = caught.value.problems
@@ -39,7 +39,7 @@ def refusal(path: str | Path) -> Problem:
 
 
 def test_a_good_file_is_loaded(config: Path) -> None:
-    """With the environment and the name of this host, unless they are given."""
+    """`load` takes environment and host name from the process, unless they are given."""
     settings = load(config)
     assert settings.path == str(config)
     assert os.uname().nodename.split(".")[0] in settings.profiles["production"].role_session_name
@@ -50,14 +50,14 @@ def test_a_good_file_is_loaded(config: Path) -> None:
 def test_the_environment_of_the_process_counts(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """AWS_REGION is read where the file has no region."""
+    """AWS_REGION of the process counts if the file names no region."""
     config.write_text(one_profile(defaults="{duration: 1h}"), encoding="utf-8")
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
     assert load(config).profiles["production"].region == "eu-north-1"
 
 
 def test_the_instance_stays_when_a_link_leads_elsewhere(config: Path) -> None:
-    """Marks stay ours when a ConfigMap, or a store of packages, puts another release there."""
+    """Marks stay ours when a link (of a ConfigMap, or of a package store) leads to a new file."""
     link, new = config.with_name("link.yaml"), config.with_name("new.yaml")
     shutil.copy(config, new)
     link.symlink_to(config)
@@ -68,7 +68,7 @@ def test_the_instance_stays_when_a_link_leads_elsewhere(config: Path) -> None:
 
 
 def test_problems_of_the_content_carry_the_path(config: Path) -> None:
-    """As an editor can open it: file, line, column."""
+    """A problem starts with file:line:column, which editors can open."""
     config.write_text(one_profile("duration: 13h"), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load(config)
@@ -77,7 +77,7 @@ def test_problems_of_the_content_carry_the_path(config: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
 def test_a_file_that_others_may_write_is_refused(config: Path, mode: int) -> None:
-    """Group or everybody: either could have commands run."""
+    """A file that group or others may write is refused: they could have commands run."""
     config.chmod(mode)
     problem = refusal(config)
     assert problem.reason.startswith(f"others may write the file (mode 0{mode:o})")
@@ -86,7 +86,7 @@ def test_a_file_that_others_may_write_is_refused(config: Path, mode: int) -> Non
 
 @pytest.mark.parametrize("mode", [0o775, 0o757, 0o777])
 def test_a_directory_that_others_may_write_is_refused(config: Path, mode: int) -> None:
-    """Who may write the directory may put another file there."""
+    """Whoever may write the directory could put another file there."""
     config.parent.chmod(mode)
     problem = refusal(config)
     assert problem.reason.startswith(f"others may write its directory (mode 0{mode:o})")
@@ -94,13 +94,13 @@ def test_a_directory_that_others_may_write_is_refused(config: Path, mode: int) -
 
 
 def test_a_sticky_directory_passes(config: Path) -> None:
-    """There nobody can rename what is not theirs."""
+    """In a sticky directory nobody can rename files of others, so it is accepted."""
     config.parent.chmod(0o1777)
     assert load(config).profiles
 
 
 def test_the_directory_that_a_link_leads_to_counts(config: Path, tmp_path: Path) -> None:
-    """And so does the one that holds the link."""
+    """The directory of a link and the one that it leads to must both be closed to others."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir(mode=0o755)
     link = elsewhere / "link.yaml"
@@ -128,14 +128,14 @@ def test_a_directory_of_another_user_is_refused(config: Path) -> None:
 
 
 def test_a_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
-    """The commonest first mistake."""
+    """A missing file is the most common first mistake, so the hint says how to name one."""
     problem = refusal(tmp_path / "none.yaml")
     assert problem.reason == "cannot be read: no such file or directory"
     assert problem.hint == "name the file with --config, or in CREDFRESH_CONFIG"
 
 
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
-    """A directory, a fifo without a writer, a device, a link to itself, a file as directory."""
+    """A directory, a fifo, a device, a link to itself, a path below a file: refused at once."""
     tmp_path.chmod(0o755)
     fifo, loop, file = tmp_path / "fifo", tmp_path / "loop", tmp_path / "file"
     os.mkfifo(fifo)
@@ -152,7 +152,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_file_says_so(config: Path) -> None:
-    """By a user who may not read it, with what to do."""
+    """A file that the user may not read is refused, with a hint."""
     config.chmod(0o600)
     code = (
         "import os, sys\n"
@@ -180,7 +180,7 @@ def test_a_huge_file_is_answered_at_once(config: Path) -> None:
 
 @pytest.mark.parametrize("count", [10_000])
 def test_ten_thousand_profiles_are_read_in_a_moment(config: Path, count: int) -> None:
-    """The size that a large host may have costs seconds once, not minutes."""
+    """Reading as many profiles as a large host may have takes seconds, not minutes."""
     keys = "external_id: '012345670123', session_tags: {team: release}, renew_before: 20m"
     arn = "'arn:aws:iam::111111111111:role/deploy'"
     lines = (f"  p{n}: {{role_arn: {arn}, {keys}}}" for n in range(count))
@@ -194,7 +194,7 @@ def test_ten_thousand_profiles_are_read_in_a_moment(config: Path, count: int) ->
 def test_a_way_to_the_twins_that_others_could_redirect_is_refused_before_the_start(
     config: Path,
 ) -> None:
-    """As for the credentials file; what is merely missing may come while the daemon runs."""
+    """An unsafe path of `process_dir` is refused; a missing directory may still be created."""
     folder = config.parent / "open"
     folder.mkdir()
     folder.chmod(0o777)

@@ -26,7 +26,7 @@ from simulation import Simulation
 
 
 class Home:
-    """A desk whose main thread is one of the test's, and a control socket there."""
+    """A desk whose main thread is a thread of the test, with a control socket at `path`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,7 +78,7 @@ def _home(tmp_path: Path) -> Iterator[Home]:
 def test_a_mistake_of_ours_is_told_and_ends_nothing(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client learns where to look, the log where it was, and the next one is served."""
+    """The client gets `internal`, the log names the place, and the next client is served."""
 
     def broken(*_: object) -> Any:
         raise ZeroDivisionError("with what may be a secret")
@@ -96,7 +96,7 @@ def test_a_mistake_of_ours_is_told_and_ends_nothing(
 def test_a_mistake_in_a_look_leaves_the_daemon_running(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who asked meanwhile gets no answer; the main thread goes on."""
+    """Clients who asked before the mistake get no answer, and the main thread goes on."""
 
     def broken(*_: object) -> Any:
         raise ZeroDivisionError
@@ -120,7 +120,7 @@ def test_without_a_configuration_file_a_reload_is_refused(home: Home) -> None:
 
 
 def test_what_another_daemon_is_meant_to_do_is_not_done(home: Home) -> None:
-    """Several daemons may run on a host: who does not know where his listens may name it."""
+    """A request that names other instances is refused: several daemons may run on a host."""
     asked = b'{"version": 1, "ask": "withdraw", "instances": ["%s"]}\n'
 
     answer = exchange(home.path, asked % b"other")
@@ -141,7 +141,7 @@ WAITS = b'{"version": 1, "ask": "ensure", "profile": "dev", "valid_for_s": 600, 
 
 @pytest.fixture(name="watchful")
 def _watchful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    """A home that looks after its socket twenty times a second; its main thread turns as often."""
+    """A home that checks its socket every 0.05 s, and whose main thread turns every 0.02 s."""
     monkeypatch.setattr(attendant, "LOOK", 0.05)
     tmp_path.chmod(0o755)
     with Home(tmp_path / "control.sock") as home:
@@ -159,7 +159,7 @@ def _watchful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]
 
 
 def test_all_who_ask_at_once_share_a_look(watchful: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a look is costly, clients take a tenth of the main thread's time at most."""
+    """If a look is costly, clients take at most a tenth of the main thread's time."""
     home, looks = watchful, []
     real = home.sim.supervisor.roster.statuses
 
@@ -181,7 +181,7 @@ def test_all_who_ask_at_once_share_a_look(watchful: Home, monkeypatch: pytest.Mo
 
 
 def waiting(home: Home) -> socket.socket:
-    """Return a client who waits for a profile that nobody renews."""
+    """Return a client that waits for a profile whose renewal fails."""
     home.sim.supervisor.roster["dev"].published = None
     home.sim.provider.fault = lambda _: failure()
     client = connect(home.path)
@@ -190,14 +190,14 @@ def waiting(home: Home) -> socket.socket:
 
 
 def asks(home: Home, client: socket.socket, request: bytes) -> None:
-    """Send a request, and wait until the main thread has it before all that comes."""
+    """Send a request, and wait until it is in the inbox of the main thread."""
     before = home.posted
     client.sendall(request)
     wait_until(lambda: home.posted > before, "the question")
 
 
 def test_a_socket_that_was_deleted_is_back_and_who_is_connected_stays_so(watchful: Home) -> None:
-    """A cleaner of /run may take it; who waits for an answer gets it all the same."""
+    """If /run is cleaned up, the socket is made again; waiting clients still get their answers."""
     home = watchful
     with waiting(home) as client:
         home.path.unlink()
@@ -214,7 +214,7 @@ def test_a_socket_that_was_deleted_is_back_and_who_is_connected_stays_so(watchfu
 
 
 def test_what_else_stands_in_its_place_is_left_and_told_once(watchful: Home) -> None:
-    """As soon as it is gone the socket is back; who was connected stays so throughout."""
+    """When the other file is gone, the socket is made again; connected clients stay connected."""
     home = watchful
     with waiting(home) as client:
         other = home.path.with_name("other")
@@ -234,7 +234,7 @@ def test_what_else_stands_in_its_place_is_left_and_told_once(watchful: Home) -> 
 
 
 def test_a_socket_that_was_moved_away_and_back_is_told_to_be_there(watchful: Home) -> None:
-    """Whoever was told that clients reach nobody learns that they do again."""
+    """After `control_lost`, another `control_opened` says that clients get through again."""
     home = watchful
     aside = home.path.with_name("aside")
     aside.hardlink_to(home.path)
@@ -249,7 +249,7 @@ def test_a_socket_that_was_moved_away_and_back_is_told_to_be_there(watchful: Hom
 
 
 def test_the_end_is_quick_and_leaves_nothing(home: Home) -> None:
-    """Who waits is told that the daemon ends."""
+    """A client that waits is told that the daemon is stopping, and the socket is removed."""
     home.sim.provider.fault = lambda _: None
     ask = (
         b'{"version": 1, "ask": "ensure", "profile": "dev", "valid_for_s": 3594, "timeout_s": 60}\n'

@@ -23,7 +23,7 @@ from disk import needs_root
 
 @pytest.fixture(name="path")
 def _path() -> Iterator[Path]:
-    # Not pytest's directory: the temporary beside the socket must fit into 108 bytes as well.
+    # Not pytest's directory: the path of the temporary, too, must fit into 108 bytes.
     with tempfile.TemporaryDirectory(prefix="credfresh-test-") as directory:
         Path(directory).chmod(0o755)
         yield Path(directory, "control.sock")
@@ -31,7 +31,7 @@ def _path() -> Iterator[Path]:
 
 @contextmanager
 def opened(path: Path, mode: int = 0o600, group: str | None = None) -> Iterator[ListeningSocket]:
-    """Listen there for a while."""
+    """Listen at `path` within the context."""
     listening = ListeningSocket(ControlSettings(str(path), mode, group))
     listener = listening.open()
     try:
@@ -42,7 +42,7 @@ def opened(path: Path, mode: int = 0o600, group: str | None = None) -> Iterator[
 
 
 def reachable(path: Path) -> bool:
-    """Say whether somebody listens."""
+    """Say whether somebody listens at `path`."""
     with socket.socket(socket.AF_UNIX) as client:
         return client.connect_ex(str(path)) == 0
 
@@ -61,7 +61,7 @@ def left_by_a_dead_daemon(path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
 def test_it_has_its_mode_whatever_the_umask(path: Path, mode: int, umask: int) -> None:
-    """And is gone at the end, with nothing beside it."""
+    """The socket has exactly the configured mode, and nothing is left after it is closed."""
     before = os.umask(umask)
     try:
         with opened(path, mode):
@@ -78,7 +78,7 @@ def test_it_has_its_mode_whatever_the_umask(path: Path, mode: int, umask: int) -
 def test_nobody_can_connect_before_mode_and_group_are_set(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under its temporary name it is closed to all others until everything is decided."""
+    """Under its temporary name the socket is 0600 until mode and group are set."""
     seen: list[tuple[str, int]] = []
     real = os.chmod
 
@@ -103,7 +103,7 @@ def test_nobody_can_connect_before_mode_and_group_are_set(
 
 @needs_root
 def test_the_socket_has_the_configured_group(path: Path) -> None:
-    """Whether it is configured by name or by number."""
+    """The group may be configured by name or by number."""
     for group, number in (("daemon", None), ("54321", 54321)):
         with opened(path, 0o660, group):
             import grp  # noqa: PLC0415 - only here
@@ -114,7 +114,7 @@ def test_the_socket_has_the_configured_group(path: Path) -> None:
 
 @needs_root
 def test_a_group_that_may_not_be_given_is_said() -> None:
-    """Only a member may give it; the hint says so, and nothing is left behind."""
+    """The error says that only root may give the group, and nothing is left behind."""
     code = (
         "import os, sys\n"
         "from credfresh.control.listening import ListeningSocket\n"
@@ -135,7 +135,7 @@ def test_a_group_that_may_not_be_given_is_said() -> None:
 
 
 def test_a_group_that_does_not_exist_is_named(path: Path) -> None:
-    """The daemon does not start without saying which."""
+    """An unknown group stops the start, and the error names the group and its key."""
     with pytest.raises(PublishError, match="no group is called nonesuch") as caught:
         ListeningSocket(ControlSettings(str(path), 0o660, "nonesuch")).open()
     assert "control.group" in str(caught.value.hint)
@@ -143,7 +143,7 @@ def test_a_group_that_does_not_exist_is_named(path: Path) -> None:
 
 
 def test_what_a_dead_daemon_left_is_replaced(path: Path) -> None:
-    """Its socket, and what it left when it died before the rename."""
+    """A dead socket is replaced, and the temporary socket of a dead daemon removed."""
     left_by_a_dead_daemon(path)
     left_by_a_dead_daemon(path.with_name(".control.sock.credfresh-0badcafe.tmp"))
     path.with_name(".control.sock.credfresh-0badcaff.tmp").touch()
@@ -154,7 +154,7 @@ def test_what_a_dead_daemon_left_is_replaced(path: Path) -> None:
 
 
 def test_a_living_daemon_keeps_its_socket(path: Path) -> None:
-    """The second one is refused and touches nothing."""
+    """A second daemon is refused and does not touch the first one's socket."""
     with opened(path) as first:
         with pytest.raises(AlreadyRunningError, match=r"listens on this socket") as caught:
             ListeningSocket(ControlSettings(str(path))).open()
@@ -163,7 +163,7 @@ def test_a_living_daemon_keeps_its_socket(path: Path) -> None:
 
 
 def test_a_daemon_that_does_not_accept_counts_as_living(path: Path) -> None:
-    """A full backlog is no reason to take its place."""
+    """A daemon whose backlog is full still keeps its socket."""
     with socket.socket(socket.AF_UNIX) as hung, socket.socket(socket.AF_UNIX) as client:
         hung.bind(str(path))
         hung.listen(0)
@@ -174,7 +174,7 @@ def test_a_daemon_that_does_not_accept_counts_as_living(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["file", "directory", "fifo", "link to a file"])
 def test_what_is_no_socket_is_not_touched(path: Path, kind: str) -> None:
-    """Whoever put it there gets a word, not a replacement."""
+    """A file, directory, fifo or link at the path stays, and the error says what to do."""
     match kind:
         case "file":
             path.write_text("precious")
@@ -196,7 +196,7 @@ def test_what_is_no_socket_is_not_touched(path: Path, kind: str) -> None:
 
 @needs_root
 def test_the_socket_of_another_user_is_not_replaced(path: Path) -> None:
-    """Even a dead one: in a sticky directory anybody may have put it there."""
+    """Even a dead one stays: in a sticky directory anybody may have put it there."""
     left_by_a_dead_daemon(path)
     os.chown(path, 65534, 65534)
 
@@ -205,7 +205,7 @@ def test_the_socket_of_another_user_is_not_replaced(path: Path) -> None:
 
 
 def test_a_directory_that_others_may_write_is_refused(path: Path) -> None:
-    """They could put a socket of theirs in its place and answer jobs."""
+    """In such a directory others could replace the socket and answer jobs."""
     path.parent.chmod(0o777)
 
     with pytest.raises(PublishError, match="others may write this directory"):
@@ -213,14 +213,14 @@ def test_a_directory_that_others_may_write_is_refused(path: Path) -> None:
 
 
 def test_a_missing_directory_is_named(path: Path) -> None:
-    """The error says which directory is missing, and what to do."""
+    """The error says that the directory is missing, and to create it."""
     with pytest.raises(PublishError, match="No such file") as caught:
         ListeningSocket(ControlSettings(str(path.parent / "absent" / "c.sock"))).open()
     assert "create the missing directory" in str(caught.value.hint)
 
 
 def test_what_stands_there_now_is_not_taken_away(path: Path) -> None:
-    """A daemon whose socket was replaced leaves the other's alone."""
+    """A daemon whose socket was replaced does not remove the other one at its end."""
     with opened(path) as listening:
         path.unlink()
         assert not listening.stands()
@@ -230,7 +230,7 @@ def test_what_stands_there_now_is_not_taken_away(path: Path) -> None:
 
 
 def test_a_name_as_long_as_a_socket_can_have(path: Path) -> None:
-    """The temporary name is longer than a socket's may be, and it works all the same."""
+    """A path of 107 bytes works, though that of the temporary socket is longer."""
     deep = path.parent / ("d" * 40)
     deep.mkdir(mode=0o755)
     room = 107 - len(str(deep).encode()) - 1
@@ -244,7 +244,7 @@ def test_a_name_as_long_as_a_socket_can_have(path: Path) -> None:
 
 
 def test_two_that_start_at_once_do_not_both_believe(path: Path) -> None:
-    """Of two daemons on one path at most one finds its socket standing."""
+    """Of two daemons that start on one path at once, exactly one finds its socket there."""
     sockets = [ListeningSocket(ControlSettings(str(path))) for _ in range(2)]
     barrier = threading.Barrier(2)
     listeners: list[socket.socket] = []
@@ -253,7 +253,7 @@ def test_two_that_start_at_once_do_not_both_believe(path: Path) -> None:
         barrier.wait()
         try:
             listeners.append(listening.open())
-        except (AlreadyRunningError, PublishError):  # or the other swept what it was making
+        except (AlreadyRunningError, PublishError):  # or the other removed its temporary
             return
 
     threads = [threading.Thread(target=start, args=[listening]) for listening in sockets]
@@ -268,7 +268,7 @@ def test_two_that_start_at_once_do_not_both_believe(path: Path) -> None:
 
 
 def test_killed_it_leaves_a_socket_that_its_successor_replaces(path: Path) -> None:
-    """SIGKILL between any two steps costs the next start nothing."""
+    """A daemon killed with SIGKILL leaves a dead socket, which the next one replaces."""
     code = (
         "import os, signal, sys\n"
         "from credfresh.control.listening import ListeningSocket\n"

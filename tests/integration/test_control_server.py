@@ -37,7 +37,7 @@ def _path(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="open_path")
 def _open_path() -> Iterator[Path]:
-    """Where other users get to, too: pytest's own directories are closed to them."""
+    """Return a path that other users can reach; pytest's own directories are closed to them."""
     with tempfile.TemporaryDirectory(prefix="credfresh-test-") as directory:
         Path(directory).chmod(0o755)
         yield Path(directory, "control.sock")
@@ -57,7 +57,7 @@ def refused(path: Path, request: bytes) -> str:
 
 
 def test_a_question_is_handed_on_with_who_asks(oracle: Oracle, path: Path) -> None:
-    """As the kernel tells it."""
+    """The question carries the client's pid and uid, which the kernel vouches for."""
     assert {"said": "yes"} == exchange(path)["answer"]
 
     [question] = oracle.questions
@@ -68,7 +68,7 @@ def test_a_question_is_handed_on_with_who_asks(oracle: Oracle, path: Path) -> No
 def test_who_has_come_to_the_old_listener_is_served_after_a_move(
     oracle: Oracle, path: Path
 ) -> None:
-    """Whether he was in or still knocked: nobody learns that the socket's file was deleted."""
+    """Clients of the old socket are answered, whether accepted or still in its backlog."""
     free, clients = threading.Event(), []
     oracle.keeps = lambda _: not free.wait(PATIENCE)
     for _ in range(200):
@@ -88,7 +88,7 @@ def test_who_has_come_to_the_old_listener_is_served_after_a_move(
 
 
 def test_a_client_that_stops_sending_is_answered(oracle: Oracle, path: Path) -> None:
-    """`echo … | nc -N` shuts its half down; the line end may be missing then."""
+    """`echo … | nc -N` shuts down its sending half, perhaps without a line end, and is answered."""
     for request in (STATUS, STATUS.rstrip()):
         with connect(path) as client:
             client.sendall(request)
@@ -105,7 +105,7 @@ def test_a_client_that_stops_sending_is_answered(oracle: Oracle, path: Path) -> 
 
 
 def test_a_request_may_come_byte_by_byte(oracle: Oracle, path: Path) -> None:
-    """Whatever pieces the kernel makes of it."""
+    """The server puts a request together from however many pieces it comes in."""
     with connect(path) as client:
         for byte in STATUS:
             client.sendall(bytes([byte]))
@@ -129,7 +129,7 @@ def test_a_request_may_come_byte_by_byte(oracle: Oracle, path: Path) -> None:
 def test_garbage_is_answered_with_an_error(
     oracle: Oracle, path: Path, request_: bytes, code: str
 ) -> None:
-    """And nobody is asked anything."""
+    """A malformed or overlong request gets an error and never reaches the main thread."""
     with connect(path) as client:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(request_)
@@ -138,13 +138,13 @@ def test_garbage_is_answered_with_an_error(
 
 
 def test_what_follows_the_request_is_not_read(oracle: Oracle, path: Path) -> None:
-    """One question a connection."""
+    """A connection carries one question; further bytes are ignored."""
     assert {"said": "yes"} == exchange(path, STATUS + STATUS + b"x" * 1000)["answer"]
     assert 1 == len(oracle.questions)
 
 
 def test_a_client_that_leaves_is_told(oracle: Oracle, path: Path) -> None:
-    """Who waits for an answer and goes away holds no place and no wish."""
+    """When a client disconnects, its ticket is reported as gone, and a late answer does no harm."""
     oracle.keeps = lambda _: True
     with connect(path) as client:
         client.sendall(ENSURE)
@@ -158,7 +158,7 @@ def test_a_client_that_leaves_is_told(oracle: Oracle, path: Path) -> None:
 
 
 def test_a_large_answer_is_read_at_the_client_s_pace(oracle: Oracle, path: Path) -> None:
-    """Twenty megabytes through a 32 KB buffer, while others are served."""
+    """A slow client gets twenty megabytes through a 32 KB buffer while others are served."""
     oracle.body = {"text": "x" * 20_000_000}
     with connect(path) as slow:
         slow.sendall(STATUS)
@@ -172,7 +172,7 @@ def test_a_large_answer_is_read_at_the_client_s_pace(oracle: Oracle, path: Path)
 def test_three_hundred_stalled_clients_hold_up_nobody(
     oracle: Oracle, path: Path, kind: str
 ) -> None:
-    """A good one among them waits for none of them."""
+    """A good client among 300 stalled ones is answered in less than half of REQUEST_TIME."""
     oracle.body = {"text": "x" * 500_000}
     stalled = [connect(path) for _ in range(300)]
     for client in stalled:
@@ -199,7 +199,7 @@ def hung_up(client: socket.socket) -> bool:
 def test_who_says_nothing_is_sent_away(
     oracle: Oracle, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a while, with a word; and so is who does not read."""
+    """A client that sends nothing gets `too_slow`; one that does not read is disconnected."""
     monkeypatch.setattr(server, "REQUEST_TIME", 0.2)
     monkeypatch.setattr(server, "ANSWER_TIME", 0.2)
     with connect(path) as silent:
@@ -212,7 +212,7 @@ def test_who_says_nothing_is_sent_away(
 
 
 def test_when_all_places_are_taken_the_silent_lose_theirs(path: Path) -> None:
-    """Three thousand silent clients do not keep a good one out; those who wait stay."""
+    """Three thousand silent clients do not keep a good one out; clients that wait stay."""
     with served(path) as oracle:
         oracle.keeps = lambda request: isinstance(request, Ensure)
         waiting = [connect(path) for _ in range(20)]
@@ -233,7 +233,7 @@ def test_when_all_places_are_taken_the_silent_lose_theirs(path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _many_descriptors() -> Iterator[None]:
-    """The clients of a test are in the same process as the server."""
+    """Raise the limit of open files: server and clients of a test share one process."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(16384, before[1]), before[1]))
     yield
@@ -241,7 +241,7 @@ def _many_descriptors() -> Iterator[None]:
 
 
 def test_out_of_descriptors_it_waits_and_goes_on(path: Path) -> None:
-    """Without spinning: what cannot be let in is let in later."""
+    """Without free descriptors, accept is retried at a slow pace; the client is let in later."""
     code = (
         "import os, resource, socket, sys, threading\n"
         "from pathlib import Path\n"
@@ -288,7 +288,7 @@ def test_out_of_descriptors_it_waits_and_goes_on(path: Path) -> None:
 @needs_root
 @pytest.mark.parametrize("ask", ["renew", "reload", "withdraw"])
 def test_others_may_not_change_anything(open_path: Path, ask: str) -> None:
-    """Whoever may connect may ask how it is; the rest is for root and the daemon's user."""
+    """Anybody who can connect may ask `status`; the rest is for root and the daemon's user."""
     code = (
         "import os, sys, socket\n"
         "os.setgid(65534); os.setuid(65534)\n"
@@ -320,7 +320,7 @@ def test_others_may_not_change_anything(open_path: Path, ask: str) -> None:
 
 
 def test_at_the_end_everybody_is_let_go(path: Path) -> None:
-    """Who has an answer coming gets it, the others see the end; nobody is waited for."""
+    """Closing takes no time: pending answers are delivered, other clients are disconnected."""
     with served(path) as oracle:
         oracle.keeps = lambda _: True
         waiting, silent = connect(path), connect(path)
@@ -338,7 +338,7 @@ def test_at_the_end_everybody_is_let_go(path: Path) -> None:
 
 
 def test_a_thousand_wait_and_one_answer_serves_them(oracle: Oracle, path: Path) -> None:
-    """The answer is rendered once."""
+    """An answer to a thousand clients is rendered only once."""
     rendered = []
     oracle.keeps = lambda _: True
     clients = [connect(path) for _ in range(1000)]

@@ -1,4 +1,4 @@
-"""Wishes and the real supervisor, on doubles of threads, timers, STS and disk, and a fake clock."""
+"""Wishes and the real supervisor, with doubles of threads, timers, STS, disk and clock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from simulation import Simulation
 
 
 class Lobby(Simulation):
-    """A simulation with a waiting room in it, whose listeners are told what is published."""
+    """A simulation with a waiting room that is told of publishes and reloads."""
 
     def __init__(self, config: Settings, *, hold: bool = False) -> None:
         super().__init__(config, hold=hold)
@@ -42,18 +42,18 @@ class Lobby(Simulation):
         self.desk.on_reloaded.append(self.room.reloaded)
 
     def ensure(self, ticket: int, name: str, valid_for: float, timeout: float = 60.0) -> None:
-        """Ask, and let happen what follows at once."""
+        """Ask for a profile, and take the turns that follow at once."""
         self.room.ensure(ticket, protocol.Ensure(name, valid_for, timeout))
         self.turn()
 
     def turn(self) -> None:
-        """Let the main thread take one turn, and another after what it caused."""
+        """Let the main thread take a turn, and two more for what it caused."""
         for _ in range(3):
             self.room.look(self.clock())
             self.settle()
 
     def wait(self, seconds: float, step: float = 0.5) -> None:
-        """Let time pass with turns."""
+        """Advance the clock in steps, with a turn after each."""
         end = self.clock().boot + seconds
         while self.clock().boot < end:
             self.clock.advance(step)
@@ -67,13 +67,13 @@ class Lobby(Simulation):
         self.reported(Published(dict.fromkeys(paths, written), landed, 0.001))
 
     def reported(self, message: Published) -> None:
-        """Let the publisher report."""
+        """Handle a report of the publisher."""
         self.supervisor.handle(message)
         for listener in self.desk.on_published:
             listener(message)
 
     def reload(self, config: Settings) -> None:
-        """Go over to another configuration, as the daemon does."""
+        """Change to another configuration, as the daemon does."""
         self.desk.settings = config
         self.supervisor.reload(config)
         for listener in self.desk.on_reloaded:
@@ -82,7 +82,7 @@ class Lobby(Simulation):
 
     @property
     def calls(self) -> int:
-        """How often STS was called."""
+        """The number of calls to STS."""
         return len(self.provider.calls)
 
 
@@ -94,7 +94,7 @@ def _lobby() -> Lobby:
 
 
 def test_a_fresh_profile_is_answered_without_a_call(lobby: Lobby) -> None:
-    """With what there is to know of it, and no secret."""
+    """The answer has the state and key id of the profile, but no secret."""
     lobby.ensure(1, "prod", 2700)
 
     answer = lobby.answers[1]
@@ -106,7 +106,7 @@ def test_a_fresh_profile_is_answered_without_a_call(lobby: Lobby) -> None:
 
 
 def test_an_old_one_is_renewed_once_for_all_and_answered_when_published(lobby: Lobby) -> None:
-    """What is in hand and not on disk helps no job."""
+    """Fifty clients cause one call; they are answered once the renewal is on disk."""
     lobby.wait(1200)
     lobby.disk_full = True
     for ticket in range(50):
@@ -122,14 +122,14 @@ def test_an_old_one_is_renewed_once_for_all_and_answered_when_published(lobby: L
 
 
 def test_a_scheduled_renewal_waits_for_no_one(lobby: Lobby) -> None:
-    """What nobody waits for is published with others."""
+    """A renewal that no client waits for is not urgent to publish."""
     lobby.wait(2000, step=5.0)
     assert 4 == lobby.calls
     assert not lobby.outlet.urgent[-1]
 
 
 def test_one_that_the_publisher_rests_on_is_published_when_a_job_asks(lobby: Lobby) -> None:
-    """Without another call."""
+    """A renewal in hand becomes urgent when a job asks for it, without another call to STS."""
     lobby.disk_full = True
     lobby.wait(1800, step=5.0)
     assert 4 == lobby.calls
@@ -145,7 +145,7 @@ def test_one_that_the_publisher_rests_on_is_published_when_a_job_asks(lobby: Lob
 
 
 def test_many_renewals_on_demand_are_published_together() -> None:
-    """A crowd's are not urgent one by one: each would write the whole file."""
+    """Beyond FEW profiles they are not urgent: each urgent one would write the whole file."""
     names = [f"p{n}" for n in range(FEW + 1)]
     lobby = Lobby(settings(*(profile(name) for name in names)))
     lobby.start()
@@ -164,7 +164,7 @@ def test_many_renewals_on_demand_are_published_together() -> None:
 
 
 def test_renew_tells_the_outcome_of_each(lobby: Lobby) -> None:
-    """In the order of the question; one refusal does not hide another's success."""
+    """Outcomes come in the order of the request; one refusal does not hide another's success."""
     lobby.provider.fault = lambda name: (
         failure("AccessDenied", mend=Mend.HUMAN) if name == "dev" else None
     )
@@ -178,7 +178,7 @@ def test_renew_tells_the_outcome_of_each(lobby: Lobby) -> None:
 
 
 def test_renew_of_nothing_is_answered(lobby: Lobby) -> None:
-    """When all profiles rest there is nothing to wait for."""
+    """If all profiles are withdrawn there is nothing to wait for, and the answer is empty."""
     lobby.room.withdraw(1, ())
     lobby.turn()
     lobby.room.renew(2, ())
@@ -186,7 +186,7 @@ def test_renew_of_nothing_is_answered(lobby: Lobby) -> None:
 
 
 def test_withdraw_is_answered_when_the_sections_are_gone(lobby: Lobby) -> None:
-    """And no job brings them back; who names one does."""
+    """Neither `ensure` nor a renewal of all brings a withdrawn profile back; naming it does."""
     lobby.disk_full = True
     assert ("prod",) == lobby.room.withdraw(1, ("prod",))
     lobby.wait(5)
@@ -209,7 +209,7 @@ def test_withdraw_is_answered_when_the_sections_are_gone(lobby: Lobby) -> None:
 
 
 def test_withdraw_of_what_was_never_published_is_answered() -> None:
-    """A profile that never had credentials has none to take away."""
+    """A profile that never had credentials counts as withdrawn at once."""
     lobby = Lobby(settings(profile("dev")))
     lobby.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
     lobby.start()
@@ -219,7 +219,7 @@ def test_withdraw_of_what_was_never_published_is_answered() -> None:
 
 
 def test_a_reload_that_takes_a_profile_out_is_told_to_those_who_wait() -> None:
-    """Whatever they wait for."""
+    """A removed profile is answered at once to `ensure`, and with the others to `renew`."""
     lobby = Lobby(settings(profile("dev"), profile("prod")))
     lobby.provider.fault = lambda _: failure()
     lobby.start()
@@ -235,7 +235,7 @@ def test_a_reload_that_takes_a_profile_out_is_told_to_those_who_wait() -> None:
 
 
 def test_keys_of_the_old_role_do_not_pass_for_those_of_the_new_one() -> None:
-    """A reload and the job after it: it begins with what the configuration asks for, or not."""
+    """After a reload that changes the role, `ensure` fails until the new role is assumed."""
     old = profile("prod")
     lobby = Lobby(settings(old))
     lobby.start()
@@ -253,7 +253,7 @@ def test_keys_of_the_old_role_do_not_pass_for_those_of_the_new_one() -> None:
 
 
 def test_a_job_is_not_told_of_life_in_a_file_that_is_not_there(lobby: Lobby) -> None:
-    """Somebody put a directory in its place: nobody can read what was published."""
+    """While a directory is in the file's place, nobody can read what was published."""
     lobby.wait(60)
     [path] = {target.path for target in lobby.settings.targets}
     gone = PublishError("is a directory", path=path, step="read", code="not_a_file", hint="mend it")
@@ -268,7 +268,7 @@ def test_a_job_is_not_told_of_life_in_a_file_that_is_not_there(lobby: Lobby) -> 
 
 
 def test_a_reload_while_the_answer_is_on_its_way_does_not_pass_for_it() -> None:
-    """What is renewed is what is asked for now."""
+    """A renewal that was in flight at a reload does not count: the new request is made."""
     lobby = Lobby(settings(profile("prod")), hold=True)
     lobby.start()
     lobby.workers.release()
@@ -288,7 +288,7 @@ def test_a_reload_while_the_answer_is_on_its_way_does_not_pass_for_it() -> None:
 
 
 def test_an_unknown_profile_is_refused_with_what_was_meant(lobby: Lobby) -> None:
-    """Before anything is asked of anybody."""
+    """The error suggests the similar name, and no profile of the request is touched."""
     for ask in (
         lambda: lobby.room.ensure(1, protocol.Ensure("prd", 1, 1)),
         lambda: lobby.room.renew(1, ("dev", "prd")),
@@ -305,7 +305,7 @@ def test_an_unknown_profile_is_refused_with_what_was_meant(lobby: Lobby) -> None
 def test_a_flood_of_unknown_names_costs_a_tenth_of_the_time(
     lobby: Lobby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hint takes milliseconds among thousands of profiles; all others get the usual one."""
+    """Finding a hint takes milliseconds; if that exceeds a tenth of the time, hints are general."""
     meant: list[str] = []
 
     def slow(name: str, known: Iterable[str]) -> str | None:
@@ -330,7 +330,7 @@ def test_a_flood_of_unknown_names_costs_a_tenth_of_the_time(
 def test_who_asks_again_and_again_does_not_make_it_look_more_often(
     lobby: Lobby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look at a thousand who wait takes milliseconds; it rests nine times as long."""
+    """A costly look at many waiting clients is followed by a pause nine times as long."""
     lobby.workers.hold = True
     lobby.wait(1200)
     looks: list[float] = []
@@ -355,7 +355,7 @@ def test_who_asks_again_and_again_does_not_make_it_look_more_often(
 
 
 def test_a_refused_section_denies_at_once(lobby: Lobby) -> None:
-    """What readers find there is somebody else's."""
+    """`ensure` fails at once if the section is somebody else's."""
     refusal = Refusal("prod", "taken", "somebody's keys stand there", "remove them")
     lobby.supervisor.roster["prod"].refusal = refusal
     lobby.ensure(1, "prod", 60)
@@ -370,7 +370,7 @@ def test_a_refused_section_denies_at_once(lobby: Lobby) -> None:
 @pytest.mark.parametrize("place", ["directory", "path"])
 @pytest.mark.parametrize("verb", ["renew", "withdraw"])
 def test_a_twin_that_cannot_be_written_is_told(place: str, verb: str) -> None:
-    """The section is renewed, or gone; who asked learns what is not, and waits no longer."""
+    """The answer reports the failed twin at once, though the section is renewed or gone."""
     twin = Twin("/run/process", "prod", FileTarget("/run/process"))
     lobby = Lobby(settings(replace(profile("prod"), twin=twin)))
     lobby.start()
@@ -389,7 +389,7 @@ def test_a_twin_that_cannot_be_written_is_told(place: str, verb: str) -> None:
 
 
 def test_a_full_disk_is_told(lobby: Lobby) -> None:
-    """To who asks to renew, at once; to who ensures, when the time is over."""
+    """`renew` reports a full disk at once, `ensure` when its time is over."""
     lobby.wait(1200)
     lobby.disk_full = True
     lobby.room.renew(1, ("prod",))
@@ -411,7 +411,7 @@ def test_a_full_disk_is_told(lobby: Lobby) -> None:
 
 
 def test_who_leaves_is_not_answered(lobby: Lobby) -> None:
-    """Nor does it hold anything."""
+    """A client that disconnects is forgotten by `ensure` and by `renew`."""
     lobby.wait(1200)
     lobby.ensure(1, "prod", 3590)
     lobby.room.renew(2, ("dev",))
@@ -422,7 +422,7 @@ def test_who_leaves_is_not_answered(lobby: Lobby) -> None:
 
 
 def test_a_chained_profile_is_ensured_through_its_parent() -> None:
-    """With the parent's keys of now; the parent is renewed only when it has to be."""
+    """The parent's current keys are used: no call is made to renew the parent as well."""
     lobby = Lobby(settings(profile("base"), profile("prod", source_profile="base")))
     lobby.start()
     lobby.wait(1200)

@@ -43,7 +43,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 def test_a_new_file_is_created_for_its_readers_alone(path: Path) -> None:
-    """It has the mode asked for, whatever the umask, and an SDK reads what was granted."""
+    """The file has the configured mode, whatever the umask, and an SDK reads the grant from it."""
     before = os.umask(0o777)
     try:
         report = keeper(path, mode=0o640).publish(wanted(path, "dev"))
@@ -58,7 +58,7 @@ def test_a_new_file_is_created_for_its_readers_alone(path: Path) -> None:
 
 
 def test_foreign_bytes_stay_and_come_back(path: Path) -> None:
-    """Published, renewed and withdrawn again, the file is what it was to the byte."""
+    """After publishing, renewing and withdrawing, the file has its original bytes."""
     original = FOREIGN + b"; no final line end"
     path.write_bytes(original)
     file = keeper(path)
@@ -73,7 +73,7 @@ def test_foreign_bytes_stay_and_come_back(path: Path) -> None:
 
 
 def test_equal_bytes_are_not_written(path: Path) -> None:
-    """Nothing changes on disk, not even a time."""
+    """A publish that changes no byte does not touch the file or its mtime."""
     file = keeper(path)
     asked = wanted(path, "dev")
     file.publish(asked)
@@ -87,7 +87,7 @@ def test_equal_bytes_are_not_written(path: Path) -> None:
 
 
 def test_an_open_file_stays_whole(path: Path) -> None:
-    """A reader that opened the old file reads it to its end."""
+    """A reader that has opened the old file reads all of it after the swap."""
     file = keeper(path)
     file.publish(wanted(path, "dev"))
     old = path.read_bytes()
@@ -98,7 +98,7 @@ def test_an_open_file_stays_whole(path: Path) -> None:
 
 
 def test_the_time_is_set_after_the_swap(path: Path) -> None:
-    """A reader that loaded the old file just before the swap still finds the new one newer."""
+    """The mtime is set after the swap, so a reader that loaded just before sees a newer file."""
     steps = Steps()
     file = keeper(path, hook=steps)
     file.publish(wanted(path, "dev"))
@@ -110,7 +110,7 @@ def test_the_time_is_set_after_the_swap(path: Path) -> None:
 
 
 def test_the_time_is_later_than_any_load_of_the_old_file(path: Path) -> None:
-    """By the clock that readers look at, which is finer than the kernel's stamp of "now"."""
+    """The mtime comes from the readers' clock, which is finer than the kernel's "now"."""
     needs_fine_times(path.parent)
     steps = Steps()
     file = keeper(path, hook=steps)
@@ -125,7 +125,7 @@ def test_the_time_is_later_than_any_load_of_the_old_file(path: Path) -> None:
 
 
 def test_the_steps_come_in_their_order(path: Path) -> None:
-    """Attributes before there is content, durable before the swap, the directory last."""
+    """Attributes are set before the content, sync precedes the swap, the directory comes last."""
     steps = Steps()
     file = keeper(path, hook=steps)
     file.publish(wanted(path, "dev"))
@@ -138,7 +138,7 @@ def test_the_steps_come_in_their_order(path: Path) -> None:
 
 
 def test_a_link_is_followed_and_stays(path: Path, tmp_path: Path) -> None:
-    """The target is replaced, its side files lie beside it, the link is as it was."""
+    """The target of a link is replaced, with its side files beside it; the link stays."""
     (tmp_path / "real").mkdir()
     path.symlink_to("real/target")
 
@@ -152,7 +152,7 @@ def test_a_link_is_followed_and_stays(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_link_that_moved_is_followed_anew(path: Path, tmp_path: Path) -> None:
-    """The claim moves along with the file."""
+    """When the link leads elsewhere, the file there is claimed and the old claim given up."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     path.symlink_to("one/file")
@@ -173,7 +173,7 @@ def test_a_link_that_moved_is_followed_anew(path: Path, tmp_path: Path) -> None:
 
 @needs_root
 def test_owner_group_and_mode_are_as_configured(path: Path) -> None:
-    """By name or number; and they are mended when they drift."""
+    """Owner and group may be a name or a number, and drift is repaired."""
     file = keeper(path, mode=0o640, owner="nobody", group="4321")
     file.publish(wanted(path, "dev"))
     file.tick()
@@ -188,7 +188,7 @@ def test_owner_group_and_mode_are_as_configured(path: Path) -> None:
 
 @needs_root
 def test_what_is_not_configured_is_kept(path: Path) -> None:
-    """The group that somebody gave the file outlives our writes."""
+    """A group that somebody gave the file stays if none is configured."""
     path.write_bytes(FOREIGN)
     os.chown(path, 0, 4321)
 
@@ -198,7 +198,7 @@ def test_what_is_not_configured_is_kept(path: Path) -> None:
 
 
 def test_no_rights_are_ever_wider_than_asked(path: Path) -> None:
-    """Seen from before every step, neither file nor temporary lets more people in."""
+    """Before every step, file and temporary have mode 0600."""
     path.write_bytes(FOREIGN)
     path.chmod(0o600)
     seen: set[int] = set()
@@ -221,7 +221,7 @@ def test_no_rights_are_ever_wider_than_asked(path: Path) -> None:
 
 
 def test_a_file_that_became_too_open_is_closed_again(path: Path) -> None:
-    """Its content is known to be ours, so the mode is put right within a tick."""
+    """A widened mode is noticed by the next tick and repaired by the next publish."""
     file = keeper(path)
     asked = wanted(path, "dev")
     file.publish(asked)
@@ -235,7 +235,7 @@ def test_a_file_that_became_too_open_is_closed_again(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["altered", "deleted", "emptied", "vanished"])
 def test_drift_is_seen_and_repaired(path: Path, harm: str) -> None:
-    """An owned section altered or deleted, a file emptied or gone: back after one tick."""
+    """A section altered or deleted, or a file emptied or gone, is restored after one tick."""
     needs_fine_times(path.parent)
     waits = Waits()
     file = keeper(path, pause=waits)
@@ -260,7 +260,7 @@ def test_drift_is_seen_and_repaired(path: Path, harm: str) -> None:
 
 
 def test_a_change_of_others_is_taken_in_and_asks_for_nothing_more(path: Path) -> None:
-    """Foreign edits are no drift: looked at once, then the file's times prove the rest."""
+    """After an edit by others one look follows; later ticks trust the file's times."""
     file = keeper(path)
     asked = wanted(path, "dev")
     file.publish(asked)
@@ -275,7 +275,7 @@ def test_a_change_of_others_is_taken_in_and_asks_for_nothing_more(path: Path) ->
 
 
 def test_a_quick_change_right_after_our_write_is_seen(path: Path) -> None:
-    """Same size, same tick of the file system's clock: times prove nothing then, bytes do."""
+    """A change of equal size and equal mtime is found by comparing bytes."""
     file = keeper(path)
     asked = wanted(path, "dev")
     file.publish(asked)
@@ -287,7 +287,7 @@ def test_a_quick_change_right_after_our_write_is_seen(path: Path) -> None:
 
 
 def test_a_second_daemon_is_refused_until_the_first_ends(path: Path) -> None:
-    """And is told who keeps the file. Another file is nobody's business."""
+    """The second daemon is told who keeps the file; another file can still be claimed."""
     first = keeper(path, instance="one")
     first.claim()
 
@@ -300,7 +300,7 @@ def test_a_second_daemon_is_refused_until_the_first_ends(path: Path) -> None:
 
 
 def test_the_claim_dies_with_its_process(path: Path) -> None:
-    """A kill -9 leaves a lock file that stops nobody."""
+    """After kill -9 a lock file is left, but it is no longer locked."""
     script = (
         "import sys, os, signal, pathlib; from disk import keeper;"
         "keeper(pathlib.Path(sys.argv[1])).claim(); os.kill(os.getpid(), signal.SIGKILL)"
@@ -313,7 +313,7 @@ def test_the_claim_dies_with_its_process(path: Path) -> None:
 
 
 def test_a_removed_life_lock_is_taken_again(path: Path) -> None:
-    """A tidy-up of old files lets no second daemon in for longer than a tick."""
+    """If our lock file is deleted, the next tick restores the claim."""
     file = keeper(path)
     file.claim()
     asked = wanted(path, "dev")
@@ -328,7 +328,7 @@ def test_a_removed_life_lock_is_taken_again(path: Path) -> None:
 
 
 def test_a_claim_lost_to_another_daemon_is_an_error(path: Path) -> None:
-    """Two writers of one instance would undo each other: the one that lost stops writing."""
+    """A daemon that lost its claim stops writing: two writers would undo each other."""
     file = keeper(path, instance="one")
     file.claim()
     path.with_name("credentials.credfresh").unlink()
@@ -341,7 +341,7 @@ def test_a_claim_lost_to_another_daemon_is_an_error(path: Path) -> None:
 
 
 def test_a_warm_restart_finds_what_stands(path: Path) -> None:
-    """The grant is rebuilt from the mark, on both clocks, with its secrets."""
+    """The grant is rebuilt from the mark, with its secrets and both clocks."""
     one = publication("dev", path)
     assert one.grant is not None
     publish_and_leave(path, {"dev": one})
@@ -360,7 +360,7 @@ def test_a_warm_restart_finds_what_stands(path: Path) -> None:
 
 @pytest.mark.parametrize("doubt", ["file", "directory", "key", "future", "role", "altered"])
 def test_a_doubtful_mark_is_not_believed(path: Path, doubt: str) -> None:
-    """What others may have written, or what cannot be right, costs a renewal and no more."""
+    """A mark that others may have written, or that cannot be right, costs one renewal."""
     one = publication("dev", path)
     publish_and_leave(path, {"dev": one})
     asked = one.profile
@@ -386,7 +386,7 @@ def test_a_doubtful_mark_is_not_believed(path: Path, doubt: str) -> None:
 
 
 def test_of_another_endpoint_key_ids_of_any_kind_are_believed(path: Path) -> None:
-    """LocalStack's begin with LSIA: else each run of `once` would renew everything."""
+    """LocalStack's key ids begin with LSIA; they must not make each `once` renew everything."""
     file = path.with_name("credfresh.yaml")
     one = publication("dev", path)
     elsewhere = parse(
@@ -413,12 +413,12 @@ def _long_term(one: Publication) -> SessionCredentials:
 
 
 def test_nothing_stands_where_there_is_no_file(path: Path) -> None:
-    """A first start finds no credentials, and no error."""
+    """On a first start there are no credentials, and no error."""
     assert {} == keeper(path).standing({"dev": publication("dev", path).profile})
 
 
 def test_orphans_go_and_others_stay(path: Path) -> None:
-    """What left the configuration leaves the file, also after a restart; nobody else's does."""
+    """A profile removed from the configuration leaves the file; another instance's stay."""
     publish_and_leave(path, wanted(path, "their"), instance="theirs")
     publish_and_leave(path, wanted(path, "dev", "production"), instance="ours")
 
@@ -430,7 +430,7 @@ def test_orphans_go_and_others_stay(path: Path) -> None:
 
 
 def test_a_withdrawn_section_goes(path: Path) -> None:
-    """`on_expired: remove` takes the section and leaves the rest."""
+    """A publication with `withdraw` removes its section and no other."""
     file = keeper(path)
     file.publish(wanted(path, "dev", "production"))
 
@@ -442,7 +442,7 @@ def test_a_withdrawn_section_goes(path: Path) -> None:
 
 
 def test_a_foreign_section_is_refused_and_the_others_published(path: Path) -> None:
-    """Long-term keys may live there: they stay, the profile is refused, the rest goes out."""
+    """A foreign section may hold long-term keys: its profile is refused, the others published."""
     path.write_bytes(FOREIGN)
 
     report = keeper(path).publish(wanted(path, "foreign", "dev"))
@@ -453,7 +453,7 @@ def test_a_foreign_section_is_refused_and_the_others_published(path: Path) -> No
 
 
 def test_adopt_replaces_a_foreign_section_aloud(path: Path) -> None:
-    """Only where the configuration says so, and it is told."""
+    """With `adopt: true` a foreign section is replaced, and `section_adopted` reported."""
     path.write_bytes(FOREIGN)
 
     report = keeper(path).publish({"foreign": publication("foreign", path, adopt=True)})
@@ -463,7 +463,7 @@ def test_adopt_replaces_a_foreign_section_aloud(path: Path) -> None:
 
 
 def test_what_cannot_be_written_harms_no_other_profile(path: Path) -> None:
-    """A token with a line end in it would forge lines: refused, without being repeated."""
+    """A token with a line end could forge lines: it is refused, and not quoted."""
     bad = publication("dev", path)
     evil = replace(_grant(bad).credentials, session_token="x\n[admin]")
     bad = replace(bad, grant=replace(_grant(bad), credentials=evil))
@@ -476,7 +476,7 @@ def test_what_cannot_be_written_harms_no_other_profile(path: Path) -> None:
 
 
 def test_what_still_stands_is_known_as_ours_however_long_ago_it_expired(path: Path) -> None:
-    """A role was out of order over the weekend, and a writer that drops all marks came by."""
+    """Keys that we wrote are recognized though they expired days ago and their marks are gone."""
     days = 0.0
     file = SharedCredentialsFile(
         FileTarget(str(path)), instance="test", clock=lambda: clock() + days * 86_400
@@ -495,7 +495,7 @@ def test_what_still_stands_is_known_as_ours_however_long_ago_it_expired(path: Pa
 
 
 def test_a_broken_file_is_spliced_all_the_same_and_told_once(path: Path) -> None:
-    """Others can read it; the line is named; not again while it stays."""
+    """Our sections are published into a flawed file; the flaw's line is reported once."""
     path.write_bytes(b"[twice]\na = 1\n[twice]\na = 2\n")
     file = keeper(path, pause=Waits())
 
@@ -513,7 +513,7 @@ def test_a_broken_file_is_spliced_all_the_same_and_told_once(path: Path) -> None
 
 
 def test_a_hard_linked_twin_is_told_once(path: Path) -> None:
-    """The file is published; the twin keeps what it had, and an operator is told."""
+    """The file is published, its other hard link keeps its content, and one report says so."""
     path.write_bytes(FOREIGN)
     twin = path.with_name("twin")
     twin.hardlink_to(path)
@@ -527,7 +527,7 @@ def test_a_hard_linked_twin_is_told_once(path: Path) -> None:
 
 
 def test_readers_never_find_half_a_file(path: Path) -> None:
-    """Two readers hammer while the file is rewritten and grows and shrinks."""
+    """Two readers always find every section while the file is rewritten, grows and shrinks."""
     path.write_bytes(FOREIGN)
     file = keeper(path)
     file.publish(wanted(path, "dev"))
@@ -558,7 +558,7 @@ def test_readers_never_find_half_a_file(path: Path) -> None:
 
 
 def test_every_file_has_its_share(tmp_path: Path) -> None:
-    """Profiles go to their own file, one failing file stops no other, by path."""
+    """Each profile goes to its own file; outcomes are by path; a failing file stops no other."""
     good, bad = tmp_path / "good", tmp_path / "missing" / "bad"
     files = CredentialsFiles([FileTarget(str(good))], instance="test", clock=clock)
     files.claim()
@@ -576,7 +576,7 @@ def test_every_file_has_its_share(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_wanted_no_more_is_cleared_and_let_go(tmp_path: Path) -> None:
-    """A profile that moves to another file leaves nothing behind in the old one."""
+    """A profile that moves to another file leaves nothing in the old one, whose claim ends."""
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_bytes(FOREIGN)
     files = CredentialsFiles([FileTarget(str(old))], instance="test", clock=clock)
@@ -592,7 +592,7 @@ def test_a_file_that_is_wanted_no_more_is_cleared_and_let_go(tmp_path: Path) -> 
 
 
 def test_all_or_none_are_claimed(tmp_path: Path) -> None:
-    """Where another daemon keeps one of the files, the others are not held on to."""
+    """If another daemon keeps one of the files, none is claimed."""
     one, two = tmp_path / "one", tmp_path / "two"
     other = keeper(two)
     other.claim()
@@ -607,7 +607,7 @@ def test_all_or_none_are_claimed(tmp_path: Path) -> None:
 
 
 def test_a_new_mode_is_put_on_at_the_next_publish(tmp_path: Path) -> None:
-    """A reload that changes mode or group needs no restart."""
+    """A reload that changes the mode needs no restart."""
     path = tmp_path / "credentials"
     files = CredentialsFiles([FileTarget(str(path))], instance="test", clock=clock)
     asked = wanted(path, "dev")

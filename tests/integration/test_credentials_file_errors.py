@@ -1,4 +1,4 @@
-"""What the system refuses: the old file stands, nothing is left, the error says what to do."""
+"""Errors of the system: the old file stays, nothing is left over, the hint says what to do."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _path(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="open_directory")
 def _open_directory() -> Iterator[Path]:
-    """A directory that others than its owner can reach, unlike pytest's."""
+    """Return a directory that other users can reach, unlike pytest's."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -61,7 +61,7 @@ def _open_directory() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def nobody() -> Iterator[None]:
-    """Be uid and gid 65534 for a while."""
+    """Run with uid and gid 65534 within the context."""
     groups = os.getgroups()
     os.setgroups([])
     os.setegid(65_534)
@@ -75,7 +75,7 @@ def nobody() -> Iterator[None]:
 
 
 def failing(number: int) -> Callable[[], None]:
-    """Return what makes a step fail with an errno."""
+    """Return a hook that raises OSError with this errno."""
 
     def fail() -> None:
         raise OSError(number, os.strerror(number))
@@ -86,7 +86,7 @@ def failing(number: int) -> Callable[[], None]:
 def publish_in_namespace(
     prepare: str, path: Path, *, profiles: int = 0, afterwards: str = ""
 ) -> tuple[str, str, str]:
-    """Publish after preparing mounts of our own; return the step, the code and the hint."""
+    """Publish in a mount namespace that `prepare` has set up; return step, code and hint."""
     script = f'{prepare}\n"$PYTHON" -c "$2" "$1" {profiles}\n{afterwards}'
     done = in_mount_namespace(script, str(path), PUBLISH)
     assert 0 == done.returncode, done.stderr
@@ -96,7 +96,7 @@ def publish_in_namespace(
 
 @pytest.mark.parametrize("step", BEFORE_THE_SWAP)
 def test_a_failure_before_the_swap_leaves_the_old_file(path: Path, step: str) -> None:
-    """Old bytes, no temporary, the step and the code named; and it heals by itself."""
+    """The old bytes stay, no temporary is left, step and code are named, the next publish works."""
     steps = Steps()
     file = keeper(path, hook=steps)
     file.publish(wanted(path, "dev"))
@@ -116,7 +116,7 @@ def test_a_failure_before_the_swap_leaves_the_old_file(path: Path, step: str) ->
 
 
 def test_while_a_publish_fails_no_look_asks_for_another(path: Path) -> None:
-    """It is tried again with its backoff: a look every ten seconds is no reason to hurry."""
+    """A failed publish is repeated with its backoff; the look every ten seconds asks for none."""
     steps = Steps()
     file = keeper(path, hook=steps)
     file.publish(wanted(path, "dev"))
@@ -130,7 +130,7 @@ def test_while_a_publish_fails_no_look_asks_for_another(path: Path) -> None:
 
 @pytest.mark.parametrize("step", AFTER_THE_SWAP)
 def test_a_failure_after_the_swap_leaves_the_new_file(path: Path, step: str) -> None:
-    """It is not durable yet, so it is an error; the next publish makes it so and says well."""
+    """The new file may not be durable, so it is an error; the next publish syncs the directory."""
     steps = Steps()
     path.write_bytes(FOREIGN)
     file = keeper(path, hook=steps)
@@ -152,7 +152,7 @@ def test_a_failure_after_the_swap_leaves_the_new_file(path: Path, step: str) -> 
 
 @pytest.mark.parametrize("step", BEFORE_THE_SWAP + AFTER_THE_SWAP)
 def test_no_failure_leaks_a_descriptor(path: Path, step: str) -> None:
-    """A daemon on a full disk retries for weeks."""
+    """A daemon on a full disk may retry for weeks, so no attempt may leave a file open."""
     steps = Steps()
     file = keeper(path, hook=steps)
     file.publish(wanted(path, "dev"))
@@ -169,7 +169,7 @@ def test_no_failure_leaks_a_descriptor(path: Path, step: str) -> None:
 
 
 def test_an_unknown_owner_is_named(path: Path) -> None:
-    """With the key of the configuration to correct."""
+    """The hint names the configuration key to correct."""
     with pytest.raises(PublishError) as caught:
         keeper(path, owner="nosuchuser").publish(wanted(path, "dev"))
 
@@ -178,7 +178,7 @@ def test_an_unknown_owner_is_named(path: Path) -> None:
 
 
 def test_a_file_that_others_may_write_is_refused(path: Path) -> None:
-    """What is in it may be anybody's, and would get our blessing."""
+    """The file is not spliced, because anybody could have put anything into it."""
     path.write_bytes(FOREIGN)
     path.chmod(0o602)
 
@@ -191,7 +191,7 @@ def test_a_file_that_others_may_write_is_refused(path: Path) -> None:
 
 @needs_root
 def test_a_file_of_somebody_else_is_refused(path: Path) -> None:
-    """Unless the configuration names its owner."""
+    """A file of another user is refused, unless the configuration names that owner."""
     path.write_bytes(FOREIGN)
     os.chown(path, 65_534, 0)
 
@@ -206,7 +206,7 @@ def test_a_file_of_somebody_else_is_refused(path: Path) -> None:
 
 @needs_root
 def test_a_directory_that_we_may_not_write(open_directory: Path) -> None:
-    """EACCES, with the uid that needs the right."""
+    """The error is EACCES, and the hint names the uid that needs the right."""
     path = open_directory / "credentials"
 
     with nobody(), pytest.raises(PublishError) as caught:
@@ -218,7 +218,7 @@ def test_a_directory_that_we_may_not_write(open_directory: Path) -> None:
 
 @needs_root
 def test_a_group_that_we_may_not_give(open_directory: Path) -> None:
-    """EPERM on chown: the hint names the ways that do not need root."""
+    """The error is EPERM, and the hint names ways that do not need root."""
     path = open_directory / "credentials"
     os.chown(open_directory, 65_534, 65_534)
 
@@ -232,7 +232,7 @@ def test_a_group_that_we_may_not_give(open_directory: Path) -> None:
 
 @needs_root
 def test_without_root_all_is_well_in_a_directory_of_our_own(open_directory: Path) -> None:
-    """Leases, exchange, locks: nothing of it asks for privileges."""
+    """Leases, exchange and locks work without privileges."""
     path = open_directory / "credentials"
     os.chown(open_directory, 65_534, 65_534)
     path.write_bytes(FOREIGN)
@@ -251,7 +251,7 @@ def test_without_root_all_is_well_in_a_directory_of_our_own(open_directory: Path
 
 @needs_root
 def test_a_bind_mounted_file_asks_for_its_directory(tmp_path: Path) -> None:
-    """EBUSY: the commonest mistake in containers."""
+    """The error is EBUSY: the most common mistake in containers."""
     path = tmp_path / "credentials"
     path.write_bytes(FOREIGN)
 
@@ -279,7 +279,7 @@ def test_a_read_only_file_system_says_so(tmp_path: Path) -> None:
 
 @needs_root
 def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
-    """ENOSPC in the middle of the content, on a file system of 64 KiB."""
+    """ENOSPC while the content is written, on a file system of 64 KiB, leaves the old file."""
     path = tmp_path / "disk" / "credentials"
     path.parent.mkdir()
     prepare = (
@@ -301,7 +301,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
 @needs_root
 @pytest.mark.skipif(shutil.which("chattr") is None, reason="needs chattr")
 def test_an_immutable_file_says_so(path: Path) -> None:
-    """EPERM that is no question of rights."""
+    """The error is EPERM, but the hint is about attributes (lsattr), not about rights."""
     path.write_bytes(FOREIGN)
     if os.system(f"chattr +i {path} 2>/dev/null"):
         pytest.skip("this file system knows no chattr +i")
@@ -317,7 +317,7 @@ def test_an_immutable_file_says_so(path: Path) -> None:
 
 
 def test_a_lock_held_for_ever_delays_and_stops_nothing(path: Path) -> None:
-    """Ten seconds once, half a second from then on; told once, with the holder's pid."""
+    """The first publish waits ten seconds, later ones half a second; `lock_held` comes once."""
     waits = Waits()
     file = keeper(path, pause=waits)
     file.publish(wanted(path, "dev"))
@@ -347,7 +347,7 @@ def test_a_planted_lock_stops_nothing(path: Path) -> None:
 
 
 def test_a_pipe_at_the_name_of_the_lock_leaks_no_descriptor(path: Path) -> None:
-    """Each write opens it, finds that it cannot be locked, and lets go of it."""
+    """A lock file that cannot be locked is closed again at each write."""
     os.mkfifo(path.with_name("credentials.lock"))
     file = keeper(path)
     file.publish(wanted(path, "dev"))
@@ -362,7 +362,7 @@ def test_a_pipe_at_the_name_of_the_lock_leaks_no_descriptor(path: Path) -> None:
 
 @needs_root
 def test_an_overlay_and_a_tmpfs_will_do(tmp_path: Path) -> None:
-    """Both are where containers and services keep this file."""
+    """Publishing works on both, where containers and services often keep this file."""
     path = tmp_path / "m" / "credentials"
     path.parent.mkdir()
     overlay = (

@@ -1,4 +1,4 @@
-"""A file at rest is glanced at; whatever happens to it or around it is seen all the same."""
+"""A glance spares a file at rest a thorough look, yet misses no change to it or around it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 def glanced(path: Path, at: AheadClock) -> Glance:
-    """Return a glance that has found everything as it should be."""
+    """Return a glance that has recorded a good state."""
     glance = Glance(at)
     glance.good(glance.look(str(path), str(path.parent)))
     return glance
@@ -59,7 +59,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_glance_sees(path: Path, change: str) -> None:
-    """Content, times, rights, another file in its place, and what comes and goes beside it."""
+    """A glance notices changes of content, times, rights, file, directory and neighbours."""
     needs_fine_times(path.parent.parent)
     glance = glanced(path, AheadClock(2 * SETTLED))
     assert glance.unchanged()
@@ -68,12 +68,12 @@ def test_a_glance_sees(path: Path, change: str) -> None:
 
 
 def test_what_has_just_changed_is_looked_at_again(path: Path) -> None:
-    """Changed once more within the same tick of the file system's clock, it would look the same."""
+    """Within a tick of the file system's clock a second change would not show in the times."""
     assert not glanced(path, AheadClock(SETTLED / 2)).unchanged()
 
 
 def test_a_look_that_takes_long_proves_no_more(path: Path) -> None:
-    """What counts is how old the change was when the look began: later ones need not show."""
+    """The age of the last change counts from when the look began: later changes may not show."""
     at = AheadClock(SETTLED / 2)
     glance = Glance(at)
     look = glance.look(str(path), str(path.parent))
@@ -83,7 +83,7 @@ def test_a_look_that_takes_long_proves_no_more(path: Path) -> None:
 
 
 def test_a_glance_is_good_for_a_minute(path: Path) -> None:
-    """Directories further up are looked at then, whatever it says."""
+    """After a minute a thorough look is due, which includes the directories further up."""
     at = AheadClock(2 * SETTLED)
     glance = glanced(path, at)
     at.ahead += GOOD_FOR
@@ -91,17 +91,17 @@ def test_a_glance_is_good_for_a_minute(path: Path) -> None:
 
 
 def test_who_looked_at_nothing_knows_nothing() -> None:
-    """Nor who was told to forget."""
+    """A glance that has recorded nothing never says `unchanged`."""
     assert not Glance(FakeClock()).unchanged()
 
 
 def at_rest(path: Path) -> SharedCredentialsFile:
-    """Return what keeps a file at which nothing has happened for a while."""
+    """Return a keeper whose file has not changed for a while."""
     at = AheadClock()
     file = SharedCredentialsFile(FileTarget(str(path), 0o600), instance="test", clock=at)
     file.publish(wanted(path, "dev"))
     at.ahead = 2 * SETTLED
-    for _ in range(3):  # what was replaced goes, and what changed with it is looked at
+    for _ in range(3):  # the replaced file goes; that change is looked at
         assert not file.tick()
     probe = path.parent.with_name("probe")
 
@@ -128,14 +128,14 @@ def at_rest(path: Path) -> SharedCredentialsFile:
 def test_drift_from_rest_is_seen_by_the_next_look(
     path: Path, harm: Callable[[Path], object]
 ) -> None:
-    """However long there was nothing to see."""
+    """The first tick after a change notices it, after any time without changes."""
     file = at_rest(path)
     harm(path)
     assert file.tick()
 
 
 def test_a_file_at_rest_is_not_walked_to(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is opened: it is what a daemon does all day long."""
+    """While the file is at rest, a tick opens nothing: it is what a daemon does all day."""
     file = at_rest(path)
     opened: list[object] = []
     monkeypatch.setattr(os, "open", lambda *args, **_: opened.append(args))
@@ -144,14 +144,14 @@ def test_a_file_at_rest_is_not_walked_to(path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_another_mode_asked_for_is_seen_at_once(path: Path) -> None:
-    """The file is as it was; what is wanted of it is not."""
+    """The file has not changed, but the mode that is wanted has."""
     file = at_rest(path)
     file.serve(FileTarget(str(path), 0o640))
     assert file.tick()
 
 
 def test_who_still_has_open_what_was_replaced_is_looked_after(path: Path) -> None:
-    """Nothing has changed for long that a glance could see."""
+    """A late write into a replaced file is noticed, though a glance at the new file misses it."""
     later = AheadClock()
     file = SharedCredentialsFile(FileTarget(str(path)), instance="test", clock=later, pause=Waits())
     file.publish(wanted(path, "stage"))

@@ -1,4 +1,4 @@
-"""A daemon dies between a swap and the look that follows: the next brings home what came late."""
+"""Late writes into replaced files, when the daemon was killed before it had a second look."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OTHERS = b"[other]\nkey = too\n"
 
 
 class House:
-    """A file, its keepers one after the other, and rivals that keep open what they opened."""
+    """A file, its keepers one after the other, and rivals that keep their descriptors open."""
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
         self.path = path
@@ -50,34 +50,34 @@ class House:
         self.file.tick()
 
     def started(self) -> SharedCredentialsFile:
-        """Return a daemon's keeper of the file, just started."""
+        """Return the keeper of a newly started daemon."""
         self.steps.before.clear()
         self.file = keeper(self.path, hook=self.steps, pause=Waits())
         self._stack.callback(self.file.release)
         return self.file
 
     def killed(self) -> None:
-        """End as a killed process does: its locks are free, all else stays as it is."""
+        """Leave everything as a killed process does: its locks are free, all else stays."""
         self.file._tenure.close()
 
     def opened(self) -> FileIO:
-        """Return a rival's descriptor of what stands now."""
+        """Return a rival's descriptor of the current file."""
         return self._stack.enter_context(self.path.open("ab", buffering=0))
 
     def publish(self) -> None:
-        """Publish another renewal."""
+        """Publish a renewal."""
         self.serial += 1
         self.file.publish(wanted(self.path, "dev", serial=self.serial))
 
     def published_late(self, what: bytes = THEIRS) -> FileIO:
-        """Publish over a file into which a rival writes afterwards."""
+        """Publish, and let a rival write into the replaced file."""
         rival = self.opened()
         self.publish()
         rival.write(what)
         return rival
 
     def published_late_twice(self) -> tuple[FileIO, FileIO]:
-        """Publish twice, each time over a file into which a rival writes afterwards."""
+        """Publish twice, and let a rival write into each of the replaced files."""
         first = self.opened()
         self.publish()
         second = self.opened()
@@ -98,14 +98,14 @@ class House:
             self.publish()
 
     def settle(self) -> set[str]:
-        """Let the next daemon do its work, and return the sections that stand."""
+        """Start the next daemon, let it publish and rest, and return the sections of the file."""
         self.started()
         self.file.claim()
         self.publish()
         return self.rest()
 
     def rest(self) -> set[str]:
-        """Tick and publish until nothing is asked for, and return the sections that stand."""
+        """Tick and publish until no tick asks for more; return the sections of the file."""
         for _ in range(5):
             if not self.file.tick():
                 break
@@ -121,7 +121,7 @@ def _house(tmp_path: Path) -> Iterator[House]:
 
 
 def test_an_older_late_write_is_found_too(house: House) -> None:
-    """It was written into the file before the last one, and not taken over yet."""
+    """A late write into the file before the last one is found as well."""
     rival = house.opened()
     house.publish()
     house.publish()
@@ -134,7 +134,7 @@ def test_an_older_late_write_is_found_too(house: House) -> None:
 
 
 def test_late_writes_into_several_are_all_found(house: House) -> None:
-    """Each stands in another replaced file."""
+    """Late writes into two different replaced files are both taken over."""
     first, second = house.published_late_twice()
     house.killed()
     first.close()
@@ -146,7 +146,7 @@ def test_late_writes_into_several_are_all_found(house: House) -> None:
 
 @pytest.mark.parametrize("step", ["swap", "compare", "stamp", "sync_directory"])
 def test_a_late_write_outlives_a_second_death(house: House, step: str) -> None:
-    """The next daemon is killed, too, before it has published what it found."""
+    """The next daemon finds the late write, and is killed before that is published."""
     house.published_late().close()
     house.killed()
     house.started()
@@ -159,7 +159,7 @@ def test_a_late_write_outlives_a_second_death(house: House, step: str) -> None:
 
 @pytest.mark.parametrize("step", ["swap", "compare", "stamp", "sync_directory"])
 def test_a_late_write_outlives_the_publish_that_takes_it_over(house: House, step: str) -> None:
-    """The daemon itself had found it, and is killed in the middle."""
+    """The daemon finds the late write, and is killed while it publishes it."""
     rival = house.published_late()
     assert house.file.tick()
     house.die_at(step)
@@ -170,7 +170,7 @@ def test_a_late_write_outlives_the_publish_that_takes_it_over(house: House, step
 
 
 def test_another_s_write_into_ours_stands_beside_it(house: House) -> None:
-    """One wrote into the replaced file, another into the new one."""
+    """One rival wrote into the replaced file, another into the new one: both writes stand."""
     house.published_late().close()
     house.opened().write(OTHERS)
     house.killed()
@@ -179,7 +179,7 @@ def test_another_s_write_into_ours_stands_beside_it(house: House) -> None:
 
 
 def test_another_s_write_before_the_time_is_set_stands_beside_it(house: House) -> None:
-    """It changes the new file before we note how we left it."""
+    """If a rival changes the new file before we note its state, its and a late write stand."""
     rival = house.opened()
     house.steps.before["stamp"] = lambda: house.opened().write(OTHERS)
     house.publish()
@@ -191,7 +191,7 @@ def test_another_s_write_before_the_time_is_set_stands_beside_it(house: House) -
 
 
 def test_what_had_been_taken_over_is_not_undone(house: House) -> None:
-    """The new file holds what one rival wrote late; another writes into what it replaced."""
+    """A late write was taken over, and another came into the file then replaced: both stand."""
     first = house.opened()
     house.publish()
     first.write(THEIRS)
@@ -206,7 +206,7 @@ def test_what_had_been_taken_over_is_not_undone(house: House) -> None:
 
 
 def test_a_change_within_a_section_is_brought_home(house: House) -> None:
-    """Nobody has touched what stands: what the late rival made of it counts."""
+    """If nobody changed the current file, a late change within a section is applied to it."""
     needs_fine_times(house.path.parent)
     content = house.path.read_bytes()
     rival = house.opened()
@@ -226,7 +226,7 @@ def test_a_change_within_a_section_is_brought_home(house: House) -> None:
 
 @pytest.mark.parametrize("step", ["compare", "stamp", "sync_directory"])
 def test_a_change_within_a_section_is_brought_home_whenever_we_die(house: House, step: str) -> None:
-    """Also before the swap is durable, which takes its time on a busy disk."""
+    """This holds also before the swap is durable, which can take long on a busy disk."""
     needs_fine_times(house.path.parent)
     content = house.path.read_bytes()
     rival = house.opened()
@@ -241,7 +241,7 @@ def test_a_change_within_a_section_is_brought_home_whenever_we_die(house: House,
 
 
 def test_no_section_of_ours_gives_way_to_what_stood_before(house: House) -> None:
-    """The next daemon may believe no mark of the file, and so have nothing in hand at first."""
+    """If the next daemon believes no mark, it has nothing in hand, and our sections still stay."""
     rival = house.opened()
     house.file.publish(wanted(house.path, "dev", "prod", serial=7))
     rival.write(THEIRS)
@@ -258,7 +258,7 @@ def test_no_section_of_ours_gives_way_to_what_stood_before(house: House) -> None
 
 @pytest.fixture(name="locked_up")
 def _locked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the names that cannot be opened: the daemon before ran as another user."""
+    """Return a list of names that cannot be opened, as when the last daemon was another user."""
     names: list[str] = []
     real = os.open
 
@@ -274,7 +274,7 @@ def _locked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_what_cannot_be_read_and_was_not_written_is_in_the_way_of_nothing(
     house: House, locked_up: list[str]
 ) -> None:
-    """It was root's; all else has been given to the new user."""
+    """A replaced file without late writes is removed even if only its former owner may read it."""
     house.opened()
     house.publish()
     house.killed()
@@ -287,8 +287,8 @@ def test_what_cannot_be_read_and_was_not_written_is_in_the_way_of_nothing(
 def test_what_the_disk_has_lost_and_was_not_written_is_in_the_way_of_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A power cut may cost a file that is worth nothing any more: no claim fails for it."""
-    reader = house.path.open("rb")  # while it lasts no other file has its number
+    """A replaced file that the disk lost in a power cut, and nobody wrote to, stops no claim."""
+    reader = house.path.open("rb")  # keeps its inode number from being reused
     lost = house.path.stat().st_ino
     house.publish()
     house.killed()
@@ -303,7 +303,7 @@ def test_what_the_disk_has_lost_and_was_not_written_is_in_the_way_of_nothing(
 def test_a_claim_that_fails_at_one_of_several_holds_none_open(
     house: House, locked_up: list[str]
 ) -> None:
-    """It is tried again for as long as it takes; the late write is told of until then."""
+    """The claim is retried until it succeeds, so a failed one must not leave files open."""
     house.published_late_twice()
     house.killed()
     *_, last = (entry for entry in os.listdir(house.path.parent) if entry.endswith(".tmp"))  # noqa: PTH208 - its order
@@ -319,7 +319,7 @@ def test_a_claim_that_fails_at_one_of_several_holds_none_open(
 
 
 def test_what_was_never_put_in_place_brings_nothing_back(house: House) -> None:
-    """It is a copy of what stood before a section was deleted by hand."""
+    """A temporary from before the swap does not restore a section deleted by hand since."""
     house.path.write_bytes(house.path.read_bytes() + OTHERS)
     os.utime(house.path, (1e9, 1e9))
     house.rest()
@@ -337,7 +337,7 @@ def test_what_was_never_put_in_place_brings_nothing_back(house: House) -> None:
 @needs_root
 @pytest.mark.parametrize(("owner", "swept"), [(65_534, False), (0, True)])
 def test_only_temporaries_of_ours_are_swept(house: House, owner: int, *, swept: bool) -> None:
-    """Somebody else may have called his so where others may add names."""
+    """In a directory where others may add names, a temporary may be somebody else's."""
     name = house.path.with_name(".credentials.credfresh-01234567.tmp")
     name.touch()
     os.chown(name, owner, -1)
@@ -349,7 +349,7 @@ def test_only_temporaries_of_ours_are_swept(house: House, owner: int, *, swept: 
 
 
 def test_another_s_rename_over_ours_stands_beside_it(house: House) -> None:
-    """One wrote into the replaced file, another put a copy of that in the place of the new one."""
+    """A rival wrote into the replaced file, another renamed a copy over the new one: both stand."""
     copy = house.path.read_bytes()
     house.published_late().close()
     new = house.path.with_name("new")
@@ -362,7 +362,7 @@ def test_another_s_rename_over_ours_stands_beside_it(house: House) -> None:
 
 
 def test_who_still_has_it_open_is_waited_for_by_the_next(house: House) -> None:
-    """It has not written yet when the next daemon starts."""
+    """A rival that writes only after the next daemon has started loses nothing."""
     needs_leases(house.path.parent)
     rival = house.opened()
     house.publish()
@@ -376,7 +376,7 @@ def test_who_still_has_it_open_is_waited_for_by_the_next(house: House) -> None:
 
 
 def test_what_is_half_written_is_waited_for_by_the_next(house: House) -> None:
-    """Also where another's file stands by now, to which nothing can be compared."""
+    """This holds also if another rival's file is in place, so that there is nothing to compare."""
     needs_leases(house.path.parent)
     copy = house.path.read_bytes()
     rival = house.opened()
@@ -401,7 +401,7 @@ def test_what_is_half_written_is_waited_for_by_the_next(house: House) -> None:
 def test_who_still_has_it_open_when_we_end_is_left_to_the_next(
     house: House, *, published: bool
 ) -> None:
-    """An orderly end waits two seconds for a writer, not for ever; nor does it forget it."""
+    """An orderly end waits at most two seconds for a writer; the next daemon finds its write."""
     needs_leases(house.path.parent)
     rival = house.opened()
     house.publish()
@@ -417,7 +417,7 @@ def test_who_still_has_it_open_when_we_end_is_left_to_the_next(
 
 
 def test_an_orderly_end_leaves_no_late_write_to_the_next(house: House) -> None:
-    """There may be none for a long time, and readers want it now."""
+    """A late write is published before the end: the next daemon may not start for a long time."""
     house.published_late().close()
 
     house.file.release()
@@ -427,7 +427,7 @@ def test_an_orderly_end_leaves_no_late_write_to_the_next(house: House) -> None:
 
 
 def test_an_end_with_a_full_disk_leaves_all_late_writes(house: House) -> None:
-    """However many files they are in."""
+    """Late writes in two files both survive an end at which nothing can be published."""
     first, second = house.published_late_twice()
     first.close()
     second.close()
@@ -445,7 +445,7 @@ def test_an_end_with_a_full_disk_leaves_all_late_writes(house: House) -> None:
 
 
 def test_what_was_taken_over_and_deleted_since_stays_deleted(house: House) -> None:
-    """The rival still has the replaced file open; its section went by hand before the kill."""
+    """A section taken over and then deleted by hand stays deleted; its writer may add another."""
     needs_leases(house.path.parent)
     rival = house.published_late()
     house.rest()
@@ -464,7 +464,7 @@ def test_what_was_taken_over_and_deleted_since_stays_deleted(house: House) -> No
 
 
 def test_what_stood_already_when_it_came_late_stays_deleted(house: House) -> None:
-    """Nothing was written for it; it went by hand before the kill. Its writer is still there."""
+    """A late section that already stood, and was deleted by hand, is not restored after a kill."""
     rival = house.opened()
     house.serial += 1
     asked = wanted(house.path, "dev", serial=house.serial)
@@ -482,7 +482,7 @@ def test_what_stood_already_when_it_came_late_stays_deleted(house: House) -> Non
 
 
 def test_a_late_write_outlives_a_claim_that_was_removed(house: House) -> None:
-    """Somebody tidied up our lock's file, and its note; then the daemon is killed."""
+    """A late write survives the removal of our lock file, which holds the note, and a kill."""
     rival = house.opened()
     house.publish()
     house.path.with_name("credentials.credfresh").unlink()
@@ -495,7 +495,7 @@ def test_a_late_write_outlives_a_claim_that_was_removed(house: House) -> None:
 
 
 def test_a_late_write_outlives_ten_attempts_in_vain(house: House) -> None:
-    """Somebody writes all the time, and we give up; then the daemon is killed."""
+    """A late write survives a publish that gave up because of a busy rival, and a kill."""
     rival = house.opened()
     house.publish()
 
@@ -516,7 +516,7 @@ def test_a_late_write_outlives_ten_attempts_in_vain(house: House) -> None:
 
 @pytest.mark.parametrize("name", ["my credentials", "crédentials"])
 def test_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
-    """The note finds it again."""
+    """The note of the replaced file works for names with spaces or other letters."""
     with ExitStack() as stack:
         house = House(tmp_path / name, stack)
         house.published_late().close()
@@ -527,7 +527,7 @@ def test_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
 
 
 def test_a_file_that_was_removed_since_stays_without_it(house: House) -> None:
-    """Nobody wants back what stood there."""
+    """If somebody removed the file, its earlier content and late writes are not restored."""
     house.published_late().close()
     house.killed()
     house.path.unlink()

@@ -1,4 +1,4 @@
-"""What is known of a file: believed unread only where its times prove that nobody wrote it."""
+"""Knowledge of a file is trusted without reading only if its times prove that nobody wrote it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OTHER = FOREIGN.replace(b"theirs", b"THEIRS")
 
 
 class House:
-    """A file, what we know of it, and the wall clock: so many seconds since it was changed."""
+    """A file, our knowledge of it, and a wall clock that is `since` seconds past its change."""
 
     def __init__(self, path: Path, place: Place) -> None:
         path.write_bytes(FOREIGN)
@@ -33,7 +33,7 @@ class House:
         return Instant(self.info.st_ctime + self.since, 0.0)
 
     def learn(self, *, took: float = 0.0) -> Document:
-        """Read the file, and remember it so many seconds later; return it scanned."""
+        """Read the file and remember it `took` seconds later; return it scanned."""
         standing = self.knowledge.look(self.place)
         assert standing is not None
         standing.close()
@@ -43,7 +43,7 @@ class House:
         return document
 
     def confirms(self) -> bool:
-        """Say whether the file is confirmed whose times are the same as ever."""
+        """Say whether the file is confirmed, given the stat that it had at first."""
         return self.knowledge.confirms(self.place, self.info)
 
 
@@ -56,7 +56,7 @@ def _house(tmp_path: Path) -> Iterator[House]:
 def test_what_was_read_long_after_its_last_change_is_known(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its times are proof, and it is not read again."""
+    """Its times prove that it has not changed, so it is not read again."""
     house.learn()
     monkeypatch.setattr(knowledge, "look", lambda *_: pytest.fail("it was read"))
 
@@ -65,7 +65,7 @@ def test_what_was_read_long_after_its_last_change_is_known(
 
 @pytest.mark.parametrize("took", [0.0, 1.0])
 def test_what_was_read_right_after_a_change_proves_nothing(house: House, took: float) -> None:
-    """A second write within one tick does not show: what counts is the moment of reading."""
+    """A second write within one tick does not show in the times; the moment of reading counts."""
     house.since = GRAIN / 2
     house.learn(took=took)
     house.path.write_bytes(OTHER)
@@ -74,7 +74,7 @@ def test_what_was_read_right_after_a_change_proves_nothing(house: House, took: f
 
 
 def test_what_was_read_again_later_is_known(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One look after the tick is proof."""
+    """After the tick, one look that finds the same bytes is proof."""
     house.since = GRAIN / 2
     house.learn()
     house.since = 1.0
@@ -95,7 +95,7 @@ def test_what_we_wrote_proves_nothing(house: House) -> None:
 def test_what_we_wrote_is_compared_where_it_lies(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten thousand sections are 12 MB, and nobody needs them twice in memory."""
+    """The bytes are compared piece by piece: ten thousand sections are 12 MB."""
     house.knowledge.wrote(house.learn(), house.info)
     monkeypatch.setattr(standing, "read", lambda _: pytest.fail("it was read"))
 
@@ -105,7 +105,7 @@ def test_what_we_wrote_is_compared_where_it_lies(
 def test_the_look_after_a_publish_reads_nothing_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How the file was left is known."""
+    """The tick compares the file with what was published instead of reading it whole."""
     path = tmp_path / "credentials"
     file = keeper(path)
     file.publish(wanted(path, "dev"))
@@ -116,7 +116,7 @@ def test_the_look_after_a_publish_reads_nothing_into_memory(
 
 
 def test_what_was_compared_later_is_known(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One look after the tick is proof, by whatever way."""
+    """After the tick, one comparison is proof as well."""
     house.knowledge.wrote(house.learn(), house.info)
     assert house.confirms()
     monkeypatch.setattr(knowledge, "look", lambda *_: pytest.fail("it was looked into"))
@@ -127,7 +127,7 @@ def test_what_was_compared_later_is_known(house: House, monkeypatch: pytest.Monk
 def test_what_we_wrote_and_no_time_gives_away_is_compared(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bytes of the same length, and the same times: others all the same."""
+    """A change that keeps length and times is found by comparing the bytes."""
     for module in (standing, knowledge):
         monkeypatch.setattr(module, "identity", _by_inode_and_size)
     house.knowledge.wrote(house.learn(), house.info)
@@ -139,7 +139,7 @@ def test_what_we_wrote_and_no_time_gives_away_is_compared(
 def test_what_no_time_gives_away_is_put_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The look finds that it differs; the publish that it asks for must not take it for ours."""
+    """A change that keeps length and times is noticed by the tick and repaired by the publish."""
     for module in (standing, knowledge):
         monkeypatch.setattr(module, "identity", _by_inode_and_size)
     path = tmp_path / "credentials"
@@ -157,7 +157,7 @@ def test_what_no_time_gives_away_is_put_back(
 
 
 def test_another_version_is_read(house: House) -> None:
-    """The same bytes, written anew, are what we know; others of the same length are not."""
+    """A file with new times is confirmed if its bytes are the same, and not otherwise."""
     needs_fine_times(house.path.parent)
     house.learn()
     house.path.write_bytes(FOREIGN)
@@ -172,7 +172,7 @@ def test_another_version_is_read(house: House) -> None:
 def test_a_rival_whom_no_time_gives_away_is_seen_at_the_swap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bytes of the same length, and the same times: then the file is read, and not lost."""
+    """A rival's write that keeps length and times is found at the swap and kept."""
     for module in (standing, knowledge):
         monkeypatch.setattr(module, "identity", _by_inode_and_size)
     path = tmp_path / "credentials"
@@ -193,7 +193,7 @@ def _by_inode_and_size(info: os.stat_result) -> standing.Identity:
 
 
 def test_a_rival_that_takes_our_section_away_right_after_the_swap_is_seen(tmp_path: Path) -> None:
-    """Even before the next look: what stood when we noted its times was not what we wrote."""
+    """If a rival replaces our content before we note its times, the next publish restores ours."""
     path = tmp_path / "credentials"
     path.write_bytes(FOREIGN)
     steps = Steps()
@@ -222,7 +222,7 @@ def _cut_for_a_moment(house: House) -> bytes:
 def test_what_changes_while_it_is_read_is_read_again(
     house: House, monkeypatch: pytest.MonkeyPatch, happens: Callable[[House], bytes]
 ) -> None:
-    """Whether its times give that away, or only what is missing."""
+    """A file that changes while it is read is read again, if its times or its length show it."""
     os.utime(house.path, (1e9, 1e9))
     found, pread = [happens], os.pread
 
@@ -239,7 +239,7 @@ def test_what_changes_while_it_is_read_is_read_again(
 def test_a_file_of_a_size_that_none_has_is_not_read(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would be the end of the daemon's memory; and each try lets go of what it opened."""
+    """Reading it could exhaust the daemon's memory; each attempt closes what it opened."""
     monkeypatch.setattr(standing, "LARGEST", len(FOREIGN) - 1)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
 
@@ -250,7 +250,7 @@ def test_a_file_of_a_size_that_none_has_is_not_read(
 
 
 def test_a_file_that_is_gone_is_not_confirmed(house: House) -> None:
-    """Whatever was known of it."""
+    """A removed file is never confirmed, even if the last state of it was known."""
     house.knowledge.distrust()
     house.path.unlink()
 

@@ -1,4 +1,4 @@
-"""What rivals write into a file that we have replaced meanwhile: all of it is brought home."""
+"""Late writes: what rivals write into a file after we have replaced it is taken over."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ THEIRS = b"[late]\nkey = theirs\n"
 
 
 class House:
-    """A file, its keeper, and a rival who had it open two publishes ago."""
+    """A file, its keeper, and a rival that opened the file two publishes ago."""
 
     def __init__(self, path: Path, content: bytes = FOREIGN, mode: str = "ab") -> None:
         self.path = path
@@ -48,7 +48,7 @@ class House:
             self.file.publish(self.asked)
 
     def rewrite(self, change: Callable[[bytes], bytes]) -> None:
-        """Let the rival cut the file and write it anew."""
+        """Let the rival truncate the file and write it anew."""
         content = self.rival.read() or b""
         self.rival.seek(0)
         self.rival.truncate()
@@ -56,7 +56,7 @@ class House:
         self.rival.close()
 
     def settle(self) -> bytes:
-        """Tick and publish as the daemon does, and return what stands."""
+        """Tick and publish as the daemon does, and return the content of the file."""
         settle(self.file, self.path)
         return self.path.read_bytes()
 
@@ -67,7 +67,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 def test_two_rivals_in_a_row_both_keep_their_update(path: Path) -> None:
-    """The second writes into the file that was replaced when the first's write was taken over."""
+    """The second writes into the file that was replaced to take over the first's write."""
     house = House(path)
     second = path.open("ab", buffering=0)
     house.rival.write(THEIRS)
@@ -83,7 +83,7 @@ def test_two_rivals_in_a_row_both_keep_their_update(path: Path) -> None:
 
 
 def test_a_second_section_of_a_name_takes_none_away(path: Path) -> None:
-    """`cat >>` of what stands there already: both stand, as the rival would have had it."""
+    """A rival that appends a section of an existing name gets what it wrote: both stand."""
     house = House(path)
     house.rival.write(b"[foreign]\naws_access_key_id = AKIANEW\n")
     house.rival.close()
@@ -95,7 +95,7 @@ def test_a_second_section_of_a_name_takes_none_away(path: Path) -> None:
 
 
 def test_a_name_that_stood_twice_is_mended(path: Path) -> None:
-    """The rival takes one of the two away."""
+    """If a name stood twice and the rival removes one of the two, one is left."""
     house = House(path, FOREIGN + b"[x]\na = 1\n[x]\na = 2\n", "r+b")
     house.rewrite(lambda content: content.replace(b"[x]\na = 1\n", b""))
 
@@ -103,7 +103,7 @@ def test_a_name_that_stood_twice_is_mended(path: Path) -> None:
 
 
 def test_what_is_written_before_the_first_header_stays(path: Path) -> None:
-    """It has no name, and is kept as sections are."""
+    """Lines before the first header are taken over as sections are."""
     house = House(path, mode="r+b")
     house.rewrite(lambda content: b"# a new first line\n" + content)
 
@@ -111,7 +111,7 @@ def test_what_is_written_before_the_first_header_stays(path: Path) -> None:
 
 
 def test_what_one_rival_made_of_it_stands_as_it_made_it(path: Path) -> None:
-    """Nobody else has written: its order, and which comment belongs to what, are the rival's."""
+    """If nobody else wrote, the rival's order of sections and its comments are kept exactly."""
     path.write_bytes(FOREIGN + b"[b]\nk = 1\n")
     file = keeper(path, pause=Waits())
     file.publish(wanted(path, "dev"))
@@ -128,7 +128,7 @@ def test_what_one_rival_made_of_it_stands_as_it_made_it(path: Path) -> None:
 
 
 def test_a_comment_before_a_new_section_stays(path: Path) -> None:
-    """It stands below our block, which was renewed meanwhile."""
+    """The comment stays with the new section, below our renewed block."""
     house = House(path)
     house.rival.write(b"\n# by the vault tool\n" + THEIRS)
     house.rival.close()
@@ -140,7 +140,7 @@ def test_a_comment_before_a_new_section_stays(path: Path) -> None:
 
 
 def test_keys_that_were_pasted_into_our_section_stay(path: Path) -> None:
-    """Our block is gone in what the rival wrote: the section is somebody else's now (I8)."""
+    """The rival's content has no block of ours, so the section is somebody else's now (I8)."""
     house = House(path, mode="r+b")
     pasted = b"[dev]\naws_access_key_id = AKIALONGTERM\naws_secret_access_key = x\n"
     house.rewrite(lambda _: FOREIGN + pasted)
@@ -149,7 +149,7 @@ def test_keys_that_were_pasted_into_our_section_stay(path: Path) -> None:
 
 
 def test_what_is_half_written_is_not_published(path: Path) -> None:
-    """The writer is at it: other people's sections stay until it has finished, or for good."""
+    """While the writer is busy, sections that it has not written yet stay in the file."""
     needs_leases(path.parent)
     house = House(path, FOREIGN + b"[second]\naws_access_key_id = AKIASECOND\n", "r+b")
     content = house.rival.read() or b""
@@ -165,7 +165,7 @@ def test_what_is_half_written_is_not_published(path: Path) -> None:
 
 
 def test_what_was_seen_and_not_published_counts_as_new_until_it_is(path: Path) -> None:
-    """The disk was full, and its writer is at it once more when there is room again."""
+    """A late write whose publish failed (disk full) is still found after the writer rewrites it."""
     house = House(path, mode="r+b")
     content = house.rival.read() or b""
     house.rival.write(THEIRS)
@@ -190,7 +190,7 @@ def test_what_was_seen_and_not_published_counts_as_new_until_it_is(path: Path) -
 
 
 def test_a_section_that_was_deleted_stays_deleted(path: Path) -> None:
-    """It had come late and was taken away by hand; more that comes by the same way is taken."""
+    """A late section deleted by hand stays deleted; later ones of its writer are taken over."""
     needs_leases(path.parent)
     house = House(path)
     house.rival.write(THEIRS)
@@ -208,7 +208,7 @@ def test_a_section_that_was_deleted_stays_deleted(path: Path) -> None:
 
 
 def test_a_section_that_was_deleted_stays_deleted_where_nothing_else_changed(path: Path) -> None:
-    """What stands is again what it was before the section came late."""
+    """It stays deleted even if the file is then exactly what it was before the late write."""
     path.write_bytes(FOREIGN)
     file = keeper(path, pause=Waits())
     file.publish(wanted(path, "dev"))
@@ -230,7 +230,7 @@ def test_a_section_that_was_deleted_stays_deleted_where_nothing_else_changed(pat
 
 
 def test_what_came_late_outlives_a_link_that_leads_elsewhere_for_a_while(tmp_path: Path) -> None:
-    """It led to a file that another daemon keeps, and leads back to ours."""
+    """While a link leads to another daemon's file, the late write is kept until it leads back."""
     here, there = tmp_path / "here", tmp_path / "there"
     for directory in (here, there):
         directory.mkdir()
@@ -260,7 +260,7 @@ def test_what_came_late_outlives_a_link_that_leads_elsewhere_for_a_while(tmp_pat
 
 
 def test_nothing_of_ours_stays_behind_where_the_link_led(tmp_path: Path) -> None:
-    """It led elsewhere when the daemon ended, which had not published there yet."""
+    """If the link was moved shortly before the end, no temporary stays at its old target."""
     here, there = tmp_path / "here", tmp_path / "there"
     for directory in (here, there):
         directory.mkdir()
@@ -278,7 +278,7 @@ def test_nothing_of_ours_stays_behind_where_the_link_led(tmp_path: Path) -> None
 
 
 def test_an_end_where_the_directory_is_gone_holds_nothing_open(tmp_path: Path) -> None:
-    """There is no way any more to what was replaced there."""
+    """The replaced file cannot be published any more; its descriptor is closed all the same."""
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
     path = tmp_path / "run" / "credentials"
     path.parent.mkdir()
@@ -293,7 +293,7 @@ def test_an_end_where_the_directory_is_gone_holds_nothing_open(tmp_path: Path) -
 
 
 def test_nothing_of_one_file_goes_into_another(tmp_path: Path) -> None:
-    """The link leads elsewhere: what came late, or may come yet, is for the next keeper there."""
+    """When the link leads elsewhere, late writes at the old target are left to its next keeper."""
     needs_leases(tmp_path)
     here, there = tmp_path / "here", tmp_path / "there"
     for directory in (here, there):
@@ -327,7 +327,7 @@ def test_nothing_of_one_file_goes_into_another(tmp_path: Path) -> None:
 def test_swaps_that_are_undone_push_no_late_write_out(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without leases each is kept for a while; what has been written into goes last."""
+    """Without leases each replaced file is kept for a while; one with late writes goes last."""
     without_leases(monkeypatch)
     path.write_bytes(FOREIGN)
     file = keeper(path, pause=Waits())
@@ -337,7 +337,7 @@ def test_swaps_that_are_undone_push_no_late_write_out(
         file.publish(wanted(path, "dev", serial=1))
         rival.write(THEIRS)
     exchange = atomic.exchange
-    overtakes = iter([True, False] * 6)  # each exchange, and the one that undoes it
+    overtakes = iter([True, False] * 6)  # for each exchange, and for the one that undoes it
 
     def overtaken(directory: int, one: str, other: str) -> bool:
         if next(overtakes, False):
@@ -358,7 +358,7 @@ def test_swaps_that_are_undone_push_no_late_write_out(
 def test_what_cannot_be_read_any_more_is_in_the_way_of_one_publish(
     path: Path, monkeypatch: pytest.MonkeyPatch, *, written: bool
 ) -> None:
-    """The disk has lost what was replaced: that is told, and the renewals go on."""
+    """A replaced file that the disk has lost makes one publish fail; the next one works."""
     without_leases(monkeypatch)
     house = House(path)
     lost = os.fstat(house.rival.fileno()).st_ino
@@ -366,7 +366,7 @@ def test_what_cannot_be_read_any_more_is_in_the_way_of_one_publish(
         house.rival.write(THEIRS)
     unreadable(monkeypatch, lost)
     asked = wanted(path, "dev", serial=3)
-    with house.rival:  # while it lasts no other file has its number
+    with house.rival:  # keeps its inode number from being reused
         with pytest.raises(PublishError) as caught:
             house.file.publish(asked)
         house.file.publish(asked)
@@ -376,7 +376,7 @@ def test_what_cannot_be_read_any_more_is_in_the_way_of_one_publish(
 
 
 def test_a_sweep_that_failed_is_made_up_for(path: Path) -> None:
-    """The note about what a killed daemon has left is not used up by it."""
+    """A failed sweep keeps the note about replaced files, so the late write is found afterwards."""
     path.write_bytes(FOREIGN)
     first = keeper(path, pause=Waits())
     first.publish(wanted(path, "dev"))
@@ -402,7 +402,7 @@ def test_a_sweep_that_failed_is_made_up_for(path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["/", ".", "..", "//"])
 def test_a_link_to_a_directory_leads_to_no_file(tmp_path: Path, target: str) -> None:
-    """Its own name must not be written in the directory that it leads to."""
+    """Such a link is refused; otherwise a file of its name would be written in that directory."""
     link = tmp_path / "link"
     link.symlink_to(target)
 

@@ -40,7 +40,7 @@ def _new(tmp_path: Path) -> Path:
 
 
 def keeping(*paths: Path) -> CredentialsFiles:
-    """Return what keeps these files, claimed."""
+    """Return a claimed `CredentialsFiles` of these paths."""
     files = CredentialsFiles(
         [FileTarget(str(path)) for path in paths],
         instance="test",
@@ -52,12 +52,12 @@ def keeping(*paths: Path) -> CredentialsFiles:
 
 
 def sections(*paths: Path) -> list[set[str]]:
-    """Return what stands of ours in each file."""
+    """Return the names of our sections in each file."""
     return [set(read_by_sdk(path)) - {"foreign"} for path in paths]
 
 
 class Swaps:
-    """Notes after each swap whether a profile stands in one of the files."""
+    """Records after each swap whether a profile stands in one of the files."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, *paths: Path) -> None:
         self.seen: list[bool] = []
@@ -74,7 +74,7 @@ class Swaps:
 
 
 def test_what_cannot_leave_its_old_file_is_tried_again(tmp_path: Path) -> None:
-    """It stands in the new one already; the old one cannot be written for a while."""
+    """If the old file cannot be written, the new one is; the next publish clears the old one."""
     old, new = (tmp_path / name / "credentials" for name in ("old", "new"))
     for path in (old, new):
         path.parent.mkdir()
@@ -95,7 +95,7 @@ def test_what_cannot_leave_its_old_file_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_each_file_says_for_its_own_profiles_what_stands(old: Path, new: Path) -> None:
-    """A section of the same name in another file is another's."""
+    """A section of the same name in another file counts for the other file's profile only."""
     new.parent.mkdir()
     files = keeping(old, new)
     here = publication("dev", old, 1)
@@ -116,7 +116,7 @@ def test_each_file_says_for_its_own_profiles_what_stands(old: Path, new: Path) -
 def test_another_path_to_the_same_file_changes_nothing_for_readers(
     monkeypatch: pytest.MonkeyPatch, old: Path, *, to_real: bool
 ) -> None:
-    """From a link to the file it leads to, or back: no swap takes a section out."""
+    """From a link to its target, or back: no swap removes a section."""
     link = old.with_name("link")
     link.symlink_to(old)
     before, after = (link, old) if to_real else (old, link)
@@ -129,7 +129,7 @@ def test_another_path_to_the_same_file_changes_nothing_for_readers(
 
     assert [{str(after)}, {str(after)}] == [set(same), set(renewed)]
     assert all(isinstance(each, PublishReport) for each in (*same.values(), *renewed.values()))
-    # One, or two where another second has begun between the grants: marks say when that was.
+    # One swap, or two if a second has passed between the grants: marks contain the time.
     assert {True} == set(swaps.seen)
     assert "ASIAFAKE000000000001" == key_of(old, "dev")
     assert not files.tick()
@@ -152,7 +152,7 @@ print("[dev]" in one.read_text())
 
 @needs_root
 def test_a_second_mount_of_the_directory_leads_to_the_same_file(old: Path, tmp_path: Path) -> None:
-    """No link tells that the paths are one: the directory does. Our own claim refuses nobody."""
+    """A bind mount is recognized by its directory, and our own claim does not refuse us."""
     mount = tmp_path / "mount"
     mount.mkdir()
     script = 'mount --bind "$1" "$2"; exec "$PYTHON" -c "$3" "$1/old" "$2/old"'
@@ -166,7 +166,7 @@ def test_a_second_mount_of_the_directory_leads_to_the_same_file(old: Path, tmp_p
 
 
 def test_the_claim_goes_with_the_file_to_its_other_path(old: Path) -> None:
-    """No second daemon gets in between, and after the release one does; nothing is left over."""
+    """The claim is held throughout the change of path, and freed by the release."""
     link = old.with_name("link")
     link.symlink_to(old)
     files = keeping(link)
@@ -182,7 +182,7 @@ def test_the_claim_goes_with_the_file_to_its_other_path(old: Path) -> None:
 
 
 def test_what_is_told_names_the_path_of_today(old: Path) -> None:
-    """An operator finds it in the configuration; rights are those of today, too."""
+    """Reports name the path that the configuration has now, and its mode is applied."""
     link = old.with_name("link")
     link.symlink_to(old)
     files = keeping(link)
@@ -200,7 +200,7 @@ def test_what_is_told_names_the_path_of_today(old: Path) -> None:
 
 
 def test_a_file_of_two_paths_that_came_to_be_one_is_not_cleared(old: Path, tmp_path: Path) -> None:
-    """The path that is wanted no more leads, by now, to where ours are wanted."""
+    """A path that is no longer wanted, but leads to a wanted file by now, is not cleared."""
     other, link = tmp_path / "other", tmp_path / "link"
     other.write_bytes(FOREIGN)
     link.symlink_to(other)
@@ -219,7 +219,7 @@ def test_a_file_of_two_paths_that_came_to_be_one_is_not_cleared(old: Path, tmp_p
 def test_a_profile_stands_in_its_new_file_before_it_leaves_the_old(
     monkeypatch: pytest.MonkeyPatch, old: Path, new: Path
 ) -> None:
-    """At every swap one of the two has it."""
+    """At every swap the profile stands in one of the two files."""
     new.parent.mkdir()
     new.write_bytes(FOREIGN)
     files = keeping(old)
@@ -234,7 +234,7 @@ def test_a_profile_stands_in_its_new_file_before_it_leaves_the_old(
 
 
 def test_what_cannot_be_published_in_its_new_file_stays_in_the_old(old: Path, new: Path) -> None:
-    """The old file is cleared and let go once the new one stands, and not before."""
+    """The old file is cleared and released only once the profile stands in the new one."""
     files = keeping(old)
     files.publish(wanted(old, "dev"))
     stood = old.read_bytes()
@@ -254,7 +254,7 @@ def test_what_cannot_be_published_in_its_new_file_stays_in_the_old(old: Path, ne
 def test_a_file_whose_directory_is_gone_is_let_go_when_nothing_is_wanted_of_it(
     tmp_path: Path, new: Path
 ) -> None:
-    """Somebody removed it, then named another place: there is nothing left to fail."""
+    """If the old directory is removed and another path configured, the publish succeeds."""
     new.parent.mkdir()
     old = tmp_path / "gone" / "credentials"
     old.parent.mkdir()
@@ -269,7 +269,7 @@ def test_a_file_whose_directory_is_gone_is_let_go_when_nothing_is_wanted_of_it(
 
 
 def test_those_who_stay_are_renewed_while_another_waits_to_leave(old: Path, new: Path) -> None:
-    """One failing file stops no other, nor the rest of the old one."""
+    """A new file that cannot be written stops no renewal of the profiles that stay."""
     files = keeping(old)
     files.publish(wanted(old, "dev", "stage"))
 
@@ -284,7 +284,7 @@ def test_those_who_stay_are_renewed_while_another_waits_to_leave(old: Path, new:
 
 
 def test_two_profiles_change_places(old: Path, new: Path) -> None:
-    """Each is written to its new file before either leaves its old one."""
+    """Two profiles that swap files end up each in its new file alone."""
     new.parent.mkdir()
     files = keeping(old)
     files.publish(wanted(old, "dev") | wanted(new, "stage"))
@@ -299,7 +299,7 @@ def test_two_profiles_change_places(old: Path, new: Path) -> None:
 def test_a_section_that_another_profile_takes_over_is_not_kept_from_it(
     old: Path, new: Path
 ) -> None:
-    """Its readers get that one's credentials at once, and go on getting them."""
+    """Readers of that section get the new profile's credentials at once, and keep getting them."""
     files = keeping(old)
     files.publish(wanted(old, "dev"))
     other = publication("other", old, 1)
@@ -315,7 +315,7 @@ def test_a_section_that_another_profile_takes_over_is_not_kept_from_it(
 
 
 def test_a_profile_that_is_refused_in_its_new_file_stays_in_the_old(old: Path, new: Path) -> None:
-    """A foreign section has its name there: its readers keep what they have meanwhile."""
+    """While a foreign section has its name in the new file, its readers keep the old file's."""
     new.parent.mkdir()
     new.write_bytes(b"[dev]\naws_access_key_id = AKIATHEIRS\n")
     files = keeping(old)
@@ -330,7 +330,7 @@ def test_a_profile_that_is_refused_in_its_new_file_stays_in_the_old(old: Path, n
 
 
 def test_a_profile_with_nothing_in_hand_leaves_when_it_has_something(old: Path, new: Path) -> None:
-    """Until then its readers have what stands."""
+    """Until it has new credentials, its readers keep what stands in the old file."""
     new.parent.mkdir()
     files = keeping(old)
     files.publish(wanted(old, "dev"))
@@ -343,7 +343,7 @@ def test_a_profile_with_nothing_in_hand_leaves_when_it_has_something(old: Path, 
 
 
 def test_a_withdrawn_profile_is_left_in_no_file(old: Path, new: Path) -> None:
-    """Its credentials shall stand nowhere, wherever they were to go."""
+    """A withdrawn profile whose path changed is removed from its old file as well."""
     files = keeping(old)
     files.publish(wanted(old, "dev"))
 

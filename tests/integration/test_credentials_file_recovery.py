@@ -1,4 +1,4 @@
-"""A file that cannot be written for a while: the old one stands, one event, and it goes out."""
+"""A file that cannot be written for a while: it stays, one event says so, then it is published."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REFUSALS = [
 
 
 class Refusing:
-    """The one file as a destination, on which the system refuses a step for a while."""
+    """A destination of one file, on which a step fails while `refusal` is set."""
 
     def __init__(self, file: SharedCredentialsFile, path: Path, steps: Steps) -> None:
         self.file = file
@@ -68,7 +68,7 @@ class Refusing:
         raise OSError(number, os.strerror(number))
 
     def _unresolved(self, number: int) -> PublishReport | PublishError:
-        """Have the path lead nowhere, or round in circles, while it is published."""
+        """Publish while the path leads nowhere, or to a loop of links."""
         parent, aside = self.path.parent, self.path.parent.with_name("aside")
         parent.rename(aside)
         if number == errno.ELOOP:
@@ -84,7 +84,7 @@ class Refusing:
 
 
 class Host:
-    """A publisher with its real thread on a real disk, and what it tells."""
+    """A publisher with its real thread on a real disk, and the log of its events."""
 
     def __init__(self, path: Path) -> None:
         steps = Steps()
@@ -98,16 +98,16 @@ class Host:
         self._tell = Announcer(self.log)
 
     def after(self, seconds: float) -> Published:
-        """Let time pass until the next publish, and have it told.
+        """Advance the clock, wait for the next publish and log it.
 
-        The publisher sleeps by the real clock: it is woken to see the other one.
+        The publisher sleeps by the real clock, so a probe wakes it to read the fake one.
         """
         self.clock.advance(seconds)
         self.publisher.probe(lambda: None)
         return self.told()
 
     def told(self) -> Published:
-        """Wait for the next publish, and have it told."""
+        """Wait for the next publish and log it."""
         published = self.reports.get(timeout=10)
         for path, outcome in published.outcomes.items():
             if isinstance(outcome, PublishError):
@@ -137,7 +137,7 @@ def _host(tmp_path: Path) -> Iterator[Host]:
 def test_what_the_system_refuses_is_told_once_and_goes_out_when_it_can(
     host: Host, step: str, number: int, advice: str
 ) -> None:
-    """Whatever it is: the old file, nothing half-written, one event each way, no renewal lost."""
+    """The old file stays whole, one event reports the failure and one its end, nothing is lost."""
     path = host.destination.path
     old = path.read_bytes()
     host.destination.refusal = (step, number)
@@ -163,7 +163,7 @@ def test_what_the_system_refuses_is_told_once_and_goes_out_when_it_can(
 def test_a_temporary_that_cannot_be_removed_goes_with_the_next_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file system that turns read-only in the middle keeps it until it can be written again."""
+    """On a file system that turns read-only it stays, and the next successful write removes it."""
     path, steps = tmp_path / "credentials", Steps()
     file = keeper(path, hook=steps)
     file.publish(wanted(path, "dev"))

@@ -1,4 +1,4 @@
-"""Who may read and write what we publish, at every moment, on hosts that are not friendly."""
+"""Who may read and write our files at every moment, also where other users add names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ALL = 0xFFFFFFFF
 
 @pytest.fixture(name="shared")
 def _shared() -> Iterator[Path]:
-    """A directory that others than its owner can reach, unlike pytest's."""
+    """Return a directory that other users can reach, unlike pytest's."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -45,14 +45,14 @@ def _shared() -> Iterator[Path]:
 
 @pytest.fixture(name="sticky")
 def _sticky(shared: Path) -> Path:
-    """A directory where everybody may add names, as /tmp is one."""
+    """Return a directory where everybody may add names, like /tmp."""
     (shared / "open").mkdir()
     (shared / "open").chmod(0o1777)
     return shared / "open"
 
 
 def can_read(path: Path, uid: int, gid: int = NOBODY) -> bool:
-    """Say whether somebody else can read a file."""
+    """Say whether another user can read a file."""
     as_them = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
     done = subprocess.run([*as_them, "cat", path], capture_output=True, check=False)
     return done.returncode == 0
@@ -65,9 +65,9 @@ def test_an_onlooker_never_sees_wider_rights_than_asked(
     standing: bool,  # noqa: FBT001 - a case
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Looking after every call while the file is written: no byte is there before owner and mode.
+    """After each system call of a write, no content has wider rights than configured.
 
-    And the group never has a right before it is the group that was asked for.
+    And group rights are only ever those of the configured group.
     """
     path = shared / "credentials"
     if standing:
@@ -102,7 +102,7 @@ def test_an_onlooker_never_sees_wider_rights_than_asked(
 
 
 def test_what_was_replaced_is_no_wider_than_what_replaced_it(tmp_path: Path) -> None:
-    """A mode that was tightened holds for the old credentials too, for as long as we keep them."""
+    """A tightened mode applies also to the replaced file, for as long as it is kept."""
     path = tmp_path / "credentials"
     publish_and_leave(path, wanted(path, "dev"))
     path.chmod(0o644)
@@ -117,7 +117,7 @@ def test_what_was_replaced_is_no_wider_than_what_replaced_it(tmp_path: Path) -> 
 
 @needs_root
 def test_named_readers_of_the_directory_keep_reading(shared: Path) -> None:
-    """A default ACL gives a reader its right in the first file and in each that replaces it."""
+    """A default ACL lets its reader read the first file and each that replaces it."""
     path = shared / "credentials"
     entries = [(1, 6, ALL), (2, 4, READER), (4, 0, ALL), (0x10, 4, ALL), (0x20, 0, ALL)]
     acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
@@ -133,7 +133,7 @@ def test_named_readers_of_the_directory_keep_reading(shared: Path) -> None:
 
 @needs_root
 def test_each_file_has_its_own_readers(shared: Path) -> None:
-    """Two files of one daemon, for two groups: neither group reads the other's."""
+    """Of two files for two groups, neither group can read the other's."""
     targets = [
         FileTarget(str(shared / "build"), 0o640, None, str(GROUP)),
         FileTarget(str(shared / "deploy"), 0o640, "nobody", str(GROUP + 1)),
@@ -156,7 +156,7 @@ def test_each_file_has_its_own_readers(shared: Path) -> None:
 
 @needs_root
 def test_a_link_planted_in_a_sticky_directory_is_refused(sticky: Path) -> None:
-    """Else we would write wherever the planter likes."""
+    """Following a link of somebody else would write wherever its owner likes."""
     (sticky / "credentials").symlink_to(sticky.parent / "victim")
     os.chown(sticky / "credentials", NOBODY, NOBODY, follow_symlinks=False)
 
@@ -168,7 +168,7 @@ def test_a_link_planted_in_a_sticky_directory_is_refused(sticky: Path) -> None:
 
 
 def test_a_hard_link_planted_in_a_sticky_directory_is_refused(sticky: Path) -> None:
-    """Else what only we can read would be copied to where others can."""
+    """Splicing it would copy content that only we can read to where others can."""
     secret = sticky.parent / "secret"
     secret.write_bytes(b"# for root alone\n")
     secret.chmod(0o600)
@@ -186,7 +186,7 @@ def test_a_hard_link_planted_in_a_sticky_directory_is_refused(sticky: Path) -> N
 @needs_root
 @pytest.mark.parametrize("name", ["credentials.lock", "credentials.credfresh"])
 def test_side_files_that_others_planted_do_no_more_than_delay(sticky: Path, name: str) -> None:
-    """A lock that is held for ever costs its patience; a planted claim is told, with what to do."""
+    """A planted lock costs ten seconds at most; a planted claim is an error with a hint."""
     path, waits = sticky / "credentials", Waits()
     (sticky / name).touch(mode=0o666)
     os.chown(sticky / name, NOBODY, NOBODY)
@@ -214,7 +214,7 @@ def test_side_files_that_others_planted_do_no_more_than_delay(sticky: Path, name
 
 
 def test_a_planted_mark_is_not_believed_and_taken_over_by_nobody(sticky: Path) -> None:
-    """Where others may add names, a file that says it is ours is renewed before it is trusted."""
+    """Where others may add names, a marked section counts as nobody's grant and is renewed."""
     path = sticky / "credentials"
     planted = publication("dev", path)
     publish_and_leave(path, {"dev": planted})
@@ -228,7 +228,7 @@ def test_a_planted_mark_is_not_believed_and_taken_over_by_nobody(sticky: Path) -
 
 
 def test_a_directory_that_opens_up_while_we_run_stops_the_next_write(tmp_path: Path) -> None:
-    """Told with what to do; the old file stands, and it goes on when the directory is closed."""
+    """The old file stays, the hint says what to do, and writes go on once it is closed."""
     folder = tmp_path / "run"
     folder.mkdir(mode=0o755)
     path, steps = folder / "credentials", Steps()
@@ -251,7 +251,7 @@ def test_a_directory_that_opens_up_while_we_run_stops_the_next_write(tmp_path: P
 
 
 def test_what_others_could_redirect_is_known_beforehand(tmp_path: Path) -> None:
-    """At load, for every file; what is merely missing may come while the daemon runs."""
+    """At load, a path that others could redirect is an error; a missing directory is not."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     paths = [tmp_path / "good", tmp_path / "open" / "bad", tmp_path / "missing" / "file"]

@@ -1,4 +1,4 @@
-"""Writers that take no lock, keep theirs for ever or mean harm: nothing of anybody's is lost."""
+"""Rivals that take no lock, never finish or mean harm: no write of anybody is lost."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def _path(tmp_path: Path) -> Path:
 
 
 def append_in_place(path: Path) -> None:
-    """Truncate the file, then write it with a section more: what `aws configure set` does."""
+    """Truncate the file, then write it with a section added, as `aws configure set` does."""
     content = path.read_bytes()
     path.write_bytes(content + THEIRS)
 
 
 def append_by_rename(path: Path) -> None:
-    """Write a new file and rename it over: what editors do."""
+    """Write a new file and rename it over the old one, as editors do."""
     new = path.with_name("new")
     new.write_bytes(path.read_bytes() + THEIRS)
     new.replace(path)
 
 
 def append_at_the_end(path: Path) -> None:
-    """Write behind the end: `cat >>`."""
+    """Append to the file, as `cat >>` does."""
     with path.open("ab") as file:
         file.write(THEIRS)
 
@@ -68,7 +68,7 @@ def append_at_the_end(path: Path) -> None:
 def test_a_rival_between_any_two_steps_loses_nothing(
     path: Path, step: str, how: Callable[[Path], None]
 ) -> None:
-    """Before every step a whole update of a rival's: both its section and ours stand at the end."""
+    """A rival updates the file before a step: its section and ours both stand at the end."""
     steps, waits = Steps(), Waits()
     file = keeper(path, hook=steps, pause=waits)
     file.publish(wanted(path, "dev"))
@@ -87,7 +87,7 @@ def test_a_rival_between_any_two_steps_loses_nothing(
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_file_removed_between_any_two_steps_comes_back(path: Path, step: str) -> None:
-    """Our sections stand again after a tick, whenever the file was removed."""
+    """After a removal before any step, our sections are restored by the ticks that follow."""
     steps = Steps()
     file = keeper(path, hook=steps)
     file.publish(wanted(path, "dev"))
@@ -104,7 +104,7 @@ def test_a_file_removed_between_any_two_steps_comes_back(path: Path, step: str) 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_file_that_appears_meanwhile_is_not_overwritten(path: Path, step: str) -> None:
-    """Where there was none, somebody else may create it at any moment: kept, with ours added."""
+    """A file that somebody creates before any step is kept, and our section added."""
     path.unlink()
     steps = Steps()
     file = keeper(path, hook=steps)
@@ -118,20 +118,20 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(path: Path, step: str)
 
 
 class SlowRival:
-    """A writer that truncates the file, and writes it when it is told to."""
+    """A rival that truncates the file at once, and writes it when told to."""
 
     def __init__(self, path: Path) -> None:
         self._content = path.read_bytes()
         self._file = path.open("wb", buffering=0)
 
     def finish(self) -> None:
-        """Write what it had read, and a section more."""
+        """Write the earlier content with a section added."""
         self._file.write(self._content + THEIRS)
         self._file.close()
 
 
 def test_a_rival_between_truncate_and_write_is_waited_for(path: Path) -> None:
-    """It has the file open: its write is in the file that we splice."""
+    """A rival that has the file open is waited for; its write is in what we splice."""
     waits = Waits()
     file = keeper(path, pause=waits)
     rival = SlowRival(path)
@@ -144,12 +144,12 @@ def test_a_rival_between_truncate_and_write_is_waited_for(path: Path) -> None:
 
 
 def test_a_rival_that_comes_back_for_the_rest_is_waited_for(path: Path) -> None:
-    """`: >file; cat >>file`: closed in between, so only the missing bytes tell."""
+    """`: >file; cat >>file` closes the file in between, so only its missing bytes show it."""
     waits = Waits()
     file = keeper(path, pause=waits)
     file.publish(wanted(path, "dev"))
     path.write_bytes(b"")
-    age(path, -60.0)  # a moment ago, however slow this machine is
+    age(path, -60.0)  # its last change counts as recent on a slow machine, too
     waits.then[20] = lambda: path.write_bytes(FOREIGN + THEIRS)
 
     file.publish(wanted(path, "dev", serial=1))
@@ -159,7 +159,7 @@ def test_a_rival_that_comes_back_for_the_rest_is_waited_for(path: Path) -> None:
 
 
 def test_a_shortened_file_of_some_age_is_somebody_s_decision(path: Path) -> None:
-    """Whoever deletes a section by hand has it deleted."""
+    """If the change is old, somebody has deleted a section by hand, and it stays deleted."""
     waits = Waits()
     file = keeper(path, pause=waits)
     file.publish(wanted(path, "dev"))
@@ -174,7 +174,7 @@ def test_a_shortened_file_of_some_age_is_somebody_s_decision(path: Path) -> None
 
 
 def test_a_rival_that_never_finishes_delays_two_seconds(path: Path) -> None:
-    """Then we publish, watch what it does, and bring its write home when it comes at last."""
+    """Then we publish, keep watching the replaced file, and take over the write when it comes."""
     needs_leases(path.parent)
     waits = Waits()
     file = keeper(path, pause=waits)
@@ -199,7 +199,7 @@ def test_a_rival_that_never_finishes_delays_two_seconds(path: Path) -> None:
 
 
 def test_a_rival_that_dribbles_delays_two_seconds_in_all(path: Path) -> None:
-    """It has truncated the file and writes a byte now and then: it is not waited for for ever."""
+    """A rival that truncates and then writes a byte now and then is not waited for any longer."""
     needs_leases(path.parent)
     waits = Waits()
     file = keeper(path, pause=waits)
@@ -216,7 +216,7 @@ def test_a_rival_that_dribbles_delays_two_seconds_in_all(path: Path) -> None:
 
 @pytest.mark.parametrize("looks", [1, 3])
 def test_a_writer_that_keeps_the_replaced_file_open_is_looked_after(path: Path, looks: int) -> None:
-    """However many beats pass: as long as it has the file open, what it writes is not lost."""
+    """After any number of ticks, a write into a replaced file that is still open is not lost."""
     needs_leases(path.parent)
     waits = Waits()
     file = keeper(path, pause=waits)
@@ -232,14 +232,14 @@ def test_a_writer_that_keeps_the_replaced_file_open_is_looked_after(path: Path, 
     rival.close()
     settle(file, path, 1)
 
-    assert waited == waits.waited  # a beat waits for nobody
+    assert waited == waits.waited  # a tick does not wait
     assert path.read_bytes().startswith(FOREIGN)
     assert "theirs" == read_by_sdk(path)["late"]["key"]
     assert [] == temporaries(path)
 
 
 def test_a_writer_that_stays_through_some_publishes_loses_nothing(path: Path) -> None:
-    """It has the file open that was replaced three publishes ago; it is waited for only once."""
+    """A rival with a file open that was replaced three publishes ago is waited for only once."""
     needs_leases(path.parent)
     waits = Waits()
     file = keeper(path, pause=waits)
@@ -264,14 +264,14 @@ def test_a_writer_that_stays_through_some_publishes_loses_nothing(path: Path) ->
 def test_who_comes_to_a_replaced_file_by_another_name_is_let_in_by_the_next_look(
     path: Path,
 ) -> None:
-    """It waits in open(2) while we watch the file: until then, and not for the kernel's 45 s."""
+    """It is blocked in open(2) by our lease until the next tick, not for the kernel's 45 s."""
     other = path.with_name("other")
     other.hardlink_to(path)
     file = keeper(path)
     file.publish(wanted(path, "dev"))
     rival = threading.Thread(target=append_at_the_end, args=(other,))
     rival.start()
-    threading.Event().wait(0.2)  # for the rival to reach open(2), where it waits
+    threading.Event().wait(0.2)  # for the rival to block in open(2)
 
     file.tick()
 
@@ -282,7 +282,7 @@ def test_who_comes_to_a_replaced_file_by_another_name_is_let_in_by_the_next_look
 
 
 def test_few_replaced_files_are_kept(path: Path) -> None:
-    """However many writers never close what they opened."""
+    """However many writers never close the file, at most four replaced files are kept."""
     file = keeper(path, pause=Waits())
     with ExitStack() as never:
         for serial in range(9):
@@ -297,7 +297,7 @@ def test_few_replaced_files_are_kept(path: Path) -> None:
 
 
 def test_not_many_are_kept_that_rivals_have_cut(path: Path) -> None:
-    """However many writers cut what they opened, and never write it."""
+    """However many writers truncate the file and never write it, at most 16 are kept."""
     file = keeper(path, pause=Waits())
     file.publish(wanted(path, "dev"))
     with ExitStack() as never:
@@ -312,7 +312,7 @@ def test_not_many_are_kept_that_rivals_have_cut(path: Path) -> None:
 
 
 def test_two_rivals_at_once_both_keep_their_update(path: Path) -> None:
-    """One wrote into the file that we replaced, the other into ours: neither is lost."""
+    """One rival writes into the replaced file, another into the new one: neither is lost."""
     waits = Waits()
     file = keeper(path, pause=waits)
     file.publish(wanted(path, "dev"))
@@ -336,7 +336,7 @@ def test_two_rivals_at_once_both_keep_their_update(path: Path) -> None:
 def test_a_rival_that_died_after_truncating_costs_nothing(
     path: Path, watching: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it left in the replaced file is empty: the one that we put stands."""
+    """A replaced file that a rival has left empty changes nothing in the new one."""
     if watching == "nothing":
         without_leases(monkeypatch)
     file = keeper(path, pause=Waits())
@@ -358,7 +358,7 @@ def test_a_rival_that_died_after_truncating_costs_nothing(
 def test_a_writer_that_comes_at_the_swap_gets_its_turn(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waits in open(2) until we have put everything back, and its write is in what we splice."""
+    """A rival blocked in open(2) during the swap writes into the file that we splice next."""
     content = path.read_bytes()
     rival = threading.Thread(target=path.write_bytes, args=(content + THEIRS,))
     exchange = atomic.exchange
@@ -367,7 +367,7 @@ def test_a_writer_that_comes_at_the_swap_gets_its_turn(
     def exchange_with_a_rival_waiting(directory: int, one: str, other: str) -> bool:
         if not rival.ident:
             rival.start()
-            pause.wait(0.2)  # for the rival to reach open(2), where it waits
+            pause.wait(0.2)  # for the rival to block in open(2)
         return exchange(directory, one, other)
 
     monkeypatch.setattr(atomic, "exchange", exchange_with_a_rival_waiting)
@@ -384,7 +384,7 @@ def test_a_writer_that_comes_at_the_swap_gets_its_turn(
 @pytest.mark.parametrize(
     ("how", "watching"),
     [
-        (append_by_rename, "leases"),  # they let nobody write between the two, but rename
+        (append_by_rename, "leases"),  # which stop writes between look and swap, not renames
         (append_by_rename, "nothing"),
         (append_in_place, "nothing"),
         (append_at_the_end, "nothing"),
@@ -393,7 +393,7 @@ def test_a_writer_that_comes_at_the_swap_gets_its_turn(
 def test_a_rival_at_the_swap_has_it_undone(
     path: Path, how: Callable[[Path], None], watching: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between our last look and the exchange: what it left is what we start over from."""
+    """If a rival writes between our last look and the exchange, we start over from its content."""
     if watching == "nothing":
         without_leases(monkeypatch)
     exchange = atomic.exchange
@@ -417,7 +417,7 @@ def test_a_rival_at_the_swap_has_it_undone(
 def test_who_opened_ours_before_it_was_undone_loses_nothing(
     path: Path, watching: str, finishes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One rival has the swap undone, another has opened what stood for that moment."""
+    """One rival causes the undoing; another opened our new file before it: both writes stand."""
     if watching == "nothing":
         without_leases(monkeypatch)
     else:
@@ -460,7 +460,7 @@ def test_who_opened_ours_before_it_was_undone_loses_nothing(
 def test_a_file_that_grows_all_the_time_is_not_read_for_ever(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`yes >>credentials`: it is told, and all other files have their turn."""
+    """A file that grows while it is read (`yes >>credentials`) is the error `contended`."""
     without_leases(monkeypatch)
     pread, reads = os.pread, 0
 
@@ -480,7 +480,7 @@ def test_a_file_that_grows_all_the_time_is_not_read_for_ever(
 
 
 def test_a_writer_that_never_rests_is_an_error(path: Path) -> None:
-    """Ten times put back and started over, then an error; the rival's bytes stand."""
+    """After ten attempts that were undone the error is `contended`; the rival's bytes stand."""
     steps = Steps()
     file = keeper(path, hook=steps, pause=Waits())
     count = [0]
@@ -506,7 +506,7 @@ def test_a_writer_that_never_rests_is_an_error(path: Path) -> None:
 def test_a_rival_loses_nothing_without_leases(
     path: Path, step: str, how: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On file systems without them, exchange and comparison are enough."""
+    """On file systems without leases, exchange and comparison are enough."""
     without_leases(monkeypatch)
 
     test_a_rival_between_any_two_steps_loses_nothing(path, step, how)
@@ -517,7 +517,7 @@ def test_a_rival_loses_nothing_without_leases(
 def test_a_rival_loses_nothing_without_exchange(
     path: Path, step: str, how: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If renameat2 knows no exchange, a plain rename is enough."""
+    """Where renameat2(2) cannot exchange, a plain rename is enough."""
     monkeypatch.setattr(atomic, "_renameat2", None)
     report = keeper(path.with_name("other")).publish(wanted(path, "dev"))
     assert () == report.remarks  # there was nothing to exchange
@@ -526,7 +526,7 @@ def test_a_rival_loses_nothing_without_exchange(
 
 
 def test_a_missing_exchange_is_said_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An operator may want to move the file; once is enough."""
+    """An operator may want to move the file, so the first report says it, and only that."""
     monkeypatch.setattr(atomic, "_renameat2", None)
     file = keeper(path)
 
@@ -539,7 +539,7 @@ def test_a_missing_exchange_is_said_once(path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_aws_configure_set_and_we_get_along(path: Path) -> None:
-    """AWS's own tool rewrites the file in place while we publish: all of both is there."""
+    """AWS's own tool rewrites the file in place while we publish: the content of both stands."""
     aws = Path(sys.executable).with_name("aws")
     file = keeper(path)
     environment = {**os.environ, "AWS_SHARED_CREDENTIALS_FILE": str(path)}
@@ -589,7 +589,7 @@ def test_a_script_with_flock_and_we_take_turns(path: Path) -> None:
 
 
 class TestLeftovers:
-    """What a killed daemon leaves is swept by the next, unless a rival's write is in it."""
+    """The next daemon removes what a killed one left, unless it holds a rival's write."""
 
     @staticmethod
     def crash(path: Path, step: str) -> None:
@@ -609,7 +609,7 @@ class TestLeftovers:
 
     @pytest.mark.parametrize("step", ["write", "sync", "swap", "compare", "stamp"])
     def test_they_are_swept(self, path: Path, step: str) -> None:
-        """Half written, unswapped or replaced: gone with the next claim, nothing else touched."""
+        """A half-written, unswapped or replaced file is removed by the next daemon."""
         self.crash(path, step)
         assert 1 == len(temporaries(path))
 
@@ -621,7 +621,7 @@ class TestLeftovers:
         assert {"foreign", "dev"} == set(read_by_sdk(path))
 
     def test_a_rival_s_write_in_one_is_brought_home(self, path: Path) -> None:
-        """It wrote into the replaced file when nobody was left to notice."""
+        """A rival's write into a replaced file after the kill is taken over."""
         self.crash(path, "stamp")
         append_at_the_end(path.parent / temporaries(path)[0])
 
@@ -632,7 +632,7 @@ class TestLeftovers:
         assert "ASIAFAKE000000000002" == key_of(path, "dev")
 
     def test_it_waits_for_the_first_publish(self, path: Path) -> None:
-        """A daemon that starts and stops without publishing loses it no more than one that runs."""
+        """A daemon that starts and stops without publishing does not lose the late write."""
         self.crash(path, "stamp")
         append_at_the_end(path.parent / temporaries(path)[0])
         file = keeper(path)
@@ -646,7 +646,7 @@ class TestLeftovers:
 
     @pytest.mark.parametrize("plant", ["directory", "link", "pipe", "other name"])
     def test_nothing_else_is_swept(self, path: Path, plant: str) -> None:
-        """What merely looks like one of ours is left where it is."""
+        """A directory, link or pipe with such a name stays, and so does a similar name."""
         name = path.with_name(".credentials.credfresh-01234567.tmp")
         match plant:
             case "directory":
@@ -667,7 +667,7 @@ class TestLeftovers:
 def test_a_planted_temporary_is_neither_followed_nor_used(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody guessed the name: we take another."""
+    """If the name of a temporary is taken by a link, another name is used."""
     names = iter([b"\x01\x23\x45\x67", b"\x89\xab\xcd\xef"])
     monkeypatch.setattr(os, "urandom", lambda _: next(names))
     planted = path.with_name(".credentials.credfresh-01234567.tmp")
@@ -681,7 +681,7 @@ def test_a_planted_temporary_is_neither_followed_nor_used(
 
 
 def test_a_file_that_is_replaced_by_a_pipe_is_an_error(path: Path) -> None:
-    """And no hang: it is opened without waiting for a writer."""
+    """A pipe is opened without waiting for a writer, and refused."""
     file = keeper(path)
     file.publish(wanted(path, "dev"))
     path.unlink()

@@ -1,4 +1,4 @@
-"""The process's life on real threads: startup, loop, shutdown."""
+"""The daemon on real threads: startup, loop, shutdown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fakes import EventLog, MemoryDestination, failure, grant, profile, settings
 
 
 class MemoryFiles(MemoryDestination):
-    """Files in memory, with a claim that can be refused, on a disk that can hang."""
+    """A destination in memory whose claim can be refused, and which can hang."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class MemoryFiles(MemoryDestination):
 
 
 class QuickSts:
-    """Grants short sessions, unless told to fail or to hang."""
+    """Grants short sessions, unless told to refuse or to hang."""
 
     def __init__(self, lifetime: float = 3600.0) -> None:
         self.lifetime = lifetime
@@ -72,7 +72,7 @@ class QuickSts:
 
 
 class Flood:
-    """An attendant whose errands have no end; `spent` after ten seconds."""
+    """An attendant that posts errands without end; `spent` after ten seconds."""
 
     def __init__(self) -> None:
         self.turns = 0
@@ -99,7 +99,7 @@ class Flood:
 
 
 class Clumsy:
-    """An attendant and an outlet that fails at whatever it is called for, but its opening."""
+    """An attendant and outlet that fails in every call except `open`."""
 
     def __init__(self) -> None:
         self.failed: Counter[str] = Counter()
@@ -129,7 +129,7 @@ class Clumsy:
 class House:
     """A daemon with its doubles, run in a thread of the test.
 
-    `stopping` is called in its main thread as soon as it has heeded that it is to stop.
+    `stopping` is called in its main thread when the daemon starts to stop.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ def last_write(house: House) -> Mapping[str, Publication]:
 
 
 def test_it_publishes_every_profile_and_stops_when_told() -> None:
-    """All profiles are on disk, readiness is told, and the end is clean."""
+    """All profiles are published, the daemon reports that it is ready, and it stops cleanly."""
     house = House(settings(profile("dev"), profile("production")))
     watcher = stop_when(house, lambda: "daemon_ready" in house.log.names())
 
@@ -197,7 +197,7 @@ def test_it_publishes_every_profile_and_stops_when_told() -> None:
 
 
 def test_it_renews_ahead_of_expiration() -> None:
-    """Sessions of three seconds are renewed several times, and never found expired."""
+    """Sessions of three seconds are renewed several times and never expire."""
     house = House(settings(profile()), QuickSts(lifetime=3.0))
     watcher = stop_when(house, lambda: house.sts.calls >= 4)
 
@@ -209,7 +209,7 @@ def test_it_renews_ahead_of_expiration() -> None:
 
 
 def test_messages_without_end_hold_up_neither_beat_nor_attempt_nor_the_end() -> None:
-    """Who asks faster than he is answered has the main thread's time, and not its turns."""
+    """A flood of errands takes much of the main thread's time, but chores still get their turns."""
     flood = Flood()
     house = House(settings(profile()), attendants=[flood])
     watcher = stop_when(house, lambda: flood.turns > 3 and "daemon_ready" in house.log.names())
@@ -223,7 +223,7 @@ def test_messages_without_end_hold_up_neither_beat_nor_attempt_nor_the_end() -> 
 
 
 def test_no_mistake_of_an_attendant_ends_the_daemon_or_keeps_a_renewal_from_anybody() -> None:
-    """Whatever it fails at is told without its text; sessions are renewed, the end is clean."""
+    """Each failure is logged without its text, sessions are renewed, and the end is clean."""
     clumsy = Clumsy()
     flood = Flood()
     house = House(
@@ -243,7 +243,7 @@ def test_no_mistake_of_an_attendant_ends_the_daemon_or_keeps_a_renewal_from_anyb
 
 
 def test_once_tries_every_profile_and_returns() -> None:
-    """`once` needs no signal: it ends when everything has been tried and published."""
+    """`once` needs no signal: it ends when every profile has been tried and published."""
     house = House(settings(profile("dev"), profile("production", source_profile="dev")))
 
     statuses = house.daemon.once()
@@ -253,7 +253,7 @@ def test_once_tries_every_profile_and_returns() -> None:
 
 
 def test_once_ends_although_nothing_succeeds() -> None:
-    """One attempt for each profile, children of a broken parent included, is enough."""
+    """One attempt is enough; the child of a parent that failed needs none of its own."""
     house = House(settings(profile("dev"), profile("production", source_profile="dev")))
     house.sts.refuse = True
 
@@ -264,7 +264,7 @@ def test_once_ends_although_nothing_succeeds() -> None:
 
 
 def test_another_daemon_on_the_file_ends_it_before_any_call() -> None:
-    """A second daemon is refused, and leaves without touching STS."""
+    """A second daemon is refused before it calls STS."""
     house = House(settings(profile()))
     house.files.taken = True
 
@@ -275,7 +275,7 @@ def test_another_daemon_on_the_file_ends_it_before_any_call() -> None:
 
 
 def test_what_is_in_flight_at_the_end_is_still_published() -> None:
-    """A stop waits, bounded, for answers that are on their way, and writes them."""
+    """A stop waits, up to a bound, for answers on their way, and publishes them."""
     house = House(settings(profile()))
     house.sts.gate.clear()
     house.stopping = house.sts.gate.set
@@ -294,7 +294,7 @@ def test_the_echo_of_a_signal_forces_nothing() -> None:
 
     def echo() -> None:
         house.daemon.stop()
-        house.sts.gate.set()  # whose answer comes in behind the echo
+        house.sts.gate.set()  # the answer arrives after the second signal
 
     house.stopping = echo
     watcher = stop_when(house, lambda: house.sts.calls == 1)
@@ -306,7 +306,7 @@ def test_the_echo_of_a_signal_forces_nothing() -> None:
 
 
 def test_a_second_signal_forces_the_end() -> None:
-    """An attempt that hangs holds up the end only until somebody insists."""
+    """A hanging attempt delays the end only until the second signal."""
     house = House(settings(profile()))
     house.sts.gate.clear()
     insist = threading.Timer(1.5 * ECHO, house.daemon.stop)
@@ -324,7 +324,7 @@ def test_a_second_signal_forces_the_end() -> None:
 
 
 def test_a_second_signal_forces_the_end_while_the_disk_hangs() -> None:
-    """The last publish is given its seconds only while nobody insists."""
+    """A hanging last publish delays the end only until the second signal."""
     house = House(settings(profile()))
     house.files.gate.clear()
     insist = threading.Timer(1.5 * ECHO, house.daemon.stop)
@@ -340,7 +340,7 @@ def test_a_second_signal_forces_the_end_while_the_disk_hangs() -> None:
 
 
 def test_files_are_not_let_go_while_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk hangs at the end: the publisher's thread and ours must not be at them together."""
+    """While the publisher's thread hangs in a write at the end, the claim is kept."""
     monkeypatch.setattr("credfresh.life.daemon.FLUSH", 0.1)
     house = House(settings(profile()))
     house.files.gate.clear()

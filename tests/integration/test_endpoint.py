@@ -37,7 +37,7 @@ def _directory(tmp_path: Path) -> Path:
 
 
 class Chance:
-    """Bytes that are another each time, and the same in every run."""
+    """Bytes that differ in each call, but not between runs."""
 
     def __init__(self) -> None:
         self.drawn = 0
@@ -48,22 +48,22 @@ class Chance:
 
 
 def token_file(directory: Path, name: str = "production", mode: int = 0o640) -> TokenFile:
-    """Return where a token shall stand, and whom it is for."""
+    """Return the file of a token, and the profiles that it opens."""
     return TokenFile(FileTarget(str(directory / name), mode), frozenset({name}))
 
 
 def folder_of(directory: Path, mode: int = 0o640) -> FileTarget:
-    """Return the directory of tokens, and who may pass."""
+    """Return the directory of tokens, and its mode."""
     return FileTarget(str(directory), mode)
 
 
 def bring(tokens: Tokens, directory: Path, *names: str) -> dict[str, frozenset[str]]:
-    """Bring tokens of these names about."""
+    """Make the tokens of these names; return what each token opens."""
     return tokens.bring(folder_of(directory), [token_file(directory, name) for name in names])
 
 
 def test_a_token_stands_in_a_file_that_its_readers_may_read(directory: Path) -> None:
-    """Random, without a line end, with the mode of the readers; the directory lets them pass."""
+    """The token is random, has no line end, and its file and directory are open to its readers."""
     tokens = Tokens("test", Chance())
 
     [(token, profiles)] = bring(tokens, directory, "production").items()
@@ -77,7 +77,7 @@ def test_a_token_stands_in_a_file_that_its_readers_may_read(directory: Path) -> 
 
 
 def test_tokens_survive_restart_and_upgrade(directory: Path) -> None:
-    """Whoever was given one keeps it; the file is not even written."""
+    """A restart keeps every token and does not even write its file."""
     first = Tokens("test", Chance())
     before = bring(first, directory, "production", "dev")
     first.release()
@@ -108,14 +108,14 @@ def test_what_is_new_in_the_directory_outlives_a_power_cut(
 
 
 def test_each_token_is_drawn_by_itself(directory: Path) -> None:
-    """Knowing one tells nothing of another."""
+    """Each token has random bytes of its own."""
     tokens = Tokens("test", Chance())
 
     assert 2 == len(bring(tokens, directory, "production", "dev"))
 
 
 def test_a_removed_token_is_another_one_after_a_restart(directory: Path) -> None:
-    """That is how one is replaced; while the daemon runs, its own is put back."""
+    """To replace a token, its file is removed; but while the daemon runs, it is put back."""
     tokens = Tokens("test", Chance())
     before = bring(tokens, directory, "production")
     (directory / "production").unlink()
@@ -187,7 +187,7 @@ def test_a_copy_made_while_it_runs_opens_nothing_either(directory: Path) -> None
 
 @pytest.mark.parametrize("what", ["altered", "mode"])
 def test_drift_is_repaired(directory: Path, what: str) -> None:
-    """A token that was replaced, or that too many may read, is put back."""
+    """A token that was altered, or whose mode is too wide, is put back."""
     needs_fine_times(directory.parent)
     tokens = Tokens("test", Chance())
     before = bring(tokens, directory, "production")
@@ -203,7 +203,7 @@ def test_drift_is_repaired(directory: Path, what: str) -> None:
 
 
 def test_tokens_of_nobody_go_and_what_is_not_ours_stays(directory: Path) -> None:
-    """Also those of an earlier life; never those of another instance."""
+    """Tokens of an earlier run that are not wanted go; those of another instance stay."""
     other = Tokens("other", Chance())
     bring(other, directory, "theirs")
     other.release()
@@ -290,7 +290,7 @@ LIKE_OURS = f"credfresh.{hashlib.sha256(b'test').hexdigest()[:8]}.{'x' * 43}"
     "content", ["by hand", "credfresh.00000000." + "x" * 43, f"{LIKE_OURS}\n", f"{LIKE_OURS}x"]
 )
 def test_a_file_that_is_not_ours_opens_nothing(directory: Path, content: str) -> None:
-    """It is not written over, it is told, and it stops no other."""
+    """A file that is not ours is not overwritten but reported, and other tokens still work."""
     directory.mkdir(mode=0o700)
     (directory / "dev").write_text(content)
     tokens = Tokens("test", Chance())
@@ -305,7 +305,7 @@ def test_a_file_that_is_not_ours_opens_nothing(directory: Path, content: str) ->
 
 @needs_root
 def test_a_token_that_somebody_else_has_put_there_is_refused(directory: Path) -> None:
-    """In a sticky directory anybody may make the file first, with a token that they know."""
+    """In a sticky directory others may have made the file, with a token that they know."""
     before = Tokens("test", Chance())
     [token] = bring(before, directory, "production")
     before.release()
@@ -322,7 +322,7 @@ def test_a_token_that_somebody_else_has_put_there_is_refused(directory: Path) ->
 
 
 def test_a_directory_that_others_may_write_is_refused(directory: Path) -> None:
-    """They could put a token there that they know."""
+    """In such a directory others could put a token that they know."""
     directory.mkdir()
     directory.chmod(0o777)
 
@@ -335,7 +335,7 @@ def test_a_directory_that_others_may_write_is_refused(directory: Path) -> None:
 def test_a_disk_that_fails_is_told_as_any_other_trouble(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The main thread looks after tokens: what a disk does to them must not end it."""
+    """It becomes a PublishError, so that it cannot end the main thread, which checks tokens."""
     tokens = Tokens("test", Chance())
     bring(tokens, directory, "production")
     true = os.stat
@@ -353,7 +353,7 @@ def test_a_disk_that_fails_is_told_as_any_other_trouble(
 
 
 def test_another_daemon_is_refused(directory: Path) -> None:
-    """Two would remove each other's."""
+    """Two daemons in one directory would remove each other's tokens."""
     first = Tokens("test", Chance())
     bring(first, directory, "production")
 
@@ -365,7 +365,7 @@ def test_another_daemon_is_refused(directory: Path) -> None:
 
 @needs_root
 def test_a_token_has_the_group_of_its_readers(directory: Path) -> None:
-    """That of the credentials file of its profiles."""
+    """A token file has the configured group."""
     wanted = token_file(directory)
     wanted = replace(wanted, target=replace(wanted.target, group="4711"))
 
@@ -375,7 +375,7 @@ def test_a_token_has_the_group_of_its_readers(directory: Path) -> None:
 
 
 def test_the_protocol_on_a_socket() -> None:
-    """What is no HTTP, or too long, is closed; what is right is answered, over and over."""
+    """A wrong token is answered 401 on a connection that stays, and too long a header 431."""
     shelf = Shelf()
     shelf.update({"production": Publication(profile(), grant(profile(), clock()))})
     application = Application(shelf, hosts=frozenset({"127.0.0.1"}), clock=clock)

@@ -1,7 +1,7 @@
 """The whole daemon against STS servers that other people wrote: moto's, and ministack with AUTH.
 
-Time is helped along by a clock that is put forward on both of its sides; signatures, answers
-and expirations are real.
+Both sides of the daemon's clock are put forward to save time; signatures, answers and
+expirations are real.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Waker:
     def close(self) -> None: ...
 
     def wake(self) -> None:
-        """Have it look at its clock."""
+        """Make the main thread look at its clock."""
         assert self.desk is not None
         self.desk.post(Errand(lambda: None))
 
@@ -73,7 +73,7 @@ class Host:
         return file.load(path)
 
     def run_until_renewed(self, profiles: str) -> None:
-        """Run the daemon until every profile has been renewed ahead of its expiration."""
+        """Run the daemon until each profile has been renewed ahead of its expiration."""
         settings = self.settings(profiles)
         files = CredentialsFiles(settings.targets, instance=settings.instance, clock=self.clock)
         provider = StsProvider(
@@ -108,7 +108,7 @@ class Host:
             pause.wait(0.02)
 
     def identity(self, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
-        """Return who a reader of the credentials file is, to the same server."""
+        """Return the ARN that a reader of the credentials file has at the same server."""
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(self.root / "credentials"))
         monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
         session = boto3.Session(profile_name=name, region_name=REGION)
@@ -116,7 +116,7 @@ class Host:
         return str(sts.get_caller_identity()["Arn"])
 
     def renewed_twice(self) -> dict[str, int]:
-        """Return how often each profile was renewed, and check that nothing lapsed."""
+        """Return how often each profile was renewed; assert that none expired or failed."""
         assert "profile_expired" not in self.log.names()
         assert "renewal_failed" not in self.log.names()
         counts: dict[str, int] = {}
@@ -126,7 +126,7 @@ class Host:
 
 
 def trust(principal: str, external_id: str | None = None) -> object:
-    """Return a trust policy."""
+    """Return a trust policy for a principal."""
     statement: dict[str, object] = {
         "Effect": "Allow",
         "Principal": {"AWS": principal},
@@ -150,7 +150,7 @@ def test_three_environments_are_renewed_ahead_of_expiration(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """3 of 3 profiles are renewed before they expire, and their readers are let in."""
+    """Each of three profiles is renewed before it expires, and its keys are accepted."""
     server: AwsServer = request.getfixturevalue(kind)
     user = f"ci-renew-{kind}"
     host = Host(tmp_path, server, server.user(user, ASSUME_ANY))
@@ -173,7 +173,7 @@ def test_three_environments_are_renewed_ahead_of_expiration(
 def test_a_chain_of_three_roles_is_kept_fresh(
     ministack: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each link trusts only the one above it; all three are renewed, and the last is usable."""
+    """Each role trusts only the one above it; all three are renewed, and the last is usable."""
     host = Host(tmp_path, ministack, ministack.user("ci-chain", ASSUME_ANY))
     first = ministack.role("chain-1", trust("arn:aws:iam::000000000000:user/ci-chain"), ASSUME_ANY)
     second = ministack.role("chain-2", trust(first), ASSUME_ANY)

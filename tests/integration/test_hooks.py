@@ -1,4 +1,4 @@
-"""Commands after a renewal, on real processes."""
+"""Hooks: commands after a renewal, as real processes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from fakes import Unguarded, profile
 
 
 def sh(script: str, timeout: float = 10.0, told: bytes = b"") -> Run:
-    """Return a run of a shell script."""
+    """Return a run of a shell script, not yet started."""
     return Run(Order(("/bin/sh", "-c", script), timeout, {"CREDFRESH_PROFILE": "production"}, told))
 
 
 def alive(pid: int) -> bool:
-    """Say whether a process runs; a zombie does not."""
+    """Say whether a process runs; a zombie does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -41,7 +41,7 @@ def alive(pid: int) -> bool:
 
 
 def comes(condition: Callable[[], bool]) -> bool:
-    """Wait until something is so."""
+    """Wait up to 10 s for a condition, and return it."""
     until = time.monotonic() + 10
     while not condition() and time.monotonic() < until:
         threading.Event().wait(0.01)
@@ -49,14 +49,14 @@ def comes(condition: Callable[[], bool]) -> bool:
 
 
 def gone(pid: int) -> bool:
-    """Wait until a process has ended."""
+    """Wait up to 10 s for a process to end; say whether it has."""
     return comes(lambda: not alive(pid))
 
 
 def at_its_limit(script: str, writes: Path) -> tuple[Ended, str]:
-    """Let a script run into a limit in which it writes a file first; tell what is to be said.
+    """Let a script that writes a file reach its limit; return its end, and the failure to expect.
 
-    The limit is as short as the machine allows.
+    The limit is the shortest of three that gives this machine time to write the file.
     """
     for limit in (0.3, 2.0, 20.0):
         ended = sh(script, limit).carry_out()
@@ -67,7 +67,7 @@ def at_its_limit(script: str, writes: Path) -> tuple[Ended, str]:
 
 @pytest.fixture(params=[None, errno.ENOSYS, errno.EPERM, errno.EMFILE], ids=str)
 def _watched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a descriptor of the process, or where the kernel gives none, by looking."""
+    """Watch a run by its pidfd or, if the kernel refuses one with an errno, by polling."""
     if request.param is None:
         return
 
@@ -79,21 +79,21 @@ def _watched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("_watched")
 class TestWatch:
-    """A run, whether or not the kernel tells when the process has ended."""
+    """A run is watched equally well with and without a pidfd."""
 
     def test_what_it_says_and_how_it_ends_is_told(self) -> None:
-        """To the last word."""
+        """All output and the exit status are reported."""
         ended = sh("echo one; sleep 0.1; echo two; exit 3").carry_out()
         assert ("exit status 3", "one\ntwo") == (ended.failure, ended.output)
 
     def test_one_that_closes_its_output_is_waited_for(self) -> None:
-        """It says no more, and goes on."""
+        """A command that closes its output and runs on is waited for."""
         ended = sh("exec >&- 2>&-; sleep 0.2; exit 4").carry_out()
         assert "exit status 4" == ended.failure
         assert ended.took >= 0.2
 
     def test_at_the_limit_it_is_killed_and_reaped(self, tmp_path: Path) -> None:
-        """Nothing is left of it, nor of its child."""
+        """At the limit the command and its child are killed, and it is reaped."""
         pid, child, both = tmp_path / "pid", tmp_path / "child", tmp_path / "both"
         ended, said = at_its_limit(
             f"echo $$ > {pid}; sleep 60 & echo $! > {child}; touch {both}; wait", both
@@ -103,7 +103,7 @@ class TestWatch:
         assert gone(int(child.read_text()))
 
     def test_a_child_that_holds_the_output_is_not_waited_for(self, tmp_path: Path) -> None:
-        """It may live for ever."""
+        """A child in the background that keeps the output open does not delay the end."""
         ended = sh(f"sleep 60 & echo $! > {tmp_path}/child", 30.0).carry_out()
         os.kill(int((tmp_path / "child").read_text()), 9)
         assert ended.failure is None
@@ -111,20 +111,20 @@ class TestWatch:
 
 
 class TestRun:
-    """One run of one command."""
+    """A single run of a command."""
 
     def test_what_it_prints_is_kept(self) -> None:
-        """Standard output and standard error, in their order."""
+        """Standard output and standard error are kept in the order of writing."""
         ended = sh("echo one; echo two >&2; echo three").carry_out()
         assert (None, "one\ntwo\nthree") == (ended.failure, ended.output)
 
     def test_its_status_is_told(self) -> None:
-        """And what it said before."""
+        """The exit status is reported with the output."""
         ended = sh("echo no such agent; exit 3").carry_out()
         assert ("exit status 3", "no such agent") == (ended.failure, ended.output)
 
     def test_a_signal_is_told(self) -> None:
-        """It did not end by itself."""
+        """A command that a signal ended fails, and the signal's number is reported."""
         assert "ended by signal 11" == sh("kill -SEGV $$").carry_out().failure
 
     @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ class TestRun:
         ],
     )
     def test_what_cannot_be_started_says_why(self, command: str, failure: str) -> None:
-        """It is a failure like any other."""
+        """A command that cannot be started fails with the reason."""
         assert failure == Run(Order((command,), 10.0, {})).carry_out().failure
 
     def test_at_the_limit_the_whole_group_is_killed(self, tmp_path: Path) -> None:
-        """A child that ignores SIGTERM and holds the pipe goes as well; nothing is waited for."""
+        """A child that ignores SIGTERM and holds the pipe is killed as well."""
         child, ready = tmp_path / "child", tmp_path / "ready"
         ended, said = at_its_limit(
             f"trap '' TERM; sleep 60 & echo $! > {child}; touch {ready}; sleep 60", ready
@@ -150,7 +150,7 @@ class TestRun:
         assert gone(int(child.read_text()))
 
     def test_a_child_that_lives_on_is_not_waited_for(self, tmp_path: Path) -> None:
-        """Nor for its hold on the pipe, nor for what it goes on to print."""
+        """Neither its hold on the pipe nor its further output delays the end."""
         child = tmp_path / "child"
         began = time.monotonic()
         ended = sh(f"(while :; do echo x; done) & echo $! > {child}", 30.0).carry_out()
@@ -159,14 +159,14 @@ class TestRun:
         assert time.monotonic() - began < 10
 
     def test_of_a_flood_the_beginning_is_kept(self) -> None:
-        """A hundred megabytes are read, so that it can end, and dropped."""
+        """All of 100 MB is read, so that the command can end, but only the beginning is kept."""
         ended = sh("echo begin; yes wide | head -c 100000000; exit 4", 60.0).carry_out()
         assert "exit status 4" == ended.failure
         assert ended.output.startswith("begin\nwide\nwide")
         assert MOST_OUTPUT - 10 < len(ended.output) < MOST_OUTPUT
 
     def test_no_word_is_cut_in_two(self) -> None:
-        """Half a secret would not be taken for one."""
+        """The output is cut at a space: half a secret would not be recognized as one."""
         secret = "aB3" * 13 + "c"
         ended = sh(
             f"head -c {MOST_OUTPUT - 20} /dev/zero | tr '\\0' x; echo ' {secret}'"
@@ -178,7 +178,7 @@ class TestRun:
         assert "\ufffd\ufffd!" == sh("printf '\\377\\376!'").carry_out().output
 
     def test_its_environment_is_minimal(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nothing of ours that may be a secret, or systemd's word for the daemon alone."""
+        """The command gets none of our variables that may be secret or meant for us alone."""
         for name in ("NOTIFY_SOCKET", "AWS_SECRET_ACCESS_KEY", "CREDENTIALS_DIRECTORY", "HOME"):
             monkeypatch.setenv(name, "canary")
         ended = Run(Order(("/usr/bin/env",), 10.0, {"CREDFRESH_PROFILE": "production"})).carry_out()
@@ -186,21 +186,21 @@ class TestRun:
         assert {"PATH", "LANG", "CREDFRESH_PROFILE"} == names
 
     def test_it_inherits_no_descriptor(self) -> None:
-        """But its three: no socket and no lock of the daemon."""
+        """The command has only its three standard streams: no socket or lock of the daemon."""
         extra = os.open("/", os.O_RDONLY)
         os.set_inheritable(extra, True)  # noqa: FBT003 - the standard library's
-        ended = sh("ls /proc/self/fd | wc -l").carry_out()  # the directory that ls opens is one
+        ended = sh("ls /proc/self/fd | wc -l").carry_out()  # the fourth is the directory, for ls
         os.close(extra)
         assert "4" == ended.output
 
     def test_its_input_is_what_it_is_told(self) -> None:
-        """More than a pipe holds, and nobody has to read it."""
+        """The input may exceed what a pipe holds, and the command need not read it."""
         told = b"a name\n" * 100_000
         assert "100000" == sh("wc -l", told=told).carry_out().output
         assert sh("true", told=told).carry_out().failure is None
 
     def test_one_that_was_killed_before_it_began_never_begins(self, tmp_path: Path) -> None:
-        """The daemon ended in between."""
+        """A run that was killed before it began (the daemon ended) starts nothing."""
         run = sh(f"touch {tmp_path}/began")
         run.kill("killed: the daemon ended")
         assert "killed: the daemon ended" == run.carry_out().failure
@@ -209,7 +209,7 @@ class TestRun:
 
 @dataclass
 class House:
-    """The main thread of a daemon, as far as hooks see it."""
+    """The main thread of a daemon, as far as hooks need it."""
 
     settings: Settings
     told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -233,14 +233,14 @@ class House:
         self.told.append((event, fields))
 
     def renew(self, *names: str, serial: int = 1, written: bool = True) -> None:
-        """Let profiles be renewed and published."""
+        """Let profiles be renewed and, if `written`, published."""
         publications = {name: self._publication(name, serial) for name in names}
         self.hooks.update(publications)
         if written:
             self.publish(publications)
 
     def publish(self, publications: dict[str, Publication], *, refused: str = "") -> None:
-        """Let the publisher report."""
+        """Report a publish to the hooks."""
         refusals = (Refusal(refused, "foreign", "reason", "hint"),) if refused else ()
         report = PublishReport(written=True, refused=refusals)
         outcomes = {self.settings.target.path: report}
@@ -249,7 +249,7 @@ class House:
             listener(message)
 
     def settle(self) -> list[tuple[str, dict[str, Any]]]:
-        """Run errands until nothing is unfinished; return all that was told."""
+        """Run errands until nothing is unfinished; return all events."""
         while any(unfinished() for unfinished in self.desk.unfinished):
             self.most = max(self.most, len(self.hooks._running))
             self.errands.get(timeout=30).run()
@@ -287,7 +287,7 @@ def _house(tmp_path: Path) -> Iterator[Houses]:
 
 
 def test_it_is_told_which_profile_was_renewed(house: Houses) -> None:
-    """Name, section, file, key id and expiration."""
+    """The command's environment has name, section, file, key id and expiration."""
     one = house("env | grep CREDFRESH_ | sort", ["production"])
     one.renew("production")
     [(event, fields)] = one.settle()
@@ -303,7 +303,7 @@ def test_it_is_told_which_profile_was_renewed(house: Houses) -> None:
 
 
 def test_it_waits_until_the_bytes_are_on_disk(house: Houses) -> None:
-    """What cannot be written yet has no reader to be told."""
+    """A hook runs only once the renewal is published, when readers can see it."""
     one = house("true", ["production"])
     one.renew("production", written=False)
     assert [] == one.settle()
@@ -312,7 +312,7 @@ def test_it_waits_until_the_bytes_are_on_disk(house: Houses) -> None:
 
 
 def test_what_stood_at_the_start_was_not_renewed(house: Houses) -> None:
-    """A restart that finds everything valid runs nothing, though the first publish writes."""
+    """After a restart that finds everything valid no hook runs, though the first publish writes."""
     one = house("true", ["production", "preproduction"])
     one.hooks._known = None
     standing = {"production": one._publication("production", 1)}
@@ -322,7 +322,7 @@ def test_what_stood_at_the_start_was_not_renewed(house: Houses) -> None:
 
 
 def test_the_same_keys_again_are_no_renewal(house: Houses) -> None:
-    """A section that was put back, or a reload, is not one."""
+    """Publishing known keys again (after drift or a reload) runs no hook."""
     one = house("true", ["production"])
     one.renew("production")
     one.renew("production")
@@ -330,7 +330,7 @@ def test_the_same_keys_again_are_no_renewal(house: Houses) -> None:
 
 
 def test_what_was_withdrawn_runs_nothing(house: Houses) -> None:
-    """It was renewed, and taken away before it was on disk."""
+    """A renewal that is withdrawn before it is on disk runs no hook."""
     one = house("true", ["production"])
     one.renew("production", written=False)
     one.hooks.update({"production": None})
@@ -340,7 +340,7 @@ def test_what_was_withdrawn_runs_nothing(house: Houses) -> None:
 
 @pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.long)])
 def test_at_most_four_run_at_once(house: Houses, tmp_path: Path, count: int) -> None:
-    """Whatever number is renewed together; each has its turn."""
+    """However many profiles are renewed together, at most four hooks run; each gets its turn."""
     ran = tmp_path / "ran"
     one = house(f"sleep 0.02; echo $CREDFRESH_PROFILE >> {ran}", [f"p{n}" for n in range(count)])
     one.renew(*one.settings.profiles)
@@ -351,7 +351,7 @@ def test_at_most_four_run_at_once(house: Houses, tmp_path: Path, count: int) -> 
 
 
 def test_renewals_while_it_runs_are_one_more_run(house: Houses, tmp_path: Path) -> None:
-    """The last of them is what it is told."""
+    """Renewals during a run cause one more run, which gets the last of them."""
     one = house(f"echo $CREDFRESH_ACCESS_KEY_ID >> {tmp_path}/seen; sleep 0.3", ["production"])
     for serial in range(1, 6):
         one.renew("production", serial=serial)
@@ -360,7 +360,7 @@ def test_renewals_while_it_runs_are_one_more_run(house: Houses, tmp_path: Path) 
 
 
 def test_the_one_for_all_runs_once_for_a_publish(house: Houses) -> None:
-    """It is told the names, a line each."""
+    """The hook of the whole file gets the names of renewed profiles, one per line."""
     one = house("", ["a", "b", "c"], whole="cat; echo; echo $CREDFRESH_CREDENTIALS_FILE")
     one.renew("c", "a")
     [(event, fields)] = one.settle()
@@ -369,7 +369,7 @@ def test_the_one_for_all_runs_once_for_a_publish(house: Houses) -> None:
 
 
 def test_a_failure_is_told_and_concerns_nobody_else(house: Houses) -> None:
-    """The next one runs all the same."""
+    """A failed command is reported with its output, and the other one runs."""
     one = house('[ "$CREDFRESH_PROFILE" = good ] || { echo broken; exit 3; }', ["bad", "good"])
     one.renew("bad", "good")
     told = {fields["profile"]: (event, fields) for event, fields in one.settle()}
@@ -381,7 +381,7 @@ def test_a_failure_is_told_and_concerns_nobody_else(house: Houses) -> None:
 def test_at_the_end_what_runs_is_killed_and_what_waits_is_dropped(
     house: Houses, tmp_path: Path
 ) -> None:
-    """Within a second, and each is told; nothing of them is left."""
+    """Running commands are killed and waiting ones dropped, quickly; each is reported."""
     one = house(f"echo $$ >> {tmp_path}/pids; exec sleep 60", [f"p{n}" for n in range(6)])
     one.renew(*one.settings.profiles)
     pids = tmp_path / "pids"
@@ -397,7 +397,7 @@ def test_at_the_end_what_runs_is_killed_and_what_waits_is_dropped(
 
 
 def test_another_command_counts_from_the_reload_on(house: Houses) -> None:
-    """The settings in force are asked when something was published."""
+    """The settings in force when something is published decide which command runs."""
     one = house("echo old", ["production"])
     changed = replace(
         one.settings.profiles["production"], on_renew=Hook(("/bin/echo", "new"), 10.0)
@@ -409,7 +409,7 @@ def test_another_command_counts_from_the_reload_on(house: Houses) -> None:
 
 
 def test_what_was_refused_runs_once_it_stands(house: Houses) -> None:
-    """A section of somebody else's is in the way: nobody can read the new keys there yet."""
+    """While a foreign section is in the way, no reader can see the new keys, so no hook runs."""
     one = house("true", ["production", "preproduction"])
     one.renew("production", "preproduction", written=False)
     both = {n: one._publication(n, 1) for n in one.settings.profiles}
@@ -426,7 +426,7 @@ def test_what_was_refused_runs_once_it_stands(house: Houses) -> None:
 
 
 def test_a_command_that_waits_is_another_one_after_a_reload(house: Houses) -> None:
-    """Or none, where its profile or its hook is gone."""
+    """A waiting command is replaced by the new one, or dropped with its profile or its hook."""
     names = [f"p{n}" for n in range(AT_ONCE)]
     one = house("sleep 0.2; echo old", [*names, "changed", "gone", "bare"])
     one.renew(*one.settings.profiles)
@@ -444,7 +444,7 @@ def test_a_command_that_waits_is_another_one_after_a_reload(house: Houses) -> No
 def test_without_threads_a_command_fails_and_the_main_thread_goes_on(
     house: Houses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit of tasks is reached: it is told, and the next renewal has a place."""
+    """At the limit of tasks the hook is reported as failed, and the next renewal runs one."""
     one = house("true", ["production"])
 
     def refuse(_: threading.Thread) -> None:
@@ -461,7 +461,7 @@ def test_without_threads_a_command_fails_and_the_main_thread_goes_on(
 def test_whatever_goes_wrong_in_a_run_its_place_becomes_free(
     house: Houses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else four mistakes of ours would end all hooks."""
+    """Otherwise four bugs of ours would end all hooks."""
     one = house("true", ["production"])
 
     def fail(_: Run) -> None:
@@ -480,7 +480,7 @@ def test_whatever_goes_wrong_in_a_run_its_place_becomes_free(
 def test_the_lines_of_ten_thousand_that_fail_are_bounded(
     house: Houses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hundred a minute are told, the others are counted."""
+    """At most a hundred failures a minute are logged; the others are counted."""
     one = house("true", [f"p{n}" for n in range(150)])
     monkeypatch.setattr(Run, "carry_out", lambda _: Ended("exit status 3", "", 0.0))
     one.renew(*one.settings.profiles)
@@ -492,14 +492,14 @@ def test_the_lines_of_ten_thousand_that_fail_are_bounded(
 
 
 def with_secret(publication: Publication, secret: str) -> Publication:
-    """Return the same with another secret access key."""
+    """Return the publication with another secret access key."""
     assert publication.grant is not None
     keys = replace(publication.grant.credentials, secret_access_key=secret)
     return replace(publication, grant=replace(publication.grant, credentials=keys))
 
 
 def test_what_was_secret_when_it_began_is_not_repeated(house: Houses, tmp_path: Path) -> None:
-    """It has read the file; meanwhile its profile is renewed twice, and another one is removed."""
+    """Secrets from when the command began are redacted, though renewed or removed since."""
     mine, other, go_on = "m" * 40, "o" * 40, tmp_path / "go-on"
     script = f"while ! [ -e {go_on} ]; do sleep 0.02; done; echo x{mine}x x{other}x"
     one = house(script, ["production", "audit"])
@@ -517,7 +517,7 @@ def test_what_was_secret_when_it_began_is_not_repeated(house: Houses, tmp_path: 
 
 
 def test_what_the_file_holds_is_not_repeated_though_newer_keys_are_in_hand(house: Houses) -> None:
-    """They are renewed before it starts, and not written yet."""
+    """Secrets still in the file are redacted, though newer ones wait to be written."""
     one = house(f"echo x{'m' * 40}x", ["production", "audit"])
     one.hooks.update({"audit": with_secret(one._publication("audit", 1), "m" * 40)})
     one.hooks.update({"audit": with_secret(one._publication("audit", 2), "n" * 40)})
@@ -528,7 +528,7 @@ def test_what_the_file_holds_is_not_repeated_though_newer_keys_are_in_hand(house
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_secret_is_not_repeated_whatever_stands_beside_it(house: Houses, *, whole: bool) -> None:
-    """With more letters around it, it looks like a path: it is known, and taken out."""
+    """Letters beside a secret could make it look like a path; known secrets are still redacted."""
     secret, token = "s" * 40, "t" * 80
     script = f"echo ASIA1/{secret} x{token}x"
     one = house("" if whole else script, ["production"], whole=script if whole else "")

@@ -1,4 +1,4 @@
-"""The listener on real sockets: hostile clients, ends, and addresses that are refused."""
+"""The listener on real sockets: hostile clients, its end, and addresses that are refused."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CHUNK = b"2000\r\n" + b"x" * 8192
 
 
 def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer `ok`, or something large."""
+    """Answer `ok`, or 5 MB for `/big`."""
     body = BIG if environ["PATH_INFO"] == "/big" else b"ok\n"
     start("200 OK", [("Content-Length", str(len(body))), ("Content-Type", "text/plain")])
     wrapper: Any = environ["wsgi.file_wrapper"]
@@ -67,7 +67,7 @@ def _listening() -> Iterator[Callable[[Address], Listener]]:
 
 
 def get(port: int, path: str = "/", *, timeout: float = 30) -> tuple[int, bytes]:
-    """Ask once, on a connection of its own."""
+    """Ask once, on a new connection; return status and body."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         client.request("GET", path)
@@ -78,7 +78,7 @@ def get(port: int, path: str = "/", *, timeout: float = 30) -> tuple[int, bytes]
 
 
 def connections(port: int, count: int, first: bytes) -> list[socket.socket]:
-    """Open connections that say something and then nothing."""
+    """Open connections that send `first` and then nothing."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
     opened = []
@@ -103,7 +103,7 @@ STALLED = {
 def test_300_stalled_clients_do_not_delay_a_good_one(
     listening: Callable[[Address], Listener], first: bytes
 ) -> None:
-    """Whatever they stall at, a good client waits for none of them."""
+    """A good client waits for none of them, whatever they stall at."""
     port = free_port()
     listening(TcpAddress("127.0.0.1", port))
     stalled = connections(port, 300, first)
@@ -159,7 +159,7 @@ def test_what_nobody_needs_to_send_is_not_taken(listening: Callable[[Address], L
 def test_more_than_there_is_room_for_make_way(
     listening: Callable[[Address], Listener], at: str
 ) -> None:
-    """Twice as many stalled clients as are allowed: the oldest are let go, a good one is served."""
+    """With twice as many clients as allowed, the oldest are closed and a good one is served."""
     port = free_port()
     listening(TcpAddress("127.0.0.1", port))
     before = _open_files()
@@ -169,7 +169,7 @@ def test_more_than_there_is_room_for_make_way(
     assert (200, b"ok\n") == get(port)
     took = time.monotonic() - began
 
-    # Here are both ends of those that are connected. (Who does not read does not see the end.)
+    # We hold both ends of each connection, and a client that does not read never sees the end.
     gone = before + 2 * len(stalled) - _open_files()
     for one in stalled:
         one.close()
@@ -182,7 +182,7 @@ def _open_files() -> int:
 
 
 def _held_at(port: int) -> int:
-    """Count the connections to a port that somebody has accepted and not closed (proc_net(5))."""
+    """Count the connections to a port that were accepted and not yet closed (proc_net(5))."""
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     # Columns: local address, state (0A listens), inode (0 before it is accepted, and once closed).
     ours = [row for row in rows if int(row[1].partition(":")[2], 16) == port and row[3] != "0A"]
@@ -192,7 +192,7 @@ def _held_at(port: int) -> int:
 def test_a_stalled_client_is_let_go(
     listening: Callable[[Address], Listener], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody keeps a connection for ever, nor what was to be sent on it."""
+    """After SILENCE seconds a stalled client is disconnected and its answer dropped."""
     monkeypatch.setattr(credfresh.listener, "SILENCE", 2)
     stalled = {}
     for at, first in STALLED.items():
@@ -210,7 +210,7 @@ def test_a_stalled_client_is_let_go(
 def test_it_ends_at_once_whoever_is_connected(
     listening: Callable[[Address], Listener],
 ) -> None:
-    """A stop waits for nobody, and the port is free again."""
+    """A stop does not wait for connections, and the port is free again."""
     port = free_port()
     listener = listening(TcpAddress("127.0.0.1", port))
     stalled = connections(port, 50, b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -258,7 +258,7 @@ def test_who_reads_too_slowly_is_let_go(
 def test_while_nobody_is_connected_nothing_wakes_up(
     listening: Callable[[Address], Listener],
 ) -> None:
-    """The loop of an idle listener sleeps: it would wake each second while somebody is there."""
+    """The loop of a listener without connections sleeps; with connections it wakes each second."""
     port = free_port()
     listening(TcpAddress("127.0.0.1", port))
     get(port)
@@ -316,7 +316,7 @@ def test_an_urgent_byte_keeps_nothing_awake(listening: Callable[[Address], Liste
 
 
 def test_out_of_descriptors_it_waits_for_one(listening: Callable[[Address], Listener]) -> None:
-    """Who knocks meanwhile is let in then, and costs no work before."""
+    """Clients that connect meanwhile are served later, and cost next to no work until then."""
     port = free_port()
     listening(TcpAddress("127.0.0.1", port))
     get(port)
@@ -324,7 +324,7 @@ def test_out_of_descriptors_it_waits_for_one(listening: Callable[[Address], List
     thread = Path(f"/proc/self/task/{loop.native_id}/stat")
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(socket.socket()) for _ in range(5)]
-        file = stack.enter_context(thread.open())  # while there is a descriptor
+        file = stack.enter_context(thread.open())  # opened while descriptors are left
         with no_descriptors():
             for client in clients:
                 client.connect(("127.0.0.1", port))
@@ -339,14 +339,14 @@ def test_out_of_descriptors_it_waits_for_one(listening: Callable[[Address], List
 
 
 def _ticks(stat: TextIO) -> int:
-    """Return what a thread has worked so far (proc_pid_stat(5): utime and stime)."""
+    """Return the CPU time of a thread in clock ticks (proc_pid_stat(5): utime and stime)."""
     stat.seek(0)
     fields = stat.read().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
 
 def test_a_unix_socket_is_served(listening: Callable[[Address], Listener], tmp_path: Path) -> None:
-    """It answers, everybody who may enter its directory may connect, and it goes at the end."""
+    """It answers, anybody who can enter its directory may connect, and it is removed at the end."""
     path = tmp_path / "metrics.sock"
     listener = listening(UnixAddress(str(path)))
 
@@ -370,7 +370,7 @@ def _ask_unix(path: Path) -> bytes:
 def test_a_socket_that_a_killed_daemon_left_is_taken_over(
     listening: Callable[[Address], Listener], tmp_path: Path
 ) -> None:
-    """Nobody listens at it any more, so it is replaced."""
+    """Nobody listens on it any more, so it is replaced."""
     path = tmp_path / "metrics.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
@@ -396,7 +396,7 @@ def test_a_socket_of_another_user_is_left_alone(tmp_path: Path) -> None:
 def test_a_socket_that_somebody_listens_at_is_left_alone(
     listening: Callable[[Address], Listener], tmp_path: Path
 ) -> None:
-    """A second daemon does not steal the first one's, and a plain file is never removed."""
+    """A second daemon does not take the first one's socket, and a plain file is never removed."""
     path = tmp_path / "metrics.sock"
     listening(UnixAddress(str(path)))
     file = tmp_path / "file"
@@ -458,7 +458,7 @@ def test_a_link_in_the_place_of_its_socket_opens_nothing_else_up(
 def test_a_listener_that_lets_nobody_in_is_not_waited_for(
     listening: Callable[[Address], Listener], tmp_path: Path
 ) -> None:
-    """A daemon of before, stopped with SIGSTOP, say: who opens the listener keeps all profiles."""
+    """A stopped daemon (SIGSTOP) accepts nothing; the main thread, which opens, must not wait."""
     path = str(tmp_path / "metrics.sock")
     with (
         ThreadPoolExecutor(1) as pool,
@@ -477,7 +477,7 @@ def test_a_listener_that_lets_nobody_in_is_not_waited_for(
 def test_a_port_in_use_is_named_with_what_to_do(
     listening: Callable[[Address], Listener],
 ) -> None:
-    """The error has the address and a hint."""
+    """The error contains the address and a hint."""
     port = free_port()
     listening(TcpAddress("127.0.0.1", port))
 
@@ -492,7 +492,7 @@ def test_a_port_in_use_is_named_with_what_to_do(
 def test_without_threads_it_does_not_listen_and_leaves_none_behind(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: int
 ) -> None:
-    """The limit of tasks is reached: that is told as a port in use is, and tried again later."""
+    """At the limit of tasks `listen_failed` is logged, no thread is left, and a retry works."""
     start, left = threading.Thread.start, [after]
 
     def limited(thread: threading.Thread) -> None:
@@ -540,7 +540,7 @@ def test_without_descriptors_it_does_not_listen_and_leaves_no_thread_behind(
 
 
 def test_addresses_are_spelt_as_in_the_configuration() -> None:
-    """An operator can search for what stands in the file."""
+    """Addresses in messages look as in the configuration, so that operators can search for them."""
     assert "127.0.0.1:9464" == spell(TcpAddress("127.0.0.1", 9464))
     assert "[::1]:9464" == spell(TcpAddress("::1", 9464))
     assert "unix:/run/x" == spell(UnixAddress("/run/x"))
@@ -549,7 +549,7 @@ def test_addresses_are_spelt_as_in_the_configuration() -> None:
 def test_no_client_uses_up_the_descriptors_of_the_daemon(
     listening: Callable[[Address], Listener],
 ) -> None:
-    """Where it was started with few, it takes as many as it may: more than all connections need."""
+    """A low limit of open files is raised above what all connections need, as far as allowed."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
     try:

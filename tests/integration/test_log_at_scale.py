@@ -1,4 +1,4 @@
-"""An outage of ten thousand profiles, in a simulation of hours: what the log makes of it."""
+"""What the log makes of an outage of ten thousand profiles, simulated over some 20 minutes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulation import Simulation
 
 
 class Minutes(EventLog):
-    """Counts lines by the minute in which they were told."""
+    """Counts lines by the minute in which they were logged."""
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__()
@@ -36,12 +36,12 @@ class Minutes(EventLog):
 def test_an_outage_of_ten_thousand_profiles_is_a_bounded_number_of_lines(
     scope: Scope, mend: Mend
 ) -> None:
-    """Through outage, expiry of all and recovery no minute has more lines than can be read.
+    """Through outage, expiry and recovery, lines per minute are bounded.
 
-    Renewals themselves are told each, as fast as the rate allows them.
+    Renewals are each logged, as fast as the rate allows them.
     """
     profiles = [profile(f"team-{n:05d}", duration=900) for n in range(10_000)]
-    # A step of a second lets half of it start: some 50 calls a second, as by default.
+    # In steps of a second half of them start: some 50 calls a second, as by default.
     limits = StsLimits(calls_per_second=100, max_concurrency=64)
     sim = Simulation(settings(*profiles, sts=limits))
     log = Minutes(sim.clock)

@@ -1,4 +1,4 @@
-"""The metadata services at the addresses that AWS gives them, in a network of loopback alone."""
+"""The metadata services at AWS's own addresses, in a network of loopback alone."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ECS = "169.254.170.2"
 EKS = "169.254.170.23"
 
 pytestmark = needs_root
-"""A network of one's own takes root."""
+"""Making a network namespace needs root."""
 
 
 @pytest.fixture(autouse=True)
 def _alone() -> Iterator[None]:
-    """Nothing of this leaves the machine, whatever cloud it runs in."""
+    """Enter a network of loopback alone, so that no request leaves the machine."""
     with loopback_only():
         for address in (EC2, ECS, EKS):
             also_at(address)
@@ -55,7 +55,7 @@ def renew(sts: ScriptedServer, source: Principal, environ: Mapping[str, str]) ->
 
 
 def keys(key_id: str) -> Answer:
-    """Answer with keys, as all of them do."""
+    """Answer with keys, as all of these services do."""
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 21_600))  # noqa: TID251 - the server's clock
     return Answer(
         body=f'{{"Code": "Success", "AccessKeyId": "{key_id}", "SecretAccessKey": "s",'
@@ -64,7 +64,7 @@ def keys(key_id: str) -> Answer:
 
 
 def imds(request: Request) -> Answer:
-    """Answer as IMDSv2 does."""
+    """Answer as IMDSv2 does: keys only with a session token."""
     if request.method == "PUT":
         return Answer(body="imds-token")
     if request.headers.get("x-aws-ec2-metadata-token") != "imds-token":
@@ -74,7 +74,7 @@ def imds(request: Request) -> Answer:
 
 
 def test_the_instance_is_asked_at_its_own_address(sts: ScriptedServer) -> None:
-    """With no variable at all: 169.254.169.254, a session token first."""
+    """Without any variable, 169.254.169.254 is asked, for a session token first."""
     with scripted(imds, (EC2, 80)) as metadata:
         assert "ASIAIMDS" == renew(sts, Ec2Source(), {})
     assert ["PUT", "GET", "GET"] == [request.method for request in metadata.requests]
@@ -84,7 +84,7 @@ def test_the_instance_is_asked_at_its_own_address(sts: ScriptedServer) -> None:
 def test_a_token_that_dies_on_its_way_is_bounded_and_the_hop_limit_is_named(
     sts: ScriptedServer,
 ) -> None:
-    """In a container behind a hop limit of 1 the answer to PUT never arrives."""
+    """Behind a hop limit of 1, as in a container, the answer to PUT never arrives."""
     lost = threading.Event()
 
     def silent(request: Request) -> Answer:
@@ -105,7 +105,7 @@ def test_a_token_that_dies_on_its_way_is_bounded_and_the_hop_limit_is_named(
 
 
 def test_a_task_is_asked_at_the_containers_address(sts: ScriptedServer) -> None:
-    """A relative URI is one of 169.254.170.2."""
+    """A relative URI is resolved against 169.254.170.2."""
     environ = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/task"}
     with scripted(lambda _: keys("ASIAECS"), (ECS, 80)) as metadata:
         assert "ASIAECS" == renew(sts, EcsSource(), environ)
@@ -113,7 +113,7 @@ def test_a_task_is_asked_at_the_containers_address(sts: ScriptedServer) -> None:
 
 
 def test_a_pod_is_asked_at_the_agents_address(sts: ScriptedServer) -> None:
-    """EKS Pod Identity gives the whole URI, which is in the clear and off loopback."""
+    """EKS Pod Identity gives a full URI, which is plain HTTP and not on loopback."""
     environ = {
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{EKS}/v1/credentials",
         "AWS_CONTAINER_AUTHORIZATION_TOKEN": "pod-token",

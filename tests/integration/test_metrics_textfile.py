@@ -1,4 +1,4 @@
-"""The textfile on a real disk, by the real thread."""
+"""The textfile on a real disk, written by its real thread."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _keep(tmp_path: Path) -> Iterator[Callable[..., Kept]]:
 
 
 def names() -> set[str]:
-    """Return the names of the threads that run."""
+    """Return the names of the running threads."""
     return {thread.name for thread in threading.enumerate()}
 
 
 def test_it_is_written_at_once_with_its_mode(keep: Callable[..., Kept]) -> None:
-    """Whatever the umask, the file has the mode that was asked for."""
+    """The file has the configured mode, whatever the umask."""
     before = os.umask(0o077)
     try:
         kept = keep()
@@ -74,8 +74,8 @@ def test_it_is_written_at_once_with_its_mode(keep: Callable[..., Kept]) -> None:
 def test_a_change_is_written_within_two_seconds(
     keep: Callable[..., Kept], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And it is rendered no older than the change."""
-    monkeypatch.setattr(textfile, "REST", 0.0)  # after a write that a busy disk held up, it is long
+    """What is written was rendered after the change, not before."""
+    monkeypatch.setattr(textfile, "REST", 0.0)  # it would be long after a slow write
     kept = keep()
     kept.wait_for(kept.path.exists)
 
@@ -88,7 +88,7 @@ def test_a_change_is_written_within_two_seconds(
 
 
 def test_a_burst_of_changes_is_few_writes(keep: Callable[..., Kept]) -> None:
-    """A thousand changes in a second are not a thousand files."""
+    """However many changes come, writes are at least MOST_WAIT apart on average."""
     kept = keep()
     kept.wait_for(kept.path.exists)
     pause = threading.Event()
@@ -103,7 +103,7 @@ def test_a_burst_of_changes_is_few_writes(keep: Callable[..., Kept]) -> None:
 
 
 def test_a_directory_that_refuses_is_an_event_and_tried_again(keep: Callable[..., Kept]) -> None:
-    """It is told once, and so is the recovery; the thread goes on."""
+    """The failure is logged once, and so is the recovery; the thread keeps trying."""
     kept = keep("missing/credfresh.prom")
     kept.wait_for(lambda: "textfile_failed" in kept.log.names())
     for count in (2, 3):
@@ -124,7 +124,7 @@ def test_a_directory_that_refuses_is_an_event_and_tried_again(keep: Callable[...
 def test_without_a_thread_it_is_an_event_and_tried_again(
     keep: Callable[..., Kept], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit of tasks is reached: no reload that asks for figures ends the daemon."""
+    """At the limit of tasks, a reload that asks for the textfile does not end the daemon."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -141,12 +141,12 @@ def test_without_a_thread_it_is_an_event_and_tried_again(
 
 
 def test_nothing_old_is_written_when_the_daemon_is_silent(keep: Callable[..., Kept]) -> None:
-    """The file grows old instead: that is what tells of a daemon that hangs."""
+    """The file is left to grow old: by that, monitoring notices a daemon that hangs."""
     kept = keep()
     kept.wait_for(kept.path.exists)
     kept.silent = True
 
-    for count in (2, 3):  # once it is asked again, what it did at first is done
+    for count in (2, 3):  # a second request means that the first was handled
         kept.textfile.note()
         kept.wait_for(lambda count=count: len(kept.renders) >= count)  # type: ignore[misc] # bound
 
@@ -154,7 +154,7 @@ def test_nothing_old_is_written_when_the_daemon_is_silent(keep: Callable[..., Ke
 
 
 def test_it_ends_at_once_and_leaves_or_takes_the_file(keep: Callable[..., Kept]) -> None:
-    """The last figures stay, unless the configuration names no file any more."""
+    """The last figures stay, unless the configuration no longer has a textfile."""
     kept = keep()
     kept.wait_for(kept.path.exists)
 
@@ -187,7 +187,7 @@ def test_a_file_that_is_being_written_does_not_outlive_its_end(tmp_path: Path) -
 
 
 def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
-    """Whole at any moment, through a hundred writes."""
+    """Through a hundred writes a reader always finds one whole content."""
     path = tmp_path / "credfresh.prom"
     put(str(path), b"0" * 100_000, 0o644)
     torn: list[bytes] = []
@@ -210,7 +210,7 @@ def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
 
 
 def test_a_link_in_its_place_is_replaced_not_followed(tmp_path: Path) -> None:
-    """Whoever may write the directory cannot make us write elsewhere."""
+    """Whoever can write to the directory cannot make us write elsewhere."""
     precious = tmp_path / "precious"
     precious.write_text("precious")
     path = tmp_path / "credfresh.prom"
@@ -255,7 +255,7 @@ def test_what_took_long_is_not_done_again_at_once(
 
 
 def test_what_a_killed_daemon_left_is_swept(tmp_path: Path) -> None:
-    """Its half-written temporary goes; files of other names stay."""
+    """Its half-written temporary is removed; temporaries of other files stay."""
     left = tmp_path / ".credfresh.prom.credfresh-0123abcd.tmp"
     other = tmp_path / ".other.prom.credfresh-0123abcd.tmp"
     for file in (left, other):

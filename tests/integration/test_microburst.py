@@ -1,4 +1,4 @@
-"""Failures that somebody else's injector makes of a good STS: microburst, between it and us."""
+"""Failures that microburst, another project's injector, makes between us and a good STS."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from credfresh.sts import StsProvider
 
 @pytest.fixture(scope="module", name="sts")
 def _sts() -> Iterator[ScriptedServer]:
-    """A good STS."""
+    """Run an STS that grants every request."""
     with scripted(lambda _: Answer(body=grant_xml())) as server:
         yield server
 
 
 @pytest.fixture(scope="module", name="proxy")
 def _proxy(sts: ScriptedServer) -> Iterator[str]:
-    """The injector in front of it; its first request reads the model of the service."""
+    """Run the injector in front of it; its first request reads the model of the service."""
     with microburst(sts.url) as url:
         obtain(url)
         yield url
 
 
 def obtain(url: str, *, read_timeout: float = 30.0) -> Grant:
-    """Make one attempt."""
+    """Make one attempt at a renewal."""
     provider = StsProvider(
         {"ci": EnvironmentSource()},
         StsLimits(endpoint_url=url, connect_timeout=2.0, read_timeout=read_timeout),
@@ -46,7 +46,7 @@ def obtain(url: str, *, read_timeout: float = 30.0) -> Grant:
 
 
 def inject(url: str, rule: Mapping[str, Any]) -> None:
-    """Let the next AssumeRole fail so, and only it."""
+    """Make the next AssumeRole, and only that, fail by this rule."""
     once = {"service": "sts", "operation": "AssumeRole", "times": 1, **rule}
     request = urllib.request.Request(
         f"{url}/_microburst/rules",
@@ -110,7 +110,7 @@ def inject(url: str, rule: Mapping[str, Any]) -> None:
 def test_each_failure_is_understood_and_the_next_attempt_succeeds(
     proxy: str, rule: Mapping[str, Any], code: str, mend: Mend, scope: Scope
 ) -> None:
-    """Code, mend and scope; the rule strikes once, so the SDK did not retry."""
+    """Code, mend and scope fit the failure; the rule applies once, so the SDK did not retry."""
     inject(proxy, rule)
 
     with pytest.raises(RenewalError) as failed:

@@ -1,4 +1,4 @@
-"""The refreshable twins on a real disk: published, looked after, given up."""
+"""The refreshable twins on a real disk: published, looked after, removed."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def _directory(tmp_path: Path) -> Path:
 
 
 def names(directory: Path) -> set[str]:
-    """Return what stands in a directory, side files of the claim apart."""
+    """Return the names in a directory, except for the claim's file."""
     return {entry.name for entry in directory.iterdir()} - {"config.credfresh"}
 
 
 def inodes(directory: Path) -> dict[str, int]:
-    """Return which file stands under each name."""
+    """Return the inode number of each name."""
     return {entry.name: entry.stat().st_ino for entry in directory.iterdir()}
 
 
 def refuse(number: int) -> Callable[[], None]:
-    """Return what makes a step fail as the system would."""
+    """Return a hook that raises OSError with this errno."""
 
     def happens() -> None:
         raise OSError(number, os.strerror(number))
@@ -55,7 +55,7 @@ def refuse(number: int) -> Callable[[], None]:
 
 
 def test_it_makes_the_directory_and_all_that_a_process_needs(directory: Path) -> None:
-    """One profile is five files, and /bin/cat prints the credentials."""
+    """A single profile needs five files, and its command prints the credentials."""
     done = report(keeper(directory), wanted(directory, "production"))
 
     assert done.written
@@ -69,7 +69,7 @@ def test_it_makes_the_directory_and_all_that_a_process_needs(directory: Path) ->
 
 
 def test_mode_and_directory_let_the_readers_in_and_nobody_else(directory: Path) -> None:
-    """A twin has the mode of its credentials file, the directory x for each r of it."""
+    """A twin has the mode of its credentials file; its directory has x wherever that has r."""
     before = os.umask(0o077)
     try:
         report(keeper(directory, mode=0o640), wanted(directory, "production", mode=0o640))
@@ -85,7 +85,7 @@ def test_mode_and_directory_let_the_readers_in_and_nobody_else(directory: Path) 
 
 
 def test_a_directory_that_could_not_be_opened_to_its_readers_is_made_anew(directory: Path) -> None:
-    """Its group is created after the first start: it must not stay closed to the group then."""
+    """Once the missing group has been created, the directory is opened to it."""
     twins = ProcessTwins([shared(directory, 0o640, "no-such-group")], instance="test", clock=clock)
     one = with_twin(directory, mode=0o640)
 
@@ -104,7 +104,7 @@ def test_a_directory_that_could_not_be_opened_to_its_readers_is_made_anew(direct
 
 
 def test_a_twin_has_its_mode_before_it_has_content(directory: Path) -> None:
-    """Whoever looks at a temporary finds it closed, or empty."""
+    """When the content is written, the temporary has its final mode and is still empty."""
     steps = Steps()
     seen: list[int] = []
     twins = keeper(directory, mode=0o640, hook=steps)
@@ -123,7 +123,7 @@ def test_a_twin_has_its_mode_before_it_has_content(directory: Path) -> None:
 
 @needs_root
 def test_a_group_of_its_own_reads_its_twin_and_passes_through_the_directory() -> None:
-    """Readers of another credentials file get in, but cannot list what else there is."""
+    """Readers of another credentials file can read their twin, but not list the directory."""
     with tempfile.TemporaryDirectory(dir="/tmp") as root:
         Path(root).chmod(0o755)
         _a_group_of_its_own(Path(root, "process"))
@@ -165,7 +165,7 @@ def _a_group_of_its_own(directory: Path) -> None:
 
 
 def test_a_renewal_writes_one_file(directory: Path) -> None:
-    """Of a hundred profiles one was renewed: one file is new, all others are the same files."""
+    """When one of a hundred profiles is renewed, all other files stay the same."""
     twins = keeper(directory)
     asked = wanted(directory, *(f"p{n}" for n in range(100)))
     report(twins, asked)
@@ -179,7 +179,7 @@ def test_a_renewal_writes_one_file(directory: Path) -> None:
 
 
 def test_credentials_are_durable_before_they_are_in_place(directory: Path) -> None:
-    """A power cut after the swap finds them whole; what the next start mends need not be."""
+    """The file is synced before the swap, so a power cut after it leaves whole credentials."""
     steps = Steps()
     twins = keeper(directory, hook=steps)
     report(twins, wanted(directory, "production"))
@@ -191,7 +191,7 @@ def test_credentials_are_durable_before_they_are_in_place(directory: Path) -> No
 
 
 def test_equal_bytes_are_not_written(directory: Path) -> None:
-    """Neither in one life nor by the next one, which has rendered everything anew."""
+    """Neither the same daemon nor the next one, which renders all anew, writes equal bytes."""
     asked = wanted(directory, "production", "dev")
     twins = keeper(directory)
     report(twins, asked)
@@ -206,7 +206,7 @@ def test_equal_bytes_are_not_written(directory: Path) -> None:
 
 
 def test_another_mode_is_brought_about(directory: Path) -> None:
-    """A reload may let more, or fewer, people read."""
+    """A reload that changes the mode changes that of an existing twin."""
     twins = keeper(directory)
     asked = wanted(directory, "production")
     report(twins, asked)
@@ -219,7 +219,7 @@ def test_another_mode_is_brought_about(directory: Path) -> None:
 
 
 def test_orphans_go_at_a_reload_and_at_the_next_start(directory: Path) -> None:
-    """A profile that left the configuration leaves nothing behind, whenever it left."""
+    """A profile removed from the configuration leaves no file, after a reload or a restart."""
     twins = keeper(directory)
     report(twins, wanted(directory, "production", "dev", "team/x"))
     done = report(twins, wanted(directory, "production", "team/x"))
@@ -234,7 +234,7 @@ def test_orphans_go_at_a_reload_and_at_the_next_start(directory: Path) -> None:
 
 
 def test_what_is_not_ours_stays(directory: Path) -> None:
-    """Files of people, of another instance and of nobody are neither removed nor written over."""
+    """Files of users and of other instances are neither removed nor overwritten."""
     publish_and_leave(directory, wanted(directory, "theirs"), instance="another")
     for name in ("notes.txt", "dev.json", "x.config", "y.json"):
         (directory / name).write_text("by hand")
@@ -251,7 +251,7 @@ def test_what_is_not_ours_stays(directory: Path) -> None:
 
 
 def test_once_what_stood_in_the_way_is_gone_it_is_told(directory: Path) -> None:
-    """The twin that was refused is written, and its path is reported as mended, once."""
+    """The refused twin is then written, and its own path is reported once more, as recovered."""
     directory.mkdir()
     (directory / "dev.json").write_text("by hand")
     twins = keeper(directory)
@@ -264,7 +264,7 @@ def test_once_what_stood_in_the_way_is_gone_it_is_told(directory: Path) -> None:
 
 
 def test_withdrawn_credentials_go_and_the_rest_stays(directory: Path) -> None:
-    """The process finds no file to print, and finds it again once there are new credentials."""
+    """Only the JSON is removed, so the command fails, until there are new credentials."""
     twins = keeper(directory)
     asked = wanted(directory, "production")
     report(twins, asked)
@@ -279,7 +279,7 @@ def test_withdrawn_credentials_go_and_the_rest_stays(directory: Path) -> None:
 
 
 def test_with_nothing_in_hand_what_stands_is_left(directory: Path) -> None:
-    """After a start whose section is not believed, readers keep what they had."""
+    """If a start has no credentials in hand, readers keep what stands."""
     asked = wanted(directory, "production")
     publish_and_leave(directory, asked)
 
@@ -289,7 +289,7 @@ def test_with_nothing_in_hand_what_stands_is_left(directory: Path) -> None:
 
 
 def test_a_profile_without_credentials_is_listed_already(directory: Path) -> None:
-    """Who starts early gets an error that the next call may mend, not a profile that is unknown."""
+    """A process that starts early gets an error that may pass, not an unknown profile."""
     report(keeper(directory), {"production": Publication(with_twin(directory))})
 
     files = {"production.config", "production.env", "config", "empty"}
@@ -299,7 +299,7 @@ def test_a_profile_without_credentials_is_listed_already(directory: Path) -> Non
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_full_disk_keeps_nothing_from_being_withdrawn(directory: Path, code: int) -> None:
-    """What must go goes first."""
+    """Withdrawn twins are removed before anything is written."""
     steps = Steps()
     twins = keeper(directory, hook=steps)
     asked = wanted(directory, "a", "production")
@@ -321,7 +321,7 @@ def test_a_full_disk_keeps_nothing_from_being_withdrawn(directory: Path, code: i
 
 
 def test_one_twin_that_cannot_be_written_stops_no_other(directory: Path) -> None:
-    """A directory in the place of one file holds up that profile alone."""
+    """A directory in the place of a twin's file affects that profile alone."""
     directory.mkdir()
     (directory / "dev.json").mkdir()
     asked = wanted(directory, "dev", "production")
@@ -334,7 +334,7 @@ def test_one_twin_that_cannot_be_written_stops_no_other(directory: Path) -> None
 
 
 def landed_there(publication: Publication, outcomes: object) -> bool:
-    """Say whether a publication landed, were its section fine."""
+    """Say whether a publication has landed, if its section is fine."""
     assert isinstance(outcomes, dict)
     return has_landed(
         publication, {publication.profile.target.path: next(iter(outcomes.values()))} | outcomes
@@ -343,7 +343,7 @@ def landed_there(publication: Publication, outcomes: object) -> bool:
 
 @pytest.mark.parametrize("what", ["altered", "removed", "mode", "config", "config removed"])
 def test_drift_is_repaired(directory: Path, what: str) -> None:
-    """Whatever happened to a file of ours, a tick notices, and the next publish mends it."""
+    """A tick notices whatever happens to a file of ours, and the next publish repairs it."""
     needs_fine_times(directory.parent)
     twins = keeper(directory)
     asked = wanted(directory, "production", "dev")
@@ -374,7 +374,7 @@ def test_drift_is_repaired(directory: Path, what: str) -> None:
 def test_a_file_that_somebody_filled_costs_no_memory(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is read no further than ours could be long, and written anew."""
+    """A file of a terabyte is read only up to the length that ours could have, then replaced."""
     twins = keeper(directory)
     asked = wanted(directory, "dev")
     report(twins, asked)
@@ -397,7 +397,7 @@ def test_a_file_that_somebody_filled_costs_no_memory(
 def test_a_publish_hides_nothing_from_the_look_that_follows(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A twin was lost just before another one was renewed: the next look finds out."""
+    """A twin lost just before another one is renewed is found by the next tick."""
     needs_fine_times(directory.parent)
     monkeypatch.setattr("credfresh.process_twin.directory.LOOKED_AT", 1)
     twins = keeper(directory)
@@ -414,7 +414,7 @@ def test_a_publish_hides_nothing_from_the_look_that_follows(
 def test_in_a_large_directory_a_lost_file_is_noticed_at_once(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An altered one within some ticks, for only so many are looked at in each."""
+    """A lost file is noticed by the next tick, an altered one within some: each compares a few."""
     needs_fine_times(directory.parent)
     monkeypatch.setattr("credfresh.process_twin.directory.LOOKED_AT", 10)
     twins = keeper(directory)
@@ -430,7 +430,7 @@ def test_in_a_large_directory_a_lost_file_is_noticed_at_once(
 
 
 def test_the_directory_is_put_back(directory: Path) -> None:
-    """Somebody removed all of it."""
+    """If the whole directory is deleted, the next publish makes it again."""
     twins = keeper(directory)
     asked = wanted(directory, "production")
     report(twins, asked)
@@ -462,7 +462,7 @@ def test_another_daemon_is_refused(directory: Path) -> None:
 
 
 def test_another_daemon_is_refused_before_it_has_published_anything(directory: Path) -> None:
-    """At its start, by what the configuration names."""
+    """A configured directory is claimed at the start."""
     first, second = (
         ProcessTwins([shared(directory)], instance=name, clock=clock) for name in ("one", "two")
     )
@@ -473,7 +473,7 @@ def test_another_daemon_is_refused_before_it_has_published_anything(directory: P
 
 
 def test_a_directory_called_as_a_temporary_is_let_be(directory: Path) -> None:
-    """It is none of ours, and keeps us from nothing."""
+    """A directory is not one of our temporaries, and does not disturb us."""
     directory.mkdir(mode=0o700)
     (directory / ".production.json.credfresh-0123abcd.tmp").mkdir()
 
@@ -483,7 +483,7 @@ def test_a_directory_called_as_a_temporary_is_let_be(directory: Path) -> None:
 def test_a_removal_that_could_not_be_made_durable_is_made_so_the_next_time(
     directory: Path,
 ) -> None:
-    """Nothing else may be left to write then: a power cut would bring the credentials back."""
+    """Otherwise, with nothing left to write, a power cut could bring the credentials back."""
     steps = Steps()
     twins = keeper(directory, hook=steps)
     report(twins, wanted(directory, "production", "dev"))
@@ -502,7 +502,7 @@ def test_a_removal_that_could_not_be_made_durable_is_made_so_the_next_time(
 
 @pytest.mark.parametrize("mode", [0o777, 0o770])
 def test_a_directory_that_others_may_write_is_refused(directory: Path, mode: int) -> None:
-    """They could put their own keys where our readers look."""
+    """In such a directory others could put keys of their own before our readers."""
     directory.mkdir()
     directory.chmod(mode)
 
@@ -517,7 +517,7 @@ def test_a_directory_that_others_may_write_is_refused(directory: Path, mode: int
 def test_what_is_no_file_is_told_and_waited_for_by_nobody(
     directory: Path, plant: Callable[[Path], None]
 ) -> None:
-    """A pipe without a writer would hold up whoever opens it, and all other twins."""
+    """A pipe without a writer must not block the publish of all other twins."""
     directory.mkdir()
     plant(directory / "production.json")
 
@@ -530,7 +530,7 @@ def test_what_is_no_file_is_told_and_waited_for_by_nobody(
 
 
 def test_a_twin_that_was_moved_and_linked_is_drift(directory: Path) -> None:
-    """Through a link it looks the same, and is where others may be."""
+    """Through a link the twin would look right, but its file may be where others can write."""
     twins = keeper(directory)
     report(twins, wanted(directory, "production"))
     elsewhere = directory.parent / "elsewhere"
@@ -542,7 +542,7 @@ def test_a_twin_that_was_moved_and_linked_is_drift(directory: Path) -> None:
 
 @pytest.mark.parametrize("step", ["attributes", "write", "sync", "verify", "swap"])
 def test_a_failure_leaves_neither_a_temporary_nor_a_descriptor(directory: Path, step: str) -> None:
-    """A daemon on a full disk retries for weeks."""
+    """A daemon on a full disk may retry for weeks, so no attempt may leave anything."""
     steps = Steps()
     twins = keeper(directory, hook=steps)
     report(twins, wanted(directory, "production"))
@@ -557,7 +557,7 @@ def test_a_failure_leaves_neither_a_temporary_nor_a_descriptor(directory: Path, 
 
 
 def test_a_link_in_the_place_of_a_twin_is_not_followed(directory: Path) -> None:
-    """What it leads to stays as it is."""
+    """The target of the link stays as it is, and the twin is refused."""
     directory.mkdir()
     elsewhere = directory.parent / "elsewhere"
     elsewhere.write_text("theirs")
@@ -570,7 +570,7 @@ def test_a_link_in_the_place_of_a_twin_is_not_followed(directory: Path) -> None:
 
 
 def test_what_a_killed_daemon_left_is_swept(directory: Path) -> None:
-    """Temporaries of ours go, also those of profiles that are gone; others' files stay."""
+    """Our temporaries are removed, also those of removed profiles; other files stay."""
     directory.mkdir()
     for name in (".production.json.credfresh-0123abcd.tmp", ".old.env.credfresh-0123abcd.tmp"):
         (directory / name).write_text("half")
@@ -582,7 +582,7 @@ def test_what_a_killed_daemon_left_is_swept(directory: Path) -> None:
 
 
 def test_another_directory_takes_over_at_a_reload(directory: Path) -> None:
-    """The old one is cleared of ours and let go, the new one is kept."""
+    """The old directory is cleared of our files and its claim released; the new one is claimed."""
     twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
     twins.claim()
     twins.publish(wanted(directory, "production"))
@@ -600,7 +600,7 @@ def test_another_directory_takes_over_at_a_reload(directory: Path) -> None:
 
 
 def test_a_directory_that_is_gone_is_let_go_when_nothing_is_wanted_of_it(directory: Path) -> None:
-    """Somebody moved it away, and names another one: there is nothing left to fail."""
+    """If the old directory was removed and another one is configured, the publish succeeds."""
     old = directory / "deep" / "process"
     old.parent.mkdir(parents=True)
     twins = ProcessTwins([shared(old)], instance="test", clock=clock)
@@ -615,7 +615,7 @@ def test_a_directory_that_is_gone_is_let_go_when_nothing_is_wanted_of_it(directo
 
 
 def test_twins_stay_where_they_are_until_the_new_directory_can_be_written(directory: Path) -> None:
-    """A reload names one whose parent is missing: no reader loses what he reads meanwhile."""
+    """If the new directory's parent is missing, readers keep their twins in the old one."""
     twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
     twins.claim()
     twins.publish(wanted(directory, "production"))
@@ -634,7 +634,7 @@ def test_twins_stay_where_they_are_until_the_new_directory_can_be_written(direct
 def test_what_is_withdrawn_leaves_the_old_directory_though_the_new_one_cannot_be_written(
     directory: Path,
 ) -> None:
-    """Keys that somebody takes away by hand go wherever they stand."""
+    """Keys that are withdrawn by hand are removed wherever they stand."""
     twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
     twins.claim()
     twins.publish(wanted(directory, "production"))
@@ -646,7 +646,7 @@ def test_what_is_withdrawn_leaves_the_old_directory_though_the_new_one_cannot_be
 
 
 def test_what_is_withdrawn_takes_no_other_twin_along(directory: Path) -> None:
-    """Those of others stay in the old directory until they stand in the new one."""
+    """Other twins stay in the old directory until they stand in the new one."""
     twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
     twins.publish(wanted(directory, "production", "dev"))
     new = directory.with_name("missing") / "process"
@@ -666,7 +666,7 @@ def test_what_is_withdrawn_takes_no_other_twin_along(directory: Path) -> None:
 
 
 def test_in_a_move_no_reader_finds_nothing(directory: Path) -> None:
-    """The new directory is whole before the old one is cleared."""
+    """The new directory is published before the old one is cleared."""
     twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
     twins.claim()
     twins.publish(wanted(directory, "production"))
@@ -677,7 +677,7 @@ def test_in_a_move_no_reader_finds_nothing(directory: Path) -> None:
 
 
 def both(directory: Path) -> InOrder:
-    """Return section and twin as one destination."""
+    """Return credentials file and twins as one destination."""
     target = with_twin(directory).target
     return InOrder(
         CredentialsFiles([target], instance="test", clock=clock),
@@ -688,7 +688,7 @@ def both(directory: Path) -> InOrder:
 def test_killed_between_section_and_twin_the_next_start_brings_the_twin_up(
     directory: Path,
 ) -> None:
-    """What is believed at start is the section, and it is never older than the twin."""
+    """The section is believed at the start, and it is never older than the twin."""
     one = with_twin(directory)
     life = both(directory)
     life.publish({"production": granted(one, 1)})
@@ -707,7 +707,7 @@ def test_killed_between_section_and_twin_the_next_start_brings_the_twin_up(
 
 
 def test_a_twin_that_is_ahead_of_the_section_is_not_taken_back(directory: Path) -> None:
-    """The section could not be written any more: a restart must not publish its older keys."""
+    """If the section was not written any more, a restart must not publish its older keys."""
     needs_fine_times(directory.parent)
     one = with_twin(directory)
     life = both(directory)
@@ -728,7 +728,7 @@ def test_a_twin_that_is_ahead_of_the_section_is_not_taken_back(directory: Path) 
 
 
 def test_a_twin_altered_by_hand_does_not_pass_for_a_newer_one(directory: Path) -> None:
-    """That grace is for what is found at start; later, whatever differs is put back."""
+    """A newer twin counts only at the start; later, any difference is put back."""
     needs_fine_times(directory.parent)
     twins = keeper(directory)
     asked = wanted(directory, "production")
@@ -743,7 +743,7 @@ def test_a_twin_altered_by_hand_does_not_pass_for_a_newer_one(directory: Path) -
 
 
 def test_a_twin_that_says_nothing_is_written_anew_at_a_start(directory: Path) -> None:
-    """However new it is: what cannot be read lives no longer than ours."""
+    """A twin that cannot be read does not count as newer."""
     asked = wanted(directory, "production")
     publish_and_leave(directory, asked)
     (directory / "production.json").write_text("{")
@@ -754,7 +754,7 @@ def test_a_twin_that_says_nothing_is_written_anew_at_a_start(directory: Path) ->
 
 
 def test_a_reader_never_finds_a_torn_twin(directory: Path) -> None:
-    """While one is renewed hundreds of times, every read is a whole JSON, old or new."""
+    """While a twin is renewed hundreds of times, every read finds whole JSON, old or new."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as root:
         place = Path(root, "process")
         twins = keeper(place)
@@ -770,7 +770,7 @@ def test_a_reader_never_finds_a_torn_twin(directory: Path) -> None:
         with ThreadPoolExecutor(1) as pool:
             reading = pool.submit(read)
             serial = 0
-            # A busy machine lets the reader wait; it ends by itself at what is no JSON.
+            # On a busy machine the reader is slow; it ends by itself if it reads torn JSON.
             while serial < 400 or (len(set(seen)) <= 10 and not reading.done()):
                 serial += 1
                 report(twins, {"production": granted(one, serial)})
@@ -784,7 +784,7 @@ def test_a_reader_never_finds_a_torn_twin(directory: Path) -> None:
 
 @pytest.mark.parametrize("step", ["create", "attributes", "write", "sync", "verify", "swap"])
 def test_killed_at_any_step_the_old_twin_stands(directory: Path, step: str) -> None:
-    """And the next start brings the new one, with nothing left over."""
+    """The next start publishes the new twin and leaves no temporary."""
     publish_and_leave(directory, wanted(directory, "production"))
     script = (
         "import os, sys; from pathlib import Path; from twins import *\n"

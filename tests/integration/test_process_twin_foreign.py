@@ -1,4 +1,4 @@
-"""What others put into a directory of twins: neither believed, nor followed, nor written over."""
+"""Files that others put into a directory of twins are not believed, followed or overwritten."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _twins(directory: Path) -> ProcessDirectory:
 
 
 def plant(path: Path, data: bytes, *, owner: int = SOMEBODY, mode: int = 0o600) -> None:
-    """Put a file there as somebody could who may add names."""
+    """Make a file as another user could, where others may add names."""
     path.write_bytes(data)
     path.chmod(mode)
     if owner != os.geteuid():
@@ -42,7 +42,7 @@ def plant(path: Path, data: bytes, *, owner: int = SOMEBODY, mode: int = 0o600) 
 
 
 def newer_twin(directory: Path) -> bytes:
-    """Return a twin that lives longer than what `wanted` asks for."""
+    """Return a twin that lasts longer than what `wanted` asks for."""
     one = with_twin(directory)
     grant = granted(one, 9, lifetime=7200).grant
     assert grant is not None
@@ -50,7 +50,7 @@ def newer_twin(directory: Path) -> bytes:
 
 
 def publish_older(directory: Path, *, mode: int = 0o600) -> str:
-    """Start with credentials older than the twin that stands; return the key that is served."""
+    """Start with credentials older than the twin that stands; return the key published then."""
     later = clock().wall + 60
     os.utime(directory / "production.json", (later, later))
     report(keeper(directory, mode=mode), wanted(directory, "production", mode=mode))
@@ -58,7 +58,7 @@ def publish_older(directory: Path, *, mode: int = 0o600) -> str:
 
 
 def refusal(twins: ProcessDirectory, directory: Path) -> str:
-    """Publish, and return the code of what kept the twin from being written."""
+    """Publish, and return the code of the refusal of the twin."""
     refused = twins.publish(wanted(directory, "production"))[str(directory / "production.json")]
     assert isinstance(refused, PublishError)
     return refused.code
@@ -67,7 +67,7 @@ def refusal(twins: ProcessDirectory, directory: Path) -> str:
 def test_a_link_in_the_place_of_config_takes_nothing_elsewhere(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """The twins and the claim stay in the directory that was named; the link alone is refused."""
+    """Twins and claim stay in the configured directory, and only the link is refused."""
     elsewhere = directory.with_name("elsewhere")
     elsewhere.mkdir()
     (directory / "config").symlink_to(elsewhere / "config")
@@ -84,7 +84,7 @@ def test_a_link_in_the_place_of_config_takes_nothing_elsewhere(
 
 @needs_root
 def test_a_newer_twin_of_another_owner_is_not_believed(directory: Path) -> None:
-    """At start it gives way to what we have in hand, though its form is ours."""
+    """At the start it is replaced by what we have in hand, though its form is ours."""
     plant(directory / "production.json", newer_twin(directory))
 
     assert "ASIAFAKE000000000000" == publish_older(directory)
@@ -93,7 +93,7 @@ def test_a_newer_twin_of_another_owner_is_not_believed(directory: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o620, 0o602])
 def test_a_newer_twin_that_others_may_write_is_not_believed(directory: Path, mode: int) -> None:
-    """It is ours, but what it says may be theirs."""
+    """The file is ours, but its content may be somebody else's."""
     plant(directory / "production.json", newer_twin(directory), owner=os.geteuid(), mode=mode)
 
     assert "ASIAFAKE000000000000" == publish_older(directory)
@@ -102,7 +102,7 @@ def test_a_newer_twin_that_others_may_write_is_not_believed(directory: Path, mod
 def test_a_newer_twin_that_the_group_may_write_by_configuration_is_believed(
     directory: Path,
 ) -> None:
-    """Whom the configuration lets write is nobody else."""
+    """A group that may write by configuration is trusted."""
     plant(directory / "production.json", newer_twin(directory), owner=os.geteuid(), mode=0o660)
 
     assert "ASIAFAKE000000000009" == publish_older(directory, mode=0o660)
@@ -110,7 +110,7 @@ def test_a_newer_twin_that_the_group_may_write_by_configuration_is_believed(
 
 @needs_root
 def test_a_newer_twin_of_the_configured_owner_is_believed(directory: Path) -> None:
-    """It is what the daemon gave away itself."""
+    """The daemon itself gave the file to that owner."""
     plant(directory / "production.json", newer_twin(directory))
     one = with_twin(directory)
     one = replace(one, target=replace(one.target, owner=str(SOMEBODY)))
@@ -126,7 +126,7 @@ def test_a_newer_twin_of_the_configured_owner_is_believed(directory: Path) -> No
 def test_right_bytes_of_another_owner_are_written_anew(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """Whoever planted them could change them later, and have our readers run what they like."""
+    """Their owner could change the bytes later, and have our readers run any command."""
     asked = wanted(directory, "production")
     plant(directory / "production.config", twin.config([with_twin(directory)], INSTANCE))
     plant(directory / "config", twin.config([with_twin(directory)], INSTANCE))
@@ -141,7 +141,7 @@ def test_right_bytes_of_another_owner_are_written_anew(
 def test_an_empty_config_does_not_prove_a_foreign_json_ours(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """What is not of our form is somebody's, and stays."""
+    """A JSON that has not our form is somebody's, and stays."""
     (directory / "production.config").touch()
     (directory / "production.json").write_text('{"mine": 1}')
 
@@ -153,7 +153,7 @@ def test_an_empty_config_does_not_prove_a_foreign_json_ours(
 def test_a_planted_config_does_not_prove_a_foreign_json_ours(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """Our mark is no secret: what another owner wrote under it has us write over nothing."""
+    """Our mark is no secret: in a file of another owner it proves nothing."""
     plant(directory / "production.config", twin.config([with_twin(directory)], INSTANCE))
     (directory / "production.json").write_text('{"mine": 1}')
 
@@ -164,7 +164,7 @@ def test_a_planted_config_does_not_prove_a_foreign_json_ours(
 def test_a_planted_json_of_any_depth_stops_no_other_twin(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """Who may add names keeps that one name from us, and nobody else's."""
+    """Whoever may add names can block that one twin, but no other."""
     (directory / "production.json").write_bytes(b"[" * 100_000)
 
     outcomes = twins.publish(wanted(directory, "production", "dev"))
@@ -176,7 +176,7 @@ def test_a_planted_json_of_any_depth_stops_no_other_twin(
 def test_an_owner_that_does_not_exist_keeps_nothing_from_being_withdrawn(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """Whose the files should be is asked only after what must go has gone."""
+    """Owners are looked up only after withdrawn twins have been removed."""
     report(twins, wanted(directory, "production"))
     twins.release()
     one = with_twin(directory)
@@ -190,7 +190,7 @@ def test_an_owner_that_does_not_exist_keeps_nothing_from_being_withdrawn(
 def test_a_power_cut_that_emptied_config_and_environment_is_mended(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """They are not made durable: the JSON of our form beside them is, and says whose they were."""
+    """They are not synced; the JSON of our form beside them is, and proves that they are ours."""
     asked = wanted(directory, "production")
     report(twins, asked)
     twins.release()
@@ -206,7 +206,7 @@ def test_a_power_cut_that_emptied_config_and_environment_is_mended(
 def test_a_foreign_environment_is_not_written_over(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """NAME.env is what many a program calls its own: without our mark it stays."""
+    """Many programs have a NAME.env, so a file of that name without our mark stays."""
     (directory / "production.env").write_text("DB_PASSWORD=mine\n")
 
     assert "foreign" == refusal(twins, directory)
@@ -217,7 +217,7 @@ def test_a_foreign_environment_is_not_written_over(
 def test_what_came_while_a_twin_was_gone_is_not_written_over(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """A profile that comes back finds its name taken, though we had it once."""
+    """A profile that comes back finds a foreign file under its name, and is refused."""
     report(twins, wanted(directory, "production", "dev"))
     report(twins, wanted(directory, "dev"))
     (directory / "production.env").write_text("DB_PASSWORD=mine\n")
@@ -231,7 +231,7 @@ def test_what_came_while_a_twin_was_gone_is_not_written_over(
 def test_what_stands_in_another_directory_in_the_place_of_ours_is_not_written_over(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """Somebody has put a directory of his own there, while the daemon runs."""
+    """Somebody replaces the directory while the daemon runs: files in the new one are foreign."""
     report(twins, wanted(directory, "production"))
     directory.rename(directory.with_name("aside"))
     directory.mkdir()
@@ -244,7 +244,7 @@ def test_what_stands_in_another_directory_in_the_place_of_ours_is_not_written_ov
 def test_a_foreign_environment_stays_when_its_twin_goes(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """What is ours beside it is removed."""
+    """The twin's own files beside it are removed."""
     report(twins, wanted(directory, "production", "dev"))
     (directory / "production.env").write_text("DB_PASSWORD=mine\n")
 
@@ -256,7 +256,7 @@ def test_a_foreign_environment_stays_when_its_twin_goes(
 def test_a_foreign_environment_keeps_nothing_from_being_withdrawn(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """What stands beside our credentials is no reason to leave them readable."""
+    """A foreign file beside them is no reason to leave credentials readable."""
     report(twins, wanted(directory, "production"))
     twins.release()
     (directory / "production.env").write_text("DB_PASSWORD=mine\n")

@@ -1,4 +1,4 @@
-"""The script that keeps the starts of a failing service apart."""
+"""The script that spaces the starts of a failing service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parent.parent.parent / "systemd" / "restart-delay"
 
 
 class Service:
-    """Runs the script as the unit does, with a `sleep` that only says how long."""
+    """Runs the script as the unit does, with a `sleep` that prints its argument."""
 
     def __init__(self, root: Path) -> None:
         self.runtime = root / "run"
@@ -35,15 +35,15 @@ class Service:
         ).stdout.strip()
 
     def ended(self, result: str, status: str = "1") -> None:
-        """Note an end."""
+        """Run the script after an end."""
         self._run("note", SERVICE_RESULT=result, EXIT_STATUS=status)
 
     def ended_uncounted(self) -> int:
-        """Note an end where nothing can be written; return the seconds that this took."""
+        """Run it after an end that it cannot count; return the seconds that it waited."""
         return int(self._run("note", SERVICE_RESULT="exit-code", EXIT_STATUS="1"))
 
     def delay(self) -> int:
-        """Start; return the seconds that were waited first."""
+        """Run it before a start; return the seconds that it waited."""
         return int(self._run("wait"))
 
 
@@ -53,7 +53,7 @@ def _service(tmp_path: Path) -> Service:
 
 
 def test_the_first_failure_costs_nothing_and_each_further_one_more(service: Service) -> None:
-    """At once, then 1, 2, 4 … 60 seconds, and never more."""
+    """The delay is 0, then 1, 2, 4 … 60 seconds, and never more."""
     delays = [service.delay()]
     for _ in range(10):
         service.ended("exit-code")
@@ -66,7 +66,7 @@ def test_the_first_failure_costs_nothing_and_each_further_one_more(service: Serv
 def test_a_clean_end_and_a_bad_configuration_begin_anew(
     service: Service, result: str, status: str
 ) -> None:
-    """Who stops it, or mends the configuration, does not wait at the next start."""
+    """After a stop, or exit status 78 (bad configuration), the next start does not wait."""
     for _ in range(5):
         service.ended("watchdog", "ABRT")
     service.ended(result, status)
@@ -75,7 +75,7 @@ def test_a_clean_end_and_a_bad_configuration_begin_anew(
 
 
 def test_of_several_runtime_directories_the_first_is_meant(service: Service) -> None:
-    """Systemd names them all, with colons between; a row is counted there as well."""
+    """Systemd joins them by colons; failures are counted in the first one."""
     service.named = f"{service.runtime}:{service.runtime}-reports"
     for _ in range(3):
         service.ended("exit-code")
@@ -85,7 +85,7 @@ def test_of_several_runtime_directories_the_first_is_meant(service: Service) -> 
 
 
 def test_what_cannot_be_counted_is_kept_apart_too(service: Service) -> None:
-    """No counter can be made: then each failure costs the same, and none goes unwaited."""
+    """If no counter can be written, each failure costs ten seconds."""
     service.named = str(service.runtime / "absent")
 
     assert [10, 10] == [service.ended_uncounted() for _ in range(2)]
@@ -93,7 +93,7 @@ def test_what_cannot_be_counted_is_kept_apart_too(service: Service) -> None:
 
 
 def test_failures_long_ago_are_forgotten(service: Service) -> None:
-    """A failure after ten good minutes is the first of a row."""
+    """A failure after ten good minutes counts as the first."""
     for _ in range(5):
         service.ended("signal", "KILL")
     [counter] = service.runtime.iterdir()
@@ -107,7 +107,7 @@ def test_failures_long_ago_are_forgotten(service: Service) -> None:
 
 @pytest.mark.parametrize("content", ["", "nonsense", "-3", "1 2", "9" * 30])
 def test_a_counter_that_is_not_one_does_no_harm(service: Service, content: str) -> None:
-    """Whatever stands there, the service starts within a minute."""
+    """Whatever the counter contains, the service starts within a minute."""
     (service.runtime / ".failures").write_text(content)
 
     assert 0 <= service.delay() <= 60

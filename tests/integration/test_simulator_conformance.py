@@ -1,4 +1,4 @@
-"""The simulator's answers beside moto's, field by field.
+"""The simulator's answers compared with moto's, field by field.
 
 moto is another project's idea of STS; what both agree on is unlikely to be our invention.
 """
@@ -27,7 +27,7 @@ from simulated import client
 
 USER_ARN = "arn:aws:iam::123456789012:user/ci"
 ROLE_ARN = "arn:aws:iam::123456789012:role/deploy"
-"""In moto's own account, so that both may say the same ARNs."""
+"""A role in moto's own account, so that both can return the same ARNs."""
 
 Parameters = dict[str, Any]
 PLAIN: Parameters = {"RoleArn": ROLE_ARN, "RoleSessionName": "build-7"}
@@ -42,21 +42,21 @@ FULL: Parameters = PLAIN | {
 
 @pytest.fixture
 def sts() -> Iterator[Simulator]:
-    """A simulator with the role."""
+    """Run a simulator that has the role."""
     with Simulator(clock) as simulator:
         simulator.add_role(ROLE_ARN, trusts={"*"})
         yield simulator
 
 
-@pytest.fixture(scope="session", autouse=True)  # as moto itself: twice, it would be refused
+@pytest.fixture(scope="session", autouse=True)  # like moto itself, which refuses a second one
 def _role(moto: AwsServer) -> None:
-    """Give moto the role: it makes up ids of another form for one that it does not know."""
+    """Add the role to moto, which makes up ids of another form for unknown roles."""
     assert ROLE_ARN == moto.role("deploy", {"Version": "2012-10-17", "Statement": []})
 
 
 @pytest.fixture
 def user(sts: Simulator) -> User:
-    """The caller."""
+    """Return the caller."""
     return sts.add_user(USER_ARN)
 
 
@@ -78,7 +78,7 @@ def _form(value: object) -> str:
         return f"datetime, utc offset {value.utcoffset()}"
     if not isinstance(value, str):
         return type(value).__name__
-    # Random parts become their alphabet and length; what is said by the caller stays.
+    # Random parts are replaced by prefix and length; what the caller sent stays.
     text = re.sub(r"(AROA|AIDA|ASIA|AKIA)[A-Z0-9]+", lambda id_: f"{id_[1]}*{len(id_[0])}", value)
     if re.fullmatch(r"[A-Za-z0-9+/=]{40}", text):
         return "40 base64 characters"
@@ -99,7 +99,7 @@ def raw(url: str, caller: User, parameters: dict[str, str]) -> tuple[Any, ET.Ele
     try:
         connection.request("POST", "/", body, dict(request.headers.items()))
         response = connection.getresponse()
-        return response.headers, ET.fromstring(response.read())  # our own servers' answers
+        return response.headers, ET.fromstring(response.read())  # from servers of this test
     finally:
         connection.close()
 
@@ -116,7 +116,7 @@ def leaves(element: ET.Element, path: str = "") -> set[str]:
 def test_assume_role_answers_as_moto_does(
     sts: Simulator, user: User, moto: AwsServer, parameters: Parameters
 ) -> None:
-    """The same keys, types, ARNs, id prefixes, lengths and time format, for botocore."""
+    """For botocore, keys, types, ARNs, id prefixes, lengths and time format are equal."""
     ours = client(sts, user).assume_role(**parameters)
     theirs = moto.client("sts").assume_role(**parameters)
     assert shape(theirs) == shape(ours)
@@ -125,7 +125,7 @@ def test_assume_role_answers_as_moto_does(
 def test_assume_role_is_the_same_document_as_motos(
     sts: Simulator, user: User, moto: AwsServer
 ) -> None:
-    """Element by element, namespace included, before any SDK has read it."""
+    """The XML documents agree in every element and namespace, before an SDK reads them."""
     parameters = {"RoleArn": ROLE_ARN, "RoleSessionName": "build-7"}
     _, ours = raw(sts.url, user, parameters)
     _, theirs = raw(moto.url, User(USER_ARN, moto.key_id, moto.secret), parameters)
@@ -137,7 +137,7 @@ def test_assume_role_is_the_same_document_as_motos(
 def test_web_identities_are_answered_as_moto_does(
     sts: Simulator, user: User, moto: AwsServer
 ) -> None:
-    """All that moto says is said in the same form; the identity itself, only here."""
+    """All of moto's fields have the same form; only ours describe the identity, too."""
     sts.add_web_identity("token-1", provider="oidc.example", subject="repo:a/b")
     web: Parameters = PLAIN | {"WebIdentityToken": "token-1"}
     ours = shape(client(sts, user).assume_role_with_web_identity(**web))
@@ -152,7 +152,7 @@ def test_web_identities_are_answered_as_moto_does(
 def test_the_caller_of_a_session_is_as_moto_says(
     sts: Simulator, user: User, moto: AwsServer
 ) -> None:
-    """GetCallerIdentity, for the keys that AssumeRole gave."""
+    """GetCallerIdentity agrees for the keys that AssumeRole returned."""
     answers = []
     for caller, url in ((client(sts, user), sts.url), (moto.client("sts"), moto.url)):
         keys = caller.assume_role(**PLAIN)["Credentials"]

@@ -1,4 +1,4 @@
-"""Each fault on request, as a real boto3 client meets it."""
+"""Each fault of the simulator, as a real boto3 client meets it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from simulated import ROLE_ARN, USER_ARN, client, refusal
 
 @pytest.fixture
 def sts() -> Iterator[Simulator]:
-    """A running simulator."""
+    """Run a simulator."""
     with Simulator(clock) as simulator:
         yield simulator
 
 
 @pytest.fixture
 def user(sts: Simulator) -> User:
-    """A user whom the role trusts."""
+    """Return a user whom the role trusts."""
     sts.add_role(ROLE_ARN, trusts={"111111111111"})
     return sts.add_user(USER_ARN)
 
@@ -41,7 +41,7 @@ def assume(sts: Simulator, user: User, **config: Any) -> Any:
 
 
 def test_a_fault_strikes_as_often_as_told_and_no_more(sts: Simulator, user: User) -> None:
-    """Two throttles, then a grant; the injection knows how often it struck."""
+    """Two throttles are followed by a grant, and the injection counts its uses."""
     throttled = sts.inject(faults.throttle(), times=2)
     for _ in range(2):
         with pytest.raises(ClientError):
@@ -77,7 +77,7 @@ def test_a_fault_strikes_as_often_as_told_and_no_more(sts: Simulator, user: User
 def test_botocore_reads_the_code_of_every_refusal(
     sts: Simulator, user: User, fault: Fault, status: int, code: str
 ) -> None:
-    """Injected errors are those that the SDK knows, with their statuses."""
+    """The SDK reads status and code of each injected error."""
     sts.inject(fault)
     with pytest.raises(ClientError) as caught:
         assume(sts, user)
@@ -86,7 +86,7 @@ def test_botocore_reads_the_code_of_every_refusal(
 
 
 def test_the_modelled_errors_are_botocores_own_exceptions(sts: Simulator, user: User) -> None:
-    """What the service model names can be caught by its class."""
+    """Errors in botocore's service model can be caught by their class."""
     caller = client(sts, user)
     for fault, modelled in (
         (faults.malformed_policy(), caller.exceptions.MalformedPolicyDocumentException),
@@ -99,7 +99,7 @@ def test_the_modelled_errors_are_botocores_own_exceptions(sts: Simulator, user: 
 
 
 def test_a_throttle_may_say_how_long_to_wait(sts: Simulator, user: User) -> None:
-    """Both headers are sent: seconds in the one, milliseconds in the other."""
+    """Retry-After is in seconds or a date; x-amz-retry-after, for seconds only, in milliseconds."""
     sts.inject(faults.throttle(retry_after="7"))
     with pytest.raises(ClientError) as caught:
         assume(sts, user)
@@ -114,7 +114,7 @@ def test_a_throttle_may_say_how_long_to_wait(sts: Simulator, user: User) -> None
 
 
 def test_an_error_in_the_style_of_s3_has_no_error_for_botocore(sts: Simulator, user: User) -> None:
-    """This shape leaves a ClientError whose response says nothing under `Error`."""
+    """It becomes a ClientError whose response has no `Error`."""
     sts.inject(faults.s3_error())
     with pytest.raises(ClientError) as caught:
         assume(sts, user)
@@ -124,14 +124,14 @@ def test_an_error_in_the_style_of_s3_has_no_error_for_botocore(sts: Simulator, u
 
 @pytest.mark.parametrize("fault", [faults.garbage_xml(), faults.Truncate(0.5, announced=False)])
 def test_a_body_that_is_no_xml_cannot_be_parsed(sts: Simulator, user: User, fault: Fault) -> None:
-    """The SDK raises ResponseParserError, which is no ClientError."""
+    """The SDK raises ResponseParserError, which is not a ClientError."""
     sts.inject(fault)
     with pytest.raises(ResponseParserError):
         assume(sts, user)
 
 
 def test_a_page_that_happens_to_be_xml_is_a_key_error(sts: Simulator, user: User) -> None:
-    """A captive portal that says 200 makes botocore raise KeyError: neither of its own errors."""
+    """A captive portal that answers 200 makes botocore raise KeyError, not an error of its own."""
     sts.inject(faults.html_page(200))
     with pytest.raises(KeyError, match="AssumeRoleResult"):
         assume(sts, user)
@@ -139,7 +139,7 @@ def test_a_page_that_happens_to_be_xml_is_a_key_error(sts: Simulator, user: User
 
 
 def test_a_body_shorter_than_announced_is_a_closed_connection(sts: Simulator, user: User) -> None:
-    """The session was issued all the same: the client cannot know."""
+    """The session was issued all the same, which the client cannot know."""
     sts.inject(faults.Truncate(0.5))
     with pytest.raises(ConnectionClosedError):
         assume(sts, user)
@@ -147,7 +147,7 @@ def test_a_body_shorter_than_announced_is_a_closed_connection(sts: Simulator, us
 
 
 def test_a_reset_is_a_closed_connection_and_issues_nothing(sts: Simulator, user: User) -> None:
-    """The request is lost before STS has seen it."""
+    """The request is lost before STS has read it."""
     sts.inject(faults.Reset())
     with pytest.raises(ConnectionClosedError):
         assume(sts, user)
@@ -156,7 +156,7 @@ def test_a_reset_is_a_closed_connection_and_issues_nothing(sts: Simulator, user:
 
 
 def test_a_hang_ends_in_the_clients_patience(sts: Simulator, user: User) -> None:
-    """Nothing is answered and nothing issued; the call counts as abandoned."""
+    """Nothing is answered or issued, and the call counts as abandoned."""
     sts.inject(faults.Hang())
     with pytest.raises(ReadTimeoutError):
         assume(sts, user, read_timeout=0.2)
@@ -166,7 +166,7 @@ def test_a_hang_ends_in_the_clients_patience(sts: Simulator, user: User) -> None
 
 
 def test_a_released_hang_is_answered_late(sts: Simulator, user: User) -> None:
-    """What hangs is answered on release; what comes later is not held up by it."""
+    """A hanging call is answered on release, and does not delay later calls."""
     sts.inject(faults.Hang())
     answers: list[Any] = []
     waiting = threading.Thread(target=lambda: answers.append(assume(sts, user)))
@@ -181,7 +181,7 @@ def test_a_released_hang_is_answered_late(sts: Simulator, user: User) -> None:
 
 
 def test_a_drip_is_a_whole_answer_in_the_end(sts: Simulator, user: User) -> None:
-    """Each byte comes in time for the read timeout, the answer long after it."""
+    """Each byte comes within the read timeout, the whole answer long after it."""
     sts.inject(faults.Drip(0.0005))
     assert "AssumedRoleUser" in assume(sts, user, read_timeout=0.5)
     call = sts.calls[0]
@@ -190,7 +190,7 @@ def test_a_drip_is_a_whole_answer_in_the_end(sts: Simulator, user: User) -> None
 
 
 def test_latency_makes_requests_overlap(sts: Simulator, user: User) -> None:
-    """The high-water mark counts how many were in flight at once."""
+    """The high-water mark says how many requests were in flight at once."""
     sts.inject(faults.Latency(0.1), times=None)
     together = threading.Barrier(5)
 
@@ -198,7 +198,7 @@ def test_latency_makes_requests_overlap(sts: Simulator, user: User) -> None:
         together.wait(10)
         caller.assume_role(RoleArn=ROLE_ARN, RoleSessionName="build-7")
 
-    callers = [client(sts, user) for _ in range(5)]  # what takes long is done before
+    callers = [client(sts, user) for _ in range(5)]  # making them takes long
     threads = [threading.Thread(target=call, args=(caller,)) for caller in callers]
     for thread in threads:
         thread.start()
@@ -210,7 +210,7 @@ def test_latency_makes_requests_overlap(sts: Simulator, user: User) -> None:
 
 
 def test_faults_of_different_slots_combine(sts: Simulator, user: User) -> None:
-    """A late error with a wrong date is one request."""
+    """One request can be late, fail and have a wrong date."""
     sts.inject(faults.Latency(0.05), faults.unavailable(), faults.skewed_date(-3600))
     with pytest.raises(ClientError) as caught:
         assume(sts, user)
@@ -222,7 +222,7 @@ def test_faults_of_different_slots_combine(sts: Simulator, user: User) -> None:
 
 
 def test_the_date_can_be_wrong_or_missing(sts: Simulator, user: User) -> None:
-    """Only the header moves: the Expiration stays the true one."""
+    """Only the Date header is changed: the Expiration stays right."""
     sts.inject(faults.skewed_date(7200))
     sts.inject(faults.no_date(), after=1)
     skewed, without = assume(sts, user), assume(sts, user)
@@ -243,7 +243,7 @@ def test_the_date_can_be_wrong_or_missing(sts: Simulator, user: User) -> None:
 def test_a_grant_can_last_otherwise_than_asked(
     sts: Simulator, user: User, fault: Fault, lifetime: float
 ) -> None:
-    """Expired already, shorter, longer: the simulator itself holds the session to it."""
+    """A grant may be expired, shorter or longer, and the simulator ends the session accordingly."""
     sts.inject(fault)
     granted = assume(sts, user)["Credentials"]["Expiration"].timestamp()
     assert lifetime - 5 < granted - clock().wall <= lifetime
@@ -251,14 +251,14 @@ def test_a_grant_can_last_otherwise_than_asked(
 
 
 def test_a_grant_can_lack_its_expiration(sts: Simulator, user: User) -> None:
-    """The element is missing, the rest is there."""
+    """Only the Expiration is missing."""
     sts.inject(faults.grant_without_expiration())
     credentials = assume(sts, user)["Credentials"]
     assert {"AccessKeyId", "SecretAccessKey", "SessionToken"} == set(credentials)
 
 
 def test_faults_choose_their_requests(sts: Simulator, user: User) -> None:
-    """By action, by role, by a predicate of the parameters; others pass untouched."""
+    """A fault may be limited to an action, a role or a predicate; other requests pass."""
     other = "arn:aws:iam::222222222222:role/other"
     sts.add_role(other, trusts={USER_ARN})
     sts.inject(faults.unavailable(), times=None, action="AssumeRole", role=other)

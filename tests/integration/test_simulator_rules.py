@@ -1,4 +1,4 @@
-"""Every rule of the simulated STS, attacked with a real boto3 client over HTTP."""
+"""Every rule of the simulated STS, tried with a real boto3 client over HTTP."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ POLICY = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
 
 @pytest.fixture
 def clock() -> AheadClock:
-    """A clock that a test may push forward."""
+    """Return a clock that a test can put forward."""
     return AheadClock()
 
 
 @pytest.fixture
 def sts(clock: AheadClock) -> Iterator[Simulator]:
-    """A running simulator with nobody in it."""
+    """Run a simulator without users."""
     with Simulator(clock, max_skew=None) as simulator:
         yield simulator
 
 
 @pytest.fixture
 def user(sts: Simulator) -> User:
-    """A user whom the role trusts."""
+    """Return a user whom the role trusts."""
     user = sts.add_user(USER_ARN)
     sts.add_role(ROLE_ARN, trusts={USER_ARN})
     return user
 
 
 def refused(sts: Simulator, caller: User | Session, **parameters: Any) -> tuple[int, str, str]:
-    """Return how AssumeRole with these parameters is refused."""
+    """Return status, code and message with which AssumeRole is refused."""
     with pytest.raises(ClientError) as caught:
         client(sts, caller).assume_role(**(ASSUME | parameters))
     return refusal(caught.value)
@@ -54,7 +54,7 @@ def session(sts: Simulator, caller: User | Session, **parameters: Any) -> Sessio
 def test_a_trusted_user_gets_a_session_for_as_long_as_asked(
     sts: Simulator, user: User, clock: AheadClock
 ) -> None:
-    """The grant lasts DurationSeconds from now, or 3,600 s when none is said."""
+    """The grant lasts DurationSeconds from now, or 3,600 s by default."""
     before = clock().wall
     asked = client(sts, user).assume_role(**ASSUME, DurationSeconds=900)["Credentials"]
     unsaid = client(sts, user).assume_role(**ASSUME)["Credentials"]
@@ -83,7 +83,7 @@ def test_a_role_trusts_a_user_by_arn_or_account(sts: Simulator, trusts: set[str]
     [set(), {"arn:aws:iam::111111111111:user/cix"}, {"222222222222"}, {"user/ci"}, {ROLE_ARN}],
 )
 def test_a_role_that_does_not_trust_the_caller_is_denied(sts: Simulator, trusts: set[str]) -> None:
-    """Nobody else's name, and no part of the caller's, lets the caller in."""
+    """Neither another name nor a part of the caller's name lets the caller in."""
     sts.add_role(ROLE_ARN, trusts=trusts)
     assert (
         403,
@@ -94,7 +94,7 @@ def test_a_role_that_does_not_trust_the_caller_is_denied(sts: Simulator, trusts:
 
 
 def test_a_role_that_does_not_exist_is_denied_alike(sts: Simulator, user: User) -> None:
-    """STS does not tell a caller which roles exist."""
+    """STS does not tell callers which roles exist."""
     absent = ROLE_ARN + "s"
     status, code, message = refused(sts, user, RoleArn=absent)
     assert (403, "AccessDenied") == (status, code)
@@ -102,7 +102,7 @@ def test_a_role_that_does_not_exist_is_denied_alike(sts: Simulator, user: User) 
 
 
 def test_the_external_id_must_match(sts: Simulator, user: User) -> None:
-    """A role with an ExternalId is had with that one only; another role ignores it."""
+    """A role with an ExternalId needs exactly that; a role without one ignores it."""
     sts.add_role(ROLE_ARN, trusts={USER_ARN}, external_id="012345670123")
     assert "AccessDenied" == refused(sts, user)[1]
     assert "AccessDenied" == refused(sts, user, ExternalId="12345670123")[1]
@@ -112,7 +112,7 @@ def test_the_external_id_must_match(sts: Simulator, user: User) -> None:
 
 
 def test_a_wrong_secret_is_a_signature_that_does_not_match(sts: Simulator, user: User) -> None:
-    """The secret is checked, not only the key id."""
+    """The signature is checked, not only the key id."""
     forged = User(user.arn, user.access_key_id, user.secret_access_key[::-1])
     status, code, _ = refused(sts, forged)
     assert (403, "SignatureDoesNotMatch") == (status, code)
@@ -145,7 +145,7 @@ def test_session_keys_need_their_own_token(sts: Simulator, user: User) -> None:
 
 
 def test_a_session_ends_when_it_said(sts: Simulator, user: User, clock: AheadClock) -> None:
-    """Up to its Expiration a session is answered; from then on it is ExpiredToken."""
+    """A session is answered up to its Expiration, and then with ExpiredToken."""
     own = session(sts, user, DurationSeconds=900)
     clock.ahead = 890
     assert client(sts, own).get_caller_identity()["Arn"] == own.arn
@@ -160,7 +160,7 @@ def test_a_session_ends_when_it_said(sts: Simulator, user: User, clock: AheadClo
 
 
 def test_grants_are_cut_when_told(sts: Simulator, user: User, clock: AheadClock) -> None:
-    """With `grant_seconds`, who asks an hour gets that; what is asked shorter stays shorter."""
+    """`grant_seconds` cuts longer grants to that, and leaves shorter ones."""
     sts.grant_seconds = 30
     own = session(sts, user)
     assert 29 <= own.expires_at - own.issued_at <= 30
@@ -174,7 +174,7 @@ def test_grants_are_cut_when_told(sts: Simulator, user: User, clock: AheadClock)
 
 
 def test_the_caller_is_who_signed(sts: Simulator, user: User) -> None:
-    """GetCallerIdentity names a user and a session as AWS does, paths left out of the latter."""
+    """A user's ARN comes with its path, a session's without the path of its role, as with AWS."""
     answer = client(sts, user).get_caller_identity()
     assert ("111111111111", USER_ARN) == (answer["Account"], answer["Arn"])
     assert answer["UserId"].startswith("AIDA")
@@ -188,7 +188,7 @@ def test_the_caller_is_who_signed(sts: Simulator, user: User) -> None:
 
 
 def test_revoked_credentials_are_nobodys(sts: Simulator, user: User) -> None:
-    """A withdrawn session, one of a deleted role and a withdrawn key are all refused."""
+    """Revoked keys of a session or user, and sessions of a deleted role, are refused."""
     own, kept = session(sts, user), session(sts, user)
     sts.revoke(own.access_key_id)
     assert "InvalidClientTokenId" == refused(sts, own)[1]
@@ -200,7 +200,7 @@ def test_revoked_credentials_are_nobodys(sts: Simulator, user: User) -> None:
 
 
 def test_the_oldest_sessions_are_forgotten_beyond_the_limit(clock: AheadClock) -> None:
-    """What the simulator remembers is bounded."""
+    """With `max_sessions` the simulator's memory is bounded."""
     with Simulator(clock, max_sessions=2) as sts:
         user = sts.add_user(USER_ARN)
         sts.add_role(ROLE_ARN, trusts={USER_ARN})
@@ -213,7 +213,7 @@ def test_the_oldest_sessions_are_forgotten_beyond_the_limit(clock: AheadClock) -
 
 
 def test_a_role_is_chained_by_the_role_or_by_the_session(sts: Simulator, user: User) -> None:
-    """A role may trust another role (any of its sessions) or one session of it by name."""
+    """A role may trust another role (any session of it), its account, or one session."""
     own, target = session(sts, user), "arn:aws:iam::333333333333:role/audit"
     for trusted in (ROLE_ARN, own.arn, "222222222222"):
         sts.add_role(target, trusts={trusted})
@@ -288,7 +288,7 @@ def test_transitive_tags_and_the_source_identity_go_down_a_chain(
 def test_a_parameter_out_of_bounds_is_a_validation_error(
     sts: Simulator, user: User, parameters: dict[str, Any], told: str
 ) -> None:
-    """Each documented bound of AssumeRole is enforced, and the answer says which."""
+    """Each documented bound of AssumeRole is enforced, and the message names it."""
     status, code, message = refused(sts, user, **parameters)
     assert (400, "ValidationError") == (status, code)
     assert told in message
@@ -296,7 +296,7 @@ def test_a_parameter_out_of_bounds_is_a_validation_error(
 
 
 def test_a_role_and_a_name_are_required(sts: Simulator, user: User) -> None:
-    """Null is said where AWS says null."""
+    """Like AWS, the simulator calls a missing parameter null."""
     with pytest.raises(ClientError) as caught:
         client(sts, user).assume_role()  # type: ignore[call-arg] # that is the point
     _, code, message = refusal(caught.value)
@@ -308,13 +308,13 @@ def test_a_role_and_a_name_are_required(sts: Simulator, user: User) -> None:
 
 
 def test_all_broken_constraints_are_told_at_once(sts: Simulator, user: User) -> None:
-    """AWS counts them."""
+    """The message begins with their number, as at AWS."""
     _, _, message = refused(sts, user, RoleSessionName="x", DurationSeconds=1, ExternalId="1")
     assert message.startswith("3 validation errors detected: ")
 
 
 def test_what_is_just_within_bounds_is_granted_and_remembered(sts: Simulator, user: User) -> None:
-    """The extremes that AWS documents as valid are valid, and arrive unharmed."""
+    """The extremes that AWS documents as valid are accepted, and arrive unchanged."""
     sts.add_role(ROLE_ARN, trusts={USER_ARN}, max_session_duration=43200)
     tags = {f"k{n}": "v" for n in range(48)} | {"x" * 128: "é" * 256, "empty": ""}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [POLICY]})
@@ -358,7 +358,7 @@ def test_a_policy_that_is_none_is_malformed(sts: Simulator, user: User, policy: 
 
 
 def test_policies_and_tags_are_packed_into_a_limited_space(sts: Simulator, user: User) -> None:
-    """PackedPolicySize tells the share that is used; too much is PackedPolicyTooLarge."""
+    """PackedPolicySize is the percentage used; too much is PackedPolicyTooLarge."""
     policy = json.dumps({"Statement": POLICY})
     some = client(sts, user).assume_role(**ASSUME, Policy=policy)
     assert 0 < some["PackedPolicySize"] <= 100
@@ -379,14 +379,14 @@ def test_policies_and_tags_are_packed_into_a_limited_space(sts: Simulator, user:
 def test_tags_that_do_not_go_together_are_refused(
     sts: Simulator, user: User, parameters: dict[str, Any], told: str
 ) -> None:
-    """Tag keys are compared without case; a transitive key needs its tag."""
+    """Tag keys are compared without case, and a transitive key needs its tag."""
     status, code, message = refused(sts, user, **parameters)
     assert (400, "InvalidParameterValue") == (status, code)
     assert told in message
 
 
 def test_a_source_identity_of_aws_is_reserved(sts: Simulator, user: User) -> None:
-    """The prefix `aws:` cannot be had, by the pattern already."""
+    """The pattern of source identities excludes the prefix `aws:`."""
     assert "ValidationError" == refused(sts, user, SourceIdentity="aws:alice")[1]
 
 
@@ -396,7 +396,7 @@ def test_a_source_identity_of_aws_is_reserved(sts: Simulator, user: User) -> Non
 def test_a_disabled_region_is_refused_by_what_the_request_was_signed_for(
     sts: Simulator, user: User
 ) -> None:
-    """The region of the signature decides, until it is enabled again."""
+    """The region of the signature decides, and it can be enabled again."""
     sts.disable_region("eu-south-1")
     south = client(sts, user, region="eu-south-1")
     with pytest.raises(ClientError) as caught:
@@ -408,7 +408,7 @@ def test_a_disabled_region_is_refused_by_what_the_request_was_signed_for(
 
 
 def test_a_registered_web_identity_gets_a_session(sts: Simulator, user: User) -> None:
-    """A token of a provider that the role trusts is exchanged without a signature."""
+    """An unsigned request with a token of a trusted provider gets a session."""
     sts.add_role(ROLE_ARN, trusts={"oidc.example"})
     sts.add_web_identity("token-1", provider="oidc.example", subject="repo:a/b")
     web = client(sts, user)
@@ -447,7 +447,7 @@ def test_a_web_identity_that_is_unknown_late_or_untrusted_is_refused(
 
 
 def test_other_operations_are_invalid_actions(sts: Simulator, user: User) -> None:
-    """What is not simulated says so."""
+    """The error names the operation that is not simulated."""
     with pytest.raises(ClientError) as caught:
         client(sts, user).get_session_token()
     status, code, message = refusal(caught.value)
@@ -457,7 +457,7 @@ def test_other_operations_are_invalid_actions(sts: Simulator, user: User) -> Non
 
 @pytest.mark.parametrize("off", [-901, 901])
 def test_a_clock_off_by_more_than_a_quarter_of_an_hour_is_a_bad_signature(off: float) -> None:
-    """AWS says SignatureDoesNotMatch and means the clock; 15 minutes are the limit."""
+    """The limit is 15 minutes, and the code is SignatureDoesNotMatch, as with AWS."""
     clock = AheadClock()
     with Simulator(clock) as sts:
         user = sts.add_user(USER_ARN)
@@ -471,7 +471,7 @@ def test_a_clock_off_by_more_than_a_quarter_of_an_hour_is_a_bad_signature(off: f
 
 
 def test_a_role_of_impossible_duration_cannot_be_made(sts: Simulator) -> None:
-    """IAM allows MaxSessionDuration from 1 to 12 hours."""
+    """As with IAM, MaxSessionDuration is 1 to 12 hours."""
     for seconds in (3599, 43201):
         with pytest.raises(ValueError, match="max_session_duration must be 3600 to 43200"):
             sts.add_role(ROLE_ARN, trusts=set(), max_session_duration=seconds)
@@ -480,7 +480,7 @@ def test_a_role_of_impossible_duration_cannot_be_made(sts: Simulator) -> None:
 def test_no_secret_is_in_the_repr_of_what_the_simulator_gives_out(
     sts: Simulator, user: User
 ) -> None:
-    """Users, sessions, web identities and calls may be printed."""
+    """Users, sessions, web identities and calls can be printed without their secrets."""
     own = session(sts, user)
     identity = sts.add_web_identity("token-1", provider="p", subject="s")
     printed = repr((user, own, identity, sts.calls))

@@ -1,4 +1,4 @@
-"""The simulator's server against raw sockets: framing, keep-alive, life and death."""
+"""The simulator's server against raw sockets: framing, keep-alive, start and stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNSIGNED = b"GET /?Action=GetCallerIdentity&Version=2011-06-15 HTTP/1.1\r\nHost:
 
 @pytest.fixture
 def sts() -> Iterator[Simulator]:
-    """A running simulator."""
+    """Run a simulator."""
     with Simulator(clock) as simulator:
         yield simulator
 
@@ -72,7 +72,7 @@ def test_a_connection_is_kept_for_many_requests(sts: Simulator) -> None:
 
 
 def test_a_request_may_arrive_in_pieces(sts: Simulator) -> None:
-    """A byte at a time is a request too."""
+    """A request that comes byte by byte is answered."""
     body = b"Action=GetCallerIdentity&Version=2011-06-15"
     text = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     with connected(sts) as peer:
@@ -102,7 +102,7 @@ def test_a_request_may_arrive_in_pieces(sts: Simulator) -> None:
 def test_what_is_no_request_is_told_so_and_closed(
     sts: Simulator, request_bytes: bytes, status: int
 ) -> None:
-    """Bad framing is answered with its HTTP status, closed, and harms nobody else."""
+    """Bad framing gets its HTTP status, the connection is closed, and others are still served."""
     with connected(sts) as peer:
         peer.sendall(request_bytes)
         answer = read_response(peer)
@@ -126,7 +126,7 @@ def test_what_is_no_request_is_told_so_and_closed(
     ],
 )
 def test_an_odd_query_is_an_error_in_xml(sts: Simulator, target: bytes, code: bytes) -> None:
-    """What is asked for may be anything; the answer is well-formed and escaped."""
+    """Whatever the Action is, the answer is well-formed and escaped."""
     with connected(sts) as peer:
         peer.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target)
         status, _, body = read_response(peer)
@@ -137,7 +137,7 @@ def test_an_odd_query_is_an_error_in_xml(sts: Simulator, target: bytes, code: by
 
 
 def test_http_1_0_and_connection_close_are_obeyed(sts: Simulator) -> None:
-    """Who does not want the connection kept gets the answer and the end."""
+    """After the answer the server closes such a connection."""
     for text in (
         UNSIGNED.replace(b"HTTP/1.1", b"HTTP/1.0"),
         UNSIGNED.replace(b"Host: x", b"Host: x\r\nConnection: close"),
@@ -149,7 +149,7 @@ def test_http_1_0_and_connection_close_are_obeyed(sts: Simulator) -> None:
 
 
 def test_stop_and_start_are_an_outage_on_the_same_port(sts: Simulator) -> None:
-    """Stopped, open connections end and none is made; started again, the same world is there."""
+    """A stop ends all connections and refuses new ones; a start brings users and port back."""
     user = sts.add_user(USER_ARN)
     before = sts.url
     with connected(sts) as peer:
@@ -167,7 +167,7 @@ def test_stop_and_start_are_an_outage_on_the_same_port(sts: Simulator) -> None:
 
 
 def test_stopping_leaves_no_thread_and_no_hanging_client() -> None:
-    """A stop ends hung, slow and half-sent requests, and the thread."""
+    """A stop ends hanging, slow and half-sent requests, and the server's thread."""
     sts = Simulator(clock).start()
     sts.inject(faults.Hang())
     sts.inject(faults.Latency(3600), after=1)
@@ -187,7 +187,7 @@ def test_stopping_leaves_no_thread_and_no_hanging_client() -> None:
 
 
 def test_a_port_in_use_is_an_error_at_start(sts: Simulator) -> None:
-    """Nothing is left running then, and starting twice is refused too."""
+    """The failed simulator can be stopped all the same, and starting one twice is refused."""
     port = int(sts.url.rpartition(":")[2])
     second = Simulator(clock, port=port)
     with pytest.raises(OSError, match="address already in use"):
@@ -200,7 +200,7 @@ def test_a_port_in_use_is_an_error_at_start(sts: Simulator) -> None:
 
 
 def test_a_client_that_does_not_read_is_not_buffered_without_bound(sts: Simulator) -> None:
-    """Beyond what the socket holds its requests wait unanswered, and others do not."""
+    """Requests of a client that does not read wait once the socket is full; others are served."""
     sts.inject(faults.Respond("x" * 1_000_000), times=None)
     with connected(sts) as peer:
         peer.sendall(UNSIGNED * 40)
@@ -216,7 +216,7 @@ def test_a_client_that_does_not_read_is_not_buffered_without_bound(sts: Simulato
 
 
 def test_a_client_that_sends_ahead_is_not_read_without_bound(sts: Simulator) -> None:
-    """While its first request waits, only some megabytes more are taken from a client."""
+    """While its first request hangs, less than 40 MB more are taken from a client."""
     sts.inject(faults.Hang())
     with connected(sts) as peer:
         peer.sendall(UNSIGNED)
@@ -231,7 +231,7 @@ def test_a_client_that_sends_ahead_is_not_read_without_bound(sts: Simulator) -> 
 def test_connections_beyond_the_limit_are_closed_at_once(
     sts: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those within it go on."""
+    """Connections within the limit are kept."""
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
     with connected(sts) as first:
         first.sendall(UNSIGNED)
@@ -257,7 +257,7 @@ def _broken(_: object) -> bool:
 def test_an_error_of_the_simulator_itself_is_raised_at_stop(
     struck: tuple[Fault, ...], when: Callable[[object], bool] | None, error: type[Exception]
 ) -> None:
-    """A bug (here: of what a test injected) cannot pass for an outage."""
+    """A bug (here one in an injected fault) must not pass for an outage."""
     sts = Simulator(clock).start()
     sts.inject(*struck, when=when)
     with connected(sts) as peer:
@@ -269,7 +269,7 @@ def test_an_error_of_the_simulator_itself_is_raised_at_stop(
 
 
 def test_many_clients_are_answered_at_once(sts: Simulator) -> None:
-    """Requests that wait do not keep others waiting; the most at once is remembered."""
+    """Hanging requests do not delay others, and the high-water mark counts them."""
     sts.add_role(ROLE_ARN, trusts=set())
     sts.inject(faults.Hang(), times=50)
     with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Long-term keys that lie on the host: files, systemd credentials, the environment."""
+"""Long-term keys on the host: in files, systemd credentials and the environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sources import Provide, keys, obtain, refused, signers
 def test_a_named_file_in_either_spelling(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, section: str
 ) -> None:
-    """The file may be written as a credentials file or as a config file."""
+    """The section may be spelled as in a credentials file or as in a config file."""
     path = tmp_path / "source"
     path.write_text(keys(section, "AKIAFILE"))
     obtain(provide(FileSource(str(path), "ci")))
@@ -33,7 +33,7 @@ def test_a_named_file_in_either_spelling(
 def test_a_rotated_file_is_read_again(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
-    """New long-term keys in the file sign the next request, without a restart."""
+    """New keys in the file sign the next request, without a restart."""
     path = tmp_path / "source"
     path.write_text(keys("ci", "AKIAOLD"))
     provider = provide(FileSource(str(path), "ci"))
@@ -53,7 +53,7 @@ def test_a_rotated_file_is_read_again(
 def test_a_named_file_never_falls_back(
     provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A profile without keys fails, though the environment and a container would have some."""
+    """A section without keys fails, even if the environment or a container could provide some."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/")
@@ -79,7 +79,7 @@ def test_a_named_file_never_falls_back(
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_use(provide: Provide, tmp_path: Path, text: str, code: str) -> None:
-    """No such profile, half a key, no INI, empty keys, a code to be typed: said, for a human."""
+    """Each flaw (no section, half a key, no INI, empty keys, MFA) has its code, for a human."""
     path = tmp_path / "source"
     path.write_text(text)
     error = refused(provide(FileSource(str(path), "ci")))
@@ -90,7 +90,7 @@ def test_a_file_that_is_no_use(provide: Provide, tmp_path: Path, text: str, code
 def test_keys_that_cannot_be_sent_are_the_sources_fault(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, secret: str
 ) -> None:
-    """A token that was pasted with its line ends: nothing is sent, no endpoint is to blame."""
+    """A key or token with line ends is the source's fault, and nothing is sent."""
     path = tmp_path / "source"
     path.write_text(keys("ci", "AKIAFILE", token=secret))
     error = refused(provide(FileSource(str(path), "ci")))
@@ -102,7 +102,7 @@ def test_keys_that_cannot_be_sent_are_the_sources_fault(
 def test_a_profile_of_the_sdks_own_files(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
-    """The files are those that the SDK's variables name; AWS_PROFILE has no say."""
+    """The SDK's variables name the files, but AWS_PROFILE has no effect."""
     (tmp_path / "config").write_text("[profile build]\nregion = eu-west-1\n")
     (tmp_path / "credentials").write_text(keys("build", "AKIAPROFILE", "tok"))
     environ = {
@@ -118,7 +118,7 @@ def test_a_profile_of_the_sdks_own_files(
 def test_a_profile_that_assumes_a_role(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an SDK's profile can say works: here a role of its own, in one attempt."""
+    """A source profile may assume a role of its own, within the same attempt."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
     path = tmp_path / "source"
     path.write_text(
@@ -133,7 +133,7 @@ def test_a_profile_that_assumes_a_role(
 
 
 def test_a_systemd_credential(provide: Provide, sts: ScriptedServer, tmp_path: Path) -> None:
-    """The credential is a shared credentials file in $CREDENTIALS_DIRECTORY."""
+    """A systemd credential is a shared credentials file in $CREDENTIALS_DIRECTORY."""
     (tmp_path / "aws").write_text(keys("ci", "AKIASYSTEMD"))
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     obtain(provide(SystemdCredentialSource("aws", "ci"), environ))
@@ -141,14 +141,14 @@ def test_a_systemd_credential(provide: Provide, sts: ScriptedServer, tmp_path: P
 
 
 def test_no_credentials_directory(provide: Provide) -> None:
-    """Without the directory the hint names the unit's directive."""
+    """Without $CREDENTIALS_DIRECTORY the hint names the unit's directive."""
     error = refused(provide(SystemdCredentialSource("aws", "ci")))
     assert "source_missing" == error.code
     assert "LoadCredential=aws:" in str(error.hint)
 
 
 def test_the_environment(provide: Provide, sts: ScriptedServer) -> None:
-    """The daemon's own variables, token included."""
+    """The daemon's own variables provide the keys, and the token if there is one."""
     environ = {
         "AWS_ACCESS_KEY_ID": "AKIAENV",
         "AWS_SECRET_ACCESS_KEY": "s",
@@ -160,7 +160,7 @@ def test_the_environment(provide: Provide, sts: ScriptedServer) -> None:
 
 
 def test_an_empty_and_a_half_environment(provide: Provide) -> None:
-    """Nothing is missing, half of it is incomplete."""
+    """Without variables the source is missing, with half a key it is incomplete."""
     assert "source_missing" == refused(provide(EnvironmentSource())).code
     half = provide(EnvironmentSource(), {"AWS_ACCESS_KEY_ID": "AKIAENV"})
     assert "source_incomplete" == refused(half).code
@@ -169,7 +169,7 @@ def test_an_empty_and_a_half_environment(provide: Provide) -> None:
 def test_the_default_chain(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK's own chain, AWS_PROFILE included; a change of its files is noticed."""
+    """AWS_PROFILE counts here, and changed files are read again."""
     shared = tmp_path / "credentials"
     shared.write_text(keys("build", "AKIACHAIN"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
@@ -182,7 +182,7 @@ def test_the_default_chain(
 
 
 def test_the_default_chain_finds_nothing(provide: Provide) -> None:
-    """No credentials anywhere: said, with the advice to name a source."""
+    """If there are no credentials anywhere, the hint is to name a source."""
     error = refused(provide(DefaultChain()))
     assert ("source_missing", Mend.HUMAN) == (error.code, error.mend)
     assert error.message.endswith("default chain: not found"), "no file was named to be missed"
@@ -192,7 +192,7 @@ def test_the_default_chain_finds_nothing(provide: Provide) -> None:
 def test_the_default_chain_is_led_astray(
     provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variables that say where the SDK looks are named with what they say, the others not."""
+    """The hint quotes the variables that say where the SDK looks, if they are set."""
     shared = tmp_path / "credentials"
     shared.write_text(keys("build", "AKIACHAIN"))
     led = {"AWS_PROFILE": "biuld", "AWS_SHARED_CREDENTIALS_FILE": str(shared)}
@@ -205,7 +205,7 @@ def test_the_default_chain_is_led_astray(
 
 
 def test_our_own_output_is_no_source(provide: Provide, tmp_path: Path, sts: ScriptedServer) -> None:
-    """A key id that we issued means that the source reads what we write."""
+    """A source with a key id that we issued reads what we write, and is refused."""
     path = tmp_path / "source"
     path.write_text(keys("ci", "ASIAOURS", "tok"))
     error = refused(provide(FileSource(str(path), "ci"), issued={"ASIAOURS"}.__contains__))

@@ -1,4 +1,4 @@
-"""Keys of the surroundings: the metadata services of an instance and of a container."""
+"""Keys from the metadata services of an instance and of a container."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def imds(request: Request) -> Answer:
 
 
 def test_the_instance_profile_through_imdsv2(provide: Provide, sts: ScriptedServer) -> None:
-    """A session token first, then the role, then its keys; asked once for two renewals."""
+    """A session token, the role and its keys are asked for, once for two renewals."""
     with scripted(imds) as metadata:
         provider = provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url})
         obtain(provider)
@@ -117,7 +117,7 @@ def test_an_instance_that_gives_no_token_is_not_asked_the_old_way(
 
 
 def test_an_instance_without_a_profile(provide: Provide) -> None:
-    """IMDS answers, but no role is attached."""
+    """If IMDS answers but no role is attached, the source is missing."""
 
     def bare(request: Request) -> Answer:
         return Answer(body="t") if request.method == "PUT" else Answer(404)
@@ -128,7 +128,7 @@ def test_an_instance_without_a_profile(provide: Provide) -> None:
 
 
 def test_no_instance_metadata_at_all(provide: Provide) -> None:
-    """Nobody listens there: bounded, and the source's fault."""
+    """If nothing listens, the source fails within 20 s."""
     url = f"http://127.0.0.1:{free_port()}"
     began = time.monotonic()
     refused(provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url}))
@@ -138,7 +138,7 @@ def test_no_instance_metadata_at_all(provide: Provide) -> None:
 def test_the_container_endpoint_with_its_token_file(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
-    """The authorization token is read from its file; keys are kept until near expiry."""
+    """The authorization token is read from its file, and keys are used until near expiry."""
     (tmp_path / "token").write_text("Bearer pod")
     with scripted(lambda _: Answer(body=container_json("ASIAECS"))) as container:
         provider = provide(
@@ -155,7 +155,7 @@ def test_the_container_endpoint_with_its_token_file(
 
 
 def test_keys_near_expiry_are_asked_for_again(provide: Provide, sts: ScriptedServer) -> None:
-    """Container keys with a minute left are renewed before they sign again."""
+    """Container keys that last only a minute are fetched again before they sign again."""
     served = iter(["ASIAFIRST", "ASIASECOND", "ASIATHIRD"])
     lifetimes = iter([60.0, 6 * 3600.0])
     answers = (container_json(key, life) for key, life in zip(served, lifetimes, strict=False))
@@ -174,7 +174,7 @@ def test_keys_near_expiry_are_asked_for_again(provide: Provide, sts: ScriptedSer
     ],
 )
 def test_no_container_endpoint(provide: Provide, environ: dict[str, str], code: str) -> None:
-    """No variable, or one that points off the host in the clear."""
+    """Without the variable the source is missing; plain HTTP to another host is refused."""
     assert code == refused(provide(EcsSource(), environ)).code
 
 
@@ -184,7 +184,7 @@ def test_no_container_endpoint(provide: Provide, environ: dict[str, str], code: 
     ids=["null", "list", "half", "no zone"],
 )
 def test_an_answer_of_the_container_endpoint_that_is_none(provide: Provide, body: str) -> None:
-    """It is what was answered that is wrong, and not where it was asked."""
+    """The message blames the answer, not the address."""
     with scripted(lambda _: Answer(body=body)) as container:
         error = refused(provide(EcsSource(), {"AWS_CONTAINER_CREDENTIALS_FULL_URI": container.url}))
     assert "source_failed" == error.code
@@ -202,7 +202,7 @@ def by_credential_source(path: Path, word: str) -> FileSource:
 def test_an_answer_of_the_surroundings_that_does_not_end_is_not_read(
     provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, way: str
 ) -> None:
-    """Whatever listens at those addresses, whoever leads there: it is the source that fails."""
+    """An answer longer than 1 MiB fails the source, whatever has sent it."""
     variable, word = {
         "container": ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "EcsContainer"),
         "instance": ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "Ec2InstanceMetadata"),
@@ -225,7 +225,7 @@ def test_an_answer_of_the_surroundings_that_does_not_end_is_not_read(
 def test_a_fifo_in_the_place_of_the_containers_token_holds_up_nothing(
     provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """To open it would wait for who writes, and cost a worker at each attempt."""
+    """Opening the FIFO would wait for a writer, and cost a worker at each attempt."""
     monkeypatch.chdir(tmp_path)  # of long paths not all is told
     source: dict[str, Principal] = {
         "named": EcsSource(),

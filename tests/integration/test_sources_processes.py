@@ -1,4 +1,4 @@
-"""Keys that a command prints: run without a shell, held to bounds, never quoted."""
+"""Keys that a command prints: it runs without a shell, within bounds, and is never quoted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sources import Provide, denied, obtain, refused, signers
 
 
 def script(tmp_path: Path, text: str) -> tuple[str, ...]:
-    """Return the argv of a Python script with a space in its path."""
+    """Write a Python script whose path has a space; return its argv."""
     path = tmp_path / "a process.py"
     path.write_text(text)
     return (sys.executable, str(path), "it's $HOME; `x`")
@@ -44,7 +44,7 @@ PRINTED = '{"Version": 1, "AccessKeyId": "%s", "SecretAccessKey": "s"}'
 def test_a_process_is_run_once_until_its_keys_expire(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
-    """Argv reaches it untouched; static keys are kept; keys near expiry are asked for again."""
+    """Arguments arrive unchanged; keys without expiration are kept, others asked for in time."""
     environ = {"NOTIFY_SOCKET": "/run/x"}
     argv = script(tmp_path, PRINT.replace("EXPIRATION", "None"))
     provider = provide(ProcessSource(argv), environ)
@@ -99,7 +99,7 @@ def test_a_process_whose_keys_have_an_end_is_not_asked_again_for_a_denial(
 
 
 def test_expired_keys_of_a_process_are_called_expired(provide: Provide, tmp_path: Path) -> None:
-    """Most likely out of a cache of the command's own: where to look is said."""
+    """The hint is about caches, since the command's own is the likely reason."""
     argv = script(tmp_path, PRINT.replace("EXPIRATION", repr("2026-01-01T00:00:00Z")))
     error = refused(provide(ProcessSource(argv)))
     assert ("source_failed", Mend.TIME) == (error.code, error.mend)
@@ -108,7 +108,7 @@ def test_expired_keys_of_a_process_are_called_expired(provide: Provide, tmp_path
 
 
 def test_a_process_that_fails_is_not_quoted(provide: Provide, tmp_path: Path) -> None:
-    """The exit status is told; what it printed may hold a secret and is not."""
+    """The exit status is reported, but no output, which may hold a secret."""
     argv = script(tmp_path, "import sys; print('SECRET1'); sys.exit('SECRET2')")
     error = refused(provide(ProcessSource(argv)))
     assert ("source_failed", Mend.TIME) == (error.code, error.mend)
@@ -118,7 +118,7 @@ def test_a_process_that_fails_is_not_quoted(provide: Provide, tmp_path: Path) ->
 
 @pytest.mark.parametrize("printed", ["", "SECRET not json", '{"Version": 2}', '{"Version": 1}'])
 def test_a_process_that_prints_nonsense(provide: Provide, tmp_path: Path, printed: str) -> None:
-    """What it printed is not repeated, whatever it was."""
+    """Output that is not the expected JSON is not quoted."""
     error = refused(provide(ProcessSource(script(tmp_path, f"print({printed!r})"))))
     assert "source_failed" == error.code
     assert "SECRET" not in error.message
@@ -127,7 +127,7 @@ def test_a_process_that_prints_nonsense(provide: Provide, tmp_path: Path, printe
 def test_an_account_id_that_is_a_number_hinders_nothing(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
-    """It signs nothing, and some write it so."""
+    """Some commands print AccountId as a number; it is not used for signing."""
     printed = (
         '{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "s", "AccountId": 111111111111}'
     )
@@ -137,17 +137,17 @@ def test_an_account_id_that_is_a_number_hinders_nothing(
 
 
 def test_a_program_that_is_not_there(provide: Provide) -> None:
-    """The missing program is named."""
+    """The error names the missing program."""
     error = refused(provide(ProcessSource(("/no/such/program",))))
     assert ("source_unreadable", Mend.HUMAN) == (error.code, error.mend)
     assert "/no/such/program" in error.message
 
 
 def ends(pid: Path) -> None:
-    """See that the process whose id is in a file has ended; a zombie has."""
+    """Wait for the end of the process whose id is in a file; a zombie counts as ended."""
     began = time.monotonic()
     child = Path(f"/proc/{pid.read_text().strip()}/stat")
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone: what is wanted
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
         while child.read_text().rpartition(")")[2].split()[0] != "Z":
             assert time.monotonic() - began < 10.0, "it lives on"
             threading.Event().wait(0.01)
@@ -156,7 +156,7 @@ def ends(pid: Path) -> None:
 def test_the_process_of_a_profile_is_bounded_as_well(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
-    """A profile of a file may name a command: started like any other, and held to the same."""
+    """A command named in a profile of a file has the same environment and bounds."""
     path, argv = tmp_path / "source", script(tmp_path, PRINT.replace("EXPIRATION", "None"))
     path.write_text(f"[ci]\ncredential_process = {shlex.join(argv)}\n")
     obtain(provide(FileSource(str(path), "ci"), {"NOTIFY_SOCKET": "/run/x"}))
@@ -170,7 +170,7 @@ def test_the_process_of_a_profile_is_bounded_as_well(
 def test_the_process_of_a_source_profile_is_bounded_as_well(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
-    """The role of a profile may be assumed with what another profile's command prints."""
+    """The command of a source profile has the same bounds, too."""
     path, argv = tmp_path / "source", script(tmp_path, PRINT.replace("EXPIRATION", "None"))
     role = "[profile ci]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = up\n[profile up]\n"
     path.write_text(f"{role}credential_process = {shlex.join(argv)}\n")
@@ -185,7 +185,7 @@ def test_the_process_of_a_source_profile_is_bounded_as_well(
 
 
 def test_a_process_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
-    """The time limit holds for the whole group, though a child keeps the pipe open."""
+    """At the time limit the whole group is killed, even if a child keeps the pipe open."""
     pid, ready = tmp_path / "pid", tmp_path / "ready"
     error = at_its_limit(f"sleep 60 & echo $! >{pid}; : >{ready}; sleep 60", ready)
     assert ("source_timeout", Scope.SOURCE) == (error.code, error.scope)
@@ -198,9 +198,9 @@ def sh(text: str, limit: float = 30.0) -> BoundedProcess:
 
 
 def at_its_limit(text: str, writes: Path) -> RenewalError:
-    """Let a script run into a limit in which it writes a file first; return what is said of it.
+    """Let a script that writes a file reach its limit; return its error.
 
-    The limit is as short as the machine allows.
+    The limit is the shortest of three that gives this machine time to write the file.
     """
     for limit in (0.3, 2.0, 20.0):
         process, began = sh(text, limit), time.monotonic()
@@ -213,7 +213,7 @@ def at_its_limit(text: str, writes: Path) -> RenewalError:
 
 
 def test_output_without_end_is_bounded_in_time_and_in_memory(tmp_path: Path) -> None:
-    """A little more than the limit is read; then its whole group is killed, and it is reaped."""
+    """A little more than the limit is read, then the group is killed and the process reaped."""
     process = sh(f"echo $$ >{tmp_path}/pid; sleep 60 & echo $! >{tmp_path}/child; yes", 20.0)
     began = time.monotonic()
     tracemalloc.start()
@@ -233,7 +233,7 @@ def test_output_without_end_is_bounded_in_time_and_in_memory(tmp_path: Path) -> 
 
 
 def test_too_much_output_is_a_failure_though_the_process_has_ended(tmp_path: Path) -> None:
-    """The beginning of it alone is never taken for what it printed."""
+    """Output that is too long is never cut and used."""
     path = tmp_path / "long"
     path.write_bytes(b" " * (MOST_OUTPUT + 1))
     with pytest.raises(RenewalError, match="printed more than"):
@@ -241,14 +241,14 @@ def test_too_much_output_is_a_failure_though_the_process_has_ended(tmp_path: Pat
 
 
 def test_exactly_the_limit_may_be_printed(tmp_path: Path) -> None:
-    """All of it arrives."""
+    """Output of exactly MOST_OUTPUT bytes arrives whole."""
     path = tmp_path / "long"
     path.write_bytes(b"x" * (MOST_OUTPUT - 1) + b"y")
     assert (path.read_bytes(), b"") == sh(f"cat {path}").communicate()
 
 
 def test_output_in_pieces_is_put_together() -> None:
-    """As it comes, to the last piece."""
+    """All pieces of slow output are joined."""
     pieces = sh("for i in 1 2 3; do printf $i; sleep 0.05; done; printf 4")
     assert b"1234" == pieces.communicate()[0]
 
@@ -256,7 +256,7 @@ def test_output_in_pieces_is_put_together() -> None:
 def test_a_child_that_holds_the_output_open_delays_nothing(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
-    """The process has printed its keys and ended: they sign at once."""
+    """A child may keep the pipe open: once the process has ended, its keys are used."""
     keys_of = '{"Version":1,"AccessKeyId":"AKIAFORK","SecretAccessKey":"s"}'
     argv = ("/bin/sh", "-c", f"sleep 60 & echo $! >{tmp_path}/child; echo '{keys_of}'")
     began = time.monotonic()
@@ -269,7 +269,7 @@ def test_a_child_that_holds_the_output_open_delays_nothing(
 
 
 def test_a_process_that_closes_its_output_is_killed_at_the_limit(tmp_path: Path) -> None:
-    """What it printed does not count before it has ended."""
+    """A process that closes its output but runs on has not finished; its output is dropped."""
     ready = tmp_path / "ready"
     script = f"echo $$ >{tmp_path}/pid; echo done; : >{ready}; exec >&- sleep 60"
     error = at_its_limit(script, ready)
@@ -280,7 +280,7 @@ def test_a_process_that_closes_its_output_is_killed_at_the_limit(tmp_path: Path)
 def test_where_the_kernel_gives_no_descriptor_of_a_process_it_is_bounded_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An old kernel, a filter of system calls, too many open files."""
+    """Without pidfd_open (old kernel, seccomp, too many files) output and time limit still work."""
 
     def refuse(_: int) -> int:
         raise OSError(errno.ENOSYS, "none")

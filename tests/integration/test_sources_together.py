@@ -1,4 +1,4 @@
-"""One source of many attempts at once: one look answers all, and a look that hangs holds none."""
+"""Concurrent lookups of one source: one serves all, and a hanging one blocks none for long."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sources import Provide, container_json, obtain, refused, signers
 
 
 def test_a_source_is_looked_up_once_for_all_who_wait(provide: Provide, sts: ScriptedServer) -> None:
-    """Sixteen attempts at once cost the metadata service one question."""
+    """Sixteen concurrent attempts cost the metadata service one request."""
 
     def slow(_: Request) -> Answer:
         threading.Event().wait(0.2)
@@ -39,8 +39,8 @@ def test_a_source_is_looked_up_once_for_all_who_wait(provide: Provide, sts: Scri
 def test_a_broken_source_fails_for_all_who_wait_and_recovers(
     provide: Provide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those who waited share the failure; the next look finds what was mended."""
-    monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)  # between tries of the SDK's
+    """Waiting attempts share the failure of one lookup, and the next lookup succeeds."""
+    monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)  # the SDK's pause between tries
     broken = threading.Event()
     broken.set()
 
@@ -76,7 +76,7 @@ print(json.dumps({"Version": 1, "AccessKeyId": key, "SecretAccessKey": "s"}))
 def test_a_lookup_that_hangs_is_written_off_and_its_late_answer_dropped(
     sts: ScriptedServer, tmp_path: Path
 ) -> None:
-    """After a minute the next attempt looks for itself, and its answer stays."""
+    """After a minute the next attempt makes a lookup of its own, whose keys are kept."""
     clock = fakes.FakeClock()
     begun, fifo, path = tmp_path / "begun", tmp_path / "fifo", tmp_path / "source"
     os.mkfifo(fifo)

@@ -26,7 +26,7 @@ from sources import Provide, obtain, refused, signers
 def test_web_identity_rereads_its_token(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
-    """The token goes unsigned to AssumeRoleWithWebIdentity; a new one is used at the next look."""
+    """The request with the token is unsigned, and the next lookup reads the file again."""
     token = tmp_path / "token"
     token.write_text("first")
 
@@ -51,7 +51,7 @@ def test_web_identity_rereads_its_token(
 
 
 def test_web_identity_refused(provide: Provide, sts: ScriptedServer, tmp_path: Path) -> None:
-    """What STS says of the token is told, as the source's failure."""
+    """STS's message about the token is reported as a failure of the source."""
     (tmp_path / "token").write_text("a.b.c")
     sts.script = lambda _: Answer(400, error_xml("InvalidIdentityToken", "Token audience is wrong"))
     error = refused(provide(WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::1:role/o")))
@@ -62,9 +62,9 @@ def test_web_identity_refused(provide: Provide, sts: ScriptedServer, tmp_path: P
 def test_web_identity_fails_only_where_its_endpoint_does(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
-    """Profiles of two endpoints share the source; each asks its own, before and after it is well.
+    """Two profiles share a source but have different endpoints, and only one of these works.
 
-    What is wrong with an endpoint is no fault of the source.
+    The failure of an endpoint is not blamed on the source.
     """
     (tmp_path / "token").write_text("a.b.c")
 
@@ -83,7 +83,7 @@ def test_web_identity_fails_only_where_its_endpoint_does(
     obtain(provider)
     with pytest.raises(RenewalError) as failed_again:
         provider.obtain(elsewhere, None)
-    # The keys of the one are not the other's.
+    # Keys from one endpoint are not used at the other.
     assert "source_unreachable" == failed_again.value.code
     obtain(provider)
 
@@ -99,7 +99,7 @@ def test_web_identity_fails_only_where_its_endpoint_does(
 def test_an_answer_that_is_not_understood_is_not_held_against_the_token_file(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, body: str
 ) -> None:
-    """Something other than STS may have answered: the file was read, and sent."""
+    """The file was read and sent, so the hint is that something other than STS answered."""
     (tmp_path / "token").write_text("a.b.c")
     sts.script = lambda _: Answer(body=body)
     source = WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::1:role/o")
@@ -112,7 +112,7 @@ def test_an_answer_that_is_not_understood_is_not_held_against_the_token_file(
 def test_a_failed_lookup_logs_nothing(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Botocore would log the traceback, half an answer with its secret included."""
+    """Botocore would log a traceback, with half an answer and its secret."""
     (tmp_path / "token").write_text("a.b.c")
     half = grant_xml(secret="CANARY", operation="AssumeRoleWithWebIdentity")[:-40]
     sts.script = lambda _: Answer(body=half)
@@ -123,7 +123,7 @@ def test_a_failed_lookup_logs_nothing(
 
 
 def test_web_identity_without_its_token_file(provide: Provide, tmp_path: Path) -> None:
-    """The missing file is named."""
+    """The error names the missing file."""
     missing = str(tmp_path / "gone")
     error = refused(provide(WebIdentitySource(missing, "arn:aws:iam::111111111111:role/o")))
     assert ("source_unreadable", missing in error.message) == (error.code, True)
@@ -144,7 +144,7 @@ def test_web_identity_without_its_token_file(provide: Provide, tmp_path: Path) -
 def test_what_is_wrong_in_a_token_file_is_said_and_not_quoted(  # noqa: PLR0917 - a case is three
     provide: Provide, sts: ScriptedServer, tmp_path: Path, content: bytes, says: str, mend: Mend
 ) -> None:
-    """Its path, what is wrong, and who must do something; STS is not asked."""
+    """The error has the path, the flaw and who can mend it; no request is sent."""
     token = tmp_path / "token"
     token.write_bytes(content)
     error = refused(provide(WebIdentitySource(str(token), "arn:aws:iam::1:role/o")))
@@ -161,7 +161,7 @@ def test_what_is_wrong_in_a_token_file_is_said_and_not_quoted(  # noqa: PLR0917 
 def test_a_token_file_that_is_no_regular_file_is_refused_at_once(
     provide: Provide, tmp_path: Path, kind: str
 ) -> None:
-    """To open a FIFO would wait for who writes, a device might never end."""
+    """Opening a FIFO would wait for a writer, and reading a device might never end."""
     path = "/dev/zero" if kind == "a device" else str(tmp_path / "token")
     began = time.monotonic()
     with socket.socket(socket.AF_UNIX) as listening:
@@ -182,7 +182,7 @@ def test_a_token_file_that_is_no_regular_file_is_refused_at_once(
 def test_a_fifo_as_the_token_file_of_a_profile_is_refused_at_once(
     provide: Provide, tmp_path: Path
 ) -> None:
-    """A profile, or the environment, may name one as well as the configuration."""
+    """A profile may name a token file as well as the configuration can."""
     os.mkfifo(tmp_path / "token")
     (tmp_path / "file").write_text(
         f"[oidc]\nrole_arn = arn:aws:iam::1:role/o\nweb_identity_token_file = {tmp_path}/token\n"
@@ -193,7 +193,7 @@ def test_a_fifo_as_the_token_file_of_a_profile_is_refused_at_once(
 
 
 def test_web_identity_against_moto(moto: AwsServer, tmp_path: Path) -> None:
-    """A server of other people grants both calls."""
+    """A server of another project grants the unsigned request, and AssumeRole with its keys."""
     (tmp_path / "token").write_text("a.b.c")
     provider = StsProvider(
         {"ci": WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::111111111111:role/oidc")},

@@ -1,4 +1,4 @@
-"""Every way in which a call to STS fails, on real sockets: its class, scope, hint and bounds."""
+"""Every way in which a call to STS can fail, on real sockets: code, scope, hint and bounds."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ TOKEN = "IQoJb3JpZ2luX2VjE" * 40
 
 
 def failure(url: str, *, slow: float = 0.0, patience: float = 10.0) -> RenewalError:
-    """Return how an attempt at `url` fails, which is not waited for longer than `patience`.
+    """Return the error of an attempt at `url` whose timeouts are `patience` seconds.
 
-    `slow` is by how much our wall clock is behind.
+    `slow` is by how many seconds our wall clock is behind. No secret may be in the error.
     """
 
     def behind() -> Instant:
@@ -62,13 +62,13 @@ def failure(url: str, *, slow: float = 0.0, patience: float = 10.0) -> RenewalEr
 
 
 def told(error: RenewalError) -> tuple[str, Mend, Scope]:
-    """Return what the policy acts on."""
+    """Return the attributes by which the policy decides."""
     return error.code, error.mend, error.scope
 
 
 @contextlib.contextmanager
 def listening(reply: bytes | None) -> Iterator[str]:
-    """Accept one connection; send `reply` and close, or (None) say nothing."""
+    """Accept one connection; send `reply` and close it, or send nothing if it is None."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         done = threading.Event()
 
@@ -90,19 +90,19 @@ def listening(reply: bytes | None) -> Iterator[str]:
 
 
 def test_connection_refused() -> None:
-    """Nobody listens: transport, so every profile of the endpoint is concerned."""
+    """If nothing listens, every profile of the endpoint is concerned."""
     error = failure(f"http://127.0.0.1:{free_port()}")
     assert ("EndpointConnectionError", Mend.TIME, Scope.ENDPOINT) == told(error)
     assert "127.0.0.1" in error.message
 
 
 def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DNS is named as what failed."""
+    """The message says that the name does not resolve, and the hint mentions DNS."""
 
     def unknown(*_: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # no question leaves the machine
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # no query leaves the machine
     error = failure("http://sts.invalid")
     assert ("EndpointConnectionError", Mend.TIME, Scope.ENDPOINT) == told(error)
     assert "does not resolve" in error.message
@@ -110,20 +110,20 @@ def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_hung_up_without_an_answer(sts: ScriptedServer) -> None:
-    """The server closes the connection instead of answering."""
+    """A connection closed without an answer concerns the endpoint."""
     sts.script = lambda _: Answer(body=None)
     assert ("ConnectionClosedError", Mend.TIME, Scope.ENDPOINT) == told(failure(sts.url))
 
 
 def test_a_reset_in_the_middle_of_the_answer() -> None:
-    """RST while the answer is read."""
+    """A reset while the answer is read concerns the endpoint."""
     with listening(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n<Assume") as url:
         error = failure(url)
     assert (Mend.TIME, Scope.ENDPOINT) == (error.mend, error.scope)
 
 
 def test_an_answer_cut_short(sts: ScriptedServer) -> None:
-    """Fewer bytes than promised, secrets among them: transport, and nothing of them is told."""
+    """A truncated answer concerns the endpoint, and secrets in it are not quoted."""
     body = grant_xml(secret=SECRET, token=TOKEN)[:600]
     sts.script = lambda _: Answer(body=body, length=5000)
     error = failure(sts.url)
@@ -136,7 +136,7 @@ def test_an_answer_cut_short(sts: ScriptedServer) -> None:
     "HTTP/1.1 502 Bad Gateway\r\n\r\n",
 ], ids=["length", "chunked", "refusal"])  # fmt: skip
 def test_an_answer_without_end_is_not_waited_for(head: str) -> None:
-    """What can be no answer is not read: it would be held in memory, once for each worker."""
+    """An answer over 1 MiB is not read on: each worker could hold one in memory."""
     with listening(head.encode() + bytes(16 * MOST_ANSWER)) as url:
         error = failure(url)
     assert ("AnswerTooLongError", Mend.TIME, Scope.ENDPOINT) == told(error)
@@ -145,7 +145,7 @@ def test_an_answer_without_end_is_not_waited_for(head: str) -> None:
 
 
 def test_silence_ends_with_the_read_timeout() -> None:
-    """A server that accepts and says nothing costs the read timeout, once."""
+    """A server that accepts and stays silent costs one read timeout, without retries."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         error = failure(f"http://127.0.0.1:{silent.getsockname()[1]}", patience=0.3)
@@ -159,7 +159,7 @@ def test_silence_ends_with_the_read_timeout() -> None:
 
 
 def test_a_black_hole_ends_with_the_connect_timeout() -> None:
-    """A full backlog drops the handshake: connecting is given up after its timeout."""
+    """If a full backlog drops the handshake, the connect timeout ends the attempt."""
     with socket.socket() as full, contextlib.ExitStack() as waiting:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -174,7 +174,7 @@ def test_a_black_hole_ends_with_the_connect_timeout() -> None:
 
 
 def test_tls_with_a_server_that_speaks_none() -> None:
-    """Not TLS at all: the hint speaks of proxies and clocks."""
+    """The hint of a failed TLS handshake mentions AWS_CA_BUNDLE."""
     with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
         error = failure(url.replace("http:", "https:"))
     assert ("SSLError", Mend.TIME, Scope.ENDPOINT) == told(error)
@@ -193,7 +193,7 @@ def test_tls_with_a_server_that_speaks_none() -> None:
 def test_a_bundle_that_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str, why: str
 ) -> None:
-    """The variable that names it is told, with the file and what is wrong with it."""
+    """The message quotes the variable, its file and the reason."""
     (tmp_path / "directory").mkdir()
     (tmp_path / "empty.pem").touch()
     monkeypatch.setenv(name, f"{tmp_path}/{file}")
@@ -205,7 +205,7 @@ def test_a_bundle_that_cannot_be_read(
 
 
 def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
-    """A self-signed certificate is refused, and told as that: nothing is sent to it."""
+    """A self-signed certificate is refused, and the message says why."""
     certificate = _self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -230,7 +230,7 @@ def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
     [(500, "InternalFailure"), (503, "ServiceUnavailable"), (502, "BadGateway")],
 )
 def test_a_sick_server(sts: ScriptedServer, status: int, code: str) -> None:
-    """5xx is about the endpoint, and time mends it."""
+    """Status 5xx concerns the endpoint, and time mends it."""
     sts.script = lambda _: Answer(status, error_xml(code))
     assert (code, Mend.TIME, Scope.ENDPOINT) == told(failure(sts.url))
 
@@ -241,7 +241,7 @@ def test_a_sick_server(sts: ScriptedServer, status: int, code: str) -> None:
      "SlowDown"],
 )  # fmt: skip
 def test_throttling_in_every_spelling(sts: ScriptedServer, code: str) -> None:
-    """Whatever the spelling, STS asks for patience."""
+    """Each of these codes means throttling of the profile."""
     sts.script = lambda _: Answer(400, error_xml(code, "Rate exceeded"))
     error = failure(sts.url)
     assert (code, Mend.THROTTLE, Scope.PROFILE) == told(error)
@@ -262,13 +262,13 @@ def test_throttling_in_every_spelling(sts: ScriptedServer, code: str) -> None:
 def test_throttling_that_names_a_time(
     sts: ScriptedServer, headers: dict[str, str], seconds: float | None
 ) -> None:
-    """Retry-After is in seconds, AWS's own header in milliseconds; nonsense is no time."""
+    """Retry-After is in seconds, AWS's own header in milliseconds; nonsense is ignored."""
     sts.script = lambda _: Answer(400, error_xml("Throttling"), headers)
     assert seconds == failure(sts.url).retry_after
 
 
 def test_throttling_until_a_date(sts: ScriptedServer) -> None:
-    """Retry-After may be a date."""
+    """A date in Retry-After is converted to seconds from now."""
     at = formatdate(time.time() + 30, usegmt=True)  # noqa: TID251 - the server's clock
     sts.script = lambda _: Answer(503, error_xml("SlowDown"), {"Retry-After": at})
     assert failure(sts.url).retry_after == pytest.approx(30, abs=10)
@@ -295,7 +295,7 @@ def test_throttling_until_a_date(sts: ScriptedServer) -> None:
 def test_what_sts_refuses(
     sts: ScriptedServer, code: str, mend: Mend, scope: Scope, hint: str
 ) -> None:
-    """Each refusal says who mends it, whom it concerns and what to do; its code is told beside."""
+    """Each refusal has its code, who can mend it, whom it concerns, and a hint."""
     sts.script = lambda _: Answer(403, error_xml(code))
     error = failure(sts.url)
     assert (code, mend, scope) == told(error)
@@ -305,7 +305,7 @@ def test_what_sts_refuses(
 
 @pytest.mark.parametrize("slow", [7200.0, -7200.0])
 def test_a_wrong_clock_is_called_a_clock(sts: ScriptedServer, slow: float) -> None:
-    """A signature refused while the clocks are two hours apart: the clock is to blame."""
+    """If a signature is refused while clocks differ by two hours, the clock is blamed."""
     sts.script = lambda _: Answer(403, error_xml("SignatureDoesNotMatch"))
     error = failure(sts.url, slow=slow)
     assert ("SignatureDoesNotMatch", Mend.TIME, Scope.ENDPOINT) == told(error)
@@ -314,14 +314,14 @@ def test_a_wrong_clock_is_called_a_clock(sts: ScriptedServer, slow: float) -> No
 
 
 def test_a_signature_expired_is_a_clock_even_without_a_date(sts: ScriptedServer) -> None:
-    """STS's own words for it are enough."""
+    """STS's own text about an expired signature suffices."""
     text = "Signature expired: 20261124T120000Z is now earlier than 20261124T140000Z"
     sts.script = lambda _: Answer(403, error_xml("SignatureDoesNotMatch", text), date="")
     assert failure(sts.url).message.startswith("clock: ")
 
 
 def test_a_refusal_without_an_error_key(sts: ScriptedServer) -> None:
-    """S3-flavoured STS servers put the code elsewhere, or nowhere."""
+    """Some STS servers answer in the style of S3, or without a code."""
     sts.script = lambda _: Answer(
         403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
     )
@@ -337,7 +337,7 @@ def test_a_refusal_without_an_error_key(sts: ScriptedServer) -> None:
     ["<html><body>502 Bad Gateway", "not XML", grant_xml(secret=SECRET, token=TOKEN)[:700]],
 )
 def test_garbage_is_not_repeated(sts: ScriptedServer, body: str) -> None:
-    """What cannot be parsed is a transport failure; the SDK's text quotes it, ours does not."""
+    """Botocore's error quotes an answer that cannot be parsed; ours does not."""
     sts.script = lambda _: Answer(body=body)
     error = failure(sts.url)
     assert ("ResponseParserError", Mend.TIME, Scope.ENDPOINT) == told(error)
@@ -347,7 +347,7 @@ def test_garbage_is_not_repeated(sts: ScriptedServer, body: str) -> None:
 def test_a_refusal_whose_body_cannot_be_read_is_told_by_its_status(
     sts: ScriptedServer, body: str
 ) -> None:
-    """A gateway asks for patience, a server elsewhere knows no such page, another sends us on."""
+    """429 is throttling; 404 and a redirect, which is not followed, concern the endpoint."""
     sts.script = lambda _: Answer(429, body, {"Retry-After": "7"})
     slow = failure(sts.url)
     assert ("HTTP429", Mend.THROTTLE, 7.0) == (slow.code, slow.mend, slow.retry_after)
@@ -361,7 +361,7 @@ def test_a_refusal_whose_body_cannot_be_read_is_told_by_its_status(
 def test_a_time_that_nobody_can_read_is_no_answer_of_sts(
     sts: ScriptedServer, expiration: str
 ) -> None:
-    """Milliseconds, no such day, something else: not quoted, and who answered is the question."""
+    """An unreadable Expiration is not quoted; something other than STS may have answered."""
     sts.script = lambda _: Answer(body=grant_xml(expiration=expiration))
     error = failure(sts.url)
     assert (Mend.TIME, Scope.ENDPOINT) == told(error)[1:]
@@ -370,14 +370,14 @@ def test_a_time_that_nobody_can_read_is_no_answer_of_sts(
 
 
 def test_a_message_that_quotes_the_token_is_cleaned(sts: ScriptedServer) -> None:
-    """STS explains a wrong signature by what it signed, session token included."""
+    """STS's explanation of a wrong signature contains the session token, which is cut out."""
     text = f"It is wrong. The Canonical String was 'x-amz-security-token:{TOKEN}' {SECRET}"
     sts.script = lambda _: Answer(403, error_xml("SignatureDoesNotMatch", text))
     assert "It is wrong." == failure(sts.url).message
 
 
 def test_arguments_that_the_sdk_refuses(sts: ScriptedServer) -> None:
-    """The SDK's own validation is for a human, and sends nothing."""
+    """Parameters that the SDK refuses need a human, and nothing is sent."""
     provider = StsProvider(
         {"ci": EnvironmentSource()}, StsLimits(endpoint_url=sts.url), clock=clock, environ=KEYS
     )

@@ -1,4 +1,4 @@
-"""The provider against servers on loopback: what it asks, what it makes of the answer."""
+"""The provider against servers on loopback: what it asks, and what it makes of answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PARENT = SessionCredentials("ASIAPARENT", "parent-secret", "parent-token", 0.0)
 
 
 def provider(url: str, **limits: float) -> StsProvider:
-    """Return a provider whose one source is an environment with keys."""
+    """Return a provider whose one source is the environment, with keys in it."""
     return StsProvider(
         {"ci": EnvironmentSource()},
         StsLimits(endpoint_url=url, connect_timeout=2.0, **{"read_timeout": 2.0, **limits}),  # type: ignore[arg-type] # tests pass floats
@@ -38,12 +38,12 @@ def provider(url: str, **limits: float) -> StsProvider:
 
 
 def profile(name: str = "production", **changes: object) -> Profile:
-    """Return a profile of the source with keys."""
+    """Return a profile of the source `ci`."""
     return replace(fakes.profile(name, source="ci"), **changes)  # type: ignore[arg-type] # fields by name
 
 
 def test_every_argument_of_the_profile_reaches_sts(sts: ScriptedServer) -> None:
-    """What a profile says is what AssumeRole is asked, under AWS's names."""
+    """AssumeRole gets each setting of the profile under AWS's name for it."""
     full = profile(
         role_arn="arn:aws:iam::111111111111:role/deploy",
         role_session_name="credfresh-host-production",
@@ -77,7 +77,7 @@ def test_every_argument_of_the_profile_reaches_sts(sts: ScriptedServer) -> None:
 
 
 def test_what_a_profile_leaves_out_is_not_sent(sts: ScriptedServer) -> None:
-    """A minimal profile asks for role, session name and duration, and nothing else."""
+    """A minimal profile sends only role, session name and duration."""
     provider(sts.url).obtain(profile(), None)
     assert {"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds"} == set(
         sts.requests[0].form
@@ -85,7 +85,7 @@ def test_what_a_profile_leaves_out_is_not_sent(sts: ScriptedServer) -> None:
 
 
 def test_the_source_signs_and_for_a_chained_profile_the_parent(sts: ScriptedServer) -> None:
-    """The key id in the signature is the source's, or that of the parent's credentials."""
+    """The source's key signs, or the parent's for a chained profile, with its token."""
     asking = provider(sts.url)
     asking.obtain(profile(), None)
     asking.obtain(profile(source_profile="production"), PARENT)
@@ -96,7 +96,7 @@ def test_the_source_signs_and_for_a_chained_profile_the_parent(sts: ScriptedServ
 def test_one_client_serves_a_thousand_renewals_with_a_thousand_parents(
     sts: ScriptedServer,
 ) -> None:
-    """A chained parent has new keys at every renewal, and months of them cost no memory."""
+    """A chained parent has new keys at each renewal, and months of them leak no memory."""
     asking = provider(sts.url)
 
     def renew(count: int) -> None:
@@ -115,7 +115,7 @@ def test_one_client_serves_a_thousand_renewals_with_a_thousand_parents(
 def test_a_provider_that_is_let_go_is_gone_once_the_collector_has_looked(
     sts: ScriptedServer,
 ) -> None:
-    """Neither the SDK nor a connection holds it: reloads that replace it cost no memory."""
+    """Neither the SDK nor a connection keeps it alive, so reloads leak no memory."""
     asking = provider(sts.url)
     asking.obtain(profile(), None)
     gone = weakref.ref(asking)
@@ -125,7 +125,7 @@ def test_a_provider_that_is_let_go_is_gone_once_the_collector_has_looked(
 
 
 def test_a_request_is_signed_for_the_region_of_its_profile(sts: ScriptedServer) -> None:
-    """Also where several regions are asked at one URL."""
+    """This holds also if several regions share an endpoint."""
     asking = provider("http://127.0.0.1:1")
     regions = ["eu-west-1", "us-east-1", "eu-west-1"]
     for region in regions:
@@ -136,7 +136,7 @@ def test_a_request_is_signed_for_the_region_of_its_profile(sts: ScriptedServer) 
 def test_the_profiles_endpoint_goes_before_everybodys_and_that_before_the_environments(
     sts: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """endpoint_url of the profile, of `sts`, then AWS_ENDPOINT_URL_STS as the SDK reads it."""
+    """The profile's endpoint_url comes before that of `sts`, and AWS_ENDPOINT_URL_STS is last."""
     nowhere = "http://127.0.0.1:1"
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", nowhere)
     provider(nowhere).obtain(profile(endpoint_url=sts.url), None)
@@ -150,7 +150,7 @@ def test_the_profiles_endpoint_goes_before_everybodys_and_that_before_the_enviro
 def test_the_daemons_own_profile_does_not_leak_into_other_sources(
     sts: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An AWS_PROFILE that exists nowhere, and AWS_MAX_ATTEMPTS, change nothing for a source."""
+    """AWS_PROFILE, AWS_MAX_ATTEMPTS and other variables do not change what a source does."""
     monkeypatch.setenv("AWS_PROFILE", "not-there")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "other")
@@ -164,7 +164,7 @@ def test_the_daemons_own_profile_does_not_leak_into_other_sources(
 
 
 def test_the_lifetime_is_counted_by_the_servers_clock(sts: ScriptedServer) -> None:
-    """A server two hours ahead grants an hour, not three, and the skew is known."""
+    """With a server two hours ahead an hour is an hour, and the skew is known."""
     ahead = time.time() + 7200  # noqa: TID251 - the server's clock
     sts.script = lambda _: Answer(
         body=grant_xml(expiration=_stamp(ahead + 3600)), date=formatdate(ahead, usegmt=True)
@@ -180,7 +180,7 @@ def test_the_lifetime_is_counted_by_the_servers_clock(sts: ScriptedServer) -> No
 def test_without_a_date_the_lifetime_is_never_much_more_than_was_asked(
     sts: ScriptedServer,
 ) -> None:
-    """A local clock three hours slow and a server that tells no time: an hour stays an hour."""
+    """With a clock three hours slow and no Date header, a lifetime is cut to 3,605 s."""
     sts.script = lambda _: Answer(body=grant_xml(lifetime=3600 + 3 * 3600), date="")
     grant = provider(sts.url).obtain(profile(), None)
     assert 3605.0 == grant.lifetime
@@ -188,7 +188,7 @@ def test_without_a_date_the_lifetime_is_never_much_more_than_was_asked(
 
 
 def test_a_shorter_grant_is_a_success(sts: ScriptedServer) -> None:
-    """STS may grant less than was asked: the grant says how much."""
+    """A shorter grant is used, with its true lifetime."""
     sts.script = lambda _: Answer(body=grant_xml(lifetime=900))
     grant = provider(sts.url).obtain(profile(), None)
     assert grant.lifetime == pytest.approx(900, abs=2)
@@ -206,7 +206,7 @@ def test_a_shorter_grant_is_a_success(sts: ScriptedServer) -> None:
     ],
 )
 def test_a_grant_that_is_no_use_is_a_failure(sts: ScriptedServer, body: str, code: str) -> None:
-    """Expired already, without an expiration, without a secret, or a 200 that is no grant."""
+    """An expired or incomplete grant, or a 200 that is no grant, is an error that time mends."""
     sts.script = lambda _: Answer(body=body)
     with pytest.raises(RenewalError) as failed:
         provider(sts.url).obtain(profile(), None)
@@ -214,7 +214,7 @@ def test_a_grant_that_is_no_use_is_a_failure(sts: ScriptedServer, body: str, cod
 
 
 def test_sixteen_threads_get_each_their_own_grant(sts: ScriptedServer) -> None:
-    """Keys lent to one call never sign another, however many run at once."""
+    """However many calls run at once, none is signed with the keys of another."""
 
     def echo(request: Request) -> Answer:
         return Answer(body=grant_xml(key_id=f"{request.form['RoleSessionName']}{request.key_id}"))
@@ -235,7 +235,7 @@ def test_sixteen_threads_get_each_their_own_grant(sts: ScriptedServer) -> None:
 def test_refused_keys_are_looked_up_again_at_once_and_once(
     sts: ScriptedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """A rotation between our look at the file and STS's answer costs no failed attempt."""
+    """If the keys were rotated after we read them, the attempt still succeeds."""
     path = tmp_path_factory.mktemp("source") / "credentials"
     path.write_text("[ci]\naws_access_key_id = AKIAOLD\naws_secret_access_key = old\n")
 
@@ -257,7 +257,7 @@ def test_refused_keys_are_looked_up_again_at_once_and_once(
 
 
 def test_the_same_keys_are_not_tried_twice(sts: ScriptedServer) -> None:
-    """Keys that are found again unchanged cost one request, and the source is to blame."""
+    """If the keys are unchanged, there is no second request, and the source is blamed."""
     sts.script = lambda _: Answer(403, error_xml("ExpiredToken"))
     with pytest.raises(RenewalError) as failed:
         provider(sts.url).obtain(profile(), None)
@@ -267,7 +267,7 @@ def test_the_same_keys_are_not_tried_twice(sts: ScriptedServer) -> None:
 
 
 def test_a_parents_refused_keys_concern_the_chained_profile_alone(sts: ScriptedServer) -> None:
-    """No source is blamed for what a parent profile's credentials are refused."""
+    """A refusal of a parent's credentials is not blamed on a source."""
     sts.script = lambda _: Answer(403, error_xml("ExpiredToken"))
     with pytest.raises(RenewalError) as failed:
         provider(sts.url).obtain(profile(source_profile="production"), PARENT)
@@ -290,7 +290,7 @@ MAY_ASSUME = {
 
 
 def test_a_chain_of_three_roles_against_ministack(ministack: AwsServer) -> None:
-    """Source, role, role, role: each trusts only the one before it, and the last is assumed."""
+    """Each of three roles trusts only the one before it, and the last can be assumed."""
     key_id, secret = ministack.user("chain-ci", MAY_ASSUME)
     arns = ["arn:aws:iam::000000000000:user/chain-ci"]
     for name in ("chain-one", "chain-two", "chain-three"):
@@ -317,12 +317,12 @@ def test_a_chain_of_three_roles_against_ministack(ministack: AwsServer) -> None:
     ).get_caller_identity()
     assert "assumed-role/chain-three/credfresh-host-three" in who["Arn"]
     with pytest.raises(RenewalError) as failed:
-        asking.obtain(profile("three", role_arn=arns[3]), None)  # the source may not skip a link
+        asking.obtain(profile("three", role_arn=arns[3]), None)  # it does not trust the source
     assert "AccessDenied" == failed.value.code
 
 
 def test_ministack_refuses_a_wrong_secret_and_we_name_the_source(ministack: AwsServer) -> None:
-    """A judge that verifies signatures: the source is to blame, and a human mends it."""
+    """The source is blamed, and needs a human."""
     key_id, _ = ministack.user("typo-ci", MAY_ASSUME)
     arn = ministack.role("typo-role", TRUST_ALL)
     asking = StsProvider(
@@ -341,7 +341,7 @@ def test_ministack_refuses_a_wrong_secret_and_we_name_the_source(ministack: AwsS
 
 
 def test_renewal_against_motos_server(moto: AwsServer) -> None:
-    """A server that is neither ours nor ministack grants the hour that was asked for."""
+    """Each call to moto grants the hour that was asked for, with other keys."""
     asking = provider(moto.url)
     grant = asking.obtain(profile(), None)
     assert grant.lifetime == pytest.approx(3600, abs=2)

@@ -1,4 +1,4 @@
-"""The alarm clock on the real APScheduler, each of its traps tried."""
+"""The timers on the real APScheduler, with a test for each of its pitfalls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from credfresh.timers import ApschedulerTimers
 
 
 class Alarm:
-    """Timers with the queue into which they ring."""
+    """Timers, and the queue of keys that have rung."""
 
     def __init__(self) -> None:
         self.rung: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -24,12 +24,12 @@ class Alarm:
         self.timers.start()
 
     def wait(self) -> str:
-        """Return the next key that rings."""
+        """Return the next key that rings, within 10 s."""
         return self.rung.get(timeout=10)
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
-        """Keep the scheduler's thread: of what is armed meanwhile nothing rings before the end."""
+        """Occupy the scheduler's thread: nothing rings within the context."""
         holds, over = threading.Event(), threading.Event()
 
         def hold() -> None:
@@ -44,7 +44,7 @@ class Alarm:
             over.set()
 
     def silent(self, seconds: float = 0.0) -> bool:
-        """Say whether nothing rings for so long."""
+        """Say whether nothing rings for `seconds`."""
         try:
             self.rung.get(timeout=seconds)
         except queue.Empty:
@@ -65,7 +65,7 @@ def _now() -> Callable[[], float]:
 
 
 def test_a_key_rings_once_and_not_before_its_time(alarm: Alarm, now: Callable[[], float]) -> None:
-    """An armed key rings when the wall clock has reached it."""
+    """An armed key rings once the wall clock has reached its time, and is then disarmed."""
     at = now() + 0.2
     alarm.timers.arm("a", at)
     assert alarm.timers.armed("a")
@@ -77,14 +77,14 @@ def test_a_key_rings_once_and_not_before_its_time(alarm: Alarm, now: Callable[[]
 
 
 def test_a_key_five_minutes_late_rings(alarm: Alarm, now: Callable[[], float]) -> None:
-    """APScheduler's default grace would delete a one-shot job that is a second late."""
+    """By default APScheduler would delete a one-shot job that is a second late."""
     alarm.timers.arm("late", now() - 300)
 
     assert "late" == alarm.wait()
 
 
 def test_a_hundred_due_at_once_all_ring(alarm: Alarm, now: Callable[[], float]) -> None:
-    """Default settings lose most of a hundred jobs that are due together."""
+    """By default APScheduler would lose most of a hundred jobs that are due together."""
     at = now() + 0.1
     for n in range(100):
         alarm.timers.arm(f"p{n}", at)
@@ -93,7 +93,7 @@ def test_a_hundred_due_at_once_all_ring(alarm: Alarm, now: Callable[[], float]) 
 
 
 def test_arming_again_from_the_ring_never_loses_the_alarm(now: Callable[[], float]) -> None:
-    """A job that re-arms its own id from inside its run is deleted by APScheduler; ours is not."""
+    """APScheduler would delete a job that re-arms its own id while it runs."""
     rung: queue.SimpleQueue[int] = queue.SimpleQueue()
     count = 0
 
@@ -113,7 +113,7 @@ def test_arming_again_from_the_ring_never_loses_the_alarm(now: Callable[[], floa
 
 
 def test_what_comes_before_all_others_rings_first(alarm: Alarm, now: Callable[[], float]) -> None:
-    """Its thread sleeps until the first of them: only an earlier one wakes it, and that does."""
+    """Its thread sleeps until the first key; one that is armed for an earlier time wakes it."""
     began = now()
     for key, after in [("hour", 3600.0), ("later", 0.6), ("day", 86400.0), ("sooner", 0.3)]:
         alarm.timers.arm(key, began + after)
@@ -125,7 +125,7 @@ def test_what_comes_before_all_others_rings_first(alarm: Alarm, now: Callable[[]
 def test_what_comes_after_one_that_was_disarmed_rings(
     alarm: Alarm, now: Callable[[], float]
 ) -> None:
-    """It went behind another, which is gone by the time that the thread wakes."""
+    """When the thread wakes for a key that was disarmed meanwhile, the next one still rings."""
     first = now() + 0.2
     alarm.timers.arm("first", first)
     alarm.timers.arm("second", first + 0.1)
@@ -139,7 +139,7 @@ def test_what_comes_after_one_that_was_disarmed_rings(
 
 
 def test_none_is_lost_and_none_is_early_however_they_cross(now: Callable[[], float]) -> None:
-    """Two threads arm, sooner and later, while the job runs; it is aimed anew all the time."""
+    """Two threads arm keys, some in the past, while the job runs and is rescheduled."""
     dice = random.Random(7)
     rung: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
     timers = ApschedulerTimers(lambda key: rung.put((key, now())))
@@ -165,7 +165,7 @@ def test_none_is_lost_and_none_is_early_however_they_cross(now: Callable[[], flo
 
 
 def test_arming_anew_forgets_the_old_time(alarm: Alarm, now: Callable[[], float]) -> None:
-    """Only the last time counts."""
+    """After arming a key twice, only the last time counts."""
     began = now()
     with alarm.busy():
         alarm.timers.arm("a", began - 2)
@@ -178,7 +178,7 @@ def test_arming_anew_forgets_the_old_time(alarm: Alarm, now: Callable[[], float]
 
 
 def test_it_sleeps_until_the_nearest_of_those_that_are_left(now: Callable[[], float]) -> None:
-    """A time that has passed, or was disarmed, would have it awake for ever."""
+    """Times that have passed or were disarmed would otherwise keep it awake."""
     timers = ApschedulerTimers(print)
     alarms = timers._alarms
     timers.arm("past", now() - 1)
@@ -195,7 +195,7 @@ def test_it_sleeps_until_the_nearest_of_those_that_are_left(now: Callable[[], fl
 
 
 def test_times_that_count_no_more_take_no_room(now: Callable[[], float]) -> None:
-    """Profiles are armed anew for months; those times that count ring in their order even so."""
+    """Arming the same keys for months needs no more memory, and they still ring in order."""
     rung: list[str] = []
     timers = ApschedulerTimers(rung.append)
     due = {f"p{n}": now() - 100 + n * 7 % 50 for n in range(50)}
@@ -209,7 +209,7 @@ def test_times_that_count_no_more_take_no_room(now: Callable[[], float]) -> None
 
 
 def test_a_disarmed_key_is_silent(alarm: Alarm, now: Callable[[], float]) -> None:
-    """Disarming twice, or what was never armed, is no error."""
+    """Disarming twice, or a key that was never armed, is no error."""
     began = now()
     with alarm.busy():
         alarm.timers.arm("a", began - 2)
@@ -226,7 +226,7 @@ def test_a_disarmed_key_is_silent(alarm: Alarm, now: Callable[[], float]) -> Non
 def test_it_is_woken_only_if_it_has_slept_through_an_alarm(
     alarm: Alarm, now: Callable[[], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a suspend or a step of the clock it sleeps too long; else it is let sleep."""
+    """After a suspend or a clock step it may sleep past an alarm; otherwise it is not woken."""
     woken: list[bool] = []
     alarm.timers.arm("a", now() + 3600)
     monkeypatch.setattr(alarm.timers._scheduler, "wakeup", lambda: woken.append(True))
@@ -238,7 +238,7 @@ def test_it_is_woken_only_if_it_has_slept_through_an_alarm(
 
 
 def test_what_is_armed_before_the_start_rings_after_it(now: Callable[[], float]) -> None:
-    """A warm start arms everybody before any thread runs."""
+    """A warm start arms all profiles before any thread runs."""
     rung: queue.SimpleQueue[str] = queue.SimpleQueue()
     timers = ApschedulerTimers(rung.put)
     timers.arm("a", now() - 1)
@@ -249,7 +249,7 @@ def test_what_is_armed_before_the_start_rings_after_it(now: Callable[[], float])
 
 
 def test_a_probe_is_answered_in_the_schedulers_thread(alarm: Alarm) -> None:
-    """A sign of life comes from the thread that rings, and is nobody's alarm."""
+    """A sign of life comes from the thread that rings, and is not an alarm."""
     answered: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     assert alarm.timers.probe(lambda: answered.put(threading.current_thread().name))
@@ -259,7 +259,7 @@ def test_a_probe_is_answered_in_the_schedulers_thread(alarm: Alarm) -> None:
 
 
 def test_who_probes_never_waits_for_a_scheduler_that_hangs(alarm: Alarm) -> None:
-    """It hangs with its own lock held: whoever asks for a sign of life must not hang as well."""
+    """The scheduler may hang with its own lock held, and a probe must return all the same."""
     hangs, over = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -280,7 +280,7 @@ def test_who_probes_never_waits_for_a_scheduler_that_hangs(alarm: Alarm) -> None
 
 
 def test_it_stops_in_good_order_while_it_rings(now: Callable[[], float]) -> None:
-    """The end comes in the middle of a ring: the scheduler's thread ends without an error."""
+    """A stop during a ring lets the scheduler's thread end without an error."""
     rung = threading.Event()
 
     def ring(_: str) -> None:

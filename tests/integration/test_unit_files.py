@@ -1,4 +1,4 @@
-"""What systemd thinks of the files in systemd/, without one running."""
+"""What systemd's tools say of the files in systemd/, without a running systemd."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.skipif(
 
 
 def systemd_version() -> int:
-    """Return the version of the tools at hand."""
+    """Return the version of the installed systemd tools."""
     return int(analyze("--version").stdout.split()[1])
 
 
 def lay_out(directory: Path, text: str, drop_in: str | None = None) -> Path:
-    """Put the unit, its commands replaced by one that is here, and a drop-in where both belong."""
+    """Write the unit, with commands that exist here, and beside it a drop-in; return its path."""
     unit = directory / "credfresh.service"
     unit.write_text(
         re.sub(r"=/usr/(bin/credfresh|lib/credfresh/restart-delay)", "=/bin/true", text)
@@ -40,7 +40,7 @@ def lay_out(directory: Path, text: str, drop_in: str | None = None) -> Path:
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run systemd-analyze, whose marks are others where the locale has no letters for them."""
+    """Run systemd-analyze in a locale that has its symbols."""
     command = ["systemd-analyze", *arguments]
     plain = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
     return subprocess.run(
@@ -49,26 +49,26 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def verify(unit: Path) -> str:
-    """Return what `systemd-analyze verify` has to say: it exits 0 for most mistakes."""
+    """Return all that `systemd-analyze verify` prints: it exits 0 for most mistakes."""
     result = analyze("verify", "--man=no", str(unit))
     return result.stderr + result.stdout + (f"rc={result.returncode}" if result.returncode else "")
 
 
 @pytest.mark.parametrize("drop_in", [None, *DROP_INS])
 def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path, drop_in: str | None) -> None:
-    """The unit, alone and with each drop-in, is understood to the last word."""
+    """The unit, alone and with each drop-in, causes no message."""
     assert "" == verify(lay_out(tmp_path, UNIT.read_text(), drop_in))
 
 
 def test_a_typo_would_be_noticed(tmp_path: Path) -> None:
-    """A misspelt directive, which systemd ignores, is something to say."""
+    """A misspelled directive, which systemd ignores, causes a message."""
     text = UNIT.read_text().replace("UMask=", "UMaks=")
 
     assert "UMaks" in verify(lay_out(tmp_path, text))
 
 
 def test_the_drop_in_for_later_systemd(tmp_path: Path) -> None:
-    """Version 253 understands it; an earlier one names the one word that it does not know."""
+    """Version 253 accepts it; an earlier one only complains about `notify-reload`."""
     said = verify(lay_out(tmp_path, UNIT.read_text(), "notify-reload"))
 
     if systemd_version() >= TYPE_RELOAD_SINCE:
@@ -80,7 +80,7 @@ def test_the_drop_in_for_later_systemd(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("drop_in", [None, *DROP_INS])
 def test_the_exposure_is_small(tmp_path: Path, drop_in: str | None) -> None:
-    """At most 1.3 of 10, by systemd's own reckoning, with each drop-in too."""
+    """By systemd's own measure it is at most 1.3 of 10, also with each drop-in."""
     unit = lay_out(tmp_path, UNIT.read_text(), drop_in)
     result = analyze("security", "--offline=true", "--no-pager", "--threshold=13", str(unit))
 
@@ -88,7 +88,7 @@ def test_the_exposure_is_small(tmp_path: Path, drop_in: str | None) -> None:
 
 
 def test_the_threshold_bites(tmp_path: Path) -> None:
-    """Without its system call filter the unit would be refused."""
+    """Without its system call filter the unit exceeds the threshold."""
     text = re.sub(r"^SystemCallFilter=.*\n", "", UNIT.read_text(), flags=re.MULTILINE)
     unit = lay_out(tmp_path, text)
 
@@ -96,7 +96,7 @@ def test_the_threshold_bites(tmp_path: Path) -> None:
 
 
 def test_each_directive_that_stays_open_has_its_reason(tmp_path: Path) -> None:
-    """What systemd still finds fault with is named in the unit, behind the word Open."""
+    """The unit names what systemd still marks in its comments that begin with Open."""
     unit = lay_out(tmp_path, UNIT.read_text())
     table = analyze("security", "--offline=true", "--no-pager", str(unit)).stdout
     faults = [line.split()[1] for line in table.splitlines() if line.startswith("✗")]
@@ -107,7 +107,7 @@ def test_each_directive_that_stays_open_has_its_reason(tmp_path: Path) -> None:
 
 
 def named(fault: str) -> list[str]:
-    """Return the directives, or the address families, that a line of the table is about."""
+    """Return the directives or address families that a line of the table is about."""
     directives, _, families = fault.partition("=~AF_")
     if families:
         return [f"AF_{family}" for family in re.findall(r"\w+", families)]

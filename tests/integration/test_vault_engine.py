@@ -1,4 +1,4 @@
-"""The engine on a real OpenBao server: reading, writing, logging in, and what its failures mean."""
+"""The engine on a real OpenBao server: reading, writing, logins and failures."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ def _hub(bao: Bao, tmp_path: Path) -> Engine:
 
 
 def written(path: Path, text: str) -> TokenFileLogin:
-    """Return the login by a token in a file."""
+    """Write a token into a file; return the login that uses it."""
     path.write_text(f"{text}\n")
     return TokenFileLogin(str(path))
 
 
 def engine(bao: Bao, auth: VaultAuth, *, address: str | None = None, ca: bool = True) -> Engine:
-    """Return the engine of a server."""
+    """Return a client of this server."""
     return bao.engine(auth, clock, address=address, ca=ca)
 
 
 def test_what_is_written_is_read(hub: Engine) -> None:
-    """Versions count up from one; the newest is read."""
+    """Versions are counted from one, and the newest is read."""
     assert 0 == hub.read("written").number
     assert 1 == hub.write("written", {"a": CANARY}, 0)
     assert 2 == hub.write("written", {"a": "newer"}, 1)
@@ -81,7 +81,7 @@ def test_what_is_written_is_read(hub: Engine) -> None:
 
 
 def test_a_version_that_is_not_the_newest_is_a_conflict(hub: Engine) -> None:
-    """Check-and-set: who writes over what it has not seen is told, and nothing is written."""
+    """Writing over a version that was not read is a ConflictError, and nothing changes (CAS)."""
     hub.write("fenced", {"a": "1"}, 0)
     with pytest.raises(ConflictError):
         hub.write("fenced", {"a": "2"}, 0)
@@ -90,7 +90,7 @@ def test_a_version_that_is_not_the_newest_is_a_conflict(hub: Engine) -> None:
 
 
 def test_a_version_ends_when_it_was_said_to(hub: Engine, bao: Bao) -> None:
-    """What is set before a version is written counts for it; what is said of it is readable."""
+    """A lifetime that was set before a version is written applies to it; metadata can be read."""
     hub.describe("ending", lifetime=120)
     hub.write("ending", {"a": "1"}, 0)
     hub.describe("ending", lifetime=120, about={"role": "arn:aws:iam::111111111111:role/x"})
@@ -103,7 +103,7 @@ def test_a_version_ends_when_it_was_said_to(hub: Engine, bao: Bao) -> None:
 
 
 def test_what_has_expired_is_read_as_nothing(hub: Engine) -> None:
-    """The engine itself forgets a version at its end."""
+    """The engine deletes an expired version itself, but goes on counting."""
     hub.describe("gone", lifetime=1)
     hub.write("gone", {"a": CANARY}, 0)
     deadline = time.monotonic() + 20
@@ -115,7 +115,7 @@ def test_what_has_expired_is_read_as_nothing(hub: Engine) -> None:
 
 
 def test_a_deleted_secret_is_gone_with_all_that_was_said_of_it(hub: Engine) -> None:
-    """After a deletion it is as if there had never been one."""
+    """After a deletion a secret reads as if it had never existed."""
     hub.write("deleted", {"a": "1"}, 0)
     hub.delete("deleted")
 
@@ -123,7 +123,7 @@ def test_a_deleted_secret_is_gone_with_all_that_was_said_of_it(hub: Engine) -> N
 
 
 def test_reading_without_the_right_says_what_to_ask_for(bao: Bao, tmp_path: Path) -> None:
-    """A policy that does not permit it is a human's to mend."""
+    """A missing permission needs a human, and the message names path and operation."""
     token = bao.token("default")
 
     with pytest.raises(RenewalError) as caught:
@@ -135,7 +135,7 @@ def test_reading_without_the_right_says_what_to_ask_for(bao: Bao, tmp_path: Path
 
 
 def test_a_host_may_read_and_not_write(bao: Bao, hub: Engine, tmp_path: Path) -> None:
-    """The policy of a host lets it follow and nothing else."""
+    """With a host's policy a version can be read, but none written."""
     hub.write("followed", {"a": "1"}, 0)
     host = engine(bao, written(tmp_path / "host", bao.token("host")))
 
@@ -146,7 +146,7 @@ def test_a_host_may_read_and_not_write(bao: Bao, hub: Engine, tmp_path: Path) ->
 
 
 def test_nobody_there_is_an_endpoint_that_fails(bao: Bao, tmp_path: Path) -> None:
-    """A refused connection concerns every profile of that engine."""
+    """A refused connection concerns the endpoint, so every profile of that engine."""
     nowhere = f"https://127.0.0.1:{free_port()}"
 
     with pytest.raises(RenewalError) as caught:
@@ -157,7 +157,7 @@ def test_nobody_there_is_an_endpoint_that_fails(bao: Bao, tmp_path: Path) -> Non
 
 
 def test_what_answers_without_end_is_not_read(bao: Bao, tmp_path: Path) -> None:
-    """Something else than the engine: it would be held in memory, once for each worker."""
+    """An answer over 1 MiB is not read on: each worker could hold one in memory."""
     with (
         scripted(lambda _: Answer(body="x" * (MOST_ANSWER + 1))) as other,
         pytest.raises(RenewalError) as caught,
@@ -189,7 +189,7 @@ def test_an_engine_in_trouble_is_an_endpoint_that_fails(
 def test_a_login_that_is_answered_with_nonsense_is_one_that_fails(
     tmp_path: Path, lent: dict[str, object]
 ) -> None:
-    """It is told like every other; nothing else may come out of the engine."""
+    """It is a failed login like any other, and the token is not quoted."""
     (tmp_path / "file").write_text(CANARY)
     auth = AppRole(str(tmp_path / "file"), str(tmp_path / "file"))
     answer = json.dumps({"auth": {"client_token": CANARY, **lent}})
@@ -201,7 +201,7 @@ def test_a_login_that_is_answered_with_nonsense_is_one_that_fails(
 
 
 def test_a_secret_that_is_no_object_is_an_error_of_the_engine(tmp_path: Path) -> None:
-    """A list instead of an object is refused, before anybody reads fields of it."""
+    """A list instead of an object is refused before its fields are used."""
     answer = json.dumps({"data": {"data": ["x"], "metadata": {"version": 1}}})
     auth = written(tmp_path / "token", "t")
     with scripted(lambda _: Answer(body=answer)) as other, pytest.raises(RenewalError) as caught:
@@ -211,7 +211,7 @@ def test_a_secret_that_is_no_object_is_an_error_of_the_engine(tmp_path: Path) ->
 
 
 def test_nothing_that_comes_of_an_engine_ends_a_hub(tmp_path: Path) -> None:
-    """What nobody foresaw is told as every failure of the engine is, and the hub goes on."""
+    """An unforeseen error is reported as `engine_failed`, and the hub goes on."""
 
     class Odd(Engine):
         def read(self, name: str) -> Version:
@@ -227,7 +227,7 @@ def test_nothing_that_comes_of_an_engine_ends_a_hub(tmp_path: Path) -> None:
 
 
 def test_an_engine_in_trouble_is_not_asked_as_often_as_profiles_renew(tmp_path: Path) -> None:
-    """What is renewed meanwhile waits for a second, and is published then."""
+    """A failing engine is asked only every FLOOR seconds, however often profiles renew."""
     asked = []
 
     class Gone(Engine):
@@ -249,7 +249,7 @@ def test_an_engine_in_trouble_is_not_asked_as_often_as_profiles_renew(tmp_path: 
 
 @pytest.mark.timeout(60)
 def test_a_fifo_as_ca_file_holds_up_nothing(tmp_path: Path) -> None:
-    """OpenSSL would wait for who writes it."""
+    """OpenSSL would wait for a writer of the FIFO."""
     os.mkfifo(tmp_path / "ca")
     where = VaultEngine(
         f"https://127.0.0.1:{free_port()}",
@@ -263,7 +263,7 @@ def test_a_fifo_as_ca_file_holds_up_nothing(tmp_path: Path) -> None:
 
 
 def test_a_certificate_of_a_stranger_is_named(bao: Bao, tmp_path: Path) -> None:
-    """Without its ca_file the server is not trusted: OpenSSL's reason is told, and what to set."""
+    """Without ca_file the server is not trusted: the message has OpenSSL's reason."""
     with pytest.raises(RenewalError) as caught:
         engine(bao, written(tmp_path / "token", "t"), ca=False).read("x")
 
@@ -275,7 +275,7 @@ def test_a_certificate_of_a_stranger_is_named(bao: Bao, tmp_path: Path) -> None:
 def test_without_a_ca_file_the_systems_certificates_are_trusted(
     bao: Bao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not those alone that a library brings along: the authority of a company is among them."""
+    """The system's certificates count, not only those that a library brings along."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(bao.certificates.ca))
@@ -287,7 +287,7 @@ def test_without_a_ca_file_the_systems_certificates_are_trusted(
 def test_what_the_variables_of_requests_name_counts_before_the_systems(
     bao: Bao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who has set one goes on as before."""
+    """REQUESTS_CA_BUNDLE comes before the system's certificates."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bao.certificates.ca))
     login = written(tmp_path / "token", bao.token("hub"))
 
@@ -297,7 +297,7 @@ def test_what_the_variables_of_requests_name_counts_before_the_systems(
 def test_proxies_of_the_environment_count_on_the_way_to_an_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for hosts that NO_PROXY names."""
+    """The variable http_proxy is used, except for hosts in NO_PROXY."""
     where = VaultEngine("http://engine.test.invalid:8200", written(tmp_path / "token", "t"))
     with scripted(lambda _: Answer(status=404, body="{}")) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
@@ -315,7 +315,7 @@ def test_proxies_of_the_environment_count_on_the_way_to_an_engine(
 def test_a_sealed_engine_is_named_and_serves_again_after(
     bao: Bao, hub: Engine, tmp_path: Path
 ) -> None:
-    """Sealing fails every profile of the engine; unsealing mends all."""
+    """A sealed engine concerns the endpoint, and works again once it is unsealed."""
     del tmp_path
     hub.write("sealed", {"a": "1"}, 0)
     bao.seal()
@@ -335,7 +335,7 @@ def test_a_sealed_engine_is_named_and_serves_again_after(
 
 
 def test_approle_logs_in_and_again_when_its_token_ends(bao: Bao, tmp_path: Path) -> None:
-    """Role id and secret id come from files; a token that was revoked is replaced unseen."""
+    """Both ids are read from files, and a revoked token leads to a new login."""
     admin = bao.admin
     if "approle/" not in admin.sys.list_auth_methods()["data"]:
         admin.sys.enable_auth_method("approle")
@@ -392,7 +392,7 @@ def test_what_a_policy_does_not_permit_costs_few_logins(tmp_path: Path) -> None:
 
 
 def test_a_wrong_secret_id_concerns_every_profile_of_the_source(bao: Bao, tmp_path: Path) -> None:
-    """A refused login is the source's failure, and tells no id."""
+    """A refused login is the source's failure, and its ids are not quoted."""
     admin = bao.admin
     if "approle/" not in admin.sys.list_auth_methods()["data"]:
         admin.sys.enable_auth_method("approle")
@@ -445,7 +445,7 @@ def test_a_login_that_failed_is_tried_anew(bao: Bao, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_of_a_login_is_named(bao: Bao, tmp_path: Path) -> None:
-    """Which file, and why."""
+    """The error has the path and the reason."""
     with pytest.raises(RenewalError) as caught:
         engine(bao, TokenFileLogin(str(tmp_path / "absent"))).read("x")
 
@@ -454,7 +454,7 @@ def test_a_missing_file_of_a_login_is_named(bao: Bao, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(60)
 def test_a_fifo_holds_up_no_login(bao: Bao, tmp_path: Path) -> None:
-    """To open one would wait for who writes, with the lock held on which all logins wait."""
+    """Opening a FIFO would wait for a writer, and with it all logins of the engine."""
     os.mkfifo(tmp_path / "fifo")
     fifo = str(tmp_path / "fifo")
     (tmp_path / "file").write_text(CANARY)
@@ -474,7 +474,7 @@ def test_a_fifo_holds_up_no_login(bao: Bao, tmp_path: Path) -> None:
 
 
 def test_a_token_file_is_read_at_every_call(bao: Bao, tmp_path: Path) -> None:
-    """An agent that replaces the token needs to tell nobody."""
+    """An agent may replace the token at any time."""
     path = tmp_path / "token"
     host = engine(bao, written(path, "none-such"))
     with pytest.raises(RenewalError):
@@ -485,7 +485,7 @@ def test_a_token_file_is_read_at_every_call(bao: Bao, tmp_path: Path) -> None:
 
 
 def test_a_jwt_logs_in(bao: Bao, tmp_path: Path) -> None:
-    """A token signed by a key that the engine trusts, re-read at each login."""
+    """The engine trusts the key that signed the JWT."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -509,7 +509,7 @@ def test_a_jwt_logs_in(bao: Bao, tmp_path: Path) -> None:
 
 
 def test_a_client_certificate_logs_in(bao: Bao) -> None:
-    """TLS itself says who we are."""
+    """The certificate of the TLS connection is the login."""
     certificate, key = bao.certificates.make("build-host")
     admin = bao.admin
     admin.sys.enable_auth_method("cert")
@@ -521,10 +521,10 @@ def test_a_client_certificate_logs_in(bao: Bao) -> None:
 
 
 class TokenReviews(BaseHTTPRequestHandler):
-    """The one call of the Kubernetes API by which a login is checked: every token is good."""
+    """The part of the Kubernetes API that checks a login's token: every token is good."""
 
     def do_POST(self) -> None:
-        """Say whose token it is: that of the service account `ci/credfresh`."""
+        """Answer that the token belongs to the service account `ci/credfresh`."""
         self.rfile.read(int(self.headers["Content-Length"]))
         user = {"username": "system:serviceaccount:ci:credfresh", "uid": "1", "groups": []}
         review = {
@@ -540,11 +540,11 @@ class TokenReviews(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called there
-        """Say nothing."""
+        """Log nothing."""
 
 
 def test_the_service_account_of_a_pod_logs_in(bao: Bao, tmp_path: Path) -> None:
-    """Its token, as Kubernetes mounts it, checked against (a double of) the Kubernetes API."""
+    """Its mounted token is checked with a double of the Kubernetes API."""
     certificate, key = bao.certificates.make("kubernetes")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
@@ -573,7 +573,7 @@ def test_the_service_account_of_a_pod_logs_in(bao: Bao, tmp_path: Path) -> None:
 
 
 def test_a_token_is_renewed_at_half_its_life(bao: Bao, tmp_path: Path) -> None:
-    """Nobody waits for a token to be refused: it is renewed ahead, by the same policy as all."""
+    """It is renewed ahead of its end, without another login."""
     admin = bao.admin
     if "approle/" not in admin.sys.list_auth_methods()["data"]:
         admin.sys.enable_auth_method("approle")

@@ -41,7 +41,7 @@ def _hub(bao: Bao, tmp_path: Path, prefix: str) -> Engine:
 
 
 def host(bao: Bao, tmp_path: Path, prefix: str, clock: Clock = clock) -> VaultProvider:
-    """Return the provider of a host that may read and no more."""
+    """Return the provider of a host that may only read."""
     where = VaultEngine(
         bao.address,
         bao.logged_in("host", tmp_path),
@@ -54,12 +54,12 @@ def host(bao: Bao, tmp_path: Path, prefix: str, clock: Clock = clock) -> VaultPr
 
 
 def followed(name: str = "production") -> Profile:
-    """Return a host's profile."""
+    """Return a profile whose source is the fleet."""
     return profile(name, source="fleet")
 
 
 def fresh(number: int, *, ago: float = 0.0, name: str = "production") -> Publication:
-    """Return what a hub has just renewed, or did so many seconds ago."""
+    """Return what a hub renewed `ago` seconds ago."""
     now = clock()
     given = grant(
         profile(name), type(now)(now.wall - ago, now.boot - ago), key=f"ASIA{number:016d}"
@@ -75,7 +75,7 @@ def key_of(got: Grant) -> int:
 def test_a_host_gets_what_the_hub_published(
     hub: Engine, bao: Bao, tmp_path: Path, prefix: str
 ) -> None:
-    """Keys, token and expiration arrive whole, and renewal is planned for after the hub's."""
+    """Keys, token and expiration arrive, and so does when the hub will renew."""
     Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1))
 
     got = host(bao, tmp_path, prefix).obtain(followed(), None)
@@ -87,7 +87,7 @@ def test_a_host_gets_what_the_hub_published(
 
 
 def test_the_engine_forgets_credentials_when_they_expire(hub: Engine, bao: Bao) -> None:
-    """The version's own end is that of the credentials in it, also when it goes out late."""
+    """A version is deleted when its credentials expire, even if it was written late."""
     Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1, ago=600.0))
 
     answer = bao.admin.secrets.kv.v2.read_secret_metadata(
@@ -103,7 +103,7 @@ def test_the_engine_forgets_credentials_when_they_expire(hub: Engine, bao: Bao) 
 def test_a_host_is_told_that_the_hub_is_late(
     hub: Engine, bao: Bao, tmp_path: Path, prefix: str
 ) -> None:
-    """What it holds already is no renewal; the error names the hub and when it meant to."""
+    """Known credentials are no renewal; the error says when the hub meant to renew them."""
     Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1, ago=1900.0))
     follows = host(bao, tmp_path, prefix)
     follows.obtain(followed(), None)
@@ -131,7 +131,7 @@ def test_a_host_whose_clock_is_wrong_goes_by_the_engines(
 def test_a_host_that_asks_early_gets_what_stands(
     hub: Engine, bao: Bao, tmp_path: Path, prefix: str
 ) -> None:
-    """By hand, also after a withdrawal: a hub that has not meant to renew so far is not late."""
+    """A hub that did not mean to renew yet is not late, and its credentials are returned again."""
     Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1))
     follows = host(bao, tmp_path, prefix)
     follows.obtain(followed(), None)
@@ -142,14 +142,14 @@ def test_a_host_that_asks_early_gets_what_stands(
 def test_a_host_that_has_nothing_takes_what_is_valid(
     hub: Engine, bao: Bao, tmp_path: Path, prefix: str
 ) -> None:
-    """A late hub's credentials are better than none."""
+    """Credentials of a late hub are better than none."""
     Mirror(hub, writer="hub-1", clock=clock).publish("production", fresh(1, ago=3000.0))
 
     assert 1 == key_of(host(bao, tmp_path, prefix).obtain(followed(), None))
 
 
 def test_a_profile_that_no_hub_has_is_named(bao: Bao, tmp_path: Path, prefix: str) -> None:
-    """The path, and that it does not exist."""
+    """The error has the path, and that it does not exist."""
     with pytest.raises(RenewalError, match=f"{prefix}/nobody: does not exist") as caught:
         host(bao, tmp_path, prefix).obtain(followed("nobody"), None)
 
@@ -159,7 +159,7 @@ def test_a_profile_that_no_hub_has_is_named(bao: Bao, tmp_path: Path, prefix: st
 def test_what_others_write_below_the_prefix_is_refused(
     hub: Engine, bao: Bao, tmp_path: Path, prefix: str
 ) -> None:
-    """A secret without our mark is nothing to go by."""
+    """A secret without our mark is refused."""
     hub.write("production", {"AccessKeyId": "AKIA", "password": "x"}, 0)
 
     with pytest.raises(RenewalError, match="it has no credfresh mark") as caught:
@@ -169,7 +169,7 @@ def test_what_others_write_below_the_prefix_is_refused(
 
 
 def test_older_credentials_never_go_over_newer_ones(hub: Engine) -> None:
-    """A hub that was paused with old credentials in hand wakes up and changes nothing."""
+    """A hub that was paused, and has old credentials in hand, changes nothing."""
     paused, other = (Mirror(hub, writer=name, clock=clock) for name in ("paused", "other"))
     paused.publish("production", fresh(1, ago=1200.0))
     other.publish("production", fresh(3))
@@ -183,7 +183,7 @@ def test_older_credentials_never_go_over_newer_ones(hub: Engine) -> None:
 
 
 def test_a_newer_renewal_goes_over_what_another_hub_wrote(hub: Engine) -> None:
-    """A version that somebody else wrote is looked at, and replaced by what is newer."""
+    """A conflicting version of another hub is read, and replaced if it is older."""
     first, second = (Mirror(hub, writer=name, clock=clock) for name in ("a", "b"))
     first.publish("production", fresh(1, ago=1200.0))
     second.publish("production", fresh(2, ago=600.0))
@@ -196,7 +196,7 @@ def test_a_newer_renewal_goes_over_what_another_hub_wrote(hub: Engine) -> None:
 
 
 def test_a_withdrawn_profile_is_gone_from_the_engine(hub: Engine) -> None:
-    """All versions, and what was said of them."""
+    """All versions and the metadata are deleted."""
     mirror = Mirror(hub, writer="a", clock=clock)
     mirror.publish("production", fresh(1))
     mirror.publish("production", Publication(profile(), withdraw=True))
@@ -209,7 +209,7 @@ def test_a_withdrawn_profile_is_gone_from_the_engine(hub: Engine) -> None:
 def test_what_was_followed_is_not_published_again(
     hub: Engine, bao: Bao, tmp_path: Path, prefix: str
 ) -> None:
-    """A hub that follows another one writes nothing."""
+    """A grant that was followed is not published by a hub."""
     mirror = Mirror(hub, writer="a", clock=clock)
     mirror.publish("production", fresh(1))
     got = host(bao, tmp_path, prefix).obtain(followed(), None)
@@ -219,7 +219,7 @@ def test_what_was_followed_is_not_published_again(
 
 
 def test_one_of_two_hubs_leads_and_the_other_takes_over(hub: Engine) -> None:
-    """Through the real record: one leader, a take-over by waiting, and one by giving back."""
+    """One hub leads; the other takes over when its lease ends, and back when it is given back."""
     log = EventLog()
     clocks = ShiftedClock(), ShiftedClock()
     first, second = (
@@ -241,7 +241,7 @@ def test_one_of_two_hubs_leads_and_the_other_takes_over(hub: Engine) -> None:
 
 
 def test_a_token_that_cannot_write_cannot_lead(bao: Bao, tmp_path: Path, prefix: str) -> None:
-    """A host's token is refused, and the path is named."""
+    """A host's token is refused, and the error names the path."""
     token: TokenFileLogin = bao.logged_in("host", tmp_path)
     leadership = Leadership(
         bao.engine(token, clock, prefix=prefix), "x", clock=clock, emit=EventLog()

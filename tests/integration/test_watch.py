@@ -1,4 +1,4 @@
-"""What a process says, and its end, waited for at once."""
+"""Waiting for the output and the end of a process at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from credfresh.watch import ProcessWatch
 
 
 class ShortSighted:
-    """A poll that looked at the pipe before the process spoke and ended, as the kernel may."""
+    """A poll that looked at the pipe before the process wrote and ended, as the kernel may."""
 
     def __init__(self, real: select.poll) -> None:
         self._real = real
@@ -33,12 +33,12 @@ class ShortSighted:
 def test_what_is_said_between_two_glances_of_one_poll_is_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Descriptors are looked at one after the other: the last word comes with the end."""
+    """Poll looks at one descriptor after the other; output before the end must not be missed."""
     real = select.poll
     monkeypatch.setattr(select, "poll", lambda: ShortSighted(real()))
     with subprocess.Popen(("/bin/echo", "last"), stdout=subprocess.PIPE) as process:
         pipe = cast("IO[bytes]", process.stdout)
         watch = ProcessWatch(process.pid, pipe)
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # seen, and not reaped
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # waits, does not reap
         assert (True, True) == watch.wait(10.0)
         watch.close()
