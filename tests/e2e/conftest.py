@@ -14,11 +14,11 @@ from debian import Debian, built, needed
 from host import Host
 
 
-@pytest.hookimpl(trylast=True)  # of those that `-m` has left
+@pytest.hookimpl(trylast=True)  # after `-m` has selected
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let every worker begin with its share of the tests that wait.
+    """Deal the tests marked `waits` out evenly, as the first of each worker.
 
-    `--dist worksteal` deals out the list in as many equal runs as there are workers.
+    `--dist worksteal` splits the list into as many equal runs as there are workers.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     waiting = [item for item in items if item.get_closest_marker("waits")]
@@ -51,7 +51,7 @@ def _host(sts: Simulator, tmp_path: Path) -> Iterator[Host]:
 
 @pytest.fixture(name="socket")
 def _socket(host: Host) -> Path:
-    """A host whose daemon listens there."""
+    """Return the control socket of a host that is configured with one."""
     socket = host.root / "run" / "control.sock"
     host.configure(extra=f"control:\n  socket: {socket}\n")
     return socket

@@ -1,4 +1,4 @@
-"""The examples for build systems, each run as its system runs it."""
+"""The examples for build systems, each run as its system would run it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Agent:
         )
 
     def install(self, name: str, changes: dict[str, str] | None = None) -> Path:
-        """Install an example, with other paths in it."""
+        """Install an example with other paths in it."""
         text = (EXAMPLES / name).read_text()
         for old, new in (changes or {INSTALLED: str(self.job)}).items():
             assert old in text
@@ -54,7 +54,7 @@ class Agent:
         self.host.start("run").wait_for("daemon_ready")
 
     def run(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a process of the agent."""
+        """Run a process as the agent would."""
         path = f"{Path(COMMAND).parent}:{os.environ['PATH']}"
         environment = {"CREDFRESH_TIMEOUT": "10s", "AWS_REGION": "eu-west-1", **environment}
         return subprocess.run(
@@ -77,7 +77,7 @@ def _agent(host: Host) -> Agent:
 
 
 def is_production(answer: subprocess.CompletedProcess[str]) -> bool:
-    """Say whether the job was production to AWS, and ended well."""
+    """Assert that the job ended well; say whether AWS took it for production."""
     assert 0 == answer.returncode, answer.stdout + answer.stderr
     return ":assumed-role/production/" in answer.stdout
 
@@ -91,7 +91,7 @@ SHELLS = [
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_job_sh_works_in_every_shell(agent: Agent, shell: list[str]) -> None:
-    """Sourced, it sets what SDKs go by; keys and profiles of the environment give way."""
+    """Sourced, it sets the SDK's variables; keys and profiles in the environment do not count."""
     keys = {"AWS_ACCESS_KEY_ID": "AKIAOTHER", "AWS_SECRET_ACCESS_KEY": "theirs"} | OTHERS
     keys |= {"AWS_ROLE_ARN": "arn:aws:iam::1:role/pod", "AWS_WEB_IDENTITY_TOKEN_FILE": "/none"}
     script = f". {agent.job} && {WHO}"
@@ -100,7 +100,7 @@ def test_job_sh_works_in_every_shell(agent: Agent, shell: list[str]) -> None:
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_without_a_profile_it_does_nothing(agent: Agent, shell: list[str]) -> None:
-    """A job that wants none is not held up, and its environment stays as it is."""
+    """A job that asks for no profile starts at once, in an unchanged environment."""
     done = agent.run(*shell, "-c", f". {agent.job} && env", AWS_ACCESS_KEY_ID="AKIAMINE")
     assert 0 == done.returncode, done.stderr
     assert "AWS_ACCESS_KEY_ID=AKIAMINE" in done.stdout
@@ -109,7 +109,7 @@ def test_without_a_profile_it_does_nothing(agent: Agent, shell: list[str]) -> No
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_a_job_whose_credentials_do_not_last_does_not_begin(agent: Agent, shell: list[str]) -> None:
-    """The reason stands in its log."""
+    """The shell ends with 5, and the job's log has the reason."""
     asked = {"CREDFRESH_PROFILE": "production", "CREDFRESH_VALID_FOR": "3h"}
     done = agent.run(*shell, "-c", f". {agent.job} && echo begun", **asked)
     assert 5 == done.returncode
@@ -119,14 +119,14 @@ def test_a_job_whose_credentials_do_not_last_does_not_begin(agent: Agent, shell:
 
 @pytest.mark.parametrize("name", ["../../etc/x", "a b", "$(id)", "-h", ".hidden", "*"])
 def test_a_name_that_is_none_goes_nowhere(agent: Agent, name: str) -> None:
-    """Neither to a command nor into a path."""
+    """A text that cannot be a profile's name is refused before it is used."""
     done = agent.run("sh", "-c", f". {agent.job}", CREDFRESH_PROFILE=name)
     assert 2 == done.returncode
     assert "not a profile's name" in done.stderr
 
 
 def test_with_a_process_dir_the_job_reads_the_twin(host: Host) -> None:
-    """So that it goes on when the session ends that it began with."""
+    """With the twin's configuration, the job outlives the session that it began with."""
     agent = Agent(host, twins=True)
     agent.start()
     script = f". {agent.job} && env && {WHO}"
@@ -137,7 +137,7 @@ def test_with_a_process_dir_the_job_reads_the_twin(host: Host) -> None:
 
 @pytest.mark.parametrize("twins", [False, True], ids=["file", "twin"])
 def test_buildkite_environment_hook(host: Host, twins: bool) -> None:  # noqa: FBT001 - a table
-    """Sourced by the agent's wrapper, which takes over what it exports and heeds its status."""
+    """The agent's wrapper sources the hook, and uses its exports and its status."""
     agent = Agent(host, twins=twins)
     agent.start()
     hook = agent.install("buildkite-environment")
@@ -152,9 +152,9 @@ def test_buildkite_environment_hook(host: Host, twins: bool) -> None:  # noqa: F
 
 @pytest.mark.parametrize("twins", [False, True], ids=["file", "twin"])
 def test_github_job_started_hook(host: Host, twins: bool) -> None:  # noqa: FBT001 - a table
-    """Run by `bash -e`; steps get what it writes to $GITHUB_ENV, and its failure fails the job.
+    """Its steps get what it writes to $GITHUB_ENV, and its failure fails the job.
 
-    Also where a hook of many parts runs it by its name.
+    The runner runs it by `bash -e`; a hook of several parts may run it by `bash`.
     """
     agent = Agent(host, twins=twins)
     agent.start()
@@ -180,7 +180,7 @@ def test_github_job_started_hook(host: Host, twins: bool) -> None:  # noqa: FBT0
 
 
 def test_gitlab_runner_pre_build_script(agent: Agent) -> None:
-    """Runs in the shell that runs the job; where it fails the job does not begin."""
+    """It runs in the job's shell, and its failure keeps the job from starting."""
     text = (EXAMPLES / "gitlab-runner.toml").read_text()
     [runner] = tomllib.loads(text)["runners"]
     before = runner["pre_build_script"].replace(INSTALLED, str(agent.job))
@@ -194,7 +194,7 @@ def test_gitlab_runner_pre_build_script(agent: Agent) -> None:
 
 
 def test_jenkins_sh_step(agent: Agent) -> None:
-    """The step of the Jenkinsfile, with its environment, as Jenkins runs it: `sh -xe`."""
+    """The step of the Jenkinsfile works in its environment, run by `sh -xe` as in Jenkins."""
     text = (EXAMPLES / "Jenkinsfile").read_text()
     [step] = re.findall(r"(?m)^ +sh '(.+)'$", text)
     environment = dict(re.findall(r"(?m)^ +(CREDFRESH_\w+) = '(.+)'$", text))
@@ -212,7 +212,7 @@ def test_jenkins_sh_step(agent: Agent) -> None:
 
 
 def test_every_example_is_in_the_document() -> None:
-    """And the document names no other."""
+    """docs/build-agents.md names exactly the examples that exist."""
     page = (EXAMPLES.parents[1] / "docs" / "build-agents.md").read_text()
     named = set(re.findall(r"config/build-agents/([\w.-]+)", page))
     assert {path.name for path in EXAMPLES.iterdir()} == named

@@ -1,4 +1,4 @@
-"""`credfresh check` and `schema` as they are installed."""
+"""`credfresh check` and `schema` as installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_check_says_that_all_is_well(host: Host) -> None:
-    """A valid configuration is exit status 0, without a call."""
+    """For a valid configuration the exit status is 0, and STS is not called."""
     result = host.command("check", "--config", str(host.config))
 
     assert 0 == result.returncode, result.stderr
@@ -22,7 +22,7 @@ def test_check_says_that_all_is_well(host: Host) -> None:
 
 
 def test_check_lists_every_problem_in_json(host: Host) -> None:
-    """A program gets the problems with their places."""
+    """The JSON has the path and the line of each problem."""
     host.configure("  production:\n    role_arm: x\n    duration: 13h\n")
     result = host.command("check", "--json", "--config", str(host.config))
 
@@ -36,7 +36,7 @@ def test_check_lists_every_problem_in_json(host: Host) -> None:
 
 
 def test_check_online_names_who_was_refused(host: Host) -> None:
-    """Each role is tried once, nothing is published, and a refusal comes with its hint."""
+    """Each role is tried once, nothing is published, and a refusal comes with a hint."""
     host.sts.inject(faults.access_denied(), role="arn:aws:iam::333333333333:role/production")
     result = host.command("check", "--online", "--config", str(host.config))
 
@@ -49,7 +49,7 @@ def test_check_online_names_who_was_refused(host: Host) -> None:
 
 
 def test_check_online_reports_in_json(host: Host) -> None:
-    """Chained roles are tried with their parents' credentials; the report says what came of it."""
+    """Chained roles are tried with their parents' credentials, and each outcome is reported."""
     host.sts.add_role(
         "arn:aws:iam::444444444444:role/audit",
         trusts={"arn:aws:iam::111111111111:role/development"},
@@ -68,14 +68,14 @@ def test_check_online_reports_in_json(host: Host) -> None:
 
 
 def test_schema_prints_the_committed_schema(host: Host) -> None:
-    """What the command prints is what editors are given."""
+    """The committed schema, which editors use, is what the command prints."""
     printed = json.loads(host.command("schema").stdout)
 
     assert json.loads((ROOT / "config" / "credfresh.schema.json").read_text()) == printed
 
 
 def test_check_prints_every_problem_with_place_and_hint(host: Host) -> None:
-    """People get one line a problem on stderr, and nothing on stdout."""
+    """Each problem is a line on stderr, and stdout is empty."""
     host.configure("  production:\n    role_arm: x\n    duration: 13h\n")
     result = host.command("check", "--config", str(host.config))
 
@@ -90,7 +90,7 @@ def test_check_prints_every_problem_with_place_and_hint(host: Host) -> None:
 
 
 def test_check_says_what_is_worth_a_word(host: Host) -> None:
-    """A notice is no problem: the file is valid, as text and in JSON."""
+    """A notice is not a problem: the file is valid, in text and in JSON."""
     role = "arn:aws:iam::111111111111:role/development"
     host.configure(f"  a b:\n    role_arn: {role}\n    duration: 15m\n")
     text = host.command("check", "--config", str(host.config))
@@ -108,7 +108,7 @@ def test_check_says_what_is_worth_a_word(host: Host) -> None:
 
 
 def test_check_warns_of_what_this_host_has_not(host: Host) -> None:
-    """It may be meant for another host: valid all the same, as text and in JSON."""
+    """What this host lacks is a warning: the configuration may be for another host."""
     own = "credentials_file: {path: /nonexistent/ours, owner: nobody-here, group: none-here}"
     role = "arn:aws:iam::111111111111:role/development"
     host.configure(f"  a:\n    role_arn: {role}\n    {own}\n")
@@ -128,7 +128,7 @@ def test_check_warns_of_what_this_host_has_not(host: Host) -> None:
 
 
 def test_check_online_guarantees_what_was_granted(host: Host) -> None:
-    """A server may grant far less than is asked; and who is refused is guaranteed nothing."""
+    """The guarantee follows from what was granted, and a refused profile has none."""
     role = "arn:aws:iam::{0}:role/{1}"
     host.sts.inject(faults.access_denied(), role=role.format("333333333333", "production"))
     host.sts.inject(faults.short_grant(1000.0), role=role.format("111111111111", "development"))
@@ -141,7 +141,7 @@ def test_check_online_guarantees_what_was_granted(host: Host) -> None:
 
 
 def test_check_online_blames_the_parent_for_its_children(host: Host) -> None:
-    """A chain whose head is refused is not tried further; the children's hint names the head."""
+    """If the head of a chain is refused, the others are not tried; each hint names its parent."""
     head = "arn:aws:iam::111111111111:role/development"
     host.sts.remove_role(head)
     host.configure(

@@ -1,4 +1,4 @@
-"""A running daemon whose clocks are stepped, which is suspended, or stopped: no lapse, no storm."""
+"""A running daemon whose clocks are stepped, or which is suspended or stopped: nothing expires."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from clocks import Clocks, compiler
 from host import ENVIRONMENTS, Host, Running, wait_until
 
 LIFE = 16
-"""Seconds that a session lasts here; it is renewed at half of it."""
+"""The seconds that a session lasts; it is renewed at half of that."""
 
 WATCHED = 20.0
-"""Seconds that readers look after the step: two renewals and a half."""
+"""The seconds that readers look after a step: two and a half renewals."""
 
 
 @pytest.fixture(name="clocks")
@@ -38,15 +38,15 @@ def running(host: Host, clocks: Clocks) -> Running:
 
 
 def valid(host: Host) -> bool:
-    """Say whether STS still knows the published keys of each profile, by the true clock."""
+    """Say whether each published key is still valid at STS, by the true clock."""
     lives = {session.access_key_id: session.expires_at for session in host.sts.sessions}
     keys = [section["aws_access_key_id"] for section in host.sections().values()]
-    now = time.time()  # noqa: TID251 - the true one
+    now = time.time()  # noqa: TID251 - the true clock
     return len(keys) == len(ENVIRONMENTS) and all(lives[key] > now for key in keys)
 
 
 def watched(host: Host, seconds: float) -> int:
-    """Look at the file again and again; return how many looks found keys that had expired."""
+    """Read the file every 0.1 s; return how often an expired key was found."""
     until, lapses = time.monotonic() + seconds, 0
     while time.monotonic() < until:
         lapses += not valid(host)
@@ -59,7 +59,7 @@ def watched(host: Host, seconds: float) -> int:
 def test_a_step_of_the_wall_clock_is_told_once_and_nothing_lapses(
     host: Host, clocks: Clocks, seconds: float
 ) -> None:
-    """Backwards, the boot clock rings; forwards, all looks expired: one renewal each, no storm."""
+    """After a step of 200 s each way one event is logged, and renewals stay few."""
     daemon = running(host, clocks)
     calls = host.sts.count("AssumeRole")
 
@@ -75,7 +75,7 @@ def test_a_step_of_the_wall_clock_is_told_once_and_nothing_lapses(
 
 @pytest.mark.waits
 def test_after_a_suspend_all_is_renewed_at_once(host: Host, clocks: Clocks) -> None:
-    """Both clocks went on while nothing ran: that is no jump, and no reason to wait."""
+    """Both clocks have advanced, so it is no jump, and all is renewed without delay."""
     daemon = running(host, clocks)
     calls, renewed = host.sts.count("AssumeRole"), len(daemon.events("credentials_renewed"))
 
@@ -97,7 +97,7 @@ def test_after_a_suspend_all_is_renewed_at_once(host: Host, clocks: Clocks) -> N
 def test_stopped_beyond_expiration_it_is_fresh_again_at_once(
     host: Host, clocks: Clocks, seconds: float
 ) -> None:
-    """SIGSTOP until all has expired, then SIGCONT: one renewal each, within seconds."""
+    """After SIGSTOP until all has expired, SIGCONT brings fresh credentials within seconds."""
     daemon = running(host, clocks)
     daemon.signal(signal.SIGSTOP)
     threading.Event().wait(seconds)

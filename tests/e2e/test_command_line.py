@@ -1,4 +1,4 @@
-"""The command line as a whole: help, versions, wrong usage, and what an error looks like."""
+"""The command line as a whole: help, versions, wrong usage, and the form of errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def test_the_command_and_the_module_are_the_same() -> None:
-    """`credfresh` and `python -m credfresh` name the version of the package."""
+    """`credfresh --version` and `python -m credfresh --version` print the package's version."""
     module = subprocess.run(
         [sys.executable, "-m", "credfresh", "--version"], capture_output=True, text=True, check=True
     )
@@ -41,7 +41,7 @@ def test_the_command_and_the_module_are_the_same() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str) -> None:
-    """Its help begins with what it does, and names its exit statuses where it has any but 0."""
+    """Its help starts with the usage, and names the exit statuses of commands that have several."""
     result = run(name, "--help")
 
     assert 0 == result.returncode
@@ -69,7 +69,7 @@ def test_every_command_explains_itself(name: str) -> None:
     ids=ascii,
 )
 def test_wrong_usage_is_2(arguments: list[str]) -> None:
-    """It is answered with a line that says what was wrong, without a traceback."""
+    """The error is one line, without a traceback."""
     result = run(*arguments)
 
     assert 2 == result.returncode
@@ -79,7 +79,7 @@ def test_wrong_usage_is_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["run", "once", "check"])
 def test_a_directory_is_no_configuration(name: str) -> None:
-    """It is told like any other mistake, and not as wrong usage."""
+    """It is a bad configuration (78), not wrong usage."""
     result = run(name, "--config", "/tmp")
 
     assert 78 == result.returncode
@@ -88,7 +88,7 @@ def test_a_directory_is_no_configuration(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["run", "once", "check"])
 def test_a_missing_configuration_is_78(name: str) -> None:
-    """The file is named, and how to name another one."""
+    """The missing file is named, without a traceback."""
     result = run(name, "--config", "/nowhere/credfresh.yaml")
 
     assert 78 == result.returncode
@@ -97,7 +97,7 @@ def test_a_missing_configuration_is_78(name: str) -> None:
 
 
 def test_the_configuration_may_be_named_by_the_environment(host: Host) -> None:
-    """$CREDFRESH_CONFIG is read where no option says otherwise."""
+    """$CREDFRESH_CONFIG is used if there is no --config."""
     named = run("check", CREDFRESH_CONFIG=str(host.config))
     unnamed = run("check", "--config", str(host.config), CREDFRESH_CONFIG="/nowhere")
 
@@ -106,7 +106,7 @@ def test_the_configuration_may_be_named_by_the_environment(host: Host) -> None:
 
 
 def on_terminal(host: Host, *arguments: str) -> tuple[int, str]:
-    """Run the command on a terminal; return its exit status and what is shown."""
+    """Run the command on a terminal; return exit status and output."""
     master, slave = pty.openpty()
     with subprocess.Popen(
         [COMMAND, *arguments, "--config", str(host.config)],
@@ -120,7 +120,7 @@ def on_terminal(host: Host, *arguments: str) -> tuple[int, str]:
         while True:
             try:
                 chunk = os.read(master, 65536)
-            except OSError:  # the other side is closed
+            except OSError:  # the process has closed its side
                 break
             shown += chunk
     os.close(master)
@@ -128,7 +128,7 @@ def on_terminal(host: Host, *arguments: str) -> tuple[int, str]:
 
 
 def test_on_a_terminal_once_speaks_to_people(host: Host) -> None:
-    """Colours, and one line an event."""
+    """Events are coloured lines of text."""
     status, shown = on_terminal(host, "once")
 
     assert 0 == status
@@ -137,7 +137,7 @@ def test_on_a_terminal_once_speaks_to_people(host: Host) -> None:
 
 
 def test_on_a_terminal_mistakes_are_text(host: Host) -> None:
-    """As `check` prints them."""
+    """Problems are printed as `check` prints them."""
     host.configure("  production:\n    role_arn: nonsense\n")
     status, shown = on_terminal(host, "run")
 
@@ -146,7 +146,7 @@ def test_on_a_terminal_mistakes_are_text(host: Host) -> None:
 
 
 def test_on_a_terminal_another_daemon_is_told_as_text(host: Host) -> None:
-    """Who keeps the file, and what to do."""
+    """The error and its hint are text."""
     host.start("run").wait_for("daemon_ready")
     status, shown = on_terminal(host, "run")
 
@@ -156,7 +156,7 @@ def test_on_a_terminal_another_daemon_is_told_as_text(host: Host) -> None:
 
 
 def test_off_a_terminal_a_refused_start_is_an_event(host: Host) -> None:
-    """Whatever the daemon prints there is a line of JSON."""
+    """The refusal is a line of JSON with error and hint."""
     host.start("run").wait_for("daemon_ready")
     second = host.start("run")
 
@@ -192,7 +192,7 @@ print("imported:", *sorted(heavy & sys.modules.keys()))
 def test_a_command_imports_what_it_needs(
     host: Host, arguments: list[str], heavy: list[str]
 ) -> None:
-    """Nobody waits for the SDK to look at a file."""
+    """Commands that only look at a file do not import the SDK."""
     result = subprocess.run(
         [sys.executable, "-c", IMPORTED, *arguments],
         env=host.environment | {"CREDFRESH_CONFIG": str(host.config)},
@@ -215,7 +215,7 @@ print("imported:", *sorted({"boto3", "botocore", "apscheduler"} & sys.modules.ke
 
 
 def test_the_daemon_is_put_together_without_the_sdk(host: Host) -> None:
-    """Who restarts with everything fresh is up before it is needed."""
+    """The SDK is not imported at the start: it is not needed while everything is fresh."""
     result = subprocess.run(
         [sys.executable, "-c", COMPOSED, str(host.config)],
         env=host.environment,
@@ -228,7 +228,7 @@ def test_the_daemon_is_put_together_without_the_sdk(host: Host) -> None:
 
 
 def test_output_that_cannot_be_written_is_told() -> None:
-    """A full disk is no bug of ours: one line, and a status that says it failed."""
+    """On a full disk one line says so, and the exit status is 1."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [COMMAND, "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
@@ -242,7 +242,7 @@ def test_output_that_cannot_be_written_is_told() -> None:
 def test_a_log_that_goes_nowhere_costs_neither_the_work_nor_its_status(
     host: Host, streams: str
 ) -> None:
-    """Closed, or on a full disk: all is renewed and published, and 0 says so."""
+    """With streams closed, or a log on a full disk, all is renewed and the exit status is 0."""
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {streams}', "sh", COMMAND, "once", "--config", str(host.config)],
         env=host.environment,
@@ -256,9 +256,9 @@ def test_a_log_that_goes_nowhere_costs_neither_the_work_nor_its_status(
     assert set(ENVIRONMENTS) == set(host.sections())
 
 
-@needs_root  # to look into a process that leaves no core file
+@needs_root  # to read /proc of a process that cannot dump core
 def test_no_file_of_ours_takes_the_place_of_a_closed_stream(host: Host) -> None:
-    """What a hook or a library writes to its stderr must not end in a file or a socket of ours."""
+    """Closed standard streams are /dev/null: output of a library must not get into our files."""
     words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", COMMAND, "run", "--config"]
     daemon = subprocess.Popen([*words, str(host.config)], env=host.environment)
     try:

@@ -1,4 +1,4 @@
-"""The control socket of a running daemon: where it is, who may ask what of it, and how many."""
+"""The control socket of a running daemon: its path, who may ask for what, and how many."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from host import COMMAND, Host, ask, running
 
 
 def test_a_job_needs_no_configuration(host: Host, socket: Path) -> None:
-    """It is told the socket, by option or by environment."""
+    """It finds the socket by --socket or by CREDFRESH_SOCKET."""
     running(host)
     assert 0 == host.command("status", "--socket", str(socket)).returncode
     done = subprocess.run(
@@ -33,7 +33,7 @@ def test_a_job_needs_no_configuration(host: Host, socket: Path) -> None:
 
 
 def test_the_usual_place_is_the_service_s_directory(host: Host) -> None:
-    """Without a key, control.sock in $RUNTIME_DIRECTORY, for the daemon and for its reload."""
+    """By default daemon and client use control.sock in $RUNTIME_DIRECTORY."""
     directory = host.root / "run"
     running(host, RUNTIME_DIRECTORY=str(directory))
     assert (directory / "control.sock").is_socket()
@@ -48,7 +48,7 @@ def test_the_usual_place_is_the_service_s_directory(host: Host) -> None:
 
 
 def test_without_a_place_there_is_no_socket(host: Host) -> None:
-    """Started by hand and not configured: nothing listens, and nothing is said of it."""
+    """A daemon started by hand without `control` has no socket, and does not log that."""
     daemon = running(host)
     assert [] == daemon.events("control_opened")
     assert [] == [p for p in host.credentials.parent.iterdir() if p.is_socket()]
@@ -56,7 +56,7 @@ def test_without_a_place_there_is_no_socket(host: Host) -> None:
 
 @pytest.mark.usefixtures("socket")
 def test_a_second_daemon_on_the_socket_is_refused(host: Host) -> None:
-    """75, though it keeps another file; the first one goes on listening."""
+    """The exit status is 75, though it keeps another file; the first daemon still answers."""
     running(host)
     other = host.root / "other.yaml"
     other.write_text(
@@ -70,19 +70,19 @@ def test_a_second_daemon_on_the_socket_is_refused(host: Host) -> None:
 
 
 def test_the_socket_survives_a_killed_daemon(host: Host, socket: Path) -> None:
-    """A successor replaces what SIGKILL left."""
+    """The next daemon replaces the socket that SIGKILL left."""
     first = running(host)
     first.signal(signal.SIGKILL)
     first.wait()
     assert socket.is_socket()
-    assert 0 == ask(host, "status").returncode  # from the file
+    assert 0 == ask(host, "status").returncode  # answered from the file
 
     running(host)
     assert "daemon" == json.loads(ask(host, "status", "--json").stdout)["from"]
 
 
 def test_a_socket_that_somebody_took_away_is_put_back(host: Host, socket: Path) -> None:
-    """Within seconds, and it is told."""
+    """The daemon makes it again and logs `control_opened` once more."""
     daemon = running(host)
     socket.unlink()
     daemon.wait_for("control_opened", count=2)
@@ -90,7 +90,7 @@ def test_a_socket_that_somebody_took_away_is_put_back(host: Host, socket: Path) 
 
 
 def test_many_who_ask_at_once_are_all_told(host: Host, socket: Path) -> None:
-    """Two hundred clients, each with its own connection."""
+    """Two hundred clients with a connection each are all answered."""
     running(host)
     said: list[int] = []
 
@@ -106,12 +106,12 @@ def test_many_who_ask_at_once_are_all_told(host: Host, socket: Path) -> None:
 
 
 def test_the_schema_knows_the_key() -> None:
-    """Editors complete it."""
+    """The JSON Schema has `control`, so that editors complete it."""
     assert "control" in json_schema()["properties"]
 
 
 def test_an_unknown_profile_is_a_usage_error(host: Host, socket: Path) -> None:
-    """2, with the name that was probably meant."""
+    """The exit status is 2, and the hint names the similar profile."""
     running(host)
     for command in (["ensure", "prodction", "--valid-for", "1m"], ["renew", "prodction"]):
         done = host.command(*command, "--socket", str(socket))
@@ -121,7 +121,7 @@ def test_an_unknown_profile_is_a_usage_error(host: Host, socket: Path) -> None:
 
 @needs_root
 def test_others_may_ask_how_it_is_and_change_nothing(host: Host) -> None:
-    """Whoever the mode lets in has status and ensure; the rest is 77. Who is kept out: 77 too."""
+    """Others may use `status` and `ensure` only; 77 otherwise, and if the mode shuts them out."""
     with tempfile.TemporaryDirectory(prefix="credfresh-test-") as directory:
         Path(directory).chmod(0o755)
         socket = Path(directory) / "control.sock"
@@ -130,7 +130,7 @@ def test_others_may_ask_how_it_is_and_change_nothing(host: Host) -> None:
 
         def as_nobody(*arguments: str) -> int:
             done = subprocess.run(
-                # It may read all (a checkout may lie where nobody else may look) and write nothing.
+                # It may read everything, as others may not enter the checkout, but write nothing.
                 ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                  "--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search", "--",
                  sys.executable, "-m", "credfresh", *arguments, "--socket", str(socket)],
@@ -163,7 +163,7 @@ def test_others_may_ask_how_it_is_and_change_nothing(host: Host) -> None:
 def test_the_client_commands_import_neither_boto3_nor_pydantic(
     host: Host, socket: Path, arguments: list[str]
 ) -> None:
-    """Nor the logging, nor the daemon: jobs wait for them."""
+    """Jobs wait for these commands, so they import neither the logging nor the daemon either."""
     running(host)
     code = (
         "import sys\n"

@@ -1,4 +1,4 @@
-"""`credfresh ensure`: what a job runs first."""
+"""`credfresh ensure`, the command that a job runs first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from host import COMMAND, Host, life, running, wait_until
 
 @pytest.fixture
 def _many_descriptors() -> Iterator[None]:
-    """A thousand clients are in one process here."""
+    """Raise the limit of open files for a thousand clients in one process."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, before[1]), before[1]))
     yield
@@ -26,7 +26,7 @@ def _many_descriptors() -> Iterator[None]:
 
 
 def test_ensure_returns_at_once_for_what_lasts(host: Host, socket: Path) -> None:
-    """No call; the life is told."""
+    """STS is not called, and the life that is left is printed."""
     running(host)
     calls = host.sts.count("AssumeRole")
     done = host.command("ensure", "production", "--valid-for", "45m", "--socket", str(socket))
@@ -37,7 +37,7 @@ def test_ensure_returns_at_once_for_what_lasts(host: Host, socket: Path) -> None
 
 
 def test_ensure_renews_what_does_not(host: Host, socket: Path) -> None:
-    """It returns when the file has the life: a reader that comes next finds it."""
+    """It returns only once the file has the new credentials."""
     host.sts.grant_seconds = 120
     running(host)
     before = host.sections()["production"]["aws_access_key_id"]
@@ -56,7 +56,7 @@ def test_ensure_renews_what_does_not(host: Host, socket: Path) -> None:
 
 @pytest.mark.usefixtures("_many_descriptors")
 def test_a_thousand_jobs_at_once_cost_one_call(host: Host, socket: Path) -> None:
-    """All of them are answered, each on a connection of its own."""
+    """Each of a thousand connections gets its answer from the same renewal."""
     host.sts.grant_seconds = 120
     running(host)
     wait_until(lambda: life(host, "production") < 113, "a few seconds")
@@ -75,7 +75,7 @@ def test_a_thousand_jobs_at_once_cost_one_call(host: Host, socket: Path) -> None
 
 
 def test_ensure_fails_at_once_for_what_cannot_be(host: Host, socket: Path) -> None:
-    """5, with the most that can be had."""
+    """The exit status is 5, and the error says how much is possible."""
     running(host)
     done = host.command("ensure", "production", "--valid-for", "2h", "--socket", str(socket))
 
@@ -85,7 +85,7 @@ def test_ensure_fails_at_once_for_what_cannot_be(host: Host, socket: Path) -> No
 
 
 def test_ensure_tells_the_last_error(host: Host, socket: Path) -> None:
-    """A role that refuses is told after one try; a job does not wait in vain."""
+    """A refusal by AWS is reported after one attempt instead of at the timeout."""
     host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
     running(host)
     done = host.command("ensure", "preproduction", "--valid-for", "45m", "--socket", str(socket))
@@ -95,7 +95,7 @@ def test_ensure_tells_the_last_error(host: Host, socket: Path) -> None:
 
 
 def test_ensure_waits_out_an_outage_until_its_timeout(host: Host, socket: Path) -> None:
-    """And is answered when STS comes back in time."""
+    """It fails at its timeout, or succeeds once STS works again."""
     injection = host.sts.inject(faults.internal_error(), times=1000)
     host.start("run").wait_for("control_opened")
     short = host.command(
@@ -113,7 +113,7 @@ def test_ensure_waits_out_an_outage_until_its_timeout(host: Host, socket: Path) 
 
 
 def test_a_daemon_that_ends_lets_who_waits_look_at_the_file(host: Host, socket: Path) -> None:
-    """69: there is nobody to renew any more."""
+    """When the daemon ends, a waiting job judges by the file: 69 without credentials in it."""
     host.sts.inject(faults.internal_error(), times=1000)
     daemon = host.start("run")
     daemon.wait_for("control_opened")
@@ -130,7 +130,7 @@ def test_a_daemon_that_ends_lets_who_waits_look_at_the_file(host: Host, socket: 
 
 
 def test_ensure_without_a_daemon_judges_the_file(host: Host) -> None:
-    """0 while it suffices, else 69: nobody is there to renew."""
+    """Without a daemon the exit status is 0 if the file suffices, otherwise 69."""
     assert 0 == host.start("once").wait()
     nobody = str(host.root / "nobody")
     for valid_for, profile, status in (
@@ -146,7 +146,7 @@ def test_ensure_without_a_daemon_judges_the_file(host: Host) -> None:
 
 
 def test_what_has_ended_is_not_enough_for_anybody(host: Host) -> None:
-    """A job that asks for no time at all does not begin with dead keys."""
+    """Expired credentials fail even a job that asks for 0 s."""
     host.sts.grant_seconds = 2
     host.start("once").wait()
     wait_until(lambda: life(host, "production") <= 0, "the expiration")
@@ -161,7 +161,7 @@ def test_what_has_ended_is_not_enough_for_anybody(host: Host) -> None:
 
 
 def test_ensure_without_daemon_and_configuration_judges_what_sdks_read(host: Host) -> None:
-    """A job has AWS_SHARED_CREDENTIALS_FILE; that is the file that it means."""
+    """Without either, the file in AWS_SHARED_CREDENTIALS_FILE is judged."""
     assert 0 == host.start("once").wait()
     done = subprocess.run(
         [COMMAND, "ensure", "production", "--valid-for", "45m", "--json"],

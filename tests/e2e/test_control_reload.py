@@ -1,4 +1,4 @@
-"""`credfresh reload`: it waits, and says what came of it."""
+"""`credfresh reload`, which waits for the outcome and prints it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from host import COMMAND, ENVIRONMENTS, Host, ask, running
 
 
 def test_reload_says_what_came_of_it(host: Host, socket: Path) -> None:
-    """It returns when the configuration is in force: new profiles are known, old ones gone."""
+    """It returns once the configuration is in force, with the added and removed profiles."""
     running(host)
     host.configure(
         "  production:\n    role_arn: arn:aws:iam::333333333333:role/production\n"
@@ -33,7 +33,7 @@ def test_reload_says_what_came_of_it(host: Host, socket: Path) -> None:
 
 
 def test_a_refused_reload_lists_every_mistake_and_changes_nothing(host: Host, socket: Path) -> None:
-    """78, as at the start; the daemon goes on with the old configuration."""
+    """The exit status is 78 as at the start, and the old configuration stays in force."""
     daemon = running(host)
     host.configure(
         "  a:\n    role_arm: x\n    duration: 13h\n", extra=f"control:\n  socket: {socket}\n"
@@ -58,7 +58,7 @@ def test_a_refused_reload_lists_every_mistake_and_changes_nothing(host: Host, so
 
 
 def test_what_a_later_daemon_adds_to_its_answers_is_passed_over(host: Host) -> None:
-    """Both sides are of one package, and a daemon is restarted later than the package is new."""
+    """A client ignores unknown fields: after an upgrade the daemon may be of another version."""
     problem = {"source": "c.yaml", "line": 3, "column": 1, "path": "profiles", "reason": "missing"}
     answer = {"accepted": False, "problems": [problem | {"hint": None, "rule": 7}], "took_s": 1}
     with sockets.socket(sockets.AF_UNIX) as daemon:
@@ -81,7 +81,7 @@ def test_what_a_later_daemon_adds_to_its_answers_is_passed_over(host: Host) -> N
 
 
 def test_a_moved_socket_needs_a_restart(host: Host, socket: Path) -> None:
-    """The reload is accepted, and says that the socket waits for a restart."""
+    """The reload is accepted, and `control` is listed as needing a restart."""
     running(host)
     host.configure(extra=f"control:\n  socket: {socket}.new\n")
     done = host.command("reload", "--socket", str(socket))

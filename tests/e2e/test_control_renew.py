@@ -1,4 +1,4 @@
-"""`credfresh renew` and `credfresh withdraw`: they return when it is done, on disk."""
+"""`credfresh renew` and `credfresh withdraw`, which return once it is done on disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from host import ENVIRONMENTS, Host, running, wait_until
 
 
 def test_renew_returns_with_new_credentials_on_disk(host: Host, socket: Path) -> None:
-    """For one profile or for all; once more within the distance it tells the same."""
+    """It renews one profile or all; repeated too soon, it makes no call and succeeds."""
     running(host)
     before = host.sections()
     done = host.command("renew", "production", "--socket", str(socket))
@@ -29,7 +29,7 @@ def test_renew_returns_with_new_credentials_on_disk(host: Host, socket: Path) ->
 
 
 def test_renew_says_what_failed(host: Host, socket: Path) -> None:
-    """3; the others are renewed, and the old credentials stay."""
+    """The exit status is 3, the others are renewed, and the old credentials stay."""
     running(host)
     before = host.sections()["preproduction"]
     host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
@@ -42,7 +42,7 @@ def test_renew_says_what_failed(host: Host, socket: Path) -> None:
 
 
 def test_withdraw_leaves_nothing_of_ours_and_all_of_theirs(host: Host, socket: Path) -> None:
-    """The file as it was before us; nothing comes back but by name."""
+    """The file is then as before the daemon, and only `renew` by name brings profiles back."""
     foreign = "# mine\n[mine]\naws_access_key_id = AKIAMINE\n"
     host.credentials.write_text(foreign)
     host.credentials.chmod(0o600)
@@ -67,7 +67,7 @@ def test_withdraw_leaves_nothing_of_ours_and_all_of_theirs(host: Host, socket: P
 
 
 def test_withdraw_takes_the_twins_too(host: Host, socket: Path) -> None:
-    """Neither a section nor a file holds the credentials any more; renewing brings both back."""
+    """No file holds the credentials any more, and renewing brings section and twin back."""
     directory = host.root / "run" / "process"
     host.configure(extra=f"control:\n  socket: {socket}\nprocess_dir: {directory}\n")
     running(host)

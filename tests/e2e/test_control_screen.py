@@ -1,4 +1,4 @@
-"""`credfresh status` on a terminal, and again and again with `--watch`."""
+"""`credfresh status` on a terminal, and repeated by `--watch`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from host import COMMAND, Host, running
 
 
 class Terminal:
-    """A terminal of 60 columns and 8 lines, or of another size, in which a command runs."""
+    """A terminal, of 60 columns and 8 lines by default, in which a command runs."""
 
     size = (8, 60)
 
@@ -38,10 +38,10 @@ class Terminal:
         self.shown = ""
 
     def wait_for(self, text: str) -> None:
-        """Read until that is shown.
+        """Read until `text` is shown.
 
         Raises:
-            TimeoutError: it is not.
+            TimeoutError: it is not shown.
         """
         while text not in self.shown:
             ready, _, _ = select.select([self._ours], [], [], 20)
@@ -51,7 +51,7 @@ class Terminal:
 
     def end(self) -> int:
         """Read to the end; return the exit status."""
-        with contextlib.suppress(OSError):  # EIO: the other side is closed
+        with contextlib.suppress(OSError):  # EIO: the process has closed its side
             while data := os.read(self._ours, 65536):
                 self.shown += data.decode()
         os.close(self._ours)
@@ -60,7 +60,7 @@ class Terminal:
 
 @pytest.mark.usefixtures("socket")
 def test_on_a_terminal_the_table_has_colours_and_fits(host: Host) -> None:
-    """Green is fresh; no line is longer than the terminal; NO_COLOR is obeyed."""
+    """Fresh profiles are green, no line exceeds the terminal, and NO_COLOR is respected."""
     host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
     running(host)
     colourful = Terminal(host, "status", "--config", str(host.config))
@@ -77,14 +77,14 @@ def test_on_a_terminal_the_table_has_colours_and_fits(host: Host) -> None:
 
 
 class Console(Terminal):
-    """A terminal that does not know its size, as a serial console does not."""
+    """A terminal that does not know its size, like a serial console."""
 
     size = (0, 0)
 
 
 @pytest.mark.usefixtures("socket")
 def test_a_terminal_without_a_size_is_written_to_as_one_of_80_columns(host: Host) -> None:
-    """Nobody reads a column of one letter."""
+    """Without a size the table is written for 80 columns."""
     running(host)
     once = Console(host, "status", "--config", str(host.config))
     assert 0 == once.end()
@@ -100,7 +100,7 @@ def test_a_terminal_without_a_size_is_written_to_as_one_of_80_columns(host: Host
 
 @pytest.mark.usefixtures("socket")
 def test_watch_gives_the_screen_back_to_whoever_ends_it(host: Host) -> None:
-    """`timeout` sends SIGTERM."""
+    """SIGTERM, which `timeout` sends, restores the screen and the cursor."""
     running(host)
     screen = Terminal(host, "status", "--watch", "--config", str(host.config))
     screen.wait_for("production")
@@ -112,7 +112,7 @@ def test_watch_gives_the_screen_back_to_whoever_ends_it(host: Host) -> None:
 
 @pytest.mark.usefixtures("socket")
 def test_watch_borrows_the_screen_and_gives_it_back(host: Host) -> None:
-    """The most urgent are shown where not all have room; Ctrl-C ends it with the last status."""
+    """The most urgent profiles are shown if not all fit; Ctrl-C restores the screen."""
     host.configure(
         "".join(
             f"  p{n}:\n    role_arn: arn:aws:iam::111111111111:role/development\n"
@@ -135,7 +135,7 @@ def test_watch_borrows_the_screen_and_gives_it_back(host: Host) -> None:
 
 
 def test_watch_shows_it_again_and_again(host: Host, socket: Path) -> None:
-    """Until Ctrl-C, whose exit status is that of the last look."""
+    """It is repeated until Ctrl-C; the exit status is that of the last status."""
     running(host)
     watching = subprocess.Popen(
         [COMMAND, "status", "--watch", "--json", "--socket", str(socket)],

@@ -1,4 +1,4 @@
-"""`credfresh status`: what a running daemon says; without one, what the marks of the file say."""
+"""`credfresh status`, from a running daemon or from the marks of the file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from host import COMMAND, ENVIRONMENTS, Host, ask, running, wait_until
 SHAPE = Draft202012Validator(
     json.loads((Path(__file__).parents[2] / "docs" / "status.schema.json").read_text())
 )
-"""The documented shape of `status --json`."""
+"""The documented form of `status --json`."""
 
 
 def test_status_shows_every_profile(host: Host, socket: Path) -> None:
-    """A table for people, plain where it is no terminal; 0 when all are fresh."""
+    """It is a plain table off a terminal, and the exit status is 0 if all are fresh."""
     daemon = running(host)
     shown = ask(host, "status")
 
@@ -34,7 +34,7 @@ def test_status_shows_every_profile(host: Host, socket: Path) -> None:
 
 @pytest.mark.usefixtures("socket")
 def test_status_in_json_is_for_programs(host: Host) -> None:
-    """The documented keys in their order, and no secret."""
+    """The JSON follows the documented schema and has no secret."""
     running(host)
     report = json.loads(ask(host, "status", "--json").stdout)
 
@@ -54,7 +54,7 @@ def test_status_in_json_is_for_programs(host: Host) -> None:
 
 @pytest.mark.usefixtures("socket")
 def test_status_tells_what_is_wrong(host: Host) -> None:
-    """A refused role is missing, with its last error; 4 when any is not fresh."""
+    """A refused role is missing, with its last error and a hint; the exit status is 4."""
     host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
     running(host)
     shown = ask(host, "status")
@@ -68,7 +68,7 @@ def test_status_tells_what_is_wrong(host: Host) -> None:
 
 
 def test_without_a_daemon_the_marks_of_the_file_are_shown(host: Host) -> None:
-    """What was published, until when and for which role; what is not known is null."""
+    """Marks have state, expiration and role; what only a daemon knows is null."""
     assert 0 == host.start("once").wait()
     shown = ask(host, "status")
     report = json.loads(ask(host, "status", "--json").stdout)
@@ -88,7 +88,7 @@ def test_without_a_daemon_the_marks_of_the_file_are_shown(host: Host) -> None:
 
 
 def test_without_a_daemon_expired_marks_are_expired(host: Host) -> None:
-    """4, as with a daemon."""
+    """The exit status is 4, as with a daemon."""
     host.sts.grant_seconds = 2
     host.start("once").wait()
     wait_until(lambda: ask(host, "status").returncode == 4, "the expiration")
@@ -97,7 +97,7 @@ def test_without_a_daemon_expired_marks_are_expired(host: Host) -> None:
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
 def test_a_table_can_be_written_in_any_locale(host: Host, encoding: str) -> None:
-    """Of a bar that cannot be written its length can."""
+    """A bar that the encoding lacks is replaced, without a traceback."""
     host.start("once").wait()
     done = subprocess.run(
         [COMMAND, "status", "--config", str(host.config)],
@@ -111,7 +111,7 @@ def test_a_table_can_be_written_in_any_locale(host: Host, encoding: str) -> None
 
 
 def test_whoever_has_closed_stdout_gets_the_exit_status(host: Host) -> None:
-    """It is all that a probe may want."""
+    """A probe may need nothing but the status, and close stdout."""
     host.start("once").wait()
     done = subprocess.run(
         ["sh", "-c", '"$@" >&-', "sh", COMMAND, "status", "--config", str(host.config)],
@@ -125,7 +125,7 @@ def test_whoever_has_closed_stdout_gets_the_exit_status(host: Host) -> None:
 
 
 def test_with_neither_daemon_nor_file_there_is_nothing_to_say(host: Host) -> None:
-    """69, with the place that was asked."""
+    """The exit status is 69, and the error names the socket."""
     shown = host.command("status", "--socket", str(host.root / "nobody"))
 
     assert 69 == shown.returncode

@@ -15,19 +15,19 @@ from host import COMMAND, Host, Running
 
 
 def ended(pid: int) -> int:
-    """Wait for the end of a child; return how it came: CLD_KILLED, or CLD_DUMPED with a core."""
+    """Wait for a child's end without reaping it; return CLD_KILLED, or CLD_DUMPED with a core."""
     status = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert status is not None
     return status.si_code
 
 
 def allow_core_files() -> None:
-    """As an operator may have done for all of the host's services."""
+    """Remove the limit of core files, as an operator may have done for all services."""
     resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 def test_an_aborted_daemon_leaves_no_core_file(host: Host, tmp_path: Path) -> None:
-    """A watchdog ends it with SIGABRT: nothing is dumped, even where dumps are allowed."""
+    """SIGABRT, which a watchdog sends, dumps no core even if the limit allows it."""
     here = tmp_path / "cores"
     here.mkdir()
     try:

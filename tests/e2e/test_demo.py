@@ -1,4 +1,4 @@
-"""`credfresh demo`: what a newcomer sees first."""
+"""`credfresh demo`, the first thing that a newcomer sees."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def _environment(tmp_path: Path) -> dict[str, str]:
         "XDG_RUNTIME_DIR": str(tmp_path),
         "AWS_EC2_METADATA_DISABLED": "true",
         "TERM": "xterm",
-        "HTTP_PROXY": "http://127.0.0.1:9",  # nobody: many a host has one that must be passed by
+        "HTTP_PROXY": "http://127.0.0.1:9",  # nothing listens: a host's proxy must not be used
         "http_proxy": "http://127.0.0.1:9",
     }
 
 
 def stage_of(environment: dict[str, str]) -> Path:
-    """Return the demo's directory."""
+    """Return the directory of the demo."""
     return Path(environment["XDG_RUNTIME_DIR"], f"credfresh-demo-{os.getuid()}")
 
 
 def test_off_a_terminal_it_prints_lines_and_ends_by_itself(environment: dict[str, str]) -> None:
-    """Tables and events as plain text, what to try, and nothing left at the end."""
+    """It prints tables, events and commands to try as plain text, and leaves nothing."""
     result = subprocess.run(
         [COMMAND, "demo", "--for", "7s"],
         env=environment,
@@ -58,7 +58,7 @@ def test_off_a_terminal_it_prints_lines_and_ends_by_itself(environment: dict[str
 
 
 def test_it_plays_whatever_the_umask(environment: dict[str, str]) -> None:
-    """Ubuntu lets a user's group write: a configuration of that mode would be refused."""
+    """With a umask that lets others write (Ubuntu's, the group), its files are still safe."""
     result = subprocess.run(
         [COMMAND, "demo", "--for", "3s"],
         env=environment,
@@ -73,7 +73,7 @@ def test_it_plays_whatever_the_umask(environment: dict[str, str]) -> None:
 
 
 def test_it_plays_without_a_directory_for_this_login(environment: dict[str, str]) -> None:
-    """In a container, or after `su`, XDG_RUNTIME_DIR may name what is of no use."""
+    """XDG_RUNTIME_DIR may name an unusable directory, as in a container or after `su`."""
     for directory in ("/nonexistent", "relative"):
         result = subprocess.run(
             [COMMAND, "demo", "--for", "2s"],
@@ -89,7 +89,7 @@ def test_it_plays_without_a_directory_for_this_login(environment: dict[str, str]
 
 
 def test_its_own_invitation_works(environment: dict[str, str]) -> None:
-    """What it says to try in another terminal answers who production is."""
+    """The commands that it prints for another terminal work there."""
     with subprocess.Popen(
         [COMMAND, "demo"], env=environment, stdout=subprocess.PIPE, text=True
     ) as demo:
@@ -119,7 +119,7 @@ def test_its_own_invitation_works(environment: dict[str, str]) -> None:
 
 
 def on_terminal(environment: dict[str, str], columns: int, lines: int) -> str:
-    """Return what the demo writes in four seconds on a terminal of that size."""
+    """Return what the demo writes in four seconds to a terminal of this size."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     with subprocess.Popen(
@@ -132,7 +132,7 @@ def on_terminal(environment: dict[str, str], columns: int, lines: int) -> str:
             while True:
                 try:
                     chunk = os.read(master, 65536)
-                except OSError:  # the other side is closed
+                except OSError:  # the process has closed its side
                     return
                 shown.append(chunk)
 
@@ -145,7 +145,7 @@ def on_terminal(environment: dict[str, str], columns: int, lines: int) -> str:
 
 
 def test_on_a_terminal_it_draws_a_table_with_bars(environment: dict[str, str]) -> None:
-    """The screen is borrowed, redrawn, and given back with its cursor and its line wrap."""
+    """It uses the alternate screen, and restores screen, cursor and line wrap."""
     text = on_terminal(environment, 100, 40)
 
     assert text.index("\x1b[?1049h") < text.index("█") < text.index("\x1b[?1049l")
@@ -158,7 +158,7 @@ def test_on_a_terminal_it_draws_a_table_with_bars(environment: dict[str, str]) -
 def test_what_it_draws_fits_the_terminal(
     environment: dict[str, str], columns: int, lines: int
 ) -> None:
-    """No screen is longer than the terminal: what to try and the table are never scrolled away."""
+    """No screen is longer than the terminal, so the commands and the table stay visible."""
     screens = on_terminal(environment, columns, lines).split("\x1b[H")[1:]
 
     assert len(screens) > 2
@@ -171,7 +171,7 @@ def test_what_it_draws_fits_the_terminal(
 
 
 def test_it_ends_when_nobody_reads_it_any_more(environment: dict[str, str]) -> None:
-    """A closed pipe ends it without a traceback, and nothing is left."""
+    """A closed pipe ends it without a traceback, and its directory is removed."""
     with subprocess.Popen(
         [COMMAND, "demo"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as demo:
@@ -188,7 +188,7 @@ def test_it_ends_when_nobody_reads_it_any_more(environment: dict[str, str]) -> N
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a directory of another user's")
 def test_it_touches_nothing_of_another_user(environment: dict[str, str]) -> None:
-    """Where a directory of its name belongs to somebody else, it says so and leaves it."""
+    """If a directory of its name is another user's, it says so and leaves it."""
     stage = stage_of(environment)
     stage.mkdir()
     (stage / "precious").touch()
@@ -210,7 +210,7 @@ def test_it_touches_nothing_of_another_user(environment: dict[str, str]) -> None
 
 
 def test_what_a_killed_demo_leaves_is_swept_by_the_next(environment: dict[str, str]) -> None:
-    """After SIGKILL the next start works, and leaves nothing."""
+    """After SIGKILL the next demo works, and removes the directory."""
     stage = stage_of(environment)
     with subprocess.Popen([COMMAND, "demo"], env=environment, stdout=subprocess.DEVNULL) as demo:
         wait_until((stage / "credentials").exists, "the first demo's file")
@@ -231,7 +231,7 @@ def test_what_a_killed_demo_leaves_is_swept_by_the_next(environment: dict[str, s
 
 
 def test_two_demos_do_not_disturb_each_other(environment: dict[str, str]) -> None:
-    """The second one is refused, and the first one's directory stays."""
+    """The second one is refused with 75, and the first one's directory stays."""
     stage = stage_of(environment)
     with subprocess.Popen([COMMAND, "demo"], env=environment, stdout=subprocess.DEVNULL) as demo:
         wait_until((stage / "credentials").exists, "the first demo's file")

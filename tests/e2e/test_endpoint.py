@@ -19,7 +19,7 @@ from programs import free_port
 
 
 class Served:
-    """A host whose daemon serves credentials, and somebody who asks."""
+    """A host whose daemon serves credentials, and a client that asks for them."""
 
     def __init__(self, host: Host, *, groups: str = "") -> None:
         self.host = host
@@ -31,11 +31,11 @@ class Served:
         host.configure(extra=self.extra)
 
     def token(self, name: str) -> str:
-        """Return what stands in a token's file."""
+        """Return the content of a token's file."""
         return (self.tokens / name).read_text()
 
     def ask(self, name: str, token: str) -> int | dict[str, str]:
-        """Return the credentials, or the status of a refusal."""
+        """Return the credentials, or the status of the refusal."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/credentials/{name}", headers={"Authorization": token}
         )
@@ -50,7 +50,7 @@ class Served:
         return said
 
     def ready(self, name: str) -> bool:
-        """Say whether there is a token, and somebody who takes it."""
+        """Say whether the token exists and is accepted."""
         try:
             return isinstance(self.ask(name, self.token(name)), dict)
         except OSError:
@@ -58,7 +58,7 @@ class Served:
 
 
 def test_it_serves_what_is_published(host: Host) -> None:
-    """Each profile for its own token, and no other one for it."""
+    """Each profile is served for its own token and for no other."""
     served = Served(host)
     host.start("run").wait_for("daemon_ready")
     wait_until(lambda: served.ready("production"), "the endpoint")
@@ -72,7 +72,7 @@ def test_it_serves_what_is_published(host: Host) -> None:
 
 
 def test_a_group_has_one_token(host: Host) -> None:
-    """And its profiles have no other one."""
+    """One token serves all profiles of a group, and they have no other."""
     served = Served(host, groups="  groups:\n    deploy: [preproduction, production]\n")
     host.start("run").wait_for("daemon_ready")
     wait_until(lambda: served.ready("development"), "the endpoint")
@@ -87,7 +87,7 @@ def test_a_group_has_one_token(host: Host) -> None:
 
 
 def test_tokens_outlive_the_daemon(host: Host) -> None:
-    """Killed and started again it takes the same tokens, and asks STS for nothing."""
+    """After a kill and a start the same tokens are valid, and STS is not called."""
     served = Served(host)
     first = host.start("run")
     first.wait_for("daemon_ready")
@@ -105,7 +105,7 @@ def test_tokens_outlive_the_daemon(host: Host) -> None:
 
 
 def test_a_reload_takes_a_profile_away_and_the_endpoint_too(host: Host) -> None:
-    """What has left the configuration is neither served nor has a token any more."""
+    """A profile removed from the configuration is not served, and its token is removed."""
     served = Served(host)
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -115,7 +115,7 @@ def test_a_reload_takes_a_profile_away_and_the_endpoint_too(host: Host) -> None:
     host.configure(only, extra=served.extra)
     running.signal(signal.SIGHUP)
     running.wait_for("config_reloaded")
-    assert served.ask("development", token) in (401, 503)  # no credentials, from the first moment
+    assert served.ask("development", token) in (401, 503)  # no credentials from now on
     wait_until(lambda: not (served.tokens / "development").exists(), "the token to go")
     wait_until(lambda: served.ask("development", token) == 401, "the token to open nothing")
     assert served.ready("production")
@@ -130,7 +130,7 @@ def test_a_reload_takes_a_profile_away_and_the_endpoint_too(host: Host) -> None:
 
 
 def test_a_reload_that_moves_the_tokens_leaves_none_behind(host: Host) -> None:
-    """Nor does a return to the old place bring one back."""
+    """The tokens of the old directory are removed and no longer accepted."""
     served = Served(host)
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -212,7 +212,7 @@ def test_who_comes_back_to_a_taken_port_says_so_again(host: Host) -> None:
 
 
 def test_a_port_that_is_taken_stops_no_renewal(host: Host) -> None:
-    """It is told; the file is kept all the same."""
+    """`listen_failed` names the address, and all profiles are published."""
     served = Served(host)
     with subprocess.Popen(
         [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(served.port)],
@@ -231,7 +231,7 @@ def test_a_port_that_is_taken_stops_no_renewal(host: Host) -> None:
 
 
 def test_no_token_is_printed(host: Host) -> None:
-    """At log level debug either."""
+    """Not even log level debug prints a token."""
     served = Served(host)
     host.configure(extra=f"{served.extra}log:\n  level: debug\n")
     running = host.start("run")
@@ -244,9 +244,9 @@ def test_no_token_is_printed(host: Host) -> None:
     assert not [token for token in tokens if token in "".join(running.lines)]
 
 
-@needs_root  # to look into a process that leaves no core file
+@needs_root  # to read /proc of a process that cannot dump core
 def test_it_is_off_unless_configured(host: Host) -> None:
-    """Without the key nothing listens, and there is no directory."""
+    """Without `endpoint` nothing listens, and there is no directory of tokens."""
     running = host.start("run")
     running.wait_for("daemon_ready")
 

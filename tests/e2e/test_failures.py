@@ -1,4 +1,4 @@
-"""Each way in which STS fails one profile of a running daemon, while the others notice nothing."""
+"""Each way in which STS can fail one profile of a daemon, without effect on the others."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ FAILURES: dict[str, tuple[faults.Fault, str, str]] = {
     "expired": (faults.expired_grant(), "renewal_failed", "GrantExpired"),
     "endless": (faults.grant_without_expiration(), "renewal_failed", "GrantIncomplete"),
 }
-"""What is injected, the event that tells of it, and its code."""
+"""The injected fault, the event that reports it, and its code."""
 
 
 def apart(host: Host) -> None:
-    """Give the stricken profile an endpoint of its own, by another name of the same server."""
+    """Give the failing profile an endpoint of its own, by another name of the same server."""
     url = host.sts.url.replace("127.0.0.1", "localhost")
     roles = (
         f"  {name}:\n    role_arn: arn:aws:iam::{str(n) * 12}:role/{name}\n"
@@ -48,7 +48,7 @@ def apart(host: Host) -> None:
 
 
 def renewals(running: Running, profile: str) -> int:
-    """Return how often a profile has been renewed."""
+    """Return how often a profile has been renewed so far."""
     return sum(e["profile"] == profile for e in running.events("credentials_renewed"))
 
 
@@ -56,7 +56,7 @@ def renewals(running: Running, profile: str) -> int:
 def test_each_failure_is_told_once_and_mended_by_the_next_attempt(
     host: Host, sts: Simulator
 ) -> None:
-    """By its code, with a hint where a human must act; the other profiles are renewed meanwhile."""
+    """The event has the right code, with a hint for humans; the other profiles are renewed."""
     apart(host)
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -91,7 +91,7 @@ def test_each_failure_is_told_once_and_mended_by_the_next_attempt(
 def test_an_answer_that_drips_is_given_up_after_a_minute_and_holds_up_nobody(
     host: Host, sts: Simulator
 ) -> None:
-    """A byte every 0.9 s is inside every timeout of the SDK: only the deadline of I1 ends it."""
+    """A byte every 0.9 s defeats every timeout of the SDK; only the deadline of I1 ends it."""
     apart(host)
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -114,7 +114,7 @@ def test_an_answer_that_drips_is_given_up_after_a_minute_and_holds_up_nobody(
 def test_a_resolver_that_hangs_is_given_up_after_a_minute_and_holds_up_nobody(
     host: Host, sts: Simulator, tmp_path: Path
 ) -> None:
-    """It is in the C library: no timeout of the SDK bounds it, nor can its thread be ended."""
+    """A resolver that hangs in the C library is beyond timeouts of the SDK; its thread stays."""
     compiler = shutil.which("cc")
     if compiler is None:
         assert not os.environ.get("CI"), "no C compiler"

@@ -1,4 +1,4 @@
-"""Hubs and hosts as they are installed, on a real OpenBao server and the simulated STS."""
+"""Hubs and hosts as installed, on a real OpenBao server and the simulated STS."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def _fleet(
 
 
 def lifetimes(running: Running) -> dict[object, object]:
-    """Return how long the newest session of each profile lasts, as the log has it."""
+    """Return the lifetime of each profile's newest session, from the log."""
     return {e["profile"]: e["lifetime_s"] for e in running.events("credentials_renewed")}
 
 
 def test_hosts_without_an_identity_have_what_the_hub_renewed(fleet: Fleet, sts: Simulator) -> None:
-    """Two hosts hold the very sessions that one hub asked for: three calls, nine sections."""
+    """Two hosts have the sessions of one hub, which called STS once for each of three profiles."""
     hub, hosts = fleet.hub("hub"), [fleet.host("a"), fleet.host("b")]
     follow(hub)
     for host in hosts:
@@ -52,7 +52,7 @@ def test_hosts_without_an_identity_have_what_the_hub_renewed(fleet: Fleet, sts: 
 
 
 def test_a_host_that_starts_first_is_fresh_when_a_hub_comes(fleet: Fleet) -> None:
-    """Nobody has to start in any order."""
+    """Hubs and hosts can be started in any order."""
     host, hub = fleet.host("a"), fleet.hub("hub")
     running = host.start("run")
     running.wait_for("renewal_failed")
@@ -64,7 +64,7 @@ def test_a_host_that_starts_first_is_fresh_when_a_hub_comes(fleet: Fleet) -> Non
 
 
 def test_what_a_hub_withdraws_is_gone_from_the_engine_and_not_from_hosts(fleet: Fleet) -> None:
-    """Who follows keeps what he has, and newcomers find none."""
+    """Hosts keep the credentials that they have, but new hosts find none."""
     hub, host = fleet.hub("hub"), fleet.host("a")
     socket = hub.root / "control.sock"
     hub.config.write_text(f"control: {{socket: {socket}}}\n{hub.config.read_text()}")
@@ -83,7 +83,7 @@ def test_what_a_hub_withdraws_is_gone_from_the_engine_and_not_from_hosts(fleet: 
 
 
 def test_a_restarted_host_asks_for_nothing(fleet: Fleet, bao: Bao) -> None:
-    """The file says what it holds: with the engine gone, a restart is fresh all the same."""
+    """A restarted host trusts its file, so it is ready even if the engine does not answer."""
     hub, host = fleet.hub("hub"), fleet.host("a")
     follow(hub)
     follow(host).stop()
@@ -100,7 +100,7 @@ def test_a_restarted_host_asks_for_nothing(fleet: Fleet, bao: Bao) -> None:
 def test_a_host_that_wakes_to_what_has_long_expired_is_fresh_at_once(
     fleet: Fleet, sts: Simulator
 ) -> None:
-    """Ten seconds from the first contact with the engine, at most."""
+    """A host whose credentials have expired is ready within ten seconds of its start."""
     sts.grant_seconds = 3
     hub, host = fleet.hub("hub"), fleet.host("a")
     running = follow(hub)
@@ -120,7 +120,7 @@ def test_a_host_that_wakes_to_what_has_long_expired_is_fresh_at_once(
 
 @pytest.mark.waits
 def test_ensure_on_a_host_waits_for_the_hubs_next_renewal(fleet: Fleet, sts: Simulator) -> None:
-    """A job asks for more life than is left: it has it as soon as the hub has renewed."""
+    """If a job asks for more life than is left, it waits until the hub has renewed."""
     sts.grant_seconds = 30
     hub, host = fleet.hub("hub"), fleet.host("a")
     socket = host.root / "control.sock"
@@ -140,7 +140,7 @@ def test_ensure_on_a_host_waits_for_the_hubs_next_renewal(fleet: Fleet, sts: Sim
 
 
 def test_once_on_hub_and_host_does_a_fleet_by_cron(fleet: Fleet) -> None:
-    """Each run leads, publishes and gives the lease back; the host takes it from there."""
+    """Each `once` on a hub leads, publishes and gives the lease back; one on a host follows."""
     hub, host = fleet.hub("hub"), fleet.host("a")
 
     assert 0 == hub.start("once").wait()
@@ -151,7 +151,7 @@ def test_once_on_hub_and_host_does_a_fleet_by_cron(fleet: Fleet) -> None:
 
 
 def test_check_online_on_a_host_tries_each_secret(fleet: Fleet) -> None:
-    """Before anything runs, an operator sees what is not there yet."""
+    """Before anything runs, it names the secrets that do not exist yet."""
     host = fleet.host("a")
 
     tried = host.command("check", "--online", "--config", str(host.config))
@@ -161,7 +161,7 @@ def test_check_online_on_a_host_tries_each_secret(fleet: Fleet) -> None:
 
 
 def test_a_sealed_engine_delays_no_file_of_the_hub(fleet: Fleet, bao: Bao, sts: Simulator) -> None:
-    """The hub renews for itself meanwhile, and the newest goes out when the engine is back."""
+    """The hub renews its own file meanwhile, and publishes the newest once the engine is back."""
     sts.grant_seconds = 12
     hub, host = fleet.hub("hub"), fleet.host("a")
     running = follow(hub)
@@ -183,7 +183,7 @@ def test_a_sealed_engine_delays_no_file_of_the_hub(fleet: Fleet, bao: Bao, sts: 
 def test_another_hub_takes_over_and_no_reader_notices(
     fleet: Fleet, sts: Simulator, fault: str
 ) -> None:
-    """The leader dies, or sleeps and wakes: never a lapse, a torn read, or an older credential."""
+    """When the leader dies or sleeps, no reader finds expired, torn or older credentials."""
     sts.grant_seconds = 50
     hubs, host = [fleet.hub("hub1"), fleet.hub("hub2")], fleet.host("a")
     first = follow(hubs[0])
@@ -212,7 +212,7 @@ def test_another_hub_takes_over_and_no_reader_notices(
 
 
 def test_nothing_secret_reaches_the_engines_disk_or_any_log(fleet: Fleet, bao: Bao) -> None:
-    """What stands in the files is looked for in the raft directory and in every line."""
+    """The secrets in the files are neither in the raft directory nor in any log."""
     hub, host = fleet.hub("hub"), fleet.host("a")
     runs = [follow(hub), follow(host)]
     secrets = {

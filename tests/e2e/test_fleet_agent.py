@@ -1,4 +1,4 @@
-"""The same secrets read by the engine's own agent, with the configuration that is shipped."""
+"""A hub's secrets read by the engine's own agent, with the shipped configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bao]:
 def test_an_agent_with_the_shipped_template_writes_usable_credentials(
     bao: Bao, sts: Simulator, tmp_path: Path
 ) -> None:
-    """`config/vault/agent.hcl`, with this test's paths, gives the JSON of `credential_process`."""
+    """`config/vault/agent.hcl`, with other paths, writes the JSON of `credential_process`."""
     tmp_path.chmod(0o700)
     fleet = Fleet(tmp_path, sts, bao, PREFIX)
     bao.admin.sys.enable_auth_method("approle")

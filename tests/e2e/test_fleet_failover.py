@@ -1,4 +1,4 @@
-"""A fleet on three nodes, of which any, and any hub, may die, sleep or be sealed at any moment."""
+"""A fleet on three nodes, while nodes and hubs die, sleep or are sealed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fleet import Fleet, Reader, follow, keys
 from host import Host, Running, wait_until
 
 LIFETIME = 60
-"""Seconds that a session lasts: half of it is what a take-over, or an election, may cost."""
+"""The seconds that a session lasts; a take-over or an election may cost half of them."""
 
 
 @pytest.fixture(name="cluster")
@@ -28,7 +28,7 @@ def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaoCluster]:
 
 
 class Siege:
-    """Breaks one thing at a time, for a while, and mends it."""
+    """Breaks one thing at a time, waits, and repairs it."""
 
     def __init__(self, cluster: BaoCluster, hubs: list[Host], chance: random.Random) -> None:
         self._cluster = cluster
@@ -38,7 +38,7 @@ class Siege:
         self.told: list[str] = []
 
     def strike(self, pause: threading.Event) -> None:
-        """Break something, wait, and mend it."""
+        """Break something, wait, and repair it."""
         fault = self._chance.choice(
             ["kill node", "pause node", "seal node", "kill hub", "pause hub"]
         )
@@ -73,7 +73,7 @@ class Siege:
 def test_whatever_dies_no_reader_on_a_host_notices(
     cluster: BaoCluster, sts: Simulator, tmp_path: Path, strikes: int
 ) -> None:
-    """Never a lapse, a torn read, or an older credential after a newer one."""
+    """No reader finds expired or torn credentials, or older ones after newer ones."""
     tmp_path.chmod(0o700)
     sts.grant_seconds = LIFETIME
     fleet = Fleet(tmp_path, sts, cluster, f"{PREFIX}/siege")

@@ -1,4 +1,4 @@
-"""`on_renew` as it is configured, on the installed command."""
+"""`on_renew` with the installed command."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from host import ENVIRONMENTS, Host, wait_until
 
 
 def script(path: Path, text: str) -> Path:
-    """Write a shell script that can be started."""
+    """Write an executable shell script."""
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return path
 
 
 def hooked(host: Host, each: str, whole: str) -> None:
-    """Configure a command for each profile and one for all."""
+    """Configure one command for each profile, and one for all."""
     one = script(host.root / "each", each)
     all_of_them = script(host.root / "whole", whole)
     host.configure(extra=f"on_renew: {{command: [{all_of_them}]}}\n")
@@ -29,7 +29,7 @@ def hooked(host: Host, each: str, whole: str) -> None:
 
 
 def test_once_waits_for_the_commands_and_they_find_the_new_keys(host: Host) -> None:
-    """They read the file, and see what was just renewed; the second time nothing was."""
+    """Commands find the new keys in the file; a second `once`, without renewals, runs none."""
     seen = host.root / "seen"
     hooked(
         host,
@@ -50,7 +50,7 @@ def test_once_waits_for_the_commands_and_they_find_the_new_keys(host: Host) -> N
 
 
 def test_once_leaves_though_a_command_takes_longer_than_half_a_session(host: Host) -> None:
-    """What falls due while it waits is for the next run: else each renewal would start it again."""
+    """A renewal that falls due meanwhile is left to the next run; otherwise it might never end."""
     host.sts.inject(faults.short_grant(9.0), times=None)
     hooked(host, "sleep 5", ":")
     once = host.start("once")
@@ -63,7 +63,7 @@ def test_once_leaves_though_a_command_takes_longer_than_half_a_session(host: Hos
 
 
 def test_no_command_delays_a_renewal_or_lets_a_secret_out(host: Host) -> None:
-    """One fails and prints all that it can read; one hangs. The daemon renews, and ends in time."""
+    """Commands that fail, print secrets or hang do not delay renewals, and secrets are redacted."""
     hooked(host, 'cat "$CREDFRESH_CREDENTIALS_FILE"; env; exit 7', "exec sleep 600")
     daemon = host.start("run")
     daemon.wait_for("hook_failed", len(ENVIRONMENTS))

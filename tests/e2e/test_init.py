@@ -1,4 +1,4 @@
-"""`credfresh init` as it is installed: from a user's own AWS files to published credentials."""
+"""`credfresh init` as installed: from a user's own AWS files to published credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from host import COMMAND, Host
 
 @pytest.fixture(name="aws")
 def _aws(host: Host) -> Path:
-    """A user who has keys, two roles and one that asks for a code."""
+    """Return the AWS files of a user with keys, two roles and one that needs MFA."""
     aws = host.root / ".aws"
     aws.mkdir(mode=0o700)
     (aws / "credentials").write_text(host.source.read_text().replace("[ci]", "[default]"))
@@ -30,7 +30,7 @@ def _aws(host: Host) -> Path:
 
 
 def init(host: Host, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as the host's user."""
+    """Run `credfresh init` as the host's user."""
     return subprocess.run(
         [COMMAND, "init", *arguments],
         env=host.environment | environment,
@@ -42,7 +42,7 @@ def init(host: Host, *arguments: str, **environment: str) -> subprocess.Complete
 
 @pytest.mark.usefixtures("aws")
 def test_from_aws_files_to_published_credentials(host: Host) -> None:
-    """The starter is checked, run as it is but for the place of the file, and works."""
+    """The starter is valid, and publishes as it is with another path of the file."""
     done = init(host, "--output", str(host.config) + ".new")
     assert 0 == done.returncode, done.stderr
     assert "" == done.stdout
@@ -59,7 +59,7 @@ def test_from_aws_files_to_published_credentials(host: Host) -> None:
 
 @pytest.mark.usefixtures("aws")
 def test_it_goes_to_stdout_and_copies_no_secret(host: Host) -> None:
-    """What is for people goes to stderr, so that it can be piped."""
+    """Messages go to stderr, so that stdout can be piped."""
     done = init(host)
     assert 0 == done.returncode
     assert done.stdout.startswith("# A starter configuration")
@@ -69,7 +69,7 @@ def test_it_goes_to_stdout_and_copies_no_secret(host: Host) -> None:
 
 @pytest.mark.usefixtures("aws")
 def test_nothing_is_overwritten(host: Host) -> None:
-    """A file that is there stays as it is."""
+    """An existing file stays as it is."""
     before = host.config.read_bytes()
     done = init(host, "--output", str(host.config))
     assert 1 == done.returncode
@@ -78,7 +78,7 @@ def test_nothing_is_overwritten(host: Host) -> None:
 
 
 def test_the_files_may_be_elsewhere(host: Host, aws: Path) -> None:
-    """AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE are obeyed, as by an SDK."""
+    """AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE are used, as by an SDK."""
     moved = host.root / "moved"
     aws.rename(moved)
     nothing = init(host)
@@ -93,7 +93,7 @@ def test_the_files_may_be_elsewhere(host: Host, aws: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(host: Host, aws: Path) -> None:
-    """With the line, where there is one."""
+    """The error has the file, and the line if there is one."""
     (aws / "config").write_text("role_arn = x\n")
     done = init(host)
     assert 1 == done.returncode

@@ -1,4 +1,4 @@
-"""`metrics` as installed: a real daemon, its file, its port, and what becomes of them."""
+"""`metrics` as installed: the textfile and the port of a real daemon."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DIGITS = b"9" * 5000
 
 
 class Asked:
-    """What a daemon answers at its port."""
+    """A client of the daemon's port."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
     def get(self, path: str) -> tuple[int, str]:
-        """Ask once."""
+        """Ask once, on a new connection; return status and body."""
         client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             client.request("GET", path)
@@ -43,7 +43,7 @@ class Asked:
         return float(found[1]) if found else None
 
     def listens(self) -> bool:
-        """Say whether somebody is there."""
+        """Say whether the daemon listens there."""
         try:
             self.get("/readyz")
         except OSError:
@@ -71,7 +71,7 @@ def _running(host: Host, port: int, textfile: Path) -> Running:
 
 
 def test_it_serves_figures_health_and_a_page(running: Running, port: int, textfile: Path) -> None:
-    """All profiles are fresh, in every place where it is said, and the daemon ends cleanly."""
+    """Metrics, health, status page and textfile agree that all is fresh; then it stops cleanly."""
     asked = Asked(port)
 
     wait_until(lambda: asked.get("/healthz") == (200, "ok\n"), "health")
@@ -88,11 +88,11 @@ def test_it_serves_figures_health_and_a_page(running: Running, port: int, textfi
 
 
 def test_health_is_judged_by_the_file(host: Host, running: Running, port: int) -> None:
-    """A file that is gone is unhealthy although every renewal succeeded; put back, it is well."""
+    """A lost file is unhealthy although every renewal succeeded, and healthy once restored."""
     asked = Asked(port)
     wait_until(lambda: asked.get("/healthz")[0] == 200, "health")
 
-    # The daemon cannot put it back where a directory stands.
+    # A directory in its place keeps the daemon from restoring it.
     host.credentials.unlink()
     host.credentials.mkdir()
 
@@ -107,7 +107,7 @@ def test_health_is_judged_by_the_file(host: Host, running: Running, port: int) -
 
 
 def test_an_outage_shows(host: Host, running: Running, port: int) -> None:
-    """Failures are counted by their kind, and end in expired credentials if nothing mends them."""
+    """Failures are counted by their kind, while published credentials keep it healthy."""
     asked = Asked(port)
     host.sts.grant_seconds = 3
     host.sts.inject(faults.internal_error(), times=100_000)
@@ -125,13 +125,13 @@ def test_an_outage_shows(host: Host, running: Running, port: int) -> None:
     wait_until(lambda: (asked.value(failures) or 0) > 0, "a failure to show")
     transient = 'credfresh_renewals_total{profile="production",result="transient"}'
     assert (asked.value(transient) or 0) > 0
-    wait_until(lambda: asked.get("/healthz")[0] == 200, "health")  # what is published is good
+    wait_until(lambda: asked.get("/healthz")[0] == 200, "health")  # what is published is valid
 
 
 def test_profiles_come_and_go_with_the_configuration(
     host: Host, running: Running, port: int
 ) -> None:
-    """After a reload the new profile has all series, and the removed one none."""
+    """After a reload a new profile has all series, and a removed one none."""
     asked = Asked(port)
     host.configure(
         "  production:\n    role_arn: arn:aws:iam::333333333333:role/production\n"
@@ -149,7 +149,7 @@ def test_profiles_come_and_go_with_the_configuration(
 def test_a_refused_reload_shows_and_changes_nothing(
     host: Host, running: Running, port: int
 ) -> None:
-    """The gauge falls until a configuration is accepted again; the listener goes on."""
+    """The gauge is 0 until a configuration is accepted; everything else goes on."""
     asked = Asked(port)
     good = host.config.read_text()
     host.config.write_text(good.replace("role_arn", "role_arm"))
@@ -188,7 +188,7 @@ def test_another_instance_counts_from_the_next_start_on(
 def test_a_reload_turns_all_of_it_off_and_on(
     host: Host, running: Running, port: int, textfile: Path
 ) -> None:
-    """Without `metrics` nobody listens and no file is left to tell old tales; then again."""
+    """Without `metrics` nothing listens and the textfile is removed; both come back with it."""
     asked = Asked(port)
     good = host.config.read_text()
     host.configure()
@@ -203,7 +203,7 @@ def test_a_reload_turns_all_of_it_off_and_on(
 
 
 def test_neither_a_port_nor_a_directory_stops_a_renewal(host: Host, port: int) -> None:
-    """Both places are refused by the system: two events, and every profile is fresh."""
+    """If port and directory are refused, two events say so, and every profile is fresh."""
     with socket.socket() as squatter:
         squatter.bind(("127.0.0.1", port))
         squatter.listen()
@@ -222,7 +222,7 @@ def test_neither_a_port_nor_a_directory_stops_a_renewal(host: Host, port: int) -
 
 
 def test_a_flood_of_requests_fills_no_log(running: Running, port: int) -> None:
-    """What clients do is not logged, whatever they send."""
+    """Whatever clients send, nothing is logged."""
     before = len(running.lines)
     junk = [b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 100, b"POST / X"]
     junk += [
@@ -240,7 +240,7 @@ def test_a_flood_of_requests_fills_no_log(running: Running, port: int) -> None:
 
 
 def test_no_secret_is_served(host: Host, running: Running, port: int, textfile: Path) -> None:
-    """Neither the source's key nor what STS issued can be read at any place, with all detail."""
+    """Even with `detail: true`, no page has the source's keys or a session's secrets."""
     host.config.write_text(
         host.config.read_text().replace("metrics:\n", "metrics:\n  detail: true\n")
     )
@@ -260,7 +260,7 @@ def test_no_secret_is_served(host: Host, running: Running, port: int, textfile: 
 
 @pytest.mark.parametrize("command", ["once", "check", "schema", "run"])
 def test_who_wants_no_metrics_does_not_pay_for_them(command: str) -> None:
-    """Neither library is imported by a command that has no use for it."""
+    """Commands without metrics do not import their libraries."""
     program = (
         f"import sys, credfresh.cli.{command}, credfresh.cli.composition;"
         "print({'prometheus_client', 'waitress', 'credfresh.listener'} & sys.modules.keys())"

@@ -1,4 +1,4 @@
-"""`credfresh once` as it is installed."""
+"""`credfresh once` as installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from host import ENVIRONMENTS, Host
 
 
 def test_once_publishes_and_leaves(host: Host) -> None:
-    """All roles are assumed once, the file is written, and the exit status is 0."""
+    """Each role is assumed once, the file is written, and the exit status is 0."""
     running = host.start("once")
 
     assert 0 == running.wait(), running.lines
@@ -14,7 +14,7 @@ def test_once_publishes_and_leaves(host: Host) -> None:
 
 
 def test_once_again_asks_for_nothing(host: Host) -> None:
-    """What is fresh is left alone."""
+    """Fresh profiles are left alone."""
     host.start("once").wait()
     calls = host.sts.count("AssumeRole")
 
@@ -23,7 +23,7 @@ def test_once_again_asks_for_nothing(host: Host) -> None:
 
 
 def test_once_takes_away_what_was_disabled(host: Host) -> None:
-    """Without a daemon there is no other way; the others stay as they are."""
+    """Without a daemon `once` must remove them; it leaves the others as they are."""
     host.start("once").wait()
     calls = host.sts.count("AssumeRole")
     text = host.config.read_text()
@@ -35,7 +35,7 @@ def test_once_takes_away_what_was_disabled(host: Host) -> None:
 
 
 def test_once_publishes_what_it_got_and_says_that_some_failed(host: Host) -> None:
-    """One refused role is exit status 3; the others are on disk."""
+    """If a role is refused, the exit status is 3, and the others are published."""
     host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
     running = host.start("once")
 
@@ -48,7 +48,7 @@ def test_once_publishes_what_it_got_and_says_that_some_failed(host: Host) -> Non
 
 
 def test_once_beside_a_daemon_is_refused(host: Host) -> None:
-    """The file has one keeper; without a control socket it cannot be asked."""
+    """Without a control socket the daemon that keeps the file cannot be asked: 75."""
     daemon = host.start("run")
     daemon.wait_for("daemon_ready")
 
@@ -56,7 +56,7 @@ def test_once_beside_a_daemon_is_refused(host: Host) -> None:
 
 
 def test_once_beside_a_daemon_of_its_own_asks_that(host: Host) -> None:
-    """Only for what is not fresh; 0 when all are, 3 when some still are not."""
+    """It asks for profiles that are not fresh; 0 if all are then, and 3 otherwise."""
     role = "arn:aws:iam::222222222222:role/preproduction"
     host.sts.remove_role(role)
     host.configure(extra=f"control:\n  socket: {host.root}/run/control.sock\n")
@@ -68,7 +68,7 @@ def test_once_beside_a_daemon_of_its_own_asks_that(host: Host) -> None:
     assert (1, "preproduction") == (asked["profiles"], asked["failed"])
 
     host.sts.add_role(role, trusts={host.user.arn})
-    # On-demand renewals are apart; a withdrawal ends that, and naming it brings it back.
+    # Renewals on demand keep a distance, which ends with a withdrawal; `renew` by name ends that.
     control = ("--config", str(host.config))
     assert 0 == host.command("withdraw", "preproduction", *control).returncode
     assert 0 == host.command("renew", "preproduction", *control).returncode
@@ -81,7 +81,7 @@ def test_once_beside_a_daemon_of_its_own_asks_that(host: Host) -> None:
 
 
 def test_once_brings_nothing_back_that_was_withdrawn(host: Host) -> None:
-    """It was taken away by hand, and cron is no hand."""
+    """A profile that was withdrawn by hand is not renewed by cron."""
     host.configure(extra=f"control:\n  socket: {host.root}/run/control.sock\n")
     host.start("run").wait_for("daemon_ready")
     done = host.command("withdraw", "production", "--config", str(host.config))
@@ -92,7 +92,7 @@ def test_once_brings_nothing_back_that_was_withdrawn(host: Host) -> None:
 
 
 def test_once_beside_another_daemon_is_refused(host: Host) -> None:
-    """The same file, another configuration: whoever keeps it is not asked."""
+    """A daemon with another configuration is not asked, though it keeps the file: 75."""
     host.configure(extra=f"control:\n  socket: {host.root}/run/control.sock\n")
     host.start("run").wait_for("daemon_ready")
     other = host.root / "other.yaml"

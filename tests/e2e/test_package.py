@@ -1,4 +1,4 @@
-"""The Debian package: what is in it, and what installing, upgrading and removing it do."""
+"""The Debian package: its content, and what installing, upgrading and removing it do."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def _package(packages: Path) -> Path:
 
 @pytest.fixture(scope="session", name="tree")
 def _tree(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory with the files of the package."""
+    """Return a directory with the unpacked package."""
     tree = tmp_path_factory.mktemp("tree")
     sh("dpkg-deb", "-x", package, tree)
     return tree
 
 
 def members(package: Path) -> list[tarfile.TarInfo]:
-    """Return what the package unpacks."""
+    """Return the members of the package's archive."""
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE
     ) as process:
@@ -82,7 +82,7 @@ def members(package: Path) -> list[tarfile.TarInfo]:
 
 
 def test_the_package_has_what_debian_looks_for(tree: Path) -> None:
-    """Unit, user, rights, command, configuration, manual, completions, documents, drop-ins."""
+    """It has unit, user, command, configuration, manual, completions, documents and drop-ins."""
     for member in MEMBERS:
         assert os.path.lexists(tree / member), member
     for page in (ROOT / "docs").iterdir():
@@ -94,7 +94,7 @@ def test_the_package_has_what_debian_looks_for(tree: Path) -> None:
 
 
 def test_links_of_the_documents_lead_somewhere(tree: Path) -> None:
-    """What a page links to is in the package, but for what only a checkout has."""
+    """Links lead into the package, except on pages for developers."""
     pages = tree / "usr/share/doc/credfresh"
     assert "operations.md" in {page.name for page in pages.glob("*.md")}
     for page in pages.glob("*.md"):
@@ -106,7 +106,7 @@ def test_links_of_the_documents_lead_somewhere(tree: Path) -> None:
 
 
 def test_the_package_is_for_this_python_and_machine(package: Path) -> None:
-    """Byte code and extensions are those of one minor version, and of one architecture."""
+    """Byte code and extensions need this minor version of Python and this architecture."""
     about = sh("dpkg-deb", "-f", package, "Depends", "Architecture", "Version")
     minor = int(sh(PYTHON, "-c", "import sys; print(sys.version_info[1])"))
 
@@ -117,7 +117,7 @@ def test_the_package_is_for_this_python_and_machine(package: Path) -> None:
 
 
 def test_everything_belongs_to_root_and_nobody_else_writes(package: Path) -> None:
-    """Only the configuration, and its directory, are hidden from the world."""
+    """Others can read everything except the configuration and its directory."""
     found = members(package)
     hidden = {m.name.strip("./") for m in found if not m.issym() and not m.mode & 0o004}
 
@@ -129,7 +129,7 @@ def test_everything_belongs_to_root_and_nobody_else_writes(package: Path) -> Non
 
 
 def test_nothing_names_where_it_was_built(tree: Path) -> None:
-    """Neither scripts nor byte code know the checkout or the build directory."""
+    """Neither scripts nor byte code contain the path of the checkout or of the build directory."""
     lib = tree / "opt/credfresh/lib"
     told = [f for f in tree.rglob("*") if f.is_file() and b"credfresh-package." in f.read_bytes()]
     compiled = next(lib.rglob("boto3/__pycache__/session.*.pyc")).read_bytes()
@@ -144,7 +144,7 @@ def test_nothing_names_where_it_was_built(tree: Path) -> None:
 
 
 def test_every_module_is_compiled(tree: Path) -> None:
-    """Nothing need be compiled at each start, in a directory that the daemon cannot write."""
+    """Without byte code every start would compile, as the daemon cannot write there."""
     sources = list((tree / "opt/credfresh/lib").rglob("credfresh/**/*.py"))
     assert len(sources) > 100
     for source in sources:
@@ -152,7 +152,7 @@ def test_every_module_is_compiled(tree: Path) -> None:
 
 
 def test_the_manual_says_what_the_commands_say(tree: Path) -> None:
-    """Every command and option, every exit status; and groff has nothing to complain of."""
+    """It has every command, option and exit status, and groff does not complain."""
     manual = tree / "usr/share/man/man1/credfresh.1.gz"
     needed("groff", "man-db")
     rough = sh("gzip", "-dc", manual)
@@ -172,7 +172,7 @@ def test_the_manual_says_what_the_commands_say(tree: Path) -> None:
 
 
 def test_installed_it_works_and_waits_to_be_told_the_roles(debian: Debian) -> None:
-    """Anybody may run it; unedited it ends with 78; the whole of it works, and as the daemon."""
+    """Anybody can run it; with the unedited configuration the daemon ends with 78."""
     assert "name your roles in /etc/credfresh/credfresh.yaml" in debian.install()
 
     assert f"credfresh {credfresh.__version__}\n" == debian.do("credfresh --version", user="nobody")
@@ -192,7 +192,7 @@ def test_installed_it_works_and_waits_to_be_told_the_roles(debian: Debian) -> No
         _credfresh_completion credfresh
         echo "${COMPREPLY[@]}"'""")
     assert "ensure\n" == completed
-    # Of AWS's services it has those that credentials come from, and a fleet's engine.
+    # It has the AWS services that provide credentials, and the client of a fleet's engine.
     debian.do("""/opt/credfresh/bin/python3 -I -c '
 import boto3, hvac
 for service in ("sts", "sso", "sso-oidc", "signin"):
@@ -200,7 +200,7 @@ for service in ("sts", "sso", "sso-oidc", "signin"):
 
 
 def test_an_upgrade_keeps_what_was_edited_and_published(debian: Debian) -> None:
-    """Configuration, long-term keys and credentials are untouched; the code is the new one."""
+    """Configuration, long-term keys and credentials stay, and the code is the new one."""
     debian.install()
     debian.do("""
         echo '# mine' >> /etc/credfresh/credfresh.yaml
@@ -217,7 +217,7 @@ def test_an_upgrade_keeps_what_was_edited_and_published(debian: Debian) -> None:
 
 
 def test_removed_it_leaves_what_jobs_use_and_purged_nothing_of_its_own(debian: Debian) -> None:
-    """A removal leaves credentials and configuration; a purge only what the administrator put."""
+    """A removal leaves credentials and configuration, a purge only the administrator's files."""
     debian.install()
     debian.do("""
         echo '[ci-user]' > /etc/credfresh/source
@@ -235,7 +235,7 @@ def test_removed_it_leaves_what_jobs_use_and_purged_nothing_of_its_own(debian: D
 
 
 def test_without_systemd_it_makes_its_user_by_itself(debian: Debian) -> None:
-    """Where cron runs `once`, or in an image, no systemd-sysusers need be there."""
+    """Without systemd-sysusers, as in an image, it creates its user itself."""
     debian.do("rm /bin/systemd-sysusers")
     debian.install()
 
@@ -246,7 +246,7 @@ def test_without_systemd_it_makes_its_user_by_itself(debian: Debian) -> None:
 
 @pytest.mark.long
 def test_on_a_root_as_debian_makes_it(package: Path, tmp_path: Path) -> None:
-    """With no Python and no systemd there before: what it needs it names, and nothing is left."""
+    """In a minimal root without Python and systemd, it brings what it needs and leaves nothing."""
     needed("debootstrap", "debootstrap")
     if os.geteuid() != 0:
         pytest.skip("needs root, to make a root")

@@ -1,4 +1,4 @@
-"""The Debian package under a real systemd, as an administrator meets it."""
+"""The Debian package under a real systemd, as an administrator uses it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 @pytest.fixture(name="machine")
 def _machine(packages: Path) -> Iterator[Machine]:
-    """Return a machine with the package installed, and nothing edited."""
+    """Run a machine where the package is installed and its configuration unedited."""
     with Machine({packages: "/mnt"}) as machine:
         do(machine, installing())
         yield machine
 
 
 def do(machine: Machine, script: str) -> str:
-    """Run a shell script there that must succeed; return what it printed."""
+    """Run a shell script in the machine, which must succeed; return its output."""
     return machine.run("sh", "-ec", f"cd /\n{script}").stdout
 
 
@@ -35,12 +35,12 @@ def shown(machine: Machine, name: str) -> str:
 
 
 def events(machine: Machine, cursor: str) -> str:
-    """Return what the service has logged since then."""
+    """Return what the service has logged since `cursor`."""
     return "\n".join(str(entry["MESSAGE"]) for entry in machine.journal(SERVICE, after=cursor))
 
 
 def test_enable_now_after_naming_the_roles(machine: Machine) -> None:
-    """Unedited it is refused once, with the reason; edited it runs, and ends with the package."""
+    """Unedited it fails once with the reason; edited it runs; removing the package stops it."""
     start = machine.cursor()
     refused = machine.run("systemctl", "enable", "--now", SERVICE, check=False)
     assert 0 != refused.returncode
@@ -65,7 +65,7 @@ def test_enable_now_after_naming_the_roles(machine: Machine) -> None:
 
 
 def test_an_upgrade_that_the_configuration_does_not_suit(machine: Machine) -> None:
-    """The package is installed all the same, says what is wrong, and the credentials live on."""
+    """The upgrade succeeds, says that the new version does not start, and credentials stay."""
     do(machine, simulating())
     do(machine, f"systemctl enable --now {SERVICE}")
     published = do(machine, "cat /run/credfresh/credentials")
@@ -87,13 +87,13 @@ def test_an_upgrade_that_the_configuration_does_not_suit(machine: Machine) -> No
 
 
 def test_an_upgrade_is_noticed_by_nobody(machine: Machine) -> None:
-    """A new process with the new code goes on; readers find the same credentials all the time."""
+    """A new process with the new code goes on, and readers always find the same credentials."""
     do(machine, simulating())
     do(machine, f"systemctl enable --now {SERVICE}")
     old = shown(machine, "MainPID")
     published = do(machine, "cat /run/credfresh/credentials")
     start = machine.cursor()
-    # A reader that looks a hundred times a second, and notes what is not as it was.
+    # A reader that looks a hundred times a second, and notes any difference.
     do(
         machine,
         """
@@ -118,20 +118,20 @@ def test_an_upgrade_is_noticed_by_nobody(machine: Machine) -> None:
 
 
 def block(language: str, about: str) -> str:
-    """Return the one block of the page that is about something."""
+    """Return the only code block of the page that contains a text."""
     found = re.findall(rf"(?ms)^```{language}\n(.*?)^```", OPERATIONS)
     [one] = [block for block in found if about in block]
     return str(one)
 
 
 def handed_over(keys: str) -> str:
-    """Return the worked example, with these keys."""
+    """Return the worked example of the page with these keys in it."""
     example = block("sh", "systemd-creds encrypt")
     return re.sub(r"(?ms)^\[ci-user\]\n.*?(?=^END)", lambda _: keys, example)
 
 
 def test_the_worked_example_of_an_encrypted_key(machine: Machine) -> None:
-    """Nothing of it is on disk in the clear; a restart takes the next one, and asks STS nothing."""
+    """No key is on disk in the clear, and after a restart the next key is used."""
     do(machine, simulating())
     keys, following = (
         do(machine, f"cat /etc/credfresh/{name}; rm /etc/credfresh/{name}")
@@ -151,7 +151,7 @@ def test_the_worked_example_of_an_encrypted_key(machine: Machine) -> None:
         assert "" == do(machine, f"grep -rlF '{value}' /etc /run/credfresh || true")
 
     start = machine.cursor()
-    do(machine, handed_over(following))  # it ends with the restart
+    do(machine, handed_over(following))  # ends with the restart
     assert "credentials_renewed" not in events(machine, start)
     assert published == do(machine, "cat /run/credfresh/credentials")
     do(

@@ -1,4 +1,4 @@
-"""The status page in a real browser: seen, typed into, left open."""
+"""The status page in a real browser: shown, used by keyboard, and left open."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from views import figures, view
 
 
 class Browser:
-    """Headless Chromium, and what it complains about."""
+    """Headless Chromium, and the messages of its console."""
 
     def __init__(self) -> None:
         options = webdriver.ChromeOptions()
         options.binary_location = needed("chromium", "chromium")
         for argument in (
             "--headless=new",
-            "--no-sandbox",  # CI is root; it shows only pages of ours
+            "--no-sandbox",  # CI runs as root; only our pages are opened
             "--disable-gpu",
             "--disable-dev-shm-usage",
             "--disable-background-networking",
@@ -46,7 +46,7 @@ class Browser:
         self.driver.set_window_size(1280, 860)
 
     def complaints(self) -> list[str]:
-        """Return what the console says since the last time: errors, and breaches of the policy."""
+        """Return the console's new messages: errors, and violations of the page's policy."""
         return [entry["message"] for entry in self._log()]
 
     def _log(self) -> list[dict[str, str]]:
@@ -54,22 +54,22 @@ class Browser:
         return entries
 
     def open(self, port: int, path: str = "/") -> None:
-        """Go to a page."""
+        """Open a page."""
         self.driver.get(f"http://127.0.0.1:{port}{path}")
 
     def run(self, script: str) -> Any:
-        """Run a script in the page, past its policy."""
+        """Run a script in the page, whatever its policy is."""
         return self.driver.execute_script(script)
 
     def rows(self) -> list[str]:
-        """Return the profiles that are shown, in order."""
+        """Return the profiles shown, in order."""
         names: list[str] = self.run(
             "return [...document.querySelectorAll('tbody th')].map((th) => th.textContent)"
         )
         return names
 
     def type(self, *keys: str) -> None:
-        """Press keys where the focus is."""
+        """Press keys in the focused element."""
         self.driver.switch_to.active_element.send_keys(*keys)
 
     def text(self, selector: str = "body") -> str:
@@ -85,7 +85,7 @@ def _browser() -> Iterator[Browser]:
 
 
 class Shown:
-    """A site that shows whatever a test says."""
+    """A site that shows the view that a test sets."""
 
     def __init__(self) -> None:
         self.view: View | None = None
@@ -118,7 +118,7 @@ FAILING = view(
 
 
 def test_it_is_quiet_and_asks_nobody_else(browser: Browser, show: Callable[[View], Shown]) -> None:
-    """No error, no breach of its own policy, and every request goes to itself."""
+    """There is no error or policy violation, and every request goes to the page's own server."""
     shown = show(FAILING)
 
     assert "2 of 3 profiles have nothing valid on disk" in browser.text("h1")
@@ -132,7 +132,7 @@ def test_it_is_quiet_and_asks_nobody_else(browser: Browser, show: Callable[[View
 def test_it_refreshes_without_losing_ones_place(
     browser: Browser, show: Callable[[View], Shown]
 ) -> None:
-    """A change appears by itself; nothing is loaded anew, and a focused row keeps its focus."""
+    """Changes appear without a reload of the page, and a focused row keeps the focus."""
     shown = show(view(figures("dev"), figures("production")))
     browser.run("window.mine = true; document.getElementById('p-production').focus()")
 
@@ -147,7 +147,7 @@ def test_it_refreshes_without_losing_ones_place(
 
 
 def test_it_says_so_when_nobody_answers(browser: Browser, show: Callable[[View], Shown]) -> None:
-    """What is old is not shown as new; when the daemon answers again that is over."""
+    """The page says since when it is old, until the daemon answers again."""
     shown = show(FAILING)
     shown.view = None
     wait_until(lambda: "no answer since" in browser.text("header"), "the silence")
@@ -160,7 +160,7 @@ def test_it_says_so_when_nobody_answers(browser: Browser, show: Callable[[View],
 def test_it_says_so_when_others_always_come_first(
     browser: Browser, show: Callable[[View], Shown], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A flood of filters leaves none for us: for some seconds it asks again, then says so."""
+    """If other requests always come first, it retries for seconds and then says so."""
     shown = show(view(figures("dev")))
     with monkeypatch.context() as flood:
         flood.setattr(Pages, "get", lambda *_: None)
@@ -175,7 +175,7 @@ def test_it_says_so_when_others_always_come_first(
 def test_it_can_be_used_with_a_keyboard_alone(
     browser: Browser, show: Callable[[View], Shown]
 ) -> None:
-    """`/` filters as one types, arrows walk the rows, Escape shows all, Tab reaches the states."""
+    """`/` filters while typing, arrows move between rows, Escape shows all, Enter picks a state."""
     show(view(*(figures(f"team-{n}", age=100 + n) for n in range(5)), figures("late", "late")))
 
     browser.type("/")
@@ -187,7 +187,7 @@ def test_it_can_be_used_with_a_keyboard_alone(
     browser.type(Keys.ESCAPE)
     wait_until(lambda: len(browser.rows()) == 6, "all")
     assert ["late", "team-4", "team-3", "team-2"] == browser.rows()[:4]
-    assert "p-team-3" == browser.run("return document.activeElement.id")  # it stays there
+    assert "p-team-3" == browser.run("return document.activeElement.id")  # the focus stays there
     browser.type(Keys.ARROW_DOWN, Keys.ARROW_UP, Keys.ARROW_UP)
     assert "p-team-4" == browser.run("return document.activeElement.id")
     browser.run("document.querySelector('#states a.late').focus()")
@@ -198,7 +198,7 @@ def test_it_can_be_used_with_a_keyboard_alone(
 
 
 def test_ten_thousand_profiles(browser: Browser, show: Callable[[View], Shown]) -> None:
-    """The 500 most urgent at once, any other by the filter, and typing stays quick."""
+    """The 500 most urgent are shown, any other can be filtered for, and typing stays quick."""
     show(view(*(figures(f"team-{n:05d}", age=n / 10) for n in range(10_000))))
     assert 500 == len(browser.rows())
     assert "The 500 most urgent of 10,000" in browser.text("caption")
@@ -212,7 +212,7 @@ def test_ten_thousand_profiles(browser: Browser, show: Callable[[View], Shown]) 
 
 @pytest.mark.parametrize("width", [375, 768, 1280, 2560])
 def test_nothing_is_cut_off(browser: Browser, show: Callable[[View], Shown], width: int) -> None:
-    """From a telephone to a wall: no sideways scrolling, and the drawings stay in their cells."""
+    """From telephone to large screen nothing needs sideways scrolling."""
     browser.driver.set_window_size(max(width, 500), 860)
     browser.driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
@@ -234,7 +234,7 @@ def test_nothing_is_cut_off(browser: Browser, show: Callable[[View], Shown], wid
 def test_words_can_be_read_in_both_schemes(
     browser: Browser, show: Callable[[View], Shown], scheme: str, tmp_path: Path
 ) -> None:
-    """Every text has a contrast of 4.5 to 1 at least against what is behind it (WCAG 2 AA)."""
+    """Every text has at least a contrast of 4.5 to 1 with its background (WCAG 2 AA)."""
     browser.driver.execute_cdp_cmd(
         "Emulation.setEmulatedMedia",
         {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
@@ -295,7 +295,7 @@ return poor;
 
 
 def test_the_real_daemon_is_shown(browser: Browser, host: Host) -> None:
-    """From STS to the screen: fresh, then an outage, then recovered, without touching the page."""
+    """An open page shows freshness, then an outage, then the recovery."""
     port = free_port()
     host.sts.grant_seconds = 60
     host.configure(extra=f"metrics:\n  listen: 127.0.0.1:{port}\n")
@@ -306,7 +306,7 @@ def test_the_real_daemon_is_shown(browser: Browser, host: Host) -> None:
     wait_until(lambda: "All 3 profiles are fresh" in browser.text("h1"), "freshness")
 
     outage = host.sts.inject(faults.internal_error(), times=100_000)
-    # Another request is due at once.
+    # A changed request is due at once.
     host.configure(
         "  production:\n    role_arn: arn:aws:iam::333333333333:role/production\n"
         "    duration: 30m\n",

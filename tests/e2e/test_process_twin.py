@@ -1,4 +1,4 @@
-"""The refreshable twins of the installed daemon: what a process that outlives its session sees."""
+"""The refreshable twins of the installed daemon, read by processes that outlive a session."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ for line in sys.stdin:
 
 
 def with_twins(host: Host) -> Path:
-    """Configure twins, and return their directory."""
+    """Configure twins; return their directory."""
     directory = host.root / "process"
     host.configure(extra=f"process_dir: {directory}\n")
     return directory
 
 
 def environment(host: Host, directory: Path, name: str) -> dict[str, str]:
-    """Return what a process gets that is started with `NAME.env`, beside the host's own."""
+    """Return the host's environment with that of `NAME.env` added."""
     said = (directory / f"{name}.env").read_text().splitlines()
     recipe = dict(line.split("=", 1) for line in said if not line.startswith("#"))
     return host.environment | recipe
@@ -42,7 +42,7 @@ def key_of(directory: Path, name: str) -> str:
 
 
 def test_twin_and_section_hold_the_same_credentials(host: Host) -> None:
-    """Each renewal is published twice."""
+    """Each renewal is published in both."""
     directory = with_twins(host)
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -58,7 +58,7 @@ def test_twin_and_section_hold_the_same_credentials(host: Host) -> None:
 
 @pytest.mark.waits
 def test_a_process_that_stays_up_sees_new_keys_by_itself(host: Host) -> None:
-    """One client, no restart, several session lifetimes: each call is answered."""
+    """Each call of one client works through several session lifetimes, without a restart."""
     host.sts.grant_seconds = 8
     directory = with_twins(host)
     running = host.start("run")
@@ -88,7 +88,7 @@ def test_a_process_that_stays_up_sees_new_keys_by_itself(host: Host) -> None:
 
 
 def test_the_keys_of_the_host_do_not_shadow_the_twin(host: Host) -> None:
-    """With the whole recipe, a section of the same name in the host's own file is not read."""
+    """With all of `NAME.env`, a section of the same name in the host's own file is not read."""
     directory = with_twins(host)
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -108,7 +108,7 @@ def test_the_keys_of_the_host_do_not_shadow_the_twin(host: Host) -> None:
 
 
 def test_killed_and_started_again_nothing_changes(host: Host) -> None:
-    """A warm restart finds the twins as they should be and writes none of them."""
+    """A warm restart finds all twins right and writes none of them."""
     directory = with_twins(host)
     first = host.start("run")
     first.wait_for("daemon_ready")
@@ -124,7 +124,7 @@ def test_killed_and_started_again_nothing_changes(host: Host) -> None:
 
 
 def test_a_profile_that_leaves_takes_its_twin_along(host: Host) -> None:
-    """At a reload, and it is told."""
+    """A reload removes the twin, and `twin_removed` says so."""
     directory = with_twins(host)
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -139,7 +139,7 @@ def test_a_profile_that_leaves_takes_its_twin_along(host: Host) -> None:
 
 
 def test_through_an_outage_the_twin_stays(host: Host) -> None:
-    """Expired credentials stay unless `on_expired: remove`; the next success brings them back."""
+    """Expired credentials stay, or go with `on_expired: remove`; the next success restores them."""
     host.sts.grant_seconds = 3
     directory = host.root / "process"
     profile = (
@@ -167,7 +167,7 @@ def test_through_an_outage_the_twin_stays(host: Host) -> None:
 
 
 def test_what_is_withdrawn_goes_through_every_door(host: Host) -> None:
-    """`credfresh withdraw` takes section and twin away at once; the next renewal brings both."""
+    """`credfresh withdraw` removes section and twin at once; `renew` restores both."""
     directory, socket = host.root / "process", host.root / "run" / "control.sock"
     host.configure(extra=f"process_dir: {directory}\ncontrol:\n  socket: {socket}\n")
     host.start("run").wait_for("daemon_ready")
@@ -184,7 +184,7 @@ def test_what_is_withdrawn_goes_through_every_door(host: Host) -> None:
 
 
 def test_once_publishes_the_twins_too(host: Host) -> None:
-    """For cron and images."""
+    """`once`, for cron and images, publishes them as the daemon does."""
     directory = with_twins(host)
 
     assert 0 == host.command("once", "--config", str(host.config)).returncode
@@ -193,7 +193,7 @@ def test_once_publishes_the_twins_too(host: Host) -> None:
 
 
 def test_status_says_what_hides_the_twin(host: Host) -> None:
-    """Where it is run with half of the recipe, beside the section of the same name."""
+    """With only half of the twin's environment set, `status` says what outranks the twin."""
     directory = with_twins(host)
     host.command("once", "--config", str(host.config))
     recipe = environment(host, directory, "production")

@@ -1,4 +1,4 @@
-"""The alerts and the dashboard on a real Prometheus that scrapes the real daemon."""
+"""The alerts and the dashboard, on a real Prometheus that scrapes the real daemon."""
 
 from __future__ import annotations
 
@@ -57,25 +57,25 @@ class Prometheus:
         )
 
     def ask(self, path: str, **query: str) -> Any:
-        """Ask its API."""
+        """Ask its API; return the data."""
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
         with urllib.request.urlopen(url, timeout=30) as answer:
             return json.load(answer)["data"]
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Run one instant query."""
+        """Run an instant query; return its result."""
         found: list[dict[str, Any]] = self.ask("query", query=expression)["result"]
         return found
 
     def has(self, expression: str) -> bool:
-        """Say whether a query finds something; no, while it is not up."""
+        """Say whether a query finds something; False while Prometheus is not up."""
         try:
             return bool(self.query(expression))
         except OSError:
             return False
 
     def end(self) -> None:
-        """End it."""
+        """End the process."""
         self._process.kill()
         self._process.wait()
         self._log.close()
@@ -108,7 +108,7 @@ def test_the_rules_are_valid_and_fire_when_they_should() -> None:
 
 
 def test_every_query_of_the_dashboard_finds_something(prometheus: Prometheus) -> None:
-    """Each panel has data, from a daemon with three profiles, and no rule fails to evaluate."""
+    """With three profiles each panel has data, and every rule can be evaluated."""
     # A rate needs two scrapes.
     wait_until(lambda: prometheus.has("count_over_time(credfresh_healthy[1m]) > 2"), "scrapes")
 
@@ -127,7 +127,7 @@ def test_every_query_of_the_dashboard_finds_something(prometheus: Prometheus) ->
 
 
 def test_what_is_scraped_is_what_is_so(prometheus: Prometheus, host: Host) -> None:
-    """Prometheus sees every profile, the expiration that stands in the file, and the target up."""
+    """Prometheus has the target up, and the expiration in the file for every profile."""
     expiration = "credfresh_credential_expiration_timestamp_seconds"
     wait_until(lambda: prometheus.has(f"min({expiration}) > 0"), "a scrape")
 
@@ -149,7 +149,7 @@ def test_what_is_scraped_is_what_is_so(prometheus: Prometheus, host: Host) -> No
 def test_alerts_are_pending_for_a_daemon_that_lost_its_file(
     prometheus: Prometheus, host: Host
 ) -> None:
-    """From the disk to the alert, through the real thing; when they fire is for promtool to say."""
+    """A lost file makes the alerts pending; promtool's tests say when they fire."""
     wait_until(lambda: prometheus.has("credfresh_healthy == 1"), "health")
 
     host.credentials.unlink()
@@ -166,7 +166,7 @@ def test_alerts_are_pending_for_a_daemon_that_lost_its_file(
 
 
 def test_promtool_has_no_remark_about_the_metrics(host: Host) -> None:
-    """Names, types and help texts are as the Prometheus project wants them."""
+    """Names, types and help texts follow the conventions of the Prometheus project."""
     promtool = needed("promtool", "prometheus")
     textfile = host.root / "credfresh.prom"
     host.configure(extra=f"metrics:\n  textfile: {textfile}\n")

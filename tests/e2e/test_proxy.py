@@ -1,4 +1,4 @@
-"""The way to STS: proxies and certificates as the environment names them."""
+"""Proxies and certificates that the environment names, on the way to STS."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _proxy(certificates: Certificates, sts: Simulator) -> Iterator[OpeningProxy]
 def test_sts_is_reached_through_a_proxy_that_opens_tls(
     host: Host, proxy: OpeningProxy, certificates: Certificates, variable: str
 ) -> None:
-    """HTTPS_PROXY says how, AWS_CA_BUNDLE whom to trust; the name is the proxy's to resolve."""
+    """HTTPS_PROXY names it, AWS_CA_BUNDLE its authority, and it resolves the name of STS."""
     trust = {"AWS_CA_BUNDLE": str(certificates.ca)}
     once = host.start("once", **ENDPOINT, **trust, **{variable: proxy.url})
 
@@ -46,7 +46,7 @@ def test_sts_is_reached_through_a_proxy_that_opens_tls(
 def test_a_proxy_that_nobody_vouches_for_learns_nothing(
     host: Host, proxy: OpeningProxy, sts: Simulator
 ) -> None:
-    """Without AWS_CA_BUNDLE its certificate is refused, and the hint names the variable."""
+    """Without AWS_CA_BUNDLE it is refused, nothing is sent, and the hint names the variable."""
     once = host.start("once", **ENDPOINT, HTTPS_PROXY=proxy.url)
 
     assert 3 == once.wait()
@@ -58,7 +58,7 @@ def test_a_proxy_that_nobody_vouches_for_learns_nothing(
 
 @pytest.mark.parametrize("excepted", ["NO_PROXY", "no_proxy", None])
 def test_what_no_proxy_names_is_asked_directly(host: Host, excepted: str | None) -> None:
-    """Here the proxy is dead: who is sent there fails, who is not succeeds."""
+    """With a dead proxy, an attempt works only if NO_PROXY excludes the host."""
     dead = {"HTTP_PROXY": f"http://127.0.0.1:{free_port()}"}
     direct = {excepted: "169.254.169.254,127.0.0.1"} if excepted else {}
 

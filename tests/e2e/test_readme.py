@@ -1,6 +1,6 @@
-"""The README is true: its commands run, its blocks are what they show.
+"""The README is true: its commands run, and its blocks are what they claim to be.
 
-After a change of a command's help run this module with UPDATE_README=1, then read the difference.
+After a change of a command's help run this module with UPDATE_README=1, and read the difference.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HELP = re.compile(r"(?<=<!-- credfresh --help -->\n```\n).+?(?=^```)", re.MULTIL
 
 
 def text() -> str:
-    """Return the page."""
+    """Return the text of the README."""
     return README.read_text(encoding="utf-8")
 
 
@@ -31,7 +31,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_help_is_what_the_command_prints() -> None:
-    """The list of commands is the real one."""
+    """The `--help` block is what the command prints."""
     printed = subprocess.run(
         [COMMAND, "--help"],
         env={"PATH": os.environ["PATH"], "COLUMNS": "80", "LC_ALL": "C.UTF-8"},
@@ -45,14 +45,14 @@ def test_the_help_is_what_the_command_prints() -> None:
 
 
 def test_the_sample_is_the_one_that_is_shipped() -> None:
-    """The block is config/minimal.yaml, and that is run by a test of its own."""
+    """The block is config/minimal.yaml, which another test runs."""
     sample = (ROOT / "config" / "minimal.yaml").read_text(encoding="utf-8")
     assert f"<!-- config/minimal.yaml -->\n```yaml\n{sample}```\n" in text()
     assert [sample] == blocks("yaml")
 
 
 def test_the_exit_statuses_are_those_of_the_commands() -> None:
-    """The table has every status, in order, and no other."""
+    """The table has every exit status, in order, and no other."""
     table = text().partition("| exit status |")[2].partition("\n\n")[0]
     assert [int(status) for status in Exit] == [
         int(number) for number in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)
@@ -60,7 +60,7 @@ def test_the_exit_statuses_are_those_of_the_commands() -> None:
 
 
 def test_the_set_up_commands_are_tried_where_everything_is_tried() -> None:
-    """The two commands that make an environment are part of what runs before a change lands."""
+    """The two commands that set up an environment are part of `.ci/run`."""
     gates = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     first = [block for block in blocks("sh") if block.startswith("sh .ci/")]
     assert ["sh .ci/demo\n", "sh .ci/test\n"] == first
@@ -72,7 +72,7 @@ def test_the_set_up_commands_are_tried_where_everything_is_tried() -> None:
     "block", [block for block in blocks("sh") if not block.startswith("sh .ci/")]
 )
 def test_the_commands_run(host: Host, block: str) -> None:
-    """Each block, pasted into a shell where a configuration is and once has run, succeeds."""
+    """Each block succeeds in a shell where the configuration is and `once` has run."""
     assert 0 == host.start("once").wait()
     script = block.replace("/run/credfresh/credentials", str(host.credentials))
     result = subprocess.run(

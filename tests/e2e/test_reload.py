@@ -1,4 +1,4 @@
-"""Another configuration while running: no bad one takes the daemon down (I7)."""
+"""Another configuration for a running daemon, which no bad one can end (I7)."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ GOLDEN = Path(__file__).parents[1] / "unit" / "config" / "golden"
 
 
 def role(number: int, name: str) -> str:
-    """Return a profile of one of the host's roles."""
+    """Return a profile with one of the host's roles."""
     arn = f"arn:aws:iam::{str(number) * 12}:role/{ENVIRONMENTS[number - 1]}"
     return f"  {name}:\n    role_arn: {arn}\n"
 
 
 def reload(running: Running, event: str) -> dict[str, object]:
-    """Send SIGHUP and return what came of it."""
+    """Send SIGHUP; return the event that follows."""
     count = len(running.events(event))
     running.signal(signal.SIGHUP)
     return running.wait_for(event, count + 1)[-1]
 
 
 def test_a_signal_takes_over_what_has_changed(host: Host) -> None:
-    """What is new is published, what is gone leaves the file, the rest costs no call."""
+    """New profiles are published, removed ones leave the file, others cost no call."""
     running = host.start("run")
     running.wait_for("daemon_ready")
     calls = host.sts.count("AssumeRole")
@@ -46,7 +46,7 @@ def test_a_signal_takes_over_what_has_changed(host: Host) -> None:
 
 
 def test_no_bad_configuration_ends_a_running_daemon(host: Host, sts: Simulator) -> None:
-    """Through every mistake that we know of, the old profiles are renewed as if nothing were."""
+    """With any known mistake the old profiles are still renewed."""
     sts.grant_seconds = 20
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -79,7 +79,7 @@ def test_no_bad_configuration_ends_a_running_daemon(host: Host, sts: Simulator) 
 
 
 def test_a_configuration_that_others_may_write_is_not_taken(host: Host) -> None:
-    """Whoever could write it could have commands run."""
+    """Whoever can write it could have commands run."""
     running = host.start("run")
     running.wait_for("daemon_ready")
     host.configure(role(3, "production"))
@@ -91,7 +91,7 @@ def test_a_configuration_that_others_may_write_is_not_taken(host: Host) -> None:
 
 
 def test_with_auto_a_change_is_taken_without_a_signal(host: Host) -> None:
-    """In place or by another file in its place; a bad one is told and passed over."""
+    """A file changed in place or replaced is read, and a bad one reported and ignored."""
     host.configure(extra="reload: auto\n")
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -109,7 +109,7 @@ def test_with_auto_a_change_is_taken_without_a_signal(host: Host) -> None:
 
 
 def test_a_storm_of_signals_ends_nothing(host: Host) -> None:
-    """Hundreds of SIGHUPs are a few reloads, and no call."""
+    """Hundreds of SIGHUPs cause no call and do not end the daemon."""
     running = host.start("run")
     running.wait_for("daemon_ready")
     calls = host.sts.count("AssumeRole")
@@ -122,7 +122,7 @@ def test_a_storm_of_signals_ends_nothing(host: Host) -> None:
 
 
 def test_the_log_level_follows(host: Host) -> None:
-    """Less is said from the reload on, and all of it again after the next."""
+    """The new level counts from the reload on, and the old one again after the next."""
     running = host.start("run")
     running.wait_for("daemon_ready")
     host.configure(extra="log:\n  level: error\n")
@@ -137,7 +137,7 @@ def test_the_log_level_follows(host: Host) -> None:
 
 
 def due(host: Host) -> dict[str, object]:
-    """Return when each profile is to be renewed, as the daemon says."""
+    """Return when each profile is due, according to `status`."""
     socket = host.root / "run" / "control.sock"
     told = host.command("status", "--json", "--socket", str(socket))
     return {each["profile"]: each["renew_at"] for each in json.loads(told.stdout)["profiles"]}
@@ -149,7 +149,7 @@ def control(host: Host, name: str = "control.sock", mode: str = "0600") -> str:
 
 
 def test_what_is_gone_leaves_in_one_write_and_what_stays_keeps_its_time(host: Host) -> None:
-    """Of twenty that are removed no reader sees some gone and some not."""
+    """Readers see all twenty removed profiles or none; the others keep their renewal times."""
     many = "".join(role(n % 3 + 1, f"extra{n}") for n in range(20))
     stays = role(1, "development") + role(2, "preproduction")
     host.configure(stays + many, extra=control(host))
@@ -184,7 +184,7 @@ def test_what_is_gone_leaves_in_one_write_and_what_stays_keeps_its_time(host: Ho
 
 @pytest.mark.waits
 def test_a_burst_of_signals_is_few_reloads(host: Host) -> None:
-    """What comes while one reload is carried out is one more."""
+    """All signals during a reload cause one more."""
     running = host.start("run")
     running.wait_for("daemon_ready")
     running.signal(signal.SIGSTOP)
@@ -201,7 +201,7 @@ def test_a_burst_of_signals_is_few_reloads(host: Host) -> None:
 
 
 def test_another_file_and_another_mode_count_at_once(host: Host) -> None:
-    """The new file has all sections without a call; the old one loses ours, or its old mode."""
+    """A new file gets all sections without a call, and the old one loses ours; a mode applies."""
     running = host.start("run")
     running.wait_for("daemon_ready")
     calls, old, text = host.sts.count("AssumeRole"), host.credentials, host.config.read_text()
@@ -221,7 +221,7 @@ def test_another_file_and_another_mode_count_at_once(host: Host) -> None:
 
 
 def test_another_socket_waits_for_a_restart_and_limits_do_not(host: Host) -> None:
-    """It is said at each reload which key waits; the old socket answers until then."""
+    """Each reload names the key that needs a restart, and the old socket answers until then."""
     host.configure(extra=control(host))
     running = host.start("run")
     running.wait_for("daemon_ready")

@@ -1,4 +1,4 @@
-"""`credfresh run` as it is installed: a process, signals, a real file, a real HTTP STS."""
+"""`credfresh run` as installed: a process, signals, a real file, a real HTTP STS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_it_publishes_all_environments_and_leaves_them_at_the_end(host: Host) ->
 
 
 def test_every_line_is_one_json_object_with_an_event(host: Host) -> None:
-    """An operator's tools can parse whatever the daemon prints."""
+    """Whatever the daemon prints can be parsed."""
     running = host.start("run")
     running.wait_for("daemon_ready")
     running.stop()
@@ -34,7 +34,7 @@ def test_every_line_is_one_json_object_with_an_event(host: Host) -> None:
 
 
 def test_it_renews_ahead_of_expiration(host: Host) -> None:
-    """With sessions of six seconds, readers find valid keys at every moment for three lives."""
+    """Sessions of six seconds are renewed four times and never expire."""
     host.sts.grant_seconds = 6
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -47,7 +47,7 @@ def test_it_renews_ahead_of_expiration(host: Host) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_waits_for_what_is_in_flight(host: Host, number: int) -> None:
-    """An answer on its way is waited for and published before the end."""
+    """Attempts in flight are waited for and published before the end."""
     host.sts.inject(faults.Latency(1.0), times=3)
     running = host.start("run")
     host.sts.wait_for(1, "AssumeRole")
@@ -60,7 +60,7 @@ def test_a_signal_waits_for_what_is_in_flight(host: Host, number: int) -> None:
 
 
 def test_a_second_signal_forces_the_end(host: Host) -> None:
-    """STS that hangs does not hold up an operator who insists."""
+    """A hanging STS does not delay the end after the second signal."""
     host.sts.inject(faults.Hang(), times=3)
     running = host.start("run")
     wait_until(lambda: host.sts.in_flight > 0, "a call in flight")
@@ -74,7 +74,7 @@ def test_a_second_signal_forces_the_end(host: Host) -> None:
 
 
 def test_killed_and_started_again_it_asks_for_nothing(host: Host) -> None:
-    """After SIGKILL the file itself is the state: no call is made, and nothing changes on disk."""
+    """After SIGKILL the file is the state: no call is made, and its content stays."""
     first = host.start("run")
     first.wait_for("daemon_ready")
     first.signal(signal.SIGKILL)
@@ -90,7 +90,7 @@ def test_killed_and_started_again_it_asks_for_nothing(host: Host) -> None:
 
 
 def test_sigusr1_renews_all(host: Host) -> None:
-    """Every profile gets new keys now, once, and the daemon goes on."""
+    """Every profile gets new keys, once."""
     running = host.start("run")
     running.wait_for("daemon_ready")
     before = {name: keys["aws_access_key_id"] for name, keys in host.sections().items()}
@@ -106,7 +106,7 @@ def test_sigusr1_renews_all(host: Host) -> None:
 
 
 def test_a_failing_sts_leaves_the_last_good_credentials(host: Host) -> None:
-    """Through an outage the file stays, the failure is told, and the recovery too."""
+    """During an outage the file stays; the failure and the recovery are logged."""
     host.sts.grant_seconds = 8
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -121,7 +121,7 @@ def test_a_failing_sts_leaves_the_last_good_credentials(host: Host) -> None:
 
 
 def test_a_second_daemon_on_the_file_is_refused(host: Host) -> None:
-    """One daemon keeps a file: another one leaves with 75 and says who does."""
+    """Another daemon ends with 75 and names the first one's pid."""
     running = host.start("run")
     running.wait_for("daemon_ready")
 
@@ -132,7 +132,7 @@ def test_a_second_daemon_on_the_file_is_refused(host: Host) -> None:
 
 
 def test_a_bad_configuration_ends_it_with_78(host: Host) -> None:
-    """Every problem is told, each with its place, and nothing is touched."""
+    """Every problem is logged with its place, and no file is written."""
     host.configure("  production:\n    role_arn: nonsense\n    duration: 30s\n")
     running = host.start("run")
 
@@ -146,7 +146,7 @@ def test_a_bad_configuration_ends_it_with_78(host: Host) -> None:
 
 
 def test_no_secret_is_printed_at_any_level(host: Host) -> None:
-    """At log level debug neither the source's key nor what STS issued reaches the output."""
+    """Log level debug prints neither the source's secret key nor those of sessions."""
     host.configure(extra="log:\n  level: debug\n")
     host.sts.inject(faults.internal_error(), times=1)
     running = host.start("run", BOTO_DEBUG="1")

@@ -1,4 +1,4 @@
-"""The committed samples, run as they stand, but for their ARNs."""
+"""The committed samples, run as they are except for their ARNs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from host import COMMAND, Host, Running
 ROOT = Path(__file__).parent.parent.parent
 PROFILES = ("development", "preproduction", "production")
 
-# /run and /etc as the sample names them, without touching the host's.
+# Makes /run and /etc as the samples name them, without touching the host's.
 NAMESPACE = """
 set -e
 mount --make-rprivate /
@@ -32,7 +32,7 @@ exec "$@"
 
 @pytest.fixture(name="example")
 def _example(host: Host, sts: Simulator) -> Path:
-    """Return the example with other ARNs; the simulator knows their roles."""
+    """Write the example with other ARNs, which the simulator knows; return its path."""
     text = (ROOT / "config" / "credfresh.example.yaml").read_text()
     changed = re.sub(r"(\d{12}):role/deploy", r"\1:role/other", text)
     assert changed != text
@@ -46,7 +46,7 @@ def _example(host: Host, sts: Simulator) -> Path:
 
 
 def in_namespace(host: Host, *arguments: str) -> subprocess.Popen[str]:
-    """Start the command where /run/credfresh and /etc/credfresh are the test's own."""
+    """Start the command with a /run/credfresh and /etc/credfresh of the test's own."""
     if os.geteuid() != 0:
         pytest.skip("needs root: mounts /run and /etc of its own in a mount namespace")
     return subprocess.Popen(
@@ -60,7 +60,7 @@ def in_namespace(host: Host, *arguments: str) -> subprocess.Popen[str]:
 
 
 def test_once_works_on_the_example(host: Host, example: Path) -> None:
-    """`once` with the example publishes its three environments where it says, mode 0640."""
+    """`once` publishes its three environments at its path, with mode 0640."""
     process = in_namespace(host, "once", "--config", str(example))
     output, _ = process.communicate(timeout=60)
 
@@ -70,7 +70,7 @@ def test_once_works_on_the_example(host: Host, example: Path) -> None:
 
 
 def test_run_works_on_the_example(host: Host, example: Path) -> None:
-    """`run` with the example becomes ready, and what it publishes is let in."""
+    """`run` becomes ready, and what it publishes is accepted by STS."""
     running = Running(in_namespace(host, "run", "--config", str(example)))
     running.wait_for("daemon_ready")
 
@@ -82,7 +82,7 @@ def test_run_works_on_the_example(host: Host, example: Path) -> None:
 
 
 def test_the_minimal_sample_needs_only_its_arn_and_the_sdks_own_chain(host: Host) -> None:
-    """With keys in the environment, the least configuration that there is publishes."""
+    """With keys in the environment, it publishes."""
     text = (ROOT / "config" / "minimal.yaml").read_text()
     text = text.replace("/run/credfresh/credentials", str(host.credentials))
     host.config.write_text(text.replace("role/deploy", "role/development"))

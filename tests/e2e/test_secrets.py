@@ -1,4 +1,4 @@
-"""No secret gets out of a process, whatever happens to it; `Host.end` looks in every test."""
+"""No secret is printed, whatever happens; `Host.end` checks this after every test."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOUD = {"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "always", "BOTO_DEBUG": "1"}
 def test_a_failing_sts_lets_no_secret_out(
     host: Host, sts: Simulator, fault: faults.Fault, told: str
 ) -> None:
-    """At level debug, with every warning on: not of the answer that is cut, nor of the request."""
+    """At level debug, with all warnings on, neither request nor truncated answer is printed."""
     host.configure(extra=DEBUG)
     sts.grant_seconds = 4
     running = host.start("run", **LOUD)
@@ -45,7 +45,7 @@ def test_a_failing_sts_lets_no_secret_out(
 
 
 def test_wrong_keys_let_no_secret_out(host: Host) -> None:
-    """STS explains a wrong signature by what it signed; the source's keys are in its file."""
+    """STS quotes what it signed, but the source's secret key is not printed."""
     host.configure(extra=DEBUG)
     wrong = host.user.secret_access_key[::-1]
     host.source.write_text(host.source.read_text().replace(host.user.secret_access_key, wrong))
@@ -57,7 +57,7 @@ def test_wrong_keys_let_no_secret_out(host: Host) -> None:
 
 
 def test_a_configuration_lets_no_secret_out(host: Host) -> None:
-    """Keys pasted into it, at start and at a reload, are named by their place only."""
+    """Keys pasted into the configuration are not quoted, at the start or at a reload."""
     key = host.user.secret_access_key
     bad = (
         f"  production:\n    role_arn: {key}\n    external_id: [{key}]\n"
@@ -76,7 +76,7 @@ def test_a_configuration_lets_no_secret_out(host: Host) -> None:
 
 
 def test_trying_the_roles_lets_no_secret_out(host: Host, sts: Simulator) -> None:
-    """`check --online` says what came of each, as text and in JSON."""
+    """`check --online` quotes no secret, as text or in JSON."""
     assert 0 == host.command("check", "--online", "--config", str(host.config)).returncode
     sts.inject(faults.Truncate(0.9), times=None)
     result = host.command("check", "--online", "--json", "--config", str(host.config))

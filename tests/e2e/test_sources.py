@@ -1,4 +1,4 @@
-"""Where the daemon's own credentials come from, and what becomes of profiles that share them."""
+"""The daemon's own credentials, and the profiles that share a source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHAIN = (
 
 
 def rotate(host: Host) -> str:
-    """Give the principal a new key, in its file too; return its id."""
+    """Replace the principal's key, also in its file; return the new id."""
     new = host.sts.add_user(host.user.arn)
     host.source.write_text(
         f"[ci]\naws_access_key_id = {new.access_key_id}\n"
@@ -24,17 +24,17 @@ def rotate(host: Host) -> str:
 
 
 def renewed(running: Running) -> set[object]:
-    """Return the profiles that have been renewed so far."""
+    """Return the profiles renewed so far."""
     return {event["profile"] for event in running.events("credentials_renewed")}
 
 
 def renewals(running: Running, after: int) -> set[object]:
-    """Return the profiles that were renewed after so many renewals."""
+    """Return the profiles renewed after the first `after` renewals."""
     return {event["profile"] for event in running.events("credentials_renewed")[after:]}
 
 
 def test_a_rotated_key_needs_no_restart_and_no_failure(host: Host, sts: Simulator) -> None:
-    """The old key may go as soon as the new one stands in the file."""
+    """The old key can be deleted as soon as the new one is in the file."""
     running = host.start("run")
     running.wait_for("daemon_ready")
     old = host.user.access_key_id
@@ -51,7 +51,7 @@ def test_a_rotated_key_needs_no_restart_and_no_failure(host: Host, sts: Simulato
 def test_a_source_that_breaks_is_one_event_and_all_recover_with_it(
     host: Host, sts: Simulator
 ) -> None:
-    """Its key is revoked: said once for all profiles; what was published stays until it ends."""
+    """A revoked key is reported once for all profiles, and what is published stays."""
     running = host.start("run")
     running.wait_for("daemon_ready")
     before = host.sections()
@@ -82,7 +82,7 @@ def test_a_source_that_breaks_is_one_event_and_all_recover_with_it(
 def test_a_chain_renews_its_parent_first_and_signs_with_its_new_keys(
     host: Host, sts: Simulator
 ) -> None:
-    """Whatever the order in the file; the link's session is signed for by the newest session."""
+    """Whatever their order in the file, the parent's newest session signs for the child."""
     parent = "arn:aws:iam::333333333333:role/production"
     sts.add_role("arn:aws:iam::444444444444:role/audit", trusts={parent})
     host.configure(CHAIN)
@@ -99,7 +99,7 @@ def test_a_chain_renews_its_parent_first_and_signs_with_its_new_keys(
 
 
 def test_a_disabled_profile_leaves_the_file_and_comes_back(host: Host) -> None:
-    """`enabled: false` is as if it were not there; no call is made for it."""
+    """With `enabled: false` a profile has no section, and no call is made for it."""
     role = "  {0}:\n    role_arn: arn:aws:iam::{1}:role/{0}\n    enabled: {2}\n"
     one = role.format("production", "3" * 12, "true")
     host.configure(one + role.format("development", "1" * 12, "false"))
@@ -118,7 +118,7 @@ def test_a_disabled_profile_leaves_the_file_and_comes_back(host: Host) -> None:
 
 
 def test_the_sdks_chain_may_not_find_what_we_publish(host: Host, sts: Simulator) -> None:
-    """Seen at load where it is plain; else by the keys, which after a restart the marks tell."""
+    """The own file is refused at the start, and a copy of it by its key ids."""
     assert 0 == host.command("once", "--config", str(host.config)).returncode
     before, calls = host.sections(), sts.count("AssumeRole")
     role = "arn:aws:iam::333333333333:role/production"
@@ -129,10 +129,10 @@ def test_the_sdks_chain_may_not_find_what_we_publish(host: Host, sts: Simulator)
     assert 78 == running.wait()
     assert [] != running.events("config_refused")
 
-    copy = host.root / "copy"  # which no look at the configuration can tell from another file
+    copy = host.root / "copy"  # which the configuration does not show to be ours
     copy.write_bytes(host.credentials.read_bytes())
     running = host.start("once", **chain | {"AWS_SHARED_CREDENTIALS_FILE": str(copy)})
-    assert 3 == running.wait()  # what stands is kept, and came from another source
+    assert 3 == running.wait()  # what stands came from another source, and stays
     [failed] = running.events("source_failed")
     assert ("source_own_output", "human") == (failed["code"], failed["mend"])
     assert failed["hint"]

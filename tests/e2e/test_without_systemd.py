@@ -1,4 +1,4 @@
-"""Hosts without systemd, as docs/operations.md has them: lines for cron, and a container image."""
+"""Hosts without systemd, as in docs/operations.md: cron, and a container image."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ UNPRIVILEGED = (
 
 
 def steps() -> list[tuple[str, str]]:
-    """Return the recipe's instructions: a word, and the rest of the line."""
+    """Return the recipe's instructions as word and rest."""
     joined = RECIPE.read_text().replace("\\\n", " ")
     lines = [line for line in joined.splitlines() if line and not line.startswith("#")]
     return [(line.split()[0], line.partition(" ")[2]) for line in lines]
 
 
 def test_cron_keeps_the_credentials_fresh(debian: Debian) -> None:
-    """Its lines make the directory and publish; run again, nothing is due and STS is not asked."""
+    """Its lines make the directory and publish; the second run makes no call."""
     debian.install()
     debian.simulate()
     debian.do(f"cat >/etc/cron.d/credfresh <<'END'\n{CRON.read_text()}END")
     lines = re.findall(r"(?m)^(?:@reboot|\*/5(?: \*){4}) (\w+) (.+)$", CRON.read_text())
     assert ["root", "credfresh"] == [user for user, _ in lines]
-    # There is no syslog here: what would be told it is kept.
+    # There is no syslog here, so this `logger` keeps the lines.
     debian.do("printf '#!/bin/sh\\ncat >>/tmp/said\\n' >/usr/bin/logger; chmod 755 /usr/bin/logger")
     for user, command in lines:
         debian.do(command, user=user)
@@ -43,7 +43,7 @@ def test_cron_keeps_the_credentials_fresh(debian: Debian) -> None:
 
 
 def test_the_steps_of_the_recipe_make_what_runs_read_only(debian: Debian) -> None:
-    """As user 65532, with no capability and on a root that nobody can write, it publishes."""
+    """As user 65532, without capabilities and on a read-only root, the daemon publishes."""
     recipe = dict(steps())
     assert "debian:12" in recipe["FROM"]
     source, target = recipe["COPY"].split()
@@ -51,7 +51,7 @@ def test_the_steps_of_the_recipe_make_what_runs_read_only(debian: Debian) -> Non
     debian.do(f"rm -f /bin/systemd-sysusers; install -D -t {target} /mnt/credfresh_[0-8]*.deb")
     for word, rest in steps():
         if word == "RUN":
-            debian.do(re.sub(r"^apt-get update && ", "", rest))  # there is no network
+            debian.do(re.sub(r"^apt-get update && ", "", rest))  # without a network
     assert "65532:65532" == recipe["USER"]
     assert "65532\n" == debian.do("id -u credfresh")
     debian.simulate()

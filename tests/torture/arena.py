@@ -1,9 +1,8 @@
-"""The processes of the torture test: who publishes and is killed, who reads, who writes beside.
+"""The processes of the torture test: publishers that are killed, readers and rivals.
 
 Run as `python -m torture.arena ROLE PATH …`; each role prints its figures as one JSON object at
-its end. All sections of ours carry the serial number of their publish, so a file that mixes two
-is told from a whole one; foreign sections have a known content, so one that lacks a byte is told,
-too.
+its end. All our sections carry the serial number of their publish, so a file that mixes two can be
+recognized; foreign sections have a known content, so one that lacks a byte is recognized, too.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ pause = threading.Event().wait
 
 
 def foreign_text() -> bytes:
-    """Return the foreign part of the file at the beginning."""
+    """Return the foreign part of the initial file."""
     sections = (
         f"# kept by hand\n[{name}]\naws_access_key_id = {keys['aws_access_key_id']}\n\n"
         for name, keys in FOREIGN.items()
@@ -51,7 +50,7 @@ def foreign_text() -> bytes:
 
 
 def wanted(path: Path, serial: int) -> dict[str, Publication]:
-    """Return what one publish asks for: every section of the same serial."""
+    """Return a publish in which every section has the same serial."""
     return {name: Publication(_profile(name, path), _grant(serial)) for name in OURS}
 
 
@@ -68,7 +67,7 @@ def _grant(serial: int) -> Grant:
 
 
 def flaw_of(path: Path) -> str | None:
-    """Read the file as an SDK does; say what is wrong with what was read."""
+    """Read the file as an SDK does; say what is wrong with it, or return None."""
     try:
         sections = raw_config_parse(str(path))
     except Exception as error:  # noqa: BLE001 - whatever an SDK would raise
@@ -89,7 +88,7 @@ def flaw_of(path: Path) -> str | None:
 
 
 def read(path: Path, stop: Path) -> dict[str, object]:
-    """Read until told to stop."""
+    """Read until the file `stop` exists."""
     reads, flaws = 0, []
     while not stop.exists():
         for _ in range(20):
@@ -101,7 +100,7 @@ def read(path: Path, stop: Path) -> dict[str, object]:
 
 
 def kill(path: Path, kills: int, seed: int) -> dict[str, Any]:
-    """Have children publish, each until it is killed: at a step in turn, or at any moment."""
+    """Fork publishers, each killed at a step in turn or at a random moment; return the figures."""
     dice = random.Random(seed)
     by_step = dict.fromkeys([*STEPS, "anywhere"], 0)
     flaws, serial = [], 1
@@ -164,7 +163,7 @@ def _keeper(path: Path, hook: Callable[[str], None] | None = None) -> SharedCred
 
 
 def publish(path: Path, stop: Path, rest: float) -> dict[str, object]:
-    """Publish again and again until told to stop, then settle as the daemon's ticks would."""
+    """Publish until the file `stop` exists, then settle as the daemon's ticks would."""
     file = _keeper(path)
     file.claim()
     published = contended = full = recovered = serial = 0
@@ -210,10 +209,9 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def rival(path: Path, name: str, how: str, updates: int, seed: int) -> dict[str, object]:
-    """Add sections, one an update; `how`: locked or bare, then truncate, rename or append.
+    """Add a section per update; `how` is locked or bare, then truncate, rename or append.
 
-    Bare rivals keep out of each other's way by a lock of their own: what they lose is not our
-    business, what we lose is.
+    Bare rivals exclude each other by a lock of their own, so that any lost update is our loss.
     """
     dice = random.Random(seed)
     manners, habit = how.split("-")
@@ -254,13 +252,13 @@ _HABITS = {"truncate": _truncate, "rename": _rename, "append": _append}
 
 
 def lost(path: Path, name: str, updates: int) -> list[int]:
-    """Return which of a rival's updates the file does not hold."""
+    """Return which updates of a rival are missing from the file."""
     kept = {int(n) for n in re.findall(rf"^\[{name}-(\d+)\]$", path.read_text(), re.MULTILINE)}
     return sorted(set(range(updates)) - kept)
 
 
 def fill(path: Path, stop: Path, seed: int) -> dict[str, object]:
-    """Fill the file system to the brim and make room again, over and over."""
+    """Fill the file system and make space again, until the file `stop` exists."""
     dice = random.Random(seed)
     ballast, rounds = path.with_name("ballast"), 0
     while not stop.exists():
@@ -277,7 +275,7 @@ def fill(path: Path, stop: Path, seed: int) -> dict[str, object]:
 
 
 def full(path: Path, seconds: float, seed: int) -> dict[str, object]:
-    """Publish and read on a file system that is filled and cleared all the time."""
+    """Publish and read for `seconds` on a file system that is filled and cleared all the time."""
     path.write_bytes(foreign_text())
     path.chmod(0o600)
     stop, enough = path.with_name("stop"), path.with_name("enough")
@@ -285,7 +283,7 @@ def full(path: Path, seconds: float, seed: int) -> dict[str, object]:
     others = [start("publish", path, stop, 0.002), start("read", path, stop)]
     pause(seconds)
     while not enough.exists():
-        with contextlib.suppress(OSError):  # full
+        with contextlib.suppress(OSError):  # the file system is full
             enough.touch()
     filled = figures(filler)
     stop.touch()
@@ -301,20 +299,20 @@ def full(path: Path, seconds: float, seed: int) -> dict[str, object]:
 
 
 def start(role: str, path: Path, *rest: object) -> subprocess.Popen[str]:
-    """Start a process in a role."""
+    """Start a process that plays a role."""
     command = [sys.executable, "-m", "torture.arena", role, str(path), *map(str, rest)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def figures(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Wait for its end, and return what it counted."""
+    """Wait for a process to end; return the figures that it printed."""
     output, _ = process.communicate()
     counted: dict[str, Any] = json.loads(output)
     return counted
 
 
 def main(role: str, path: Path, *rest: str) -> dict[str, object]:
-    """Play one role."""
+    """Play a role."""
     match role, rest:
         case "read", [stop]:
             return read(path, Path(stop))

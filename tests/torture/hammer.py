@@ -1,4 +1,4 @@
-"""Publishers killed under the eyes of two readers: `python -m torture.hammer PATH KILLS SEED`."""
+"""Kills publishers while two processes read: `python -m torture.hammer PATH KILLS SEED`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torture import arena
 
 
 def hammer(path: Path, kills: int, seed: int) -> dict[str, int]:
-    """Return how many were killed, how often was read, and how many reads were torn."""
+    """Return how many were killed, and how many reads there were and how many of them torn."""
     path.write_bytes(arena.foreign_text())
     path.chmod(0o600)
     stop = path.with_name("stop")

@@ -1,9 +1,9 @@
-"""The same hammer for everybody's writer: `python -m torture.peers WRITER RIVAL DIRECTORY SECONDS`.
+"""The same torture for other writers: `python -m torture.peers WRITER RIVAL DIRECTORY SECONDS`.
 
-Readers parse as botocore does. A read is torn when the file cannot be parsed, when a foreign
-section that stood at the beginning is not there whole, or when a section mixes two sets of keys.
-Meanwhile a rival adds sections by rename, `locked` by `<file>.lock` or `bare`; of what it has
-finished writing, nothing may be missing at the end.
+Readers parse as botocore does. A read is torn if the file cannot be parsed, if a foreign section
+of the initial file is not whole, or if a section mixes two sets of keys. Meanwhile a rival adds
+sections by rename, `locked` by `<file>.lock` or `bare`; no update that it has finished may be
+missing at the end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAMES = arena.OURS[:4]
 
 
 def keys(serial: int) -> dict[str, str]:
-    """Return one set of keys."""
+    """Return the keys of a serial."""
     return {
         "aws_access_key_id": f"ASIA{serial:016d}",
         "aws_secret_access_key": f"{serial:040d}",
@@ -38,7 +38,7 @@ def keys(serial: int) -> dict[str, str]:
 
 
 def cli(path: Path) -> Callable[[int], None]:
-    """Write as `aws configure set` does, without the half second that starting it takes."""
+    """Write as `aws configure set` does, without the half second that it takes to start."""
     writer = ConfigFileWriter()
 
     def write(serial: int) -> None:
@@ -63,7 +63,7 @@ def script(path: Path) -> Callable[[int], None]:
 
 
 def torn(path: Path) -> bool:
-    """Read once, as an SDK does, and say whether that was half a file."""
+    """Read once as an SDK does, and say whether the file was torn."""
     try:
         sections = raw_config_parse(str(path))
     except Exception:  # noqa: BLE001 - whatever an SDK would raise
@@ -80,7 +80,7 @@ def torn(path: Path) -> bool:
 
 
 def read(path: Path, stop: Path) -> dict[str, int]:
-    """Read until told to stop."""
+    """Read until the file `stop` exists."""
     reads = bad = 0
     while not stop.exists():
         for _ in range(20):
@@ -90,7 +90,7 @@ def read(path: Path, stop: Path) -> dict[str, int]:
 
 
 def write(writer: str, path: Path, stop: Path) -> dict[str, int]:
-    """Write until told to stop."""
+    """Write until the file `stop` exists."""
     if writer == "credfresh":
         return {"writes": int(str(arena.publish(path, stop, 0.002)["published"]))}
     once, serial = {"cli": cli, "script": script}[writer](path), 0
@@ -98,14 +98,14 @@ def write(writer: str, path: Path, stop: Path) -> dict[str, int]:
         serial += 1
         try:
             once(serial)
-        except (configparser.Error, UnicodeDecodeError):  # it read a rival's half
+        except (configparser.Error, UnicodeDecodeError):  # it has read a rival's unfinished write
             continue
         arena.pause(0.002)
     return {"writes": serial}
 
 
 def hammer(writer: str, manners: str, directory: Path, seconds: float) -> dict[str, int]:
-    """Let it be written, read and rivalled for so long; return what was found."""
+    """Run writer, readers and a rival for `seconds`; return the figures."""
     path, stop = directory / "credentials", directory / "stop"
     path.write_bytes(arena.foreign_text())
     path.chmod(0o600)
@@ -133,7 +133,7 @@ def _start(role: str, *rest: object) -> subprocess.Popen[str]:
 
 
 def main(words: list[str]) -> dict[str, int]:
-    """Play one role."""
+    """Play a role."""
     match words:
         case ["read", path, stop]:
             return read(Path(path), Path(stop))

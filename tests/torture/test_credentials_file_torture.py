@@ -1,7 +1,7 @@
-"""The credentials file under attack: killed writers, hammering readers, rivals, a full disk.
+"""The credentials file under attack: killed writers, busy readers, rivals, a full disk.
 
-The short setting takes less than a minute; the long one (`-m long`) is what the figures in
-docs/credentials-file.md come from. Each test prints its own.
+The short setting takes less than a minute; the figures in docs/credentials-file.md are from the
+long one (`-m long`). Each test prints its figures.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ READERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How long the torture goes on."""
+    """How long a test runs."""
 
     kills: int
     updates: int
-    """By each of three rivals."""
+    """The number of updates of each of the three rivals."""
     seconds: float
-    """Of a full disk."""
+    """How long the full disk lasts."""
     reads: int
-    """That must have been made, at least."""
+    """The least number of reads."""
 
 
 SETTINGS = [
@@ -47,7 +47,7 @@ SETTINGS = [
 
 
 class Arena:
-    """One file, and the processes that are let loose on it."""
+    """A file, and the processes that work on it."""
 
     def __init__(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.path = path
@@ -57,7 +57,7 @@ class Arena:
         self._running: list[subprocess.Popen[str]] = []
 
     def start(self, role: str, *arguments: object) -> subprocess.Popen[str]:
-        """Start a process in a role."""
+        """Start a process that plays a role."""
         process = subprocess.Popen(
             [sys.executable, "-m", "torture.arena", role, str(self.path), *map(str, arguments)],
             env=for_children(),
@@ -68,20 +68,20 @@ class Arena:
         return process
 
     def figures(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        """Wait for a process to end by itself, and return what it counted."""
+        """Wait for a process to end by itself; return its figures."""
         output, _ = process.communicate()
         assert 0 == process.returncode
         figures: dict[str, Any] = json.loads(output)
         return figures
 
     def tell(self, what: str, **figures: object) -> None:
-        """Print figures, whatever pytest captures."""
+        """Print figures past pytest's capture."""
         said = ", ".join(f"{name} {value}" for name, value in figures.items())
         with self._capsys.disabled():
             print(f"\n{what}: {said} (seed {self.seed})")  # noqa: T201 - its purpose
 
     def end(self) -> None:
-        """End what still runs."""
+        """Kill the processes that still run."""
         for process in self._running:
             process.kill()
             process.wait()
@@ -100,7 +100,7 @@ def _stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Arena
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_readers_never_find_half_a_file_whoever_is_killed(stage: Arena, setting: Setting) -> None:
-    """Publishers die by SIGKILL at every step and at random; each read finds one whole file."""
+    """Publishers are killed at every step and at random; each read finds a whole file."""
     readers = [stage.start("read", stage.stop) for _ in range(READERS)]
     reads, torn, killed, flaws = 0, 0, 0, []
     while killed < setting.kills:
@@ -129,7 +129,7 @@ def test_readers_never_find_half_a_file_whoever_is_killed(stage: Arena, setting:
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("manners", ["locked", "bare"])
 def test_no_update_of_a_rival_is_lost(stage: Arena, setting: Setting, manners: str) -> None:
-    """In place, by rename, at the end; with the lock and without: every finished update stands."""
+    """Every finished update stands, in place, by rename or appended, with the lock or without."""
     habits = ["truncate", "rename", "append"]
     publisher = stage.start("publish", stage.stop, 0.002)
     rivals = [
@@ -162,7 +162,7 @@ def test_no_update_of_a_rival_is_lost(stage: Arena, setting: Setting, manners: s
 def test_a_disk_that_is_full_every_other_moment_tears_nothing(
     stage: Arena, setting: Setting
 ) -> None:
-    """On a file system of 64 KiB that somebody fills and clears: old file or new, always whole."""
+    """On a file system of 64 KiB that is filled and cleared, each read finds a whole file."""
     script = (
         'd=$(dirname "$1"); mount -t tmpfs -o size=64k,mode=700 none "$d";'
         ' exec "$PYTHON" -m torture.arena full "$@"'

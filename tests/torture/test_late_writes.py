@@ -1,7 +1,8 @@
 """Rivals that write early, late and in between, and a daemon that is killed: no section is lost.
 
-Each game is a seed: writers without a lock keep a file open, append, cut and write anew or rename,
-before any step of a publish; the daemon ends orderly or dies at any step, and the next one goes on.
+Each game has a seed: rivals without a lock keep the file open, append, truncate and rewrite, or
+rename, before any step of a publish; the daemon ends orderly or dies at any step, and another one
+follows.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ STEPS = (
     *("verify", "swap", "compare", "stamp", "sync_directory"),
 )
 OPEN_FOR = 2
-"""Publishes for which a rival keeps a file open: after four more, its write may be lost."""
+"""The publishes for which a rival keeps a file open; after four more, its write may be lost."""
 
 
 class KilledError(BaseException):
-    """The daemon dies here."""
+    """Raised where the daemon dies."""
 
 
 class Game:
-    """A file, its daemon, and what its rivals have done so far."""
+    """A file, its daemon, and the sections that its rivals have written so far."""
 
     def __init__(self, path: Path, chance: Random, stack: ExitStack) -> None:
         self.path = path
@@ -48,7 +49,7 @@ class Game:
         self._publish()
 
     def move(self) -> None:
-        """Let a rival, a beat or a publish come next."""
+        """Make a random move: a rival's, a tick, a publish, a death or an orderly end."""
         for file, since in list(self._open):
             if self._serial - since >= OPEN_FOR:
                 self._close(file)
@@ -68,7 +69,7 @@ class Game:
             self._start()
 
     def settle(self) -> set[str]:
-        """Let all rivals finish and the daemon beat, and return the sections that stand."""
+        """Let all rivals finish, publish and tick; return the sections of the file."""
         self._steps.before.clear()
         for file, _ in list(self._open):
             self._close(file)
@@ -120,7 +121,7 @@ class Game:
         if self._open:
             moves += [self._write_late, self._cut_late]
         else:
-            moves.append(self._rename)  # what others have open would be lost by that, not by us
+            moves.append(self._rename)  # would itself lose the open files of other rivals
         self._chance.choice(moves)()
 
     def _open_one(self) -> None:
@@ -173,8 +174,8 @@ class Game:
 def test_no_section_is_lost_to_a_late_write_or_a_death(
     tmp_path: Path, games: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that any rival ever wrote stands when all are done, and nothing is left beside it."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # no power is cut here
+    """When all are done, every section of every rival stands, and no temporary is left."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # there is no power cut
     first = secrets.randbelow(10**6)
     for seed in range(first, first + games):
         directory = tmp_path / str(seed)

@@ -1,8 +1,8 @@
-"""Real clients of AWS, each at each of our doors, while sessions last seconds.
+"""Real clients of AWS with file, twin and endpoint, while sessions last seconds.
 
     sh tests/e2e/clients/setup && python -m pytest tests/e2e/clients
 
-What is expected stands in `sdk_clients.py`, and in the table of docs/consumers.md.
+What is expected of each is in `sdk_clients.py`, and in the table of docs/consumers.md.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ from sdk_matrix import Cell, Matrix
 pytestmark = [needs_root, pytest.mark.timeout(300)]
 
 LIFETIME = 20.0
-"""Seconds that a session lasts here."""
+"""The seconds that a session lasts."""
 
 WATCHED = 2.5 * LIFETIME
-"""Seconds that every client is watched, from the first answer of the last one on."""
+"""The seconds that every client is watched, from the last one's first answer on."""
 
 AFTERWARDS = 8.0
-"""Seconds after the recovery in which every client makes some more calls."""
+"""The seconds after the recovery in which every client makes some more calls."""
 
 PORT = 9465
-"""Of the endpoint, in a network of its own."""
+"""The endpoint's port, in a network of its own."""
 
 PRESENT = [client for client in sdk_clients.ALL if client.missing is None]
 
 
 @pytest.mark.parametrize("client", sdk_clients.ALL, ids=lambda client: client.name)
 def test_it_is_installed(client: Client) -> None:
-    """None is claimed that was not run."""
+    """In CI every client that the documentation names is installed."""
     if client.missing is not None:
         assert not os.environ.get("CI"), f"not installed: {client.missing}"
         pytest.skip(f"not installed: {client.missing} (sh tests/e2e/clients/setup)")
@@ -58,16 +58,16 @@ def test_it_is_installed(client: Client) -> None:
 
 @pytest.fixture(name="root")
 def _root() -> Iterator[Path]:
-    """Return a directory in memory, as /run is: with sessions this short, a slow disk counts."""
+    """Return a directory in memory, like /run: with such short sessions a slow disk matters."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as root:
         yield Path(root)
 
 
 def test_what_is_expected_is_seen(root: Path) -> None:
-    """What the documentation says of every client and door is what happens, all at once.
+    """Every client does at every door what the documentation says, all at the same time.
 
-    Then STS is down until all credentials have expired: who renews by itself goes on afterwards,
-    without a restart.
+    Then STS is down until all credentials have expired; clients that renew by themselves work
+    afterwards, without a restart.
     """
     cells = [Cell(client, door) for client in PRESENT for door in DOORS]
     with watched(root, cells) as (matrix, running):
@@ -88,7 +88,7 @@ def test_what_is_expected_is_seen(root: Path) -> None:
     [(6, 5.0), pytest.param(20, 12.0, marks=[pytest.mark.long, pytest.mark.timeout(600)])],
 )
 def test_a_process_outlives_many_sessions(root: Path, lifetimes: int, lifetime: float) -> None:
-    """One boto3 process at each door makes a call a second, and none fails.
+    """One boto3 process at each door makes a call each second, and none fails.
 
     Meanwhile the twin never has less than `renew_before` left (half a session; times are whole
     seconds).
@@ -109,7 +109,7 @@ def test_a_process_outlives_many_sessions(root: Path, lifetimes: int, lifetime: 
 
 
 def least_life(twin: Path, seconds: float) -> float:
-    """Look at a twin for so long, and return the least life that was left in it."""
+    """Watch a twin for `seconds`; return the least life that was left in it, in seconds."""
     pause, end, least = threading.Event(), time.monotonic() + seconds, math.inf
     while time.monotonic() < end:
         said = datetime.fromisoformat(json.loads(twin.read_bytes())["Expiration"])
@@ -120,7 +120,7 @@ def least_life(twin: Path, seconds: float) -> float:
 
 @pytest.mark.long
 def test_a_twin_that_is_gone_comes_back(root: Path) -> None:
-    """With `on_expired: remove` there is no file to print in between; they get over that, too."""
+    """With `on_expired: remove` the twin is missing for a while, which clients survive as well."""
     cells = [
         Cell(c, "twin", on_expired="remove") for c in PRESENT if c.expected["twin"] == "renews"
     ]
@@ -134,7 +134,7 @@ def test_a_twin_that_is_gone_comes_back(root: Path) -> None:
 
 
 def outage(sts: Simulator, running: Running, profiles: int) -> None:
-    """Let STS be down until everything has expired, and a little longer; then renew."""
+    """Let STS fail until every profile has expired and 3 s more, then renew all."""
     sts.inject(faults.internal_error(), action="AssumeRole", times=None)
     wait_until(lambda: len(running.events("profile_expired")) >= profiles, "expiry", 60.0)
     threading.Event().wait(3.0)
@@ -144,7 +144,7 @@ def outage(sts: Simulator, running: Running, profiles: int) -> None:
 
 
 def not_expired(running: Running) -> int:
-    """Return how many profiles have been renewed since they expired."""
+    """Return how many profiles have been renewed after they expired."""
     expired: set[object] = set()
     renewed: set[object] = set()
     for event in running.events():
@@ -162,7 +162,7 @@ def not_expired(running: Running) -> int:
 def watched(
     root: Path, cells: list[Cell], lifetime: float = LIFETIME
 ) -> Iterator[tuple[Matrix, Running]]:
-    """Run these cells beside a daemon, from the first answer of each on."""
+    """Run these cells beside a daemon; yield once each has had its first answer."""
     root.chmod(0o700)
     (root / "home").mkdir()
     with (
@@ -229,14 +229,14 @@ def environment(host: Host, cell: Cell) -> dict[str, str]:
 
 
 def test_every_client_works_through_two_doors() -> None:
-    """Where one of them will not do there is another."""
+    """If one of the doors does not work for a client, another does."""
     for client in sdk_clients.ALL:
         doors = [door for door, outcome in client.expected.items() if outcome != "no"]
         assert len(doors) >= 2, client.name
 
 
 def test_nothing_of_the_matrix_can_leave_the_machine() -> None:
-    """There is no route but that of loopback."""
+    """The only route is that of loopback."""
     with loopback_only():
         routes = Path("/proc/thread-self/net/route").read_text().splitlines()
     assert 1 == len(routes)

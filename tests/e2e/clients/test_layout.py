@@ -1,4 +1,4 @@
-"""What real clients make of other layouts of the file than ours: why it looks as it does."""
+"""What real clients make of other layouts of the file, which is why ours looks as it does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sdk_matrix import Cell, Matrix
 pytestmark = [needs_root, pytest.mark.long, pytest.mark.timeout(300)]
 
 READERS = ("boto3", "cli1", "cli2", "js3", "js2", "cpp", "rust", "crt", "go2", "go1", "ruby")
-"""Those that read the file under AWS_SHARED_CREDENTIALS_FILE."""
+"""The clients that read the file in AWS_SHARED_CREDENTIALS_FILE."""
 
 OURS = (
     "[{name}]\n# credfresh v=1 instance=x role=x key={id}\naws_access_key_id = {id}\n"
@@ -53,12 +53,12 @@ OTHERS: Mapping[str, tuple[Change, frozenset[str]]] = {
     ),
     "indented keys": (lambda text: text.replace("\naws_", "\n  aws_"), frozenset({"cpp"})),
 }
-"""Each layout, and some of those who are lost to it (more may be)."""
+"""Each layout, and some of the clients that cannot read it (there may be more)."""
 
 
 @pytest.mark.parametrize("layout", OTHERS)
 def test_a_layout_is_chosen_because_everybody_reads_it(layout: str, tmp_path: Path) -> None:
-    """Ours is read by all of them; what costs a reader is not ours."""
+    """All clients read our layout, and each layout that some cannot read is not ours."""
     change, lost = OTHERS[layout]
     clients = [c for c in sdk_clients.ALL if c.name in READERS and c.missing is None]
     cells = [Cell(client, "file") for client in clients]
@@ -83,12 +83,12 @@ def test_a_layout_is_chosen_because_everybody_reads_it(layout: str, tmp_path: Pa
 
 
 def served(matrix: Matrix, cell: Cell) -> bool:
-    """Say whether the client got in with its own keys."""
+    """Say whether the client's call was accepted with its own keys."""
     return cell.answers == ["ok"] and bool(matrix.keys(cell))
 
 
 def keys(sts: Simulator, name: str) -> dict[str, str]:
-    """Return session credentials of a role of that name."""
+    """Return the name and session credentials of a new role."""
     user = sts.add_user(f"arn:aws:iam::111111111111:user/{name}")
     role = sts.add_role(f"arn:aws:iam::111111111111:role/{name}", trusts={user.arn})
     client = boto3.client(

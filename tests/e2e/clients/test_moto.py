@@ -1,4 +1,4 @@
-"""The same doors with moto as AWS: an STS and an S3 that other people wrote."""
+"""File and twin with moto as AWS: an STS and an S3 that other people wrote."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DOORS: tuple[Door, ...] = ("file", "twin")
 
 
 def test_sessions_of_another_sts_work_with_another_s3(tmp_path: Path) -> None:
-    """The daemon assumes the roles at moto, and clients call moto with what it published."""
+    """The daemon assumes roles at moto, and clients call moto with what it published."""
     tmp_path.chmod(0o700)
     (tmp_path / "home").mkdir()
     clients = [c for c in sdk_clients.ALL if c.name in CLIENTS and c.missing is None]
@@ -57,7 +57,7 @@ def test_sessions_of_another_sts_work_with_another_s3(tmp_path: Path) -> None:
 
 
 def environment(host: Host, cell: Cell) -> dict[str, str]:
-    """Return the recipe for a door."""
+    """Return the variables of the recipe for a door."""
     process = host.root / "process"
     if cell.door == "twin":
         lines = (process / f"{cell.name}.env").read_text().splitlines()

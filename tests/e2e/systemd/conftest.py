@@ -31,7 +31,7 @@ def _installed(machine: Machine) -> Iterator[Service]:
 
 @pytest.fixture(name="service")
 def _service(installed: Service) -> Iterator[Service]:
-    """Installed, configured, and not started yet."""
+    """Return the service, installed and configured, but not started."""
     installed.reset()
     yield installed
     installed.end()

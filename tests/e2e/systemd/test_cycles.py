@@ -1,4 +1,4 @@
-"""What reloads and restarts leave behind: nothing, however many there are."""
+"""Reloads and restarts leave nothing behind, however many there are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OFTEN = pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(900)])
 
 @dataclass(frozen=True)
 class Holding:
-    """What the service has at a moment."""
+    """What the service holds at a moment."""
 
     descriptors: int
     threads: int
@@ -24,7 +24,7 @@ class Holding:
 
 
 def holding(service: Service) -> Holding:
-    """Count what the daemon, its cgroup, its directory and its manager have."""
+    """Count what the daemon, its cgroup, its directory and its manager hold."""
     process = service.outside(f"/proc/{service.pid}")
     group = service.outside("/sys/fs/cgroup" + service.show("ControlGroup"))
     return Holding(
@@ -37,20 +37,20 @@ def holding(service: Service) -> Holding:
 
 
 def number(name: str, status: str) -> int:
-    """Return a number of /proc/PID/status."""
+    """Return a number from the text of /proc/PID/status."""
     found = re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE)
     assert found is not None
     return int(found[1])
 
 
 def resident(service: Service) -> int:
-    """Return the kilobytes of memory that the daemon has."""
+    """Return the daemon's resident memory in kilobytes."""
     return number("VmRSS", service.outside(f"/proc/{service.pid}/status").read_text())
 
 
 @pytest.mark.parametrize("times", [10, OFTEN])
 def test_reloads_leave_nothing_behind(service: Service, times: int) -> None:
-    """Good and bad ones in turn: no descriptor, thread, temporary or MB, and no call of STS."""
+    """Good and bad ones in turn leave no descriptor, thread, file or MB, and cause no call."""
     service.start()
     good = service.config
     service.spoil()
@@ -76,7 +76,7 @@ def test_reloads_leave_nothing_behind(service: Service, times: int) -> None:
 
 @pytest.mark.parametrize("times", [3, OFTEN])
 def test_restarts_leave_nothing_behind(service: Service, times: int) -> None:
-    """The daemon of the last has what that of the first had, and asked STS for nothing."""
+    """The last daemon holds what the first one held, and STS was not called."""
     service.start()
     service.systemctl("restart")
     before, calls = holding(service), service.sts.count()

@@ -1,4 +1,4 @@
-"""The whole unit at work, with every drop-in: what it lets through and what it keeps out."""
+"""The whole unit with every drop-in: what it allows and what it prevents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECOND = f'    credentials_file: {{path: {REPORTS}, mode: "0640"}}\n'
 
 @pytest.fixture(scope="module", name="hardened")
 def _hardened(installed: Service) -> Iterator[Service]:
-    """Running with its key sealed, two groups of readers, a listener and a textfile."""
+    """Run the service with a sealed key, two groups of readers, a listener and a textfile."""
     installed.reset()
     machine = installed.machine
     keys = installed.outside("/etc/credfresh/source").read_text()
@@ -53,7 +53,7 @@ def _hardened(installed: Service) -> Iterator[Service]:
 
 
 def test_systemd_understands_every_word(hardened: Service) -> None:
-    """`systemd-analyze verify` of what is installed, drop-ins included, has nothing to say."""
+    """`systemd-analyze verify` prints nothing about the installed unit and drop-ins."""
     verify = ("systemd-analyze", "verify", "--man=no", "credfresh.service")
 
     done = hardened.machine.run(*verify)
@@ -66,7 +66,7 @@ def test_systemd_understands_every_word(hardened: Service) -> None:
 
 
 def test_the_exposure_is_small_while_it_runs(hardened: Service) -> None:
-    """At most 1.3, as systemd reckons it for the unit as it is loaded."""
+    """For the unit as loaded, systemd's measure is at most 1.3."""
     done = hardened.machine.run("systemd-analyze", "security", "--no-pager", "credfresh.service")
     figure = re.search(r"Overall exposure level for credfresh.service: ([\d.]+)", done.stdout)
 
@@ -76,7 +76,7 @@ def test_the_exposure_is_small_while_it_runs(hardened: Service) -> None:
 
 
 def test_the_process_has_nothing_that_it_could_misuse(hardened: Service) -> None:
-    """No capability, no way to gain one, a filter for system calls, no core file."""
+    """It has no capability and cannot gain any, a system call filter, and no core file."""
     process = hardened.outside(f"/proc/{hardened.pid}")
     status = dict(re.findall(r"^(\w+):\t(.*)$", (process / "status").read_text(), re.MULTILINE))
     limits = (process / "limits").read_text()
@@ -85,12 +85,12 @@ def test_the_process_has_nothing_that_it_could_misuse(hardened: Service) -> None
     assert ("1", "2", "0077") == (status["NoNewPrivs"], status["Seccomp"], status["Umask"])
     assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
     assert "0" != status["Uid"].split()[0]
-    # Not dumpable: of root, and so no other process of its user reads its memory.
+    # Not dumpable, so /proc is root's: other processes of its user cannot read its memory.
     assert 0 == (process / "environ").stat().st_uid
 
 
 def test_each_group_reads_its_own_file(hardened: Service) -> None:
-    """What is created belongs to the readers' group by birth, and nobody else reads it."""
+    """Each file belongs to its readers' group from the start, and nobody else can read it."""
     assert hardened.readable("agent")
     assert hardened.readable("analyst", REPORTS)
     assert not hardened.readable("analyst")
@@ -102,7 +102,7 @@ def test_each_group_reads_its_own_file(hardened: Service) -> None:
 
 
 def test_a_reader_may_ask_and_not_command(hardened: Service) -> None:
-    """On the control socket a member of the group sees all and waits; only root orders."""
+    """A member of the readers' group may use `status` and `ensure`; `renew` needs root."""
     report = json.loads(hardened.ask("status", "--json", user="agent").stdout)
 
     assert ["fresh"] * len(PROFILES) == [profile["state"] for profile in report["profiles"]]
@@ -115,7 +115,7 @@ def test_a_reader_may_ask_and_not_command(hardened: Service) -> None:
 
 
 def test_its_figures_leave_the_sandbox(hardened: Service) -> None:
-    """Prometheus asks the listener, node_exporter reads the textfile: both say the same."""
+    """The listener and the textfile, both read from outside, have every profile."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with (
         hardened.machine.network(),
@@ -131,7 +131,7 @@ def test_its_figures_leave_the_sandbox(hardened: Service) -> None:
 
 
 def test_the_journal_knows_what_is_urgent(hardened: Service) -> None:
-    """Each line is JSON, in its entry with the priority of its level and without a prefix."""
+    """Each entry is a line of JSON, with the priority of its level."""
     good = hardened.config
     hardened.spoil()
     assert 0 != hardened.systemctl("reload", check=False).returncode

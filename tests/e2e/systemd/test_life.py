@@ -1,4 +1,4 @@
-"""The service under a real systemd: up when it is ready, reloaded, stopped, killed."""
+"""The service under a real systemd: started, reloaded, stopped, killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATUS = re.compile(r"12/12 fresh, next [a-z]+ in \d+m\d\ds")
 
 
 def test_it_is_up_when_its_profiles_are_fresh(service: Service) -> None:
-    """While STS does not answer the start goes on, past its timeout; the status line says why."""
+    """While STS hangs, the start is extended beyond its timeout, and the status line shows why."""
     service.drop_in("hasty", "[Service]\nTimeoutStartSec=5s\n")
     service.sts.inject(faults.Hang(), times=None)
     service.machine.run("systemctl", "daemon-reload")
@@ -43,7 +43,7 @@ def test_it_is_up_when_its_profiles_are_fresh(service: Service) -> None:
 def test_what_a_human_must_mend_holds_the_start_only_if_so_wished(
     service: Service, ready: str
 ) -> None:
-    """`settled` counts a role that AWS denies as settled; `fresh` waits until it is let in."""
+    """A denied role counts as settled for `ready: settled`; for `fresh` the start waits on."""
     denied = service.sts.inject(faults.access_denied(), times=None, role=DENIED)
     service.configure(f"ready: {ready}\n")
     service.machine.run("systemctl", "daemon-reload")
@@ -62,7 +62,7 @@ def test_what_a_human_must_mend_holds_the_start_only_if_so_wished(
 
 
 def test_a_bad_configuration_is_not_tried_again(service: Service) -> None:
-    """The start fails with status 78, and stays so until somebody mends the file."""
+    """The start fails with 78 and is not repeated until somebody corrects the file."""
     service.spoil()
     service.machine.run("systemctl", "daemon-reload")
 
@@ -75,7 +75,7 @@ def test_a_bad_configuration_is_not_tried_again(service: Service) -> None:
 
 
 def test_a_reload_waits_for_its_outcome(service: Service) -> None:
-    """A bad configuration is refused with the reason, a good one taken over; neither costs life."""
+    """A bad configuration is refused with its reason, a good one applied, by the same process."""
     service.start()
     good, before, calls = service.config, service.pid, service.sts.count()
 
@@ -100,7 +100,7 @@ def test_a_reload_waits_for_its_outcome(service: Service) -> None:
 
 
 def test_systemd_is_told_of_each_reload_and_its_end(service: Service) -> None:
-    """SIGHUP: RELOADING=1 with its time, then READY=1, whether it went well or not."""
+    """After SIGHUP it sends RELOADING=1 with the time, then READY=1, whatever the outcome."""
     service.start()
     service.machine.run("systemctl", "log-level", "debug")
     try:
@@ -120,7 +120,7 @@ def test_systemd_is_told_of_each_reload_and_its_end(service: Service) -> None:
 
 
 def test_credentials_outlive_the_service(service: Service) -> None:
-    """They stay while it is stopped, and the next start and a restart ask STS for nothing."""
+    """Credentials stay while it is stopped, and neither a start nor a restart calls STS."""
     service.start()
     calls = service.sts.count()
 
@@ -137,7 +137,7 @@ def test_credentials_outlive_the_service(service: Service) -> None:
 
 
 def test_after_a_kill_it_serves_again_at_once(service: Service) -> None:
-    """SIGKILL: the file stays, and a new daemon answers without asking STS (the figure: -rP)."""
+    """After SIGKILL the file stays, and a new daemon answers without a call (-rP shows when)."""
     service.start()
     calls, killed = service.sts.count(), service.pid
 
@@ -157,7 +157,7 @@ def test_after_a_kill_it_serves_again_at_once(service: Service) -> None:
 def test_a_journald_that_was_stopped_gets_the_log_again_once_it_is_started(
     service: Service,
 ) -> None:
-    """It knows its streams again after a restart, but not then: the service finds it itself."""
+    """The restarted journald does not know the stream any more; the daemon opens a new one."""
     service.start()
     journald = ("systemd-journald.service", "systemd-journald.socket")
     service.machine.run("systemctl", "stop", *journald, "systemd-journald-dev-log.socket")
@@ -172,7 +172,7 @@ def test_a_journald_that_was_stopped_gets_the_log_again_once_it_is_started(
 
 
 def test_a_directory_that_only_others_need_does_not_hold_up_the_start(service: Service) -> None:
-    """Without node_exporter's directory, or a second group's, the service runs all the same."""
+    """If the textfile's directory or a second group's is missing, the service runs all the same."""
     for path in ("/var/lib/node_exporter/credfresh", "/run/credfresh-reports"):
         shutil.rmtree(service.outside(path), ignore_errors=True)
     service.configure("metrics: {textfile: /var/lib/node_exporter/credfresh/credfresh.prom}\n")
@@ -186,7 +186,7 @@ def test_a_directory_that_only_others_need_does_not_hold_up_the_start(service: S
 
 
 def test_a_key_that_cannot_be_opened_does_not_flood_the_journal(service: Service) -> None:
-    """It fails before any command of the unit runs, restart-delay too."""
+    """The unit fails before restart-delay could run, so systemd itself must wait between starts."""
     service.outside("/etc/credfresh/aws.cred").unlink(missing_ok=True)
     service.drop_in("source-key")
     service.machine.run("systemctl", "daemon-reload")
@@ -198,7 +198,7 @@ def test_a_key_that_cannot_be_opened_does_not_flood_the_journal(service: Service
 
 
 def test_root_who_runs_once_beside_the_service_asks_it(service: Service) -> None:
-    """Root may not write where the daemon's user could redirect it; without a daemon that is 78."""
+    """Root asks the daemon; without one, `once` ends with 78: paths are not safe for root."""
     service.start()
     calls = service.sts.count()
     said = service.ask("once").stdout.splitlines()
@@ -213,7 +213,7 @@ def test_root_who_runs_once_beside_the_service_asks_it(service: Service) -> None
 
 
 def test_an_order_for_another_daemon_does_not_reach_this_one(service: Service) -> None:
-    """Where a configuration names no socket, the daemon at the usual place must be its own."""
+    """Without a configured socket, a command refuses a daemon that keeps another configuration."""
     service.start()
     published = service.outside(CREDENTIALS).read_bytes()
     text = service.config.replace("/run/credfresh/", "/run/other/")
@@ -231,12 +231,12 @@ def test_an_order_for_another_daemon_does_not_reach_this_one(service: Service) -
     for order in ("renew", "reload", "status", "ensure production --valid-for 1m"):
         assert 0 == service.ask(*order.split(), "--config", CONFIG).returncode
         if order == "reload":
-            service.write_config(f"instance: moved\n{own}")  # counts from the next start on
+            service.write_config(f"instance: moved\n{own}")  # applies from the next start on
 
 
 @pytest.mark.parametrize("read_timeout", ["1s", pytest.param("30s", marks=pytest.mark.long)])
 def test_hung_calls_do_not_hold_up_the_end(service: Service, read_timeout: str) -> None:
-    """With twelve calls that nobody answers the service ends by itself, in time."""
+    """With twelve calls that hang, the service still stops by itself within its time."""
     service.configure(f"sts: {{read_timeout: {read_timeout}}}\n")
     service.start()
     service.sts.inject(faults.Hang(), times=None)

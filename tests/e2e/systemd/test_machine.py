@@ -29,14 +29,14 @@ threading.Event().wait()
 
 
 def traces() -> set[str]:
-    """Return the cgroups of machines, the namesakes of their guards' process ids."""
+    """Return the names of the machines' cgroups, which end with the process id of their guard."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     cgroups = next(Path(mount[1]) for mount in mounts if mount[2] == "cgroup2")
     return {path.name for path in cgroups.rglob("credfresh-machine-*")}
 
 
 def test_it_is_gone_when_the_tests_are_killed() -> None:
-    """SIGKILL of who booted it ends its processes, and takes its cgroup away."""
+    """If the process that booted it is killed, its processes end and its cgroup is removed."""
     if reason := why_not():
         pytest.skip(reason)
     command = [sys.executable, "-c", BOOT, str(TESTS)]
@@ -53,7 +53,7 @@ def test_it_is_gone_when_the_tests_are_killed() -> None:
 
 
 def test_it_is_gone_when_its_guard_is_killed() -> None:
-    """SIGKILL of the last one who could tidy up leaves an empty cgroup, which the next sweeps."""
+    """If its guard is killed, an empty cgroup is left, and the next machine removes that."""
     machine = Machine({})
     first = Path(f"/proc/{machine.pid}")
     guard = parent_of(parent_of(machine.pid))
@@ -66,7 +66,7 @@ def test_it_is_gone_when_its_guard_is_killed() -> None:
 
 
 def test_its_files_and_its_network_are_its_own(machine: Machine) -> None:
-    """What is written there is not on the host, and nobody listens there who listens here."""
+    """Files written in the machine are not on the host, and its network has only loopback."""
     machine.write("/usr/bin/only-there", "")
 
     assert "" == machine.run("cat", "/usr/bin/only-there").stdout
@@ -79,7 +79,7 @@ def test_its_files_and_its_network_are_its_own(machine: Machine) -> None:
 
 
 def test_the_watch_sees_a_lapse(tmp_path: Path) -> None:
-    """A section that goes, or holds keys that AWS does not know any more, is noticed."""
+    """`Watch` notices a missing section, and keys that are not of a valid session."""
     file = tmp_path / "credentials"
     with Simulator(clock) as sts:
         user = sts.add_user(USER_ARN)
@@ -100,7 +100,7 @@ def test_the_watch_sees_a_lapse(tmp_path: Path) -> None:
 
 
 def parent_of(pid: int) -> int:
-    """Return the parent of a process; 0 when it is gone."""
+    """Return the parent of a process, or 0 if it is gone."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except FileNotFoundError:

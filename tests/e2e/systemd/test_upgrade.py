@@ -13,13 +13,13 @@ from service import Service
 
 
 def install(machine: Machine, packages: Path, version: str) -> None:
-    """Install a version as apt-get would have dpkg do it; an edited configuration is kept."""
+    """Install a version as apt-get would have dpkg do it, keeping an edited configuration."""
     package = package_in(packages, version).name
     machine.run("dpkg", "--force-confold", "--install", f"/mnt/{package}")
 
 
 def test_readers_notice_neither_an_upgrade_nor_a_removal(packages: Path) -> None:
-    """Installed, started, upgraded, removed: whoever looks finds valid keys, STS is asked once."""
+    """Through start, upgrade and removal readers always find valid keys, without another call."""
     with Machine({packages: "/mnt"}) as machine:
         sts = Simulator(clock)
         with machine.network():

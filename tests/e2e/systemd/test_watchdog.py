@@ -1,4 +1,4 @@
-"""systemd's watchdog and a daemon of which one part hangs."""
+"""systemd's watchdog, and a daemon of which one part hangs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WatchdogSec=2s
 
 @pytest.fixture(name="wedgeable")
 def _wedgeable(service: Service) -> Service:
-    """A running service that is watched closely, and of which each part can be made to hang."""
+    """Start a service with a short watchdog, each part of which can be made to hang."""
     service.machine.write("/opt/credfresh/wedged.py", Path(wedged.__file__).read_text())
     service.machine.write("/usr/bin/credfresh-wedged", RUN, 0o755)
     service.drop_in("wedged", DROP_IN)
@@ -32,26 +32,26 @@ def _wedgeable(service: Service) -> Service:
 
 
 def wedge(service: Service, part: str) -> None:
-    """Make a part hang; return when it does."""
+    """Make a part hang; return once it does."""
     if part == "main":
         service.systemctl("kill", "--signal=USR2", "--kill-whom=main")
         return
     wish = service.outside(f"/run/credfresh/.wedge-{part}")
     wish.touch()
     service.machine.run("chown", "credfresh", f"/run/credfresh/{wish.name}")
-    if part == "publisher":  # which hangs with the next thing that it is to write
+    if part == "publisher":  # it hangs at its next write
         service.systemctl("kill", "--signal=USR1", "--kill-whom=main")
         service.wait_for("credentials_renewed", count=24)
     wait_until(lambda: not wish.exists(), f"{part} hangs")
 
 
 def replaced(service: Service, first: int) -> bool:
-    """Say whether another process runs than at first."""
+    """Say whether the daemon is another process than at first."""
     return service.pid not in {0, first}
 
 
 def test_a_daemon_of_which_a_part_hangs_is_replaced(wedgeable: Service) -> None:
-    """Each in turn: it is told which part is silent, then killed; the next one asks for nothing."""
+    """For each part in turn `part_silent` names it, the daemon is killed, and another starts."""
     for part in ("workers", "scheduler", "publisher", "main"):
         first, mark = wedgeable.pid, wedgeable.machine.cursor()
         wedge(wedgeable, part)
@@ -60,18 +60,18 @@ def test_a_daemon_of_which_a_part_hangs_is_replaced(wedgeable: Service) -> None:
         wedgeable.wait("ActiveState", "active")
 
         told = [event["parts"] for event in wedgeable.events("part_silent", mark)]
-        # While the main thread hangs nobody can tell.
+        # While the main thread hangs, nothing can be logged.
         assert ([] if part == "main" else [part]) == told, wedgeable.told()
         assert calls == wedgeable.sts.count()
         assert wedgeable.readable("agent")
-        # Else the next start would be kept apart from this one.
+        # Otherwise the next start would be delayed.
         wedgeable.outside("/run/credfresh/.failures").unlink()
     assert 4 == wedgeable.told().count("Watchdog timeout (limit 2s)!")
     assert not wedgeable.readable("stranger")
 
 
 def test_an_outage_kills_nobody(service: Service) -> None:
-    """Twelve calls that nobody answers for longer than WatchdogSec: waiting is life."""
+    """Twelve calls that hang for longer than WatchdogSec are no reason to kill the daemon."""
     service.drop_in("watched", "[Service]\nWatchdogSec=2s\n")
     service.start()
     service.sts.inject(faults.Hang(), times=None)

@@ -1,4 +1,4 @@
-"""pyarrow, which holds the SDK for C++."""
+"""pyarrow, which contains the SDK for C++."""
 
 import os
 

@@ -1,7 +1,4 @@
-"""awscrt: the default chain of the common runtime, its keys used by botocore's own signer.
-
-The client is awscrt; what calls STS is a plain request that is signed with what awscrt gave.
-"""
+"""awscrt: the common runtime's default chain gives the keys, and signs a plain request to STS."""
 
 import os
 import urllib.request
@@ -40,7 +37,7 @@ def call() -> None:
 
 
 class _Body:
-    """What awscrt wants of a stream."""
+    """A stream as awscrt needs it."""
 
     def __init__(self) -> None:
         self._at = 0

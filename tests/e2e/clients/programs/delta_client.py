@@ -1,4 +1,4 @@
-"""deltalake, which holds the SDK for Rust where it is told to use it."""
+"""deltalake, which contains the SDK for Rust and is told here to use it."""
 
 import os
 

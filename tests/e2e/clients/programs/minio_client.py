@@ -1,4 +1,4 @@
-"""minio-py, with the providers that it has for AWS's files and for containers."""
+"""minio-py, with its providers for AWS's files and for containers."""
 
 import os
 

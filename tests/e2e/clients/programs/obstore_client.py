@@ -1,4 +1,4 @@
-"""obstore, which holds object_store."""
+"""obstore, which contains object_store."""
 
 import os
 from datetime import timedelta

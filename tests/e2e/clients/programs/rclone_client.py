@@ -1,4 +1,4 @@
-"""rclone, which holds the SDK for Go 2: one server process, asked to list a bucket."""
+"""rclone, which contains the SDK for Go 2: one server process that is asked to list a bucket."""
 
 import json
 import os
@@ -13,7 +13,7 @@ made = []
 
 
 def start() -> str:
-    """Start `rclone rcd` and return its address."""
+    """Start `rclone rcd`; return its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"

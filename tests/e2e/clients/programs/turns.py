@@ -1,4 +1,4 @@
-"""One call for each line of stdin, and what came of it as one line of stdout."""
+"""Makes one call for each line of stdin, and prints each outcome as one line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def take(call: Callable[[], object]) -> None:
-    """Call once a line until stdin ends."""
+    """Make a call for each line until stdin ends."""
     for _ in sys.stdin:
         try:
             call()
