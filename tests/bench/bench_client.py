@@ -1,12 +1,11 @@
 """What the client commands cost a job: `python tests/bench/bench_client.py [--json]`.
 
-The installed `credfresh status` and `ensure` on a fresh profile, asking a real daemon over its
-socket, against the least program that uses the same command line library, all started in turn in
-one run: medians of wall time and of CPU time (user and system), in milliseconds. Wall time says
-what a job waits on this machine as it is; CPU time hardly depends on what else runs here.
+The installed `credfresh status` and `ensure` ask a real daemon over its socket about a fresh
+profile, beside the smallest program that uses the same command line library, all started in turns
+in one run: medians of wall time and of CPU time (user and system), in milliseconds. Wall time is
+what a job waits on this machine; CPU time hardly depends on what else runs here.
 
-Exits with 1 where a bound is missed: 1.5 times the least program (by CPU time), 200 ms (by wall
-time).
+Exits with 1 if a bound is missed: 1.5 times the smallest program (CPU time), 200 ms (wall time).
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ def started(argv: list[str], env: dict[str, str]) -> tuple[float, float]:
 
 
 def measure(root: Path) -> dict[str, tuple[float, float]]:
-    """Return the medians of each command, by what it is."""
+    """Return the medians of wall and CPU time of each command."""
     bare = root / "bare"
     bare.write_text(BARE.format(python=sys.executable))
     bare.chmod(0o755)
@@ -89,7 +88,7 @@ def measure(root: Path) -> dict[str, tuple[float, float]]:
 
 
 def main() -> int:
-    """Measure, print, judge."""
+    """Measure and print; return 1 if a bound is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

@@ -1,13 +1,13 @@
-"""What a reader pays: `python tests/bench/bench_consumers.py [PROFILES…]`.
+"""What readers pay: `python tests/bench/bench_consumers.py [PROFILES…]`.
 
-Prints the median of many runs, in milliseconds, in a directory in memory as /run is:
+Prints the median of many runs, in milliseconds, in a directory in memory, like /run:
 
 - `cat` of a plain file as large as a twin, and the command that PROFILE.config names: the ratio of
-  the two is what reading the twin costs beyond the least that it can cost;
+  the two is what reading the twin costs in relation to the least possible;
 - one answer of the endpoint, over a new connection and over one that is kept;
 
-and for each number of profiles (10, 1,000 and 10,000 unless given): publishing one renewal into a
-directory of that many, and what botocore needs to find a profile in PROFILE.config and in the
+and for each number of profiles (by default 10, 1,000 and 10,000): publishing one renewal into a
+directory of that many, and the time botocore needs to find a profile in PROFILE.config and in the
 `config` of all.
 """
 
@@ -43,7 +43,7 @@ def clock() -> Instant:
 
 
 def publication(directory: Path, number: int, serial: int = 0) -> Publication:
-    """Return credentials as large as real ones are."""
+    """Return credentials as large as real ones."""
     name = f"team-{number:05d}"
     target = FileTarget(str(directory.parent / "credentials"))
     profile = Profile(
@@ -64,14 +64,14 @@ def publication(directory: Path, number: int, serial: int = 0) -> Publication:
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Return how long it took, in milliseconds."""
+    """Return the milliseconds that an action takes."""
     began = perf_counter()
     action()
     return (perf_counter() - began) * 1000
 
 
 def in_turns(*actions: Callable[[], object], runs: int = RUNS) -> list[float]:
-    """Return the median of each, taken in turns so that a busy machine is busy for all."""
+    """Return the median of each action, run in turns so that other load affects all alike."""
     taken: list[list[float]] = [[] for _ in actions]
     for _ in range(runs):
         for times, action in zip(taken, actions, strict=True):
@@ -126,7 +126,7 @@ def asking(directory: Path) -> None:
 
 
 def publishing(directory: Path, count: int) -> None:
-    """Print what a renewal, and a job's start, cost in a directory of so many profiles."""
+    """Print what a renewal, and the start of a job, cost in a directory of `count` profiles."""
     twins = ProcessDirectory(FileTarget(str(directory)), instance="bench", clock=clock)
     wanted = {f"team-{n:05d}": publication(directory, n) for n in range(count)}
     cold = timed(lambda: twins.publish(wanted))
@@ -147,7 +147,7 @@ def publishing(directory: Path, count: int) -> None:
 
 
 def main() -> None:
-    """Measure."""
+    """Measure and print."""
     counts = [int(word) for word in sys.argv[1:]] or [10, 1000, 10_000]
     with tempfile.TemporaryDirectory(dir="/dev/shm") as root:
         cat, twin = reading(Path(root, "reading"))

@@ -1,15 +1,15 @@
-"""What the control socket bears: `python tests/bench/bench_control.py [--json]`.
+"""What the control socket can bear: `python tests/bench/bench_control.py [--json]`.
 
 A real daemon in a process of its own, asked over its socket by raw clients in this one:
 
-- 1,000 clients that `ensure` the same profile at once, which takes a renewal: the calls that STS
-  sees, and the seconds until the last one is answered;
-- one client's `status` while 300 others stall (silent, half a request, an answer that they do not
-  read), as the worst of 50 in milliseconds, beside the same without the others;
-- `status` of 10,000 profiles, and what it does to the daemon when 20 clients ask for it again and
-  again for 10 s: the daemon's CPU seconds.
+- 1,000 clients that `ensure` the same profile at once, which takes a renewal: the number of calls
+  to STS, and the seconds until the last client is answered;
+- one client's `status` while 300 others stall (silent, half a request, an answer that is not read),
+  as the worst of 50 in milliseconds, beside the same without the others;
+- `status` of 10,000 profiles, and the CPU seconds of the daemon while 20 clients ask for it again
+  and again for 10 s.
 
-Exits with 1 where a bound is missed: one call and all answered; 1 s beside the stalled.
+Exits with 1 if a bound is missed: one call with all answered; 1 s beside stalled clients.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MANY = 10_000
 
 
 class Place:
-    """A host with a daemon that listens."""
+    """A host with a daemon that has a control socket."""
 
     def __init__(self, directory: str, sts: Simulator) -> None:
         root = Path(directory)
@@ -60,7 +60,7 @@ class Place:
 
 
 def crowd(place: Place) -> dict[str, Any]:
-    """Let a crowd of jobs ensure what takes one renewal."""
+    """Let 1,000 clients ensure a profile that needs a renewal; return the figures."""
     place.start()
     threading.Event().wait(8)
     sts = place.host.sts
@@ -81,7 +81,7 @@ def crowd(place: Place) -> dict[str, Any]:
 
 
 def looks(place: Place) -> list[float]:
-    """Ask for the status again and again; return the milliseconds."""
+    """Ask for the status 50 times; return the milliseconds of each."""
     took = []
     for _ in range(LOOKS):
         began = time.perf_counter()
@@ -91,7 +91,7 @@ def looks(place: Place) -> list[float]:
 
 
 def stalled(place: Place) -> dict[str, Any]:
-    """Ask beside clients that stall."""
+    """Ask for the status beside stalled clients; return the figures."""
     alone = looks(place)
     report = {"alone_ms": round(statistics.median(alone), 2)}
     for kind, sent in (("silent", b""), ("half", STATUS[:10]), ("unread", STATUS)):
@@ -110,7 +110,7 @@ def stalled(place: Place) -> dict[str, Any]:
 
 
 def many(place: Place) -> dict[str, Any]:
-    """Ask a daemon of many profiles."""
+    """Ask a daemon of 10,000 profiles for its status; return the figures."""
     profiles = "".join(
         f"  p{n:05}:\n    role_arn: arn:aws:iam::111111111111:role/development\n"
         for n in range(MANY)
@@ -154,7 +154,7 @@ def cpu_of(pid: int) -> float:
 
 
 def main() -> int:
-    """Measure, print, judge."""
+    """Measure and print; return 1 if a bound is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

@@ -1,15 +1,15 @@
 """What a fleet asks of STS and of its engine: `python tests/bench/bench_fleet.py [--json]`.
 
-1. By simulation, with the daemon's own policy, of two hours after the first: 1, 100, 1,000 and
-   10,000 hosts of 20 profiles with sessions of an hour, one hub: calls of STS an hour, reads of the
-   engine a second (mean, and the busiest second), bytes a second, the least life that a reader on
-   any host found, and what a take-over by another hub costs.
-2. On a real OpenBao server (one node, TLS, raft, loopback): reads at a steady 500 a second by
-   kept-alive connections while a hub publishes 20 profiles a second: median, p99, and what was
-   really served; then as fast as the readers can.
+1. A simulation with the daemon's own policy, of two hours after a first one: 1, 100, 1,000 and
+   10,000 hosts of 20 profiles with sessions of an hour, and one hub: calls to STS an hour, reads of
+   the engine a second (mean, and the busiest second), bytes a second, the least life that a reader
+   found on any host, and what a take-over by another hub costs.
+2. A real OpenBao server (one node, TLS, raft, loopback): a steady 500 reads a second over kept
+   connections while a hub publishes 20 profiles a second: median, p99, and the reads that were
+   served; then as many reads as possible.
 
-Exits with 1 where a bound is missed: the calls of STS do not grow with the hosts; readers find
-half a session; 500 reads a second with p99 <= 50 ms.
+Exits with 1 if a bound is missed: calls to STS do not grow with the hosts; readers find half a
+session; 500 reads a second with a p99 of at most 50 ms.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ PROFILES = 20
 LIFETIME = 3600.0
 HOURS = 3
 LATENCY = 0.05
-"""Seconds from a renewal to where hosts can read it, in the simulation."""
+"""Seconds from a renewal until hosts can read it, in the simulation."""
 
 READS = 500
 PUBLISHES = 20
@@ -54,7 +54,7 @@ READERS = 8
 
 
 def granted(name: str, serial: int, now: float) -> Grant:
-    """Return what STS grants at a moment."""
+    """Return what STS grants at the second `now`."""
     keys = SessionCredentials(
         f"ASIA{name.upper()}{serial:08d}", "s" * 40, "t" * 800, now + LIFETIME
     )
@@ -62,7 +62,7 @@ def granted(name: str, serial: int, now: float) -> Grant:
 
 
 class Simulated:
-    """One hub and many hosts, by the moment: only what decides when to ask is real."""
+    """One hub and many hosts, as a simulation of events with the real policy and secrets."""
 
     def __init__(self, hosts: int, *, takeover_at: float | None = None) -> None:
         self.hosts = hosts
@@ -78,7 +78,7 @@ class Simulated:
         self._takeover = takeover_at
 
     def run(self) -> None:
-        """Let the hours pass."""
+        """Simulate all hours."""
         for number in range(PROFILES):
             self._push(0.0, f"p{number}", -1)
             for host in range(self.hosts):
@@ -95,7 +95,7 @@ class Simulated:
 
     def _renew(self, now: float, name: str) -> None:
         if self._takeover is not None and self._takeover <= now < self._takeover + lease.LEASE:
-            self._push(self._takeover + lease.LEASE + lease.BEAT, name, -1)  # nobody leads
+            self._push(self._takeover + lease.LEASE + lease.BEAT, name, -1)  # no hub leads
             return
         self.calls.append(now)
         grant = granted(name, next(self._serial), now)
@@ -114,14 +114,14 @@ class Simulated:
         if held is not None and now > 3600:
             self.least = min(self.least, held - now)
         if held == standing.expiration or now < standing.issued + LATENCY:
-            self._push(now + 2.0, name, host)  # the hub is late
+            self._push(now + 2.0, name, host)  # the hub is late: ask again
             return
         self._expires[name, host] = standing.expiration
         grant = standing.grant(Instant(now, now), now, request="r", salt=f"host-{host}")
         self._push(policy.plan(grant, RenewBefore()).renew_at.wall, name, host)
 
     def figures(self) -> dict[str, float]:
-        """Return what it came to, of the hours after the first."""
+        """Return the figures of all hours after the first."""
         seconds = (HOURS - 1) * 3600
         later = {second: n for second, n in self.reads.items() if second >= 3600}
         reads = sum(later.values())
@@ -151,7 +151,7 @@ def simulated() -> list[dict[str, float]]:
 
 
 class Load:
-    """Readers that keep a pace, and a hub that publishes, on a real server."""
+    """Readers at a steady pace, and a hub that publishes, on a real server."""
 
     def __init__(self, bao: Bao, directory: Path) -> None:
         self._bao = bao
@@ -167,7 +167,7 @@ class Load:
         self.published = 0
 
     def run(self) -> dict[str, float]:
-        """Publish once, then read and publish for so many seconds."""
+        """Publish everything once, then read and publish for SECONDS; return the figures."""
         for number in range(PROFILES):
             self._publish(number)
         start = time.monotonic() + 0.5
@@ -215,7 +215,7 @@ class Load:
             server.request("GET", path, headers={"X-Vault-Token": self._token})
             answer = server.getresponse()
             body = answer.read()
-            # From when it was due: a server that falls behind shows as one.
+            # Counted from when it was due, so that a server that falls behind shows.
             took.append(time.monotonic() - due)
             if answer.status != http.HTTPStatus.OK or b"SessionToken" not in body:
                 raise RuntimeError(f"status {answer.status}")
@@ -239,7 +239,7 @@ def measured() -> dict[str, float]:
 
 
 def missed(rows: list[dict[str, float]], real: dict[str, float]) -> list[str]:
-    """Return which bounds are missed."""
+    """Return the bounds that are missed."""
     plain = [row for row in rows if "take_over" not in row]
     bounds = {
         "the calls of STS grow with the hosts": len({r["sts_calls_an_hour"] for r in plain}) == 1,
@@ -253,7 +253,7 @@ def missed(rows: list[dict[str, float]], real: dict[str, float]) -> list[str]:
 
 
 def main() -> int:
-    """Simulate, measure, print, and say by the exit status whether all bounds are kept."""
+    """Simulate, measure and print; return 1 if a bound is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -1,9 +1,10 @@
 """What a renewal costs in instructions: `python tests/bench/bench_instructions.py`. Needs valgrind.
 
-Times are the machine's: its caches, its other guests. Instructions are the program's, and the same
-wherever it runs. callgrind counts those of the real `credfresh run` while it renews 100 profiles
-at once, one round and four (the difference is three hundred renewals, all in: schedule, STS, log
-line, splice, publish), and those of a bare loop over one warm boto3 client, 20 calls and 120.
+Times depend on the machine: its caches, its other guests. Instructions depend on the program, and
+are the same everywhere. callgrind counts those of the real `credfresh run` while it renews 100
+profiles at once, one round and four (the difference is three hundred renewals with all that belongs
+to them: schedule, STS, log line, splice, publish), and those of a bare loop over one warm boto3
+client, 20 calls and 120.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ PROFILES = 100
 ROUNDS = (1, 4)
 CALLS = (20, 120)
 QUIET = 6.0
-"""Seconds after a round in which its last publish is over, slow as it is under valgrind."""
+"""Seconds after a round until its last publish is over, slow as it is under valgrind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """Of one renewal, and of one call of the bare loop."""
+    """The instructions of one renewal, and of one call of the bare loop."""
 
     renewal: float
     floor: float
 
 
 def instructions() -> Instructions:
-    """Count both."""
+    """Count the instructions of both."""
     with FastSts() as sts:
         few, many = (_of_loop(sts.url, calls) for calls in CALLS)
         floor = (many - few) / (CALLS[1] - CALLS[0])
@@ -83,8 +84,8 @@ def _wait(seconds: float) -> None:
 
 
 def main() -> int:
-    """Print both, and the ratio; or, asked for by ourselves, be the bare loop."""
-    if len(sys.argv) == 3:  # URL and CALLS
+    """Print both and their ratio; or, when started by ourselves, run the bare loop."""
+    if len(sys.argv) == 3:  # the bare loop: URL and CALLS
         client = WarmClient(sys.argv[1])
         client.cpu_per_call(int(sys.argv[2]))
         return 0

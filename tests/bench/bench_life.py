@@ -1,14 +1,14 @@
 """The least life that a reader finds, beside others: `python tests/bench/bench_life.py [--json]`.
 
-Sessions last 80 seconds instead of an hour, and all else is as much shorter. Just before its next
-renewal each tool meets one trouble after the other: STS is out for what would be ten minutes; its
-process is stopped (SIGSTOP) for as long; it is killed, and started again a second later. A reader
-looks ten times a second; a session counts from the moment it was first seen. Each tool has an STS
-of its own, so that all can run at the same time; it takes some five minutes.
+Sessions last 80 seconds instead of an hour, and everything else is scaled down alike. Just before
+its next renewal each tool meets one trouble after the other: STS is down for what would be ten
+minutes; its process is stopped (SIGSTOP) for as long; it is killed, and started again a second
+later. A reader looks ten times a second; a session counts from when it was first seen. Each tool
+has an STS of its own, so that all run at the same time; it takes some five minutes.
 
 - credfresh, as its unit runs it;
 - the short script with one client, from a timer, each half session;
-- awsume's autoawsume (where `peers/setup` has installed it), started anew by hand when it ends.
+- awsume's autoawsume (if `peers/setup` has installed it), started again by hand when it ends.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from renewers import LIFE, Tool, tools
 from stage import FastSts
 
 TROUBLE = LIFE / 6
-"""Of an hour, ten minutes."""
+"""The seconds that a trouble lasts: as ten minutes are to an hour."""
 
 LOOK = 0.1
 REST = 1.0
-"""Seconds until what was killed is started again."""
+"""Seconds until a killed tool is started again."""
 
 AFTER = 1.15 * LIFE / 2
-"""Seconds that the effect of a trouble is watched for after its end: more than half a session."""
+"""Seconds for which the effect of a trouble is watched: more than half a session."""
 
 pause = threading.Event().wait
 
@@ -56,25 +56,25 @@ class Reader:
         threading.Thread(target=self._look, daemon=True).start()
 
     def least(self) -> float:
-        """Return the least life since the last time, in seconds; 0 for none, or no section."""
+        """Return the least life since the last call, in seconds; 0 if a look found no valid key."""
         with self._lock:
             least, self._least = self._least, math.inf
             return least
 
     def wait(self, limit: float) -> bool:
-        """Wait for other keys than now."""
+        """Wait at most `limit` seconds for new keys; say whether there are any."""
         with self.renewed:
             return self.renewed.wait(limit)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._over.set()
 
     def _look(self) -> None:
         while not self._over.wait(LOOK):
             now = time.monotonic()
             life = 0.0
-            with contextlib.suppress(BotoCoreError, OSError):  # torn reads are counted elsewhere
+            with contextlib.suppress(BotoCoreError, OSError):  # bench_peers counts torn reads
                 found = raw_config_parse(str(self._tool.path)).get(self._tool.section, {})
                 key = found.get("aws_access_key_id")
                 if key is not None:
@@ -89,7 +89,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The least life that a reader found, as shares of a session."""
+    """The least life that a reader of a tool found in each trouble, as shares of a session."""
 
     tool: str
     calm: float
@@ -99,7 +99,7 @@ class Found:
 
 
 def through(name: str, tool: Tool, sts: FastSts) -> Found:
-    """Let one tool go through all troubles."""
+    """Put a tool through all troubles; return what its reader found."""
     sts.wish(life=LIFE)
     tool.start()
     reader = Reader(tool)
@@ -130,7 +130,7 @@ def through(name: str, tool: Tool, sts: FastSts) -> Found:
 
 def _least(tool: Tool, reader: Reader, trouble: Callable[[], None]) -> float:
     if not reader.wait(LIFE):
-        tool.signal(signal.SIGKILL)  # somebody comes and starts it anew
+        tool.signal(signal.SIGKILL)  # as an operator would start it again
         tool.start()
         reader.wait(LIFE)
     pause(tool.after)
@@ -141,7 +141,7 @@ def _least(tool: Tool, reader: Reader, trouble: Callable[[], None]) -> float:
 
 
 def figures() -> list[dict[str, float | str]]:
-    """Let all go through it at the same time."""
+    """Put all tools through the troubles at the same time; return the figures."""
     with tools() as made, ThreadPoolExecutor(len(made)) as pool:
         return [asdict(found) for found in pool.map(lambda each: through(*each), made)]
 

@@ -3,16 +3,16 @@
 The real `credfresh run` in a process of its own, with 1, 100, 1,000 and 10,000 profiles, against
 the fast STS in another. For each number:
 
-- warm restart: seconds to READY, STS calls (none), as a multiple of its floor (Python with its
+- warm restart: seconds to READY and STS calls (none), as a multiple of its floor (Python with its
   imports, PyYAML's C compose of that configuration, one read of the credentials file);
 - at rest: CPU, wake-ups and memory between renewals;
-- steady: sessions of an hour in their everyday mix, renewals due evenly: CPU of everything as a
-  share of a core and for each renewal, as a multiple of the floor (the same AssumeRole through one
-  warm boto3 client in a bare loop, right before and after);
+- steady: sessions of an hour whose renewals are due evenly: CPU of everything as a share of a core
+  and for each renewal, as a multiple of the floor (the same AssumeRole through one warm boto3
+  client in a bare loop, right before and after);
 - busy: the same with sessions so short that up to 40 renewals are due in a second;
 - cold start: nothing published yet, 600 calls a second allowed: seconds, calls a second, memory.
 
-Exits with 1 where a bound is missed.
+Exits with 1 if a bound is missed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from stage import Daemon, FastSts, Stage, stage
 
 SIZES = (1, 100, 1_000, 10_000)
 MOST_CALLS = 600
-"""The most that `sts.calls_per_second` may be: AWS's quota."""
+"""The largest `sts.calls_per_second` that is allowed: AWS's quota."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long the windows are, in seconds."""
+    """The length of each window, in seconds."""
 
     settle: float = 6.0
     rest: float = 60.0
@@ -57,10 +57,10 @@ class Load:
     steady_cpu_percent: float
     steady_renewals: int
     steady_per_renewal: float
-    """CPU of everything for each renewal, as a multiple of the floor; 0: too few to say."""
+    """CPU of everything for each renewal, as a multiple of the floor; 0 for too few renewals."""
     busy_renewals: int
     busy_per_renewal: float
-    """The floor is at the same pace, here and in `steady_per_renewal`."""
+    """As `steady_per_renewal`; both floors call at the daemon's pace."""
     busy_publishes: int
     floor_ms: float
     cold_s: float
@@ -85,7 +85,7 @@ class Load:
 
 
 def measure(profiles: int, sts: FastSts, times: Times) -> Load:
-    """Measure one number of profiles."""
+    """Measure a daemon of `profiles` profiles."""
     floor = WarmClient(sts.url)
     with stage(profiles, sts.url, calls_per_second=MOST_CALLS) as at:
         warm, warm_floor, warm_calls, rest, rest_rss = _at_rest(at, sts, times)
@@ -117,7 +117,7 @@ def measure(profiles: int, sts: FastSts, times: Times) -> Load:
 
 @dataclass(frozen=True, slots=True)
 class AtRest:
-    """A daemon that has started with everything fresh, and has nothing to do."""
+    """The figures of a daemon that has started with everything fresh, and has nothing to do."""
 
     warm_s: float
     warm_floor_s: float
@@ -128,7 +128,7 @@ class AtRest:
 
 
 def at_rest(profiles: int, seconds: float = 30.0) -> AtRest:
-    """Measure a warm restart, and the rest after it."""
+    """Measure a warm restart, and `seconds` of rest after it."""
     with FastSts() as sts, stage(profiles, sts.url) as at:
         warm, floor, calls, rest, rss = _at_rest(at, sts, Times(rest=seconds))
         busy = 100 * rest.cpu_s / rest.wall
@@ -171,7 +171,7 @@ class _Cold:
 
 
 def _cold(at: Stage, floor: WarmClient) -> _Cold:
-    """Start with nothing published; until the last profile is."""
+    """Start with nothing published, and measure until the last profile is."""
     least = floor.cpu_per_call(200)
     at.credentials.unlink()
     with at.daemon() as daemon:
@@ -197,7 +197,7 @@ def _wait(seconds: float) -> None:
 
 
 def main() -> int:
-    """Measure, print, and say by the exit status whether all bounds are kept."""
+    """Measure and print; return 1 if a bound is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("profiles", nargs="*", type=int, default=SIZES)

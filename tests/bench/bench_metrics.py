@@ -1,8 +1,8 @@
-"""What it costs to tell how the daemon is: `python tests/bench/bench_metrics.py [--json]`.
+"""What metrics and the status page cost: `python tests/bench/bench_metrics.py [--json]`.
 
 For 100, 1,000 and 10,000 profiles with a credentials file on a real disk, medians in milliseconds:
 
-- `snapshot`: what the main thread gives for one answer, beside the bare walk over the roster that
+- `snapshot`: what the main thread makes for one answer, beside the bare walk over the roster that
   copies as many fields into tuples (`walk`); `unfold`: that, and what other threads make of it;
 - `view`: reading and proving the credentials file after a change, and judging;
 - `again`: the same while the file has not changed;
@@ -10,9 +10,8 @@ For 100, 1,000 and 10,000 profiles with a credentials file on a real disk, media
 - `page`: the status page.
 
 And the sizes in bytes, and the peak memory of one exposition as a multiple of its size.
-
-Exits with 1 where a bound is missed: a snapshot costs at most 3 times the walk, an exposition at
-most 30 times the lines, its memory 12 times its size, and the page no more than 400,000 bytes.
+Exits with 1 if a bound is missed: a snapshot costs at most 3 times the walk, an exposition at most
+30 times the lines, its memory 12 times its size, and the page at most 400,000 bytes.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ MOST_PAGE = 400_000
 
 
 def took(action: Callable[[], object], runs: int) -> float:
-    """Return the median time of an action, milliseconds."""
+    """Return the median time of an action, in milliseconds."""
     times = []
     for _ in range(runs):
         began = time.perf_counter()
@@ -58,7 +57,7 @@ def took(action: Callable[[], object], runs: int) -> float:
 
 
 def walk(desk: Desk) -> object:
-    """Copy as many fields of every entry as a snapshot has: the least that could be done."""
+    """Copy as many fields of every entry as a snapshot has: the least work possible."""
     return tuple(
         (e.profile, e.phase, e.published, e.grant, e.plan, e.due, e.failures, e.results, e.error,
          e.refusal, e.failing_since, e.started, e.not_before)
@@ -92,7 +91,7 @@ def measure(count: int, directory: Path) -> dict[str, float]:
 
     shot = unfold(take(desk, {"written": 1}, None))
     reader = Reader()
-    later = time.time() + 1e6  # noqa: TID251 - so that the file's times prove that it stands
+    later = time.time() + 1e6  # noqa: TID251 - so late that its times prove the file
 
     def view(known: Reader) -> object:
         return judge(shot, lambda at: known.sections(at, shot.settings.instance, later))
@@ -130,7 +129,7 @@ def measure(count: int, directory: Path) -> dict[str, float]:
 
 
 def main() -> int:
-    """Measure, print, and judge."""
+    """Measure and print; return 1 if a bound is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--json", action="store_true")
     wished = parser.parse_args()

@@ -1,16 +1,16 @@
-"""What people use today, beside it: `python tests/bench/bench_peers.py [--json]`.
+"""credfresh beside what people use today: `python tests/bench/bench_peers.py [--json]`.
 
 - CPU and wall time for each renewal: a shell loop over the AWS CLI, in turn and two at a time; a
   boto3 Session for each profile; one client in a short script; boto3-refresh-session, awsume and
-  elhaz (`sh tests/bench/peers/setup` installs them); credfresh, all in.
+  elhaz (`sh tests/bench/peers/setup` installs them); credfresh with all its work.
 - What a job pays for its credentials: `cat` of the twin, `credfresh ensure`, `aws sts assume-role`,
   `elhaz export`.
-- Torn reads and lost updates, while a writer writes as often as it can: the AWS CLI's own writer,
-  the script, credfresh; readers parse as botocore does, and a rival (with the lock, and without)
-  adds sections of which none may be lost.
+- Torn reads and lost updates while a writer writes as often as it can: the AWS CLI's own writer,
+  the script, credfresh. Readers parse as botocore does, and a rival (with the lock, and without)
+  adds sections, none of which may be lost.
 
-All against one loopback STS that answers in a fraction of a millisecond, in turns, the median of
-several rounds.
+All run in turns against one loopback STS that answers in a fraction of a millisecond; figures are
+medians of several rounds.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from stage import COMMAND, FastSts, stage
 HERE = Path(__file__).parent
 ROUNDS = 3
 SECONDS = 5.0
-"""How long each writer writes under the readers' eyes."""
+"""Seconds that each writer writes while readers read."""
 
 ELHAZ = 8
-"""Roles of elhaz: each is asked for by a command of half a second."""
+"""The roles of elhaz, of which each takes a command of half a second."""
 
 PROFILES = 100
-"""Of credfresh, and of the script with one client."""
+"""The profiles of credfresh, and of the script with one client."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one renewal by one tool, in seconds."""
+    """CPU and wall seconds of one renewal, or of one job, by a tool."""
 
     tool: str
     cpu: Spread
@@ -55,7 +55,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Hammered:
-    """What readers and rivals found of one writer."""
+    """What readers and a rival found with a writer."""
 
     tool: str
     rival: str
@@ -67,7 +67,7 @@ class Hammered:
 
 
 def renewals(sts: FastSts) -> list[Cost]:
-    """Return what a renewal costs with each tool."""
+    """Measure a renewal with each tool."""
     names = [f"team-{number:03d}" for number in range(PROFILES)]
     loop, sh = str(PEERS / "shell_loop.sh"), "/bin/sh"
     pair = ["xargs", "-n1", "-P2", sh, loop]
@@ -113,7 +113,7 @@ def renewals(sts: FastSts) -> list[Cost]:
 
 
 def jobs(sts: FastSts) -> list[Cost]:
-    """Return what a job pays before it has its credentials."""
+    """Measure what a job pays for its credentials with each tool."""
     taken: dict[str, list[tuple[float, float]]] = {}
     with stage(1, sts.url) as at, home(sts.url) as (path, environment):
         text = at.config.read_text()
@@ -148,7 +148,7 @@ def jobs(sts: FastSts) -> list[Cost]:
 
 
 def hammered() -> list[Hammered]:
-    """Return what readers and rivals found of each writer."""
+    """Let readers and a rival work beside each writer; return what they found."""
     found = []
     for tool, writer in (
         ("AWS CLI (aws configure set)", "cli"),
@@ -176,7 +176,7 @@ def hammered() -> list[Hammered]:
 
 
 def told(row: dict[str, Any]) -> str:
-    """Return one row for people."""
+    """Return a row as text for people."""
     return "  ".join(
         f"{key} {value['median'] * 1000:.1f} ms" if isinstance(value, dict) else f"{key} {value}"
         for key, value in row.items()
@@ -184,10 +184,10 @@ def told(row: dict[str, Any]) -> str:
 
 
 def ready() -> None:
-    """See that all is there.
+    """Check that all programs are there.
 
     Raises:
-        RuntimeError: a program that is needed is not.
+        RuntimeError: a program that is needed is missing.
     """
     for program in ("jq", "valgrind"):
         if shutil.which(program) is None:

@@ -1,13 +1,13 @@
 """What a durable publish costs: `python tests/bench/bench_publish.py [--json] [DIRECTORY]`.
 
 For 100, 1,000 and 10,000 profiles of about 1.2 KB each: a publish in which one profile changed,
-against the floor of writing and fsyncing the same bytes, measured in turn in one run on one disk;
-a publish that finds nothing to do; a tick; and the peak memory of it all (the file's own bytes
-included, what is wanted not) as a multiple of the file. In milliseconds, the lower quartile of many
-runs: whatever else the machine does makes single runs longer and none shorter.
+beside the floor of writing and fsyncing the same bytes, in turns in one run on one disk; a publish
+that finds nothing to do; a tick; and the peak memory (with the file's own bytes, without the wanted
+publications) as a multiple of the file. In milliseconds, the lower quartile of many runs: other
+load on the machine makes single runs longer and none shorter.
 
-Exits with 1 where a bound is missed: 3 times the floor at 10,000 profiles, the floor and 1 ms at
-100, 4 times the file in memory.
+Exits with 1 if a bound is missed: 3 times the floor at 10,000 profiles, the floor and 1 ms at 100,
+4 times the file in memory.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def clock() -> Instant:
 
 
 def publication(number: int, serial: int, path: Path) -> Publication:
-    """Return credentials as large as real ones are."""
+    """Return credentials as large as real ones."""
     name = f"team-{number:05d}"
     profile = Profile(
         name=name,
@@ -85,7 +85,7 @@ def floor(path: Path, data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Milliseconds of each run, taken in turns; and what was written."""
+    """The milliseconds of each run, taken in turns, and the size of the file in bytes."""
 
     floors: list[float]
     changed: list[float]
@@ -96,7 +96,7 @@ class Timings:
 
 
 def timings(profiles: int, directory: Path, runs: int) -> Timings:
-    """Publish so often with one profile changed, and take the floor beside each."""
+    """Publish `runs` times with one profile changed, and measure the floor beside each."""
     path, plain = directory / f"credentials-{profiles}", directory / "floor"
     path.write_bytes(FOREIGN)
     wanted = {f"team-{n:05d}": publication(n, 0, path) for n in range(profiles)}
@@ -122,7 +122,7 @@ def timings(profiles: int, directory: Path, runs: int) -> Timings:
 
 
 def fsyncs(directory: Path) -> int:
-    """Count those of one publish with one profile changed."""
+    """Count the fsyncs of a publish in which one profile changed."""
     path = directory / "credentials-fsyncs"
     wanted = {f"team-{n:05d}": publication(n, 0, path) for n in range(2)}
     file = SharedCredentialsFile(FileTarget(str(path)), instance="bench", clock=clock)
@@ -135,7 +135,7 @@ def fsyncs(directory: Path) -> int:
 
 
 def measure(profiles: int, directory: Path) -> dict[str, float]:
-    """Return the figures for so many profiles."""
+    """Return the figures for `profiles` profiles."""
     took_ms = timings(profiles, directory, RUNS[profiles])
     size = took_ms.size
     least, publish = quartile(took_ms.floors), quartile(took_ms.changed)
@@ -154,7 +154,7 @@ def measure(profiles: int, directory: Path) -> dict[str, float]:
 
 
 def memory(profiles: int, directory: Path) -> float:
-    """Return the peak of memory over the life of a keeper, in bytes."""
+    """Return the peak memory over the life of a keeper, in bytes."""
     path = directory / f"credentials-{profiles}"
     path.write_bytes(FOREIGN)
     wanted = {f"team-{n:05d}": publication(n, 0, path) for n in range(profiles)}
@@ -175,7 +175,7 @@ def memory(profiles: int, directory: Path) -> float:
 
 
 def missed(figures: dict[str, float]) -> list[str]:
-    """Return which bounds the figures of one size miss."""
+    """Return the bounds that the figures of one size miss."""
     bounds = {
         "ratio at 10,000 profiles": figures["profiles"] < max(RUNS) or figures["ratio"] <= 3,
         "1 ms above the floor at 100": figures["profiles"] > min(RUNS)
@@ -186,7 +186,7 @@ def missed(figures: dict[str, float]) -> list[str]:
 
 
 def main() -> int:
-    """Measure, print, and say by the exit status whether all bounds are kept."""
+    """Measure and print; return 1 if a bound is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("directory", nargs="?", type=Path, default=Path.cwd())

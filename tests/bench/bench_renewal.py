@@ -1,21 +1,21 @@
-"""What a renewal costs, all in: `python tests/bench/bench_renewal.py [--json] [N…]`.
+"""What a renewal costs with all its work: `python tests/bench/bench_renewal.py [--json] [N…]`.
 
 The real `credfresh run` in a process of its own, with 1, 10, 100, 1,000 and 10,000 profiles, in the
 middle of its life: renewals are due evenly, as those of many profiles are after a while. Sessions
-last a minute or longer, so that no more than 40 renewals are due in a second (AWS's last fifteen
-minutes at least; who has that long to watch?). For each number:
+last a minute or longer, so that at most 40 renewals are due in a second. (AWS's last at least
+fifteen minutes, too long to watch.) For each number:
 
 - CPU of everything for a renewal (schedule, STS, log line, splice, publish), as a multiple of the
   same AssumeRole through one warm boto3 client in a bare loop *at the same pace*, right before and
-  after, one by one: who renews now and then finds no cache as it left it, and neither must the
-  loop; and in a loop that calls at the very moments at which the daemon did, in its bursts;
-- the seconds from an answer of STS to its publication, bytes written to the disk, publishes,
-  fsyncs and wake-ups for a renewal.
+  after, one by one: a program that renews now and then finds cold caches, so the loop must find
+  them, too; and as a multiple of a loop that calls exactly when the daemon did, in its bursts;
+- the seconds from an answer of STS to its publication; bytes written to disk, publishes, fsyncs and
+  wake-ups for a renewal.
 
-With STS in the same machine all answers of a burst come at once, and the daemon's threads contend
+With STS on the same machine all answers of a burst come at once, and the daemon's threads contend
 for the interpreter; so some sizes are measured with an STS 20 ms away, too. Beside it the shell
-loop, a boto3 Session for each profile, and a short script with one client, at
-files of as many sections: the loop and the Sessions renew two of them, the script all.
+loop, a boto3 Session for each profile, and a short script with one client, on files of as many
+sections: the loop and the Sessions renew two of them, the script all.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ from stage import Daemon, FastSts, clock, moment, names, stage
 SIZES = (1, 10, 100, 1_000, 10_000)
 SIZES_AWAY = (100, 10_000)
 AWAY = 0.02
-"""Seconds to an STS of the same region, and back."""
+"""Seconds to an STS of the same region and back."""
 
 RENEWED_AFTER = 0.455
 """The share of a session's life after which it is renewed: half, less a mean jitter of 4.5 %."""
 
 LIFE = 55.0
-"""Seconds that a session lasts at least; of few profiles less, or nothing would happen."""
+"""Seconds that a session lasts at least; less with few profiles, so that enough happens."""
 
 MOST_A_SECOND = 40.0
-"""Renewals: a little less than the default `calls_per_second` lets through."""
+"""Renewals a second: a little less than the default `calls_per_second` allows."""
 
 SETTLE = 4.0
 STEADY = 256.0
-"""Seconds: four bursts of that many profiles."""
+"""Seconds: four bursts of the largest number of profiles."""
 
 LOOKS = 5.0
-"""Seconds for which the bare loop is looked at before the window, and after it."""
+"""Seconds that the bare loop runs before the window, and again after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class Window:
     publishes: int
     floor: float
     bursts: float = math.nan
-    """The same, of a loop that calls when the daemon does."""
+    """CPU seconds of one call of a loop that calls when the daemon does."""
     published_after: float = math.nan
-    """Seconds from an answer to its publication, the median."""
+    """Median seconds from an answer to its publication."""
 
     @property
     def each(self) -> float:
@@ -81,18 +81,18 @@ class Window:
 
     @property
     def ratio(self) -> float:
-        """The same as a multiple of the floor."""
+        """`each` as a multiple of the floor."""
         return self.each / self.floor
 
     @property
     def bursts_ratio(self) -> float:
-        """The same as a multiple of what a loop pays that calls when the daemon does."""
+        """`each` as a multiple of `bursts`."""
         return self.each / self.bursts
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The figures of one number of profiles, for each renewal; CPU in milliseconds."""
+    """The figures for one number of profiles, for each renewal; CPU in milliseconds."""
 
     profiles: int
     life_s: float
@@ -108,11 +108,11 @@ class Size:
     fsyncs: float
     wakeups: float
     theirs_ms: dict[str, tuple[float, float]]
-    """CPU and wall time of other tools."""
+    """CPU and wall time of other tools, in milliseconds."""
 
 
 def life_for(profiles: int) -> float:
-    """Return the seconds that sessions should last with so many profiles."""
+    """Return the seconds that sessions should last with `profiles` profiles."""
     if profiles < 100:
         return LIFE / 5
     return max(LIFE, profiles / MOST_A_SECOND / RENEWED_AFTER)
@@ -126,9 +126,9 @@ def window(
     life: float | None = None,
     away: float | None = None,
 ) -> Window:
-    """Watch a daemon for so long in the middle of its life; sessions last `life` seconds.
+    """Watch a daemon for `seconds` in the middle of its life; sessions last `life` seconds.
 
-    With `away` STS is so many seconds away, and a loop makes the daemon's calls over again.
+    With `away` STS is that many seconds away, and a loop repeats the daemon's calls.
     """
     life = life_for(profiles) if life is None else life
     pace = profiles / life / RENEWED_AFTER
@@ -150,7 +150,7 @@ def window(
                 found = Window(used, asked, published, (before + after) / 2)
                 if away is None:
                     return found
-                _wait(SETTLE)  # the last are published
+                _wait(SETTLE)  # until the last are published
                 renewed, waits = told(daemon, since=began_wall, until=began_wall + seconds)
                 moments = [moment - renewed[0] for moment in renewed]
                 bursts = floor.cpu_per_call_at(moments)
@@ -160,7 +160,7 @@ def window(
 
 
 def size(profiles: int, sts: FastSts, away: float = 0.0) -> Size:
-    """Measure one number of profiles, and beside STS in the same machine what others take."""
+    """Measure one number of profiles, and other tools beside it if STS is not away."""
     found = window(profiles, sts, 30.0 if profiles < 100 else 20.0, away=away)
     return Size(
         profiles=profiles,
@@ -181,9 +181,9 @@ def size(profiles: int, sts: FastSts, away: float = 0.0) -> Size:
 
 
 def steady(sts: FastSts) -> dict[str, float]:
-    """Return the share of a core, in percent, that the most profiles take with sessions of an hour.
+    """Measure the most profiles with sessions of an hour, in percent of a core.
 
-    And that of the same calls at the same moments through one warm client, with nothing else.
+    And the same calls at the same moments through one warm client, with nothing else.
     """
     found = window(SIZES[-1], sts, STEADY, life=3600.0, away=0.0)
     a_second = found.renewals / found.used.wall
@@ -201,7 +201,7 @@ def figures(sizes: Iterable[int] = SIZES) -> list[dict[str, Any]]:
 
 
 def figures_away() -> list[dict[str, Any]]:
-    """Measure some with an STS as far away as AWS's is."""
+    """Measure some numbers with an STS as far away as AWS's."""
     with FastSts() as sts:
         return [asdict(size(profiles, sts, away=AWAY)) for profiles in SIZES_AWAY]
 
@@ -221,7 +221,7 @@ def _theirs(profiles: int, sts: FastSts) -> Iterable[tuple[str, tuple[float, flo
 
 
 def _fill(path: Path, every: list[str]) -> None:
-    """Let the file hold all sections already."""
+    """Write a section for each name."""
     with path.open("a") as file:
         for name in every:
             file.write(
@@ -236,7 +236,7 @@ def _fsyncs() -> int:
 
 
 def told(daemon: Daemon, *, since: float, until: float) -> tuple[list[float], list[float]]:
-    """Return when profiles were renewed, and after how many seconds each was published."""
+    """Return when profiles were renewed, and how many seconds later each was published."""
     published = [moment(event) for event in daemon.events("file_published")]
     renewed = [moment(event) for event in daemon.events("credentials_renewed")]
     within = sorted(at for at in renewed if since <= at < until)

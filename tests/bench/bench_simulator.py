@@ -1,9 +1,9 @@
 """How many AssumeRole a second the simulator serves: `python tests/bench/bench_simulator.py [S]`.
 
-The simulator runs in a process of its own, held to one core; the client is light (raw sockets,
-requests signed beforehand) and runs on another core where there is one. Each line is S seconds
-(default 3) with so many connections: requests a second, the share of a core that the simulator
-used, and its CPU time for a request. Every answer is checked to be a grant.
+The simulator runs in a process of its own, on one core; the client is light (raw sockets, requests
+signed beforehand) and runs on another core if there is one. Each line is for S seconds (default 3)
+with some connections: requests a second, the share of a core that the simulator used, and its CPU
+time for a request. Every answer is checked to be a grant.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ END = b"</AssumeRoleResponse>\n"
 
 
 def clock() -> Instant:
-    """Both true clocks."""
+    """Return both real clocks."""
     return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - requests are signed by it
 
 
 def serve(pipe: Connection) -> None:
-    """Run a simulator; answer each message with the CPU seconds used, until told None."""
+    """Run a simulator; answer each message with its CPU seconds, until the message is None."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with Simulator(clock) as sts:
         user = sts.add_user("arn:aws:iam::111111111111:user/ci")
@@ -65,7 +65,7 @@ def signed_request(url: str, key_id: str, secret: str) -> bytes:
 
 
 def load(url: str, request: bytes, connections: int, seconds: float) -> int:
-    """Ask on so many connections, each as soon as it is answered; return the grants."""
+    """Ask on `connections` connections, again after each answer; return the number of grants."""
     host, _, port = url.removeprefix("http://").partition(":")
     selector = selectors.DefaultSelector()
     for _ in range(connections):
@@ -91,7 +91,7 @@ def load(url: str, request: bytes, connections: int, seconds: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the simulator did for so many connections."""
+    """The simulator's figures for one number of connections."""
 
     connections: int
     a_second: float
@@ -105,7 +105,7 @@ class Served:
 
 
 def served(seconds: float = 3.0) -> list[Served]:
-    """Measure with 1, 4, 16 and 64 connections, so many seconds each."""
+    """Measure with 1, 4, 16 and 64 connections, for `seconds` each."""
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,))
     server.start()

@@ -1,10 +1,10 @@
-"""How long the pure file core takes: `python tests/bench/bench_splice.py [SECTIONS…]`.
+"""How long the pure core of the file takes: `python tests/bench/bench_splice.py [SECTIONS…]`.
 
-Prints, for each number of sections of ours (about 1 KB each), the best of several runs in
-milliseconds: copying the bytes (the floor), the first scan with all sums checked, the first merge
-(every piece compared), a merge of one changed section on a warm document, the same from cold
-bytes, a merge that finds nothing to do, taking one section away and adding one; and the peak
-memory of scan and merge, the file's bytes included, as a multiple of the file.
+Prints, for each number of our sections (about 1 KB each), the best of several runs in milliseconds:
+copying the bytes (the floor), the first scan with all sums checked, the first merge (every piece
+compared), a merge of one changed section on a warm document, the same from cold bytes, a merge that
+finds nothing to do, removing a section and adding one; and the peak memory of scan and merge, with
+the file's bytes, as a multiple of the file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from credfresh.splice.ownership import Merge, Piece
 
 
 def piece(number: int, generation: int = 0) -> Piece:
-    """Return a piece as large as real ones are: a role ARN, a token of 700 characters."""
+    """Return a piece as large as real ones: with a role ARN, and a token of 700 characters."""
     name = f"team-{number:05d}"
     key = f"ASIA{number:08d}{generation:08d}"
     values = (
@@ -37,7 +37,7 @@ def piece(number: int, generation: int = 0) -> Piece:
 
 
 def best(action: Callable[[], object], runs: int = 7) -> float:
-    """Return the shortest run in milliseconds."""
+    """Return the shortest run, in milliseconds."""
     times = []
     for _ in range(runs):
         began = perf_counter()
@@ -47,7 +47,7 @@ def best(action: Callable[[], object], runs: int = 7) -> float:
 
 
 def measure(sections: int) -> None:
-    """Print one row of figures."""
+    """Print the figures for one number of sections."""
     put = {each.section: each for each in map(piece, range(sections))}
     issued = frozenset(each.mark.key for each in put.values())
 
@@ -80,7 +80,7 @@ def measure(sections: int) -> None:
 
 
 def main() -> None:
-    """Measure at the sizes given, else at 100, 1,000 and 10,000 sections."""
+    """Measure the numbers given, or 100, 1,000 and 10,000 sections."""
     for sections in map(int, sys.argv[1:] or ("100", "1000", "10000")):
         measure(sections)
 

@@ -1,18 +1,18 @@
-"""What it costs when all is due together: `python tests/bench/bench_together.py [--json] [--long]`.
+"""What renewals cost that are due together: `python tests/bench/bench_together.py [--json]`.
 
 The real `credfresh run` in a process of its own, against the fast STS in another:
 
-- together: all of 100, and of 10,000 profiles renewed as SIGUSR1 asks, up to 600 a second: CPU of
+- together: all of 100, and of 10,000 profiles, renewed after SIGUSR1, up to 600 a second: CPU of
   everything for each renewal, as a multiple of one warm boto3 client in a bare loop that makes the
   same calls at the same moments, and of one that never rests;
 - cold: nothing published, an STS 20 ms away, 1,000 profiles: seconds until the last is published,
   as a multiple of a Python that imports what is needed and makes the calls from as many threads;
 - memory of 10,000 profiles, as a multiple of that of one;
-- `--long`: 100,000 renewals of 1,000 profiles: by how much memory grows, in megabytes. Key ids are
-  remembered until an hour after their expiration, so it takes three days, which pass by preloaded
-  clocks (needs a C compiler): 2 MB at most.
+- with `--long`: 100,000 renewals of 1,000 profiles: by how much memory grows, at most 2 MB. Key ids
+  are kept until an hour after their expiration, so it takes three days, which pass by preloaded
+  clocks (needs a C compiler).
 
-Exits with 1 where a bound is missed.
+Exits with 1 if a bound is missed.
 """
 
 from __future__ import annotations
@@ -39,23 +39,24 @@ THREADS = 16
 
 HALF_HOUR = 1800.0
 SETTLING = 50
-"""Rounds until the first key ids are forgotten, two hours after their issue, and the collector of
-cycles has come by for the first time, after some forty thousand renewals; and some more."""
+"""Rounds until memory has settled, and some more: the first key ids are forgotten two hours after
+their issue, and the collector of cycles first runs after some forty thousand renewals.
+"""
 
 PAUSE = 1.2
-"""Seconds between two rounds: no profile is renewed twice in a second."""
+"""Seconds between two rounds, since no profile is renewed twice in a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cold:
-    """How long a cold start takes, and the same calls alone, seconds."""
+    """The seconds of a cold start, and of the same calls alone."""
 
     seconds: float
     floor: float
 
 
 def together(profiles: int, sts: FastSts, rounds: int) -> Window:
-    """Renew all profiles at once, so many times; return what that costs."""
+    """Renew all profiles at once, `rounds` times; return what that costs."""
     floor = WarmClient(sts.url)
     with stage(profiles, sts.url, calls_per_second=MOST_CALLS) as at:
         at.furnish(fresh=True)
@@ -76,7 +77,7 @@ def together(profiles: int, sts: FastSts, rounds: int) -> Window:
 
 
 def cold(profiles: int, delay: float) -> Cold:
-    """Start with nothing published and an STS so many seconds away."""
+    """Start with nothing published and an STS `delay` seconds away."""
     with FastSts() as sts:
         sts.wish(delay=delay)
         floor = imports() + crowd(sts.url, profiles, THREADS)
@@ -87,14 +88,14 @@ def cold(profiles: int, delay: float) -> Cold:
 
 
 def memory(profiles: int, sts: FastSts) -> float:
-    """Return the megabytes of a daemon once all its profiles are renewed and published."""
+    """Return the megabytes of a daemon that has renewed and published all its profiles."""
     with stage(profiles, sts.url, calls_per_second=MOST_CALLS) as at, at.daemon() as daemon:
         _wait(2.0)
         return meter.rss(daemon.pid)
 
 
 def growth(renewals: int) -> float:
-    """Return by how many megabytes a daemon grows with so many renewals, after some to settle.
+    """Return the megabytes by which a daemon grows in `renewals` renewals, once it has settled.
 
     Before each round, half an hour passes for the daemon and for STS.
     """
@@ -132,7 +133,7 @@ def _wait(seconds: float) -> None:
 
 
 def main() -> int:
-    """Measure, print, and say by the exit status whether all bounds are kept."""
+    """Measure and print; return 1 if a bound is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--long", action="store_true")

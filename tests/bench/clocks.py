@@ -1,4 +1,4 @@
-"""Clocks of our own, preloaded into other processes: days pass in seconds, on both or one."""
+"""Clocks that a test sets, preloaded into other processes: days can pass in seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def compiler() -> str | None:
 
 
 class Clocks:
-    """The clocks of every process that is started with `environment`; made in `directory`."""
+    """The clocks of all processes started with `environment`; `directory` is for their files."""
 
     def __init__(self, directory: Path) -> None:
         shim, steps = directory / "clockshim.so", directory / "steps"
@@ -29,5 +29,5 @@ class Clocks:
             self._steps = mmap.mmap(file.fileno(), 16)
 
     def step(self, *, wall: float = 0.0, boot: float = 0.0) -> None:
-        """Put the clocks so many seconds ahead of the true ones."""
+        """Put the clocks `wall` and `boot` seconds ahead of the true ones."""
         self._steps[:] = struct.pack("dd", wall, boot)

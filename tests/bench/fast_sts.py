@@ -1,12 +1,12 @@
-"""An STS that costs next to nothing, for benchmarks only: it believes everybody and checks nothing.
+"""An STS for benchmarks only, which costs next to nothing and checks nothing.
 
 `python tests/bench/fast_sts.py` listens on a free port of loopback and prints it. Each line on
 stdin is a JSON object of wishes, answered by a line of figures: {"calls": …, "cpu_s": …}. Wishes:
-`delay` (seconds before each answer), `life` (seconds granted, instead of what is asked), `fail`
+`delay` (seconds before each answer), `life` (seconds granted, instead of those asked for), `fail`
 (answer 503 instead).
 
-The demo's and the tests' STS is the simulator, which checks what AWS checks and serves about
-1,000 requests a second; this one serves ten times that, so that what is measured is the client.
+Demo and tests use the simulator, which checks what AWS checks and serves about 1,000 requests a
+second; this one serves ten times as many, so that the client is what is measured.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ _FAILURE = (
     "<RequestId>0</RequestId></ErrorResponse>"
 )
 TOKEN = "IQoJ" + "bench/token+" * 65
-"""With the serial number about 800 characters, as long as AWS's are."""
+"""With the serial number about 800 characters, as long as AWS's."""
 
 
 @dataclass(slots=True)
 class Sts:
-    """What it was asked, and how it is told to answer."""
+    """Counts its calls, and answers as wished."""
 
     delay: float = 0.0
     life: float | None = None
@@ -65,7 +65,7 @@ class Sts:
     _until: dict[float, str] = field(default_factory=dict)
 
     def wish(self, wishes: dict[str, Any]) -> dict[str, float]:
-        """Take over what is wished; return the figures so far."""
+        """Apply wishes; return the figures so far."""
         self.delay = wishes.get("delay", self.delay)
         self.life = wishes.get("life", self.life)
         self.fail = wishes.get("fail", self.fail)
@@ -100,7 +100,7 @@ class Sts:
         return self._until[life]
 
     def _turn(self) -> None:
-        """Render the times anew when another second has begun."""
+        """Render the times anew if another second has begun."""
         second = int(time.time())  # noqa: TID251 - real clients compare it with their own
         if second != self._rendered[0]:
             self._rendered = second, formatdate(second, usegmt=True)
@@ -108,7 +108,7 @@ class Sts:
 
 
 class Door(asyncio.Protocol):
-    """One connection, kept alive, with requests one after another."""
+    """A connection that is kept for requests one after another."""
 
     def __init__(self, sts: Sts) -> None:
         self._sts = sts
@@ -116,12 +116,12 @@ class Door(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Keep the transport for answers."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is complete."""
+        """Answer every complete request."""
         self._read += data
         while (end := self._read.find(b"\r\n\r\n")) >= 0:
             found = _LENGTH.search(self._read, 0, end)

@@ -1,4 +1,4 @@
-"""The least that each thing can cost: what our figures are ratios to."""
+"""Floors: the least that each thing can cost, to which our figures are ratios."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOADS = (
     "import boto3, apscheduler.schedulers.background, yaml, structlog, pydantic, click;"
     " boto3.session.Session"
 )
-"""What a daemon cannot but import."""
+"""The imports that no such daemon can do without."""
 
 
 class WarmClient:
@@ -39,10 +39,10 @@ class WarmClient:
         )
 
     def cpu_per_call(self, calls: int, *, a_second: float = math.inf) -> float:
-        """Return the CPU seconds of one AssumeRole, of so many a second.
+        """Return the CPU seconds of one AssumeRole, at `a_second` calls a second.
 
-        A loop that never rests finds the caches of the CPU as it left them. Nothing that renews
-        now and then does: compare it with a loop at its own pace.
+        A loop that never rests finds warm caches, unlike a program that renews now and then:
+        compare that with a loop at its own pace.
         """
         self._call()
         began = time.process_time()
@@ -52,9 +52,9 @@ class WarmClient:
         return (time.process_time() - began) / calls
 
     def cpu_per_call_at(self, moments: Sequence[float]) -> float:
-        """Return the CPU seconds of one AssumeRole, each so many seconds after the first began.
+        """Return the CPU seconds of one AssumeRole, called at `moments`, in seconds from the start.
 
-        A moment that is past when the call before it ends is now.
+        If a call ends after the next moment, the next call is made at once.
         """
         self._call()
         started, began = time.perf_counter(), time.process_time()
@@ -64,7 +64,7 @@ class WarmClient:
         return (time.process_time() - began) / len(moments)
 
     def call_from(self, threads: int, calls: int) -> float:
-        """Return the seconds of so many calls from so many threads."""
+        """Return the seconds of `calls` calls from `threads` threads."""
         self._call()
         began = time.perf_counter()
         with ThreadPoolExecutor(threads) as pool:
@@ -86,12 +86,12 @@ class WarmClient:
 
 
 def crowd(url: str, calls: int, threads: int) -> float:
-    """Return the seconds of so many AssumeRole calls from so many threads of one warm client."""
+    """Return the seconds of `calls` AssumeRole calls from `threads` threads of one warm client."""
     return WarmClient(url, connections=threads).call_from(threads, calls)
 
 
 def imports() -> float:
-    """Return the seconds of a Python that imports what a daemon needs and ends."""
+    """Return the seconds that Python takes to import what a daemon needs."""
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", LOADS], check=True)
     return time.perf_counter() - began
@@ -106,7 +106,7 @@ def compose(path: Path) -> float:
 
 
 def one_read(path: Path) -> float:
-    """Return the seconds of reading a file once."""
+    """Return the seconds that reading a file once takes."""
     began = time.perf_counter()
     path.read_bytes()
     return time.perf_counter() - began

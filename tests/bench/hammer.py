@@ -1,4 +1,4 @@
-"""Readers that parse as botocore does, while writers are killed: the torn reads of our writer.
+"""Kills our writers while readers parse as botocore does, and counts torn reads.
 
 The processes are those of the torture test (`tests/torture`).
 """
@@ -18,7 +18,7 @@ TESTS = Path(__file__).parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Hammered:
-    """What the readers found."""
+    """How many writers were killed, and how many reads there were and how many of them torn."""
 
     kills: int
     reads: int
@@ -26,7 +26,7 @@ class Hammered:
 
 
 def hammer(kills: int, seed: int = 1) -> Hammered:
-    """Kill so many publishers, at every step of the write and at random, under readers' eyes."""
+    """Kill `kills` publishers, at every step of the write and at random, while readers read."""
     with tempfile.TemporaryDirectory(prefix="credfresh-bench-") as directory:
         path = Path(directory, "credentials")
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a process costs, as the kernel counts it; and what a measurement may say of itself."""
+"""What a process costs, as the kernel counts it, and where and with what it was measured."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _CPUCLOCK_SCHED = 2  # linux/posix-timers.h: all threads of a process, to the na
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a process has used since it started."""
+    """What a process has used since its start."""
 
     wall: float
     cpu_s: float
     wakeups: int
-    """How often a thread of it went to sleep by itself (voluntary context switches)."""
+    """How often one of its threads went to sleep by itself (voluntary context switches)."""
     written: int
     """Bytes sent to block devices."""
 
     def since(self, before: Reading) -> Reading:
-        """Return what was used between two readings."""
+        """Return what was used since an earlier reading."""
         return Reading(
             self.wall - before.wall,
             self.cpu_s - before.cpu_s,
@@ -37,10 +37,10 @@ class Reading:
 
 
 def read(pid: int) -> Reading:
-    """Read the meters of a process, all its threads together."""
+    """Read the figures of a process with all its threads."""
     wakeups = 0
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
             wakeups += _field(thread / "status", "voluntary_ctxt_switches")
     return Reading(
         wall=time.perf_counter(),
@@ -51,12 +51,12 @@ def read(pid: int) -> Reading:
 
 
 def rss(pid: int) -> float:
-    """Return the memory of a process that is in RAM, in megabytes (10^6 bytes)."""
+    """Return the resident memory of a process, in megabytes (10^6 bytes)."""
     return _field(Path(f"/proc/{pid}/status"), "VmRSS") * 1024 / 1e6
 
 
 def peak_rss(pid: int) -> float:
-    """Return the most that it ever was, in megabytes."""
+    """Return the peak of its resident memory, in megabytes."""
     return _field(Path(f"/proc/{pid}/status"), "VmHWM") * 1024 / 1e6
 
 
@@ -70,7 +70,7 @@ def _field(path: Path, name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median of several rounds, and how far they lay apart."""
+    """The median of several rounds, with the least and the most."""
 
     median: float
     least: float
@@ -85,7 +85,7 @@ class Spread:
 
 
 def machine() -> dict[str, str]:
-    """Say where this was measured."""
+    """Describe the machine."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -103,6 +103,6 @@ def machine() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Say what was measured: ours, what it stands on, and the AWS CLI."""
+    """Return the versions of credfresh, its main libraries and the AWS CLI."""
     names = ("credfresh", "boto3", "botocore", "apscheduler", "pyyaml", "awscli")
     return {name: metadata.version(name) for name in names}

@@ -1,4 +1,4 @@
-"""How other people's tools are run: what `peers` has, and what `peers/setup` installs."""
+"""Runs other people's tools: those in `peers`, and those that `peers/setup` installs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERSIONS = ("elhaz", "awsume", "boto3-refresh-session")
 
 @contextlib.contextmanager
 def home(url: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Give a directory with the keys of a source, and the environment that points there."""
+    """Yield a credentials file with a source's keys, and an environment that names it."""
     with tempfile.TemporaryDirectory(prefix="credfresh-bench-") as name:
         path = Path(name, "credentials")
         path.write_text(SOURCE.replace("[ci]", "[source]"))
@@ -44,7 +44,7 @@ def home(url: str) -> Iterator[tuple[Path, dict[str, str]]]:
 
 
 def spent(argv: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Run a command to its end; return its CPU seconds, children included, and its wall seconds."""
+    """Run a command; return its CPU seconds, children included, and its wall seconds."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(argv, env=environment, stdout=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -53,12 +53,12 @@ def spent(argv: list[str], environment: dict[str, str]) -> tuple[float, float]:
 
 
 def there() -> bool:
-    """Say whether they are installed."""
+    """Say whether the tools of `peers/setup` are installed."""
     return (BIN / "elhaz").exists()
 
 
 def versions() -> dict[str, str]:
-    """Return what is installed."""
+    """Return their versions."""
     ask = "import sys, importlib.metadata as m; print(*map(m.version, sys.argv[1:]))"
     told = subprocess.run(
         [BIN / "python", "-c", ask, *VERSIONS], stdout=subprocess.PIPE, text=True, check=True
@@ -67,7 +67,7 @@ def versions() -> dict[str, str]:
 
 
 def configure(home: Path, url: str, names: Sequence[str]) -> None:
-    """Write the configurations of all three for these roles."""
+    """Write the configurations of all three tools for these roles."""
     (home / "config").write_text(
         "".join(
             f"[profile {name}]\nrole_arn = {ROLE}\nsource_profile = source\nregion = eu-west-1\n"
@@ -85,37 +85,37 @@ def configure(home: Path, url: str, names: Sequence[str]) -> None:
 
 
 def refresh_session(names: Sequence[str]) -> list[str]:
-    """Return the command that renews these with boto3-refresh-session."""
+    """Return the command that renews these roles with boto3-refresh-session."""
     return [str(BIN / "python"), str(HERE / "peers" / "refresh_session.py"), *names]
 
 
 def awsume(name: str) -> list[str]:
-    """Return the command that renews one with awsume, for autoawsume to go on with."""
+    """Return the command that renews one role with awsume and leaves it to autoawsume."""
     return [str(BIN / "awsumepy"), name, "-a"]
 
 
 @contextlib.contextmanager
 def elhaz(home: Path, environment: dict[str, str], names: Sequence[str]) -> Iterator[int]:
-    """Run elhaz's daemon, which knows these; give its process id."""
+    """Run elhaz's daemon with these roles; yield its process id."""
     _elhaz(environment, "--max-daemon-cache-size", "200", "daemon", "start")
     try:
         for name in names:
             _elhaz(environment, "daemon", "add", "-n", name)
         yield _daemon_of(home)
-    finally:  # it may have ended by itself
+    finally:  # stopping fails if it has ended by itself
         stop = [str(BIN / "elhaz"), "daemon", "stop"]
         subprocess.run(stop, env=environment, stdout=subprocess.DEVNULL, check=False)
 
 
 def export(name: str) -> list[str]:
-    """Return the command that a job gets its credentials by, from elhaz's daemon."""
+    """Return the command by which a job gets its credentials from elhaz's daemon."""
     return [str(BIN / "elhaz"), "export", "-n", name, "-f", "credential-process"]
 
 
 def elhaz_renewals(
     home: Path, environment: dict[str, str], names: Sequence[str]
 ) -> tuple[float, float]:
-    """Return the CPU and wall seconds that its daemon takes to have these for the first time."""
+    """Return the CPU and wall seconds in which its daemon gets these roles for the first time."""
     with elhaz(home, environment, names) as pid:
         before, began = meter.read(pid), time.perf_counter()
         for name in names:

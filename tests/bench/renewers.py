@@ -1,4 +1,4 @@
-"""Who renews in `bench_life.py`: each can be started, stopped, killed, and started again."""
+"""The tools of `bench_life.py`: each can be started, stopped, killed, and started again."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from others import PEERS, home
 from stage import Daemon, FastSts, Stage, stage
 
 LIFE = 80.0
-"""Seconds that a session lasts."""
+"""The seconds that a session lasts."""
 
 
 class Tool(Protocol):
-    """Something that renews one section."""
+    """A program that renews one section."""
 
     section: str
     after: float
-    """Seconds after a renewal at which trouble begins: just before the next."""
+    """Seconds after a renewal at which trouble begins: just before the next renewal."""
 
     @property
     def path(self) -> Path:
-        """The file that it keeps."""
+        """The file that it writes."""
 
     def start(self) -> None:
-        """Begin, or begin again after a kill."""
+        """Start it, also after a kill."""
 
     def signal(self, number: int) -> None:
         """Send its process a signal."""
@@ -45,7 +45,7 @@ class Tool(Protocol):
 
 @dataclass(slots=True)
 class Credfresh:
-    """The daemon."""
+    """credfresh's daemon."""
 
     at: Stage
     running: Daemon | None = None
@@ -54,27 +54,27 @@ class Credfresh:
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The credentials file."""
         return self.at.credentials
 
     def start(self) -> None:
-        """Start it."""
+        """Start the daemon."""
         self.running = Daemon(self.at)
 
     def signal(self, number: int) -> None:
-        """Send it a signal."""
+        """Send the daemon a signal."""
         if self.running is not None:
             self.running.process.send_signal(number)
 
     def end(self) -> None:
-        """Stop it."""
+        """Stop the daemon."""
         if self.running is not None:
             self.running.stop()
 
 
 @dataclass(slots=True)
 class Timed:
-    """A command that a timer starts each half session, whatever came of the last time."""
+    """A command that a timer starts each half session, whatever the last run's outcome."""
 
     path: Path
     environment: dict[str, str]
@@ -85,7 +85,7 @@ class Timed:
     _killed: bool = False
 
     def start(self) -> None:
-        """Start the timer; after a kill it is still there, as cron is: only the job was lost."""
+        """Start the timer; a kill affects only the job, so, like cron, it goes on afterwards."""
         if self._gate is not None:
             return
         self._gate, self._over = threading.Event(), threading.Event()
@@ -93,7 +93,7 @@ class Timed:
         threading.Thread(target=self._tick, args=(self._gate, self._over), daemon=True).start()
 
     def signal(self, number: int) -> None:
-        """Stop the timer, let it go on, or kill the job that it starts next."""
+        """Stop the timer, continue it, or kill the job that it starts next."""
         if self._gate is None:
             return
         if number == signal.SIGSTOP:
@@ -104,7 +104,7 @@ class Timed:
             self._killed = True
 
     def end(self) -> None:
-        """End it."""
+        """End the timer."""
         if self._over is not None and self._gate is not None:
             self._over.set()
             self._gate.set()
@@ -134,7 +134,7 @@ class Autoawsume:
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Ask for the profile where it is gone, and start the daemon."""
+        """Renew the profile if it is missing, and start the daemon."""
         if self.section not in self.path.read_text():
             self._run(others.awsume("team"))
         self._process = subprocess.Popen(
@@ -145,12 +145,12 @@ class Autoawsume:
         )
 
     def signal(self, number: int) -> None:
-        """Send it a signal, if it still runs."""
+        """Send the daemon a signal if it runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
 
     def end(self) -> None:
-        """End it."""
+        """Kill the daemon."""
         self.signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
@@ -167,7 +167,7 @@ class Autoawsume:
 
 @contextlib.contextmanager
 def tools() -> Iterator[list[tuple[str, Tool, FastSts]]]:
-    """Give each tool with an STS of its own."""
+    """Yield each tool with its name and an STS of its own."""
     with ExitStack() as stack:
         made: list[tuple[str, Tool, FastSts]] = []
         sts = stack.enter_context(FastSts())

@@ -1,4 +1,4 @@
-"""Figures to a page: docs/benchmarks.md, written by `run.py`."""
+"""Turns figures into docs/benchmarks.md; `run.py` writes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ END = """## Where we lose
 
 
 def page(found: dict[str, Any]) -> str:
-    """Return the page."""
+    """Return the text of the page."""
     return "\n".join(
         [
             HEAD.format(
@@ -209,7 +209,7 @@ def _scale(found: dict[str, Any]) -> str:
 
 
 def _pace(sizes: list[dict[str, Any]], how: str, ratio: str) -> list[list[str]]:
-    """Return how each number of profiles compares with one warm client that calls as they do."""
+    """Return how each size compares with one warm client that makes the same calls."""
     bounds = {100: 1.2, 10_000: 2.0}
     return [
         _bound(

@@ -1,12 +1,12 @@
 """All benchmarks by one command: `python tests/bench/run.py`; half a minute of them by `--quick`.
 
-Without `--quick` everything that docs/benchmarks.md tells is measured, with what people use today
-beside it, and that page is written (some twenty minutes; needs jq and valgrind, and before that
+Without `--quick` all figures of docs/benchmarks.md are measured, with other people's tools beside
+credfresh, and that page is written (some twenty minutes; needs jq and valgrind, and before that
 `sh tests/bench/peers/setup`). `--figures FILE` keeps the figures; `--from FILE` takes kept ones for
 all parts but those that `--part` names.
 
-`--quick [--json FILE]` is the figures that matter most. Each is a ratio of two things measured in
-turns in this run:
+`--quick [--json FILE]` measures the most important figures. Each is a ratio of two things measured
+in turns in this run:
 
 - renewal_cpu_vs_warm_client: CPU of the whole daemon (schedule, STS, log line, splice, publish) for
   each renewal of 100 profiles with sessions of 55 s, to the same AssumeRole through one warm boto3
@@ -14,7 +14,7 @@ turns in this run:
 - publish_vs_floor: a durable publish of one changed profile in a file of 1,000, to writing and
   fsyncing the same bytes;
 - twin_read_vs_cat: the command by which an SDK reads a twin, to `cat` of a file as large;
-- torn: reads that found half a file (a count, not a ratio) while writers were killed.
+- torn: torn reads while writers were killed (a count, not a ratio).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ KILLS = 120
 
 
 def quick() -> dict[str, float]:
-    """Measure each of the ratios."""
+    """Measure the figures of `--quick`."""
     with FastSts() as sts:
         renewal = bench_renewal.window(PROFILES, sts, RENEWAL_SECONDS)
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as disk:
@@ -85,7 +85,7 @@ def together() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    """Measure what one profile and ten thousand take, and what a hundred thousand renewals add."""
+    """Measure the memory of one profile and of ten thousand, and its growth in 100,000 renewals."""
     with FastSts() as sts:
         return {
             "1": bench_together.memory(1, sts),
@@ -119,10 +119,10 @@ PARTS: dict[str, Callable[[], Any]] = {
 
 
 def measured(parts: Collection[str], kept: dict[str, Any]) -> dict[str, Any]:
-    """Measure these parts; the others are as they were kept.
+    """Measure these parts, and take the others from `kept`.
 
     Raises:
-        RuntimeError: a program that is needed is not there.
+        RuntimeError: a program that is needed is missing.
     """
     bench_peers.ready()
     told = {"machine": meter.machine(), "versions": meter.versions() | others.versions()}
@@ -130,7 +130,7 @@ def measured(parts: Collection[str], kept: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure and tell."""
+    """Measure, then print or write the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="half a minute, no peers, no page")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the quick ratios there")

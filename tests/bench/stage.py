@@ -30,7 +30,7 @@ from credfresh.settings import Profile, Settings
 COMMAND = str(Path(sys.executable).with_name("credfresh"))
 NO_MORE: Mapping[str, str] = {}
 PATIENCE = 300.0
-"""Seconds that anything is waited for."""
+"""Seconds to wait for the daemon to be ready."""
 
 SOURCE = "[ci]\naws_access_key_id = AKIAFAKE\naws_secret_access_key = fake\n"
 
@@ -41,7 +41,7 @@ def clock() -> Instant:
 
 
 def names(count: int) -> list[str]:
-    """Return the names of so many profiles."""
+    """Return the names of `count` profiles."""
     return [f"team-{number:05d}" for number in range(count)]
 
 
@@ -71,7 +71,7 @@ class FastSts:
 
     @property
     def calls(self) -> int:
-        """How often it was asked for credentials."""
+        """The number of calls for credentials."""
         return int(self._ask({})["calls"])
 
     def _ask(self, wishes: dict[str, Any]) -> dict[str, float]:
@@ -88,7 +88,7 @@ class FastSts:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A directory with everything that a daemon of so many profiles needs."""
+    """A directory with everything that a daemon of `profiles` profiles needs."""
 
     directory: Path
     profiles: int
@@ -124,7 +124,7 @@ class Stage:
         return config_file.load(self.config)
 
     def furnish(self, *, fresh: bool = False, life: float | None = None) -> None:
-        """Leave the file as a daemon that has run for days would.
+        """Write the credentials file as a daemon that has run for days would leave it.
 
         Its sessions last an hour (or `life` seconds), and their renewals are due evenly from now
         on, as those of many profiles are after a while; or, if `fresh`, all were issued just now.
@@ -153,7 +153,7 @@ class Stage:
 
 @contextlib.contextmanager
 def stage(profiles: int, url: str, **sts: float) -> Iterator[Stage]:
-    """Make a stage for so many profiles, in a directory that goes afterwards."""
+    """Make a stage in a directory that is removed afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="credfresh-bench-"))
     try:
         made = Stage(directory, profiles)
@@ -164,7 +164,7 @@ def stage(profiles: int, url: str, **sts: float) -> Iterator[Stage]:
 
 
 class Daemon:
-    """A `credfresh run` process, and what it says of itself."""
+    """A `credfresh run` process, which has reported READY."""
 
     def __init__(
         self, at: Stage, *, prefix: Sequence[str] = (), environment: Mapping[str, str] = NO_MORE
@@ -205,21 +205,21 @@ class Daemon:
         return self.process.pid
 
     def reading(self) -> meter.Reading:
-        """Read its meters."""
+        """Read what it has used."""
         return meter.read(self.pid)
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Return what it has logged under one name."""
+        """Return its log's events of one name."""
         wanted = f'"event": "{name}"'
         lines = self._log.read_text().splitlines()
         return [json.loads(line) for line in lines if wanted in line]
 
     def last_published(self) -> float:
-        """Return the wall second at which the file was last published."""
+        """Return the wall second of the last publish."""
         return moment(self.events("file_published")[-1])
 
     def stop(self) -> None:
-        """End it."""
+        """Stop it; kill it if that takes longer than 30 s."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -238,7 +238,7 @@ def moment(event: Mapping[str, Any]) -> float:
 def _publication(
     profile: Profile, age: float, serial: int, life: float | None = None
 ) -> Publication:
-    """Return credentials that have lived for a share of the time until their renewal."""
+    """Return credentials that have passed the share `age` of the time until their renewal."""
     key, lifetime = f"ASIA{serial:016d}", float(profile.duration) if life is None else life
     before = profile.renew_before.of(lifetime)
     interval = lifetime - before - policy.jitter(key, lifetime)

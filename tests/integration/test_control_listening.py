@@ -205,7 +205,7 @@ def test_the_socket_of_another_user_is_not_replaced(path: Path) -> None:
 
 
 def test_a_directory_that_others_may_write_is_refused(path: Path) -> None:
-    """In such a directory others could replace the socket and answer jobs."""
+    """Others could replace the socket in a directory that they may write, and answer jobs."""
     path.parent.chmod(0o777)
 
     with pytest.raises(PublishError, match="others may write this directory"):

@@ -94,7 +94,7 @@ def _lobby() -> Lobby:
 
 
 def test_a_fresh_profile_is_answered_without_a_call(lobby: Lobby) -> None:
-    """The answer has the state and key id of the profile, but no secret."""
+    """The answer has the life left and the key id of the profile, but no secret."""
     lobby.ensure(1, "prod", 2700)
 
     answer = lobby.answers[1]
@@ -145,7 +145,7 @@ def test_one_that_the_publisher_rests_on_is_published_when_a_job_asks(lobby: Lob
 
 
 def test_many_renewals_on_demand_are_published_together() -> None:
-    """Beyond FEW profiles they are not urgent: each urgent one would write the whole file."""
+    """More than FEW renewals on demand are not urgent: each would write the whole file."""
     names = [f"p{n}" for n in range(FEW + 1)]
     lobby = Lobby(settings(*(profile(name) for name in names)))
     lobby.start()

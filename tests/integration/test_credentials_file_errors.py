@@ -116,7 +116,7 @@ def test_a_failure_before_the_swap_leaves_the_old_file(path: Path, step: str) ->
 
 
 def test_while_a_publish_fails_no_look_asks_for_another(path: Path) -> None:
-    """A failed publish is repeated with its backoff; the look every ten seconds asks for none."""
+    """A failed publish is retried with its backoff; no tick asks for one in between."""
     steps = Steps()
     file = keeper(path, hook=steps)
     file.publish(wanted(path, "dev"))

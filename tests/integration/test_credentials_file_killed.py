@@ -179,7 +179,7 @@ def test_another_s_write_into_ours_stands_beside_it(house: House) -> None:
 
 
 def test_another_s_write_before_the_time_is_set_stands_beside_it(house: House) -> None:
-    """If a rival changes the new file before we note its state, its and a late write stand."""
+    """A rival's change of the new file before we note its state stands, as does a late write."""
     rival = house.opened()
     house.steps.before["stamp"] = lambda: house.opened().write(OTHERS)
     house.publish()
@@ -226,7 +226,7 @@ def test_a_change_within_a_section_is_brought_home(house: House) -> None:
 
 @pytest.mark.parametrize("step", ["compare", "stamp", "sync_directory"])
 def test_a_change_within_a_section_is_brought_home_whenever_we_die(house: House, step: str) -> None:
-    """This holds also before the swap is durable, which can take long on a busy disk."""
+    """A late change within a section is applied even if we die before the swap is durable."""
     needs_fine_times(house.path.parent)
     content = house.path.read_bytes()
     rival = house.opened()
@@ -287,7 +287,7 @@ def test_what_cannot_be_read_and_was_not_written_is_in_the_way_of_nothing(
 def test_what_the_disk_has_lost_and_was_not_written_is_in_the_way_of_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A replaced file that the disk lost in a power cut, and nobody wrote to, stops no claim."""
+    """If the disk lost a replaced file without late writes in a power cut, the claim succeeds."""
     reader = house.path.open("rb")  # keeps its inode number from being reused
     lost = house.path.stat().st_ino
     house.publish()
@@ -376,7 +376,7 @@ def test_who_still_has_it_open_is_waited_for_by_the_next(house: House) -> None:
 
 
 def test_what_is_half_written_is_waited_for_by_the_next(house: House) -> None:
-    """This holds also if another rival's file is in place, so that there is nothing to compare."""
+    """A half-written late write is waited for, even if another rival's file is in place by then."""
     needs_leases(house.path.parent)
     copy = house.path.read_bytes()
     rival = house.opened()

@@ -1,6 +1,6 @@
-"""The honest short one: one client for all, for a timer of cron or systemd.
+"""The honest short one: one client for all, started by cron or a systemd timer.
 
-one_client.py NAME…: cheap; it loses comments, tears reads, drops others' updates, and has no retry.
+one_client.py NAME…: cheap, but loses comments, tears reads, drops others' updates, never retries.
 """
 
 import configparser
@@ -23,5 +23,5 @@ for name in sys.argv[1:]:
         "aws_secret_access_key": keys["SecretAccessKey"],
         "aws_session_token": keys["SessionToken"],
     }
-with open(path, "w") as out:  # noqa: PTH123 - as people write it
+with open(path, "w") as out:  # noqa: PTH123 - as in scripts that people write
     file.write(out)

@@ -1,6 +1,6 @@
-"""boto3-refresh-session, one for each role, as its documentation has it.
+"""boto3-refresh-session, one session for each role, as its documentation shows.
 
-refresh_session.py NAME…: it writes no file: what it renews stays in its process.
+refresh_session.py NAME…: it writes no file; what it renews stays in its process.
 """
 
 import os

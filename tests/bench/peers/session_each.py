@@ -1,4 +1,4 @@
-"""The script that is found in many wikis: a boto3 Session for each profile, and configparser.
+"""The script of many wikis: a boto3 Session for each profile, and configparser.
 
 session_each.py NAME…
 """
@@ -23,5 +23,5 @@ for name in sys.argv[1:]:
         "aws_secret_access_key": keys["SecretAccessKey"],
         "aws_session_token": keys["SessionToken"],
     }
-    with open(path, "w") as out:  # noqa: PTH123 - as it is written in the wikis
+    with open(path, "w") as out:  # noqa: PTH123 - as in those wikis
         file.write(out)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What people write today: shell_loop.sh NAME…: assume each role, put its keys into the file.
+# The loop that people write: shell_loop.sh NAME… assumes each role and puts its keys into the file.
 set -eu
 for name in "$@"; do
     said=$(aws sts assume-role --role-arn "arn:aws:iam::111111111111:role/deploy" \
