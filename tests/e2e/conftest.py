@@ -16,7 +16,7 @@ from host import Host
 
 @pytest.hookimpl(trylast=True)  # after `-m` has selected
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal the tests marked `waits` out evenly, as the first of each worker.
+    """Deal the tests marked `waits` out to the workers evenly, as the first ones of each.
 
     `--dist worksteal` splits the list into as many equal runs as there are workers.
     """

@@ -180,7 +180,7 @@ def test_github_job_started_hook(host: Host, twins: bool) -> None:  # noqa: FBT0
 
 
 def test_gitlab_runner_pre_build_script(agent: Agent) -> None:
-    """It runs in the job's shell, and its failure keeps the job from starting."""
+    """The script runs in the job's shell, and its failure keeps the job from starting."""
     text = (EXAMPLES / "gitlab-runner.toml").read_text()
     [runner] = tomllib.loads(text)["runners"]
     before = runner["pre_build_script"].replace(INSTALLED, str(agent.job))

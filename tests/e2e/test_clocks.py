@@ -59,7 +59,7 @@ def watched(host: Host, seconds: float) -> int:
 def test_a_step_of_the_wall_clock_is_told_once_and_nothing_lapses(
     host: Host, clocks: Clocks, seconds: float
 ) -> None:
-    """After a step of 200 s each way one event is logged, and renewals stay few."""
+    """After a step of 200 s either way `clock_jumped` comes once, and calls stay few."""
     daemon = running(host, clocks)
     calls = host.sts.count("AssumeRole")
 

@@ -41,7 +41,7 @@ def test_the_command_and_the_module_are_the_same() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str) -> None:
-    """Its help starts with the usage, and names the exit statuses of commands that have several."""
+    """Help starts with the usage, and names the exit statuses of commands that have several."""
     result = run(name, "--help")
 
     assert 0 == result.returncode
@@ -79,7 +79,7 @@ def test_wrong_usage_is_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["run", "once", "check"])
 def test_a_directory_is_no_configuration(name: str) -> None:
-    """It is a bad configuration (78), not wrong usage."""
+    """A directory is a bad configuration (78), not wrong usage."""
     result = run(name, "--config", "/tmp")
 
     assert 78 == result.returncode

@@ -20,7 +20,7 @@ from host import COMMAND, Host, ask, running
 
 
 def test_a_job_needs_no_configuration(host: Host, socket: Path) -> None:
-    """It finds the socket by --socket or by CREDFRESH_SOCKET."""
+    """A job finds the socket by --socket or by CREDFRESH_SOCKET."""
     running(host)
     assert 0 == host.command("status", "--socket", str(socket)).returncode
     done = subprocess.run(

@@ -37,7 +37,7 @@ def test_ensure_returns_at_once_for_what_lasts(host: Host, socket: Path) -> None
 
 
 def test_ensure_renews_what_does_not(host: Host, socket: Path) -> None:
-    """It returns only once the file has the new credentials."""
+    """`ensure` returns only once the file has the new credentials."""
     host.sts.grant_seconds = 120
     running(host)
     before = host.sections()["production"]["aws_access_key_id"]
@@ -95,7 +95,7 @@ def test_ensure_tells_the_last_error(host: Host, socket: Path) -> None:
 
 
 def test_ensure_waits_out_an_outage_until_its_timeout(host: Host, socket: Path) -> None:
-    """It fails at its timeout, or succeeds once STS works again."""
+    """`ensure` fails at its timeout, or succeeds if STS works again before."""
     injection = host.sts.inject(faults.internal_error(), times=1000)
     host.start("run").wait_for("control_opened")
     short = host.command(
@@ -161,7 +161,7 @@ def test_what_has_ended_is_not_enough_for_anybody(host: Host) -> None:
 
 
 def test_ensure_without_daemon_and_configuration_judges_what_sdks_read(host: Host) -> None:
-    """Without either, the file in AWS_SHARED_CREDENTIALS_FILE is judged."""
+    """Without daemon and configuration, the file in AWS_SHARED_CREDENTIALS_FILE is judged."""
     assert 0 == host.start("once").wait()
     done = subprocess.run(
         [COMMAND, "ensure", "production", "--valid-for", "45m", "--json"],

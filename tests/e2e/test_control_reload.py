@@ -12,7 +12,7 @@ from host import COMMAND, ENVIRONMENTS, Host, ask, running
 
 
 def test_reload_says_what_came_of_it(host: Host, socket: Path) -> None:
-    """It returns once the configuration is in force, with the added and removed profiles."""
+    """`reload` returns once the configuration is in force, with added and removed profiles."""
     running(host)
     host.configure(
         "  production:\n    role_arn: arn:aws:iam::333333333333:role/production\n"

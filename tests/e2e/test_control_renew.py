@@ -10,7 +10,7 @@ from host import ENVIRONMENTS, Host, running, wait_until
 
 
 def test_renew_returns_with_new_credentials_on_disk(host: Host, socket: Path) -> None:
-    """It renews one profile or all; repeated too soon, it makes no call and succeeds."""
+    """`renew` renews one profile or all; repeated too soon, it makes no call and succeeds."""
     running(host)
     before = host.sections()
     done = host.command("renew", "production", "--socket", str(socket))

@@ -135,7 +135,7 @@ def test_watch_borrows_the_screen_and_gives_it_back(host: Host) -> None:
 
 
 def test_watch_shows_it_again_and_again(host: Host, socket: Path) -> None:
-    """It is repeated until Ctrl-C; the exit status is that of the last status."""
+    """`--watch` repeats the status until Ctrl-C; the exit status is that of the last one."""
     running(host)
     watching = subprocess.Popen(
         [COMMAND, "status", "--watch", "--json", "--socket", str(socket)],

@@ -18,7 +18,7 @@ SHAPE = Draft202012Validator(
 
 
 def test_status_shows_every_profile(host: Host, socket: Path) -> None:
-    """It is a plain table off a terminal, and the exit status is 0 if all are fresh."""
+    """Off a terminal the table is plain, and the exit status is 0 if all are fresh."""
     daemon = running(host)
     shown = ask(host, "status")
 

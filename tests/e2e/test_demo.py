@@ -39,7 +39,7 @@ def stage_of(environment: dict[str, str]) -> Path:
 
 
 def test_off_a_terminal_it_prints_lines_and_ends_by_itself(environment: dict[str, str]) -> None:
-    """It prints tables, events and commands to try as plain text, and leaves nothing."""
+    """The demo prints tables, events and commands to try as plain text, and leaves nothing."""
     result = subprocess.run(
         [COMMAND, "demo", "--for", "7s"],
         env=environment,
@@ -58,7 +58,7 @@ def test_off_a_terminal_it_prints_lines_and_ends_by_itself(environment: dict[str
 
 
 def test_it_plays_whatever_the_umask(environment: dict[str, str]) -> None:
-    """With a umask that lets others write (Ubuntu's, the group), its files are still safe."""
+    """The demo's files are safe even with a umask that lets others write (Ubuntu's: the group)."""
     result = subprocess.run(
         [COMMAND, "demo", "--for", "3s"],
         env=environment,
@@ -89,7 +89,7 @@ def test_it_plays_without_a_directory_for_this_login(environment: dict[str, str]
 
 
 def test_its_own_invitation_works(environment: dict[str, str]) -> None:
-    """The commands that it prints for another terminal work there."""
+    """The commands that the demo prints for another terminal work there."""
     with subprocess.Popen(
         [COMMAND, "demo"], env=environment, stdout=subprocess.PIPE, text=True
     ) as demo:
@@ -145,7 +145,7 @@ def on_terminal(environment: dict[str, str], columns: int, lines: int) -> str:
 
 
 def test_on_a_terminal_it_draws_a_table_with_bars(environment: dict[str, str]) -> None:
-    """It uses the alternate screen, and restores screen, cursor and line wrap."""
+    """The demo uses the alternate screen, and restores screen, cursor and line wrap."""
     text = on_terminal(environment, 100, 40)
 
     assert text.index("\x1b[?1049h") < text.index("█") < text.index("\x1b[?1049l")

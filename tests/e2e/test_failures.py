@@ -114,7 +114,7 @@ def test_an_answer_that_drips_is_given_up_after_a_minute_and_holds_up_nobody(
 def test_a_resolver_that_hangs_is_given_up_after_a_minute_and_holds_up_nobody(
     host: Host, sts: Simulator, tmp_path: Path
 ) -> None:
-    """A resolver that hangs in the C library is beyond timeouts of the SDK; its thread stays."""
+    """No timeout of the SDK bounds a resolver that hangs in the C library, or ends its thread."""
     compiler = shutil.which("cc")
     if compiler is None:
         assert not os.environ.get("CI"), "no C compiler"

@@ -151,7 +151,7 @@ def test_once_on_hub_and_host_does_a_fleet_by_cron(fleet: Fleet) -> None:
 
 
 def test_check_online_on_a_host_tries_each_secret(fleet: Fleet) -> None:
-    """Before anything runs, it names the secrets that do not exist yet."""
+    """Before anything runs, `check --online` names the secrets that do not exist yet."""
     host = fleet.host("a")
 
     tried = host.command("check", "--online", "--config", str(host.config))

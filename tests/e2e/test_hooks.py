@@ -50,7 +50,7 @@ def test_once_waits_for_the_commands_and_they_find_the_new_keys(host: Host) -> N
 
 
 def test_once_leaves_though_a_command_takes_longer_than_half_a_session(host: Host) -> None:
-    """A renewal that falls due meanwhile is left to the next run; otherwise it might never end."""
+    """A renewal due during a command is left to the next run, or `once` might never end."""
     host.sts.inject(faults.short_grant(9.0), times=None)
     hooked(host, "sleep 5", ":")
     once = host.start("once")

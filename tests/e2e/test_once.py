@@ -23,7 +23,7 @@ def test_once_again_asks_for_nothing(host: Host) -> None:
 
 
 def test_once_takes_away_what_was_disabled(host: Host) -> None:
-    """Without a daemon `once` must remove them; it leaves the others as they are."""
+    """Without a daemon, `once` removes sections of disabled profiles and leaves the others."""
     host.start("once").wait()
     calls = host.sts.count("AssumeRole")
     text = host.config.read_text()
@@ -56,7 +56,7 @@ def test_once_beside_a_daemon_is_refused(host: Host) -> None:
 
 
 def test_once_beside_a_daemon_of_its_own_asks_that(host: Host) -> None:
-    """It asks for profiles that are not fresh; 0 if all are then, and 3 otherwise."""
+    """`once` asks that daemon for what is not fresh; 0 if all is fresh then, and 3 otherwise."""
     role = "arn:aws:iam::222222222222:role/preproduction"
     host.sts.remove_role(role)
     host.configure(extra=f"control:\n  socket: {host.root}/run/control.sock\n")

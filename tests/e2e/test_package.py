@@ -82,7 +82,7 @@ def members(package: Path) -> list[tarfile.TarInfo]:
 
 
 def test_the_package_has_what_debian_looks_for(tree: Path) -> None:
-    """It has unit, user, command, configuration, manual, completions, documents and drop-ins."""
+    """The package has unit, user, command, configuration, manual, completions, pages, drop-ins."""
     for member in MEMBERS:
         assert os.path.lexists(tree / member), member
     for page in (ROOT / "docs").iterdir():
@@ -152,7 +152,7 @@ def test_every_module_is_compiled(tree: Path) -> None:
 
 
 def test_the_manual_says_what_the_commands_say(tree: Path) -> None:
-    """It has every command, option and exit status, and groff does not complain."""
+    """The manual has every command, option and exit status, and groff does not complain."""
     manual = tree / "usr/share/man/man1/credfresh.1.gz"
     needed("groff", "man-db")
     rough = sh("gzip", "-dc", manual)
@@ -172,7 +172,7 @@ def test_the_manual_says_what_the_commands_say(tree: Path) -> None:
 
 
 def test_installed_it_works_and_waits_to_be_told_the_roles(debian: Debian) -> None:
-    """Anybody can run it; with the unedited configuration the daemon ends with 78."""
+    """Anybody can run it; unedited it ends with 78; the demo works as the daemon's user."""
     assert "name your roles in /etc/credfresh/credfresh.yaml" in debian.install()
 
     assert f"credfresh {credfresh.__version__}\n" == debian.do("credfresh --version", user="nobody")
@@ -235,7 +235,7 @@ def test_removed_it_leaves_what_jobs_use_and_purged_nothing_of_its_own(debian: D
 
 
 def test_without_systemd_it_makes_its_user_by_itself(debian: Debian) -> None:
-    """Without systemd-sysusers, as in an image, it creates its user itself."""
+    """Without systemd-sysusers, as in an image, the package creates its user itself."""
     debian.do("rm /bin/systemd-sysusers")
     debian.install()
 

@@ -131,7 +131,7 @@ def handed_over(keys: str) -> str:
 
 
 def test_the_worked_example_of_an_encrypted_key(machine: Machine) -> None:
-    """No key is on disk in the clear, and after a restart the next key is used."""
+    """No key is on disk in the clear; a restart takes the next one over without a call."""
     do(machine, simulating())
     keys, following = (
         do(machine, f"cat /etc/credfresh/{name}; rm /etc/credfresh/{name}")

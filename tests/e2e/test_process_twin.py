@@ -42,7 +42,7 @@ def key_of(directory: Path, name: str) -> str:
 
 
 def test_twin_and_section_hold_the_same_credentials(host: Host) -> None:
-    """Each renewal is published in both."""
+    """Each renewal is published in the section and in the twin."""
     directory = with_twins(host)
     running = host.start("run")
     running.wait_for("daemon_ready")

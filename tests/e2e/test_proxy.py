@@ -34,7 +34,7 @@ def _proxy(certificates: Certificates, sts: Simulator) -> Iterator[OpeningProxy]
 def test_sts_is_reached_through_a_proxy_that_opens_tls(
     host: Host, proxy: OpeningProxy, certificates: Certificates, variable: str
 ) -> None:
-    """HTTPS_PROXY names it, AWS_CA_BUNDLE its authority, and it resolves the name of STS."""
+    """HTTPS_PROXY names the proxy, AWS_CA_BUNDLE its authority; the proxy resolves STS's name."""
     trust = {"AWS_CA_BUNDLE": str(certificates.ca)}
     once = host.start("once", **ENDPOINT, **trust, **{variable: proxy.url})
 
@@ -46,7 +46,7 @@ def test_sts_is_reached_through_a_proxy_that_opens_tls(
 def test_a_proxy_that_nobody_vouches_for_learns_nothing(
     host: Host, proxy: OpeningProxy, sts: Simulator
 ) -> None:
-    """Without AWS_CA_BUNDLE it is refused, nothing is sent, and the hint names the variable."""
+    """Without AWS_CA_BUNDLE nothing is sent through the proxy, and the hint names the variable."""
     once = host.start("once", **ENDPOINT, HTTPS_PROXY=proxy.url)
 
     assert 3 == once.wait()

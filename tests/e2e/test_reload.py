@@ -184,7 +184,7 @@ def test_what_is_gone_leaves_in_one_write_and_what_stays_keeps_its_time(host: Ho
 
 @pytest.mark.waits
 def test_a_burst_of_signals_is_few_reloads(host: Host) -> None:
-    """All signals during a reload cause one more."""
+    """All signals that come during a reload cause one more reload."""
     running = host.start("run")
     running.wait_for("daemon_ready")
     running.signal(signal.SIGSTOP)

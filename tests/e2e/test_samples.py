@@ -82,7 +82,7 @@ def test_run_works_on_the_example(host: Host, example: Path) -> None:
 
 
 def test_the_minimal_sample_needs_only_its_arn_and_the_sdks_own_chain(host: Host) -> None:
-    """With keys in the environment, it publishes."""
+    """With keys in the environment, the minimal configuration publishes."""
     text = (ROOT / "config" / "minimal.yaml").read_text()
     text = text.replace("/run/credfresh/credentials", str(host.credentials))
     host.config.write_text(text.replace("role/deploy", "role/development"))

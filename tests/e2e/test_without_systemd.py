@@ -21,7 +21,7 @@ def steps() -> list[tuple[str, str]]:
 
 
 def test_cron_keeps_the_credentials_fresh(debian: Debian) -> None:
-    """Its lines make the directory and publish; the second run makes no call."""
+    """The lines for cron make the directory and publish; the second run makes no call."""
     debian.install()
     debian.simulate()
     debian.do(f"cat >/etc/cron.d/credfresh <<'END'\n{CRON.read_text()}END")

@@ -56,7 +56,7 @@ def _house(tmp_path: Path) -> Iterator[House]:
 def test_what_was_read_long_after_its_last_change_is_known(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its times prove that it has not changed, so it is not read again."""
+    """A file whose times prove that it has not changed is not read again."""
     house.learn()
     monkeypatch.setattr(knowledge, "look", lambda *_: pytest.fail("it was read"))
 
@@ -85,7 +85,7 @@ def test_what_was_read_again_later_is_known(house: House, monkeypatch: pytest.Mo
 
 
 def test_what_we_wrote_proves_nothing(house: House) -> None:
-    """Somebody may have written within the same tick."""
+    """Our own write is no proof: somebody may have written within the same tick."""
     house.knowledge.wrote(house.learn(), house.info)
     house.path.write_bytes(OTHER)
 
@@ -95,7 +95,7 @@ def test_what_we_wrote_proves_nothing(house: House) -> None:
 def test_what_we_wrote_is_compared_where_it_lies(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bytes are compared piece by piece: ten thousand sections are 12 MB."""
+    """What we wrote is compared piece by piece: ten thousand sections are 12 MB."""
     house.knowledge.wrote(house.learn(), house.info)
     monkeypatch.setattr(standing, "read", lambda _: pytest.fail("it was read"))
 
@@ -239,7 +239,7 @@ def test_what_changes_while_it_is_read_is_read_again(
 def test_a_file_of_a_size_that_none_has_is_not_read(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reading it could exhaust the daemon's memory; each attempt closes what it opened."""
+    """A file above LARGEST could exhaust memory, so it is refused, and closed at each attempt."""
     monkeypatch.setattr(standing, "LARGEST", len(FOREIGN) - 1)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
 

@@ -67,7 +67,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 def test_two_rivals_in_a_row_both_keep_their_update(path: Path) -> None:
-    """The second writes into the file that was replaced to take over the first's write."""
+    """A second rival writes into the file that was replaced to take over the first one's write."""
     house = House(path)
     second = path.open("ab", buffering=0)
     house.rival.write(THEIRS)
@@ -140,7 +140,7 @@ def test_a_comment_before_a_new_section_stays(path: Path) -> None:
 
 
 def test_keys_that_were_pasted_into_our_section_stay(path: Path) -> None:
-    """The rival's content has no block of ours, so the section is somebody else's now (I8)."""
+    """If a late write replaces our block by other keys, the section is somebody else's (I8)."""
     house = House(path, mode="r+b")
     pasted = b"[dev]\naws_access_key_id = AKIALONGTERM\naws_secret_access_key = x\n"
     house.rewrite(lambda _: FOREIGN + pasted)
@@ -208,7 +208,7 @@ def test_a_section_that_was_deleted_stays_deleted(path: Path) -> None:
 
 
 def test_a_section_that_was_deleted_stays_deleted_where_nothing_else_changed(path: Path) -> None:
-    """It stays deleted even if the file is then exactly what it was before the late write."""
+    """A late section that was deleted stays deleted, even if the file is then as before it."""
     path.write_bytes(FOREIGN)
     file = keeper(path, pause=Waits())
     file.publish(wanted(path, "dev"))
@@ -278,7 +278,7 @@ def test_nothing_of_ours_stays_behind_where_the_link_led(tmp_path: Path) -> None
 
 
 def test_an_end_where_the_directory_is_gone_holds_nothing_open(tmp_path: Path) -> None:
-    """The replaced file cannot be published any more; its descriptor is closed all the same."""
+    """If the directory is gone at the end, descriptors of replaced files are closed anyway."""
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
     path = tmp_path / "run" / "credentials"
     path.parent.mkdir()
@@ -327,7 +327,7 @@ def test_nothing_of_one_file_goes_into_another(tmp_path: Path) -> None:
 def test_swaps_that_are_undone_push_no_late_write_out(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without leases each replaced file is kept for a while; one with late writes goes last."""
+    """Without leases replaced files are kept for a while; one with late writes is dropped last."""
     without_leases(monkeypatch)
     path.write_bytes(FOREIGN)
     file = keeper(path, pause=Waits())
@@ -402,7 +402,7 @@ def test_a_sweep_that_failed_is_made_up_for(path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["/", ".", "..", "//"])
 def test_a_link_to_a_directory_leads_to_no_file(tmp_path: Path, target: str) -> None:
-    """Such a link is refused; otherwise a file of its name would be written in that directory."""
+    """A link to a directory is refused; otherwise a file would be written in that directory."""
     link = tmp_path / "link"
     link.symlink_to(target)
 

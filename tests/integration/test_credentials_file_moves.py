@@ -116,7 +116,7 @@ def test_each_file_says_for_its_own_profiles_what_stands(old: Path, new: Path) -
 def test_another_path_to_the_same_file_changes_nothing_for_readers(
     monkeypatch: pytest.MonkeyPatch, old: Path, *, to_real: bool
 ) -> None:
-    """From a link to its target, or back: no swap removes a section."""
+    """When the path changes from a link to its target, or back, no swap removes a section."""
     link = old.with_name("link")
     link.symlink_to(old)
     before, after = (link, old) if to_real else (old, link)
@@ -315,7 +315,7 @@ def test_a_section_that_another_profile_takes_over_is_not_kept_from_it(
 
 
 def test_a_profile_that_is_refused_in_its_new_file_stays_in_the_old(old: Path, new: Path) -> None:
-    """While a foreign section has its name in the new file, its readers keep the old file's."""
+    """While a foreign section has a profile's name in the new file, the old section stays."""
     new.parent.mkdir()
     new.write_bytes(b"[dev]\naws_access_key_id = AKIATHEIRS\n")
     files = keeping(old)
@@ -330,7 +330,7 @@ def test_a_profile_that_is_refused_in_its_new_file_stays_in_the_old(old: Path, n
 
 
 def test_a_profile_with_nothing_in_hand_leaves_when_it_has_something(old: Path, new: Path) -> None:
-    """Until it has new credentials, its readers keep what stands in the old file."""
+    """Until a moved profile has new credentials, its section stays in the old file."""
     new.parent.mkdir()
     files = keeping(old)
     files.publish(wanted(old, "dev"))

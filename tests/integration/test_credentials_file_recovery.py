@@ -163,7 +163,7 @@ def test_what_the_system_refuses_is_told_once_and_goes_out_when_it_can(
 def test_a_temporary_that_cannot_be_removed_goes_with_the_next_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a file system that turns read-only it stays, and the next successful write removes it."""
+    """If the file system turns read-only the temporary stays, and the next write removes it."""
     path, steps = tmp_path / "credentials", Steps()
     file = keeper(path, hook=steps)
     file.publish(wanted(path, "dev"))

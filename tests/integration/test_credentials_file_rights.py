@@ -67,7 +67,7 @@ def test_an_onlooker_never_sees_wider_rights_than_asked(
 ) -> None:
     """After each system call of a write, no content has wider rights than configured.
 
-    And group rights are only ever those of the configured group.
+    Group rights are only ever those of the configured group.
     """
     path = shared / "credentials"
     if standing:
@@ -168,7 +168,7 @@ def test_a_link_planted_in_a_sticky_directory_is_refused(sticky: Path) -> None:
 
 
 def test_a_hard_link_planted_in_a_sticky_directory_is_refused(sticky: Path) -> None:
-    """Splicing it would copy content that only we can read to where others can."""
+    """Splicing a planted hard link would copy content that only we may read to other readers."""
     secret = sticky.parent / "secret"
     secret.write_bytes(b"# for root alone\n")
     secret.chmod(0o600)
@@ -214,7 +214,7 @@ def test_side_files_that_others_planted_do_no_more_than_delay(sticky: Path, name
 
 
 def test_a_planted_mark_is_not_believed_and_taken_over_by_nobody(sticky: Path) -> None:
-    """Where others may add names, a marked section counts as nobody's grant and is renewed."""
+    """Where others may add names, marks are not believed, and the section is renewed as ours."""
     path = sticky / "credentials"
     planted = publication("dev", path)
     publish_and_leave(path, {"dev": planted})
@@ -228,7 +228,7 @@ def test_a_planted_mark_is_not_believed_and_taken_over_by_nobody(sticky: Path) -
 
 
 def test_a_directory_that_opens_up_while_we_run_stops_the_next_write(tmp_path: Path) -> None:
-    """The old file stays, the hint says what to do, and writes go on once it is closed."""
+    """The old file stays, the hint says what to do; writes go on once others cannot write there."""
     folder = tmp_path / "run"
     folder.mkdir(mode=0o755)
     path, steps = folder / "credentials", Steps()

@@ -174,7 +174,7 @@ def test_a_shortened_file_of_some_age_is_somebody_s_decision(path: Path) -> None
 
 
 def test_a_rival_that_never_finishes_delays_two_seconds(path: Path) -> None:
-    """Then we publish, keep watching the replaced file, and take over the write when it comes."""
+    """A rival that keeps the file open delays a publish two seconds; its late write is found."""
     needs_leases(path.parent)
     waits = Waits()
     file = keeper(path, pause=waits)
@@ -199,7 +199,7 @@ def test_a_rival_that_never_finishes_delays_two_seconds(path: Path) -> None:
 
 
 def test_a_rival_that_dribbles_delays_two_seconds_in_all(path: Path) -> None:
-    """A rival that truncates and then writes a byte now and then is not waited for any longer."""
+    """A rival that truncates and then writes a byte now and then delays a publish two seconds."""
     needs_leases(path.parent)
     waits = Waits()
     file = keeper(path, pause=waits)
@@ -264,7 +264,7 @@ def test_a_writer_that_stays_through_some_publishes_loses_nothing(path: Path) ->
 def test_who_comes_to_a_replaced_file_by_another_name_is_let_in_by_the_next_look(
     path: Path,
 ) -> None:
-    """It is blocked in open(2) by our lease until the next tick, not for the kernel's 45 s."""
+    """A rival is blocked in open(2) by our lease until the next tick, not for the kernel's 45 s."""
     other = path.with_name("other")
     other.hardlink_to(path)
     file = keeper(path)
@@ -417,7 +417,7 @@ def test_a_rival_at_the_swap_has_it_undone(
 def test_who_opened_ours_before_it_was_undone_loses_nothing(
     path: Path, watching: str, finishes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One rival causes the undoing; another opened our new file before it: both writes stand."""
+    """One rival has our swap undone, another had opened the new file by then: both writes stand."""
     if watching == "nothing":
         without_leases(monkeypatch)
     else:
@@ -646,7 +646,7 @@ class TestLeftovers:
 
     @pytest.mark.parametrize("plant", ["directory", "link", "pipe", "other name"])
     def test_nothing_else_is_swept(self, path: Path, plant: str) -> None:
-        """A directory, link or pipe with such a name stays, and so does a similar name."""
+        """A directory, link or pipe named like a temporary stays, as does a similar name."""
         name = path.with_name(".credentials.credfresh-01234567.tmp")
         match plant:
             case "directory":

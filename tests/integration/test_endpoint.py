@@ -203,7 +203,7 @@ def test_drift_is_repaired(directory: Path, what: str) -> None:
 
 
 def test_tokens_of_nobody_go_and_what_is_not_ours_stays(directory: Path) -> None:
-    """Tokens of an earlier run that are not wanted go; those of another instance stay."""
+    """Unwanted tokens of an earlier run are removed; those of another instance stay."""
     other = Tokens("other", Chance())
     bring(other, directory, "theirs")
     other.release()
@@ -322,7 +322,7 @@ def test_a_token_that_somebody_else_has_put_there_is_refused(directory: Path) ->
 
 
 def test_a_directory_that_others_may_write_is_refused(directory: Path) -> None:
-    """In such a directory others could put a token that they know."""
+    """Others could put a token that they know into a directory that they may write."""
     directory.mkdir()
     directory.chmod(0o777)
 
@@ -335,7 +335,7 @@ def test_a_directory_that_others_may_write_is_refused(directory: Path) -> None:
 def test_a_disk_that_fails_is_told_as_any_other_trouble(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It becomes a PublishError, so that it cannot end the main thread, which checks tokens."""
+    """A failing disk raises a PublishError, which does not end the main thread."""
     tokens = Tokens("test", Chance())
     bring(tokens, directory, "production")
     true = os.stat

@@ -150,7 +150,7 @@ class TestRun:
         assert gone(int(child.read_text()))
 
     def test_a_child_that_lives_on_is_not_waited_for(self, tmp_path: Path) -> None:
-        """Neither its hold on the pipe nor its further output delays the end."""
+        """Neither a background child's hold on the pipe nor its further output delays the end."""
         child = tmp_path / "child"
         began = time.monotonic()
         ended = sh(f"(while :; do echo x; done) & echo $! > {child}", 30.0).carry_out()
@@ -189,7 +189,7 @@ class TestRun:
         """The command has only its three standard streams: no socket or lock of the daemon."""
         extra = os.open("/", os.O_RDONLY)
         os.set_inheritable(extra, True)  # noqa: FBT003 - the standard library's
-        ended = sh("ls /proc/self/fd | wc -l").carry_out()  # the fourth is the directory, for ls
+        ended = sh("ls /proc/self/fd | wc -l").carry_out()  # the fourth is ls's own
         os.close(extra)
         assert "4" == ended.output
 
@@ -360,7 +360,7 @@ def test_renewals_while_it_runs_are_one_more_run(house: Houses, tmp_path: Path) 
 
 
 def test_the_one_for_all_runs_once_for_a_publish(house: Houses) -> None:
-    """The hook of the whole file gets the names of renewed profiles, one per line."""
+    """The command for all profiles gets the names of the renewed ones, one per line."""
     one = house("", ["a", "b", "c"], whole="cat; echo; echo $CREDFRESH_CREDENTIALS_FILE")
     one.renew("c", "a")
     [(event, fields)] = one.settle()
@@ -461,7 +461,7 @@ def test_without_threads_a_command_fails_and_the_main_thread_goes_on(
 def test_whatever_goes_wrong_in_a_run_its_place_becomes_free(
     house: Houses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise four bugs of ours would end all hooks."""
+    """A run with a bug frees its place; otherwise four bugs of ours would end all hooks."""
     one = house("true", ["production"])
 
     def fail(_: Run) -> None:
@@ -499,7 +499,7 @@ def with_secret(publication: Publication, secret: str) -> Publication:
 
 
 def test_what_was_secret_when_it_began_is_not_repeated(house: Houses, tmp_path: Path) -> None:
-    """Secrets from when the command began are redacted, though renewed or removed since."""
+    """Secrets of when a command began are redacted, even if renewed or removed since."""
     mine, other, go_on = "m" * 40, "o" * 40, tmp_path / "go-on"
     script = f"while ! [ -e {go_on} ]; do sleep 0.02; done; echo x{mine}x x{other}x"
     one = house(script, ["production", "audit"])

@@ -346,7 +346,7 @@ def _ticks(stat: TextIO) -> int:
 
 
 def test_a_unix_socket_is_served(listening: Callable[[Address], Listener], tmp_path: Path) -> None:
-    """It answers, anybody who can enter its directory may connect, and it is removed at the end."""
+    """The socket can be used by anybody who can enter its directory, and is removed at the end."""
     path = tmp_path / "metrics.sock"
     listener = listening(UnixAddress(str(path)))
 
@@ -370,7 +370,7 @@ def _ask_unix(path: Path) -> bytes:
 def test_a_socket_that_a_killed_daemon_left_is_taken_over(
     listening: Callable[[Address], Listener], tmp_path: Path
 ) -> None:
-    """Nobody listens on it any more, so it is replaced."""
+    """A socket on which nobody listens any more is replaced."""
     path = tmp_path / "metrics.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))

@@ -251,7 +251,7 @@ def test_what_is_not_ours_stays(directory: Path) -> None:
 
 
 def test_once_what_stood_in_the_way_is_gone_it_is_told(directory: Path) -> None:
-    """The refused twin is then written, and its own path is reported once more, as recovered."""
+    """Once a foreign file is gone the twin is written, and its own path is reported once more."""
     directory.mkdir()
     (directory / "dev.json").write_text("by hand")
     twins = keeper(directory)
@@ -483,7 +483,7 @@ def test_a_directory_called_as_a_temporary_is_let_be(directory: Path) -> None:
 def test_a_removal_that_could_not_be_made_durable_is_made_so_the_next_time(
     directory: Path,
 ) -> None:
-    """Otherwise, with nothing left to write, a power cut could bring the credentials back."""
+    """A removal whose sync failed is synced by the next publish, or a power cut could undo it."""
     steps = Steps()
     twins = keeper(directory, hook=steps)
     report(twins, wanted(directory, "production", "dev"))
@@ -502,7 +502,7 @@ def test_a_removal_that_could_not_be_made_durable_is_made_so_the_next_time(
 
 @pytest.mark.parametrize("mode", [0o777, 0o770])
 def test_a_directory_that_others_may_write_is_refused(directory: Path, mode: int) -> None:
-    """In such a directory others could put keys of their own before our readers."""
+    """Others could put keys of their own before our readers in a directory that they may write."""
     directory.mkdir()
     directory.chmod(mode)
 
@@ -542,7 +542,7 @@ def test_a_twin_that_was_moved_and_linked_is_drift(directory: Path) -> None:
 
 @pytest.mark.parametrize("step", ["attributes", "write", "sync", "verify", "swap"])
 def test_a_failure_leaves_neither_a_temporary_nor_a_descriptor(directory: Path, step: str) -> None:
-    """A daemon on a full disk may retry for weeks, so no attempt may leave anything."""
+    """A daemon on a full disk may retry for weeks, so no attempt may leave a file or descriptor."""
     steps = Steps()
     twins = keeper(directory, hook=steps)
     report(twins, wanted(directory, "production"))

@@ -84,7 +84,7 @@ def test_a_link_in_the_place_of_config_takes_nothing_elsewhere(
 
 @needs_root
 def test_a_newer_twin_of_another_owner_is_not_believed(directory: Path) -> None:
-    """At the start it is replaced by what we have in hand, though its form is ours."""
+    """At the start a newer twin of another owner is replaced by what we have in hand."""
     plant(directory / "production.json", newer_twin(directory))
 
     assert "ASIAFAKE000000000000" == publish_older(directory)
@@ -110,7 +110,7 @@ def test_a_newer_twin_that_the_group_may_write_by_configuration_is_believed(
 
 @needs_root
 def test_a_newer_twin_of_the_configured_owner_is_believed(directory: Path) -> None:
-    """The daemon itself gave the file to that owner."""
+    """A file of the configured owner is trusted: the daemon itself gave it to that owner."""
     plant(directory / "production.json", newer_twin(directory))
     one = with_twin(directory)
     one = replace(one, target=replace(one.target, owner=str(SOMEBODY)))
@@ -126,7 +126,7 @@ def test_a_newer_twin_of_the_configured_owner_is_believed(directory: Path) -> No
 def test_right_bytes_of_another_owner_are_written_anew(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """Their owner could change the bytes later, and have our readers run any command."""
+    """The owner of planted files could change them later, and have our readers run any command."""
     asked = wanted(directory, "production")
     plant(directory / "production.config", twin.config([with_twin(directory)], INSTANCE))
     plant(directory / "config", twin.config([with_twin(directory)], INSTANCE))
@@ -141,7 +141,7 @@ def test_right_bytes_of_another_owner_are_written_anew(
 def test_an_empty_config_does_not_prove_a_foreign_json_ours(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """A JSON that has not our form is somebody's, and stays."""
+    """A JSON that does not have our form is somebody's, and stays."""
     (directory / "production.config").touch()
     (directory / "production.json").write_text('{"mine": 1}')
 
@@ -190,7 +190,7 @@ def test_an_owner_that_does_not_exist_keeps_nothing_from_being_withdrawn(
 def test_a_power_cut_that_emptied_config_and_environment_is_mended(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """They are not synced; the JSON of our form beside them is, and proves that they are ours."""
+    """Config and environment are not synced; the JSON beside them is, and proves them ours."""
     asked = wanted(directory, "production")
     report(twins, asked)
     twins.release()
@@ -244,7 +244,7 @@ def test_what_stands_in_another_directory_in_the_place_of_ours_is_not_written_ov
 def test_a_foreign_environment_stays_when_its_twin_goes(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """The twin's own files beside it are removed."""
+    """When a twin is removed, a foreign file of its name stays, and our own files go."""
     report(twins, wanted(directory, "production", "dev"))
     (directory / "production.env").write_text("DB_PASSWORD=mine\n")
 
@@ -256,7 +256,7 @@ def test_a_foreign_environment_stays_when_its_twin_goes(
 def test_a_foreign_environment_keeps_nothing_from_being_withdrawn(
     directory: Path, twins: ProcessDirectory
 ) -> None:
-    """A foreign file beside them is no reason to leave credentials readable."""
+    """A foreign file beside a twin is no reason to leave its credentials readable."""
     report(twins, wanted(directory, "production"))
     twins.release()
     (directory / "production.env").write_text("DB_PASSWORD=mine\n")

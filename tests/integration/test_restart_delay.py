@@ -39,11 +39,11 @@ class Service:
         self._run("note", SERVICE_RESULT=result, EXIT_STATUS=status)
 
     def ended_uncounted(self) -> int:
-        """Run it after an end that it cannot count; return the seconds that it waited."""
+        """Run the script after an end that it cannot count; return the seconds that it waited."""
         return int(self._run("note", SERVICE_RESULT="exit-code", EXIT_STATUS="1"))
 
     def delay(self) -> int:
-        """Run it before a start; return the seconds that it waited."""
+        """Run the script before a start; return the seconds that it waited."""
         return int(self._run("wait"))
 
 

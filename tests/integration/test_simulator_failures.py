@@ -114,7 +114,7 @@ def test_a_throttle_may_say_how_long_to_wait(sts: Simulator, user: User) -> None
 
 
 def test_an_error_in_the_style_of_s3_has_no_error_for_botocore(sts: Simulator, user: User) -> None:
-    """It becomes a ClientError whose response has no `Error`."""
+    """The SDK raises a ClientError whose response has no `Error`."""
     sts.inject(faults.s3_error())
     with pytest.raises(ClientError) as caught:
         assume(sts, user)
@@ -251,7 +251,7 @@ def test_a_grant_can_last_otherwise_than_asked(
 
 
 def test_a_grant_can_lack_its_expiration(sts: Simulator, user: User) -> None:
-    """Only the Expiration is missing."""
+    """A grant without its Expiration has everything else."""
     sts.inject(faults.grant_without_expiration())
     credentials = assume(sts, user)["Credentials"]
     assert {"AccessKeyId", "SecretAccessKey", "SessionToken"} == set(credentials)

@@ -288,7 +288,7 @@ def test_transitive_tags_and_the_source_identity_go_down_a_chain(
 def test_a_parameter_out_of_bounds_is_a_validation_error(
     sts: Simulator, user: User, parameters: dict[str, Any], told: str
 ) -> None:
-    """Each documented bound of AssumeRole is enforced, and the message names it."""
+    """Each documented bound of AssumeRole is enforced, and the message names the bound."""
     status, code, message = refused(sts, user, **parameters)
     assert (400, "ValidationError") == (status, code)
     assert told in message

@@ -137,7 +137,7 @@ def test_an_odd_query_is_an_error_in_xml(sts: Simulator, target: bytes, code: by
 
 
 def test_http_1_0_and_connection_close_are_obeyed(sts: Simulator) -> None:
-    """After the answer the server closes such a connection."""
+    """An HTTP/1.0 connection, or one with `Connection: close`, is closed after its answer."""
     for text in (
         UNSIGNED.replace(b"HTTP/1.1", b"HTTP/1.0"),
         UNSIGNED.replace(b"Host: x", b"Host: x\r\nConnection: close"),

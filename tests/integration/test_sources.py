@@ -79,7 +79,7 @@ def test_a_named_file_never_falls_back(
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_use(provide: Provide, tmp_path: Path, text: str, code: str) -> None:
-    """Each flaw (no section, half a key, no INI, empty keys, MFA) has its code, for a human."""
+    """Each flaw (no section, half a key, no INI, empty keys, MFA) has a code and needs a human."""
     path = tmp_path / "source"
     path.write_text(text)
     error = refused(provide(FileSource(str(path), "ci")))

@@ -241,7 +241,7 @@ def test_a_sick_server(sts: ScriptedServer, status: int, code: str) -> None:
      "SlowDown"],
 )  # fmt: skip
 def test_throttling_in_every_spelling(sts: ScriptedServer, code: str) -> None:
-    """Each of these codes means throttling of the profile."""
+    """Throttling, by whatever code, concerns the profile, and has no time if STS names none."""
     sts.script = lambda _: Answer(400, error_xml(code, "Rate exceeded"))
     error = failure(sts.url)
     assert (code, Mend.THROTTLE, Scope.PROFILE) == told(error)

@@ -115,7 +115,7 @@ def test_one_client_serves_a_thousand_renewals_with_a_thousand_parents(
 def test_a_provider_that_is_let_go_is_gone_once_the_collector_has_looked(
     sts: ScriptedServer,
 ) -> None:
-    """Neither the SDK nor a connection keeps it alive, so reloads leak no memory."""
+    """Neither the SDK nor a connection keeps an old provider alive, so reloads leak no memory."""
     asking = provider(sts.url)
     asking.obtain(profile(), None)
     gone = weakref.ref(asking)
@@ -125,7 +125,7 @@ def test_a_provider_that_is_let_go_is_gone_once_the_collector_has_looked(
 
 
 def test_a_request_is_signed_for_the_region_of_its_profile(sts: ScriptedServer) -> None:
-    """This holds also if several regions share an endpoint."""
+    """Requests for several regions to one endpoint are each signed for their profile's region."""
     asking = provider("http://127.0.0.1:1")
     regions = ["eu-west-1", "us-east-1", "eu-west-1"]
     for region in regions:
@@ -322,7 +322,7 @@ def test_a_chain_of_three_roles_against_ministack(ministack: AwsServer) -> None:
 
 
 def test_ministack_refuses_a_wrong_secret_and_we_name_the_source(ministack: AwsServer) -> None:
-    """The source is blamed, and needs a human."""
+    """A wrong secret is blamed on the source, and a human must mend it."""
     key_id, _ = ministack.user("typo-ci", MAY_ASSUME)
     arn = ministack.role("typo-role", TRUST_ALL)
     asking = StsProvider(

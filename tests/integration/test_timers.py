@@ -113,7 +113,7 @@ def test_arming_again_from_the_ring_never_loses_the_alarm(now: Callable[[], floa
 
 
 def test_what_comes_before_all_others_rings_first(alarm: Alarm, now: Callable[[], float]) -> None:
-    """Its thread sleeps until the first key; one that is armed for an earlier time wakes it."""
+    """The scheduler's thread sleeps until the first key; arming an earlier one wakes it."""
     began = now()
     for key, after in [("hour", 3600.0), ("later", 0.6), ("day", 86400.0), ("sooner", 0.3)]:
         alarm.timers.arm(key, began + after)
@@ -178,7 +178,7 @@ def test_arming_anew_forgets_the_old_time(alarm: Alarm, now: Callable[[], float]
 
 
 def test_it_sleeps_until_the_nearest_of_those_that_are_left(now: Callable[[], float]) -> None:
-    """Times that have passed or were disarmed would otherwise keep it awake."""
+    """Times that have passed or were disarmed must not keep the scheduler awake."""
     timers = ApschedulerTimers(print)
     alarms = timers._alarms
     timers.arm("past", now() - 1)
@@ -226,7 +226,7 @@ def test_a_disarmed_key_is_silent(alarm: Alarm, now: Callable[[], float]) -> Non
 def test_it_is_woken_only_if_it_has_slept_through_an_alarm(
     alarm: Alarm, now: Callable[[], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a suspend or a clock step it may sleep past an alarm; otherwise it is not woken."""
+    """After a suspend or clock step the scheduler is woken, but only if an alarm was missed."""
     woken: list[bool] = []
     alarm.timers.arm("a", now() + 3600)
     monkeypatch.setattr(alarm.timers._scheduler, "wakeup", lambda: woken.append(True))

@@ -68,7 +68,7 @@ def test_a_typo_would_be_noticed(tmp_path: Path) -> None:
 
 
 def test_the_drop_in_for_later_systemd(tmp_path: Path) -> None:
-    """Version 253 accepts it; an earlier one only complains about `notify-reload`."""
+    """Version 253 accepts the drop-in; an earlier one only complains about `notify-reload`."""
     said = verify(lay_out(tmp_path, UNIT.read_text(), "notify-reload"))
 
     if systemd_version() >= TYPE_RELOAD_SINCE:
@@ -80,7 +80,7 @@ def test_the_drop_in_for_later_systemd(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("drop_in", [None, *DROP_INS])
 def test_the_exposure_is_small(tmp_path: Path, drop_in: str | None) -> None:
-    """By systemd's own measure it is at most 1.3 of 10, also with each drop-in."""
+    """The exposure is at most 1.3 of 10 by systemd's own measure, also with each drop-in."""
     unit = lay_out(tmp_path, UNIT.read_text(), drop_in)
     result = analyze("security", "--offline=true", "--no-pager", "--threshold=13", str(unit))
 
@@ -96,7 +96,7 @@ def test_the_threshold_bites(tmp_path: Path) -> None:
 
 
 def test_each_directive_that_stays_open_has_its_reason(tmp_path: Path) -> None:
-    """The unit names what systemd still marks in its comments that begin with Open."""
+    """Comments of the unit that begin with Open name everything that systemd still marks."""
     unit = lay_out(tmp_path, UNIT.read_text())
     table = analyze("security", "--offline=true", "--no-pager", str(unit)).stdout
     faults = [line.split()[1] for line in table.splitlines() if line.startswith("✗")]

@@ -189,7 +189,7 @@ def test_an_engine_in_trouble_is_an_endpoint_that_fails(
 def test_a_login_that_is_answered_with_nonsense_is_one_that_fails(
     tmp_path: Path, lent: dict[str, object]
 ) -> None:
-    """It is a failed login like any other, and the token is not quoted."""
+    """A nonsensical answer is a failed login like any other, and the token is not quoted."""
     (tmp_path / "file").write_text(CANARY)
     auth = AppRole(str(tmp_path / "file"), str(tmp_path / "file"))
     answer = json.dumps({"auth": {"client_token": CANARY, **lent}})

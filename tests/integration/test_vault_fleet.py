@@ -149,7 +149,7 @@ def test_a_host_that_has_nothing_takes_what_is_valid(
 
 
 def test_a_profile_that_no_hub_has_is_named(bao: Bao, tmp_path: Path, prefix: str) -> None:
-    """The error has the path, and that it does not exist."""
+    """The error names the path, and says that it does not exist."""
     with pytest.raises(RenewalError, match=f"{prefix}/nobody: does not exist") as caught:
         host(bao, tmp_path, prefix).obtain(followed("nobody"), None)
 
@@ -196,7 +196,7 @@ def test_a_newer_renewal_goes_over_what_another_hub_wrote(hub: Engine) -> None:
 
 
 def test_a_withdrawn_profile_is_gone_from_the_engine(hub: Engine) -> None:
-    """All versions and the metadata are deleted."""
+    """All versions of a withdrawn profile and its metadata are deleted."""
     mirror = Mirror(hub, writer="a", clock=clock)
     mirror.publish("production", fresh(1))
     mirror.publish("production", Publication(profile(), withdraw=True))

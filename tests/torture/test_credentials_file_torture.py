@@ -31,7 +31,7 @@ class Setting:
     updates: int
     """The number of updates of each of the three rivals."""
     seconds: float
-    """How long the full disk lasts."""
+    """How long the full disk lasts, in seconds."""
     reads: int
     """The least number of reads."""
 

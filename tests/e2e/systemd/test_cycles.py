@@ -50,7 +50,7 @@ def resident(service: Service) -> int:
 
 @pytest.mark.parametrize("times", [10, OFTEN])
 def test_reloads_leave_nothing_behind(service: Service, times: int) -> None:
-    """Good and bad ones in turn leave no descriptor, thread, file or MB, and cause no call."""
+    """Good and bad reloads in turn leave no descriptor, thread, file or MB, and cause no call."""
     service.start()
     good = service.config
     service.spoil()

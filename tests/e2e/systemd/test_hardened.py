@@ -76,7 +76,7 @@ def test_the_exposure_is_small_while_it_runs(hardened: Service) -> None:
 
 
 def test_the_process_has_nothing_that_it_could_misuse(hardened: Service) -> None:
-    """It has no capability and cannot gain any, a system call filter, and no core file."""
+    """The process can gain no capability, its system calls are filtered, and it dumps no core."""
     process = hardened.outside(f"/proc/{hardened.pid}")
     status = dict(re.findall(r"^(\w+):\t(.*)$", (process / "status").read_text(), re.MULTILINE))
     limits = (process / "limits").read_text()
@@ -131,7 +131,7 @@ def test_its_figures_leave_the_sandbox(hardened: Service) -> None:
 
 
 def test_the_journal_knows_what_is_urgent(hardened: Service) -> None:
-    """Each entry is a line of JSON, with the priority of its level."""
+    """Each entry of the journal is a line of JSON, with the priority of its level."""
     good = hardened.config
     hardened.spoil()
     assert 0 != hardened.systemctl("reload", check=False).returncode

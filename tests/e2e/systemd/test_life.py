@@ -100,7 +100,7 @@ def test_a_reload_waits_for_its_outcome(service: Service) -> None:
 
 
 def test_systemd_is_told_of_each_reload_and_its_end(service: Service) -> None:
-    """After SIGHUP it sends RELOADING=1 with the time, then READY=1, whatever the outcome."""
+    """After SIGHUP the daemon sends RELOADING=1 with the time, then READY=1, in any case."""
     service.start()
     service.machine.run("systemctl", "log-level", "debug")
     try:

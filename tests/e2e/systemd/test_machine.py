@@ -36,7 +36,7 @@ def traces() -> set[str]:
 
 
 def test_it_is_gone_when_the_tests_are_killed() -> None:
-    """If the process that booted it is killed, its processes end and its cgroup is removed."""
+    """If the process that booted a machine is killed, its processes and its cgroup are gone."""
     if reason := why_not():
         pytest.skip(reason)
     command = [sys.executable, "-c", BOOT, str(TESTS)]
@@ -53,7 +53,7 @@ def test_it_is_gone_when_the_tests_are_killed() -> None:
 
 
 def test_it_is_gone_when_its_guard_is_killed() -> None:
-    """If its guard is killed, an empty cgroup is left, and the next machine removes that."""
+    """If a machine's guard is killed, an empty cgroup is left, which the next machine removes."""
     machine = Machine({})
     first = Path(f"/proc/{machine.pid}")
     guard = parent_of(parent_of(machine.pid))
