@@ -206,6 +206,40 @@ def test_a_reader_that_has_stopped_reading_holds_nobody_up(
     assert 2000 == len(before) + after[0]["lines"]
 
 
+def test_a_line_that_is_longer_than_the_room_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a hook printed may be: its line is begun, and goes on before others when it is read."""
+    monkeypatch.setattr("credfresh.logs.stream.PATIENCE", 0.01)
+    reading, writing = os.pipe()
+    with (
+        open(reading, encoding="utf-8") as reader,  # noqa: PTH123 - a descriptor
+        open(writing, "w", encoding="utf-8") as pipe,  # noqa: PTH123 - a descriptor
+    ):
+        log = Log(pipe, clock=FakeClock())
+        printed = [str(number) + "\ufffd" * 2000 for number in range(9)]
+
+        def tell() -> None:
+            for output in printed:
+                log("hook_ran", output=output)
+
+        telling = threading.Thread(target=tell)
+        telling.start()
+        telling.join(5)
+        waits = telling.is_alive()
+        text = os.read(reading, 1 << 20).decode()
+        telling.join()
+        assert not waits
+        log("daemon_stopped", clean=True)
+        pipe.close()
+        text += reader.read()
+
+    *told, lost, last = [json.loads(line) for line in text.splitlines()]
+    assert printed[: len(told)] == [line["output"] for line in told]
+    assert len(printed) == len(told) + lost["lines"]
+    assert ("log_lines_lost", "daemon_stopped") == (lost["event"], last["event"])
+
+
 def test_a_full_disk_costs_lines_which_are_counted() -> None:
     """One is kept, and comes first when there is room again; the others are told by number."""
     file = Disk()

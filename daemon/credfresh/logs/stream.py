@@ -6,7 +6,10 @@ import contextlib
 import os
 import select
 import socket
+import stat
+import sys
 import threading
+import time
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -15,6 +18,9 @@ PRIORITY: Mapping[str, int] = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 
 PATIENCE = 1.0
 """Seconds that a reader which does not read may hold us up, once; then lines are lost."""
+
+MOST_AT_ONCE = select.PIPE_BUF // 4
+"""Characters that a pipe which is not full takes without making us wait, whatever they are."""
 
 JOURNAL = "/run/systemd/journal/stdout"
 """Where systemd takes the standard output of services to, for journald."""
@@ -27,23 +33,28 @@ the level of lines that say none, that they do say it, and three times that noth
 class Stream:
     """Writes whole lines. Safe from every thread; never raises, and never waits for ever.
 
-    (A line longer than PIPE_BUF, 4 KiB, may still have to wait for a pipe that is almost full.)
-
-    A line that could not be written out, as on a full disk, is kept and comes first when it can;
-    others are lost meanwhile. `journal` says that journald reads, at `socket_path`.
+    A line that could not be written out, as on a full disk, or not to its end, as to a pipe that is
+    almost full, is kept and comes first when it can; others are lost meanwhile. `journal` says that
+    journald reads, at `socket_path`.
     """
 
     def __init__(self, stream: TextIO, *, journal: bool, socket_path: str = JOURNAL) -> None:
         self._stream = stream
+        self._encoding = stream.encoding or "utf-8"
         self._journal = journal
         self._socket_path = socket_path
         self._lock = threading.Lock()
         self._lost = 0
+        self._rest = ""
+        """Of a line that was begun."""
+        self._at_once = sys.maxsize
         self._descriptor: int | None = None
         self._poll = select.poll()
         with contextlib.suppress(OSError, ValueError):
             self._descriptor = stream.fileno()
             self._poll.register(self._descriptor, select.POLLOUT)
+            if stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
+                self._at_once = MOST_AT_ONCE
 
     def debug(self, line: str) -> None:
         """Write a line of that level, and so on: structlog calls them by name."""
@@ -73,30 +84,36 @@ class Stream:
         text = f"<{PRIORITY[level]}>{line}\n" if self._journal else f"{line}\n"
         with self._lock:
             # Who has not read for a while is not waited for again until it does.
-            takes = self._takes(0.0 if self._lost else PATIENCE)
+            takes = self._takes(0.0 if self._lost or self._rest else PATIENCE)
             if not (takes and self._take_in(text)):
                 self._lost += 1
 
     def _takes(self, patience: float) -> bool:
         """Say whether the reader reads, and has got what was kept for it."""
-        if self._descriptor is not None and not self._poll.poll(patience * 1000):
-            return False
-        return self._put_out()
+        return self._reads(patience) and self._put_out() and self._go_on(0.0) and not self._rest
+
+    def _reads(self, patience: float) -> bool:
+        return self._descriptor is None or bool(self._poll.poll(patience * 1000))
 
     def _take_in(self, text: str) -> bool:
         """Write a line, or keep it; say whether it is not lost."""
-        try:
+        # What it has no letters for is spelt out.
+        self._rest = text.encode(self._encoding, "backslashreplace").decode(self._encoding)
+        return self._go_on(PATIENCE)
+
+    def _go_on(self, patience: float) -> bool:
+        """Write the rest of a line as far as the reader takes it; say whether it is not lost."""
+        give_up = time.monotonic() + patience
+        while self._rest and self._reads(max(0.0, give_up - time.monotonic())):
+            piece, self._rest = self._rest[: self._at_once], self._rest[self._at_once :]
             try:
-                self._stream.write(text)
-            except UnicodeEncodeError:
-                spelt = text.encode(self._stream.encoding, "backslashreplace")
-                self._stream.write(spelt.decode(self._stream.encoding))
-        except BrokenPipeError:  # it was too long to be kept
-            self._find_reader()
-            return False
-        except (OSError, ValueError):
-            return False
-        self._put_out()
+                self._stream.write(piece)
+            except (OSError, ValueError) as error:
+                self._rest = ""
+                if isinstance(error, BrokenPipeError):  # it was too long to be kept
+                    self._find_reader()
+                return False
+            self._put_out()
         return True
 
     def _put_out(self) -> bool:
