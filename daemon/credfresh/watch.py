@@ -5,7 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import subprocess
+import sys
 from typing import IO
+
+if sys.version_info < (3, 11, 4):
+    # Such a Python holds up all threads while a command starts, and its disk may hang (gh-104372).
+    subprocess._USE_VFORK = False  # type: ignore[misc]  # noqa: SLF001 - documented to be set
 
 LOOKED_FOR = 0.05
 """Seconds between two checks whether a process has ended, where the kernel does not tell."""

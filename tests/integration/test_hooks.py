@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.publication import Publication, PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.settings import Hook, Settings
+from disk import needs_leases
 from fakes import Unguarded, profile
 
 
@@ -205,6 +208,28 @@ class TestRun:
         run.kill("killed: the daemon ended")
         assert "killed: the daemon ended" == run.carry_out().failure
         assert not (tmp_path / "began").exists()
+
+    def test_one_that_hangs_while_it_is_started_holds_up_nobody(self, tmp_path: Path) -> None:
+        """Its disk does: other threads go on, and who kills it does not wait until it is there."""
+        needs_leases(tmp_path)
+        command = tmp_path / "command"
+        command.write_text(f"#!/bin/sh\nsleep 1\ntouch {tmp_path}/ended\n")
+        command.chmod(0o700)
+        run = Run(Order((str(command),), 20.0, {}))
+        ended: list[Ended] = []
+        starting = threading.Thread(target=lambda: ended.append(run.carry_out()))
+        began = time.monotonic()
+        with command.open("rb") as file:
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            starting.start()
+            assert comes(lambda: fcntl.fcntl(file, fcntl.F_GETLEASE) != fcntl.F_WRLCK)
+            run.kill("killed: the daemon ended")
+            assert time.monotonic() - began < 20
+            assert starting.is_alive()
+        starting.join()
+        assert "killed: the daemon ended" == ended[0].failure
+        assert not (tmp_path / "ended").exists()
 
 
 @dataclass

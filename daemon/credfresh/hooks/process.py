@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -50,7 +49,6 @@ class Run:
 
     def __init__(self, order: Order) -> None:
         self._order = order
-        self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._killed: str | None = None
 
@@ -65,6 +63,8 @@ class Run:
             return Ended(why, "", time.monotonic() - began)
         if process is None:
             return Ended(self._killed, "", 0.0)
+        if self._killed:  # while it was being started, and nobody's yet
+            self.kill(self._killed)
         output = self._listen(process, began + self._order.timeout)
         status: int | None = None
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -73,29 +73,27 @@ class Run:
         return Ended(failure, _text(output), time.monotonic() - began)
 
     def kill(self, why: str) -> None:
-        """End it, and all that is in its process group, now."""
-        with self._lock:
-            self._killed = self._killed or why
-            # Not once it has been waited for: its number may be somebody else's by then.
-            if self._process is not None and self._process.returncode is None:
-                # A command that has become another user's (setuid) is not ours to kill.
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
+        """End it, and all that is in its process group, now; what is being started, after that."""
+        self._killed = self._killed or why
+        # Not once it has been waited for: its number may be somebody else's by then.
+        if self._process is not None and self._process.returncode is None:
+            # A command that has become another user's (setuid) is not ours to kill.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _start(self, told: int) -> subprocess.Popen[bytes] | None:
-        with self._lock:
-            if self._killed:
-                return None
-            self._process = subprocess.Popen(  # noqa: S603 - argv of the configuration, no shell
-                self._order.command,
-                stdin=told,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env={"PATH": PATH, "LANG": "C.UTF-8", **self._order.variables},
-                cwd="/",
-                start_new_session=True,
-            )
-            return self._process
+        if self._killed:
+            return None
+        self._process = subprocess.Popen(  # noqa: S603 - argv of the configuration, no shell
+            self._order.command,
+            stdin=told,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"PATH": PATH, "LANG": "C.UTF-8", **self._order.variables},
+            cwd="/",
+            start_new_session=True,
+        )
+        return self._process
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[int]:
