@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket as sockets
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from credfresh.control import protocol
 from host import COMMAND, ENVIRONMENTS, Host, ask, running
@@ -55,6 +58,29 @@ def test_a_refused_reload_lists_every_mistake_and_changes_nothing(host: Host, so
     host.configure(development, extra=f"control:\n  socket: {socket}\n")
     assert 0 == ask(host, "reload").returncode
     assert "" == host.command("status", "--socket", str(socket)).stderr
+
+
+@pytest.mark.parametrize("locale", ["utf-8", "ascii"])
+def test_an_answer_in_json_is_whole_in_any_locale(host: Host, socket: Path, locale: str) -> None:
+    """Whatever letters a path has, and though they are none; the daemon serves on after that."""
+    host.config = host.root / os.fsdecode("gr\u00fc\u00df".encode() + b"\xff.yaml")
+    try:
+        host.configure(extra=f"control:\n  socket: {socket}\n")
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    running(host)
+    host.config.write_text("no mapping")
+    for arguments in (("reload", "--json"), ("status", "--json")):
+        done = subprocess.run(
+            [COMMAND, *arguments, "--socket", str(socket)],
+            env=host.environment | {"PYTHONIOENCODING": locale},
+            capture_output=True,
+            check=False,
+        )
+        told = json.loads(done.stdout)
+        if "problems" in told:
+            assert {str(host.config)} == {problem["source"] for problem in told["problems"]}
+    assert len(ENVIRONMENTS) == len(told["profiles"])
 
 
 def test_what_a_later_daemon_adds_to_its_answers_is_passed_over(host: Host) -> None:

@@ -151,8 +151,8 @@ def test_names_are_asked_for_once() -> None:
 
 
 def test_an_answer_arrives_as_it_was_sent() -> None:
-    """Names beyond ASCII included; in one line."""
-    answer = {"reached": True, "seconds_left": 1, "asked_s": 1, "profile": "größe\n"}
+    """Names beyond ASCII included, and halves of letters, as in a path; in one line."""
+    answer = {"reached": True, "seconds_left": 1, "asked_s": 1, "profile": "größe\n\udcff"}
     line = protocol.encode_answer(answer)
 
     assert 1 == line.count(b"\n")

@@ -75,7 +75,7 @@ def command(
         _judge_file(where, request, error, as_json=as_json)
         return
     if as_json:
-        click.echo(json.dumps({"version": 1, "from": "daemon", **answer}, ensure_ascii=False))
+        click.echo(json.dumps({"version": 1, "from": "daemon", **answer}))
     elif answer["reached"]:
         click.echo(f"{profile}: valid for {duration(answer['seconds_left'])}")
     else:
@@ -124,7 +124,7 @@ def _judge_file(
             "asked_s": int(request.valid_for),
             "seconds_left": int(left),
         }
-        click.echo(json.dumps(shape, ensure_ascii=False))
+        click.echo(json.dumps(shape))
     if not reached:
         has = f"has {duration(left)} left" if status is not None else "has no such section of ours"
         message = f"{unreached.message}; {where.credentials_file}: {request.profile} {has}"

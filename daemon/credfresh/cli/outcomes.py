@@ -16,7 +16,7 @@ def show(answer: dict[str, Any], verb: str, *, as_json: bool) -> None:
     profiles = answer["profiles"]
     failed = [profile for profile in profiles if not profile[verb]]
     if as_json:
-        click.echo(json.dumps({"version": 1, **answer}, ensure_ascii=False))
+        click.echo(json.dumps({"version": 1, **answer}))
     else:
         for profile in profiles:
             if profile[verb]:

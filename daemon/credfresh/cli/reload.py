@@ -32,7 +32,7 @@ def command(socket: str | None, config: str | None, *, as_json: bool) -> None:
     where = Whereabouts(socket, config)
     done = ask(where.socket, Reload(instances=where.instances), patience=PATIENCE)
     if as_json:
-        click.echo(json.dumps({"version": 1, **done}, ensure_ascii=False))
+        click.echo(json.dumps({"version": 1, **done}))
     elif done["accepted"]:
         click.echo(_told(done))
     else:

@@ -80,7 +80,7 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         shown = [{key: profile.get(key) for key in PUBLIC} for profile in profiles]
         shape = {"version": 1, "from": report["from"], "profiles": shown}
-        click.echo(json.dumps(shape, ensure_ascii=False))
+        click.echo(json.dumps(shape))
         return
     live = os.isatty(_STDOUT)
     colour = live and "NO_COLOR" not in os.environ

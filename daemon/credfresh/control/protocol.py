@@ -254,7 +254,7 @@ def _whole(answer: Mapping[str, Any], request: Request) -> bool:
 
 
 def _line(said: Mapping[str, Any]) -> bytes:
-    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(said, separators=(",", ":")).encode() + b"\n"
 
 
 def _no_constant(_word: str) -> NoReturn:
