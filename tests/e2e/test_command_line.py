@@ -235,7 +235,22 @@ def test_output_that_cannot_be_written_is_told() -> None:
         )
 
     assert 1 == done.returncode
-    assert "credfresh: cannot write what was found: no space left\n" == done.stderr
+    assert "credfresh: cannot write what was found: no space left on device\n" == done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_beyond_a_limit_is_told_as_well(tmp_path: Path, unbuffered: str) -> None:
+    """A quota, or `ulimit -f`: some of it has been written."""
+    limited = f'ulimit -f 1; exec "$@" > {tmp_path}/schema'
+    done = subprocess.run(
+        ["sh", "-c", limited, "sh", COMMAND, "schema"],
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 1 == done.returncode
+    assert "credfresh: cannot write what was found: file too large\n" == done.stderr
 
 
 @pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"])

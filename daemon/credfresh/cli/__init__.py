@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import io
 import os
 import re
 import sys
@@ -37,6 +36,8 @@ COMMANDS = {
 
 
 _STRAY_CONFIGURATION = re.compile(r"extra argument.*\.ya?ml")
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class _Commands(click.Group):
@@ -99,9 +100,11 @@ def say(message: str, hint: str | None = None) -> None:
 def main() -> None:
     """Run the command line; every error of ours becomes a message and an exit status."""
     _open_closed_streams()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # An old locale may not have the characters of bars and names.
-        sys.stdout.reconfigure(errors="replace")
+    # An old locale may not have the characters of bars and names. With a buffer, whatever
+    # $PYTHONUNBUFFERED says: without one, the rest of a partial write would be lost unnoticed.
+    sys.stdout = open(  # noqa: SIM115 - no Path
+        1, "w", encoding=sys.stdout.encoding, errors="replace", closefd=False
+    )
     try:
         cli(standalone_mode=True)
     except CredfreshError as error:
@@ -111,11 +114,11 @@ def main() -> None:
             say(error.message, error.hint)
         raise SystemExit(status_of(error)) from None
     except OSError as error:
-        if error.errno != errno.ENOSPC or not _output_is_full():
+        if error.errno not in _NO_ROOM or not _output_is_full():
             raise
         # What is still buffered is discarded, or the interpreter would fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        say("cannot write what was found: no space left")
+        say(f"cannot write what was found: {os.strerror(error.errno).lower()}")
         raise SystemExit(Exit.FAILED) from None
     finally:
         _discard_unwritten()
