@@ -211,6 +211,20 @@ def test_who_says_nothing_is_sent_away(
         assert len(received(deaf)) < 5_000_000
 
 
+def test_who_has_asked_may_wait_for_longer_than_he_had_to_ask(
+    oracle: Oracle, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job waits for minutes where STS does not answer; who came later and is silent goes."""
+    monkeypatch.setattr(server, "REQUEST_TIME", 0.2)
+    oracle.keeps = lambda _: True
+    with connect(path) as waiting, connect(path) as silent:
+        waiting.sendall(ENSURE)
+        wait_until(lambda: len(oracle.questions) == 1, "the question")
+        assert "too_slow" == json.loads(received(silent))["error"]["code"]
+        oracle.answer(oracle.questions[0].ticket)
+        assert {"said": "yes"} == json.loads(received(waiting))["answer"]
+
+
 def test_when_all_places_are_taken_the_silent_lose_theirs(path: Path) -> None:
     """Three thousand silent clients do not keep a good one out; clients that wait stay."""
     with served(path) as oracle:

@@ -156,7 +156,7 @@ class TestRun:
         """Neither a background child's hold on the pipe nor its further output delays the end."""
         child = tmp_path / "child"
         began = time.monotonic()
-        ended = sh(f"(while :; do echo x; done) & echo $! > {child}", 30.0).carry_out()
+        ended = sh(f"yes & echo $! > {child}", 30.0).carry_out()
         os.kill(int(child.read_text()), 9)
         assert ended.failure is None
         assert time.monotonic() - began < 10
@@ -187,6 +187,10 @@ class TestRun:
         ended = Run(Order(("/usr/bin/env",), 10.0, {"CREDFRESH_PROFILE": "production"})).carry_out()
         names = {line.partition("=")[0] for line in ended.output.splitlines()}
         assert {"PATH", "LANG", "CREDFRESH_PROFILE"} == names
+
+    def test_it_runs_in_the_root_directory(self) -> None:
+        """Wherever the daemon was started: no file system is kept busy."""
+        assert "/" == sh("pwd").carry_out().output
 
     def test_it_inherits_no_descriptor(self) -> None:
         """The command has only its three standard streams: no socket or lock of the daemon."""
@@ -393,6 +397,15 @@ def test_the_one_for_all_runs_once_for_a_publish(house: Houses) -> None:
     assert ["a", "c", "", one.settings.target.path] == fields["output"].splitlines()
 
 
+def test_the_one_for_all_is_told_of_every_publish_since_it_last_began(house: Houses) -> None:
+    """While it runs they are gathered, for one more run."""
+    one = house("", ["a", "b", "c", "d"], whole="sleep 0.2; echo $(cat)")
+    one.renew("a")
+    one.renew("d", "c")
+    one.renew("b", "c", serial=2)
+    assert ["a", "b c d"] == [fields["output"] for _, fields in one.settle()]
+
+
 def test_a_failure_is_told_and_concerns_nobody_else(house: Houses) -> None:
     """A failed command is reported with its output, and the other one runs."""
     one = house('[ "$CREDFRESH_PROFILE" = good ] || { echo broken; exit 3; }', ["bad", "good"])
@@ -541,11 +554,41 @@ def test_what_was_secret_when_it_began_is_not_repeated(house: Houses, tmp_path: 
     assert ["x[redacted]x x[redacted]x"] == [fields["output"] for _, fields in one.settle()]
 
 
-def test_what_the_file_holds_is_not_repeated_though_newer_keys_are_in_hand(house: Houses) -> None:
+@pytest.mark.parametrize("told", [1, 3])
+def test_what_the_file_holds_is_not_repeated_though_newer_keys_are_in_hand(
+    house: Houses, told: int
+) -> None:
     """Secrets still in the file are redacted, though newer ones wait to be written."""
     one = house(f"echo x{'m' * 40}x", ["production", "audit"])
     one.hooks.update({"audit": with_secret(one._publication("audit", 1), "m" * 40)})
+    for _ in range(told):
+        one.hooks.update({"audit": with_secret(one._publication("audit", 2), "n" * 40)})
+    one.renew("production")
+
+    assert ["x[redacted]x"] == [fields["output"] for _, fields in one.settle()]
+
+
+def test_a_command_that_a_reload_brings_repeats_no_secret_either(house: Houses) -> None:
+    """From then on the keys before the newest are remembered too."""
+    one = house("", ["production", "audit"])
+    bare = one.settings.profiles["production"]
+    hooked = replace(bare, on_renew=Hook(("/bin/echo", f"x{'m' * 40}x"), 10.0))
+    profiles = dict(one.settings.profiles) | {"production": hooked}
+    one.desk.settings = replace(one.settings, profiles=profiles)
+    for listener in one.desk.on_reloaded:
+        listener(one.desk.settings)
+    one.hooks.update({"audit": with_secret(one._publication("audit", 1), "m" * 40)})
     one.hooks.update({"audit": with_secret(one._publication("audit", 2), "n" * 40)})
+    one.renew("production")
+
+    assert ["x[redacted]x"] == [fields["output"] for _, fields in one.settle()]
+
+
+def test_a_secret_is_not_repeated_as_json_may_spell_it(house: Houses) -> None:
+    """With a stroke before each slash."""
+    secret = "Ab/" * 13 + "c"
+    one = house(f"echo 'x{secret.replace('/', chr(92) + '/')}x'", ["production", "audit"])
+    one.hooks.update({"audit": with_secret(one._publication("audit", 1), secret)})
     one.renew("production")
 
     assert ["x[redacted]x"] == [fields["output"] for _, fields in one.settle()]

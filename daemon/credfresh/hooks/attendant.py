@@ -222,13 +222,12 @@ class Hooks:
         except Exception as error:  # noqa: BLE001 - whatever it is, its place must become free
             ended = Ended(unforeseen(error), "", 0.0)
         if self._desk is not None:
-            self._desk.post(Errand(partial(self._ended, name, run, ended)))
+            self._desk.post(Errand(partial(self._ended, name, ended)))
 
-    def _ended(self, name: str, run: Run, ended: Ended) -> None:
-        running = self._running.get(name)
-        if running is None or running.run is not run:  # told when the daemon ended
+    def _ended(self, name: str, ended: Ended) -> None:
+        running = self._running.pop(name, None)
+        if running is None:  # told when the daemon ended
             return
-        del self._running[name]
         self._tell(name, ended, running.seen)
         self._start()
 
