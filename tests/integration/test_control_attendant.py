@@ -213,6 +213,26 @@ def test_a_socket_that_was_deleted_is_back_and_who_is_connected_stays_so(watchfu
     assert [] == home.log.of("control_lost")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_server_that_has_ended_is_replaced(
+    watchful: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its thread died of: who was in is let go, and who comes next is served."""
+    home = watchful
+    first = home.attendant._server
+    assert first is not None
+
+    def dies(_timeout: float | None) -> None:
+        raise SystemExit
+
+    with waiting(home) as client:
+        monkeypatch.setattr(first, "_turn", dies)
+        connect(home.path).close()
+        wait_until(lambda: len(home.log.of("control_opened")) == 2, "another server")
+        assert "profiles" in exchange(home.path)["answer"]
+        assert b"" == received(client)
+
+
 def test_what_else_stands_in_its_place_is_left_and_told_once(watchful: Home) -> None:
     """When the other file is gone, the socket is made again; connected clients stay connected."""
     home = watchful

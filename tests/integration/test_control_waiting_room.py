@@ -163,6 +163,21 @@ def test_many_renewals_on_demand_are_published_together() -> None:
     assert {True} == set(lobby.outlet.urgent[before:])
 
 
+def test_a_crowd_whose_client_has_left_counts_no_more() -> None:
+    """Ctrl-C ends `renew`: what is asked for after that is published at once as ever."""
+    names = [f"p{n}" for n in range(FEW + 1)]
+    lobby = Lobby(settings(*(profile(name) for name in names)))
+    lobby.start()
+    lobby.wait(60)
+    lobby.room.renew(1, ())
+    lobby.room.forget(1)
+    before = len(lobby.outlet.urgent)
+    lobby.room.renew(2, names[:1])
+    lobby.wait(5)
+    assert [True] == [p["renewed"] for p in lobby.answers[2]["profiles"]]
+    assert {True} == set(lobby.outlet.urgent[before:])
+
+
 def test_renew_tells_the_outcome_of_each(lobby: Lobby) -> None:
     """Outcomes come in the order of the request; one refusal does not hide another's success."""
     lobby.provider.fault = lambda name: (

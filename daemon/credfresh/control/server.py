@@ -125,6 +125,8 @@ class Server:
             self._thread.join(patience)
         # A thread that hangs keeps its descriptors: to close them under it could hit others'.
         if not self._thread.is_alive():
+            for client in self._clients:  # also those of a thread that died of a mistake
+                self._let_go(client)
             self._listener.close()
             self._poll.close()
             os.close(self._bell)
@@ -147,8 +149,6 @@ class Server:
                 self._reply(client, protocol.encode_error("stopping", "the daemon ends"))
         while any(c.unsent for c in self._clients) and self._clock().boot < give_up:
             self._turn(0.05)
-        for client in self._clients:
-            self._let_go(client)
 
     def _turn(self, timeout: float | None) -> None:
         knocks = False
