@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import json
 import logging
 import os
+import select
 import socket
 import sys
 import threading
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import pytest
 
@@ -22,6 +24,7 @@ from capture import Stream, process_restored
 from credfresh.logs import Log, configure, follow
 from credfresh.logs.capture import CLAMPED
 from credfresh.logs.redaction import REDACTED, redact
+from credfresh.logs.stream import PATIENCE
 from credfresh.logs.stream import Stream as LineStream
 from credfresh.settings import LogSettings
 from fakes import EPOCH, FakeClock
@@ -111,10 +114,10 @@ def test_line_ends_in_a_value_start_no_line(stream: Stream) -> None:
     assert 1 == len(stream.getvalue().splitlines())
     assert odd == stream.lines()[0]["error"]
 
-    log_to(stream, console=True)("start_refused", error=odd)
-    [_, event, error] = stream.getvalue().splitlines()
-    assert event.endswith("start_refused")
-    assert error.startswith("             error  one\\ntwo")
+    log_to(stream, console=True)("unexpected_error", error_type=odd, frames=[odd])
+    [_, event, frame] = stream.getvalue().splitlines()
+    assert " unexpected_error " in event
+    assert frame.startswith("             frames one\\ntwo")
     assert "\x1b" not in stream.getvalue()
 
 
@@ -238,6 +241,47 @@ def test_a_line_that_is_longer_than_the_room_holds_nobody_up(
     assert printed[: len(told)] == [line["output"] for line in told]
     assert len(printed) == len(told) + lost["lines"]
     assert ("log_lines_lost", "daemon_stopped") == (lost["event"], last["event"])
+
+
+class Patient:
+    """A poll that notes for how long it is let wait, and says whether `there_is` room."""
+
+    def __init__(self) -> None:
+        self.there_is: Callable[[], bool] = lambda: True
+        self.waits: list[float] = []
+
+    def poll(self, milliseconds: float) -> bool:
+        self.waits.append(milliseconds)
+        return self.there_is()
+
+
+def test_who_does_not_read_is_waited_for_once(tmp_path: Path) -> None:
+    """Neither again for each line that is lost, nor for each piece of a long one."""
+    patience = 1000 * PATIENCE
+    with (tmp_path / "log").open("w", encoding="utf-8") as file:
+        lines, poll = LineStream(file, journal=False), Patient()
+        lines._poll, lines._at_once = cast("select.poll", poll), 10
+        lines.info("0123456789" * 9)
+        whole = [wait for wait in poll.waits if wait]
+        assert patience == whole[0]
+        assert all(later < sooner <= patience for sooner, later in itertools.pairwise(whole[1:]))
+
+        poll.waits.clear()
+        poll.there_is = lambda: len(poll.waits) < 4
+        lines.info("0123456789" * 9)
+        begun = len(poll.waits)
+        lines.info("lost")
+        lines.info("lost too")
+        assert [0.0, 0.0] == poll.waits[begun:]
+
+        poll.there_is = lambda: True
+        assert 2 == lines.take_lost()
+        poll.there_is = lambda: False
+        poll.waits.clear()
+        lines.info("lost as well")
+        lines.info("and this")
+        assert [patience, 0.0] == poll.waits
+    assert ["0123456789" * 9] * 2 == (tmp_path / "log").read_text().splitlines()
 
 
 def test_a_full_disk_costs_lines_which_are_counted() -> None:

@@ -108,10 +108,10 @@ class Stream:
             piece, self._rest = self._rest[: self._at_once], self._rest[self._at_once :]
             try:
                 self._stream.write(piece)
-            except (OSError, ValueError) as error:
-                self._rest = ""
-                if isinstance(error, BrokenPipeError):  # it was too long to be kept
-                    self._find_reader()
+            except BrokenPipeError:  # it was too long to be kept
+                self._find_reader()
+                return False
+            except (OSError, ValueError):
                 return False
             self._put_out()
         return True
