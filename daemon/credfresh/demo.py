@@ -210,7 +210,7 @@ def _screen(
     heading: str, statuses: list[ProfileStatus], events: list[str], columns: int, lines: int
 ) -> str:
     """Return the whole screen: what to try wraps, to be copied; all below is cut at the edge."""
-    table = _table(statuses, colour=True).splitlines()
+    table = _table(statuses, colour=not os.environ.get("NO_COLOR")).splitlines()
     above = sum(max(1, -(-len(line) // columns)) for line in heading.splitlines()) + 1
     room = max(0, lines - above - len(table) - 3)
     below = [*table, "", *events[max(0, len(events) - room) :], "", "Ctrl-C ends it."]

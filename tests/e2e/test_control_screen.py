@@ -60,10 +60,10 @@ class Terminal:
 
 @pytest.mark.usefixtures("socket")
 def test_on_a_terminal_the_table_has_colours_and_fits(host: Host) -> None:
-    """Fresh profiles are green, no line exceeds the terminal, and NO_COLOR is respected."""
+    """Fresh profiles are green, no line exceeds the terminal, and NO_COLOR is respected if it is not empty."""
     host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
     running(host)
-    colourful = Terminal(host, "status", "--config", str(host.config))
+    colourful = Terminal(host, "status", "--config", str(host.config), NO_COLOR="")
     assert 4 == colourful.end()
     plain = Terminal(host, "status", "--config", str(host.config), NO_COLOR="1")
     assert 4 == plain.end()

@@ -145,6 +145,16 @@ def test_on_a_terminal_lines_are_for_people() -> None:
     assert "{" not in stream.getvalue()
 
 
+@pytest.mark.parametrize(("no_color", "escape"), [("1", False), ("", True)])
+def test_who_wants_no_colours_gets_none(no_color: str, *, escape: bool) -> None:
+    """https://no-color.org: where the variable is set, and not empty."""
+    stream = Stream(terminal=True)
+    configure_quietly(stream, NO_COLOR=no_color)("daemon_ready", settled=True)
+
+    assert "daemon_ready" in stream.getvalue()
+    assert escape == ("\x1b" in stream.getvalue())
+
+
 def configure_quietly(stream: TextIO, **environ: str) -> Log:
     """Configure the log, and give the process back at once."""
     with process_restored():

@@ -83,7 +83,7 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
         click.echo(json.dumps(shape))
         return
     live = os.isatty(_STDOUT)
-    colour = live and "NO_COLOR" not in os.environ
+    colour = live and not os.environ.get("NO_COLOR")
     width = _size()[0] if live else None
     click.echo(table(profiles, colour=colour, width=width))
     for line in advice(profiles):
@@ -147,7 +147,7 @@ def _ended(number: int, _frame: object) -> NoReturn:
 
 def _show_screen(report: dict[str, Any]) -> None:
     columns, lines = _size()
-    colour = "NO_COLOR" not in os.environ
+    colour = not os.environ.get("NO_COLOR")
     shown = table(report["profiles"], colour=colour, width=columns, height=max(3, lines - 2))
     whence = "" if report["from"] == "daemon" else f"no daemon answers: from {report['path']}. "
     click.echo(redrawn(f"{shown}\n\n{whence}Ctrl-C ends it."), nl=False)

@@ -41,6 +41,7 @@ def configure(
         stream,
         clock=clock,
         console=console,
+        colours=stream.isatty() and not environ.get("NO_COLOR"),
         journal=reaches_journal(stream, environ.get("JOURNAL_STREAM")),
     )
     logging.root.handlers = [_Bridge(log)]

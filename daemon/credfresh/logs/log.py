@@ -26,6 +26,7 @@ class Log:
         clock: Clock,
         level: Level = "info",
         console: bool = False,
+        colours: bool = False,
         journal: bool = False,
     ) -> None:
         self.level: Level = level
@@ -33,7 +34,7 @@ class Log:
         self._clock = clock
         self._stream = Stream(stream, journal=journal)
         renderers: list[Any] = (
-            [_printable, ConsoleRenderer(colours=stream.isatty())]
+            [_printable, ConsoleRenderer(colours=colours)]
             if console
             else [structlog.processors.JSONRenderer()]
         )
