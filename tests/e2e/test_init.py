@@ -77,6 +77,22 @@ def test_nothing_is_overwritten(host: Host) -> None:
     assert before == host.config.read_bytes()
 
 
+@pytest.mark.usefixtures("aws")
+def test_what_could_not_be_written_whole_is_not_left_there(host: Host) -> None:
+    """A full disk, or a limit: the next try finds nothing in its way."""
+    output = host.root / "starter.yaml"
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", COMMAND, "init", "--output", str(output)],
+        env=host.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 1 == done.returncode
+    assert f"credfresh: {output}: cannot be written: file too large\n" == done.stderr
+    assert not output.exists()
+
+
 def test_the_files_may_be_elsewhere(host: Host, aws: Path) -> None:
     """AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE are used, as by an SDK."""
     moved = host.root / "moved"

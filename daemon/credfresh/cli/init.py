@@ -81,8 +81,12 @@ def _write(path: str, text: str) -> None:
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - an open descriptor
-            file.write(text)
+        try:
+            with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - an open descriptor
+                file.write(text)
+        except OSError:
+            os.unlink(path)  # noqa: PTH108 - half of it would be in the way of the next try
+            raise
     except FileExistsError:
         hint = "nothing is overwritten: name another file, or take that one away"
         raise CredfreshError(f"{path}: is there already", hint=hint) from None
