@@ -40,6 +40,17 @@ def test_a_lost_alarm_is_set_again() -> None:
     assert ["production"] == [e["profile"] for e in sim.log.of("profile_orphaned")]
 
 
+def test_alarms_that_were_stopped_at_the_end_are_not_lost() -> None:
+    """Where `once` waits for its commands the beats go on, and nothing has gone wrong."""
+    sim = simulate()
+    sim.start()
+    sim.supervisor.drain()
+
+    sim.run(ROUND + BEAT)
+
+    assert [] == sim.log.of("profile_orphaned")
+
+
 def test_an_alarm_that_never_rings_delays_a_renewal_by_one_beat(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

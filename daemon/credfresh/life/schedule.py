@@ -68,7 +68,7 @@ class Schedule:
 
     def keep(self, entry: Entry) -> None:
         """Arm `entry` again if its alarm was lost (I1)."""
-        if not self._timers.armed(entry.profile.name):
+        if not (self._stopped or self._timers.armed(entry.profile.name)):
             self._emit("profile_orphaned", profile=entry.profile.name)
             self.arm(entry, entry.due)
 
