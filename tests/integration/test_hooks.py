@@ -18,7 +18,7 @@ import pytest
 
 from configs import accepted
 from credfresh.hooks import Hooks
-from credfresh.hooks.attendant import AT_ONCE
+from credfresh.hooks.attendant import AT_ONCE, OVERDUE
 from credfresh.hooks.process import MOST_OUTPUT, Ended, Order, Run
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk, Errand
@@ -432,6 +432,15 @@ def test_at_the_end_what_runs_is_killed_and_what_waits_is_dropped(
     )
     assert all(gone(int(pid)) for pid in pids.read_text().split())
     assert [] == [event for event, _ in one.settle() if event != "hook_failed"]
+
+
+def test_one_that_hangs_long_past_its_limit_is_not_waited_for(house: Houses) -> None:
+    """Its disk does: `once` ends even so, and lets the next one have the file."""
+    one = house("exec sleep 5", [f"p{n}" for n in range(AT_ONCE + 1)], timeout=3.0)
+    one.renew(*one.settings.profiles)
+    assert not one.desk.done()
+    one.desk.clock = lambda: Instant(0.0, 3.0 + OVERDUE)
+    assert one.desk.done()
 
 
 def test_another_command_counts_from_the_reload_on(house: Houses) -> None:

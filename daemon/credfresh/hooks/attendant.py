@@ -26,6 +26,10 @@ from credfresh.settings import Hook, Profile, Settings
 AT_ONCE = 4
 """Commands that run at the same time at most."""
 
+OVERDUE = 10.0
+"""Seconds past its time limit from which a command is not waited for: it hangs in being started, or
+cannot be killed."""
+
 PATIENCE = 0.5
 """Seconds that killed commands are waited for at the end."""
 
@@ -63,6 +67,8 @@ class _Running:
 
     run: Run
     thread: threading.Thread
+    until: float
+    """Boot-clock second from which it is overdue."""
     seen: list[str] = field(default_factory=list)
 
 
@@ -99,7 +105,7 @@ class Hooks:
         desk.agenda.add(self._limited.look)
         desk.on_published.append(self._published)
         desk.on_reloaded.append(self._reloaded)
-        desk.unfinished.append(lambda: bool(self._waiting or self._running))
+        desk.unfinished.append(lambda: self._unfinished(desk.clock().boot))
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
         """Take note of what was renewed. What stands at the start was not."""
@@ -196,20 +202,25 @@ class Hooks:
         for name in self._refused.keys() - settings.profiles.keys():
             del self._refused[name]
 
+    def _unfinished(self, now: float) -> bool:
+        """Say whether one runs that will end; what waits does so for one of them."""
+        return any(now < running.until for running in self._running.values())
+
     def _wish(self, name: str, wish: _Wish) -> None:
         waiting = self._waiting.get(name)
         self._waiting[name] = waiting.merged(wish) if waiting else wish
 
     def _start(self) -> None:
-        while len(self._running) < AT_ONCE:
+        while self._desk is not None and len(self._running) < AT_ONCE:
             name = next((name for name in self._waiting if name not in self._running), None)
             if name is None:
                 return
-            run = Run(self._waiting.pop(name).order())
+            wish = self._waiting.pop(name)
+            run, until = Run(wish.order()), self._desk.clock().boot + wish.hook.timeout + OVERDUE
             thread = threading.Thread(
                 target=self._carry_out, args=(name, run), name="credfresh-hook", daemon=True
             )
-            self._running[name] = _Running(run, thread)
+            self._running[name] = _Running(run, thread, until)
             try:
                 thread.start()
             except RuntimeError:  # too many threads or processes: the next one may have more luck
