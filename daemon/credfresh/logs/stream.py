@@ -20,7 +20,8 @@ PATIENCE = 1.0
 """Seconds that a reader which does not read may hold us up, once; then lines are lost."""
 
 MOST_AT_ONCE = select.PIPE_BUF // 4
-"""Characters that a pipe which is not full takes without making us wait, whatever they are."""
+"""Characters that a pipe which is not full takes without making us wait, whatever they are; and
+that are kept where a terminal takes a part of them."""
 
 JOURNAL = "/run/systemd/journal/stdout"
 """Where systemd takes the standard output of services to, for journald."""
@@ -53,8 +54,11 @@ class Stream:
         with contextlib.suppress(OSError, ValueError):
             self._descriptor = stream.fileno()
             self._poll.register(self._descriptor, select.POLLOUT)
-            if stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
+            mode = os.fstat(self._descriptor).st_mode
+            if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
                 self._at_once = MOST_AT_ONCE
+            if os.isatty(self._descriptor):
+                _never_wait(self._descriptor)
 
     def debug(self, line: str) -> None:
         """Write a line of that level, and so on: structlog calls them by name."""
@@ -75,7 +79,7 @@ class Stream:
     def take_lost(self) -> int:
         """Return how many lines were lost, once the stream takes lines again; else 0."""
         with self._lock:
-            if not self._lost or not self._takes(0.0):
+            if not self._lost or not self._takes(time.monotonic()):
                 return 0
             lost, self._lost = self._lost, 0
             return lost
@@ -84,43 +88,49 @@ class Stream:
         text = f"<{PRIORITY[level]}>{line}\n" if self._journal else f"{line}\n"
         with self._lock:
             # Who has not read for a while is not waited for again until it does.
-            takes = self._takes(0.0 if self._lost or self._rest else PATIENCE)
-            if not (takes and self._take_in(text)):
+            give_up = time.monotonic() + (0.0 if self._lost or self._rest else PATIENCE)
+            if not (self._takes(give_up) and self._take_in(text)):
                 self._lost += 1
 
-    def _takes(self, patience: float) -> bool:
+    def _takes(self, give_up: float) -> bool:
         """Say whether the reader reads, and has got what was kept for it."""
-        return self._reads(patience) and self._put_out() and self._go_on(0.0) and not self._rest
+        kept = self._reads(give_up) and self._put_out(give_up) and self._go_on(give_up)
+        return kept and not self._rest
 
-    def _reads(self, patience: float) -> bool:
-        return self._descriptor is None or bool(self._poll.poll(patience * 1000))
+    def _reads(self, give_up: float) -> bool:
+        if self._descriptor is None:
+            return True
+        return bool(self._poll.poll(max(0.0, give_up - time.monotonic()) * 1000))
 
     def _take_in(self, text: str) -> bool:
         """Write a line, or keep it; say whether it is not lost."""
         # What it has no letters for is spelt out.
         self._rest = text.encode(self._encoding, "backslashreplace").decode(self._encoding)
-        return self._go_on(PATIENCE)
+        return self._go_on(time.monotonic() + PATIENCE)
 
-    def _go_on(self, patience: float) -> bool:
+    def _go_on(self, give_up: float) -> bool:
         """Write the rest of a line as far as the reader takes it; say whether it is not lost."""
-        give_up = time.monotonic() + patience
-        while self._rest and self._reads(max(0.0, give_up - time.monotonic())):
+        while self._rest and self._reads(give_up):
             piece, self._rest = self._rest[: self._at_once], self._rest[self._at_once :]
             try:
-                self._stream.write(piece)
+                with contextlib.suppress(BlockingIOError):  # a terminal's end of line: it is kept
+                    self._stream.write(piece)
             except BrokenPipeError:  # it was too long to be kept
                 self._find_reader()
                 return False
             except (OSError, ValueError):
                 return False
-            self._put_out()
+            if not self._put_out(give_up):
+                break
         return True
 
-    def _put_out(self) -> bool:
+    def _put_out(self, give_up: float) -> bool:
         """Write out what is kept; say whether there is nothing more."""
         for _ in range(2):
             try:
-                self._stream.flush()
+                while not self._flushed():
+                    if time.monotonic() >= give_up or not self._reads(give_up):
+                        return False
             except BrokenPipeError:
                 self._find_reader()
             except (OSError, ValueError):
@@ -128,6 +138,13 @@ class Stream:
             else:
                 return True
         return False
+
+    def _flushed(self) -> bool:
+        try:
+            self._stream.flush()
+        except BlockingIOError:  # it has taken a part
+            return False
+        return True
 
     def _find_reader(self) -> None:
         """Look for a reader in the place of one that has gone for good.
@@ -149,6 +166,18 @@ class Stream:
                 journal.settimeout(None)
                 journal.sendall(_TO_JOURNAL)
                 os.dup2(journal.fileno(), self._descriptor)
+
+
+def _never_wait(terminal: int) -> None:
+    """Open a terminal for us alone, so that writing there waits for nobody who has stopped it.
+
+    Whoever shares the descriptor that we were given may rely on waiting.
+    """
+    with contextlib.suppress(OSError):  # it is another user's, as after `su`
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        own = os.open(f"/proc/self/fd/{terminal}", flags)
+        os.dup2(own, terminal)
+        os.close(own)
 
 
 def reaches_journal(stream: TextIO, journal: str | None) -> bool:
