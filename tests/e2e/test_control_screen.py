@@ -60,7 +60,7 @@ class Terminal:
 
 @pytest.mark.usefixtures("socket")
 def test_on_a_terminal_the_table_has_colours_and_fits(host: Host) -> None:
-    """Fresh profiles are green, no line exceeds the terminal, and NO_COLOR is respected if it is not empty."""
+    """Fresh profiles are green, no line exceeds the terminal; NO_COLOR counts if not empty."""
     host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
     running(host)
     colourful = Terminal(host, "status", "--config", str(host.config), NO_COLOR="")
