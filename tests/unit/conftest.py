@@ -1,10 +1,10 @@
-"""What unit tests share: properties that are judged by what they say, not by how long they take."""
+"""Shared by all unit tests: hypothesis judges an example by its outcome, not by its time."""
 
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-# An example may take 200 ms by default: on a busy machine any does, now and then.
+# By default an example may take 200 ms: on a busy machine any can take longer, now and then.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -49,12 +49,12 @@ def _opened(tmp_path: Path) -> Iterator[int]:
     ],
 )
 def test_mode_owner_and_group_have_to_fit(info: os.stat_result, *, fits: bool) -> None:
-    """One that is asked for and not there is drift."""
+    """A file with another mode, owner or group than was asked for counts as drifted."""
     assert fits == access(0o640, ME, MINE).fits(info)
 
 
 def test_what_the_configuration_does_not_name_fits() -> None:
-    """Owner and group are then whoever's they are."""
+    """Without an owner or a group in the configuration, any owner and group will do."""
     assert access().fits(standing(owner=OTHER, group=MINE + 1))
 
 
@@ -64,14 +64,14 @@ def test_what_the_configuration_does_not_name_fits() -> None:
 def test_the_group_that_stands_is_kept(
     opened: int, euid: int, mode: int, *, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who is not root may not be able to, and tries only where the group has rights."""
+    """Root always keeps it; others may be unable to, and try only if the group has rights."""
     monkeypatch.setattr(os, "geteuid", lambda: euid)
 
     assert (MINE if kept else None) == access(mode).attributes(opened).group
 
 
 def test_a_group_is_looked_up_among_the_groups() -> None:
-    """A user may be called as it is, or nobody."""
+    """A group's name is found although no user is called so."""
     users = {user.pw_name for user in pwd.getpwall()}
     name, number = next((g.gr_name, g.gr_gid) for g in grp.getgrall() if g.gr_name not in users)
 
@@ -95,7 +95,7 @@ def test_a_group_is_looked_up_among_the_groups() -> None:
 def test_content_that_others_may_have_put_there_is_not_passed_on(
     info: os.stat_result, *, known: bool, private: bool, code: str | None
 ) -> None:
-    """Unless we know it, or only we can have."""
+    """It passes if we know it, or if only we can have written it; a foreign owner never passes."""
     found = None
     try:
         access().judge(info, known=known, private=private)
@@ -110,5 +110,5 @@ def test_content_that_others_may_have_put_there_is_not_passed_on(
     [(0o600, 0o700), (0o640, 0o750), (0o660, 0o750), (0o644, 0o755), (0o641, 0o751)],
 )
 def test_a_directory_lets_in_who_may_read_and_nobody_write(files: int, directory: int) -> None:
-    """Whoever could write there could put another twin in the place of ours."""
+    """Anybody who may write there could put another twin in the place of ours."""
     assert directory == folder.mode_for(files)

@@ -26,7 +26,7 @@ def test_the_nearest_expiry_goes_first() -> None:
 
 
 def test_no_more_than_the_free_workers() -> None:
-    """What finds no worker stays in the queue."""
+    """A profile that finds no free worker stays in the queue."""
     admission = Admission(calls_per_second=1000)
     for n in range(5):
         admission.enqueue(f"p{n}", HERE, n)
@@ -36,7 +36,7 @@ def test_no_more_than_the_free_workers() -> None:
 
 
 def test_the_rate_is_kept_over_time() -> None:
-    """Over ten seconds no more starts than the rate allows, plus one burst."""
+    """Over ten seconds no more attempts start than the rate allows, plus one burst."""
     admission = Admission(calls_per_second=50)
     for n in range(2000):
         admission.enqueue(f"p{n:04}", HERE, 0)
@@ -47,7 +47,7 @@ def test_the_rate_is_kept_over_time() -> None:
 
 
 def test_it_says_when_the_rate_allows_the_next() -> None:
-    """The owner is told how long to sleep, and nothing when nothing waits for the rate."""
+    """`next_in` says how long to sleep, and None when nothing waits for the rate."""
     admission = Admission(calls_per_second=2)
     assert admission.next_in(0.0) is None
     for n in range(2):
@@ -59,7 +59,7 @@ def test_it_says_when_the_rate_allows_the_next() -> None:
 
 
 def test_what_waits_for_a_worker_wakes_nobody() -> None:
-    """While every worker is busy there is no time to wait for: it goes when one is free (I6)."""
+    """While every worker is busy `next_in` is None: the attempt starts when one is free (I6)."""
     admission = Admission(calls_per_second=1000)
     for n in range(2):
         admission.enqueue(f"p{n}", HERE, n)
@@ -72,7 +72,7 @@ def test_what_waits_for_a_worker_wakes_nobody() -> None:
 
 
 def test_those_that_wait_for_the_rate_start_together() -> None:
-    """One wake-up serves as many as half a second lets through, and no more is allowed."""
+    """One wake-up starts what the rate allows in half a second, and no more."""
     admission = Admission(calls_per_second=64)
     for n in range(70):
         admission.enqueue(f"p{n:02}", HERE, n)
@@ -90,7 +90,7 @@ def test_those_that_wait_for_the_rate_start_together() -> None:
 
 
 def test_a_suspect_endpoint_gets_one_probe() -> None:
-    """After a failure in transport one attempt at a time goes there, others are not held up."""
+    """After a transport failure one attempt at a time goes there; others are not held up."""
     admission = Admission(calls_per_second=1000)
     ended(admission, HERE, Scope.ENDPOINT)
     for n in range(3):
@@ -102,7 +102,7 @@ def test_a_suspect_endpoint_gets_one_probe() -> None:
 
 
 def test_a_success_opens_the_endpoint_again() -> None:
-    """When the probe succeeds, all who wait may go."""
+    """When the probe succeeds, all that wait for the endpoint may start."""
     admission = Admission(calls_per_second=1000)
     ended(admission, HERE, Scope.ENDPOINT)
     for n in range(3):
@@ -127,7 +127,7 @@ def test_a_failed_probe_lets_the_next_one_probe() -> None:
 
 
 def test_a_suspect_source_gets_one_probe_at_each_endpoint() -> None:
-    """A probe that sticks in a black hole must not hold up the one that would succeed."""
+    """A probe that hangs at one endpoint does not hold up one that would succeed at another."""
     admission = Admission(calls_per_second=1000)
     ended(admission, HERE, Scope.SOURCE)
     for n in range(3):
@@ -181,7 +181,7 @@ def shared(workers: int) -> Admission:
 
 
 def test_no_endpoint_takes_all_workers_while_there_is_another() -> None:
-    """A hundred that just became due, and will all hang, leave half of the workers."""
+    """Of a hundred profiles due at one endpoint, half of the workers are left to the other."""
     admission = shared(workers=8)
     for n in range(100):
         admission.enqueue(f"here{n}", HERE, n)
@@ -192,7 +192,7 @@ def test_no_endpoint_takes_all_workers_while_there_is_another() -> None:
 
 
 def test_an_endpoint_alone_may_have_them_all() -> None:
-    """There is nobody to leave a worker to."""
+    """With one endpoint in use there is no other to leave a worker to."""
     admission = Admission(calls_per_second=1000)
     admission.limit(1000, 8, [HERE, Lane(HERE.endpoint, "other")])
     for n in range(16):
@@ -202,7 +202,7 @@ def test_an_endpoint_alone_may_have_them_all() -> None:
 
 
 def test_hung_threads_of_one_endpoint_never_use_up_all() -> None:
-    """When as many hang there as there are workers, nothing more goes there until one ends."""
+    """With as many hung threads as workers there, no more attempts go there until one ends."""
     admission = shared(workers=4)
     for n in range(100):
         admission.enqueue(f"here{n}", HERE, n)
@@ -218,7 +218,7 @@ def test_hung_threads_of_one_endpoint_never_use_up_all() -> None:
 
 
 def test_lanes_that_nobody_takes_any_more_are_forgotten() -> None:
-    """With an endpoint that left the configuration goes what was suspected of it."""
+    """What was suspected of an endpoint is forgotten when it leaves the configuration."""
     admission = shared(workers=8)
     ended(admission, HERE, Scope.ENDPOINT)
     admission.limit(1000, 8, [THERE])
@@ -230,7 +230,7 @@ def test_lanes_that_nobody_takes_any_more_are_forgotten() -> None:
 
 
 def test_a_probe_that_said_nothing_leaves_the_next_one_to_probe() -> None:
-    """An attempt that made no call is no evidence, and holds up nobody."""
+    """An attempt that made no call proves nothing: one probe still goes first."""
     admission = Admission(calls_per_second=1000)
     ended(admission, HERE, Scope.ENDPOINT)
     ended(admission, HERE, Scope.NONE)

@@ -1,4 +1,4 @@
-"""Admission against a list that is scanned anew each time: the same order, whatever happens."""
+"""Admission lets the same attempts start as a list that is scanned anew each time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCOPES = st.sampled_from([None, *Scope])
 
 @dataclass(slots=True)
 class Naive:
-    """The rules as they are told, in no hurry."""
+    """The rules of admission, written to be clear and not to be fast."""
 
     waiting: list[tuple[float, int, str, Lane]] = field(default_factory=list)
     flying: list[Lane] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Naive:
     used: set[Lane] = field(default_factory=set)
 
     def limit(self, lanes: list[Lane]) -> None:
-        """Go over to other lanes; of those that nobody uses, faults are forgotten."""
+        """Change to other lanes, and forget the faults of lanes that nobody uses."""
         self.lanes = lanes
         self.used = {*lanes, *self.flying, *self.hung, *(w[3] for w in self.waiting)}
         self.suspects &= {("endpoint", lane.endpoint) for lane in self.used} | {
@@ -37,7 +37,7 @@ class Naive:
         }
 
     def may_start(self, lane: Lane) -> bool:
-        """Judge one lane."""
+        """Say whether an attempt may start on this lane."""
         if ("endpoint", lane.endpoint) in self.suspects and any(
             other.endpoint == lane.endpoint for other in self.flying
         ):
@@ -55,7 +55,7 @@ class Naive:
         return True
 
     def admit(self, slots: int) -> list[str]:
-        """Take the first that may start, and again."""
+        """Admit the first that may start, up to `slots` times."""
         admitted: list[str] = []
         for _ in range(slots):
             able = sorted(w for w in self.waiting if self.may_start(w[3]))
@@ -67,7 +67,7 @@ class Naive:
         return admitted
 
     def finished(self, lane: Lane, failed: Scope | None) -> None:
-        """Judge the end of an attempt."""
+        """Update what is suspected when an attempt ends."""
         self.flying.remove(lane)
         if failed in (None, Scope.PROFILE):
             self.suspects -= {("endpoint", lane.endpoint), ("source", lane.source)}
@@ -76,7 +76,7 @@ class Naive:
 
 
 class SameOrder(RuleBasedStateMachine):
-    """Both are told the same; they must let the same attempts start."""
+    """Tells both the same; they must let the same attempts start, in the same order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class SameOrder(RuleBasedStateMachine):
 
     @rule(data=st.data(), expires=st.integers(0, 5))
     def enqueue(self, data: st.DataObject, expires: int) -> None:
-        """Somebody comes due."""
+        """A profile comes due."""
         lane = data.draw(st.sampled_from(self.naive.lanes))
         self.serial += 1
         name = f"p{self.serial}"
@@ -98,7 +98,7 @@ class SameOrder(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def discard(self, data: st.DataObject) -> None:
-        """Somebody is removed."""
+        """A waiting profile is removed."""
         if self.naive.waiting:
             gone = data.draw(st.sampled_from(self.naive.waiting))
             self.naive.waiting.remove(gone)
@@ -106,7 +106,7 @@ class SameOrder(RuleBasedStateMachine):
 
     @rule(slots=st.integers(0, WORKERS))
     def admit(self, slots: int) -> None:
-        """Workers are free."""
+        """Workers are free, and both admit the same attempts."""
         self.now += 1.0
         assert self.naive.admit(slots) == self.admission.admit(self.now, slots)
 
@@ -123,7 +123,7 @@ class SameOrder(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def comes_back(self, data: st.DataObject) -> None:
-        """A thread that hung has ended."""
+        """A thread that hung ends."""
         if self.naive.hung:
             lane = data.draw(st.sampled_from(self.naive.hung))
             self.naive.hung.remove(lane)
@@ -131,13 +131,13 @@ class SameOrder(RuleBasedStateMachine):
 
     @rule(lanes=st.sets(st.sampled_from(LANES), min_size=1))
     def reload(self, lanes: set[Lane]) -> None:
-        """Other lanes are in use."""
+        """A reload changes which lanes are in use."""
         self.naive.limit(sorted(lanes, key=str))
         self.admission.limit(1e9, WORKERS, lanes)
 
     @invariant()
     def count(self) -> None:
-        """Nothing is lost."""
+        """Both have the same number of waiting profiles."""
         assert len(self.naive.waiting) == self.admission.waiting()
 
 

@@ -9,7 +9,7 @@ from fakes import EventLog
 
 
 def at(boot: float) -> Instant:
-    """Return a moment by the clock that counts; the wall clock stands somewhere else."""
+    """Return a moment of the boot clock, which alone counts; the wall clock runs backwards."""
     return Instant(1_800_000_000.0 - boot, boot)
 
 
@@ -38,7 +38,7 @@ def test_each_chore_comes_back_when_it_said() -> None:
 
 
 def test_a_chore_can_be_hastened_and_removed() -> None:
-    """What was asked for meanwhile is done at the next turn; what is removed, never again."""
+    """A hastened chore is done at the next turn; a removed one is never done again."""
     turns: list[float] = []
     agenda = Agenda()
 
@@ -74,7 +74,7 @@ def test_a_late_turn_is_not_made_up_for() -> None:
 
 
 def test_a_chore_that_raises_has_another_turn_later_and_holds_up_no_other() -> None:
-    """Where mistakes are guarded against, they are told, and tried again after a while."""
+    """The error is told, and the chore is tried again after a while."""
     turns: list[tuple[str, float]] = []
     log = EventLog()
     agenda = Agenda(Guard(log))

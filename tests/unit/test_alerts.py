@@ -30,7 +30,7 @@ def exposed() -> set[str]:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_an_alert_is_tried_and_explained(rule: dict[str, Any]) -> None:
-    """Each has a section of its own that its runbook names, and is seen to fire in a test."""
+    """Each has a section that its runbook names, and tests that see it fire and stay silent."""
     name = rule["alert"]
 
     assert f"docs/monitoring.md#{name.lower()}" == rule["annotations"]["runbook"]
@@ -42,7 +42,7 @@ def test_an_alert_is_tried_and_explained(rule: dict[str, Any]) -> None:
 
 
 def test_no_alert_is_explained_that_does_not_exist() -> None:
-    """The page is about these rules and no others."""
+    """docs/monitoring.md has a section for each of these rules, in their order, and no other."""
     assert [rule["alert"] for rule in RULES] == re.findall(r"(?m)^### (Credfresh\w+)$", PAGE)
 
 
@@ -50,12 +50,12 @@ def test_no_alert_is_explained_that_does_not_exist() -> None:
     "text", [DASHBOARD, str(RULES), TRIED], ids=["dashboard", "rules", "tests"]
 )
 def test_only_metrics_that_exist_are_asked_for(text: str) -> None:
-    """A metric that was renamed is not waited for in vain."""
+    """Dashboard, rules and tests do not wait for a metric that was renamed."""
     assert set(OURS.findall(text)) <= exposed()
 
 
 def test_the_page_lists_every_metric_and_no_other() -> None:
-    """The table of figures is what is served; those of the process stand as one."""
+    """The table has what is served; the metrics of the process stand as one."""
     listed = set(re.findall(r"(?m)^\| `(credfresh_[a-z_]+)\*?`", PAGE))
 
     assert {n for n in exposed() if not n.startswith("credfresh_process_")} == listed - {
@@ -65,7 +65,7 @@ def test_the_page_lists_every_metric_and_no_other() -> None:
 
 
 def test_the_dashboard_shows_the_figures_of_each_profile() -> None:
-    """Nothing that is told of a profile is missing there."""
+    """The times of each profile are on it, and every panel has an id and a description."""
     for name in ("expiration", "renewal", "last_success"):
         assert f"credfresh_credential_{name}_timestamp_seconds" in DASHBOARD
     panels = json.loads(DASHBOARD)["panels"]

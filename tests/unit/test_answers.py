@@ -1,4 +1,4 @@
-"""No more of an answer is read than what was asked for could take."""
+"""Answers of servers are read up to a bound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PART = 1 << 16
 
 
 class Body:
-    """So many bytes, and how many of them were read."""
+    """A body of so many bytes, which counts how many of them were read."""
 
     def __init__(self, size: int) -> None:
         self.left = size
@@ -32,13 +32,13 @@ class Body:
 
 
 def whole(body: Body) -> bytes:
-    """Read it as requests does."""
+    """Read a bounded body as requests does."""
     return b"".join(Bounded(body).stream(PART, decode_content=True))
 
 
 @pytest.mark.parametrize("size", [0, 5, MOST_ANSWER])
 def test_an_answer_is_read_whole(size: int) -> None:
-    """Up to the very bound."""
+    """An answer that is as long as the bound is read to its end, and its connection is kept."""
     body = Body(size)
     assert size == len(whole(body))
     assert not body.closed
@@ -46,7 +46,7 @@ def test_an_answer_is_read_whole(size: int) -> None:
 
 @pytest.mark.parametrize("more", [1, 1 << 40])
 def test_of_a_longer_one_little_more_than_the_bound_is_read(more: int) -> None:
-    """And its connection serves nobody any more."""
+    """The error comes soon after the bound, and the connection is closed."""
     body = Body(MOST_ANSWER + more)
     with pytest.raises(AnswerTooLongError, match="it is longer than 1 MiB"):
         whole(body)

@@ -43,7 +43,7 @@ def mode(descriptor: int) -> int:
 
 
 def test_a_temporary_is_hidden_and_closed_to_all(directory: int, tmp_path: Path) -> None:
-    """Whatever the umask: dot-named, 0600, empty, and known by its name."""
+    """Whatever the umask, it is dot-named, 0600 and empty, and is known by its name."""
     before = os.umask(0)
     try:
         temporary = atomic.create(directory, "credentials")
@@ -91,7 +91,7 @@ def test_the_mode_is_exactly_what_was_asked(directory: int, asked: int) -> None:
 
 @needs_root
 def test_owner_and_group_are_given(directory: int) -> None:
-    """Root may give a file to anybody."""
+    """Root can give a file to anybody."""
     temporary = atomic.create(directory, "credentials")
 
     atomic.set_attributes(temporary.descriptor, Attributes(0o640, owner=1234, group=4321))
@@ -103,7 +103,7 @@ def test_owner_and_group_are_given(directory: int) -> None:
 
 @needs_root
 def test_a_setgid_directory_keeps_its_say(directory: int) -> None:
-    """Where no group is asked for, a new file belongs to its directory's."""
+    """Where no group is asked for, a new file gets the group of its directory."""
     os.fchown(directory, 0, 4321)
     os.fchmod(directory, 0o2700)
     temporary = atomic.create(directory, "credentials")
@@ -115,7 +115,7 @@ def test_a_setgid_directory_keeps_its_say(directory: int) -> None:
 
 
 def test_a_default_acl_keeps_its_named_readers(directory: int) -> None:
-    """They read as soon as the mode gives the group class a right to: the mask follows it."""
+    """They can read as soon as the mode gives rights to the group class: the mask follows it."""
     os.setxattr(directory, "system.posix_acl_default", READER)
     temporary = atomic.create(directory, "credentials")
     born = atomic.acl_of(temporary.descriptor)
@@ -154,7 +154,7 @@ def test_an_acl_is_carried_over_within_the_mode(directory: int) -> None:
 
 
 def test_mode_0600_shuts_named_readers_out(directory: int) -> None:
-    """The group bits are the mask of an ACL: what was asked for is never exceeded."""
+    """The group bits are the mask of an ACL, so nobody gets more than was asked for."""
     temporary = atomic.create(directory, "credentials")
 
     atomic.set_attributes(temporary.descriptor, Attributes(0o600, acl=READER))
@@ -166,7 +166,7 @@ def test_mode_0600_shuts_named_readers_out(directory: int) -> None:
 
 
 def test_holds_tells_every_difference(directory: int) -> None:
-    """Shorter, longer, or one byte other, at either end of a chunk."""
+    """Data that is shorter, longer, or differs in one byte at either end of a chunk is noticed."""
     data = bytes(range(256)) * 600
     temporary = atomic.create(directory, "credentials")
     temporary.write(data)
@@ -180,7 +180,7 @@ def test_holds_tells_every_difference(directory: int) -> None:
 
 
 def test_exchange_swaps_two_names(directory: int, tmp_path: Path) -> None:
-    """Neither is gone at any time."""
+    """The two files change places, and neither name is gone at any time."""
     (tmp_path / "a").write_text("a")
     (tmp_path / "b").write_text("b")
 
@@ -190,7 +190,7 @@ def test_exchange_swaps_two_names(directory: int, tmp_path: Path) -> None:
 
 
 def test_exchange_needs_both(directory: int, tmp_path: Path) -> None:
-    """A name that went is an error, not an exchange."""
+    """A name that is gone raises FileNotFoundError."""
     (tmp_path / "a").write_text("a")
 
     with pytest.raises(FileNotFoundError):
@@ -204,7 +204,7 @@ def test_fill_never_overwrites(
     how: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With RENAME_NOREPLACE or without: what stands there by now stays."""
+    """A file that has the name by now stays, with RENAME_NOREPLACE and with link(2)."""
     if how == "link":
         monkeypatch.setattr(atomic, "_renameat2", None)
     (tmp_path / "new").write_text("new")
@@ -220,7 +220,7 @@ def test_fill_never_overwrites(
 def test_a_file_system_without_exchange_is_no_error(
     directory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says False, and the caller renames plainly."""
+    """`exchange` returns False, and the caller renames plainly."""
 
     def refuses(*_: object) -> int:
         ctypes.set_errno(errno.EINVAL)

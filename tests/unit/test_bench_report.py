@@ -9,7 +9,7 @@ import report
 
 
 def spread(median: float) -> dict[str, float]:
-    """Return three rounds."""
+    """Return the figures of three rounds."""
     return {"median": median, "least": 0.9 * median, "most": 1.1 * median, "rounds": 3}
 
 
@@ -101,5 +101,5 @@ def test_every_part_is_on_the_page() -> None:
     ],
 )
 def test_a_bound_that_is_missed_is_said(changed: dict[str, Any], row: str) -> None:
-    """Nobody has to compare figures by eye."""
+    """The row of a missed bound says so: nobody has to compare figures by eye."""
     assert row in report.page(found(**changed))

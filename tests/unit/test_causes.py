@@ -1,4 +1,4 @@
-"""What an error was made of."""
+"""What caused an error, however the libraries wrap it."""
 
 import ssl
 
@@ -8,7 +8,7 @@ from credfresh.causes import beneath, mistrust
 
 
 class _WrappingError(Exception):
-    """As botocore's, which keep what they wrap among their arguments by name."""
+    """Like botocore's errors, which keep what they wrap among their arguments by name."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__("could not")
@@ -16,7 +16,7 @@ class _WrappingError(Exception):
 
 
 class _ReasonedError(Exception):
-    """As urllib3's and OpenSSL's: the reason is another error, or a word."""
+    """Like urllib3's and OpenSSL's errors: the reason is another error, or a word."""
 
     def __init__(self, reason: object) -> None:
         super().__init__("gave up")
@@ -49,18 +49,18 @@ def _caused(*, cause: BaseException | None = None, context: BaseException | None
     ids=["itself", "by name", "reason", "argument", "cause", "context", "all of it"],
 )
 def test_a_refused_certificate_is_found_however_deep_it_lies(error: BaseException) -> None:
-    """OpenSSL's words are told, whichever way the libraries in between carry its error."""
+    """OpenSSL's message is found, whichever way the libraries in between carry its error."""
     assert mistrust(error) == "certificate has expired"
 
 
 @pytest.mark.parametrize("error", [OSError(111, "refused"), _ReasonedError("WRONG_VERSION_NUMBER")])
 def test_nothing_is_said_of_a_certificate_that_nobody_refused(error: Exception) -> None:
-    """Other failures of a connection, and of TLS, are none of its."""
+    """Other failures of a connection, and of TLS, give None."""
     assert mistrust(error) is None
 
 
 def test_a_circle_of_errors_ends() -> None:
-    """An error that was made of itself is walked ten times."""
+    """Of an error that is its own cause, ten steps are walked."""
     error = RuntimeError()
     error.__cause__ = error
     assert [error] * 10 == list(beneath(error))

@@ -1,4 +1,4 @@
-"""Profiles assumed with another's credentials renew after it, with its new keys."""
+"""Role chaining: a profile renews after its `source_profile`, with that one's new keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = ("deeper", "deep", "audit", "production")
 
 
 def chain(**roles: str) -> Settings:
-    """Return settings of a chain of four links, the last one first in the file; `roles` by name."""
+    """Return settings of a chain of four, the last link first in the file; `roles` by name."""
     above = dict(itertools.pairwise(NAMES))
     made: dict[str, Profile] = {}
     for name in reversed(NAMES):
@@ -32,7 +32,7 @@ def chain(**roles: str) -> Settings:
 
 
 def states(sim: Simulation) -> dict[str, str]:
-    """Return how each profile is."""
+    """Return the state of each profile."""
     return {e.profile.name: e.state(sim.clock()) for e in sim.supervisor.roster}
 
 
@@ -40,7 +40,7 @@ def states(sim: Simulation) -> dict[str, str]:
 def test_when_all_are_renewed_each_is_assumed_with_the_new_keys_of_the_one_before(
     order: tuple[str, ...],
 ) -> None:
-    """However deep the chain, and in whatever order they are asked for."""
+    """This holds for a chain of any depth, in whatever order renewals are asked for."""
     sim = Simulation(chain())
     sim.start()
     sim.run(60)
@@ -55,7 +55,7 @@ def test_when_all_are_renewed_each_is_assumed_with_the_new_keys_of_the_one_befor
 
 
 def test_nobody_is_assumed_through_a_role_that_has_left_the_configuration() -> None:
-    """While STS refuses the new one, what hangs from it keeps what it has, and says that it waits.
+    """While STS refuses the new role, profiles chained to it keep what they have and are late.
 
     Valid keys of the old role are in memory all the time.
     """
@@ -77,7 +77,7 @@ def test_nobody_is_assumed_through_a_role_that_has_left_the_configuration() -> N
 
 
 def test_one_that_waits_for_its_turn_in_the_chain_is_waited_for_as_well() -> None:
-    """The whole chain is due and its head hangs: nobody fails for want of what is on its way."""
+    """The whole chain is due and its head hangs: the others wait for it and do not fail."""
     sim = Simulation(chain())
     sim.start()
     sim.run(60)
@@ -95,7 +95,7 @@ def test_one_that_waits_for_its_turn_in_the_chain_is_waited_for_as_well() -> Non
 
 
 def test_all_profiles_of_a_source_come_back_with_it() -> None:
-    """Not each when its own patience ends, five minutes later: within seconds of the first."""
+    """They succeed within seconds of the first, not when their own five minutes have passed."""
     names = [f"team-{number}" for number in range(12)]
     sim = Simulation(settings(*(profile(name) for name in names)), roll=0.9)
     sim.start()
@@ -114,7 +114,7 @@ def test_all_profiles_of_a_source_come_back_with_it() -> None:
 
 
 def test_the_profiles_of_another_source_are_not_called_with_it() -> None:
-    """What is wrong there goes by its own patience."""
+    """A profile that fails with another source keeps the time of its own next attempt."""
     sim = Simulation(settings(profile("a", source="one"), profile("b", source="two")), roll=0.9)
     sim.start()
     broken = failure("source_failed", mend=Mend.HUMAN, scope=Scope.SOURCE)

@@ -1,4 +1,4 @@
-"""What `check` promises of a profile."""
+"""The least life of credentials that `check` promises for a profile."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ HOST = replace(settings(FOLLOWER), sources={"hub": HUB})
 
 
 def test_a_follower_is_promised_nothing_before_the_hub_was_asked() -> None:
-    """How long its session lasts is the hub's to say."""
+    """The hub decides how long a session lasts."""
     assert guarantee_of(FOLLOWER, HOST, None) is None
 
 
 def test_a_follower_is_promised_what_the_hub_leaves_it() -> None:
-    """The life that is left when the host asks, soon after the hub renews."""
+    """It is the life that is left when the host asks, soon after the hub renews."""
     given = replace(grant(FOLLOWER, FakeClock()()), upstream=Upstream(1700.0, "host"))
 
     least = guarantee_of(FOLLOWER, HOST, given)
@@ -30,7 +30,7 @@ def test_a_follower_is_promised_what_the_hub_leaves_it() -> None:
 
 
 def test_others_are_promised_what_was_configured_or_granted() -> None:
-    """Whichever is shorter; who was refused, nothing."""
+    """The shorter of the two counts; a profile that was refused is promised nothing."""
     own = profile()
     short = grant(own, FakeClock()(), lifetime=900.0)
 

@@ -1,4 +1,4 @@
-"""What of a configuration is not on this host."""
+"""What a configuration names and this host does not have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from credfresh.settings import ControlSettings, FileTarget
 
 
 def found(*targets: FileTarget, control: ControlSettings | None = None) -> tuple[Lack, ...]:
-    """Return what is missed of credentials files and a socket."""
+    """Return what these credentials files and this socket lack."""
     settings = accepted(one_profile())
     plain = settings.profiles["production"]
     profiles = {str(n): replace(plain, target=target) for n, target in enumerate(targets)}
@@ -19,7 +19,7 @@ def found(*targets: FileTarget, control: ControlSettings | None = None) -> tuple
 
 
 def test_what_is_here_is_not_missed(tmp_path: Path) -> None:
-    """The file itself need not be there, and an account may be a number."""
+    """The file itself need not exist, and an account may be given by its number."""
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "credentials")
     assert () == found(
@@ -30,7 +30,7 @@ def test_what_is_here_is_not_missed(tmp_path: Path) -> None:
 
 
 def test_each_thing_is_missed_once(tmp_path: Path) -> None:
-    """However many profiles name it; a link is followed to where the file would be."""
+    """It is reported once however many profiles name it; a link counts as its target."""
     link, gone = tmp_path / "link", str(tmp_path / "gone/credentials")
     link.symlink_to(gone)
     told = found(
@@ -55,14 +55,14 @@ def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_looked_at_is_not_missed(tmp_path: Path) -> None:
-    """A link that leads to itself is told when it is written to."""
+    """A link that leads to itself is reported when it is written to."""
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     assert () == found(FileTarget(f"{loop}/credentials"))
 
 
 def test_each_place_that_is_written_needs_its_directory(tmp_path: Path) -> None:
-    """Else the daemon does not start, or says at every write that it cannot."""
+    """Without it the daemon would not start, or would fail at every write."""
     gone = tmp_path / "gone"
     settings = accepted(
         one_profile(
@@ -84,7 +84,7 @@ def test_each_place_that_is_written_needs_its_directory(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_place_of_a_directory_is_told(tmp_path: Path) -> None:
-    """And a directory in that of a file: the daemon could use neither."""
+    """So is a directory in the place of a file: the daemon could use neither."""
     (tmp_path / "file").touch()
     (tmp_path / "directory").mkdir()
     settings = accepted(
@@ -102,7 +102,7 @@ def test_a_file_in_the_place_of_a_directory_is_told(tmp_path: Path) -> None:
 
 
 def test_a_way_that_others_may_redirect_is_told(tmp_path: Path) -> None:
-    """The daemon would refuse it, whoever it is; a sticky directory passes."""
+    """The daemon would refuse a path through it; a sticky directory passes."""
     for name, mode in (("open", 0o777), ("sticky", 0o1777)):
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(mode)

@@ -31,7 +31,7 @@ def asks(socket: str | None, config: str | None) -> None:
 def test_an_empty_variable_is_one_that_is_not_set(
     value: str | None, worker: str, client: str
 ) -> None:
-    """It names no file, which could only be told as one that is not there."""
+    """An empty path names no file, and could only lead to the message that it does not exist."""
     names = ("CREDFRESH_CONFIG", "CREDFRESH_SOCKET")
     runner = CliRunner(env=dict.fromkeys(names, value))
     assert worker == runner.invoke(works).stdout.strip()
@@ -48,7 +48,7 @@ def test_an_empty_variable_is_one_that_is_not_set(
     ],
 )
 def test_who_mistypes_is_told_what_was_meant(given: list[str], told: str) -> None:
-    """Where that can be known."""
+    """The message suggests it where it can be known."""
     result = CliRunner().invoke(cli, given)
     assert 2 == result.exit_code
     assert told in result.stderr

@@ -15,7 +15,7 @@ WHERE = Whereabouts("/nowhere", None)
 
 
 def refusing(code: str) -> Any:
-    """Return an asker that is refused."""
+    """Return a function that asks for the status and is refused."""
 
     def ask(_: Whereabouts) -> dict[str, Any]:
         raise ControlError(code, "refused")
@@ -31,7 +31,7 @@ def test_a_busy_daemon_leaves_what_was_shown(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_any_other_refusal_ends_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing old is shown as new."""
+    """What was shown before is not shown as if it were new."""
     monkeypatch.setattr(status, "_report", refusing("not_allowed"))
 
     with pytest.raises(ControlError, match="refused"):

@@ -1,4 +1,4 @@
-"""Cycles are collected in a daemon, whatever became of what paused it."""
+"""The collector of cycles is paused for a while, and in any case runs again afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from credfresh.errors import ConfigError
 
 
 def test_it_is_paused_for_a_block_and_no_longer() -> None:
-    """What stays for good is made without its looks."""
+    """What is made in that block stays for good, and need not be looked at."""
     with collector.paused():
         during = gc.isenabled()
 
@@ -21,7 +21,7 @@ def test_it_is_paused_for_a_block_and_no_longer() -> None:
 
 
 def test_a_configuration_with_mistakes_leaves_it_on(tmp_path: Path) -> None:
-    """A daemon outlives many of them."""
+    """A daemon reads many bad configurations, and must collect after each of them."""
     path = tmp_path / "credfresh.yaml"
     path.write_text("profiles: 1\n")
 

@@ -12,7 +12,7 @@ STAMP = "2026-11-24T20:35:32.486Z"
 
 
 def lines(level: str, event: str, *, colours: bool = False, **fields: object) -> list[str]:
-    """Render an event."""
+    """Return the lines of an event as the console shows them."""
     given = {"timestamp": STAMP, "level": level, "event": event, **fields}
     return ConsoleRenderer(colours=colours)(None, level, given).split("\n")
 
@@ -37,7 +37,7 @@ def test_a_renewal_is_one_line_that_says_the_times_first() -> None:
 
 
 def test_what_went_wrong_and_what_to_do_stand_below() -> None:
-    """Many words get lines of their own, in the order in which they are read."""
+    """Error and hint get lines of their own, in the order in which they are read."""
     assert [
         "20:35:32 ✕ publish_failed         path=/run/x step=sync code=ENOSPC",
         "             error  the disk is full",
@@ -54,21 +54,21 @@ def test_what_went_wrong_and_what_to_do_stand_below() -> None:
 
 
 def test_a_moment_of_another_day_keeps_its_date() -> None:
-    """Midnight confuses nobody."""
+    """Around midnight no time can be taken for one of today."""
     [line] = lines("error", "profile_expired", expiration="2026-11-23T23:59:59Z")
 
     assert line.endswith("expiration=2026-11-23T23:59:59")
 
 
 def test_values_cannot_be_taken_for_others() -> None:
-    """Spaces and nothing are quoted, truth is spelt as in the configuration."""
+    """Text with spaces and empty text are quoted; true is spelt as in the configuration."""
     [line] = lines("info", "x", path="a b", hint_less="", clean=True, none=[])
 
     assert line.endswith('path="a b" hint_less="" clean=true none=[]')
 
 
 def test_places_of_an_error_stand_one_below_the_other() -> None:
-    """Innermost last, as in a traceback."""
+    """The innermost place is the last, as in a traceback."""
     _, *below = lines("error", "unexpected_error", frames=["a:1 f", "b:2 g"])
 
     assert ["a:1 f", "b:2 g"] == [line.split("frames ")[1] for line in below]
@@ -84,7 +84,7 @@ def test_places_of_an_error_stand_one_below_the_other() -> None:
     ],
 )
 def test_colour_says_how_it_goes(level: str, event: str, colour: str) -> None:
-    """Red, yellow and green at a glance; the sign says the same without colour."""
+    """Errors are red, warnings yellow, successes green; the sign says the same without colour."""
     [line] = lines(level, event, colours=True)
 
     assert colour in line
@@ -92,5 +92,5 @@ def test_colour_says_how_it_goes(level: str, event: str, colour: str) -> None:
 
 
 def test_without_colours_there_is_no_escape() -> None:
-    """What is piped is plain."""
+    """Output into a pipe is plain text."""
     assert not re.search("\x1b", "".join(lines("error", "x", profile="p", error="e", hint="h")))

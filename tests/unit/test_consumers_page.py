@@ -20,7 +20,7 @@ WORDS: dict[Outcome, str] = {
 
 
 def test_the_table_is_the_matrix() -> None:
-    """Row by row, in its order; `tests/e2e/clients` holds the matrix to what is seen."""
+    """Rows and their order are equal; `tests/e2e/clients` holds the matrix to what is seen."""
     rows = [
         f"| {client.what} | {' | '.join(WORDS[client.expected[door]] for door in DOORS)} |"
         for client in ALL
@@ -34,13 +34,13 @@ def test_the_table_is_the_matrix() -> None:
 
 
 def test_each_word_of_the_table_is_explained() -> None:
-    """The list below the table has each of them."""
+    """The list below the table has an entry for each of them."""
     text = PAGE.read_text()
     assert all(f"- **{word}**: " in text for word in WORDS.values())
 
 
 def test_every_variable_of_the_recipe_is_named() -> None:
-    """What `<profile>.env` sets is no surprise."""
+    """The page names each variable that `<profile>.env` sets."""
     where = with_twin(Path("/run/credfresh/process")).twin
     assert where is not None
     names = re.findall(r"(?m)^([A-Z_]+)=", twin.env(where, "test").decode())
@@ -52,6 +52,6 @@ def test_every_variable_of_the_recipe_is_named() -> None:
 
 
 def test_the_recipe_for_the_environment_is_what_was_run() -> None:
-    """The line that makes variables of a twin is the one with which s3cmd is tried."""
+    """The line that makes variables of a twin is the one that s3cmd is tried with."""
     [recipe] = re.findall(r"(?m)^keys='.+'$", PAGE.read_text())
     assert recipe in Path(BY_ENVIRONMENT).read_text().splitlines()

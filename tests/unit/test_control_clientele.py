@@ -1,4 +1,4 @@
-"""Who loses his place when all are taken."""
+"""Which client of the control socket is dropped when all places are taken."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OWN, BUILD, DEPLOY, MALLORY = 998, 1001, 1002, 1003
 
 
 class Socket(socket.socket):
-    """A socket that has a number and nothing else."""
+    """A socket that has a descriptor number and nothing else."""
 
     numbers = itertools.count(100)
 
@@ -29,7 +29,7 @@ class Socket(socket.socket):
 
 
 class Hall:
-    """A clientele, and the clients of a test."""
+    """A clientele, and the sockets of a test's clients."""
 
     def __init__(self, places: int = 8) -> None:
         self.clients = Clientele(places, privileged=frozenset({0, OWN}))
@@ -37,7 +37,7 @@ class Hall:
         self.sockets: list[Socket] = []
 
     def enters(self, uid: int, state: State = State.ASKING) -> tuple[Client, Client | None]:
-        """Let somebody in; return him, and who left for him."""
+        """Let a client of this user in; return it, and the client that has to leave for it."""
         self.sockets.append(Socket())
         client = Client(self.sockets[-1], next(self._tickets), Peer(1, uid), 0.0)
         leaves = self.clients.admit(client)
@@ -57,7 +57,7 @@ def _hall() -> Iterator[Hall]:
 
 
 def test_there_is_room_for_as_many_as_there_are_places(hall: Hall) -> None:
-    """Nobody leaves; each is found by his number and by his ticket."""
+    """No client has to leave; each is found by its descriptor and by its ticket."""
     for _ in range(8):
         client, leaves = hall.enters(OWN)
         assert leaves is None
@@ -67,7 +67,7 @@ def test_there_is_room_for_as_many_as_there_are_places(hall: Hall) -> None:
 
 
 def test_who_has_been_silent_longest_leaves_first(hall: Hall) -> None:
-    """In the order of their coming; who waits for an answer stays."""
+    """Silent clients leave in the order in which they came; one that waits for an answer stays."""
     waiting, _ = hall.enters(OWN, State.WAITING)
     silent = [hall.enters(OWN)[0] for _ in range(7)]
     assert silent[0] is hall.enters(OWN)[1]
@@ -77,7 +77,7 @@ def test_who_has_been_silent_longest_leaves_first(hall: Hall) -> None:
 
 
 def test_where_nobody_is_silent_the_newcomer_leaves(hall: Hall) -> None:
-    """Who has been promised an answer is not sent away for another."""
+    """A client that has been promised an answer is not dropped for a new one."""
     for _ in range(8):
         hall.enters(OWN, State.WAITING)
     client, leaves = hall.enters(OWN)
@@ -86,7 +86,7 @@ def test_where_nobody_is_silent_the_newcomer_leaves(hall: Hall) -> None:
 
 
 def test_one_user_leaves_places_to_the_others(hall: Hall) -> None:
-    """Three quarters are the most for one; his own silent ones make room for him."""
+    """One user gets three quarters at most; one of the user's silent clients makes room."""
     silent = [hall.enters(MALLORY)[0] for _ in range(6)]
     _, leaves = hall.enters(MALLORY)
     assert silent[0] is leaves
@@ -94,7 +94,7 @@ def test_one_user_leaves_places_to_the_others(hall: Hall) -> None:
 
 
 def test_when_all_is_full_the_one_with_most_places_gives_one(hall: Hall) -> None:
-    """Whoever comes: those who hold few lose none."""
+    """The user with most places loses a client, whoever comes; users with few lose none."""
     deploy = [hall.enters(DEPLOY)[0] for _ in range(2)]
     build = [hall.enters(BUILD)[0] for _ in range(6)]
     assert build[0] is hall.enters(0)[1]
@@ -103,7 +103,7 @@ def test_when_all_is_full_the_one_with_most_places_gives_one(hall: Hall) -> None
 
 
 def test_who_has_left_is_forgotten(hall: Hall) -> None:
-    """Places are free again for the same user."""
+    """Its place is free again for the same user."""
     for _ in range(50):
         client, leaves = hall.enters(BUILD, State.ANSWERED)
         assert leaves is None
@@ -113,7 +113,7 @@ def test_who_has_left_is_forgotten(hall: Hall) -> None:
 
 
 def test_the_rest_of_the_daemon_keeps_its_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However low the limit is, clients get no more than what is left of it."""
+    """Of the limit 512 descriptors are kept back; clients get the rest, from 8 to 2048 places."""
     limits = {"soft": 1024, "hard": 524288}
 
     def get(_what: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""docs/control.md against the code: whoever writes a client has nothing else."""
+"""docs/control.md says what the code does: authors of clients have nothing else to go by."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def codes(heading: str) -> set[str]:
 
 
 def test_every_code_of_an_error_is_listed_and_no_other() -> None:
-    """A client decides by them."""
+    """A client decides by the codes."""
     said: set[str] = set()
     for module in (ROOT / "daemon" / "credfresh" / "control").glob("*.py"):
         text = module.read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def test_every_code_of_an_error_is_listed_and_no_other() -> None:
 
 
 def test_every_reason_for_which_ensure_fails_is_listed_and_no_other() -> None:
-    """A client of `ensure` decides by them."""
+    """A client of `ensure` decides by these codes."""
     assert set(get_args(wishes.Code)) == codes("### ensure")
 
 
@@ -51,12 +51,12 @@ def test_every_reason_for_which_ensure_fails_is_listed_and_no_other() -> None:
     ],
 )
 def test_every_bound_is_that_of_the_code(bound: str) -> None:
-    """So that nobody has to find out by trying."""
+    """The page states each bound, so that nobody has to find out by trying."""
     assert bound in " ".join(PAGE.split())
 
 
 def test_the_example_is_understood() -> None:
-    """As are all requests that the page shows."""
+    """So are all other requests that the page shows."""
     shown = re.findall(r'(?m)^    (\{"version": 1, "ask".*\})$|echo \'(\{.*?\})\'', PAGE)
 
     assert 5 == len(shown)

@@ -1,4 +1,4 @@
-"""What is said on the control socket."""
+"""Requests and answers on the control socket, and who may ask what."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def refusal(line: bytes) -> RequestError:
 
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_a_request_arrives_as_it_was_sent(request_: Request) -> None:
-    """In one line, whose end is its last byte."""
+    """It is one line, whose end is its last byte."""
     line = protocol.encode_request(request_)
 
     assert line.endswith(b"\n")
@@ -84,7 +84,7 @@ def test_a_request_arrives_as_it_was_sent(request_: Request) -> None:
     ],
 )
 def test_what_is_no_request_is_refused(line: bytes) -> None:
-    """With a code and a sentence, whatever it is; never with what was sent."""
+    """The error has a code and a short sentence, whatever was sent, and does not repeat it."""
     error = refusal(line)
 
     assert "bad_request" == error.code
@@ -113,7 +113,7 @@ NEARLY = st.fixed_dictionaries(
         "more": VALUES,
     },
 )
-"""What could be a request, but for what somebody put into it."""
+"""Requests of which any part may have been replaced by some odd value."""
 
 
 @given(
@@ -122,7 +122,7 @@ NEARLY = st.fixed_dictionaries(
     | NEARLY.map(lambda said: json.dumps(said).encode())
 )
 def test_nothing_else_comes_out_of_any_bytes(line: bytes) -> None:
-    """A request that arrives as it was sent, or a RequestError that can be sent back."""
+    """The result is a request that can be sent, or a RequestError that can be sent back."""
     request, refused = None, None
     try:
         request = protocol.decode_request(line)
@@ -139,7 +139,7 @@ def test_nothing_else_comes_out_of_any_bytes(line: bytes) -> None:
 
 @pytest.mark.parametrize("version", ["2", '"1"', "null", "true", "1.0", "1.5", "[]"])
 def test_another_version_is_refused_by_name(version: str) -> None:
-    """So that a client of tomorrow knows what to do without."""
+    """From the code a client of a later version knows that it has to do without."""
     assert "unsupported_version" == refusal(f'{{"version": {version}, "ask": "x"}}'.encode()).code
 
 
@@ -151,7 +151,7 @@ def test_names_are_asked_for_once() -> None:
 
 
 def test_an_answer_arrives_as_it_was_sent() -> None:
-    """Names beyond ASCII included, and halves of letters, as in a path; in one line."""
+    """It is one line, and keeps names beyond ASCII and undecodable bytes of paths."""
     answer = {"reached": True, "seconds_left": 1, "asked_s": 1, "profile": "größe\n\udcff"}
     line = protocol.encode_answer(answer)
 
@@ -160,7 +160,7 @@ def test_an_answer_arrives_as_it_was_sent() -> None:
 
 
 def test_an_error_arrives_with_its_code_and_hint() -> None:
-    """As the exception that the daemon's side meant."""
+    """The client raises the exception that the daemon meant."""
     for hint in ("sudo", None):
         with pytest.raises(RequestError) as caught:
             protocol.decode_answer(protocol.encode_error("not_allowed", "no", hint=hint), Status())
@@ -187,7 +187,7 @@ def test_an_error_arrives_with_its_code_and_hint() -> None:
     ],
 )
 def test_what_answers_and_is_no_daemon_is_named(line: bytes) -> None:
-    """A client that was pointed at another service does not crash."""
+    """A client that was pointed at another service raises RequestError and does not crash."""
     with pytest.raises(RequestError) as caught:
         protocol.decode_answer(line, Status())
     assert "bad_answer" == caught.value.code
@@ -206,21 +206,21 @@ def test_what_answers_and_is_no_daemon_is_named(line: bytes) -> None:
 def test_an_answer_without_what_is_read_of_it_is_named(
     request_: Request, answer: dict[str, object]
 ) -> None:
-    """A client does not end in a traceback for what a daemon does not say."""
+    """A client does not end in a traceback where a daemon leaves something out."""
     with pytest.raises(RequestError) as caught:
         protocol.decode_answer(protocol.encode_answer(answer), request_)
     assert "bad_answer" == caught.value.code
 
 
 def test_the_answer_of_a_later_version_is_named() -> None:
-    """It says which version the daemon speaks."""
+    """The error says which version the daemon speaks."""
     with pytest.raises(RequestError, match="version 2"):
         protocol.decode_answer(json.dumps({"version": 2, "answer": {}}).encode(), Status())
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_who_may_ask_what(request_: Request) -> None:
-    """Status and ensure are for whoever may connect, the rest for root and the daemon's user."""
+    """Status and ensure are for all who may connect, the rest for root and the daemon's user."""
     for uid in (0, 998):
         protocol.check_right(request_, uid=uid, own=998)
     for_all = isinstance(request_, Status | Ensure)
@@ -232,7 +232,7 @@ def test_who_may_ask_what(request_: Request) -> None:
 
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_only_the_daemon_that_is_meant_answers(request_: Request) -> None:
-    """Any where none is named: else by one of its names."""
+    """A request that names no daemon is for any; otherwise one of its names must fit."""
     for name in request_.instances or ("other",):
         protocol.check_instance(request_, name)
     if request_.instances:
@@ -242,6 +242,6 @@ def test_only_the_daemon_that_is_meant_answers(request_: Request) -> None:
 
 
 def test_its_bounds_are_those_of_the_configuration() -> None:
-    """Clients do without the configuration's code: whatever it lets in can be asked for."""
+    """Clients do without the configuration's code; what it accepts they can ask for."""
     assert words.MOST_NAME == protocol.MOST_NAME
     assert words.MOST_DURATION == protocol.MOST_VALID_FOR

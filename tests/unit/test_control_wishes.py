@@ -1,4 +1,4 @@
-"""What clients wait for, decided on a clock moved by hand."""
+"""Wishes of clients that wait for an answer, decided on a clock moved by hand."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Crowd:
         self._tickets = 0
 
     def wish(self, wish: Wish, timeout: float = 60.0) -> int:
-        """Take in a wish, and look."""
+        """Add a wish, and look; return its ticket."""
         self._tickets += 1
         assert self.facts is not None
         self.wishes.add(
@@ -68,13 +68,13 @@ class Crowd:
             self.told[one.ticket] = outcome
 
     def ended(self, **facts: object) -> None:
-        """An attempt has ended, after which these facts hold; look."""
+        """End an attempt, after which these facts hold; look."""
         assert self.facts is not None
         self.facts = replace(self.facts, attempts=self.facts.attempts + 1, **facts)  # type: ignore[arg-type] # by name
         self.look()
 
     def renewed(self, life: float = 3600.0) -> None:
-        """An attempt has brought credentials, and they are published."""
+        """End an attempt that has brought credentials, which are published."""
         self.ended(life_left=life, in_hand=life, longest=life, landed=True, failure=None)
 
     def code(self, ticket: int) -> str:
@@ -85,7 +85,7 @@ class Crowd:
 
 
 def test_what_lasts_long_enough_needs_nothing() -> None:
-    """The answer comes at once, and costs no call."""
+    """An `ensure` that holds already is granted at once, and costs no call."""
     crowd = Crowd(FRESH)
     ticket = crowd.wish(Ensure(2700))
 
@@ -95,7 +95,7 @@ def test_what_lasts_long_enough_needs_nothing() -> None:
 
 
 def test_no_life_at_all_is_never_enough() -> None:
-    """A job that asks for nothing in particular does not begin with credentials that are dead."""
+    """A job that asks for no particular life does not begin with expired credentials either."""
     crowd = Crowd(MISSING)
     ticket = crowd.wish(Ensure(0))
     assert {} == crowd.told
@@ -107,8 +107,8 @@ def test_no_life_at_all_is_never_enough() -> None:
     assert "withdrawn" == crowd.code(crowd.wish(Ensure(0)))
 
 
-def test_what_does_not_is_renewed_once_for_any_number_of_askers() -> None:
-    """A hundred jobs, one renewal; all are answered when it is published."""
+def test_what_lasts_too_short_is_renewed_once_for_any_number_of_askers() -> None:
+    """A hundred jobs cost one renewal; all are granted when it is published."""
     crowd = Crowd(OLD)
     tickets = [crowd.wish(Ensure(2700)) for _ in range(100)]
     assert {} == crowd.told
@@ -122,7 +122,7 @@ def test_what_does_not_is_renewed_once_for_any_number_of_askers() -> None:
 
 
 def test_what_is_only_in_memory_is_published_at_once_and_not_renewed() -> None:
-    """A renewal that nobody waited for rests with the publisher: each job hurries it once."""
+    """A renewal that rests with the publisher is hurried once, however often a job looks."""
     crowd = Crowd(replace(OLD, in_hand=3590.0, landed=False))
     ticket = crowd.wish(Ensure(2700))
     for _ in range(5):
@@ -150,7 +150,7 @@ def test_the_longest_of_many_wishes_does_not_cost_another_call() -> None:
 
 @pytest.mark.parametrize(("valid_for", "possible"), [(3595, True), (3596, False), (43200, False)])
 def test_a_wish_beyond_any_grant_fails_at_once(valid_for: float, possible: bool) -> None:  # noqa: FBT001 - a table
-    """And names the most that can be had; it costs no call."""
+    """The answer names the most that can be had, and no call is made."""
     crowd = Crowd(OLD)
     ticket = crowd.wish(Ensure(valid_for))
 
@@ -164,13 +164,13 @@ def test_a_wish_beyond_any_grant_fails_at_once(valid_for: float, possible: bool)
 
 
 def test_more_than_a_renewal_brings_is_granted_while_it_is_there() -> None:
-    """What stands published may be older and longer than the last grant."""
+    """What stands published may have more life left than a renewal would bring."""
     crowd = Crowd(replace(FRESH, life_left=7000.0, longest=3600.0))
     assert Granted() == crowd.told[crowd.wish(Ensure(6000))]
 
 
 def test_a_grant_much_shorter_than_asked_denies_who_waits() -> None:
-    """With what can be had from now on."""
+    """The answer names the life that can be had from now on."""
     crowd = Crowd(MISSING)
     ticket = crowd.wish(Ensure(2700))
     crowd.renewed(900.0)
@@ -202,12 +202,12 @@ def test_on_demand_renewals_are_apart() -> None:
 
 @pytest.mark.parametrize(("longest", "apart"), [(3600, 30.0), (600, 30.0), (300, 15.0), (20, 1.0)])
 def test_the_distance_follows_the_session(longest: float, apart: float) -> None:
-    """Thirty seconds, or a twentieth of a short session."""
+    """Renewals lie thirty seconds apart, or a twentieth of a short session."""
     assert apart == floor(longest)
 
 
 def test_a_wish_to_renew_within_that_time_gets_the_last_outcome() -> None:
-    """Good or bad, at once; after it, a new one."""
+    """It gets it at once, good or bad; a wish after that time causes a new renewal."""
     crowd = Crowd(FRESH)
     first = crowd.wish(Renew())
     crowd.renewed()
@@ -227,7 +227,7 @@ def test_a_wish_to_renew_within_that_time_gets_the_last_outcome() -> None:
 
 
 def test_the_distance_counts_from_the_start_of_what_was_asked_for() -> None:
-    """A renewal that waited for its turn is not followed by another at once."""
+    """A renewal that had to wait for its turn is not followed by another at once."""
     crowd = Crowd(FRESH)
     crowd.wish(Renew())
     crowd.look(25.0)
@@ -242,7 +242,7 @@ def test_the_distance_counts_from_the_start_of_what_was_asked_for() -> None:
 
 
 def test_a_wish_to_renew_waits_for_one_that_is_on_its_way() -> None:
-    """Not the outcome before it is the last one."""
+    """The outcome of the attempt before the wish does not count."""
     crowd = Crowd(replace(FRESH, failure=OUTAGE))
     first, second = crowd.wish(Renew()), crowd.wish(Renew())
     crowd.look(10.0)
@@ -254,7 +254,7 @@ def test_a_wish_to_renew_waits_for_one_that_is_on_its_way() -> None:
 
 
 def test_a_wish_to_renew_is_granted_when_it_is_published() -> None:
-    """A full disk is told instead, but not one of before the wish."""
+    """A full disk denies it, but only if a write has failed since the wish."""
     crowd = Crowd(replace(FRESH, unwritten=DISK_FULL, writes=7))
     ticket = crowd.wish(Renew())
     crowd.ended(in_hand=3600.0, landed=False)
@@ -270,7 +270,7 @@ def test_a_wish_to_renew_is_granted_when_it_is_published() -> None:
 
 
 def test_an_outage_is_waited_for_until_the_timeout() -> None:
-    """The daemon tries again by itself; at the end the last error is told."""
+    """The daemon tries again by itself; at the timeout the last error is told."""
     crowd = Crowd(MISSING)
     short, long = crowd.wish(Ensure(2700), timeout=5), crowd.wish(Ensure(2700), timeout=20)
     crowd.ended(failure=OUTAGE)
@@ -287,7 +287,7 @@ def test_an_outage_is_waited_for_until_the_timeout() -> None:
 
 
 def test_a_refused_role_is_told_at_once_after_one_try() -> None:
-    """Waiting does not mend a trust policy. Jobs that come next do not try again, for a while."""
+    """Waiting does not mend a trust policy. For a while, later jobs cause no other try."""
     crowd = Crowd(replace(MISSING, failure=DENIED, attempts=3))
     first = crowd.wish(Ensure(2700))
     assert first not in crowd.told, "somebody may have mended it since"
@@ -306,7 +306,7 @@ def test_a_refused_role_is_told_at_once_after_one_try() -> None:
 
 
 def test_a_section_of_somebody_else_is_told_at_once() -> None:
-    """Whatever we hold: what readers find there is not ours."""
+    """Whatever the daemon has in hand, readers find somebody else's keys there."""
     crowd = Crowd(replace(FRESH, refusal=DENIED))
     tickets = [crowd.wish(Ensure(10)), crowd.wish(Renew())]
     assert ["refused", "refused"] == [crowd.code(ticket) for ticket in tickets]
@@ -314,7 +314,7 @@ def test_a_section_of_somebody_else_is_told_at_once() -> None:
 
 
 def test_a_withdrawn_profile_is_not_brought_back_by_a_job() -> None:
-    """Neither by one that asks now nor by one that waits already."""
+    """Jobs are denied, whether they ask after the withdrawal or have waited since before it."""
     crowd = Crowd(OLD)
     waiting = crowd.wish(Ensure(2700))
     withdrawn = replace(MISSING, attempts=4, withdrawn=True, failure=DENIED)
@@ -326,7 +326,7 @@ def test_a_withdrawn_profile_is_not_brought_back_by_a_job() -> None:
 
 
 def test_who_brings_a_profile_back_does_not_wait() -> None:
-    """The distance between renewals ends with a withdrawal."""
+    """The distance between renewals does not count after a withdrawal."""
     crowd = Crowd(FRESH)
     crowd.wish(Renew())
     crowd.renewed()
@@ -340,7 +340,7 @@ def test_who_brings_a_profile_back_does_not_wait() -> None:
 
 
 def test_a_withdrawal_is_granted_when_nothing_stands_there() -> None:
-    """Not before; and a disk that cannot be written is told."""
+    """It is not granted before, and denied if the disk cannot be written."""
     crowd = Crowd(replace(MISSING, withdrawn=True, unwritten=DISK_FULL, writes=2))
     first = crowd.wish(Withdraw())
     assert first not in crowd.told
@@ -357,7 +357,7 @@ def test_a_withdrawal_is_granted_when_nothing_stands_there() -> None:
 
 
 def test_a_withdrawal_that_is_undone_meanwhile_has_failed() -> None:
-    """It does not wait for ever."""
+    """It is denied at once and does not wait for ever."""
     crowd = Crowd(replace(MISSING, withdrawn=True))
     ticket = crowd.wish(Withdraw())
     crowd.facts = MISSING
@@ -367,7 +367,7 @@ def test_a_withdrawal_that_is_undone_meanwhile_has_failed() -> None:
 
 @pytest.mark.parametrize("wish", [Ensure(2700), Renew(), Withdraw()])
 def test_a_profile_that_leaves_is_told_to_all_who_wait(wish: Wish) -> None:
-    """A reload has taken it out."""
+    """Each wish is denied when a reload removes its profile."""
     crowd = Crowd(replace(OLD, withdrawn=isinstance(wish, Withdraw)))
     ticket = crowd.wish(wish)
     crowd.facts = None
@@ -376,7 +376,7 @@ def test_a_profile_that_leaves_is_told_to_all_who_wait(wish: Wish) -> None:
 
 
 def test_who_goes_away_is_forgotten() -> None:
-    """What was asked for goes on: others may profit."""
+    """The renewal that it asked for goes on: others may profit."""
     crowd = Crowd(OLD)
     crowd.wishes.forget(crowd.wish(Ensure(2700)))
     crowd.renewed()
@@ -386,7 +386,7 @@ def test_who_goes_away_is_forgotten() -> None:
 
 
 def test_a_profile_that_comes_back_is_another_one() -> None:
-    """What was asked for the old one is forgotten with it."""
+    """The last renewal of the old profile does not delay one of the new."""
     crowd = Crowd(FRESH)
     crowd.wish(Renew())
     crowd.renewed()
@@ -399,7 +399,7 @@ def test_a_profile_that_comes_back_is_another_one() -> None:
 
 
 def test_no_time_at_all_is_a_look() -> None:
-    """`--timeout 0s` asks for nothing, and is told at once."""
+    """`--timeout 0s` causes no renewal, and is answered at once."""
     crowd = Crowd(OLD)
     assert "timeout" == crowd.code(crowd.wish(Ensure(2700), timeout=0))
     assert [] == crowd.renewals

@@ -40,7 +40,7 @@ class Maker:
         return FakeProvider(self.clock)
 
     def agenda(self) -> Agenda:
-        """Return the agenda of a daemon that has just opened it."""
+        """Return the agenda of a daemon in which `soon` has just been opened."""
         sim = Simulation(settings(profile()))
         agenda = Agenda()
         assert self.soon is not None
@@ -50,12 +50,12 @@ class Maker:
 
 
 def test_nothing_is_made_before_it_is_needed() -> None:
-    """Who has it and asks nothing has not paid for it."""
+    """A command that asks nothing of its provider does not pay for one."""
     assert 0 == Maker().made
 
 
 def test_however_many_ask_at_once_it_is_made_once() -> None:
-    """A cold start asks from all workers."""
+    """On a cold start all workers ask at once."""
     maker = Maker()
     maker.go_on.clear()
     came: list[Grant | Exception] = []
@@ -74,7 +74,7 @@ def test_however_many_ask_at_once_it_is_made_once() -> None:
 
 
 def test_it_is_made_soon_after_the_start_though_nobody_asks() -> None:
-    """What is installed may be replaced while the daemon runs: it does not wait for long."""
+    """It does not wait for long: what is installed may be replaced while the daemon runs."""
     maker = Maker()
     agenda = maker.agenda()
 
@@ -92,7 +92,7 @@ def test_it_is_made_soon_after_the_start_though_nobody_asks() -> None:
 
 
 def test_without_a_thread_it_is_made_a_little_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit of tasks is reached: that ends no daemon."""
+    """Where the limit of tasks is reached, the daemon goes on and tries again."""
     maker = Maker()
     agenda = maker.agenda()
     agenda.turn(maker.clock())
@@ -111,7 +111,7 @@ def test_without_a_thread_it_is_made_a_little_later(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_cannot_be_made_fails_the_attempts_and_is_tried_again() -> None:
-    """It is told at once, though nobody needs it yet; each attempt tells, and may succeed."""
+    """The failure is told although nobody needs it yet; each attempt tells it, and may succeed."""
     maker = Maker()
     maker.fails = True
     agenda = maker.agenda()
@@ -129,7 +129,7 @@ def test_what_cannot_be_made_fails_the_attempts_and_is_tried_again() -> None:
 
 
 def test_a_provider_that_a_reload_has_replaced_is_let_go() -> None:
-    """It holds the keys of its sources: whoever made it early does not keep it for life."""
+    """It holds the keys of its sources: the part that made it early must not keep it."""
     maker = Maker()
     agenda = maker.agenda()
     for _ in range(2):

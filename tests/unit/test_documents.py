@@ -1,4 +1,4 @@
-"""What the documents say about the project is so."""
+"""What the documents say about the project is true."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_layers_are_those_of_the_contract(package: str, heading: str) -> Non
 
 
 def test_the_doors_are_those_of_the_contracts() -> None:
-    """Each third party, and its one door, is in the table of doors."""
+    """The table of doors has each third party, and its one door."""
     held = {
         ", ".join(c["forbidden_modules"]): {
             re.sub(r"^credfresh\.|\.\*\*$", "", one.split(" -> ")[0]) for one in c["ignore_imports"]
@@ -107,14 +107,14 @@ def test_the_doors_are_those_of_the_contracts() -> None:
 
 
 def test_modules_that_the_architecture_names_exist() -> None:
-    """A file that was moved is not looked for in vain."""
+    """The page names no file that was moved or removed."""
     package = Path(credfresh.__file__).parent
     for name in re.findall(r"`([\w/.-]+\.(?:py|md|yaml|json|toml))`", ARCHITECTURE):
         assert (package / name).exists() or (ROOT / name).exists(), name
 
 
 def test_every_failure_of_an_engine_is_explained() -> None:
-    """The page about fleets has each code, and no other."""
+    """docs/fleet.md has each code, and no other."""
     package = Path(credfresh.__file__).parent / "vault"
     source = "".join(path.read_text(encoding="utf-8") for path in package.glob("*.py"))
     said = re.findall(r'(?m)^[A-Z_]+ = "([A-Z]\w+)"|code="(\w+)"', source)
@@ -132,14 +132,14 @@ def test_the_newest_change_is_of_this_version() -> None:
 
 
 def test_no_page_shows_something_that_is_a_secret() -> None:
-    """Examples hold no key that could be one."""
+    """No access key id in an example could be a real one."""
     for page in PAGES:
         keys = re.findall(r"(?<![A-Z0-9])A[KS]IA[A-Z0-9]{16}(?![A-Z0-9])", page.read_text("utf-8"))
         assert [] == [key for key in keys if "EXAMPLE" not in key], page
 
 
 def test_the_source_distribution_has_what_its_documents_name() -> None:
-    """Who unpacks it finds each program that a page says to run, and each file that it links to."""
+    """It has each program that a page says to run, and each file that a page links to."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     included = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     for page in PAGES:
@@ -152,7 +152,7 @@ def test_the_source_distribution_has_what_its_documents_name() -> None:
 
 
 def test_an_installation_by_hand_puts_files_where_the_package_does() -> None:
-    """But for the unit, which is the administrator's then."""
+    """Only the unit differs: it lies in /etc/systemd, for it is the administrator's then."""
     pattern = r'(?m)^(?:install -D -m|put) (\d+) "?(?:\$root/)?(systemd/[\w.-]+)"? (\S+)$'
     by_hand = re.findall(pattern, (ROOT / "docs" / "operations.md").read_text(encoding="utf-8"))
     package = re.findall(pattern, (ROOT / ".ci" / "package").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""One request to the endpoint: who is let in, and what they are told."""
+"""One request to the endpoint: when it is let in, and what it is answered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Served:
         self.shelf.update({"production": self.granted()})
 
     def granted(self, name: str = "production", key: str = "ASIAFAKE000000000000") -> Publication:
-        """Return credentials of an hour."""
+        """Return a publication of credentials that last an hour."""
         return Publication(profile(name), grant(profile(name), self.clock(), key=key))
 
     def ask(
@@ -42,7 +42,7 @@ class Served:
         host: str = "127.0.0.1:9465",
         method: str = "GET",
     ) -> tuple[str, bytes]:
-        """Return status and body."""
+        """Send a request; return status and body."""
         environ: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method, "HTTP_HOST": host}
         if token is not None:
             environ["HTTP_AUTHORIZATION"] = token
@@ -56,7 +56,7 @@ class Served:
 
 
 def test_who_shows_the_token_gets_the_credentials() -> None:
-    """In the words of the container protocol: all four of them are wanted by some SDK."""
+    """The answer has the four keys of the container protocol, each of which some SDK wants."""
     served = Served()
 
     status, body = served.ask()
@@ -76,7 +76,7 @@ def test_who_shows_the_token_gets_the_credentials() -> None:
     "token", [None, "", "x", TOKEN[:-1], f"{TOKEN}x", TOKEN.upper(), "another", "\0", f" {TOKEN}"]
 )
 def test_without_the_right_token_there_is_nothing(token: str | None) -> None:
-    """Not a byte: no SDK takes a refusal for credentials."""
+    """The body is empty, so no SDK takes a refusal for credentials."""
     assert ("401", b"") == Served().ask(token=token)
 
 
@@ -94,12 +94,12 @@ def test_without_the_right_token_there_is_nothing(token: str | None) -> None:
     ],
 )
 def test_a_name_that_is_none_is_answered_like_a_wrong_token(path: str) -> None:
-    """Who has no token learns nothing of what there is."""
+    """A client without a token learns nothing of which profiles there are."""
     assert ("401", b"") == Served().ask(path)
 
 
 def test_a_token_opens_its_own_profiles_alone() -> None:
-    """Also when the other profile has credentials."""
+    """This holds also when the other profile has credentials."""
     served = Served()
     served.shelf.update({"dev": served.granted("dev")})
 
@@ -108,7 +108,7 @@ def test_a_token_opens_its_own_profiles_alone() -> None:
 
 
 def test_two_groups_may_open_one_profile() -> None:
-    """Each by its own token."""
+    """Each group has a token of its own."""
     served = Served()
     served.application.admitted = {"production": (b"first", b"second")}
 
@@ -129,7 +129,7 @@ def test_two_groups_may_open_one_profile() -> None:
 def test_tokens_are_compared_in_constant_time(
     path: str, token: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once for each token of the name, and once where there is no such name."""
+    """There is one comparison for each token of a name, and one where there is no such name."""
     compared = []
 
     def compare(one: bytes, other: bytes) -> bool:
@@ -145,24 +145,24 @@ def test_tokens_are_compared_in_constant_time(
 
 @pytest.mark.parametrize("host", ["", "evil.example", "evil.example:9465", "127.0.0.1.evil", "a b"])
 def test_another_host_is_refused(host: str) -> None:
-    """A web page that had its own name point here sends that name, whatever else it knows."""
+    """A web page whose own name was made to point here sends that name in the Host header."""
     assert ("421", b"") == Served().ask(host=host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:1", "LOCALHOST:9465"])
 def test_the_names_of_this_host_are_accepted(host: str) -> None:
-    """With any port: a tunnel has another one."""
+    """The port does not matter: a tunnel has another one."""
     assert "200" == Served().ask(host=host)[0]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "HEAD", "OPTIONS", "DELETE"])
 def test_nothing_can_be_done_but_ask(method: str) -> None:
-    """And no method gets a body."""
+    """Any method but GET is refused, with an empty body."""
     assert ("405", b"") == Served().ask(method=method)
 
 
 def test_no_answer_leads_elsewhere_or_lets_a_page_read_it() -> None:
-    """No redirect, no header that opens it to other origins."""
+    """No answer has a redirect, or a header that opens it to other origins."""
     served = Served()
     for token in (TOKEN, "wrong"):
         served.ask(token=token)
@@ -187,7 +187,7 @@ def test_without_credentials_there_is_no_success(why: str) -> None:
 
 
 def test_it_comes_back_by_itself() -> None:
-    """The next renewal is served from the moment it is there."""
+    """After an expiry the next renewal is served from the moment it is there."""
     served = Served()
     served.clock.advance(3600)
     assert "503" == served.ask()[0]
@@ -206,7 +206,7 @@ def test_with_nothing_in_hand_what_is_offered_stays() -> None:
 
 
 def test_a_step_of_the_wall_clock_ends_what_has_expired() -> None:
-    """Either clock does."""
+    """What has expired by either of the two clocks is not served."""
     served = Served()
     served.clock.step(3600)
 
@@ -214,7 +214,7 @@ def test_a_step_of_the_wall_clock_ends_what_has_expired() -> None:
 
 
 def test_the_account_is_told_only_where_asked_for() -> None:
-    """It moves DynamoDB and Kinesis to other host names."""
+    """AccountId moves DynamoDB and Kinesis to other host names."""
     served = Served()
     one = replace(profile(), account_id=True)
     served.shelf.update({"production": Publication(one, grant(one, served.clock()))})
@@ -223,7 +223,7 @@ def test_the_account_is_told_only_where_asked_for() -> None:
 
 
 def test_an_odd_name_is_asked_for_by_its_file_name() -> None:
-    """The one that its twin has, too."""
+    """In the path stands the name that the profile's twin has."""
     served = Served()
     served.shelf.update({"team/x": served.granted("team/x")})
     served.application.admitted = {"team_x-b5a9e664": (b"odd",)}
@@ -232,7 +232,7 @@ def test_an_odd_name_is_asked_for_by_its_file_name() -> None:
 
 
 def test_no_secret_is_in_a_repr() -> None:
-    """Neither of what is offered, nor of the application."""
+    """The repr of what the shelf offers shows no secret key."""
     served = Served()
 
     assert "fake-secret" not in repr(vars(served.shelf))

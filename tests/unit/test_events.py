@@ -18,7 +18,7 @@ PACKAGE = Path(credfresh.__file__).parent
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
 
 TELLERS = {"emit", "_emit", "event", "once", "condition", "log", "_log"}
-"""What the functions are called that tell an event by name, with its fields as keywords."""
+"""Names of the functions that tell an event: its name comes first, its fields as keywords."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ ENTRY = re.compile(
 
 
 def entries() -> list[Entry]:
-    """Read the page."""
+    """Return the entries of the page."""
     return [
         Entry(
             name=found["name"],
@@ -57,7 +57,7 @@ def entries() -> list[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """A call in the package that tells an event whose name stands there."""
+    """A call in the package that tells an event by a literal name."""
 
     where: str
     name: str
@@ -81,7 +81,7 @@ def tellings() -> Iterator[Telling]:
 
 
 def composed_names() -> Iterator[str]:
-    """Find every call that puts an event's name together, which no search would find."""
+    """Find every call that composes an event's name: a search for the name would not find it."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
@@ -102,7 +102,7 @@ def test_what_the_code_tells_is_declared() -> None:
 
 
 def test_names_of_events_stand_in_the_code_as_a_whole() -> None:
-    """Who searches for a name from the log finds where it is told."""
+    """A search for a name from the log finds where it is told."""
     assert [] == list(composed_names())
 
 
@@ -121,14 +121,14 @@ def test_every_event_has_its_entry_and_no_other() -> None:
 
 
 def test_every_entry_says_what_it_means_and_what_to_do() -> None:
-    """An event that asks for somebody says more than "nothing"."""
+    """What to do about an error is never "nothing"."""
     for entry in entries():
         assert len(entry.meaning) > 20, entry.name
         assert not (entry.level == "error" and entry.what_to_do.startswith("nothing")), entry.name
 
 
 def test_every_code_of_a_publish_that_failed_is_listed() -> None:
-    """But for the system's own names of errors: who is paged searches for the word."""
+    """An operator searches for the code; only names of errors of the system are left out."""
     said = {f"unknown_{what}" for what in ("owner", "group")} | {
         code for code in _CLOSED if code.islower()
     }
@@ -148,7 +148,7 @@ def test_every_code_of_a_publish_that_failed_is_listed() -> None:
 
 
 def test_every_code_of_a_source_that_failed_is_listed() -> None:
-    """Those of ours; AWS's are without end."""
+    """All codes of ours are listed; AWS's are without end."""
     source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("sts/*.py"))
     [entry] = [entry for entry in entries() if entry.name == "source_failed"]
     said = set(re.findall(r'"(source_[a-z_]+)"', source)) - {"source_profile"}  # a key of AWS's
@@ -164,7 +164,7 @@ def test_every_field_is_explained_once() -> None:
 
 
 def test_notices_of_a_configuration_are_declared() -> None:
-    """Whatever an accepted configuration is told about is in the list."""
+    """The list has each notice about a configuration that is accepted."""
     settings = accepted(
         TOP.replace("}", ", mode: '0664'}")
         + "sts: {calls_per_second: 0.1}\n"

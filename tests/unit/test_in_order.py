@@ -19,12 +19,12 @@ FINE = PublishReport(written=True)
 
 
 def broken(path: str) -> PublishError:
-    """Return the failure of one place."""
+    """Return the error of one destination."""
     return PublishError("full", path=path, step="write", code="ENOSPC")
 
 
 class Place:
-    """A destination that notes when it is its turn."""
+    """A destination that notes what it is called for."""
 
     def __init__(self, name: str, turns: list[str], outcomes: Outcomes | None = None) -> None:
         self.name = name
@@ -55,7 +55,7 @@ class Place:
 
 
 def test_what_remembers_is_published_first() -> None:
-    """After a crash in between, what is believed is never older than what the other one says."""
+    """After a crash in between, what the next start believes is never older than the other one."""
     turns: list[str] = []
     both = InOrder(Place("section", turns), Place("twin", turns))
 
@@ -65,7 +65,7 @@ def test_what_remembers_is_published_first() -> None:
 
 
 def test_one_that_fails_stops_no_other() -> None:
-    """The outcomes of all are told."""
+    """The outcomes of all are returned."""
     turns: list[str] = []
     full = {"/credentials": broken("/credentials")}
     both = InOrder(Place("section", turns, full), Place("twin", turns, {"/process": FINE}))
@@ -74,7 +74,7 @@ def test_one_that_fails_stops_no_other() -> None:
 
 
 def test_only_what_remembers_is_believed() -> None:
-    """The others are brought to it."""
+    """At a start only the first is read; the others are brought to what it says."""
     turns: list[str] = []
     InOrder(Place("section", turns), Place("twin", turns)).standing({})
 
@@ -82,7 +82,7 @@ def test_only_what_remembers_is_believed() -> None:
 
 
 def test_a_claim_that_is_refused_claims_nothing() -> None:
-    """Another daemon that keeps the twins alone is enough to be refused."""
+    """Another daemon that keeps only the twins is enough to be refused, and all is released."""
     turns: list[str] = []
     twins = Place("twin", turns)
     twins.taken = True
@@ -94,7 +94,7 @@ def test_a_claim_that_is_refused_claims_nothing() -> None:
 
 
 def test_a_tick_looks_after_all() -> None:
-    """The drift of one hides none of another."""
+    """Drift in one of them does not keep the next from its tick."""
     turns: list[str] = []
     section, twins = Place("section", turns), Place("twin", turns)
     both = InOrder(section, twins)

@@ -1,4 +1,4 @@
-"""What the scanner holds against a file is what botocore refuses it for."""
+"""What the scanner calls a fatal flaw of a file is what botocore refuses it for."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def refused(path: Path, data: bytes) -> bool:
 @example(data=b"[a]\n  [b]\n[b]\n")
 def test_fatal_flaws_are_what_botocore_refuses(tmp_path: Path, data: bytes) -> None:
     """A file has a fatal flaw exactly when botocore cannot read it."""
-    # A section of its own: botocore looks into what leaks from [DEFAULT] only where there is one.
+    # Sections of their own: botocore reads what leaks from [DEFAULT] only where there is one.
     data = b"[lead]\n[next]\n" + data if not data.startswith(b"\xef") else data
     found = flaws_of(ownership.read(data))
     assert any(flaw.fatal for flaw in found) == refused(tmp_path / "credentials", data)
@@ -114,13 +114,13 @@ def test_each_flaw_is_told_with_its_line(data: bytes, told: list[tuple[int, str,
 
 
 def test_a_thousand_flaws_are_told_by_the_first_twenty() -> None:
-    """Whoever broke every section is told where to begin, and not everything."""
+    """Of a file in which every section is broken, only the first flaws are told."""
     data = b"[a]\nstray\n" * 1000
     assert len(flaws_of(ownership.read(data))) == MOST_FLAWS
 
 
 class Counted(list[Section[Held]]):
-    """Sections that count how often one of them is looked at."""
+    """Sections that count how often any of them is looked at."""
 
     looks = 0
 
@@ -148,7 +148,7 @@ class Counted(list[Section[Held]]):
 def test_the_work_for_names_that_stand_twice_is_linear(
     monkeypatch: pytest.MonkeyPatch, twins: list[bytes]
 ) -> None:
-    """Each section is looked at a few times, and examined at most twice, however many twins."""
+    """Each section is looked at a few times and examined at most twice, however many there are."""
     document = ownership.read(b"".join(twins))
     sections = Counted(document.sections)
     examined: list[int] = []
@@ -164,8 +164,8 @@ def test_the_work_for_names_that_stand_twice_is_linear(
     assert sum(examined) <= 2 * len(document.data)
 
 
-def test_a_refusal_names_the_lines_of_all_twins() -> None:
-    """A thousand profiles refused for a thousand twins: each is told with both its lines."""
+def test_a_refusal_names_the_lines_of_all_sections_of_the_name() -> None:
+    """Each of a thousand profiles with two sections of its name is told with both lines."""
     names = [f"n{n}" for n in range(1000)]
     data = "".join(f"[{name}]\n[{name}]\n" for name in names).encode()
     refused = merge(data, pieces(*map(piece, names))).refused
@@ -190,7 +190,7 @@ def test_a_refusal_names_the_lines_of_all_twins() -> None:
 )
 @pytest.mark.timeout(60)
 def test_hostile_bytes_take_no_more_than_linear_time(data: bytes) -> None:
-    """A file made to be slow is scanned, in a time that a test can wait for."""
+    """A file that is made to be slow is scanned in a time that a test can wait for."""
     document = ownership.read(data)
     assert len(flaws_of(document)) <= MOST_FLAWS
     assert sum(section.size for section in document.sections) == len(data)

@@ -30,7 +30,7 @@ def keys(lines: list[str]) -> list[str]:
 
 
 def test_one_space_around_the_equals_sign() -> None:
-    """`key: value` is read by botocore, Go 2 and few others; none reads `key = value` otherwise."""
+    """`key: value` is read by botocore, Go 2 and few others; all read `key = value` alike."""
     assert all(re.fullmatch(r"[a-z_]+ = \S+", line) for line in section()[2:])
 
 
@@ -56,7 +56,7 @@ def test_the_mark_is_a_hash_comment_at_column_0() -> None:
 
 
 def test_the_header_is_the_bare_name_alone_on_its_line() -> None:
-    """`[ name ]`, `[profile name]` and `[name] # …` each are unknown to someone."""
+    """`[ name ]`, `[profile name]` and `[name] # …` are each unknown to some reader."""
     assert "[production]" == section()[0]
 
 
@@ -81,7 +81,7 @@ def test_nothing_is_there_that_some_sdk_takes_otherwise(key: str) -> None:
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_the_account_is_there_only_where_asked_for(asked: bool) -> None:  # noqa: FBT001 - a case
-    """It moves DynamoDB and Kinesis to other host names."""
+    """The account moves DynamoDB and Kinesis to other host names."""
     assert asked == ("aws_account_id" in keys(section(account_id=asked)))
 
 

@@ -98,21 +98,21 @@ class Life(RuleBasedStateMachine):
 
     @rule(name=names, duration=st.sampled_from([900, 1800, 3600]))
     def reload_with_another_request(self, name: str, duration: int) -> None:
-        """One profile asks for something else."""
+        """A reload makes one profile ask for something else."""
         now = self.sim.settings
         changed = replace(now.profiles[name], duration=duration)
         self._reload(replace(now, profiles={**now.profiles, name: changed}))
 
     @rule(name=st.sampled_from(["b", "c", "d", "last"]))
     def reload_without_and_with_it(self, name: str) -> None:
-        """A profile goes, and comes back."""
+        """A reload removes a profile, and another one brings it back."""
         now = self.sim.settings
         self._reload(replace(now, profiles={n: p for n, p in now.profiles.items() if n != name}))
         self._reload(now)
 
     @rule(name=names)
     def ask(self, name: str) -> None:
-        """Somebody wants it renewed now."""
+        """Somebody asks for a renewal now."""
         self._renew(name)
 
     @rule(name=names)
@@ -128,9 +128,9 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def armed_queued_or_in_flight(self) -> None:
-        """After each step, and the beat that follows it within ten seconds (I1).
+        """Each profile is one of these after each step and the beat that follows it in 10 s (I1).
 
-        What was withdrawn by hand is the exception: it rests, and nothing of it is published.
+        One that was withdrawn by hand is the exception: it rests, and nothing of it is published.
         """
         self.sim.settle()
         self.sim.beat()
@@ -156,7 +156,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def no_hot_loop(self) -> None:
-        """Whatever happens, a second lies between two attempts of a profile (I6)."""
+        """At least a second lies between two attempts of a profile (I6)."""
         last: dict[str, float] = {}
         for name, at in self.sim.provider.calls:
             assert at - last.get(name, -10.0) >= policy.FLOOR - 1e-6, name
@@ -164,7 +164,7 @@ class Life(RuleBasedStateMachine):
         self.sim.provider.calls[:] = list(last.items())
 
     def teardown(self) -> None:
-        """Once the faults stop, all is fresh within the cap, three links of a chain included."""
+        """Once the faults stop, all are fresh within the cap, a chain of three included."""
         self.faults.clear()
         self.hanging.clear()
         self.doomed.clear()
@@ -207,7 +207,7 @@ TestLife.settings = effort(
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 class TestLifeForLonger(Life.TestCase):  # type: ignore[misc,valid-type]
-    """The same, two thousand times."""
+    """The same state machine with two thousand examples."""
 
     settings = effort(
         max_examples=2000,
@@ -226,7 +226,7 @@ class TestLifeForLonger(Life.TestCase):  # type: ignore[misc,valid-type]
 def test_the_next_attempt_is_eligible_after_the_floor_and_before_the_cap(
     outcomes: list[RenewalError | None], roll: float, duration: int
 ) -> None:
-    """Over a day of any outcomes: from the end of one attempt, and whatever the others do."""
+    """Over a day of any outcomes, counted from an attempt's end, whatever other profiles do."""
     sim = Simulation(settings(profile("a", duration=duration), profile("b")), roll=roll)
     ended: dict[str, tuple[float, RenewalError | None]] = {}
     attempts = 0
@@ -258,7 +258,7 @@ def test_the_next_attempt_is_eligible_after_the_floor_and_before_the_cap(
 
 @pytest.mark.parametrize(("count", "a_second"), [(1, 50.0), (200, 50.0), (300, 10.0)])
 def test_all_recover_within_the_cap_and_the_rate(count: int, a_second: float) -> None:
-    """After an outage beyond every expiration: cap + profiles / calls a second + one call."""
+    """An outage outlasts every expiration; then it takes cap + profiles / rate + one call."""
     profiles = [profile(f"p{n}", duration=900) for n in range(count)]
     sim = Simulation(settings(*profiles, sts=StsLimits(calls_per_second=a_second)))
     down = True
@@ -272,7 +272,7 @@ def test_all_recover_within_the_cap_and_the_rate(count: int, a_second: float) ->
 
 
 def test_a_black_hole_of_a_hundred_profiles_delays_no_other_endpoint() -> None:
-    """Those of the other endpoint are renewed as if it were alone, throughout a day."""
+    """Profiles of the other endpoint are renewed as if it were alone, throughout a day."""
     hole = [profile(f"hole{n}", endpoint_url="http://127.0.0.1:1") for n in range(100)]
     sim = Simulation(settings(*hole, profile("good", duration=900)))
     sim.provider.hang = lambda name: Scope.ENDPOINT if name.startswith("hole") else None
@@ -287,7 +287,7 @@ def test_a_black_hole_of_a_hundred_profiles_delays_no_other_endpoint() -> None:
 
 @pytest.mark.parametrize(("count", "mend"), [(200, Mend.HUMAN), (60, Mend.TIME)])
 def test_those_that_fail_never_use_up_the_rate(count: int, mend: Mend) -> None:
-    """They could ask more often than the rate allows: one that is fresh still has its turn."""
+    """Profiles that fail could use more than the rate: one that is fresh still has its turn."""
     failing = [profile(f"failing{n}") for n in range(count)]
     limits = StsLimits(calls_per_second=1.0)
     sim = Simulation(settings(*failing, profile("good"), sts=limits), roll=0.3)

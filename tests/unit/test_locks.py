@@ -26,7 +26,7 @@ def _place(tmp_path: Path) -> Iterator[Place]:
 
 
 def test_the_write_lock_excludes_a_second_one(place: Place) -> None:
-    """While one holds it, another waits out its patience and learns the holder's pid."""
+    """While one is held, another waits out its patience and learns the holder's pid."""
     first, waits = WriteLock(), Waits()
     assert first.take(place, 0.0, waits) is None
 
@@ -42,7 +42,7 @@ def test_the_write_lock_excludes_a_second_one(place: Place) -> None:
 
 
 def test_the_write_lock_is_that_of_flock_1(place: Place) -> None:
-    """A script that says `flock <file>.lock` keeps us out, and we keep it out."""
+    """A script that runs `flock <file>.lock` keeps us out, and we keep it out."""
     path = f"{place.path}.lock"
     ours = WriteLock()
     assert ours.take(place, 0.0, Waits()) is None
@@ -62,7 +62,7 @@ def test_the_write_lock_is_that_of_flock_1(place: Place) -> None:
 
 
 def test_a_lock_file_removed_while_we_waited_does_not_count(place: Place) -> None:
-    """The lock is taken on the file that stands: a removed one excludes nobody."""
+    """The lock counts only on the file that has the name: a removed one excludes nobody."""
     first, second, waits = WriteLock(), WriteLock(), Waits()
     assert first.take(place, 0.0, waits) is None
 
@@ -73,7 +73,7 @@ def test_a_lock_file_removed_while_we_waited_does_not_count(place: Place) -> Non
     waits.then[3] = remove
     before = open_files()
     assert second.take(place, 10.0, waits) is None
-    assert len(before) == len(open_files())  # the one that was removed is let go
+    assert len(before) == len(open_files())  # the removed one is closed
     assert isinstance(WriteLock().take(place, 0.0, waits), Blocked)
     second.close()
 
@@ -95,7 +95,7 @@ def test_a_planted_lock_is_not_followed(place: Place, tmp_path: Path, plant: str
 
 
 def test_side_files_are_for_us_alone(place: Place, tmp_path: Path) -> None:
-    """Nobody else can hold what nobody else can open."""
+    """A lock that nobody else can open cannot be held by anybody else."""
     lock = WriteLock()
     before = os.umask(0)
     try:
@@ -110,7 +110,7 @@ def test_side_files_are_for_us_alone(place: Place, tmp_path: Path) -> None:
 
 
 def test_the_life_lock_excludes_a_second_daemon_and_names_the_first(place: Place) -> None:
-    """The refused one learns who keeps the file; afterwards it is free again."""
+    """A refused daemon learns who keeps the file; afterwards the file is free again."""
     life = LifeLock(place, "one")
     life.note("swap=…")
 
@@ -125,7 +125,7 @@ def test_the_life_lock_excludes_a_second_daemon_and_names_the_first(place: Place
 
 
 def test_what_is_not_to_be_had_is_not_held_open(place: Place, tmp_path: Path) -> None:
-    """Who is refused, or waits in vain, tries again for weeks."""
+    """A daemon that is refused, or waits in vain, tries again for weeks and leaks no descriptor."""
     life, lock = LifeLock(place, "one"), WriteLock()
     assert lock.take(place, 0.0, Waits()) is None
     before = open_files()
@@ -150,7 +150,7 @@ def test_what_is_not_to_be_had_is_not_held_open(place: Place, tmp_path: Path) ->
 
 
 def test_the_life_lock_leaves_a_note(place: Place) -> None:
-    """What the last claimant noted is found by the next, shorter notes included."""
+    """The next claimant finds the last note, and nothing of a longer one before it."""
     life = LifeLock(place, "one")
     life.note("a long note\n")
     life.note("short\n")
@@ -163,7 +163,7 @@ def test_the_life_lock_leaves_a_note(place: Place) -> None:
 
 
 def test_a_claim_says_at_once_whose_it_is_and_keeps_the_note(place: Place) -> None:
-    """Whoever is refused is told, and who dies before it notes anything leaves what it found."""
+    """A refused daemon is told; one that ends before it notes anything leaves the note it found."""
     life = LifeLock(place, "one")
     life.note("swap=1\n")
     life.close()
@@ -180,7 +180,7 @@ def test_a_claim_says_at_once_whose_it_is_and_keeps_the_note(place: Place) -> No
 
 
 def test_a_removed_life_lock_covers_nothing(place: Place) -> None:
-    """Someone tidied up: another daemon could claim the file, so we have to claim it anew."""
+    """With its lock file gone another daemon could claim the file: we have to claim it anew."""
     life = LifeLock(place, "one")
     assert life.covers(place)
 
@@ -191,7 +191,7 @@ def test_a_removed_life_lock_covers_nothing(place: Place) -> None:
 
 
 def test_a_life_lock_covers_no_other_file_of_the_directory(place: Place) -> None:
-    """A link may come to lead there, and another daemon may keep it."""
+    """A link may come to lead to another file, which another daemon may keep."""
     life = LifeLock(place, "one")
 
     assert not life.covers(replace(place, name="other"))
@@ -211,7 +211,7 @@ def test_a_life_lock_behind_a_link_is_refused(place: Place, tmp_path: Path) -> N
 
 @needs_root
 def test_a_life_lock_of_somebody_else_is_refused(place: Place, tmp_path: Path) -> None:
-    """Its owner could keep us out for ever; the hint says to move."""
+    """Its owner could keep us out for ever."""
     (tmp_path / "credentials.credfresh").touch()
     os.chown(tmp_path / "credentials.credfresh", 65_534, 65_534)
 
@@ -229,7 +229,7 @@ def descriptors() -> int:
 def test_a_file_system_without_locks_costs_no_descriptor(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NFS whose lock daemon is gone: what cannot be published there is tried for weeks."""
+    """On NFS without its lock daemon, publishing is tried for weeks: no descriptor may leak."""
 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -248,7 +248,7 @@ def test_a_file_system_without_locks_costs_no_descriptor(
 def test_a_claim_whose_note_cannot_be_read_keeps_nobody_out(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Least of all ourselves, when the disk has recovered."""
+    """It holds no lock, so we ourselves can claim the file when the disk has recovered."""
 
     def refuse(*_: object) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -271,7 +271,7 @@ def _opened(tmp_path: Path) -> Iterator[int]:
 
 
 def test_a_watch_is_refused_while_somebody_writes(opened: int, tmp_path: Path) -> None:
-    """An open writer is seen, whatever it has written so far; a reader does not matter."""
+    """An open writer is seen, even before it writes anything; an open reader does not matter."""
     needs_leases(tmp_path)
     with (tmp_path / "file").open("rb"):
         with (tmp_path / "file").open("r+b"):
@@ -280,7 +280,7 @@ def test_a_watch_is_refused_while_somebody_writes(opened: int, tmp_path: Path) -
 
 
 def test_a_watch_makes_a_writer_wait_and_be_seen(opened: int, tmp_path: Path) -> None:
-    """It truncates and writes only once the watch is over, and we know that it came."""
+    """The writer truncates and writes only once the watch is over, and we learn that it came."""
     needs_leases(tmp_path)
     assert Watch.KEPT is watch(opened)
     assert not disturbed(opened)
@@ -297,7 +297,7 @@ def test_a_watch_makes_a_writer_wait_and_be_seen(opened: int, tmp_path: Path) ->
 
 
 def test_unwatching_what_was_not_watched_does_nothing(opened: int, tmp_path: Path) -> None:
-    """It is called on ways out that do not know."""
+    """Error paths call it without knowing whether there was a watch."""
     needs_leases(tmp_path)
     unwatch(opened)
 
@@ -305,7 +305,7 @@ def test_unwatching_what_was_not_watched_does_nothing(opened: int, tmp_path: Pat
 
 
 def test_a_pipe_cannot_be_watched() -> None:
-    """Where there are no leases the answer says so, and nothing fails."""
+    """Where there are no leases the answer is BLIND, and nothing fails."""
     reading, writing = os.pipe()
 
     assert Watch.BLIND is watch(reading)

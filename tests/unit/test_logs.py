@@ -47,7 +47,7 @@ def _process() -> Iterator[None]:
 
 
 def log_to(stream: Stream, **more: Any) -> Log:
-    """Return a log on a fake clock."""
+    """Return a log with a fake clock."""
     return Log(stream, clock=FakeClock(), **more)
 
 
@@ -55,7 +55,7 @@ def log_to(stream: Stream, **more: Any) -> Log:
 
 
 def test_a_line_is_one_object_with_time_level_event_and_fields(stream: Stream) -> None:
-    """In that order, whatever the fields are called."""
+    """The keys come in that order, whatever the fields are called."""
     log_to(stream)("daemon_stopping", in_flight=3)
 
     [line] = stream.lines()
@@ -69,7 +69,7 @@ def test_a_line_is_one_object_with_time_level_event_and_fields(stream: Stream) -
 
 
 def test_the_time_has_milliseconds(stream: Stream) -> None:
-    """They are cut, not rounded into the next second."""
+    """Times are cut to milliseconds, not rounded into the next second."""
     clock = FakeClock()
     clock.advance(0.9996)
     Log(stream, clock=clock)("daemon_stopped", clean=True)
@@ -79,7 +79,7 @@ def test_the_time_has_milliseconds(stream: Stream) -> None:
 
 
 def test_a_field_with_nothing_to_say_is_left_out(stream: Stream) -> None:
-    """None is absence; 0, false and the empty text are not."""
+    """None is left out; 0, false and the empty text are not."""
     log_to(stream)("config_refused", file="", line=0, hint=None)
 
     assert {"file": "", "line": 0}.items() <= stream.lines()[0].items()
@@ -87,7 +87,7 @@ def test_a_field_with_nothing_to_say_is_left_out(stream: Stream) -> None:
 
 
 def test_each_event_has_the_level_that_is_declared(stream: Stream) -> None:
-    """What is below the wanted level is not shown."""
+    """An event below the wanted level is not shown."""
     log = log_to(stream, level="warning")
     log("daemon_stopped", clean=True)
     log("lock_unusable", path="/x")
@@ -97,7 +97,7 @@ def test_each_event_has_the_level_that_is_declared(stream: Stream) -> None:
 
 
 def test_an_undeclared_event_is_told_without_its_values(stream: Stream) -> None:
-    """Its name and its fields' names are all that is certain to be harmless."""
+    """Only its name and its fields' names are certain to be harmless."""
     log = log_to(stream)
     log("made_up", key=SECRET_KEY)
     log("daemon_stopped", clean=True, extra="x y z")
@@ -124,7 +124,7 @@ def test_line_ends_in_a_value_start_no_line(stream: Stream) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
 def test_no_text_is_too_odd_for_a_line(encoding: str) -> None:
-    """What the stream cannot spell, or is no text at all, is spelt out."""
+    """Characters that the stream cannot encode, and lone surrogates, are escaped."""
     stream = Stream(encoding=encoding)
     odd = "d\u00e9p\u00f4t \u20ac \U0001f511 \udcff"
     log_to(stream)("file_published", path=odd)
@@ -135,7 +135,7 @@ def test_no_text_is_too_odd_for_a_line(encoding: str) -> None:
 
 
 def test_on_a_terminal_lines_are_for_people() -> None:
-    """Colours, the name first, no JSON."""
+    """They have colours and the event's name, and are no JSON."""
     stream = Stream(terminal=True)
     log = configure_quietly(stream)
     log("daemon_ready", settled=True)
@@ -157,7 +157,7 @@ def test_who_wants_no_colours_gets_none(no_color: str, *, escape: bool) -> None:
 
 
 def configure_quietly(stream: TextIO, **environ: str) -> Log:
-    """Configure the log, and give the process back at once."""
+    """Configure the log, and restore the process's handlers, levels and hooks at once."""
     with process_restored():
         return configure(LogSettings(), stream=stream, clock=FakeClock(), environ=environ)
 
@@ -168,7 +168,7 @@ def configure_quietly(stream: TextIO, **environ: str) -> Log:
 def test_where_journald_listens_lines_carry_their_priority(
     tmp_path: Path, event: str, priority: int
 ) -> None:
-    """$JOURNAL_STREAM names our stream by device and inode."""
+    """They do where $JOURNAL_STREAM names our stream, by device and inode."""
     path = tmp_path / "out"
     with path.open("w", encoding="utf-8") as file:
         status = os.fstat(file.fileno())
@@ -185,7 +185,7 @@ def test_where_journald_listens_lines_carry_their_priority(
 
 
 def test_a_reader_that_has_gone_away_does_no_harm() -> None:
-    """The log goes on saying nothing to nobody, and closing its stream is no error either."""
+    """The log goes on without a reader, and closing its stream is no error either."""
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w", encoding="utf-8") as pipe:  # noqa: PTH123 - a descriptor
@@ -365,7 +365,7 @@ def test_who_does_not_read_is_waited_for_once(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_costs_lines_which_are_counted() -> None:
-    """One is kept, and comes first when there is room again; the others are told by number."""
+    """One is kept, and comes first when there is room again; the others are only counted."""
     file = Disk()
     with io.TextIOWrapper(io.BufferedWriter(file), encoding="utf-8") as stream:
         log = Log(stream, clock=FakeClock())
@@ -399,7 +399,7 @@ class Disk(io.RawIOBase):
 
 
 def test_journald_that_was_stopped_is_found_when_it_is_started_again(tmp_path: Path) -> None:
-    """It has forgotten its streams then; what was said meanwhile is told by its number."""
+    """A restarted journald has forgotten its streams; lines lost meanwhile are counted."""
     at = str(tmp_path / "stdout")
     before, ours = socket.socketpair()
     with open(ours.detach(), "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor
@@ -435,12 +435,12 @@ def _read_all(reader: io.TextIOWrapper) -> list[dict[str, Any]]:
             return [json.loads(line) for line in text.splitlines()]
 
 
-# What others say
+# Records of libraries, warnings and uncaught errors
 
 
 @pytest.mark.usefixtures("process")
 def test_a_librarys_record_is_an_event(stream: Stream) -> None:
-    """With its logger, its text and its own level."""
+    """It has the record's logger, text and level."""
     configure(LogSettings(), stream=stream, clock=FakeClock())
     logging.getLogger("somebody").warning("%d of %s", 3, "four")
     logging.getLogger("somebody").critical("broken %d", "format")
@@ -458,7 +458,7 @@ def test_a_librarys_record_is_an_event(stream: Stream) -> None:
 @pytest.mark.usefixtures("process")
 @pytest.mark.parametrize("name", sorted(CLAMPED))
 def test_talkative_libraries_stay_at_info_whatever_the_level(stream: Stream, name: str) -> None:
-    """Their debug records hold whole answers of STS."""
+    """Debug records of botocore and the like hold whole answers of STS."""
     log = configure(LogSettings(level="debug"), stream=stream, clock=FakeClock())
     logging.getLogger(f"{name}.parsers").debug("a whole answer")
     logging.getLogger("another").debug("something")
@@ -484,7 +484,7 @@ def test_a_new_level_is_followed_by_all(stream: Stream) -> None:
 
 @pytest.mark.usefixtures("process")
 def test_a_warning_is_an_event(stream: Stream) -> None:
-    """Python's own warnings go to no other place."""
+    """Python's own warnings go into the log and to no other place."""
     configure(LogSettings(), stream=stream, clock=FakeClock())
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -506,7 +506,7 @@ def fail_with(secret: str) -> BaseException:
 
 @pytest.mark.usefixtures("process")
 def test_an_error_in_a_record_is_told_without_text_and_variables(stream: Stream) -> None:
-    """Its type and the places it came through say where to look."""
+    """Its type and the places that it came through say where to look."""
     configure(LogSettings(), stream=stream, clock=FakeClock())
     logging.getLogger("somebody").error("failed", exc_info=fail_with("hunter2"))
 
@@ -518,7 +518,7 @@ def test_an_error_in_a_record_is_told_without_text_and_variables(stream: Stream)
 
 @pytest.mark.usefixtures("process")
 def test_an_uncaught_error_is_one_line(stream: Stream) -> None:
-    """In the main thread, in another one, and where nobody could catch it."""
+    """So is one in the main thread, in another thread, and one that nobody could catch."""
     configure(LogSettings(), stream=stream, clock=FakeClock())
     error = fail_with("hunter2")
     sys.excepthook(type(error), error, error.__traceback__)
@@ -540,14 +540,14 @@ def test_an_uncaught_error_is_one_line(stream: Stream) -> None:
     assert "hunter2" not in stream.getvalue()
 
 
-# The second wall
+# Redaction: what would still keep a secret out if one got into a field
 
 
 @pytest.mark.parametrize(
     "text", [SECRET_KEY, f"key={SECRET_KEY};", TOKEN, f"<{TOKEN}>", "A1b/" * 40, "eyJhbGciOiJ.e30."]
 )
 def test_what_looks_like_a_secret_is_taken_out(stream: Stream, text: str) -> None:
-    """Wherever it stands: in a text, in a list, in a mapping."""
+    """It is found in a text, in a list and in a mapping."""
     log_to(stream)(
         "unexpected_error", where=text, error_type={"a": [text]}, frames=["x", (text, 1)]
     )
@@ -558,7 +558,7 @@ def test_what_looks_like_a_secret_is_taken_out(stream: Stream, text: str) -> Non
 
 @pytest.mark.parametrize("name", ["secret_access_key", "session_token", "Password"])
 def test_what_is_called_a_secret_is_taken_out(name: str) -> None:
-    """Whatever its value looks like."""
+    """The name is enough, whatever the value looks like."""
     assert {"a": {name: REDACTED}} == redact({"a": {name: "short"}})
 
 
@@ -574,12 +574,12 @@ def test_what_is_called_a_secret_is_taken_out(name: str) -> None:
     ],
 )
 def test_what_an_operator_needs_stays(text: str) -> None:
-    """Key ids, ARNs, paths, digests and addresses are no secrets."""
+    """Key ids, ARNs, paths, digests and addresses are not taken out."""
     assert {"x": text, "n": 7, "t": True} == redact({"x": text, "n": 7, "t": True})
 
 
 def test_of_what_is_no_plain_value_only_the_type_is_said() -> None:
-    """An error or an object that got into a field by mistake does not speak."""
+    """The text of an error or object that got into a field by mistake is not written."""
     assert {"x": "<ValueError>", "y": ["<bytes>"]} == redact(
         {"x": ValueError("hunter2"), "y": [b"hunter2"]}
     )

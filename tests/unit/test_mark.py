@@ -89,7 +89,7 @@ def test_the_note_about_a_line_end_is_proven_too_and_comes_off_again() -> None:
 
 
 def test_a_note_needs_a_block() -> None:
-    """Bytes that prove nothing get no note."""
+    """`with_line_end` refuses bytes that are no proven block."""
     with pytest.raises(ValueError, match="not a block"):
         mark.with_line_end(BLOCK[1:], "")
 
@@ -178,5 +178,5 @@ def test_marks_are_believed_within_five_minutes(
     any_key: bool,  # noqa: FBT001 -- a column of the table
     expected: bool,  # noqa: FBT001 -- a column of the table
 ) -> None:
-    """A time that cannot be, or a long-term key id, is not believed."""
+    """Impossible times are not believed, nor is a long-term key id unless any key is accepted."""
     assert mark.sane(said, now=1_795_521_600, asked=3600, any_key=any_key) is expected

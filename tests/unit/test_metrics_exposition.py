@@ -43,7 +43,7 @@ def samples(shown: View) -> dict[str, dict[tuple[str, ...], float]]:
 
 
 def test_every_metric_is_there_and_no_other() -> None:
-    """The names are an interface; figures of the process bear our prefix too."""
+    """The names are an interface, and metrics of the process have our prefix too."""
     names = set(samples(view(figures())))
 
     assert PER_PROFILE | ONCE == {n for n in names if not n.startswith("credfresh_process_")}
@@ -51,7 +51,7 @@ def test_every_metric_is_there_and_no_other() -> None:
 
 
 def test_a_profile_without_credentials_has_its_series() -> None:
-    """From the start each profile has every series; what never was is 0, so alerts see it."""
+    """From the start it has every series; a time that never was is 0, so alerts see it."""
     found = samples(view(figures("new", "missing")))
 
     assert all([("new",)] == list(found[n]) for n in PER_PROFILE - {"credfresh_renewals_total"})
@@ -86,7 +86,7 @@ def test_a_profile_that_is_missing_on_disk_has_no_expiration() -> None:
 
 
 def test_a_skew_that_nobody_told_is_not_a_number() -> None:
-    """Before the first answer of STS no clock can be compared; no alert compares NaN."""
+    """Before the first answer of STS the skew is NaN, which no alert compares."""
     assert math.isnan(samples(view(figures()))["credfresh_clock_skew_seconds"][()])
 
 
@@ -103,7 +103,7 @@ def test_a_profile_name_cannot_break_the_format() -> None:
 
 
 def test_neither_arn_nor_key_id_is_in_it() -> None:
-    """The metrics may be read by every process of the host, whatever `detail` says."""
+    """Every process of the host may read the metrics, so `detail` adds nothing to them."""
     text = render(view(figures(failures=1), detail=True)).decode()
 
     assert not re.search(r"arn:|[0-9]{12}:|ASIA|AccessDenied|authorized", text)

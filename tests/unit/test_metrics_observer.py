@@ -13,7 +13,7 @@ from simulation import Simulation
 
 
 class Counter:
-    """Takes snapshots, and keeps the errands back while the main thread is said to hang."""
+    """Takes and counts snapshots; keeps errands back while the main thread is said to hang."""
 
     def __init__(self, *, patience: float = 0.01, took: float = 0.0) -> None:
         self.clock = FakeClock()
@@ -39,7 +39,7 @@ class Counter:
 
 
 def test_many_who_ask_at_once_cost_one_snapshot() -> None:
-    """Within a second everybody gets the same view."""
+    """All who ask within a second get the same view."""
     counter = Counter()
 
     views = [counter.observer.view() for _ in range(1000)]
@@ -49,7 +49,7 @@ def test_many_who_ask_at_once_cost_one_snapshot() -> None:
 
 
 def test_after_a_second_it_looks_again() -> None:
-    """A view does not grow old."""
+    """A view that is a second old is not served again."""
     counter = Counter()
     first = counter.observer.view()
     counter.clock.advance(LEAST_AGE)
@@ -71,7 +71,7 @@ def test_what_took_long_to_make_is_good_for_longer() -> None:
 
 
 def test_who_needs_a_newer_one_gets_it() -> None:
-    """A change must be in what is written after it."""
+    """With `since` the view is newer, so a change is in whatever is written after it."""
     counter = Counter()
     first = counter.observer.view()
     counter.clock.advance(0.5)
@@ -83,7 +83,7 @@ def test_who_needs_a_newer_one_gets_it() -> None:
 
 
 def test_a_file_that_is_gone_is_seen_although_the_daemon_believes_otherwise() -> None:
-    """The daemon says fresh, the disk says nothing: unhealthy."""
+    """The daemon says fresh and the disk has nothing, so the profile is missing and unhealthy."""
     counter = Counter()
 
     view = counter.observer.view()
@@ -135,7 +135,7 @@ def test_what_is_to_be_newer_than_a_change_is() -> None:
 
 
 def test_closing_frees_who_waits() -> None:
-    """At the end nobody is left waiting for the thread that ends."""
+    """A caller that waits gets None when the observer is closed."""
     counter = Counter(patience=60)
     counter.hangs = True
     got: list[object] = []
@@ -153,7 +153,7 @@ def test_closing_frees_who_waits() -> None:
 
 
 def test_a_main_thread_that_falls_silent_is_not_served_from_memory() -> None:
-    """What was known before it hung is not told as how things are."""
+    """The last view from before it hung is not served as the present state."""
     counter = Counter()
     assert counter.observer.view() is not None
     counter.hangs = True

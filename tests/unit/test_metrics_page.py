@@ -54,7 +54,7 @@ def shown(what: View, text: str = "", state: str = "") -> Parsed:
 
 
 def test_it_says_that_all_is_well() -> None:
-    """A headline, the next renewal, and a row for each profile."""
+    """The page has a headline, the next renewal, and a row for each profile."""
     parsed = shown(view(figures("dev", renew_in=900), figures("production")))
 
     assert "All 2 profiles are fresh" in parsed.words
@@ -77,7 +77,7 @@ def test_it_says_what_is_wrong(state: State, headline: str) -> None:
 
 
 def test_failures_are_told_in_words() -> None:
-    """How often, since when, and when it is tried again."""
+    """The page says how many there were, since when, and when the next attempt comes."""
     words = shown(view(figures(failures=7))).words
 
     assert re.search(r"7 failures since 07:55", words)
@@ -85,7 +85,7 @@ def test_failures_are_told_in_words() -> None:
 
 
 def test_the_most_urgent_come_first() -> None:
-    """What readers suffer from already, then what fails, then the least life left."""
+    """First comes what readers suffer from already, then what fails, then the least life left."""
     parsed = shown(
         view(
             figures("f-young", age=60),
@@ -120,7 +120,7 @@ def test_ten_thousand_profiles_are_shown_as_the_500_most_urgent() -> None:
 
 
 def test_filters_by_state_and_text() -> None:
-    """Both wishes hold together, and an empty result is said."""
+    """Both filters hold together, and an empty result is said."""
     some = view(figures("dev"), figures("dev-late", "late"), figures("production", "late"))
 
     assert ["dev-late"] == shown(some, "dev", "late").rows()
@@ -139,7 +139,7 @@ def test_without_detail_nothing_that_identifies_is_shown() -> None:
 
 
 def test_with_detail_the_operator_sees_it_all() -> None:
-    """ARN, key id, error and hint, where the configuration allows them."""
+    """The page shows ARN, key id, error and hint where the configuration allows them."""
     text = page.render(view(figures(failures=1), detail=True), Filter(), hostname="build-7")
 
     assert [] == [word for word in SECRETIVE if word not in text]
@@ -159,7 +159,7 @@ def test_whatever_is_not_ours_is_escaped() -> None:
 
 
 def test_it_is_self_contained_and_keeps_its_own_policy() -> None:
-    """No address but its own, no inline style or handler, and the hashes are those of its text."""
+    """It loads nothing, has no inline style or handler, and the policy's hashes are of its text."""
     parsed = shown(view(figures(failures=2), figures("dev", "expired", age=4000)))
 
     for tag, attributes in parsed.tags:
@@ -177,7 +177,7 @@ def test_it_is_self_contained_and_keeps_its_own_policy() -> None:
 
 
 def test_the_timeline_can_be_heard() -> None:
-    """Who cannot see the drawing is told the same times."""
+    """Screen readers are given the times that the drawing shows."""
     parsed = shown(view(figures(failures=2)))
     labels = [a["aria-label"] for tag, a in parsed.tags if tag == "svg" and a.get("role") == "img"]
 
@@ -210,7 +210,7 @@ def test_the_filter_does_not_tell_what_is_not_shown() -> None:
 
 
 def test_a_daemon_whose_profiles_were_all_withdrawn_has_a_page() -> None:
-    """Nothing to keep fresh is no error, and is said."""
+    """Having nothing to keep fresh is no error, and the page says so."""
     parsed = shown(view())
 
     assert "Every profile was withdrawn" in parsed.words

@@ -14,7 +14,7 @@ from credfresh.splice.ownership import piece
 from fakes import EPOCH, FakeClock, grant, profile
 
 LATER = EPOCH + 1e9
-"""So long after any change that a file's times prove that it has not changed."""
+"""A moment so late that a file's times prove that it has not changed since."""
 
 
 def block(name: str, *, instance: str = "test", lifetime: float = 3600.0) -> bytes:
@@ -24,7 +24,7 @@ def block(name: str, *, instance: str = "test", lifetime: float = 3600.0) -> byt
 
 
 def test_our_sections_are_found_with_key_and_expiration() -> None:
-    """Between foreign text, each section of ours says what it holds."""
+    """Each section of ours says what it holds, with foreign text between them."""
     data = b"# by hand\n[theirs]\naws_access_key_id = AKIAEXAMPLE\n" + block("dev") + block("prod")
 
     expected = Held("ASIAFAKE000000000000", EPOCH + 3600)
@@ -44,7 +44,7 @@ def test_our_sections_are_found_with_key_and_expiration() -> None:
     ids=["altered", "torn", "another's", "second of its name", "copied", "empty"],
 )
 def test_what_is_not_provably_ours_does_not_count(data: bytes) -> None:
-    """An altered, torn, foreign or shadowed section helps no reader that trusts us."""
+    """An altered, torn, copied, shadowed or foreign section is not taken for ours."""
     assert {} == scan(data, "test")
 
 
@@ -59,7 +59,7 @@ def test_a_file_that_is_gone_is_none(tmp_path: Path) -> None:
 
 
 def test_a_change_is_seen_and_a_file_that_stays_is_read_once(tmp_path: Path) -> None:
-    """What was read is believed for as long as the file's times and size say that it stands."""
+    """What was read is kept while the file's times and size say that it has not changed."""
     file = tmp_path / "credentials"
     file.write_bytes(block("dev"))
     looks = Reader()
@@ -77,7 +77,7 @@ def test_a_change_is_seen_and_a_file_that_stays_is_read_once(tmp_path: Path) -> 
 
 
 def test_a_file_just_written_is_read_again(tmp_path: Path) -> None:
-    """Two writes within one tick of the file's clock look alike: neither is taken for proven."""
+    """Two writes within one tick of the file's clock look alike, so its times prove nothing yet."""
     file = tmp_path / "credentials"
     file.write_bytes(block("dev"))
     looks = Reader()
@@ -96,7 +96,7 @@ def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_twin_stands_when_there_is_something_in_it(tmp_path: Path) -> None:
-    """A missing, an empty and a strange one do not."""
+    """A missing twin, an empty one, and a directory in its place do not stand."""
     file = tmp_path / "twin.json"
     assert not stands(str(file))
     file.touch()

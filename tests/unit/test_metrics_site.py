@@ -54,14 +54,14 @@ ILL = view(figures("dev"), figures("production", "expired", age=4000))
 
 
 def test_health_follows_the_view() -> None:
-    """200 while every profile has valid credentials on disk, else 503 with their names."""
+    """It is 200 while every profile has valid credentials on disk, else 503 with their names."""
     assert ("200", b"ok\n") == (Asked(WELL, "/healthz").status, Asked(WELL, "/healthz").body)
     ill = Asked(ILL, "/healthz")
     assert ("503", b"production: expired\n") == (ill.status, ill.body)
 
 
 def test_health_names_a_bounded_number() -> None:
-    """Ten thousand dead profiles are twenty names and a number."""
+    """Of ten thousand dead profiles twenty are named, and the others are counted."""
     many = view(*(figures(f"p{n:05d}", "missing") for n in range(10_000)))
 
     body = Asked(many, "/healthz").body.decode()
@@ -71,21 +71,21 @@ def test_health_names_a_bounded_number() -> None:
 
 
 def test_readiness_follows_what_the_service_manager_was_told() -> None:
-    """Not ready before, ready after."""
+    """/readyz is 503 before READY, and 200 after it."""
     assert "503" == Asked(view(figures(), ready=False), "/readyz").status
     assert "200" == Asked(view(figures(), ready=True), "/readyz").status
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz"])
 def test_a_main_thread_that_is_silent_is_not_healthy(path: str) -> None:
-    """Who cannot get a snapshot says so: nothing old is served as new."""
+    """Without a snapshot every path answers 503: nothing old is served as new."""
     answer = Asked(None, path)
 
     assert ("503", b"the daemon's main thread does not answer\n") == (answer.status, answer.body)
 
 
 def test_metrics_are_served_as_prometheus_wants_them() -> None:
-    """The content type names the text format."""
+    """The content type is that of the text format."""
     answer = Asked(WELL, "/metrics")
 
     assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["Content-Type"]
@@ -97,7 +97,7 @@ def test_metrics_are_served_as_prometheus_wants_them() -> None:
     ["127.0.0.1", "127.0.0.1:9464", "localhost:8080", "LOCALHOST", "[::1]:9464", "[::1]"],
 )
 def test_names_of_this_host_are_answered(host: str) -> None:
-    """Any port, for a tunnel has another one."""
+    """The port does not matter, for a tunnel has another one."""
     assert "200" == Asked(WELL, host=host).status
 
 
@@ -115,20 +115,20 @@ def test_a_name_that_was_bound_to_us_is_refused(host: str, path: str) -> None:
 
 
 def test_a_unix_socket_answers_to_any_name() -> None:
-    """No browser can be made to connect to one."""
+    """No browser can be made to connect to a Unix socket."""
     assert "200" == Asked(WELL, host="whatever", hosts=None).status
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT"])
 def test_nothing_can_be_changed(method: str) -> None:
-    """Only GET and HEAD are known."""
+    """Methods other than GET and HEAD are refused."""
     answer = Asked(WELL, method=method)
 
     assert ("405", "GET, HEAD") == (answer.status, answer.headers["Allow"])
 
 
 def test_head_is_get_without_the_body() -> None:
-    """Same status and length, nothing else."""
+    """It has the same status and length as GET."""
     head, get = Asked(WELL, "/metrics", method="HEAD"), Asked(WELL, "/metrics")
 
     assert (get.status, b"") == (head.status, head.body)
@@ -137,7 +137,7 @@ def test_head_is_get_without_the_body() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/nothing"])
 def test_every_answer_is_closed_to_other_origins(path: str) -> None:
-    """No cookies, no sniffing, no framing, no caching, and a policy without exceptions."""
+    """It sets no cookie and allows no sniffing, framing, caching, or exception to its policy."""
     headers = Asked(WELL, path).headers
 
     assert "Set-Cookie" not in headers
@@ -150,7 +150,7 @@ def test_every_answer_is_closed_to_other_origins(path: str) -> None:
 
 
 def test_a_wish_in_the_query_is_followed() -> None:
-    """`q` and `state` choose the rows; a monstrous query is as none."""
+    """`q` and `state` choose the rows; a query that is too long is ignored."""
     assert b'id="p-dev"' not in Asked(WELL, query="q=prod").body
     assert b'id="p-production"' not in Asked(ILL, query="state=fresh").body
     assert b'id="p-dev"' in Asked(WELL, query="q=prod&" + "a=b&" * 5000).body
@@ -158,14 +158,14 @@ def test_a_wish_in_the_query_is_followed() -> None:
 
 
 def test_an_unknown_path_says_what_there_is() -> None:
-    """Who guesses is helped."""
+    """The answer lists the paths that there are."""
     answer = Asked(WELL, "/status")
 
     assert ("404", b"there is / /metrics /healthz /readyz\n") == (answer.status, answer.body)
 
 
 def test_a_flood_of_requests_for_metrics_is_bounded() -> None:
-    """What took long to make serves everybody for twenty times as long."""
+    """An answer that took long to make is served for twenty times as long."""
     clock = FakeClock()
     made: list[View] = []
 
@@ -213,7 +213,7 @@ def test_who_comes_while_metrics_are_made_gets_none_of_long_ago(
 
 
 class Counted:
-    """Renders in `took` seconds of a clock of its own, and counts."""
+    """Counts renderings, each of which takes `took` seconds of a clock of its own."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, took: float) -> None:
         self.clock = FakeClock()
@@ -231,7 +231,7 @@ class Counted:
 def test_a_flood_of_requests_for_the_page_costs_one_rendering_a_view(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A thousand askers within a view get the same bytes; the next view is shown at once."""
+    """A thousand requests within a view get the same bytes; the next view is shown at once."""
     counted, shown = Counted(monkeypatch, took=0.25), [WELL]
     site = Site(lambda: shown[0], hosts=None, hostname="build-7", clock=counted.clock)
 
@@ -243,7 +243,7 @@ def test_a_flood_of_requests_for_the_page_costs_one_rendering_a_view(
 
 
 def test_few_pages_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest filters go first; the page of everything stays as long as its view does."""
+    """Pages of the oldest filters go first; the page of everything stays as long as its view."""
     counted = Counted(monkeypatch, took=0.0)
     site = Site(lambda: WELL, hosts=None, hostname="build-7", clock=counted.clock)
     for query in ["", *(f"q={n}" for n in range(40)), "", "q=39", "q=0"]:
@@ -253,7 +253,7 @@ def test_few_pages_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_flood_of_filters_is_bounded_and_told_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """New filters cost a fifth of the time; known ones, and the page without one, are answered."""
+    """New filters cost a fifth of the time at most; known filters, and none, are answered."""
     counted = Counted(monkeypatch, took=0.04)
     site = Site(lambda: WELL, hosts=None, hostname="build-7", clock=counted.clock)
     began = counted.clock().boot

@@ -1,4 +1,4 @@
-"""What the main thread hands out, from a whole daemon without threads."""
+"""Snapshots that the main thread hands out, taken from a daemon without threads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def simulate(*names: str) -> Simulation:
 
 
 def test_every_profile_is_in_it_from_the_start() -> None:
-    """Before the first answer each profile is missing, and nothing is made up."""
+    """Before the first answer each profile is missing, without expiration or success."""
     sim = Simulation(settings(profile("a"), profile("b")), hold=True)
     sim.start()
 
@@ -55,7 +55,7 @@ def test_every_profile_is_in_it_from_the_start() -> None:
 
 
 def test_attempts_are_counted_by_what_became_of_them() -> None:
-    """Successes and failures of each kind, and how many in a row failed since when."""
+    """They are successes and failures of each kind, and the failures in a row since when."""
     sim = simulate("a")
     began = sim.clock().wall
     sim.run(1900, step=10)
@@ -72,7 +72,7 @@ def test_attempts_are_counted_by_what_became_of_them() -> None:
 
 
 def test_a_recovery_ends_the_failure() -> None:
-    """After a success nothing is said of what was before it, but the counts stay."""
+    """After a success the failures before it are no longer told, but the counts stay."""
     sim = Simulation(settings(profile("a")))
     sim.provider.fault = lambda _: failure()
     sim.start()
@@ -88,7 +88,7 @@ def test_a_recovery_ends_the_failure() -> None:
 
 
 def test_what_was_granted_for_another_request_is_late() -> None:
-    """As `status` says: a reload names another role, and STS refuses it."""
+    """`status` says so too: a reload names another role, and STS refuses it."""
     sim = simulate("a")
     sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
     other = replace(profile("a"), role_arn="arn:aws:iam::222222222222:role/other")
@@ -102,7 +102,7 @@ def test_what_was_granted_for_another_request_is_late() -> None:
 
 
 def test_what_could_not_be_written_is_told() -> None:
-    """With what to do: nothing else on the page says why a profile is late."""
+    """The hint is told as well: nothing else on the page says why a profile is late."""
     sim = simulate("a")
     path = sim.settings.target.path
     full = PublishError("no room", path=path, step="write", code="ENOSPC", hint="make room")
@@ -114,7 +114,7 @@ def test_what_could_not_be_written_is_told() -> None:
 
 
 def test_a_profile_that_was_withdrawn_by_hand_counts_as_not_enabled() -> None:
-    """What an operator took away raises no alert."""
+    """It is not in the snapshot, so it raises no alert."""
     sim = simulate("a", "b")
 
     sim.supervisor.withdraw(["a"])
@@ -123,7 +123,7 @@ def test_a_profile_that_was_withdrawn_by_hand_counts_as_not_enabled() -> None:
 
 
 def test_a_refused_profile_has_nothing_published() -> None:
-    """Else its credentials would look alive for as long as somebody else's stand in their place."""
+    """Otherwise its credentials would look valid while somebody else's stand in their place."""
     sim = simulate("a")
     sim.supervisor.roster["a"].refusal = Refusal("a", "foreign", "somebody's", "adopt: true")
 
@@ -133,7 +133,7 @@ def test_a_refused_profile_has_nothing_published() -> None:
 
 
 def test_an_alarm_that_does_not_ring_is_lag() -> None:
-    """The most belated alarm says how far the scheduler is behind."""
+    """Lag is how long ago the most belated alarm should have rung."""
     sim = simulate("a")
     assert 0 == taken(sim).lag
 
@@ -156,7 +156,7 @@ def test_the_newest_answer_tells_how_the_clocks_differ() -> None:
 
 
 def test_a_refused_reload_is_remembered() -> None:
-    """Until one is accepted."""
+    """It is remembered until a reload is accepted."""
     sim = simulate("a")
     desk = of(sim)
     desk.last_reload = Reload(problems=(Problem("c.yaml", 1, 1, "", "is not valid"),))

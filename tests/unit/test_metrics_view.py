@@ -23,7 +23,7 @@ def judged(sections: Sections | None, state: State = "fresh") -> View:
 
 
 def test_what_stands_as_it_was_published_counts() -> None:
-    """The file holds the key that was published: the daemon's own judgement goes."""
+    """If the file holds the key that was published, the daemon's own judgement counts."""
     view = judged({"production": Held(KEY, EXPIRES)})
 
     assert view.healthy
@@ -33,7 +33,7 @@ def test_what_stands_as_it_was_published_counts() -> None:
 
 @pytest.mark.parametrize("sections", [None, {}, {"other": Held(KEY, EXPIRES)}])
 def test_without_its_section_on_disk_a_profile_is_missing(sections: Sections | None) -> None:
-    """The file is gone, empty, or holds others: readers get nothing, and that is said."""
+    """The file may be gone, empty, or hold others: readers get nothing, and the view says so."""
     view = judged(sections)
 
     assert not view.healthy

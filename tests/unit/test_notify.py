@@ -1,4 +1,4 @@
-"""Telling systemd how we are."""
+"""What the daemon tells systemd, and how."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_nobody_listening_is_no_error(tmp_path: Path) -> None:
 def test_a_manager_that_does_not_read_is_waited_for_once(
     manager: tuple[str, socket.socket],
 ) -> None:
-    """The main thread tells it; and once it reads again it is told again."""
+    """A full socket delays the main thread once; when it is read again, systemd is told again."""
     address, receiver = manager
     notifier = Notifier(address)
     began = time.monotonic()
@@ -80,7 +80,7 @@ def test_a_manager_that_does_not_read_is_waited_for_once(
 def test_the_watchdog_is_fed_and_triggered_as_the_protocol_spells_it(
     manager: tuple[str, socket.socket],
 ) -> None:
-    """WATCHDOG=1 asks for patience, WATCHDOG=trigger for the end."""
+    """WATCHDOG=1 feeds it, and WATCHDOG=trigger makes it bite."""
     address, receiver = manager
     notifier = Notifier(address)
     notifier.watchdog()
@@ -92,7 +92,7 @@ def test_the_watchdog_is_fed_and_triggered_as_the_protocol_spells_it(
 def test_a_reload_is_told_with_its_time_in_one_datagram(
     manager: tuple[str, socket.socket],
 ) -> None:
-    """Reloads are ordered by CLOCK_MONOTONIC, in microseconds, in the message that begins one."""
+    """The message that begins a reload has the time by CLOCK_MONOTONIC, in microseconds."""
     address, receiver = manager
     Notifier(address, monotonic_ns=lambda: 1_234_567_890).reloading()
 

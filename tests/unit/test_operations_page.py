@@ -22,27 +22,27 @@ DROP_IN = ROOT / "systemd" / "drop-ins" / "source-key.conf"
 
 
 def first_cells(heading: str) -> list[str]:
-    """Return the first cell of each row of the table whose first heading is that."""
+    """Return the first cell of each row of the table whose header begins with `heading`."""
     table = PAGE.partition(f"| {heading} |")[2].partition("\n\n")[0]
     return re.findall(r"(?m)^\| ([^|]+) \|", table.partition("\n")[2])
 
 
 def test_every_alert_has_its_row() -> None:
-    """In the order of the rules, and no other."""
+    """The rows are in the order of the rules, and there is no other."""
     rules = yaml.safe_load(ALERTS.read_text("utf-8"))["groups"][0]["rules"]
 
     assert [rule["alert"] for rule in rules] == first_cells("alert")
 
 
 def test_every_kind_of_source_says_how_its_key_is_rotated() -> None:
-    """Once each, the SDK's own chain too."""
+    """Each kind has one row, and so has the SDK's own chain."""
     named = [kind for cell in first_cells("source") for kind in re.findall(r"`(\w+)`", cell)]
 
     assert sorted([*SOURCE_KINDS, "default"]) == sorted(named)
 
 
 def test_what_people_see_is_what_is_said() -> None:
-    """Who searches the page for a message finds it."""
+    """A search of the page for the text of a message finds it."""
     seen = " ".join(first_cells("what you see"))
     said = {
         "another credfresh keeps this file": AlreadyRunningError("/x", holder="pid=1").message,
@@ -59,7 +59,7 @@ def test_what_people_see_is_what_is_said() -> None:
 
 
 def test_the_worked_example_fits_together() -> None:
-    """The credential has one name, in the command, the drop-in and the configuration."""
+    """The credential has the same name in the command, the drop-in and the configuration."""
     [path] = re.findall(r"systemd-creds encrypt --name=aws - (\S+)", PAGE)
 
     assert f"\nLoadCredentialEncrypted=aws:{path}\n" in DROP_IN.read_text("utf-8")

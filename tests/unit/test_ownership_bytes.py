@@ -116,7 +116,7 @@ def plain(document: Document) -> list[object]:
 
 
 def check_scan(document: Document) -> None:
-    """A document that was carried along is the one that a fresh scan of its bytes gives."""
+    """A document that merges have carried along equals a fresh scan of its bytes."""
     fresh = ownership.read(document.data)
     assert plain(document) == plain(fresh)
     assert (document.named, document.shared) == (fresh.named, fresh.shared)
@@ -137,7 +137,7 @@ class File(RuleBasedStateMachine):
 
     @initialize(text=any_bytes.filter(lambda text: b"credfresh" not in text), body=st.booleans())
     def start(self, text: bytes, body: bool) -> None:  # noqa: FBT001 -- drawn
-        """Start from any file whatever in which nothing of ours stands or is in our way."""
+        """Start from any file in which nothing of ours stands and no name of ours is taken."""
         document = ownership.read(text)
         if body and not any(name in document.named for name in NAMES):
             self.document = document
@@ -171,7 +171,7 @@ class File(RuleBasedStateMachine):
     @precondition(lambda self: self.put)
     @rule(data=st.data(), withdraw=st.booleans())
     def remove(self, data: st.DataObject, withdraw: bool) -> None:  # noqa: FBT001 -- drawn
-        """A profile leaves the configuration, or what stands for it shall not."""
+        """A profile leaves the configuration, or is withdrawn."""
         name = data.draw(st.sampled_from(sorted(self.put)))
         del self.put[name]
         self._drop(name)
@@ -189,7 +189,7 @@ class File(RuleBasedStateMachine):
     @precondition(lambda self: self.put)
     @rule(data=st.data())
     def take(self, data: st.DataObject) -> None:
-        """Somebody pastes keys over ours: they stay, in every order of events, and so does all."""
+        """Somebody pastes keys over ours: whatever is merged then, they stay."""
         name = data.draw(st.sampled_from(sorted(self.put)))
         stood = self.document.data
         own, theirs = self.put[name].mark.key.encode(), b"AKIAPASTED"
@@ -244,7 +244,7 @@ class File(RuleBasedStateMachine):
 
     @invariant()
     def foreign_bytes_are_what_others_wrote(self) -> None:
-        """Between our blocks stands the model, and a line end where two would touch."""
+        """The text between our blocks is the model's, and a line end where two would touch."""
         expected: list[bytes | None] = [b""]
         for item in self.model:
             last = expected[-1] or b""
@@ -258,7 +258,7 @@ class File(RuleBasedStateMachine):
 
     @invariant()
     def ours_stand_as_wanted(self) -> None:
-        """Each piece stands once, in the order in which it came."""
+        """Each piece stands once, in the order in which the pieces came."""
         assert [item for item in self.model if isinstance(item, str)] == [
             each.section for each in ownership.owned(self.document, INSTANCE)
         ]
@@ -269,18 +269,18 @@ class File(RuleBasedStateMachine):
 
     @invariant()
     def a_scan_agrees(self) -> None:
-        """The document that was carried along is the file."""
+        """The document that merges have carried along equals a fresh scan of the file."""
         check_scan(self.document)
 
     @invariant()
     def removing_ours_gives_back_the_foreign_text(self) -> None:
-        """As if we had never been there."""
+        """The file is then as if we had never written to it."""
         theirs = b"".join(item for item in self.model if isinstance(item, bytes))
         assert theirs == merge(self.document, {}).data
 
     @invariant()
     def botocore_reads_theirs_and_ours(self) -> None:
-        """A file that can be read stays so; it says what it said, and ours."""
+        """A file that botocore can read stays readable, and says what it said, and ours."""
         foreign = b"".join(item for item in self.model if isinstance(item, bytes))
         theirs = as_read(foreign)
         if theirs is not None:
@@ -290,7 +290,7 @@ class File(RuleBasedStateMachine):
 
     @invariant()
     def an_ini_library_reads_theirs_and_ours(self) -> None:
-        """An independent reader that keeps every line finds theirs in their order, then as now."""
+        """configupdater, which keeps every line, finds their sections in their order, and ours."""
         theirs = as_updated(b"".join(item for item in self.model if isinstance(item, bytes)))
         if theirs is not None:
             both = as_updated(self.document.data)
@@ -310,7 +310,7 @@ class File(RuleBasedStateMachine):
         self.document = ownership.read(data)
 
     def _end_lines(self) -> None:
-        """A foreign text comes last: a line end that we added before ours is in use from now."""
+        """Foreign text is to follow ours: a line end that we added before ours stays for good."""
         if self.model and isinstance(self.model[-1], str):
             for place in range(len(self.model) - 1, -1, -1):
                 text = self.model[place]
@@ -335,7 +335,7 @@ TestFile.settings = settings(max_examples=25, stateful_step_count=12, deadline=N
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 class TestFileForLonger(File.TestCase):  # type: ignore[misc,valid-type]  # hypothesis makes it
-    """The same, for as long as an everyday run may not."""
+    """The same state machine, for longer than an everyday run may take."""
 
     settings = settings(max_examples=1500, stateful_step_count=30, deadline=None)
 
@@ -343,7 +343,7 @@ class TestFileForLonger(File.TestCase):  # type: ignore[misc,valid-type]  # hypo
 @settings(max_examples=150, deadline=None)
 @given(data=any_bytes, put=st.sets(st.sampled_from(NAMES)))
 def test_whatever_stands_survives_us(data: bytes, put: set[str]) -> None:
-    """Any bytes at all: with no key of ours known nothing is rewritten but proven blocks."""
+    """In any bytes at all, with no key of ours known, only proven blocks are rewritten."""
     wanted = pieces(*(piece(name, 1) for name in sorted(put)))
     before = ownership.read(data)
     theirs = merge(before, {}, issued=()).data
@@ -369,7 +369,7 @@ def test_whatever_stands_survives_us(data: bytes, put: set[str]) -> None:
 def test_any_merge_of_anything_is_final(
     data: bytes, put: set[str], leave: set[str], withdraw: set[str]
 ) -> None:
-    """Adopting, repairing and withdrawing come to rest at once, in any bytes at all."""
+    """In any bytes at all, a second merge adopts, repairs and withdraws nothing more."""
     wanted = pieces(*(piece(name, 1, adopt=True) for name in sorted(put)))
     leave, withdraw = leave - put, withdraw - put - leave
     outcome = merge(data, wanted, leave=leave, withdraw=withdraw)

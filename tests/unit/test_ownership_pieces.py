@@ -1,4 +1,4 @@
-"""What is made of a publication, and what a file says about itself."""
+"""How a publication becomes a piece, and what is read back from a file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_grant_becomes_a_section() -> None:
 
 
 def test_region_account_and_adoption_follow_the_profile() -> None:
-    """The region only where it was configured, the account only where it was asked for."""
+    """The region is written only where it was configured, the account only where asked for."""
     profile = replace(PROFILE, publish_region=False, account_id=True, adopt=True)
     made = ownership.piece(Publication(profile, GRANT), "host")
     keys = [key for key, _ in made.values]
@@ -74,7 +74,7 @@ def test_region_account_and_adoption_follow_the_profile() -> None:
 
 
 def test_what_cannot_be_written_is_refused_without_repeating_it() -> None:
-    """A token with a line end in it would be an injection."""
+    """A token with a line end in it could inject a section."""
     evil = replace(GRANT.credentials, session_token=f"{SECRET}\n[default]")
     with pytest.raises(ValueError, match=r"^aws_session_token: ") as refused:
         ownership.piece(Publication(PROFILE, replace(GRANT, credentials=evil)), "host")
@@ -82,7 +82,7 @@ def test_what_cannot_be_written_is_refused_without_repeating_it() -> None:
 
 
 def test_without_a_grant_there_is_no_piece() -> None:
-    """Asking for one is a mistake of the caller."""
+    """Asking for one is a mistake of the caller, and raises ValueError."""
     with pytest.raises(ValueError, match="nothing in hand"):
         ownership.piece(Publication(PROFILE), "host")
 
@@ -96,7 +96,7 @@ def test_a_file_says_what_it_holds_of_ours() -> None:
 
 
 def test_a_proven_section_that_says_too_little_is_passed_over() -> None:
-    """A start does not fall over what another version, or somebody, gave a right sum."""
+    """A start does not fail over what another version, or somebody, wrote with a right sum."""
     told = block(piece("prod")).replace(" role=", " rolle=").encode()
     document = ownership.read(mark.with_line_end(told, "") + block(piece("dev")).encode())
     assert document.sections[1].label is not None
@@ -114,7 +114,7 @@ def test_what_was_read_back_says_the_same() -> None:
 
 
 def test_the_foreign_part_is_measured() -> None:
-    """What is not provably ours is what a rival may have cut short."""
+    """The foreign part is all that is not provably ours, which a rival may have cut short."""
     foreign = b"[a]\nk = v\n"
     document = merge(foreign, pieces(piece("prod"), piece("stage"))).document
     assert len(foreign) == ownership.foreign_size(document, INSTANCE)
@@ -122,7 +122,7 @@ def test_the_foreign_part_is_measured() -> None:
 
 
 def test_flaws_keep_their_lines_as_sections_come_and_go() -> None:
-    """A document that was carried along names the line in the new bytes."""
+    """After a merge each flaw names its line in the new bytes."""
     document = merge(b"[a]\nstray\n", pieces(piece("dev"))).document
     document = ownership.read(document.data + b"[z]\nk\n")
     outcome = merge(document, pieces(piece("dev"), piece("prod")))

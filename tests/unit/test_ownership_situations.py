@@ -39,11 +39,11 @@ class TestNew:
         assert "[a]\nk = v\n" + block(OURS) == result("[a]\nk = v\n", OURS)
 
     def test_an_empty_file_takes_it(self) -> None:
-        """Nothing but our block stands in a file of our own."""
+        """A file that was empty then holds our blocks and nothing else."""
         assert block(OURS) + block(STAGE) == result("", OURS, STAGE)
 
     def test_a_text_without_a_line_end_gets_one_and_loses_it_again(self) -> None:
-        """The line end that had to be added goes with the section."""
+        """A line end that had to be added is removed with the section."""
         stood = "[a]\nk = v"
         with_ours = result(stood, OURS)
         assert with_ours.startswith(stood + "\n[prod]\n")
@@ -64,17 +64,17 @@ class TestOurs:
     """A section that stands as we wrote it."""
 
     def test_it_is_updated_where_it_stands(self) -> None:
-        """A renewal moves nothing."""
+        """A renewal changes the block in its place and moves nothing."""
         stood = "# top\n" + block(OURS) + "# bottom\n[z]\n"
         assert stood.replace(block(OURS), block(NEWER)) == result(stood, NEWER)
 
     def test_what_stands_below_it_stays_below_it(self) -> None:
-        """A foreign key that does not rule credentials lives on under our block."""
+        """A foreign key that has no effect on credentials stays under our block."""
         stood = block(OURS) + "# why\noutput = json\ns3 =\n  max = 1\n\n"
         assert stood.replace(block(OURS), block(NEWER)) == result(stood, NEWER)
 
     def test_an_orphan_is_removed(self) -> None:
-        """A profile that left the configuration leaves the file."""
+        """The section of a profile that left the configuration is taken out of the file."""
         outcome = merged("# top\n" + block(OURS) + "# bottom\n")
         assert (b"# top\n# bottom\n", ("prod",)) == (outcome.data, outcome.removed)
 
@@ -83,21 +83,21 @@ class TestOurs:
         assert block(OURS) == result(block(OURS), leave={"prod"})
 
     def test_a_withdrawn_profile_goes(self) -> None:
-        """A section that shall not stand is removed."""
+        """Its section is removed, and is told as removed."""
         assert merged(block(OURS), withdraw={"prod"}).removed == ("prod",)
 
     def test_the_header_stays_when_foreign_keys_stay(self) -> None:
-        """Without the header they would change the section above."""
+        """Without the header they would belong to the section above."""
         stood = "[a]\nk = 1\n" + block(OURS) + "# why\noutput = json\n"
         assert "[a]\nk = 1\n[prod]\n# why\noutput = json\n" == result(stood)
 
     def test_what_continues_our_value_goes_with_it(self) -> None:
-        """An indented line below our block would be a broken line without it."""
+        """Without our block an indented line below it would have nothing to continue."""
         stood = "[a]\nk =\n" + block(OURS) + "  continued\nx = 1\n"
         assert "[a]\nk =\n[prod]\nx = 1\n" == result(stood)
 
     def test_a_copy_of_it_goes(self) -> None:
-        """Of two identical sections one is enough, and two are unreadable to botocore."""
+        """One of two identical sections is enough, and botocore cannot read a file with two."""
         outcome = merged(block(OURS) + "[z]\n" + block(OURS), OURS)
         assert (block(OURS) + "[z]\n", ()) == (outcome.data.decode(), outcome.flaws)
 
@@ -114,7 +114,7 @@ class TestAltered:
     """A section that we wrote and somebody changed."""
 
     def test_it_is_put_back_while_its_key_is_ours(self) -> None:
-        """Drift is repaired."""
+        """Drift in a section whose key we issued is repaired."""
         stood = "[a]\n" + block(OURS).replace(SECRET, "edited") + "[z]\n"
         outcome = merged(stood, OURS, issued=("ASIAPROD0",))
         assert "[a]\n" + block(OURS) + "[z]\n" == outcome.data.decode()
@@ -131,24 +131,24 @@ class TestAltered:
         "id_line", ["AWS_ACCESS_KEY_ID: AKIAHUMAN", "aws_access_key_id =\n  AKIAHUMAN"]
     )
     def test_a_key_is_found_however_it_is_spelled(self, id_line: str) -> None:
-        """What a reader takes for a key id counts, upper case and continued on the next line."""
+        """A key id counts as readers take it: in upper case, or continued on the next line."""
         stood = block(OURS).replace("aws_access_key_id = ASIAPROD0", id_line)
         outcome = merged(stood, NEWER, issued=("ASIAPROD0", "ASIAPROD1"))
         assert (stood, "taken") == (outcome.data.decode(), outcome.refused[0].code)
 
     def test_a_key_pasted_below_ours_takes_it_too(self) -> None:
-        """A second key id in the section is somebody's, wherever it stands."""
+        """A second key id in the section is somebody else's, wherever it stands."""
         stood = block(OURS) + "aws_access_key_id=AKIAHUMAN\n"
         outcome = merged(stood, NEWER, issued=("ASIAPROD0", "ASIAPROD1"))
         assert (stood, "taken") == (outcome.data.decode(), outcome.refused[0].code)
 
     def test_an_orphan_with_such_a_key_leaves_it_behind(self) -> None:
-        """Our block goes; the keys below it were never ours."""
+        """Our block is removed, but a key id that was pasted below it stays."""
         stood = block(OURS) + "aws_access_key_id = AKIAHUMAN\n"
         assert "[prod]\naws_access_key_id = AKIAHUMAN\n" == result(stood)
 
     def test_one_that_lost_its_mark_is_put_back_by_its_key(self) -> None:
-        """Many writers of this file drop every comment; the keys are still ours."""
+        """Many programs that write this file drop every comment; the keys are still ours."""
         stood = "".join(line for line in block(OURS).splitlines(keepends=True) if line[0] != "#")
         outcome = merged(stood, OURS, issued=("ASIAPROD0",))
         assert (block(OURS), ("prod",)) == (outcome.data.decode(), outcome.repaired)
@@ -160,7 +160,7 @@ class TestAltered:
         assert stood == result(stood, OURS)
 
     def test_line_ends_changed_by_an_editor_are_put_back(self) -> None:
-        """A file saved with CRLF throughout keeps them, but in our blocks."""
+        """A file that was saved with CRLF keeps it everywhere but in our blocks."""
         stood = ("[a]\n" + block(OURS) + "[z]\n").replace("\n", "\r\n")
         assert "[a]\r\n" + block(OURS) + "[z]\r\n" == result(stood, OURS, issued=("ASIAPROD0",))
 
@@ -176,12 +176,12 @@ class TestAltered:
         ["role_arn = x\n", "AWS_Security_Token: x\n", "aws_session_token=x\n  y\n", "  tail\n"],
     )
     def test_a_line_that_rules_credentials_gives_way(self, line: str) -> None:
-        """A key that would outrank or repeat ours is drift, and so is a continued value."""
+        """A key that outranks or repeats ours is removed as drift, and so is a continued value."""
         outcome = merged(block(OURS) + line + "# kept\n", OURS)
         assert (block(OURS) + "# kept\n", ("prod",)) == (outcome.data.decode(), outcome.repaired)
 
     def test_a_region_of_theirs_stays_until_we_write_one(self) -> None:
-        """Only where we write the key ourselves would theirs be a second."""
+        """Only where we write the key ourselves would theirs be a second one."""
         stood = block(OURS) + "region = eu-west-3\n"
         assert block(NEWER) + "region = eu-west-3\n" == result(stood, NEWER)
         ours = piece("prod", 1, region="eu-west-1")
@@ -193,20 +193,20 @@ class TestAltered:
         assert stood == result(stood, issued=("ASIAPROD0",))
 
     def test_an_altered_withdrawn_section_goes_if_its_key_is_ours(self) -> None:
-        """A compromised role's keys do not outlive a stray edit."""
+        """The keys of a compromised role are removed in spite of a stray edit."""
         stood = "[a]\n" + block(OURS).replace(SECRET, "edited") + "# note\n"
         outcome = merged(stood, issued=("ASIAPROD0",), withdraw={"prod"})
         assert ("[a]\n# note\n", ("prod",)) == (outcome.data.decode(), outcome.removed)
 
     def test_a_withdrawn_section_with_other_keys_is_left_and_told(self) -> None:
-        """What we did not issue we do not remove, and say where it stands."""
+        """Keys that we did not issue are not removed; a flaw says where they stand."""
         stood = "[a]\n" + block(OURS).replace("ASIAPROD0\naws_secret", "AKIAHUMAN\naws_secret")
         outcome = merged(stood, withdraw={"prod"})
         assert stood == outcome.data.decode()
         assert [(2, "left_alone", False)] == [(f.line, f.code, f.fatal) for f in outcome.flaws]
 
     def test_a_withdrawn_name_that_others_hold_is_no_news(self) -> None:
-        """A foreign section is nobody's withdrawal."""
+        """Withdrawing a profile does not concern a foreign section of its name."""
         outcome = merged(LONG_TERM, withdraw={"prod", "never-stood"})
         assert (LONG_TERM, (), ()) == (outcome.data.decode(), outcome.removed, outcome.flaws)
 
@@ -233,13 +233,13 @@ class TestForeign:
         ],
     )
     def test_it_is_never_touched(self, stood: str) -> None:
-        """Whatever some reader would take for the section stands in our way."""
+        """Whatever some reader takes for the section makes the merge refuse ours."""
         outcome = merged(stood, OURS, STAGE)
         assert stood + block(STAGE) == outcome.data.decode()
         assert [("profile-prod", "foreign")] == [(r.profile, r.code) for r in outcome.refused]
 
     def test_the_refusal_says_where_and_what_to_do(self) -> None:
-        """An operator needs the line and the way out."""
+        """An operator is given the line and the way out."""
         assert merged("# c\n" + LONG_TERM, OURS).refused == (
             Refusal(
                 "profile-prod",
@@ -270,7 +270,7 @@ class TestForeign:
         )
 
     def test_a_line_indented_beyond_ascii_does_not_continue_our_last_value(self) -> None:
-        """It moves to column 0, as one behind plain spaces does, and so outlives renewals."""
+        """It is moved to column 0, as one behind plain spaces is, and so survives renewals."""
         stood = "[prod]\n\u00a0output = json\naws_access_key_id = AKIAHUMAN\n"
         adopted = result(stood, piece("prod", adopt=True))
         assert block(OURS) + "output = json\n" == adopted
@@ -280,7 +280,7 @@ class TestForeign:
         "stood", [LONG_TERM * 2, "[prod]\nk = 1\n  [x]\n", "[a]\r[prod]\nk = 1\n"]
     )
     def test_adoption_needs_plain_bounds(self, stood: str) -> None:
-        """Where readers disagree on what the section is, nobody can replace it."""
+        """Where readers disagree on the bounds of a section, it cannot be replaced."""
         outcome = merged(stood, piece("prod", adopt=True))
         assert (stood, "foreign") == (outcome.data.decode(), outcome.refused[0].code)
         assert "no bounds that readers agree on" in outcome.refused[0].reason
@@ -291,34 +291,34 @@ class TestForeign:
         adopter = piece("prod", 1, adopt=True)
         assert block(adopter) == result(stood, adopter)
 
-    def test_beside_a_foreign_twin_ours_is_kept_fresh(self) -> None:
-        """The file is broken for botocore, not by us; the readers that manage get new keys."""
+    def test_beside_a_foreign_section_of_its_name_ours_is_kept_fresh(self) -> None:
+        """The file is broken for botocore, not by us; readers that manage get new keys."""
         outcome = merged(block(OURS) + LONG_TERM, NEWER)
         assert block(NEWER) + LONG_TERM == outcome.data.decode()
         assert [(7, "duplicate_section")] == [(f.line, f.code) for f in outcome.flaws]
 
     def test_a_tangled_section_of_ours_is_renewed_and_nothing_below_it_moves(self) -> None:
-        """An indented header below our block is a section to some readers."""
+        """To some readers an indented header below our block begins a section."""
         stood = block(OURS) + "  [x]\nrole_arn = y\n"
         assert block(NEWER) + "  [x]\nrole_arn = y\n" == result(stood, NEWER)
         assert "[prod]\n  [x]\nrole_arn = y\n" == result(stood)
 
     @pytest.mark.parametrize("space", INVISIBLE, ids=ascii)
     def test_a_header_behind_any_white_space_keeps_what_it_heads(self, space: str) -> None:
-        """Whatever some reader trims before `[dev2]`, its lines are not ours to take."""
+        """Some reader trims each of these before `[dev2]`, so its lines are not ours to take."""
         tail = f"{space}[dev2]\nrole_arn = arn:x\nsource_profile = me\n"
         assert block(NEWER) + tail == result(block(OURS) + tail, NEWER)
         assert "[prod]\n" + tail == result(block(OURS) + tail)
 
     @pytest.mark.parametrize("space", INVISIBLE, ids=ascii)
     def test_a_header_behind_any_white_space_is_known_by_its_name(self, space: str) -> None:
-        """Readers that trim would find two sections if ours came too."""
+        """Readers that trim would find two sections of that name if ours were added."""
         stood = f"[a]\nk = v\n{space}[stage]\nrole_arn = y\n"
         outcome = merged(stood, STAGE)
         assert (stood, "foreign") == (outcome.data.decode(), outcome.refused[0].code)
 
     def test_a_bracket_within_a_foreign_line_is_no_header(self) -> None:
-        """Letters beyond ASCII before it are no white space: below our block all is put right."""
+        """Non-ASCII letters before it are no white space: keys below it are in our section."""
         stood = block(OURS) + "# \u00e9[x]\n\u00e9[y] = \u00a0[z]\nrole_arn = y\n"
         assert stood.replace(block(OURS), block(NEWER)).replace("role_arn = y\n", "") == result(
             stood, NEWER
@@ -330,7 +330,7 @@ class TestBroken:
 
     @pytest.mark.parametrize("stood", ["[a]\nstray", "[unclosed", "\0\0", "[a]\n[a]", "k = v"])
     def test_it_is_spliced_all_the_same(self, stood: str) -> None:
-        """Our bounds are clear in any file, and some readers read on."""
+        """The bounds of our section are clear in any file, and some readers read on."""
         outcome = merged(stood, OURS)
         assert outcome.data.decode().startswith(stood + "\n[prod]\n")
         assert any(flaw.fatal for flaw in outcome.flaws)
@@ -338,10 +338,10 @@ class TestBroken:
 
 
 class TestLineEnd:
-    """The line end that had to be added, and the orders in which sections may go."""
+    """The line end that we had to add, in whatever order the sections go."""
 
     def test_it_moves_on_to_the_next_of_ours(self) -> None:
-        """Whichever goes first, the last one takes the line end with it."""
+        """Whichever section goes first, the last one of ours takes the line end with it."""
         both = result("x", OURS, STAGE)
         only_stage, only_prod = result(both, STAGE), result(both, OURS)
         assert only_stage.startswith("x\n[stage]\n")
@@ -349,7 +349,7 @@ class TestLineEnd:
         assert ["x", "x"] == [result(only_stage), result(only_prod)]
 
     def test_it_moves_on_to_one_that_comes_as_the_other_goes(self) -> None:
-        """A profile renamed in the configuration leaves no trace either."""
+        """A profile that is renamed in the configuration leaves no trace either."""
         renamed = result(result("x", OURS), STAGE)
         assert renamed.startswith("x\n[stage]\n")
         assert "x" == result(renamed)
@@ -360,23 +360,23 @@ class TestLineEnd:
         assert "x\n[y]\n" == result(result("x", OURS) + "[y]\n")
 
     def test_it_stays_when_the_line_before_is_another(self) -> None:
-        """Somebody's own line end is not ours to take, wherever the section slid to."""
+        """A line end that somebody else wrote is not ours to take, wherever our section is now."""
         stood = result("x", OURS).replace("x\n", "x\n# inserted\n")
         assert "x\n# inserted\n" == result(stood)
 
     def test_it_survives_renewals(self) -> None:
-        """The note is carried from block to block."""
+        """The note about it is carried from block to block."""
         assert "x" == result(result(result("x", OURS), NEWER))
 
     def test_it_survives_a_repair_and_an_altered_withdrawal(self) -> None:
-        """The note proves itself, even in a block that does not."""
+        """The note is believed even in a block that no longer proves itself."""
         altered = result("x", OURS).replace(SECRET, "edited")
         known = ("ASIAPROD0",)
         assert "x" == result(result(altered, NEWER, issued=known))
         assert "x" == result(altered, issued=known, withdraw={"prod"})
 
     def test_a_stale_note_is_forgotten(self) -> None:
-        """When the text that it was about is gone, so is the note at the next renewal."""
+        """When the text that a note is about is gone, the next renewal drops the note."""
         stood = result("x", OURS)[2:]
         assert block(NEWER) == result(stood, NEWER)
         assert not result(stood)
@@ -390,7 +390,7 @@ class TestLineEnd:
 
 
 def test_nothing_that_is_returned_shows_a_secret() -> None:
-    """No repr of the pure core carries what it is about."""
+    """No repr of the pure core shows a secret, be it ours or foreign."""
     outcome = merged(block(OURS) + LONG_TERM, NEWER, STAGE)
     parts = (outcome, outcome.document, outcome.document.sections, NEWER)
     shown = repr((parts, ownership.owned(outcome.document, INSTANCE)))

@@ -16,7 +16,7 @@ OTHER = 65_534
 
 
 def refusal(path: Path) -> PublishError:
-    """Return the error that a path meets."""
+    """Return the error with which a path is refused."""
     with pytest.raises(PublishError) as caught, resolved(str(path)):
         pass
     return caught.value
@@ -44,7 +44,7 @@ def test_it_follows_links_of_directories_and_files(tmp_path: Path) -> None:
 
 
 def test_a_dangling_link_leads_to_where_its_target_would_be(tmp_path: Path) -> None:
-    """A link into an empty run-time directory is how a new file comes about there."""
+    """So a new file can be made behind a link into an empty run-time directory."""
     (tmp_path / "run").mkdir()
     (tmp_path / "entry").symlink_to("run/credentials")
 
@@ -53,7 +53,7 @@ def test_a_dangling_link_leads_to_where_its_target_would_be(tmp_path: Path) -> N
 
 
 def test_a_sticky_directory_passes_but_is_not_private(tmp_path: Path) -> None:
-    """Where others may add names, nobody can take ours away; marks there are not believed."""
+    """Others may add names there, but not take ours away; marks there are not believed."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o1777)
 
@@ -63,7 +63,7 @@ def test_a_sticky_directory_passes_but_is_not_private(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o2775])
 def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
-    """Whoever may write it could put a link in our file's place; the hint names the chmod."""
+    """Anybody who may write it could put a link in our file's place; the hint names the chmod."""
     (tmp_path / "open" / "inner").mkdir(parents=True)
     (tmp_path / "open").chmod(mode)
 
@@ -96,7 +96,7 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 @needs_root
 def test_a_link_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    """In a sticky directory anybody may plant a link at a name that we have not taken yet."""
+    """In a sticky directory anybody may plant a link at a name that is still free."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o1777)
     (tmp_path / "open" / "credentials").symlink_to("/etc/passwd")
@@ -106,7 +106,7 @@ def test_a_link_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
-    """ELOOP, as the kernel would say."""
+    """The code is ELOOP, as the kernel would say."""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
 
@@ -122,14 +122,14 @@ def test_a_missing_directory_says_so(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_place_of_a_directory_says_so(tmp_path: Path) -> None:
-    """ENOTDIR, with a hint."""
+    """The code is ENOTDIR, with a hint."""
     (tmp_path / "file").touch()
 
     assert "ENOTDIR" == refusal(tmp_path / "file" / "credentials").code
 
 
 def test_a_directory_at_the_path_is_refused(tmp_path: Path) -> None:
-    """A mount of a missing file makes a directory of its name in some container engines."""
+    """Some container engines make a directory where the file to mount is missing."""
     error = refusal(tmp_path)
 
     assert "not_a_file" == error.code
@@ -147,12 +147,12 @@ def test_a_pipe_at_the_path_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_device_at_the_path_is_refused() -> None:
-    """/dev/null is the one that people really write there."""
+    """/dev/null is the device that people really name there."""
     assert "not_a_file" == refusal(Path("/dev/null")).code
 
 
 def test_without_a_descriptor_left_it_says_so(tmp_path: Path) -> None:
-    """Also where the very first directory cannot be opened."""
+    """The hint names LimitNOFILE, even where the very first directory cannot be opened."""
     with no_descriptors():
         error = refusal(tmp_path / "credentials")
     assert ("resolve", "EMFILE") == (error.step, error.code)
@@ -160,7 +160,7 @@ def test_without_a_descriptor_left_it_says_so(tmp_path: Path) -> None:
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
-    """Neither a good path nor a refused one leaks: this runs for months."""
+    """Neither a good path nor a refused one leaks a descriptor: the daemon runs for months."""
     (tmp_path / "a").symlink_to("a")
     before = open_files()
     for _ in range(3):

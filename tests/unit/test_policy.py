@@ -21,7 +21,7 @@ LIFETIMES = st.floats(1, 43200)
 
 
 def rhythm(salt: str) -> Rhythm:
-    """Return that of a daemon with three profiles and the default rate."""
+    """Return the rhythm of a daemon with three profiles and the default rate."""
     return policy.rhythm(salt, [(3600, RenewBefore())] * 3, 50.0)
 
 
@@ -42,7 +42,7 @@ def test_both_clocks_carry_the_same_deadline() -> None:
 
 
 def test_renew_before_is_clamped_to_four_fifths_of_what_was_granted() -> None:
-    """An absolute renew_before beyond a short grant does not renew for ever."""
+    """A renew_before that is longer than a short grant does not make it renew without end."""
     made = policy.plan(grant(profile(), NOW, lifetime=900), RenewBefore(None, 1200))
 
     assert made.clamped
@@ -69,7 +69,7 @@ def test_jitter_spreads() -> None:
 
 
 def test_first_retry_comes_within_two_seconds() -> None:
-    """The ceiling starts at twice the floor."""
+    """The ceiling of the delay starts at twice the floor."""
     assert 1.0 == policy.retry_delay(1, Mend.TIME, 3600, 0.0)
     assert 2.0 == pytest.approx(policy.retry_delay(1, Mend.TIME, 3600, 0.999999), abs=1e-3)
 
@@ -89,7 +89,7 @@ def test_first_retry_comes_within_two_seconds() -> None:
 def test_the_cap_follows_who_can_mend_it_and_the_life_left(
     mend: Mend, life_left: float, cap: float
 ) -> None:
-    """The less life is left the more often we try; a human is given five minutes."""
+    """The less life is left, the sooner it is tried again; a human is given five minutes."""
     assert cap == policy.retry_cap(mend, life_left)
     assert cap == pytest.approx(policy.retry_delay(40, mend, life_left, 0.9999999), rel=1e-3)
 
@@ -117,7 +117,7 @@ def test_what_the_server_asks_is_honoured_within_the_cap() -> None:
 
 
 def test_a_grant_much_shorter_than_asked_is_told_apart() -> None:
-    """Nine tenths of what was asked is enough not to be remarkable."""
+    """A grant of nine tenths of what was asked is not remarkable."""
     assert policy.much_shorter(grant(profile(duration=3600), NOW, lifetime=900))
     assert not policy.much_shorter(grant(profile(duration=3600), NOW, lifetime=3599))
 
@@ -129,7 +129,7 @@ RHYTHMS = st.builds(Rhythm, st.floats(0, policy.LONGEST_STEP), st.floats(0.01, 5
 def test_whatever_the_rhythm_the_jitter_keeps_its_bounds(
     key: str, lifetime: float, since: float, rhythm: Rhythm
 ) -> None:
-    """A grant is renewed 2 % to 7 % of its life ahead of `renew_before`, and not once later."""
+    """Every grant is renewed 2 % to 7 % of its life ahead of `renew_before`."""
     made = policy.plan(
         grant(profile(), NOW + since, lifetime=lifetime, key=key), RenewBefore(), rhythm
     )
@@ -140,7 +140,7 @@ def test_whatever_the_rhythm_the_jitter_keeps_its_bounds(
 
 
 def test_many_grants_are_renewed_together() -> None:
-    """Ten thousand come in two bursts, whatever second STS has rounded each of them to."""
+    """Ten thousand come in two bursts, to whatever second STS has rounded each of them."""
     moments = {
         policy.plan(
             grant(profile(), NOW, lifetime=3599.0 + n % 3, key=f"ASIA{n:016d}"), RenewBefore()
@@ -152,7 +152,7 @@ def test_many_grants_are_renewed_together() -> None:
 
 
 def test_two_daemons_do_not_renew_together() -> None:
-    """Each has a rhythm of its own, or a fleet would ask STS at the same moments."""
+    """Each has a rhythm of its own; otherwise a fleet would ask STS at the same moments."""
     granted = grant(profile(), NOW)
     moments = {
         policy.plan(granted, RenewBefore(), rhythm(f"host-{n}")).renew_at.wall for n in range(100)
@@ -163,7 +163,7 @@ def test_two_daemons_do_not_renew_together() -> None:
 
 
 def test_with_few_calls_a_second_bursts_lie_close() -> None:
-    """What is renewed at a moment is little more than what the calls of 7 seconds can do."""
+    """Little more is renewed at one moment than the calls of 7 seconds can do."""
     profiles = 1000
     found = policy.rhythm("host", [(3600, RenewBefore())] * profiles, 1.0)
     moments = Counter(
@@ -180,7 +180,7 @@ def test_with_few_calls_a_second_bursts_lie_close() -> None:
 def test_a_follower_asks_before_the_jitter_of_the_one_it_follows_is_used_up(
     key: str, lifetime: float, rhythm: Rhythm
 ) -> None:
-    """Whoever reads what a follower publishes finds `renew_before` of life, half of it here."""
+    """Readers of what a follower publishes find `renew_before` of life, here half of it."""
     leader = grant(profile(), NOW, lifetime=lifetime, key=key)
     renews_after = policy.plan(leader, RenewBefore()).renew_at.boot - NOW.boot
     follower = replace(leader, upstream=Upstream(renews_after=renews_after, salt="host"))

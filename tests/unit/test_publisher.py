@@ -42,7 +42,7 @@ def test_it_waits_half_a_second_at_most() -> None:
 
 
 def test_an_urgent_one_goes_at_once() -> None:
-    """What has nothing valid published waits for no quiet."""
+    """A profile with nothing valid published does not wait for quiet."""
     coalescer = Coalescer()
     coalescer.ended(5.0, took=0.1)
     coalescer.note(10.1, urgent=False)
@@ -53,7 +53,7 @@ def test_an_urgent_one_goes_at_once() -> None:
 
 @pytest.mark.parametrize(("took", "rest"), [(0.0002, 0.05), (1.0, 0.5)])
 def test_urgent_ones_in_a_row_share_writes(took: float, rest: float) -> None:
-    """A cold start does not write the file once a profile; it rests half a second at most."""
+    """A cold start does not write the file once per profile; it rests half a second at most."""
     coalescer = Coalescer()
     coalescer.ended(10.0, took=took)
     coalescer.note(10.01, urgent=True)
@@ -80,7 +80,7 @@ def test_the_rest_is_limited() -> None:
 
 
 def test_short_sessions_allow_no_long_rest() -> None:
-    """What was granted counts, not what was asked: a rest must not use up what is left to live."""
+    """The shortest granted session counts: a rest must not use up the life that is left."""
     coalescer = Coalescer()
     coalescer.ended(10.0, took=3.0, shortest=40.0)
     coalescer.note(10.1, urgent=False)
@@ -89,7 +89,7 @@ def test_short_sessions_allow_no_long_rest() -> None:
 
 
 def test_what_takes_long_waits_longer_for_quiet() -> None:
-    """A burst of calls that comes in parts is one write of a large file, not several."""
+    """A burst of renewals that comes in parts is one write of a large file, not several."""
     coalescer = Coalescer()
     coalescer.ended(10.0, took=0.1)
     for moment in (100.0, 100.5, 101.0):
@@ -99,7 +99,7 @@ def test_what_takes_long_waits_longer_for_quiet() -> None:
 
 
 def test_a_flow_that_never_pauses_is_not_waited_for_long() -> None:
-    """A hundred times what the last publish took, within the limit."""
+    """It waits a hundred times as long as the last publish took, within the limit."""
     for limit, due in ((20.0, 105.0), (4.0, 104.0)):
         coalescer = Coalescer(limit=limit)
         coalescer.ended(10.0, took=0.05)
@@ -136,7 +136,7 @@ class Bench:
         return self.reports.get(timeout=10)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass; who sleeps by the real clock is woken to see it."""
+        """Let time pass, and wake the publishing thread to see it."""
         self.clock.advance(seconds)
         answered: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.publisher.probe(lambda: answered.put(None))
@@ -144,7 +144,7 @@ class Bench:
 
 
 class Slumber(threading.Condition):
-    """A condition that tells for how long each wait may last."""
+    """A condition that records for how long each wait may last."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ def test_an_urgent_update_is_written_with_all_that_stood(bench: Bench) -> None:
 
 
 def test_a_forgotten_profile_is_no_longer_wanted(bench: Bench) -> None:
-    """None takes a profile out of what should stand."""
+    """An update to None takes a profile out of what should stand."""
     bench.publisher.start({"production": publication(), "dev": publication("dev")})
     bench.next_report()
     bench.publisher.update({"dev": None}, urgent=True)
@@ -197,7 +197,7 @@ def test_a_forgotten_profile_is_no_longer_wanted(bench: Bench) -> None:
 
 
 def test_one_failing_file_stops_no_other(bench: Bench) -> None:
-    """What landed in one file is reported although the other failed, which is tried again."""
+    """Landings in one file are reported while the other fails, which is tried again."""
     error = PublishError("no space", path="/b", step="write", code="ENOSPC")
     here, there = publication("here", path="/a"), publication("there", path="/b")
     bench.publisher.start({})
@@ -209,13 +209,13 @@ def test_one_failing_file_stops_no_other(bench: Bench) -> None:
 
     bench.destination.failing = None
     bench.clock.advance(2)
-    bench.publisher.probe(lambda: None)  # wakes the thread, which lives by the fake clock
+    bench.publisher.probe(lambda: None)  # wakes the thread, which goes by the fake clock
 
     assert {"there"} == set(bench.next_report().landed)
 
 
 def test_an_unforeseen_error_of_a_destination_is_a_failed_publish(bench: Bench) -> None:
-    """Nothing that a destination raises ends the thread that publishes; where it was is told."""
+    """What a destination raises does not end the publishing thread; the place is told."""
     bench.destination.failing = RuntimeError("boom")
     bench.publisher.start({"production": publication()})
 
@@ -228,7 +228,7 @@ def test_an_unforeseen_error_of_a_destination_is_a_failed_publish(bench: Bench) 
 
 
 def test_stopping_writes_what_waits(bench: Bench) -> None:
-    """What came in just before the end is on disk after it, also what failed before."""
+    """What came in just before the end is written, and so is what failed before."""
     bench.publisher.start({})
     bench.next_report()
     bench.destination.failing = RuntimeError("disk full")
@@ -241,7 +241,7 @@ def test_stopping_writes_what_waits(bench: Bench) -> None:
 
 
 def test_it_is_idle_when_all_that_was_asked_has_been_tried(bench: Bench) -> None:
-    """`once` leaves then: what waits for quiet, or is being written, is not there yet."""
+    """`once` ends then: what waits for quiet, or is being written, has not been tried yet."""
     bench.publisher.start({})
     bench.next_report()
     assert bench.publisher.idle()
@@ -249,13 +249,13 @@ def test_it_is_idle_when_all_that_was_asked_has_been_tried(bench: Bench) -> None
     assert not bench.publisher.idle()
 
     bench.clock.advance(2 * QUIET)
-    bench.publisher.probe(lambda: None)  # wakes the thread, which lives by the fake clock
+    bench.publisher.probe(lambda: None)  # wakes the thread, which goes by the fake clock
     bench.next_report()
     assert bench.publisher.idle()
 
 
 def test_stopping_waits_for_no_quiet(bench: Bench) -> None:
-    """What came in with nothing urgent about it is written by a stop, whose time is short."""
+    """A stop, whose time is short, writes also an update that is not urgent."""
     bench.publisher.start({})
     bench.next_report()
     bench.publisher.update({"production": publication()})
@@ -265,7 +265,7 @@ def test_stopping_waits_for_no_quiet(bench: Bench) -> None:
 
 
 def test_it_sleeps_until_something_has_its_turn(bench: Bench) -> None:
-    """A publisher with nothing to do costs nothing, and wakes for what comes first."""
+    """A publisher with nothing to do sleeps, and wakes for what comes first."""
     bench.publisher._changed = slumber = Slumber()
     bench.publisher.start({"production": publication()})
     bench.next_report()
@@ -278,7 +278,7 @@ def test_it_sleeps_until_something_has_its_turn(bench: Bench) -> None:
 
 
 def test_what_is_forgotten_before_it_could_be_written_never_lands(bench: Bench) -> None:
-    """It was withdrawn while the disk was full."""
+    """A profile withdrawn while the disk was full is not written when there is room again."""
     bench.publisher.start({})
     bench.next_report()
     bench.destination.failing = RuntimeError("disk full")
@@ -291,7 +291,7 @@ def test_what_is_forgotten_before_it_could_be_written_never_lands(bench: Bench) 
 
 
 def test_the_shortest_session_of_all_limits_the_rest(bench: Bench) -> None:
-    """A slow disk, and one profile among many that cannot wait for as long as the others."""
+    """On a slow disk, one profile among many cannot wait for as long as the others."""
 
     def slow(wanted: Wanted) -> Outcomes:
         bench.clock.advance(3.0)
@@ -310,7 +310,7 @@ def test_the_shortest_session_of_all_limits_the_rest(bench: Bench) -> None:
 
 
 def test_a_look_that_fails_is_followed_by_a_publish(bench: Bench) -> None:
-    """Which meets the same trouble, and tells it."""
+    """The publish meets the same trouble, and tells it."""
 
     def fails() -> bool:
         raise OSError("the disk is gone")
@@ -325,7 +325,7 @@ def test_a_look_that_fails_is_followed_by_a_publish(bench: Bench) -> None:
 
 
 def test_the_dead_slow_down_no_retry_of_the_living() -> None:
-    """What cannot be written is tried again by the life that is left, wherever some is."""
+    """A failed write is tried again by the life that is left, also beside expired profiles."""
     bench = Bench(roll=1.0)
     slumber = bench.publisher._changed = Slumber()
     start, dead, alive = bench.clock(), profile("dead"), profile("alive")
@@ -365,7 +365,7 @@ def test_a_probe_is_answered_by_the_publishing_thread(bench: Bench) -> None:
 
 
 def test_a_publisher_whose_thread_is_gone_says_so(bench: Bench) -> None:
-    """A probe of a dead thread is not answered, and reports the death."""
+    """`probe` returns False when the thread is dead."""
     bench.publisher.start({})
     bench.publisher.stop(10)
 
@@ -373,7 +373,7 @@ def test_a_publisher_whose_thread_is_gone_says_so(bench: Bench) -> None:
 
 
 def test_a_look_is_taken_when_asked_for(bench: Bench) -> None:
-    """And what has drifted is published again."""
+    """What has drifted is published again then."""
     bench.publisher.start({"production": publication()})
     bench.next_report()
     bench.clock.advance(SECOND_LOOK)
@@ -388,23 +388,23 @@ def test_a_look_is_taken_when_asked_for(bench: Bench) -> None:
 
 
 def test_a_publish_is_looked_at_once_more(bench: Bench) -> None:
-    """For what a rival may have written late: not before he had the time, whoever asks."""
+    """The look finds what a rival wrote late: it is not taken before that time, whoever asks."""
     answered: queue.SimpleQueue[str] = queue.SimpleQueue()
     bench.publisher.start({"production": publication()})
     bench.next_report()
     bench.publisher.look(bench.clock())
-    for word in ("first", "second"):  # it looks, if it does, before the second
+    for word in ("first", "second"):  # a look would come before the second
         bench.publisher.probe(partial(answered.put, word))
         assert word == answered.get(timeout=10)
     assert bench.destination.looks.empty()
 
     bench.clock.advance(SECOND_LOOK)
-    bench.publisher.probe(lambda: None)  # wakes the thread, which lives by the fake clock
+    bench.publisher.probe(lambda: None)  # wakes the thread, which goes by the fake clock
     assert bench.destination.looks.get(timeout=10) is None
 
 
 def test_publishes_that_never_pause_do_not_put_the_look_off(bench: Bench) -> None:
-    """A busy fleet publishes every few seconds: what has drifted is seen within ten even so."""
+    """Where a fleet publishes every few seconds, drift is still seen within ten."""
     bench.publisher.start({"production": publication()})
     bench.next_report()
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""What the log says stays readable, whatever happens to ten thousand profiles at once."""
+"""The log stays readable, whatever happens to ten thousand profiles at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fakes import EventLog, FakeClock
 
 
 def test_the_first_of_a_kind_are_told_and_the_rest_counted() -> None:
-    """After a minute one line says how many more there were, and who was the last."""
+    """After a minute one line says how many more there were, and which profile was the last."""
     clock, log = FakeClock(), EventLog()
     limited = RateLimited(log, clock)
 
@@ -28,7 +28,7 @@ def test_the_first_of_a_kind_are_told_and_the_rest_counted() -> None:
 
 
 def test_nothing_is_lost_at_the_end() -> None:
-    """What was withheld when the daemon stops is told before it does; once."""
+    """The lines withheld when the daemon stops are counted before it does, once."""
     clock, log = FakeClock(), EventLog()
     limited = RateLimited(log, clock)
     for _ in range(MOST + 7):
@@ -41,7 +41,7 @@ def test_nothing_is_lost_at_the_end() -> None:
 
 
 def test_nothing_is_lost_where_the_next_minute_begins_before_anybody_looks() -> None:
-    """The main thread was busy: how many there were is told first."""
+    """Where the main thread was busy, the count comes before the next line."""
     clock, log = FakeClock(), EventLog()
     limited = RateLimited(log, clock)
     for _ in range(MOST + 7):
@@ -54,7 +54,7 @@ def test_nothing_is_lost_where_the_next_minute_begins_before_anybody_looks() -> 
 
 
 def test_what_cloudtrail_is_searched_by_is_always_told() -> None:
-    """No access key id is withheld."""
+    """No line with an access key id is withheld."""
     clock, log = FakeClock(), EventLog()
     limited = RateLimited(log, clock)
 

@@ -1,4 +1,4 @@
-"""Two rivals' changes brought together."""
+"""How the changes of two rivals to one file are brought together."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ BASE = b"# top\n[a]\nk=1\n[b]\nk=1\n"
 
 
 def test_what_one_added_is_added() -> None:
-    """A new section comes to the end."""
+    """A new section is appended to what the other wrote."""
     assert BASE + b"[d]\nk=4\n[c]\nk=3\n" == carry_over(
         BASE, BASE + b"[c]\nk=3\n", BASE + b"[d]\nk=4\n"
     )
 
 
 def test_what_one_changed_is_changed() -> None:
-    """The other's change of another section stays."""
+    """A change by the other of another section stays."""
     altered = BASE.replace(b"[a]\nk=1", b"[a]\nk=2")
     onto = BASE.replace(b"[b]\nk=1", b"[b]\nk=3")
 
@@ -26,12 +26,12 @@ def test_what_one_changed_is_changed() -> None:
 
 
 def test_what_one_removed_is_removed() -> None:
-    """Even at the end, where the other added."""
+    """This holds at the end of the file too, where the other added a section."""
     assert b"# top\n[b]\nk=1\n[c]\n" == carry_over(BASE, b"# top\n[b]\nk=1\n", BASE + b"[c]\n")
 
 
 def test_what_both_changed_stands_as_it_stands() -> None:
-    """The one that stands in the file is the later."""
+    """The change that stands in the file is the later one."""
     altered = BASE.replace(b"[a]\nk=1", b"[a]\nk=2")
     onto = BASE.replace(b"[a]\nk=1", b"[a]\nk=3")
 
@@ -39,7 +39,7 @@ def test_what_both_changed_stands_as_it_stands() -> None:
 
 
 def test_a_missing_line_end_joins_no_two_lines() -> None:
-    """A section that is added after a last line without its end gets it."""
+    """A section that is added after a line without its end is preceded by one."""
     assert b"[a]\nk=1\n[c]\nk=3" == carry_over(b"[a]\nk=1", b"[a]\nk=1\n[c]\nk=3", b"[a]\nk=1")
 
 
@@ -50,6 +50,6 @@ _FILES = st.lists(
 
 @given(_FILES, _FILES)
 def test_nothing_to_carry_changes_nothing(base: bytes, onto: bytes) -> None:
-    """If one side changed nothing, the other stands byte for byte; and the reverse in content."""
+    """Without changes the file stays as it is; onto an unchanged file all sections are carried."""
     assert onto == carry_over(base, base, onto)
     assert sorted(onto.split(b"[")) == sorted(carry_over(base, onto, base).split(b"["))

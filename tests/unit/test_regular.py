@@ -1,4 +1,4 @@
-"""What people name is opened without waiting, and only where it is a file."""
+"""Paths that people give are opened without waiting, and only if they are regular files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _fifo(tmp_path: Path) -> str:
 
 
 def test_a_file_is_opened(tmp_path: Path) -> None:
-    """Directly, and through a link."""
+    """This holds directly, and through a link."""
     (tmp_path / "file").write_text("text")
     (tmp_path / "link").symlink_to("file")
     with open(tmp_path / "link", opener=only_regular) as file:
@@ -37,7 +37,7 @@ def test_a_file_is_opened(tmp_path: Path) -> None:
      ("absent", "No such file or directory")],
 )  # fmt: skip
 def test_what_is_no_file_is_refused_at_once(path: str, why: str, fifo: str) -> None:
-    """With the reason, and no descriptor is left open."""
+    """The error says why, and no descriptor is left open."""
     before = open_files()
     with pytest.raises(OSError, match=why) as caught:
         only_regular(str(Path(fifo).parent / path), os.O_RDONLY)

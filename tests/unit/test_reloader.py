@@ -54,7 +54,7 @@ def _log() -> EventLog:
 
 
 def bad(count: int = 1) -> ConfigError:
-    """Return a configuration's mistakes."""
+    """Return an error with so many mistakes in a configuration."""
     return ConfigError(
         tuple(
             Problem("c.yaml", n, 3, f"profiles.p{n}", "is wrong", "mend it") for n in range(count)
@@ -63,7 +63,7 @@ def bad(count: int = 1) -> ConfigError:
 
 
 def test_a_good_one_is_taken(source: FakeSource, log: EventLog) -> None:
-    """Its settings, and nothing to be told yet: that is for who carries it out."""
+    """Its settings are returned and applied; no event is told before they are carried out."""
     source.now = settings(profile("production"), profile("extra"))
     taken = Reloader(OLD, source, log).take()
 
@@ -74,7 +74,7 @@ def test_a_good_one_is_taken(source: FakeSource, log: EventLog) -> None:
 
 
 def test_a_bad_one_is_told_and_changes_nothing(source: FakeSource, log: EventLog) -> None:
-    """Each mistake with its place, then one line that sums up."""
+    """Each mistake is told with its place, then one line sums up."""
     source.now = bad(2)
     problems = Reloader(OLD, source, log).take()
 
@@ -92,7 +92,7 @@ def test_a_bad_one_is_told_and_changes_nothing(source: FakeSource, log: EventLog
 def test_a_bad_one_of_a_thousand_mistakes_does_not_flood_the_log(
     source: FakeSource, log: EventLog
 ) -> None:
-    """The first of them are told, and how many there are."""
+    """The first mistakes are told, and how many there are."""
     source.now = bad(1000)
     Reloader(OLD, source, log).take()
 
@@ -104,7 +104,7 @@ def test_a_bad_one_of_a_thousand_mistakes_does_not_flood_the_log(
 def test_what_nobody_foresaw_is_a_refusal_too(
     source: FakeSource, log: EventLog, error: Exception
 ) -> None:
-    """No error of reading takes the daemon down, and none speaks of what was read."""
+    """No error of reading takes the daemon down, and no event repeats what was read."""
     source.now = error
     problems = Reloader(OLD, source, log).take()
 
@@ -132,7 +132,7 @@ def test_a_provider_that_cannot_be_made_leaves_all_as_it_was(
 
 
 def test_what_a_provider_lacks_is_told_with_what_to_do(source: FakeSource, log: EventLog) -> None:
-    """As at the start: an engine of a fleet without the library that speaks to it."""
+    """So it is at the start too: an engine of a fleet may lack the library that speaks to it."""
     source.now = replace(OLD, sts=StsLimits(read_timeout=5.0))
     source.broken_provider = CredfreshError("hvac is not installed", hint="install it")
     problems = Reloader(OLD, source, log).take()
@@ -143,7 +143,7 @@ def test_what_a_provider_lacks_is_told_with_what_to_do(source: FakeSource, log: 
 def test_the_provider_stays_unless_its_sources_or_limits_change(
     source: FakeSource, log: EventLog
 ) -> None:
-    """What it caches would have to be asked for anew."""
+    """A new provider would have to ask again for what the old one has cached."""
     reloader = Reloader(OLD, source, log)
     source.now = settings(profile("production", duration=7200), profile("extra"))
     same = reloader.take()
@@ -158,7 +158,7 @@ def test_the_provider_stays_unless_its_sources_or_limits_change(
 
 
 def test_what_cannot_change_while_running_is_named(source: FakeSource, log: EventLog) -> None:
-    """The operator learns which keys wait for a restart; the others count at once."""
+    """The operator learns which keys wait for a restart; the others take effect at once."""
     source.now = replace(OLD, instance="another", log=LogSettings(level="debug", format="json"))
     taken = Reloader(OLD, source, log).take()
 
@@ -169,7 +169,7 @@ def test_what_cannot_change_while_running_is_named(source: FakeSource, log: Even
 def test_what_waits_for_a_restart_is_named_until_it_is_taken_back(
     source: FakeSource, log: EventLog
 ) -> None:
-    """What counts is what the daemon began with, not what the last reload said."""
+    """The settings are compared with those of the start, not with those of the last reload."""
     reloader = Reloader(OLD, source, log)
     told = []
     for instance in ("another", "another", OLD.instance):
@@ -187,14 +187,14 @@ def reloader_of(path: Path, source: FakeSource, log: EventLog) -> Reloader:
 
 
 def looks(reloader: Reloader, count: int = 3) -> list[bool]:
-    """Return what some looks one after the other say."""
+    """Return what some looks say, one after the other."""
     return [reloader.changed() for _ in range(count)]
 
 
 def test_a_change_of_the_file_is_seen_once(
     tmp_path: Path, source: FakeSource, log: EventLog
 ) -> None:
-    """In place, and by another file in its place; at the second look that finds it the same."""
+    """Edited or replaced, it is seen at the second look that finds it the same."""
     path = tmp_path / "c.yaml"
     path.write_text("a")
     reloader = reloader_of(path, source, log)
@@ -215,7 +215,7 @@ def test_a_change_of_the_file_is_seen_once(
 def test_a_file_that_somebody_is_writing_is_let_be(
     tmp_path: Path, source: FakeSource, log: EventLog
 ) -> None:
-    """One that was truncated and is filled bit by bit may be valid half-way."""
+    """A file that was truncated and is filled bit by bit may be valid half-way."""
     path = tmp_path / "c.yaml"
     path.write_text("whole")
     reloader = reloader_of(path, source, log)
@@ -231,7 +231,7 @@ def test_a_file_that_somebody_is_writing_is_let_be(
 def test_a_file_that_was_read_while_somebody_wrote_it_is_read_again(
     tmp_path: Path, source: FakeSource, log: EventLog
 ) -> None:
-    """Who asks by hand is obeyed at once; what comes after that is a change as any other."""
+    """A reload by hand reads at once; what is written after that is a change like any other."""
     path = tmp_path / "c.yaml"
     path.write_text("whole")
     reloader = reloader_of(path, source, log)
@@ -246,7 +246,7 @@ def test_a_file_that_was_read_while_somebody_wrote_it_is_read_again(
 def test_a_change_of_the_mode_alone_is_seen(
     tmp_path: Path, source: FakeSource, log: EventLog
 ) -> None:
-    """A file that was refused since others may write it is mended so."""
+    """This is how a file is mended that was refused because others may write it."""
     path = tmp_path / "c.yaml"
     path.write_text("a")
     path.chmod(0o666)
@@ -262,7 +262,7 @@ def test_a_change_of_the_mode_alone_is_seen(
 def test_a_file_that_is_gone_for_a_moment_is_no_change_until_it_is_back(
     tmp_path: Path, source: FakeSource, log: EventLog
 ) -> None:
-    """Editors that unlink first are waited for."""
+    """Editors that unlink the file first are waited for."""
     path = tmp_path / "c.yaml"
     path.write_text("a")
     reloader = reloader_of(path, source, log)
@@ -276,7 +276,7 @@ def test_a_file_that_is_gone_for_a_moment_is_no_change_until_it_is_back(
 def test_a_file_that_stays_away_is_a_change_and_so_is_its_return(
     tmp_path: Path, source: FakeSource, log: EventLog
 ) -> None:
-    """The next start would fail: that must not be found out by it."""
+    """The next start would fail, and the operator must not learn it only then."""
     path = tmp_path / "c.yaml"
     path.write_text("a")
     reloader = reloader_of(path, source, log)
@@ -288,7 +288,7 @@ def test_a_file_that_stays_away_is_a_change_and_so_is_its_return(
 
 
 def test_what_was_just_read_is_no_change(tmp_path: Path, source: FakeSource, log: EventLog) -> None:
-    """A reload by signal and one by looking are not two."""
+    """A file that a signal has made us read is not read again by watching it."""
     path = tmp_path / "c.yaml"
     path.write_text("a")
     reloader = reloader_of(path, source, log)

@@ -1,4 +1,4 @@
-"""A reload carried out: every part follows, everybody is told, and a refusal moves nothing."""
+"""A reload carried out: every part follows, everybody is told, and a refusal changes nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Knotted(FakeProvider):
 
 
 class House:
-    """The main thread's parts of a daemon, on the simulated rest; systemd listens."""
+    """The main thread's parts of a daemon on a simulation, and a socket in place of systemd."""
 
     def __init__(self, config: Settings, manager: socket.socket, address: str) -> None:
         self.sim = Simulation(config)
@@ -95,7 +95,7 @@ class House:
         return self.desk.agenda.turn(self.sim.clock())
 
     def told(self) -> list[str]:
-        """Return what systemd has been told since it was last asked."""
+        """Return what systemd has been told since the last call."""
         said = []
         while True:
             try:
@@ -115,7 +115,7 @@ def _house(tmp_path: Path) -> Iterator[House]:
 
 
 def test_all_parts_go_over(house: House) -> None:
-    """Profiles, workers, log, and who wants to know; the result says what changed."""
+    """Profiles, workers, log and attendants follow; the result says what changed."""
     house.sim.start()
     known: list[Settings] = []
     house.desk.on_reloaded.append(known.append)
@@ -140,7 +140,7 @@ def test_all_parts_go_over(house: House) -> None:
 
 
 def test_it_is_told_when_everybody_has_followed(house: House) -> None:
-    """Whoever reads of it in the log finds nothing served any more that has left."""
+    """Once config_reloaded is in the log, nothing that has left the file is served any more."""
     house.sim.start()
     told: list[int] = []
     house.desk.on_reloaded.append(lambda _: told.append(len(house.sim.log.of("config_reloaded"))))
@@ -172,7 +172,7 @@ def test_a_refused_one_moves_nothing(house: House) -> None:
 
 
 def test_a_provider_that_was_replaced_is_gone_when_the_reload_is_over(house: House) -> None:
-    """Each holds an SDK's session of megabytes, and the collector of cycles looks seldom."""
+    """Each holds an SDK's session of megabytes, and the collector of cycles runs seldom."""
     house.sim.start()
     gc.disable()
     try:
@@ -201,7 +201,7 @@ def test_a_wish_is_met_at_the_next_turn_and_many_wishes_are_one(house: House) ->
 
 
 def test_the_file_is_watched_only_where_that_is_wanted(house: House) -> None:
-    """With `reload: auto` a change is taken at the second look at it; with `signal` never."""
+    """With `reload: auto` a change is taken at the second look; with `reload: signal` never."""
     house.sim.start()
     path = Path(house.desk.settings.path)
     path.write_text("changed")
@@ -221,7 +221,7 @@ def test_the_file_is_watched_only_where_that_is_wanted(house: House) -> None:
 
 
 def touched(house: House, text: str = "x") -> None:
-    """Let the configuration file change, and the daemon look at it until it has been taken."""
+    """Change the configuration file, and look until the daemon has taken it."""
     path = Path(house.desk.settings.path)
     path.write_text((path.read_text() if path.exists() else "") + text)
     for _ in range(3):
@@ -241,7 +241,7 @@ def watching(house: House) -> None:
 
 
 def test_a_touched_file_brings_back_nothing_that_was_withdrawn(house: House) -> None:
-    """With `reload: auto` a file that says what is in force changes nothing, and is not told."""
+    """A file that says what is in force changes nothing and is not told, with `reload: auto`."""
     watching(house)
     known: list[Settings] = []
     house.desk.on_reloaded.append(known.append)
@@ -258,7 +258,7 @@ def test_a_touched_file_brings_back_nothing_that_was_withdrawn(house: House) -> 
 
 
 def test_another_order_of_the_profiles_is_nothing_else(house: House) -> None:
-    """A notice names the first profile that it concerns: it is another, and not told again."""
+    """A notice names the first profile that it concerns: another name is no other notice."""
     watching(house)
     said = house.desk.settings
     house.now = replace(
@@ -274,7 +274,7 @@ def test_another_order_of_the_profiles_is_nothing_else(house: House) -> None:
 
 
 def test_a_reload_by_hand_brings_back_what_was_withdrawn(house: House) -> None:
-    """Though the file says what is in force: whoever withdraws by hand takes it back by hand."""
+    """The file says what is in force, but a withdrawal by hand is undone by hand."""
     watching(house)
 
     house.reloading.ask()
@@ -285,7 +285,7 @@ def test_a_reload_by_hand_brings_back_what_was_withdrawn(house: House) -> None:
 
 
 def test_a_refused_file_that_says_again_what_is_in_force_is_accepted(house: House) -> None:
-    """The trouble is over, and that is told; what was withdrawn stays so."""
+    """That the trouble is over is told; what was withdrawn by hand stays withdrawn."""
     watching(house)
     good, house.now = house.now, WRONG
     touched(house)
@@ -326,7 +326,7 @@ def test_systemd_is_told_of_each_reload_and_of_a_refused_one(house: House) -> No
 
 
 def test_ready_is_told_when_all_are_fresh(house: House) -> None:
-    """Once, with the event; then the status line is kept up."""
+    """It is told once, with the event; after that the status line is kept up to date."""
     house.sim.start()
     assert 1.0 < house.turn()
     told = house.told()
@@ -341,7 +341,7 @@ def test_ready_is_told_when_all_are_fresh(house: House) -> None:
 
 
 def test_until_then_each_publish_is_looked_at(house: House) -> None:
-    """Who waits for the start learns at once that all is on disk; afterwards nobody is in haste."""
+    """Before READY each publish makes it look, so it is told at once; afterwards none does."""
     house.turn()
     house.sim.start()
     told = Published({}, {}, 0.0)
@@ -356,7 +356,7 @@ def test_until_then_each_publish_is_looked_at(house: House) -> None:
 
 
 def test_twins_are_brought_to_what_stands_before_ready_is_told(house: House) -> None:
-    """All is fresh in the file from the start; their directory may be new, or have been emptied."""
+    """All may be fresh in the file from the start while the directory of twins is empty."""
     shared = FileTarget("/run/credfresh/process")
     twin = Twin(shared.path, "dev", shared)
     house.desk.settings = settings(replace(profile("dev"), twin=twin), profile("production"))
@@ -374,7 +374,7 @@ def test_twins_are_brought_to_what_stands_before_ready_is_told(house: House) -> 
 def test_who_waits_for_a_human_holds_up_only_who_asked_for_fresh(
     house: House, ready: Literal["settled", "fresh"]
 ) -> None:
-    """A refused role is settled; with `ready: fresh` it is not enough."""
+    """A refused role is settled; with `ready: fresh` that is not enough."""
     house.desk.settings = replace(house.desk.settings, ready=ready)
     denied = failure("AccessDenied", mend=Mend.HUMAN)
     house.sim.provider.fault = lambda name: denied if name == "dev" else None
@@ -385,7 +385,7 @@ def test_who_waits_for_a_human_holds_up_only_who_asked_for_fresh(
 
 
 def test_a_transient_failure_is_waited_for_but_not_for_ever(house: House) -> None:
-    """Systemd's patience is extended at each look; after five minutes it is told all the same."""
+    """Each look extends systemd's timeout; after five minutes READY is told all the same."""
     house.sim.provider.fault = lambda _: failure()
     house.sim.start()
     assert 1.0 == house.turn()
@@ -402,7 +402,7 @@ def test_a_transient_failure_is_waited_for_but_not_for_ever(house: House) -> Non
 
 
 def test_a_reload_before_that_tells_no_readiness(house: House) -> None:
-    """READY after a reload would end the start-up too."""
+    """READY after a reload would end the start-up before it is ready."""
     house.sim.provider.fault = lambda _: failure()
     house.sim.start()
     house.turn()
@@ -413,6 +413,6 @@ def test_a_reload_before_that_tells_no_readiness(house: House) -> None:
 
 
 def test_the_publisher_delays_by_the_shortest_session() -> None:
-    """Half a hundredth of it, at most ten seconds."""
+    """The delay is a two-hundredth of it, at most ten seconds."""
     assert 4.5 == most_delay(settings(profile("a", duration=900), profile("b", duration=7200)))
     assert 10.0 == most_delay(settings(profile("a", duration=7200)))

@@ -59,7 +59,7 @@ def test_what_a_provider_did_not_foresee_is_a_failed_attempt(error: Exception) -
 
 
 def test_a_hung_attempt_is_evidence_about_what_it_waited_for() -> None:
-    """Whoever does not answer one is not asked by many: the source at first, then the endpoint."""
+    """The source is suspect while keys are looked up, and the endpoint from the call on."""
     progress = renewer.Progress()
     assert Scope.SOURCE is renewer.hung(progress).scope
 

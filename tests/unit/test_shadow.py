@@ -13,7 +13,7 @@ from twins import with_twin
 
 @pytest.fixture(name="recipe")
 def _recipe(tmp_path: Path) -> dict[str, str]:
-    """An environment with the whole recipe for `production`."""
+    """Return an environment with the whole recipe for `production`."""
     (tmp_path / "empty").touch()
     config = tmp_path / "production.config"
     config.write_bytes(twin.config([with_twin(tmp_path)], "test"))
@@ -25,19 +25,19 @@ def _recipe(tmp_path: Path) -> dict[str, str]:
 
 
 def test_with_the_whole_recipe_nothing_hides_the_twin(recipe: dict[str, str]) -> None:
-    """Then there is nothing to say."""
+    """`shadow` has nothing to say then."""
     assert shadow(recipe) is None
 
 
 def test_without_a_twin_there_is_none_to_hide(tmp_path: Path) -> None:
-    """Somebody else's config, a file that is not there, or none named."""
+    """The config may be somebody else's, may be missing, or none may be named."""
     (tmp_path / "config").write_text("[profile production]\n")
     for environ in ({}, {"AWS_CONFIG_FILE": str(tmp_path / "config")}, {"AWS_CONFIG_FILE": "/x"}):
         assert shadow(environ | {"AWS_ACCESS_KEY_ID": "AKIA"}) is None
 
 
 def test_keys_in_the_environment_hide_it(recipe: dict[str, str]) -> None:
-    """They come before everything else."""
+    """Keys in the environment come before everything else."""
     assert "AWS_ACCESS_KEY_ID" in str(shadow(recipe | {"AWS_ACCESS_KEY_ID": "AKIA"}))
 
 
@@ -47,7 +47,7 @@ def test_a_section_of_the_same_name_hides_it(
     tmp_path: Path,
     named: bool,  # noqa: FBT001 - a case
 ) -> None:
-    """In the file that is named, or in that of the home."""
+    """It may stand in the file that is named, or in that of the home."""
     file = tmp_path / ".aws" / "credentials"
     file.parent.mkdir()
     file.write_text("[production]\naws_access_key_id = AKIA\n")

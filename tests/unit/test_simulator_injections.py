@@ -23,7 +23,7 @@ def injection(
 
 
 def plan(*injections: Injection, action: str = "AssumeRole", role: str = "r") -> Plan:
-    """Return what befalls one request, the injections asked in their order."""
+    """Return what happens to one request, the injections asked in their order."""
     made = Plan()
     for each in injections:
         each.apply(Query({"Action": action, "RoleArn": role}), made)
@@ -51,7 +51,7 @@ def test_different_slots_combine() -> None:
 
 
 def test_an_injection_of_several_faults_waits_until_all_slots_are_free() -> None:
-    """Its faults strike together or not yet."""
+    """Its faults strike the same request, never one without the other."""
     first, second = injection(faults.Latency(1)), injection(faults.Latency(2), faults.Reset())
     assert Plan(latency=faults.Latency(1)) == plan(first, second)
     assert 0 == second.used
@@ -60,7 +60,7 @@ def test_an_injection_of_several_faults_waits_until_all_slots_are_free() -> None
 
 
 def test_after_lets_matching_requests_pass() -> None:
-    """Requests that do not match are not counted, nor struck."""
+    """Requests that do not match are neither counted nor struck."""
     late = injection(faults.Reset(), after=2, times=1, action="AssumeRole", role="r")
     assert [None] * 2 == [plan(late).outcome for _ in range(2)]
     assert plan(late, action="GetCallerIdentity").outcome is None
@@ -70,7 +70,7 @@ def test_after_lets_matching_requests_pass() -> None:
 
 
 def test_without_times_it_strikes_until_withdrawn() -> None:
-    """None is for ever; a withdrawal is at once."""
+    """It strikes any number of times, and a withdrawal ends it at once."""
     lasting = injection(faults.Reset(), times=None)
     assert [faults.Reset()] * 50 == [plan(lasting).outcome for _ in range(50)]
     lasting.withdraw()
@@ -79,7 +79,7 @@ def test_without_times_it_strikes_until_withdrawn() -> None:
 
 
 def test_a_predicate_sees_the_parameters() -> None:
-    """What it returns decides."""
+    """The injection strikes where the predicate returns True."""
     chosen = injection(faults.Reset(), when=lambda query: query.role_arn == "b")
     assert plan(chosen, role="a").outcome is None
     assert faults.Reset() == plan(chosen, role="b").outcome
@@ -110,7 +110,7 @@ def test_list_parameters_are_taken_in_the_order_of_their_numbers() -> None:
 
 
 def test_the_journal_keeps_the_latest_calls_and_all_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory is bounded; how many there were is not forgotten."""
+    """Memory is bounded, but every call is counted."""
     monkeypatch.setattr(journal, "KEPT", 2)
     kept = journal.Journal()
     now = Instant(0, 0)

@@ -69,7 +69,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_botocore_signs_is_accepted(data: st.DataObject) -> None:
-    """Any path, query, body, header and region; and the same with a bit changed is not."""
+    """Any path, query, body, header and region pass; with another secret, body or header, none."""
     target = "/" + quote(data.draw(st.text(st.characters(codec="utf-8"), max_size=10)))
     query = urlencode(data.draw(st.dictionaries(TEXT, TEXT, max_size=5)))
     header = data.draw(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20))
@@ -97,14 +97,14 @@ def test_whatever_botocore_signs_is_accepted(data: st.DataObject) -> None:
     ],
 )
 def test_a_signed_header_cannot_be_altered(name: str, value: str) -> None:
-    """Each is part of what was signed (of the date, already the scope speaks)."""
+    """Each of them is part of what was signed; the date is part of the scope as well."""
     request = signed(token=TOKEN)
     judge(request)
     assert "SignatureDoesNotMatch" == code_of(altered(request, name, value))
 
 
 def test_method_and_path_are_part_of_the_signature() -> None:
-    """The same headers do not open another door."""
+    """A signature does not fit another method, path or query."""
     request = signed(target="/a?b=c")
     for other in (
         replace(request, method="GET"),
@@ -134,7 +134,7 @@ def test_a_header_that_others_sign_and_botocore_does_not_is_judged_too() -> None
 
 @pytest.mark.parametrize("missing", ["host", "x-amz-date", "x-amz-security-token"])
 def test_what_must_be_signed_cannot_be_left_out(missing: str) -> None:
-    """The host and every x-amz- header belong to the signed ones."""
+    """The host and every x-amz- header have to be among the signed ones."""
     request = signed(token=TOKEN)
     names = ["host", "x-amz-date", "x-amz-security-token"]
     listed = ";".join(names)
@@ -189,7 +189,7 @@ def test_what_must_be_signed_cannot_be_left_out(missing: str) -> None:
 def test_a_broken_authorization_says_what_is_wrong(
     authorization: str | None, code: str, told: str
 ) -> None:
-    """Each defect has AWS's code and is named."""
+    """Each defect is named, and has AWS's code."""
     request = altered(signed(), "x-amz-date", "20261124T120000Z")
     with pytest.raises(StsError, match=told) as caught:
         read_claim(altered(request, "authorization", authorization))
@@ -204,7 +204,7 @@ def test_another_services_signature_is_refused() -> None:
 
 @pytest.mark.parametrize("date", [None, "24 Nov 2026", "20261324T000000Z", "20261124T000000"])
 def test_a_date_that_is_missing_or_none_makes_an_incomplete_signature(date: str | None) -> None:
-    """Only the basic ISO-8601 form will do."""
+    """Only the basic ISO 8601 form is accepted."""
     request = signed()
     today = (request.header("x-amz-date") or "")[:8]
     authorization = (request.header("authorization") or "").replace(today, (date or "")[:8])
@@ -228,7 +228,7 @@ def test_the_time_of_signing_may_be_off_by_so_much(off: float, refused: bool) ->
 
 
 def test_a_claim_can_be_printed() -> None:
-    """Neither signature nor token is in its repr."""
+    """Its repr has neither signature nor token."""
     claim = read_claim(signed(token=TOKEN))
     assert TOKEN == claim.token
     assert TOKEN not in repr(claim)

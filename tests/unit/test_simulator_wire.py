@@ -41,7 +41,7 @@ def requests_of(*pieces: bytes) -> list[HttpRequest]:
 
 @given(st.sets(st.integers(0, len(REQUESTS))))
 def test_the_cuts_between_packets_do_not_matter(cuts: set[int]) -> None:
-    """Three requests are the same three, cut anywhere."""
+    """The same three requests are read, wherever the bytes are cut."""
     edges = [0, *sorted(cuts), len(REQUESTS)]
     pieces = [REQUESTS[a:b] for a, b in itertools.pairwise(edges)]
     assert EXPECTED == requests_of(*pieces)
@@ -49,7 +49,7 @@ def test_the_cuts_between_packets_do_not_matter(cuts: set[int]) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_requests_or_refused(data: bytes) -> None:
-    """Nothing but WireError comes out of garbage."""
+    """Garbage raises WireError and nothing else."""
     framing = Framing()
     framing.feed(data + b"\r\n\r\n")
     status, target = 400, "/"

@@ -41,7 +41,7 @@ def made(config: str | None, credentials: str | None = HOME_KEYS) -> Starter:
 
 
 def settings(config: str | None, credentials: str | None = HOME_KEYS) -> Settings:
-    """Return what the starter of two files means, which `check` accepts."""
+    """Return the settings that the starter of two files gives: `check` accepts them."""
     return checked(made(config, credentials).text)
 
 
@@ -76,7 +76,7 @@ USABLE = {
 
 @pytest.mark.parametrize("config", USABLE.values(), ids=USABLE.keys())
 def test_a_role_that_needs_nobody_becomes_a_profile(config: str) -> None:
-    """Whatever assumes it; the whole is valid."""
+    """Whatever keys it is assumed with, it is there, and the whole file is valid."""
     result = made(config)
     assert ("a",) == result.profiles
     assert () == result.left_out
@@ -131,7 +131,7 @@ REASONS = {
 
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_what_needs_somebody_is_left_out_with_the_reason(case: str) -> None:
-    """In the head of the file and in a comment; what is left is valid."""
+    """The head of the file has the reason, a comment the profile; what is left is valid."""
     result = made(f"{UNUSABLE[case]}\n[profile good]\n{BY_KEYS}")
     why = dict(result.left_out)
     assert REASONS[case] in why["a"]
@@ -150,7 +150,7 @@ def test_what_needs_somebody_is_left_out_with_the_reason(case: str) -> None:
     ],
 )
 def test_a_login_without_a_role_is_named_too(login: str, why: str) -> None:
-    """Whoever signs in by hand each day is told why there is no profile of that name."""
+    """Someone who signs in by hand each day learns why there is no profile of that name."""
     result = made(f"[profile daily]\n{login}[sso-session x]\nsso_region = eu-west-1\n")
 
     [(name, reason)] = result.left_out
@@ -161,7 +161,7 @@ def test_a_login_without_a_role_is_named_too(login: str, why: str) -> None:
 
 
 def test_a_profile_without_a_name_is_left_out() -> None:
-    """And is nobody's parent."""
+    """Nor can another profile be chained to it."""
     result = made(f'[profile ""]\n{BY_KEYS}[profile good]\n{BY_KEYS}')
 
     assert [""] == [name for name, _ in result.left_out]
@@ -169,7 +169,7 @@ def test_a_profile_without_a_name_is_left_out() -> None:
 
 
 def test_a_chain_without_end_is_left_out() -> None:
-    """What is longer than anybody means; its last roles are there."""
+    """Of a chain longer than anybody means, the last roles are taken over, the first are not."""
     links = [f"[profile p{n}]\nrole_arn = DEPLOY\nsource_profile = p{n + 1}\n" for n in range(400)]
     result = made("".join([*links, "[profile p400]\n", KEYS]))
 
@@ -178,7 +178,7 @@ def test_a_chain_without_end_is_left_out() -> None:
 
 
 def test_every_setting_is_taken_over() -> None:
-    """As it was, an account number with its zero; the region of [default] is for all."""
+    """Each keeps its value, an account number its zero; the region of [default] is for all."""
     found = settings(
         """
         [default]
@@ -207,7 +207,7 @@ def test_every_setting_is_taken_over() -> None:
 
 
 def test_a_chain_is_a_chain() -> None:
-    """The parent is kept too, wherever it stands; a chained session lasts an hour at most."""
+    """The parent is kept, wherever it stands; a chained session lasts an hour at most."""
     result = made(
         """
         [profile audit]
@@ -225,7 +225,7 @@ def test_a_chain_is_a_chain() -> None:
 
 
 def test_what_hangs_on_something_refused_is_left_out_with_it() -> None:
-    """A role that `check` does not accept takes those along that are chained to it."""
+    """A role that `check` does not accept takes along the profiles that are chained to it."""
     result = made(
         """
         [profile c]
@@ -248,7 +248,7 @@ def test_what_hangs_on_something_refused_is_left_out_with_it() -> None:
 
 @pytest.mark.parametrize("seconds", ["899", "43201", "1h", "-5", "99999999999"])
 def test_a_duration_that_aws_does_not_accept_is_said(seconds: str) -> None:
-    """And the hour that AWS takes instead is asked for."""
+    """The file names it, and asks for the hour that AWS takes instead."""
     result = made(
         f"[profile a]\nrole_arn = DEPLOY\nsource_profile = default\nduration_seconds = {seconds}\n"
     )
@@ -263,7 +263,7 @@ def test_the_default_profile_does_not_become_everybody_s() -> None:
 
 
 def test_keys_count_for_more_than_a_role() -> None:
-    """As in an SDK: a source_profile that has keys is used with them."""
+    """A source_profile that has keys is used with them, as in an SDK."""
     found = settings(
         f"[profile a]\nrole_arn = DEPLOY\nsource_profile = b\n"
         f"[profile b]\nrole_arn = DEPLOY\nsource_profile = default\n{KEYS}"
@@ -273,7 +273,7 @@ def test_keys_count_for_more_than_a_role() -> None:
 
 
 def test_names_that_no_source_may_have_are_made_valid_and_stay_apart() -> None:
-    """Two profiles whose names differ in what cannot be written."""
+    """Two sources whose names differ only in such characters get different names."""
     found = settings(
         "[profile a]\nrole_arn = DEPLOY\nsource_profile = k!\n"
         "[profile b]\nrole_arn = DEPLOY\nsource_profile = k?\n",
@@ -283,7 +283,7 @@ def test_names_that_no_source_may_have_are_made_valid_and_stay_apart() -> None:
 
 
 def test_without_any_role_there_is_an_example() -> None:
-    """Also without any file: something to begin with, and valid."""
+    """Even without any file there is something to begin with, and it is valid."""
     for config, credentials in ((None, None), ("", ""), ("[default]\nregion = eu-west-1\n", None)):
         result = made(config, credentials)
         assert () == result.profiles
@@ -300,7 +300,7 @@ def test_what_is_no_region_is_for_nobody(bad: str) -> None:
 
 
 def test_the_region_that_most_name_is_for_those_that_name_none() -> None:
-    """Where [default] has none; where nobody has one, it says so."""
+    """It is used where [default] names none; where nobody names one, the file says so."""
     profile = "[profile {0}]\nrole_arn = DEPLOY\nsource_profile = default\nregion = {1}\n"
     regions = ("eu-west-1", "us-west-2", "eu-west-1")
     config = "".join(profile.format(f"p{n}", region) for n, region in enumerate(regions))
@@ -311,14 +311,14 @@ def test_the_region_that_most_name_is_for_those_that_name_none() -> None:
 
 @pytest.mark.parametrize("text", ["role_arn = x\n[profile a]\n", "[profile a]\n= x\n", "[\n"])
 def test_a_file_that_no_sdk_reads_is_refused_with_its_line(text: str) -> None:
-    """Rather than half of it taken over."""
+    """No part of such a file is taken over."""
     with pytest.raises(CredfreshError, match=rf"{CONFIG_PATH}:\d+: ") as caught:
         made(text)
     assert caught.value.hint
 
 
 def test_no_secret_is_kept_of_what_was_read() -> None:
-    """Of keys only where they stand, so that nothing later can write them anywhere."""
+    """Of keys only their place is kept, so that nothing later can write them anywhere."""
     found = read(
         AwsFile(CONFIG_PATH, f"[profile a]\n{SESSION}"), AwsFile(CREDENTIALS_PATH, HOME_KEYS)
     )
@@ -329,7 +329,7 @@ def test_no_secret_is_kept_of_what_was_read() -> None:
 
 
 def test_a_section_twice_is_said() -> None:
-    """SDKs of Python refuse such a file as a whole."""
+    """SDKs for Python refuse such a file as a whole."""
     found = read(AwsFile(CONFIG_PATH, USABLE["a section twice"]), None)
     assert (f"{CONFIG_PATH}: [profile a] is there twice; botocore refuses such a file",) == (
         found.oddities
@@ -355,7 +355,7 @@ def test_a_section_twice_is_said() -> None:
     ],
 )
 def test_a_word_is_quoted_where_yaml_could_mistake_it(text: str, written: str) -> None:
-    """And only there."""
+    """No other word is quoted."""
     assert written == scalar(text)
 
 
@@ -379,7 +379,7 @@ LINES = st.sampled_from(
 def test_whatever_the_files_say_the_starter_is_valid_and_holds_no_secret(
     config: list[str], credentials: list[str]
 ) -> None:
-    """Or the file is refused."""
+    """Files that cannot be read give an error instead."""
     files = [
         AwsFile(CONFIG_PATH, "\n".join(config)),
         AwsFile(CREDENTIALS_PATH, "\n".join(credentials)),
@@ -396,7 +396,7 @@ def test_whatever_the_files_say_the_starter_is_valid_and_holds_no_secret(
 
 
 def test_where_a_role_is_asked_for_is_taken_over() -> None:
-    """FIPS endpoints, or a test server, are asked from the first call on."""
+    """FIPS endpoints, or a test server, are then asked from the first call on."""
     text = f"[profile a]\n{BY_KEYS}use_fips_endpoint = True\n[profile b]\n{BY_KEYS}"
     text += "endpoint_url = http://localhost:4566\nservices = mine\n[services mine]\n"
     found = settings(text).profiles
@@ -406,6 +406,6 @@ def test_where_a_role_is_asked_for_is_taken_over() -> None:
 
 
 def test_that_the_arguments_of_a_process_are_copied_is_said() -> None:
-    """They may hold a secret, and the file that is written is no file of secrets."""
+    """They may hold a secret, and the file that is written is not kept secret."""
     text = f"{BY_OTHER}credential_process = /opt/bin/keys --token hunter2\n"
     assert "arguments are copied as they stand" in made(text).text

@@ -20,7 +20,7 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def shape(*profiles: dict[str, Any]) -> dict[str, Any]:
-    """Return what the command prints for these."""
+    """Return what the command prints for these profiles."""
     shown = [{key: one[key] for key in PUBLIC} for one in profiles]
     return {"version": 1, "from": "daemon", "profiles": shown}
 
@@ -35,7 +35,7 @@ def test_the_schema_is_one() -> None:
 
 
 def test_profiles_in_every_state_fit_it() -> None:
-    """From before the first attempt through failures to what was withdrawn."""
+    """They are looked at before the first attempt, in failure, expired and withdrawn."""
     sim = Simulation(settings(profile("good"), profile("bad"), profile("gone")))
     seen: list[dict[str, Any]] = []
 
@@ -71,7 +71,7 @@ def test_profiles_in_every_state_fit_it() -> None:
     ],
 )
 def test_another_shape_does_not_fit_it(key: str, value: object) -> None:
-    """The check can fail."""
+    """Each of these changes makes the validation fail."""
     sim = Simulation(settings(profile("good")))
     sim.start()
     report = shape(status(sim.supervisor.roster["good"], sim.clock()).as_json())

@@ -1,4 +1,4 @@
-"""What AssumeRole is asked, and what its answer is worth."""
+"""The arguments of AssumeRole, and what is made of its answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROFILE = fakes.profile()
 
 
 def answer(expiration: float, date: str | None = None, **changes: object) -> dict[str, Any]:
-    """Return what the SDK makes of an answer."""
+    """Return an answer as the SDK gives it."""
     given = {
         "AccessKeyId": "ASIA",
         "SecretAccessKey": "secret",
@@ -37,7 +37,7 @@ def answer(expiration: float, date: str | None = None, **changes: object) -> dic
 
 
 def test_the_lifetime_is_expiration_minus_date() -> None:
-    """Both of the server's clock; counted from the moment the request left."""
+    """Both are of the server's clock; the lifetime counts from when the request left."""
     # 1_800_000_000 is Fri, 15 Jan 2027 08:00:00 GMT
     got = granted(answer(SENT.wall + 7800, "Fri, 15 Jan 2027 09:10:02 GMT"), PROFILE, SENT, 4.0)
     assert 7800 - 4202 == got.lifetime
@@ -48,14 +48,14 @@ def test_the_lifetime_is_expiration_minus_date() -> None:
 
 @pytest.mark.parametrize("date", [None, "", "yesterday", "Fri, 99 Jan 2027 09:00:00 GMT"])
 def test_without_a_readable_date_the_local_clock_must_do(date: str | None) -> None:
-    """The wall clock at sending, and no skew is claimed."""
+    """The wall clock at sending is used, and no skew is claimed."""
     got = granted(answer(SENT.wall + 1800, date), PROFILE, SENT, 0.0)
     assert (1800.0, None) == (got.lifetime, got.skew)
 
 
 @pytest.mark.parametrize("zone", ["GMT", "-0000", ""])
 def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
-    """Whatever the zone of this host."""
+    """The zone of this host does not matter."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Asia/Tokyo")
         time.tzset()
@@ -65,7 +65,7 @@ def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch, zone: str
 
 
 def test_a_date_that_is_hours_behind_lets_nothing_expire() -> None:
-    """A proxy's clock may be wrong; the end that readers are told is the one that was granted."""
+    """A proxy's clock may be wrong; readers are told the expiration that was granted."""
     got = granted(answer(SENT.wall + 3600, "Fri, 15 Jan 2027 05:00:00 GMT"), PROFILE, SENT, 0.0)
     assert (3605.0, -10800.0) == (got.lifetime, got.skew)
     assert SENT.wall + 3600 == got.credentials.expiration
@@ -73,7 +73,7 @@ def test_a_date_that_is_hours_behind_lets_nothing_expire() -> None:
 
 @given(st.floats(-1e6, 1e6))
 def test_a_grant_is_positive_and_bounded_by_what_was_asked(after: float) -> None:
-    """Whatever expiration is told: a failure, or a lifetime in (0, asked + 5 s]."""
+    """The lifetime is in (0, asked + 5 s], or the expiration is refused as past."""
     if after > 0.001:
         got = granted(answer(SENT.wall + after), PROFILE, SENT, 0.0)
         assert 0 < got.lifetime <= PROFILE.duration + MOST_OVER
@@ -83,7 +83,7 @@ def test_a_grant_is_positive_and_bounded_by_what_was_asked(after: float) -> None
 
 
 def test_an_absurd_expiration_is_not_passed_on() -> None:
-    """By the server's own clock, no session lasts longer than was asked: readers look again."""
+    """Readers are told what can be by the server's clock at most, so they look again in time."""
     got = granted(answer(SENT.wall + 1e9, "Fri, 15 Jan 2027 08:00:00 GMT"), PROFILE, SENT, 4.0)
     assert 1_800_000_000 + PROFILE.duration + MOST_OVER == got.credentials.expiration
     unsure = granted(answer(SENT.wall + 1e9, None), PROFILE, SENT, 4.0)
@@ -93,7 +93,7 @@ def test_an_absurd_expiration_is_not_passed_on() -> None:
 @pytest.mark.parametrize("name", ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"])
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_missing_part_is_named(name: str, value: object) -> None:
-    """An answer without a part is a failure that says which."""
+    """An answer without a part is a failure that names the part."""
     with pytest.raises(RenewalError, match=name):
         granted(answer(SENT.wall + 3600, None, **{name: value}), PROFILE, SENT, 0.0)
 
@@ -106,14 +106,14 @@ def test_a_missing_part_is_named(name: str, value: object) -> None:
     ],
 )
 def test_an_expiration_that_nobody_can_spell_is_a_failure(when: datetime) -> None:
-    """It would reach the log, the file and the twin: in UTC its year has five digits, or none."""
+    """In UTC its year has five digits, or none; it would reach the log, the file and the twin."""
     with pytest.raises(RenewalError, match="readable Expiration"):
         granted(answer(SENT.wall + 3600, None, Expiration=when), PROFILE, SENT, 0.0)
 
 
 @pytest.mark.parametrize("odd", [{}, {"Credentials": None}, {"Credentials": {}}])
 def test_an_answer_without_credentials_is_a_failure(odd: dict[str, Any]) -> None:
-    """Nothing was granted."""
+    """The failure says what is missing."""
     with pytest.raises(RenewalError, match="without AccessKeyId and Secret"):
         granted(odd, PROFILE, SENT, 0.0)
 
@@ -136,7 +136,7 @@ def test_every_argument_is_one_that_assume_role_has() -> None:
 
 
 def test_no_secret_is_in_the_repr_of_keys() -> None:
-    """Their secrets are known to whoever scrubs messages."""
+    """Only `secrets` gives them, to code that scrubs messages."""
     keys = SourceKeys("ASIAINNER", "s3cret", "t0ken")
     assert "s3cret" not in repr(keys)
     assert "t0ken" not in repr(keys)

@@ -34,7 +34,7 @@ def refusal(response: dict[str, Any], caller: Caller = SOURCE) -> RenewalError:
 
 @pytest.mark.parametrize("code", sorted(RULES))
 def test_every_known_code_says_what_to_do_or_that_time_will(code: str) -> None:
-    """A human is never left without a hint, and no hint has a hole left in it."""
+    """A human is never left without a hint, and no hint has a placeholder left in it."""
     error = refusal({"Error": {"Code": code, "Message": "m"}})
     assert code == error.code
     assert error.hint or error.mend is Mend.TIME
@@ -43,7 +43,7 @@ def test_every_known_code_says_what_to_do_or_that_time_will(code: str) -> None:
 
 @pytest.mark.parametrize("code", sorted(REFUSED_KEYS))
 def test_refused_keys_concern_the_source_but_not_where_a_parent_signed(code: str) -> None:
-    """A parent is a profile with renewals of its own: nobody else's source is suspect."""
+    """A parent is a profile with renewals of its own, so no source becomes suspect."""
     response = {"Error": {"Code": code}}
     assert Scope.SOURCE == refusal(response).scope
     chained = refusal(response, PARENT)
@@ -51,12 +51,12 @@ def test_refused_keys_concern_the_source_but_not_where_a_parent_signed(code: str
 
 
 def test_what_a_parent_signed_says_as_much_about_the_endpoint() -> None:
-    """A sick STS is sick for chained profiles too: one probe goes there, not all of them."""
+    """A failing STS fails for chained profiles too: one probe goes there, not all of them."""
     assert Scope.ENDPOINT == refusal({"Error": {"Code": "InternalFailure"}}, PARENT).scope
 
 
 def test_what_sts_says_is_repeated() -> None:
-    """An operator reads there who may not assume what."""
+    """An operator reads in it who may not assume what."""
     assert "not you" == refusal({"Error": {"Code": "AccessDenied", "Message": "not you"}}).message
 
 
@@ -88,7 +88,7 @@ def test_no_answer_is_too_odd(response: dict[str, Any]) -> None:
 
 
 def test_an_unknown_code_is_judged_by_its_status() -> None:
-    """5xx is about the endpoint; the rest about the profile; both are retried."""
+    """5xx concerns the endpoint, other codes the profile; both are retried."""
     sick = refusal({"ResponseMetadata": {"HTTPStatusCode": 529}})
     odd = refusal({"Error": {"Code": "New"}, "ResponseMetadata": {"HTTPStatusCode": 402}})
     slow = refusal({"ResponseMetadata": {"HTTPStatusCode": 429}})
@@ -99,7 +99,7 @@ def test_an_unknown_code_is_judged_by_its_status() -> None:
 
 @pytest.mark.parametrize("status", [302, 307, 402, 403, 407])
 def test_a_refusal_without_a_code_is_nobodys_own(status: int) -> None:
-    """A redirect, a portal, a proxy: all who go there get it, and it is told once for all."""
+    """A redirect, a portal or a proxy answers all alike, so it is told once for all."""
     page = refusal({"ResponseMetadata": {"HTTPStatusCode": status}})
     assert (f"HTTP{status}", Mend.TIME, Scope.ENDPOINT) == (page.code, page.mend, page.scope)
     assert "something other than STS" in str(page.hint)
@@ -117,7 +117,7 @@ def test_a_refusal_without_a_code_is_nobodys_own(status: int) -> None:
     ],
 )
 def test_an_unforeseen_error_is_named_and_not_quoted(error: Exception) -> None:
-    """Its text may quote the answer: only its type is told."""
+    """Its text may quote the answer, so only its type is told."""
     told = classify(error, SOURCE, wall=WALL)
     assert (type(error).__name__, Mend.TIME) == (told.code, told.mend)
     assert told.scope in {Scope.NONE, Scope.ENDPOINT}, "nothing says that STS has answered"
@@ -133,7 +133,7 @@ def test_an_endpoint_that_fips_has_not_is_for_a_human() -> None:
 
 
 def test_a_clock_within_tolerance_is_not_blamed() -> None:
-    """Four minutes off, a refused signature is a wrong secret."""
+    """With a clock four minutes off, a refused signature means a wrong secret."""
     date = "Fri, 15 Jan 2027 08:04:00 GMT"  # WALL + 240 s
     metadata = {"HTTPHeaders": {"date": date}, "HTTPStatusCode": 403}
     near = refusal({"Error": {"Code": "SignatureDoesNotMatch"}, "ResponseMetadata": metadata})
@@ -159,7 +159,7 @@ ARN = "arn:aws:sts::111111111111:assumed-role/a-role-with-a-rather-long-name/cre
 
 
 def test_scrubbing_keeps_arns_and_drops_what_looks_secret() -> None:
-    """Who was refused what stays readable."""
+    """The message still says who was refused what."""
     text = (
         f"User: {ARN} is not authorized\n {SECRET} eyJhbGciOi.eyJzdWIi.c2ln http://u:pw@proxy:3128/"
     )
@@ -173,7 +173,7 @@ def test_scrubbing_keeps_arns_and_drops_what_looks_secret() -> None:
     after=st.text(max_size=60),
 )
 def test_a_known_secret_never_survives(before: str, secret: str, after: str) -> None:
-    """Wherever it stands in whatever text; and the result is one bounded line."""
+    """It is taken out of any text, and the result is one bounded line."""
     line = scrubbed(f"{before}{secret}{after}", (secret,))
     assert secret not in line or secret in scrubbed(before + after)
     assert len(line) <= MOST

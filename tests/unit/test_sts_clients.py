@@ -1,4 +1,4 @@
-"""Where a client goes, and what it is allowed to take."""
+"""Which endpoint a client asks, and its limits of time and connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from credfresh.sts.clients import USER_AGENT, Clients, Endpoint, client_config, 
 def test_the_regions_own_endpoint_whatever_the_environment_prefers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Regional unless told otherwise; the legacy global endpoint and AWS_PROFILE have no say."""
+    """It is used unless another is configured; AWS_PROFILE and the legacy mode have no say."""
     monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "legacy")
     monkeypatch.setenv("AWS_PROFILE", "not-there")
     monkeypatch.setenv("AWS_DEFAULTS_MODE", "auto")
@@ -44,7 +44,7 @@ def test_the_regions_own_endpoint_whatever_the_environment_prefers(
 
 
 def test_one_attempt_with_bounded_patience() -> None:
-    """The scheduler owns retries, and written-off workers may hold connections too."""
+    """The scheduler does the retries, and workers written off may hold connections too."""
     limits = StsLimits(connect_timeout=1.5, read_timeout=4.0, max_concurrency=16)
     config: Any = client_config(limits)  # its options are not in the stubs
     assert 1 == config.retries["total_max_attempts"]
@@ -53,7 +53,7 @@ def test_one_attempt_with_bounded_patience() -> None:
 
 
 def test_a_profiles_endpoint_goes_before_everybodys() -> None:
-    """endpoint_url of the profile, then of `sts`, then none: the SDK's own."""
+    """The profile's endpoint_url counts first, then that of `sts`, then the SDK's own."""
     profile = fakes.profile()
     own = replace(profile, endpoint_url="http://own")
     limits = StsLimits(endpoint_url="http://all")
@@ -75,25 +75,25 @@ def test_a_profiles_endpoint_goes_before_everybodys() -> None:
     ],
 )
 def test_a_time_is_read_as_botocore_reads_it(text: str) -> None:
-    """Faster, and to the same second."""
+    """The result is the same, and comes faster."""
     assert parse_timestamp(text) == timestamp(text)
 
 
 @pytest.mark.parametrize("text", ["2026-11-28T09:41:06", "2026-11-28 09:41:06"])
 def test_a_time_without_a_zone_is_utc(text: str) -> None:
-    """Botocore leaves it to the zone of this host, which no server knows."""
+    """Botocore would take the zone of this host, which no server knows."""
     assert datetime(2026, 11, 28, 9, 41, 6, tzinfo=UTC) == timestamp(text)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-13-01T00:00:00Z", "2026-11-28T25:00:00Z"])
 def test_what_is_no_time_is_an_error(text: str) -> None:
-    """The attempt fails as it does without this."""
+    """The attempt fails as it does with botocore's own parser."""
     with pytest.raises(ValueError, match=r".*"):
         timestamp(text)
 
 
 def test_who_we_are_is_told() -> None:
-    """CloudTrail shows us first, then the SDK."""
+    """CloudTrail shows credfresh first, then the SDK."""
     assert USER_AGENT.startswith(f"credfresh/{__version__} Boto3/{boto3.__version__} Botocore/1")
 
 
@@ -108,7 +108,7 @@ def test_who_we_are_is_told() -> None:
 def test_what_the_environment_has_wrong_is_for_a_human(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
 ) -> None:
-    """No client can be made with it, however often we try; the hint says where to look."""
+    """No client can be made with such a value; the hint says where to look."""
     monkeypatch.setenv(name, value)
     with pytest.raises(RenewalError, match=said) as failed:
         Clients(StsLimits()).at(Endpoint("eu-west-1"))
@@ -117,7 +117,7 @@ def test_what_the_environment_has_wrong_is_for_a_human(
 
 
 def test_what_makes_no_client_is_told_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody was asked: it is no proof that endpoint and source are well, and is told once."""
+    """No call was made: it does not prove endpoint and source well, and is told once."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "127.0.0.1:1")
     clients = Clients(StsLimits())
     for way in (clients.at, clients.unsigned):

@@ -1,4 +1,4 @@
-"""AssumeRole by the SDK's parts says to STS what the SDK's client says."""
+"""AssumeRole made of the SDK's parts sends to STS what the SDK's client sends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REFUSAL = b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorRespon
 
 
 class Sent(Exception):  # noqa: N818 - no error
-    """What would have been sent."""
+    """The request that would have been sent."""
 
     def __init__(self, request: AWSPreparedRequest) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Sent(Exception):  # noqa: N818 - no error
 
 @dataclass
 class Line:
-    """Answers the same to every request, and keeps the last."""
+    """Gives the same answer to every request, and keeps the last request."""
 
     status: int = 200
     body: bytes = ANSWER
@@ -67,7 +67,7 @@ def on(line: Line, endpoint: Endpoint) -> AssumeRole:
 
 
 def by_the_client(endpoint: Endpoint, keys: SourceKeys = KEYS) -> AWSPreparedRequest:
-    """Return the request that the SDK's own client makes of the same."""
+    """Return the request that the SDK's own client makes of the same arguments."""
     client = boto3.client(
         "sts",
         region_name=endpoint.region,
@@ -88,7 +88,7 @@ def by_the_client(endpoint: Endpoint, keys: SourceKeys = KEYS) -> AWSPreparedReq
 
 
 def told(request: AWSPreparedRequest | None) -> dict[str, object]:
-    """Return all that a request says, but for what depends on the second and on retries."""
+    """Return all that a request says, without what depends on the second and on retries."""
     assert request is not None
     headers = {name.lower(): _text(value) for name, value in request.headers.items()}
     return {
@@ -120,7 +120,7 @@ def _text(value: object) -> str:
     ids=str,
 )
 def test_the_request_is_the_one_of_the_sdks_client(endpoint: Endpoint) -> None:
-    """Where it goes, what it asks, in whose name, for which region: the global one has another."""
+    """URL, arguments, signer and region are the same, and so is the global endpoint's region."""
     line = Line()
     on(line, endpoint)(arguments(FULL), KEYS)
     assert told(by_the_client(endpoint)) == told(line.sent)
@@ -130,7 +130,7 @@ def test_the_request_is_the_one_of_the_sdks_client(endpoint: Endpoint) -> None:
 def test_a_host_that_the_rules_of_endpoints_alone_know(
     monkeypatch: pytest.MonkeyPatch, region: str
 ) -> None:
-    """Signed requests go nowhere else."""
+    """Signed requests go to the host that the SDK's rules of endpoints name."""
     monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", "true")
     line = Line()
     on(line, Endpoint(region))(arguments(FULL), KEYS)
@@ -138,7 +138,7 @@ def test_a_host_that_the_rules_of_endpoints_alone_know(
 
 
 def test_keys_that_no_key_can_be_are_sent_for_sts_to_refuse() -> None:
-    """Pasted with their typographic quotes: the endpoint is not to blame, and STS says who is."""
+    """They were pasted with typographic quotes: STS refuses them, and no endpoint is blamed."""
     pasted = SourceKeys("\u201cAKIAPASTED\u201d", "s3cret", "t0ken\u200b")
     line = Line()
     on(line, Endpoint("eu-west-1"))(arguments(FULL), pasted)
@@ -149,7 +149,7 @@ def test_keys_that_no_key_can_be_are_sent_for_sts_to_refuse() -> None:
 
 
 def test_sts_is_told_who_asks() -> None:
-    """CloudTrail shows it."""
+    """CloudTrail shows the user agent, which names credfresh."""
     line = Line()
     on(line, Endpoint("eu-west-1"))(arguments(FULL), KEYS)
     assert line.sent is not None
@@ -157,14 +157,14 @@ def test_sts_is_told_who_asks() -> None:
 
 
 def test_the_answer_is_read_as_the_client_reads_it() -> None:
-    """With what HTTP says beside it, from which the server's clock is known."""
+    """It has the headers of HTTP, from which the server's clock is known."""
     answer = on(Line(), Endpoint("eu-west-1"))(arguments(FULL), KEYS)
     assert {"AccessKeyId": "ASIANEW"} == answer["Credentials"]
     assert "now" == answer["ResponseMetadata"]["HTTPHeaders"]["date"]
 
 
 def test_a_refusal_is_the_sdks_error() -> None:
-    """What STS says is in its response, with the status."""
+    """Its response has what STS says, and the status."""
     with pytest.raises(ClientError) as refused:
         on(Line(403, REFUSAL), Endpoint("eu-west-1"))(arguments(FULL), KEYS)
     assert "AccessDenied" == refused.value.response["Error"]["Code"]
@@ -172,7 +172,7 @@ def test_a_refusal_is_the_sdks_error() -> None:
 
 
 def test_arguments_that_cannot_be_are_refused_before_anything_is_sent() -> None:
-    """The SDK's own validation, as in its client."""
+    """They fail the SDK's own validation, as with its client."""
     line = Line()
     with pytest.raises(ParamValidationError):
         on(line, Endpoint("eu-west-1"))({"RoleArn": 1}, KEYS)
@@ -180,7 +180,7 @@ def test_arguments_that_cannot_be_are_refused_before_anything_is_sent() -> None:
 
 
 def test_limits_hold_for_what_is_sent() -> None:
-    """Patience, the number of connections, and a connection that is dead is noticed."""
+    """Timeouts and number of connections are as configured; dead connections are noticed."""
     limits = StsLimits(connect_timeout=1.5, read_timeout=4.0, max_concurrency=16)
     http = vars(vars(Clients(limits).at(Endpoint("eu-west-1")))["_line"].http_session)
     assert (1.5, 4.0) == (http["_timeout"].connect_timeout, http["_timeout"].read_timeout)

@@ -1,4 +1,4 @@
-"""What people are shown."""
+"""Tables and lines that people are shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def status(
 
 
 def test_what_to_do_is_said_once_for_all_profiles_that_want_it() -> None:
-    """The most urgent first; thousands of profiles make a few lines."""
+    """The most urgent comes first, and thousands of profiles make a few lines."""
     wanting = [
         {"profile": f"p{n}", "state": "late", "seconds_left": n, "hint": f"mend {n % 9}"}
         for n in range(1000)
@@ -50,7 +50,7 @@ def test_what_to_do_is_said_once_for_all_profiles_that_want_it() -> None:
     [(0, "0s"), (59.9, "59s"), (60, "1m00s"), (663, "11m03s"), (3600, "1h00m"), (7500, "2h05m")],
 )
 def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
-    """Seconds, then minutes with seconds, then hours with minutes."""
+    """They are seconds, then minutes with seconds, then hours with minutes."""
     assert text == summary.duration(seconds)
 
 
@@ -80,13 +80,13 @@ def test_without_profiles_only_the_header_stands() -> None:
 
 
 def test_colour_only_where_asked() -> None:
-    """Escape sequences reach no pipe."""
+    """No escape sequence goes into a pipe."""
     assert "\x1b" not in summary.table([status().as_json()])
     assert "\x1b[32m" in summary.table([status().as_json()], colour=True)
 
 
 def test_a_state_that_only_a_later_daemon_knows_is_shown_as_it_is() -> None:
-    """New ones may come within version 1 of the protocol; it counts as urgent."""
+    """Such a state may come within version 1 of the protocol, and counts as urgent."""
     later = status("later").as_json() | {"state": "paused"}
     shown = summary.table([status().as_json(), later, later], colour=True, height=3)
     assert "later" in shown
@@ -112,7 +112,7 @@ def test_a_line_is_cut_to_the_width_of_the_terminal() -> None:
 
 
 def test_more_profiles_than_lines_leaves_the_most_urgent() -> None:
-    """What has expired comes before what is late, and that before what has long to live."""
+    """Expired profiles come first, then late ones, then those with the least life left."""
     profiles = [status(f"p{n}", left=60.0 * n).as_json() for n in range(1, 101)]
     profiles[70]["state"], profiles[80]["state"] = "late", "expired"
 

@@ -25,7 +25,7 @@ def test_a_cold_start_renews_at_once() -> None:
 
 
 def test_it_renews_about_half_way() -> None:
-    """A one-hour session is renewed once in the first half hour, and no more."""
+    """A one-hour session is renewed between 42 % and 48 % of its life."""
     sim = simulate()
     sim.start()
 
@@ -66,7 +66,7 @@ def test_standing_credentials_that_fit_cost_no_call() -> None:
 
 
 def test_standing_credentials_for_another_request_are_renewed_now() -> None:
-    """A changed request is not served by what the old one obtained, which stays until then."""
+    """The old credentials are not taken for the new request, but stay until it is granted."""
     sim = simulate(profile(duration=3600))
     standing = grant(profile(duration=7200), sim.clock())
     sim.provider.fault = lambda _: failure()
@@ -108,7 +108,7 @@ def test_only_the_change_of_state_is_told() -> None:
 
 
 def test_all_have_been_tried_when_the_last_that_was_due_has_had_its_answer() -> None:
-    """Then `once` leaves: not before, and without waiting for who need not renew."""
+    """`once` ends then, without waiting for profiles that need no renewal."""
     sim = simulate(profile("a"), profile("b"), profile("fresh"), hold=True)
     sim.start({"fresh": grant(profile("fresh"), sim.clock())})
     first, second = sim.workers.held.values()
@@ -124,7 +124,7 @@ def test_all_have_been_tried_when_the_last_that_was_due_has_had_its_answer() -> 
 
 @pytest.mark.parametrize("what", ["withdrawn", "changed", "gone"])
 def test_an_answer_that_is_not_wanted_any_more_counts_for_the_floor(what: str) -> None:
-    """However the next attempt comes about, it keeps its second from this one (I6)."""
+    """The next attempt, however it comes about, starts no sooner than a second after it (I6)."""
     sim = simulate(hold=True)
     sim.start()
     [running] = sim.workers.held.values()
@@ -158,7 +158,7 @@ def test_a_much_shorter_grant_is_a_success_told_once() -> None:
 
 
 def test_a_renewal_that_was_to_come_too_early_is_told_with_both_figures() -> None:
-    """What was wished, and what became of it, as in the notice about a configuration."""
+    """It has what was wished and what became of it, like the notice about a configuration."""
     sim = simulate(profile(renew_before=RenewBefore(share=None, seconds=3000.0)))
     sim.provider.lifetime = 1800
     sim.start()

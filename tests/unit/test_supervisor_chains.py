@@ -1,4 +1,4 @@
-"""Profiles that are assumed with the credentials of others: parents first, and never in vain."""
+"""Role chaining: parents are renewed first, and no call is made in vain."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_child_of_a_broken_parent_fails_without_a_call_and_follows_its_recover
 
 
 def test_a_child_still_renews_while_its_failing_parent_has_life_left() -> None:
-    """A parent that cannot renew lends its last good credentials for as long as they live."""
+    """While a parent cannot renew, its last good credentials are used for as long as they last."""
     sim = simulate(profile("child", source_profile="parent"), profile("parent"))
     sim.start()
     sim.provider.fault = lambda name: failure() if name == "parent" else None
@@ -64,7 +64,7 @@ def test_a_child_still_renews_while_its_failing_parent_has_life_left() -> None:
 
 
 def test_a_starving_child_says_nothing_about_the_endpoint() -> None:
-    """While the endpoint is down for the parent, no child's wait is told as its recovery."""
+    """While the endpoint is down for the parent, a child that waits is not its recovery."""
     sim = simulate(profile("child", source_profile="parent"), profile("parent"))
     sim.provider.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)
     sim.start()
@@ -90,7 +90,7 @@ def test_a_child_moves_to_another_parent() -> None:
 
 
 def test_a_waiting_child_is_not_forgotten_when_its_parent_is_removed() -> None:
-    """It waited for a parent that never answered; the new configuration gives it a source."""
+    """Its parent never answered; the new configuration gives it a source instead."""
     sim = simulate(profile("child", source_profile="parent"), profile("parent"))
     sim.provider.hang = lambda name: Scope.ENDPOINT if name == "parent" else None
     sim.start()

@@ -1,4 +1,4 @@
-"""Lost alarms, dead schedulers and clocks that are stepped: no renewal is late, and none storms."""
+"""Lost alarms, dead schedulers and clock steps neither delay renewals nor multiply them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulation import simulate
 
 
 def test_a_clock_that_is_wrong_is_told_once_until_it_has_been_right() -> None:
-    """Ahead or behind by more than five minutes; before signatures fail, at fifteen."""
+    """It is told when it is off by more than five minutes; signatures fail at fifteen."""
     sim = simulate(profile("a"), profile("b"))
     for sim.provider.skew in (300.0, -301.0, -400.0, None, 301.0):
         if not sim.provider.calls:
@@ -70,7 +70,7 @@ def test_an_alarm_that_never_rings_delays_a_renewal_by_one_beat(
 def test_with_a_dead_scheduler_a_retry_is_late_by_one_beat_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What was not due before the next round when the last one was made is visited all the same."""
+    """A retry that comes due before the next round is taken by the next beat."""
     sim = simulate()
     sim.start()
     sim.run(100)
@@ -89,7 +89,7 @@ def test_with_a_dead_scheduler_a_retry_is_late_by_one_beat_at_most(
 def test_with_a_dead_scheduler_a_step_of_the_clock_is_seen_within_a_beat(
     monkeypatch: pytest.MonkeyPatch, step: float
 ) -> None:
-    """Whatever is due by the clock that was stepped is taken by the beat that sees the step."""
+    """A profile that is due by the stepped clock is taken by the beat that sees the step."""
     sim = simulate()
     sim.start()
     sim.run(100)
@@ -105,7 +105,7 @@ def test_with_a_dead_scheduler_a_step_of_the_clock_is_seen_within_a_beat(
 
 @pytest.mark.parametrize("step", [7200, -7200, 90 * 86400, -90 * 86400])
 def test_a_step_of_the_wall_clock_neither_delays_nor_storms(step: float) -> None:
-    """After a step both ways, renewals go on at their pace by the clock that cannot be stepped."""
+    """After a step either way, renewals keep their pace by the clock that cannot be stepped."""
     sim = simulate()
     sim.start()
     sim.clock.step(step)
@@ -120,7 +120,7 @@ def test_a_step_of_the_wall_clock_neither_delays_nor_storms(step: float) -> None
 
 
 def test_a_wild_clock_causes_no_hot_loop() -> None:
-    """A wall clock stepped back and forth every second never shortens the floor to nothing."""
+    """The wall clock steps back and forth every second, and attempts still keep the floor."""
     sim = simulate()
     sim.start()
     for n in range(600):
@@ -146,8 +146,8 @@ def test_an_absurdly_short_grant_causes_no_hot_loop() -> None:
 def test_a_month_by_the_minute_with_outages() -> None:
     """Over 30 days with troubles each day, nothing expires and all stay armed.
 
-    An outage lasts to two minutes before what it met half used up expires; calls hang; and every
-    few hours the scheduler loses an alarm.
+    Each day has an outage of 28 minutes, two less than half a session, and 20 minutes in which
+    calls hang; every few hours the scheduler loses an alarm.
     """
     names = ("dev", "preprod", "prod")
     sim = simulate(profile("dev"), profile("preprod", duration=7200), profile("prod"))

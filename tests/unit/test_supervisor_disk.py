@@ -1,4 +1,4 @@
-"""How a profile is: by what readers find on disk, not by what is in hand."""
+"""The state of a profile follows what readers find on disk, not what is in hand."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_memory_ahead_of_disk_is_late() -> None:
 
 
 def test_a_refused_section_is_told_and_settled() -> None:
-    """A section that is somebody else's is refused, which is for a human to mend."""
+    """A section that is somebody else's is refused, and a human has to mend that."""
     sim = simulate()
     sim.start()
     path = profile().target.path
@@ -71,7 +71,7 @@ def test_a_refused_section_is_told_and_settled() -> None:
 
 
 def test_a_refused_profile_has_nothing_published() -> None:
-    """What is in hand for it, readers do not find: no life left, no expiration, no key id."""
+    """Readers do not find what is in hand for it: no life left, no expiration, no key id."""
     sim = simulate()
     sim.start()
     path = profile().target.path
@@ -90,7 +90,7 @@ def test_a_refused_profile_has_nothing_published() -> None:
 
 
 def test_a_line_that_hides_the_file_from_botocore_is_in_the_status_until_it_is_mended() -> None:
-    """Other readers go on, so the profile stays fresh; nobody should need the log for it."""
+    """Other readers can read on, so the profile stays fresh; the log is not needed to learn it."""
     sim = simulate()
     sim.start()
     path = profile().target.path
@@ -104,7 +104,7 @@ def test_a_line_that_hides_the_file_from_botocore_is_in_the_status_until_it_is_m
 
 
 def test_a_file_that_fails_is_told_again_at_a_reload_only_if_it_is_described_otherwise() -> None:
-    """Whoever corrected its group, and wrongly, learns that from the log."""
+    """Someone who corrected its group, and wrongly, learns that from the log."""
     a, b = profile("a", path="/a"), profile("b", path="/b")
     sim = simulate(a, b)
     sim.start()
@@ -125,7 +125,7 @@ def test_a_file_that_fails_is_told_again_at_a_reload_only_if_it_is_described_oth
 
 
 def test_what_is_in_hand_and_not_yet_on_disk_is_not_settled() -> None:
-    """Readers that start when the service is up must find it."""
+    """Readers that start once the service is up must find it on disk."""
     sim = simulate()
     sim.disk_full = True
     sim.start()
@@ -138,7 +138,7 @@ def test_what_is_in_hand_and_not_yet_on_disk_is_not_settled() -> None:
 
 
 def test_what_lapses_again_after_it_was_written_late_is_told_again() -> None:
-    """The disk was full through one expiration, STS away through the next: two outages."""
+    """A full disk through one expiration and an STS outage through the next are two outages."""
     sim = simulate(profile(duration=900))
     sim.start()
     sim.disk_full = True

@@ -1,4 +1,4 @@
-"""What fails, hangs or waits with an endpoint or a source: no other profile notices."""
+"""What fails, hangs or waits at one endpoint or source does not concern other profiles."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_an_attempt_past_its_deadline_is_given_up_and_its_late_answer_dropped() 
 
 
 def test_no_attempt_is_in_flight_for_more_than_the_limit() -> None:
-    """With every attempt hanging for an hour, none is held longer than 60 s: a beat comes then."""
+    """All attempts hang for an hour, and each is given up by a beat within 60 s."""
     sim = simulate(*(profile(f"p{n}") for n in range(5)), hold=True)
     sim.start()
 
@@ -120,7 +120,7 @@ def test_threads_that_hang_for_ever_never_stop_another_endpoint() -> None:
 
 
 def test_no_next_start_is_named_while_no_worker_is_free() -> None:
-    """The main loop sleeps until an attempt ends: it must not turn in circles."""
+    """The main loop sleeps until an attempt ends, and does not spin."""
     sim = simulate(*(profile(f"p{n}") for n in range(20)), hold=True)
     sim.start()
     sim.run(1, step=0.1)
@@ -132,7 +132,7 @@ def test_no_next_start_is_named_while_no_worker_is_free() -> None:
 def test_without_threads_an_attempt_fails_and_the_next_one_is_armed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The limit of tasks is reached: that is a failure as any other, and ends with it."""
+    """At the limit of tasks an attempt fails like any other, and a later one succeeds."""
     sim = simulate()
 
     def refuse(_ticket: int, _job: object) -> None:

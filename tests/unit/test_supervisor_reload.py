@@ -1,4 +1,4 @@
-"""Another configuration: who is unchanged notices nothing, whatever is in flight meanwhile."""
+"""A reload does not touch unchanged profiles, whatever is in flight meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from simulation import simulate
 
 
 def test_a_profile_that_waits_for_its_turn_is_not_asked_for_once_it_is_gone() -> None:
-    """Its role may be gone as well: the call would be refused, in somebody's audit log."""
+    """Its role may be gone as well: the refused call would stand in somebody's audit log."""
     sim = simulate(profile("a"), profile("b"), sts=StsLimits(max_concurrency=1), hold=True)
     sim.start()
     [running] = sim.workers.held.values()
@@ -32,7 +32,7 @@ def test_a_profile_that_waits_for_its_turn_is_not_asked_for_once_it_is_gone() ->
 
 
 def test_a_reload_with_other_sources_asks_another_provider() -> None:
-    """Without one the old stays, with all that it holds."""
+    """A reload without a provider keeps the old one, with all that it has cached."""
     sim = simulate()
     sim.start()
     other = FakeProvider(sim.clock)
@@ -47,7 +47,7 @@ def test_a_reload_with_other_sources_asks_another_provider() -> None:
 
 
 def test_a_refused_profile_is_told_again_at_a_reload_only_if_it_changed() -> None:
-    """Whoever gave it another section learns from the log that this one is taken too."""
+    """Someone who gave it another section learns from the log that this one is taken too."""
     a, b = profile("a"), profile("b")
     sim = simulate(a, b)
     sim.start()
@@ -108,7 +108,7 @@ def test_a_reload_renews_what_asks_for_something_else_now() -> None:
 
 
 def test_a_changed_renew_before_moves_the_due_time_without_a_call() -> None:
-    """Only the plan is made anew."""
+    """A new plan is made of the grant in hand."""
     sim = simulate(profile("production"))
     sim.start()
     sim.supervisor.reload(settings(profile("production", renew_before=RenewBefore(0.2))))
@@ -131,7 +131,7 @@ def test_an_answer_to_a_request_that_was_changed_meanwhile_is_asked_for_again() 
 
 
 def test_an_endpoint_is_not_blamed_for_what_the_one_before_it_did() -> None:
-    """A reload sends a profile elsewhere while its attempt hangs: that one's end says nothing."""
+    """An attempt that hung when a reload moved its profile does not count for the new endpoint."""
     old, new = "http://old", "http://new"
     sim = simulate(profile("production", endpoint_url=old))
     sim.provider.fault = lambda _: failure("ReadTimeoutError", scope=Scope.ENDPOINT)
@@ -156,7 +156,7 @@ def test_an_endpoint_is_not_blamed_for_what_the_one_before_it_did() -> None:
 
 
 def test_a_source_that_a_reload_mended_is_not_blamed_for_the_lookup_before() -> None:
-    """Its process hangs; the reload names another, and the end of the first says nothing of it."""
+    """A lookup that hung when a reload named another source does not count for the new one."""
     sim = simulate(profile("production"))
     sim.provider.fault = lambda _: failure("source_timeout", scope=Scope.SOURCE)
     sim.workers.hold = True
@@ -173,7 +173,7 @@ def test_a_source_that_a_reload_mended_is_not_blamed_for_the_lookup_before() -> 
 
 
 def test_an_answer_for_a_profile_that_is_gone_is_dropped() -> None:
-    """A removed profile comes back through no late answer, and its worker is free again."""
+    """A late answer does not bring a removed profile back, and its worker is free again."""
     sim = simulate(profile("old"), profile("kept"), hold=True)
     sim.start()
     sim.supervisor.reload(settings(profile("kept")))
@@ -186,7 +186,7 @@ def test_an_answer_for_a_profile_that_is_gone_is_dropped() -> None:
 
 
 def test_a_hung_attempt_of_a_removed_profile_holds_up_nobody() -> None:
-    """It may be its endpoint's one probe: it is given up although its profile is gone."""
+    """It may be its endpoint's one probe, so it is given up although its profile is gone."""
     sim = simulate(profile("old"), profile("kept"), hold=True)
     sim.provider.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)
     sim.start()
@@ -202,7 +202,7 @@ def test_a_hung_attempt_of_a_removed_profile_holds_up_nobody() -> None:
 
 
 def test_a_profile_removed_and_brought_back_again_and_again_keeps_the_floor() -> None:
-    """No configuration that flaps makes attempts for one profile come faster than a second (I6)."""
+    """However often the configuration flaps, its attempts are at least a second apart (I6)."""
     sim = simulate(profile("kept"), profile("flaps"))
     sim.start()
     for n in range(200):
@@ -216,7 +216,7 @@ def test_a_profile_removed_and_brought_back_again_and_again_keeps_the_floor() ->
 
 
 def test_a_request_that_flaps_keeps_the_floor() -> None:
-    """Whenever an answer comes, something else is asked: still attempts are a second apart (I6)."""
+    """Each answer is to a request that has changed since; attempts stay a second apart (I6)."""
     sim = simulate(profile("p"), hold=True)
     sim.start()
     for n in range(200):
@@ -230,7 +230,7 @@ def test_a_request_that_flaps_keeps_the_floor() -> None:
 
 
 def test_a_profile_that_comes_back_while_its_attempt_is_in_flight_makes_no_second_one() -> None:
-    """The old attempt is waited for, its answer dropped, and then it is asked anew."""
+    """A new attempt is made only when the old one has ended and its answer was dropped."""
     sim = simulate(profile("old"), profile("kept"), hold=True)
     sim.start()
     sim.supervisor.reload(settings(profile("kept")))
@@ -249,7 +249,7 @@ def test_a_profile_that_comes_back_while_its_attempt_is_in_flight_makes_no_secon
 
 
 def test_a_profile_whose_attempt_ended_after_its_removal_comes_back_armed() -> None:
-    """No matter how its old attempt ended meanwhile, it is renewed at once (I1)."""
+    """It is renewed at once, however its old attempt has ended meanwhile (I1)."""
     sim = simulate(profile("old"), profile("kept"), hold=True)
     sim.start()
     sim.supervisor.reload(settings(profile("kept")))
@@ -263,7 +263,7 @@ def test_a_profile_whose_attempt_ended_after_its_removal_comes_back_armed() -> N
 
 
 def test_a_reload_tries_what_fails_again_at_once_and_tells_of_it_only_if_it_changed() -> None:
-    """Whoever mended a trust policy and reloads does not wait out five minutes."""
+    """After a trust policy was mended, a reload spares the wait of five minutes."""
     sim = simulate(profile("a"), profile("b"))
     sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
     sim.start()
@@ -283,7 +283,7 @@ def test_a_reload_tries_what_fails_again_at_once_and_tells_of_it_only_if_it_chan
 
 
 def test_a_source_that_a_reload_took_away_broken_is_told_again_when_it_comes_back_so() -> None:
-    """Nothing told of its end: what was said of it then says nothing of today."""
+    """No event told its end, so the old event says nothing of its state today."""
     sim = simulate(profile("a", source="old"))
     sim.provider.fault = lambda _: failure("NoKeys", mend=Mend.HUMAN, scope=Scope.SOURCE)
     sim.start()
@@ -298,7 +298,7 @@ def test_a_source_that_a_reload_took_away_broken_is_told_again_when_it_comes_bac
 
 
 def test_an_endpoint_that_a_reload_took_away_dead_is_told_again_when_it_comes_back_so() -> None:
-    """The same of an endpoint, while the one that is still in use is told once."""
+    """No event told its end; an endpoint that stays in use is told once."""
     there = profile("there", endpoint_url="https://there.example")
     sim = simulate(profile("a"), there)
     sim.provider.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)
@@ -313,7 +313,7 @@ def test_an_endpoint_that_a_reload_took_away_dead_is_told_again_when_it_comes_ba
 
 
 def test_a_broken_source_is_told_again_at_a_reload_only_if_it_is_described_otherwise() -> None:
-    """Whoever mended it, and wrongly, learns that from the log; others are told nothing twice."""
+    """Someone who mended it, and wrongly, learns that; nothing else is told twice."""
     sim = simulate(profile("a", source="one"), profile("b", source="two"))
     sim.provider.fault = lambda _: failure("NoKeys", mend=Mend.HUMAN, scope=Scope.SOURCE)
     sources = {"one": FileSource("/etc/one", "ci"), "two": FileSource("/etc/two", "ci")}

@@ -11,7 +11,7 @@ from simulation import simulate
 
 
 def test_a_wish_renews_now_and_only_once() -> None:
-    """Whoever asks gets one attempt now; asking while it is on its way changes nothing."""
+    """A wish causes one attempt now; more wishes while that is in flight change nothing."""
     sim = simulate(profile("a"), profile("b"), hold=True)
     sim.workers.hold = False
     sim.start()
@@ -30,7 +30,7 @@ def test_a_wish_renews_now_and_only_once() -> None:
 
 
 def test_wishes_in_a_burst_keep_the_floor() -> None:
-    """However often one asks, attempts for one profile are a second apart (I6)."""
+    """However many there are, attempts for one profile are a second apart (I6)."""
     sim = simulate()
     sim.start()
     for _ in range(200):
@@ -74,7 +74,7 @@ def test_a_withdrawn_profile_leaves_and_rests_until_it_is_asked_for() -> None:
 
 
 def test_what_is_in_flight_when_its_profile_is_withdrawn_is_not_published() -> None:
-    """Its answer is dropped, also when the profile was asked for again before it came."""
+    """Its answer is dropped, even if the profile was asked for again before it came."""
     sim = simulate(hold=True)
     sim.start()
     sim.supervisor.withdraw(["production"])
@@ -99,7 +99,7 @@ def test_what_is_in_flight_when_its_profile_is_withdrawn_is_not_published() -> N
 
 
 def test_one_that_waits_for_its_turn_makes_no_call_when_it_is_withdrawn() -> None:
-    """It is no longer among those that wait, and keeps no one from a turn of his own."""
+    """It leaves the queue, and the profiles behind it get their turns."""
     sim = simulate(profile("a"), profile("b"))
     sim.workers.count = 0
     sim.start()
@@ -114,7 +114,7 @@ def test_one_that_waits_for_its_turn_makes_no_call_when_it_is_withdrawn() -> Non
 
 
 def test_a_hung_attempt_of_a_withdrawn_profile_is_given_up() -> None:
-    """It holds its worker no longer than any other, and the profile goes on resting."""
+    """It holds its worker no longer than any other, and the profile stays withdrawn."""
     sim = simulate(hold=True)
     sim.start()
     sim.supervisor.withdraw(["production"])
@@ -125,7 +125,7 @@ def test_a_hung_attempt_of_a_withdrawn_profile_is_given_up() -> None:
 
 
 def test_a_reload_brings_back_what_was_withdrawn() -> None:
-    """The configuration is the wish: an accepted one undoes the withdrawal."""
+    """A configuration that is accepted undoes the withdrawal."""
     sim = simulate(profile("a"), profile("b"))
     sim.start()
     sim.supervisor.withdraw(["a", "b"])
@@ -157,7 +157,7 @@ def test_a_child_of_a_withdrawn_parent_keeps_what_it_has_and_says_why_it_cannot_
 
 
 def test_a_queued_child_whose_parent_is_withdrawn_makes_no_call() -> None:
-    """Between its turn in the queue and its start, the parent's keys may have gone."""
+    """The parent's keys may go between the child's turn in the queue and its start."""
     sim = simulate(profile("child", source_profile="parent"), profile("parent"))
     sim.start()
     sim.run(10)

@@ -26,7 +26,7 @@ def started(*profiles: Profile) -> Simulation:
 
 
 def published(sim: Simulation, outcomes: Outcomes) -> ProfileStatus:
-    """Let a publish end like that; return how the first profile is then."""
+    """Let a publish end with these outcomes; return the status of the first profile."""
     sim.supervisor.handle(Published(outcomes, {}, 0.001))
     return sim.supervisor.roster.statuses(sim.clock())[0]
 
@@ -42,7 +42,7 @@ def failed(path: str, code: str, step: str = "read") -> PublishError:
      ("claimed", "claim")],
 )  # fmt: skip
 def test_where_no_reader_finds_the_file_the_profile_is_missing(code: str, step: str) -> None:
-    """A directory in its place, a directory that is gone, a file that another daemon keeps."""
+    """A directory may stand in its place or be gone, or another daemon may keep the file."""
     one = profile()
     sim = started(one)
     path = one.target.path
@@ -61,9 +61,9 @@ def test_where_no_reader_finds_the_file_the_profile_is_missing(code: str, step: 
     ("step", "code"), [("write", "ENOSPC"), ("claim", "ENOSPC"), ("claim", "ELOOP")]
 )
 def test_a_file_that_cannot_be_written_still_has_its_readers(step: str, code: str) -> None:
-    """A full disk takes nothing from what stands: fresh, and the error is told.
+    """A full disk takes nothing from what stands: the profile is fresh, and the error is told.
 
-    Nor does what somebody did to the file of the claim, which lies beside it.
+    Nor does trouble with the file of the claim, which lies beside it.
     """
     one = profile()
     sim = started(one)
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_written_still_has_its_readers(step: str, code: st
 
 
 def test_what_stands_in_the_old_file_is_missing_in_the_new_one() -> None:
-    """A reload names a file that cannot be written: its readers find nothing, until they do."""
+    """After a reload to a file that cannot be written, its readers find nothing until it can."""
     one = profile()
     sim = started(one)
     sim.disk_full = True
@@ -89,7 +89,7 @@ def test_what_stands_in_the_old_file_is_missing_in_the_new_one() -> None:
 
 
 def test_another_file_s_trouble_is_not_this_profile_s() -> None:
-    """Each is judged by the file that it is published to."""
+    """Each profile is judged by the file that it is published to."""
     one, other = profile("a"), profile("b", path="/run/other/credentials")
     sim = started(one, other)
     gone = failed(other.target.path, "ENOENT")
@@ -101,7 +101,7 @@ def test_another_file_s_trouble_is_not_this_profile_s() -> None:
 
 @pytest.mark.parametrize("place", ["directory", "path"])
 def test_a_twin_that_cannot_be_written_makes_its_profile_late(place: str, tmp_path: Path) -> None:
-    """Who reads the section is served, who reads the twin is not."""
+    """Readers of the section are served, and readers of the twin are not."""
     one = with_twin(tmp_path / "process")
     sim = started(one)
     assert one.twin is not None
@@ -125,7 +125,7 @@ WHO_MENDS = pytest.mark.parametrize(
 def test_a_closed_twin_holds_up_the_start_only_if_time_may_open_it(
     place: str, code: str, *, human: bool, tmp_path: Path
 ) -> None:
-    """Its profile is late, and waits for a human where rights or mounts must change."""
+    """The profile is late; it waits for a human where rights or mounts must change."""
     one = with_twin(tmp_path / "process")
     sim = started(one)
     where = str(getattr(one.twin, place))
@@ -143,7 +143,7 @@ def test_a_closed_twin_holds_up_the_start_only_if_time_may_open_it(
 def test_a_closed_file_holds_up_the_start_until_there_is_something_to_write(
     code: str, *, human: bool
 ) -> None:
-    """Until then the renewal is waited for: the twin, or another path, may be open to it."""
+    """Until a renewal has come it is waited for: twin or another path may be open to it."""
     one = profile()
     closed = {one.target.path: failed(one.target.path, code, "create")}
     sim = Simulation(settings(one), hold=True)
@@ -160,7 +160,7 @@ def test_a_closed_file_holds_up_the_start_until_there_is_something_to_write(
 
 
 def test_a_closed_twin_hides_no_renewal_that_is_overdue(tmp_path: Path) -> None:
-    """STS being out is transient, and holds the start, whatever else a human must mend."""
+    """An outage of STS is transient and holds up the start, whatever else a human must mend."""
     one = with_twin(tmp_path / "process")
     sim = started(one)
     sim.provider.fault = lambda _: failure()
@@ -172,7 +172,7 @@ def test_a_closed_twin_hides_no_renewal_that_is_overdue(tmp_path: Path) -> None:
 
 
 def test_keys_of_the_old_role_are_late_for_the_new_one() -> None:
-    """They are valid, and not what the configuration asks for."""
+    """The keys are valid, but are not what the configuration asks for."""
     one = profile()
     sim = started(one)
     sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
@@ -189,7 +189,7 @@ def test_keys_of_the_old_role_are_late_for_the_new_one() -> None:
 
 
 def test_what_lapsed_before_it_could_be_written_is_removed_all_the_same() -> None:
-    """With on_expired: remove, however long the disk was full and STS out."""
+    """With `on_expired: remove` it goes, however long the disk was full and STS out."""
     sim = started(profile(on_expired="remove"))
     sim.run(1800, step=10)
     sim.disk_full = True

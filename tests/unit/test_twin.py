@@ -72,7 +72,7 @@ def test_what_we_did_not_render_has_no_expiration_for_us(data: bytes) -> None:
 
 
 def test_what_we_rendered_is_known_again() -> None:
-    """With and without an account."""
+    """This holds with and without an account."""
     for account_id in (False, True):
         data = twin.credentials_json(replace(profile(), account_id=account_id), KEYS)
         assert "2027-01-15T08:00:00Z" == twin.expiration_of(data)
@@ -82,7 +82,7 @@ def test_what_we_rendered_is_known_again() -> None:
 
 @pytest.mark.parametrize("name", ["production", "a.b_c-D9", ".", "..", "config", "empty"])
 def test_a_plain_name_stays(name: str) -> None:
-    """Section and twin share it."""
+    """Section and twin share the name."""
     assert name == twin.safe_name(name)
 
 
@@ -106,7 +106,7 @@ def test_a_path_that_some_sdk_would_take_apart_is_none(path: str) -> None:
 
 
 def test_a_config_names_cat_and_one_argument() -> None:
-    """Two plain words: what all 18 clients understand."""
+    """Its command is two plain words, which all 18 clients understand."""
     parser = RawConfigParser()
     parser.read_string(twin.config([with_twin(DIRECTORY)], "test").decode())
 
@@ -118,14 +118,14 @@ def test_a_config_names_cat_and_one_argument() -> None:
 
 
 def test_a_region_that_nobody_set_is_left_out() -> None:
-    """It was the daemon's environment that gave it, and is none of the readers' business."""
+    """Such a region comes from the daemon's environment, which does not concern readers."""
     one = replace(with_twin(DIRECTORY), publish_region=False)
 
     assert b"region" not in twin.config([one], "test")
 
 
 def test_the_default_profile_has_no_prefix() -> None:
-    """In a config file it is `[default]`."""
+    """In a config file its section is `[default]`, without the word `profile`."""
     assert b"\n[default]\n" in twin.config([with_twin(DIRECTORY, "default")], "test")
 
 
@@ -144,7 +144,7 @@ def test_the_mark_is_a_full_line_comment_at_column_0() -> None:
 
 
 def test_the_environment_is_one_that_shell_systemd_and_docker_read_alike() -> None:
-    """Comments, and NAME=value without quotes, spaces or anything to expand."""
+    """It has comments, and NAME=value without quotes, spaces or anything to expand."""
     lines = twin.env(place('odd "name"'), "test").decode().splitlines()
 
     assert lines[0].startswith("#")
@@ -152,7 +152,7 @@ def test_the_environment_is_one_that_shell_systemd_and_docker_read_alike() -> No
 
 
 def test_the_environment_leaves_nothing_to_the_host() -> None:
-    """A static section of the same name would outrank the twin, and so do other profiles."""
+    """Otherwise a static section of the same name, or another profile, would outrank the twin."""
     said = dict(line.split("=", 1) for line in twin.env(place(), "test").decode().splitlines()[1:])
 
     assert {

@@ -13,7 +13,7 @@ from credfresh.vault.lease import BEAT, LEASE, Lease, Record, Write
 
 @dataclass
 class Engine:
-    """A record with check-and-set."""
+    """A record with check-and-set, as an engine keeps it."""
 
     version: int = 0
     holder: str | None = None
@@ -39,7 +39,7 @@ class Hub:
     led: list[float] = field(default_factory=list)
 
     def step(self, now: float, engine: Engine) -> None:
-        """Let a moment pass: look if it is time to."""
+        """Let a moment pass, and look if it is time to."""
         own = now + self.offset
         if self.up and self.lease.held(own):
             self.led.append(now)
@@ -88,7 +88,7 @@ def test_the_holder_stops_before_the_others_may_start() -> None:
 
 
 def test_a_leader_whose_write_is_refused_leads_no_more() -> None:
-    """Somebody else has written the record, however that came: it leads, and not we."""
+    """Somebody else has written the record, in whatever way, and so leads."""
     engine, own = Engine(), Lease("a")
     look(own, engine, 0.0)
     engine.write(Write(engine.version, "b"))
@@ -136,7 +136,7 @@ def test_who_wakes_up_after_another_took_over_is_told_by_the_record() -> None:
 
 
 def test_the_record_says_who_and_survives_what_it_does_not_know() -> None:
-    """A record of another form is nobody's."""
+    """A record of an unknown form has no holder."""
     assert Record(3, "a") == lease.decoded(3, lease.encoded("a"))
     assert Record(4, None) == lease.decoded(4, lease.encoded(None))
     assert Record(5, None) == lease.decoded(5, {"other": 1})
@@ -154,7 +154,7 @@ def test_the_record_says_who_and_survives_what_it_does_not_know() -> None:
 def test_two_hubs_never_lead_at_once_and_one_soon_does(
     offsets: tuple[float, float, float], faults: list[tuple[int, str, int]]
 ) -> None:
-    """Whatever is paused or cut off, whatever the clocks say: no two leaders, and no long lapse."""
+    """With hubs paused or cut off, on any clocks, there are never two leaders, nor long none."""
     engine = Engine()
     hubs = [Hub(Lease(f"hub{i}"), offset) for i, offset in enumerate(offsets)]
     now, step = 0.0, 0.5

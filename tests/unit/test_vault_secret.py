@@ -25,14 +25,14 @@ def published(*, lifetime: float = 3600.0, key: str = "ASIAFAKE000000000000") ->
 
 
 def test_a_secret_survives_the_engine() -> None:
-    """What is written is what is read."""
+    """What is decoded equals what was encoded."""
     one = published()
 
     assert one == secret.decoded(json.loads(json.dumps(secret.encoded(one))))
 
 
 def test_the_document_is_the_json_of_credential_process() -> None:
-    """Any template can hand it on: Version is a number, Expiration ends in Z."""
+    """Any template can pass it on: Version is a number, Expiration ends in Z."""
     document = secret.encoded(published())
 
     assert {"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"} == set(
@@ -43,7 +43,7 @@ def test_the_document_is_the_json_of_credential_process() -> None:
 
 
 def test_what_is_said_of_a_secret_holds_none() -> None:
-    """Metadata may be read by whoever lists: no key, no token."""
+    """Whoever may list secrets can read their metadata, which has no key and no token."""
     text = json.dumps(secret.described(published()))
 
     assert "fake-secret" not in text
@@ -74,7 +74,7 @@ def test_what_is_none_of_ours_is_refused_by_field(change: dict[str, object], sai
 
 
 def test_the_clock_of_sts_orders_hubs_whose_own_clocks_differ() -> None:
-    """A hub whose clock is an hour ahead publishes credentials no older and no newer for it."""
+    """A hub whose clock is an hour ahead gives the same credentials the same time of issue."""
     ahead = grant(
         profile(), Instant(EPOCH + 3600, 1.0), lifetime=3600.0, key="ASIAAHEAD00000000000"
     )
@@ -91,7 +91,7 @@ def test_the_clock_of_sts_orders_hubs_whose_own_clocks_differ() -> None:
 
 
 def test_the_later_issue_is_the_newer() -> None:
-    """The same credentials are never newer than themselves, older ones never than newer ones."""
+    """Credentials are not newer than themselves, nor old ones newer than later ones."""
     old, new = published(), published(lifetime=3600.0, key="ASIANEW00000000000000")
     later = secret.of_grant(
         grant(profile(), Instant(EPOCH + 60, 1.0), key="ASIALATER000000000000"),
@@ -107,7 +107,7 @@ def test_the_later_issue_is_the_newer() -> None:
 
 
 def test_a_host_counts_from_when_the_hub_asked() -> None:
-    """Ten minutes after the issue, fifty are left, on both clocks."""
+    """Ten minutes after the issue fifty are left, on both clocks."""
     got = published().grant(NOW, NOW.wall, request="r", salt="host-1")
 
     assert 3000.0 == NOW.until(got.expires_at)
@@ -122,7 +122,7 @@ def test_a_host_whose_clock_is_behind_counts_from_now() -> None:
 
 
 def test_hosts_ask_soon_after_the_hub_renews_each_at_its_own_moment() -> None:
-    """No herd: the followers of one secret spread, all after the hub and ahead of half-life."""
+    """Followers of one secret do not ask all at once: they spread between hub and half-life."""
     one = published()
     hub = one.renews
     moments = {

@@ -1,4 +1,4 @@
-"""Feeding the watchdog: each part in turn does not answer."""
+"""The watchdog is fed only while each part answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PARTS = ("main", "scheduler", "workers", "publisher")
 
 
 class Listener(Notifier):
-    """A service manager that remembers."""
+    """A service manager that records what it is told."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -91,7 +91,7 @@ def test_it_is_fed_when_every_part_has_answered(kennel: Kennel) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_it_is_not_fed_while_one_part_is_silent(kennel: Kennel, part: str) -> None:
-    """Whichever part it is: three others do not make up for it."""
+    """This holds for any part: the three others do not make up for it."""
     kennel.silent = {part}
 
     kennel.run(10 * LIMIT)
@@ -100,7 +100,7 @@ def test_it_is_not_fed_while_one_part_is_silent(kennel: Kennel, part: str) -> No
 
 
 def test_a_main_thread_that_takes_nothing_from_its_inbox_feeds_nobody(kennel: Kennel) -> None:
-    """All parts answer, and nobody hears them: that is a wedged daemon."""
+    """All parts answer, but the main thread does not take the answers: the daemon hangs."""
     for _ in range(100):
         kennel.clock.advance(kennel.watchdog.look(kennel.clock()))
 
@@ -118,7 +118,7 @@ def test_a_silent_part_is_named_once_before_the_watchdog_bites(kennel: Kennel) -
 
 
 def test_a_part_that_comes_back_is_told_and_feeds_again(kennel: Kennel) -> None:
-    """A slow part is asked again at each look: one lost question kills nobody."""
+    """A slow part is asked again at each look: one lost question does no harm."""
     kennel.silent = {"scheduler"}
     kennel.run(LIMIT / 2 + 1)
     kennel.silent = set()
@@ -145,7 +145,7 @@ def test_late_answers_of_an_earlier_round_feed_nobody(kennel: Kennel) -> None:
 
 
 def test_a_dead_part_triggers_it_at_once_and_for_as_long_as_we_live(kennel: Kennel) -> None:
-    """What cannot come back is not waited for; it is told once and sent until it works."""
+    """A dead part is not waited for; it is told once, and the trigger is sent at every look."""
     kennel.dead = {"publisher"}
 
     kennel.run(LIMIT)

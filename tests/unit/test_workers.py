@@ -1,4 +1,4 @@
-"""Workers that can be written off."""
+"""Worker threads that can be written off."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from credfresh.workers import Workers
 
 
 class Hold:
-    """What keeps jobs from returning, as the system would, until it lets go."""
+    """Keeps jobs from returning, as the system would, until it lets go."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,11 +22,11 @@ class Hold:
         self._threads: list[threading.Thread] = []
 
     def let_go(self) -> None:
-        """Let all of them return."""
+        """Let all jobs return."""
         self._lock.release()
 
     def ended(self) -> bool:
-        """Wait until all its threads have ended, their workers being stopped."""
+        """Wait for the jobs' threads, whose workers are stopped; say whether all ended."""
         for thread in self._threads:
             thread.join(10)
         return not any(thread.is_alive() for thread in self._threads)
@@ -34,8 +34,8 @@ class Hold:
     def hang(self, workers: Workers, ticket: int) -> threading.Thread:
         """Start a job that hangs; return its thread once it does.
 
-        It says so and hangs in one call that runs no Python: a worker that is written off
-        in between would be made to give up, for it does not hang yet.
+        Telling that it runs and hanging are one call that runs no Python: a worker that is
+        written off in between would be made to give up, for it would not hang yet.
         """
         running = threading.Lock()
         running.acquire()
@@ -56,8 +56,8 @@ class Hold:
 
 @pytest.fixture(name="hold")
 def _hold() -> Iterator[Hold]:
-    # While an exception waits for a thread that hangs, CPython 3.11 gets no traced function of
-    # any thread beyond its first instruction: coverage's tracer looks away.
+    # While an exception is pending for a thread that hangs, CPython 3.11 runs no traced function of
+    # any thread past its first instruction, so coverage's tracer is taken off.
     tracers = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)
@@ -126,7 +126,7 @@ def test_a_hung_worker_is_replaced(hold: Hold) -> None:
 
 
 def test_at_most_twice_the_count_exist(hold: Hold) -> None:
-    """When as many hang as may be written off, nothing starts any more, and it is said."""
+    """When as many hang as may be written off, no job is started, and `exhausted` says so."""
     workers = Workers(2)
     for ticket in range(4):
         hold.hang(workers, ticket)
@@ -139,7 +139,7 @@ def test_at_most_twice_the_count_exist(hold: Hold) -> None:
 
 
 def test_those_that_run_count_among_twice_the_count(hold: Hold) -> None:
-    """Where most of them hang, fewer than the count may run beside those."""
+    """Where most of them hang, fewer jobs than the count may run beside those."""
     workers = Workers(2)
     for ticket in range(3):
         hold.hang(workers, ticket)
@@ -191,7 +191,7 @@ def test_a_probe_is_answered_by_a_worker() -> None:
 
 
 def test_no_worker_is_probed_where_all_are_busy_or_hang(hold: Hold) -> None:
-    """A full house has nobody to ask, and no thread beyond the limit is made to ask."""
+    """Then there is no worker to ask, and no thread beyond the limit is made to ask."""
     workers = Workers(1)
     asked: list[int] = []
     hold.hang(workers, 1)
@@ -207,7 +207,7 @@ def test_no_worker_is_probed_where_all_are_busy_or_hang(hold: Hold) -> None:
 
 
 def test_a_written_off_job_that_runs_now_and_then_is_made_to_give_up() -> None:
-    """What drips comes back to Python at each byte: there it ends, whatever it would catch."""
+    """A slow drip comes back to Python at each byte: there it ends, whatever it catches."""
     workers = Workers(1)
 
     def drip() -> None:
@@ -228,7 +228,7 @@ def test_a_written_off_job_that_runs_now_and_then_is_made_to_give_up() -> None:
 def test_without_threads_nothing_is_started_and_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The limit of tasks is reached: the owner is told, and has all its places afterwards."""
+    """At the limit of tasks the caller gets an error, and all places are free afterwards."""
     workers = Workers(2)
 
     def refuse(_: threading.Thread) -> None:

@@ -1,4 +1,4 @@
-"""A file is complete, durable and seen to be so before it can be put in place."""
+"""A file is complete, durable and verified before it can be put in place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _place(tmp_path: Path) -> Iterator[Place]:
 def test_it_is_durable_and_whole_when_it_is_handed_over(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All bytes are in it before it is synced, and it is synced before anybody can have it."""
+    """It is synced after all bytes are in it, and before anybody can have it."""
     synced: list[int] = []
     fsync = os.fsync
 
@@ -72,7 +72,7 @@ def test_a_system_that_writes_a_little_at_a_time_is_asked_again(
 def test_what_is_not_what_was_meant_is_never_handed_over(
     place: Place, tmp_path: Path, harm: Callable[[object], None]
 ) -> None:
-    """A faulty disk, a disturbed write: found before the swap, and nothing is left of it."""
+    """A faulty disk or a disturbed write is found before the swap, and leaves nothing behind."""
 
     def disturb(step: str) -> None:
         if step == "verify":
@@ -90,7 +90,7 @@ def test_what_is_not_what_was_meant_is_never_handed_over(
 
 @pytest.mark.parametrize("step", ["create", "attributes", "write", "sync", "verify"])
 def test_nothing_is_left_of_what_failed(place: Place, tmp_path: Path, step: str) -> None:
-    """Whatever the step: no name and no open file."""
+    """Whichever step fails, neither a name nor an open file is left."""
 
     def refuse(now: str) -> None:
         if now == step:
@@ -107,7 +107,7 @@ def test_nothing_is_left_of_what_failed(place: Place, tmp_path: Path, step: str)
 
 
 def test_the_time_that_is_set_is_the_next_full_millisecond(place: Place) -> None:
-    """Some readers see no finer, and take what is not newer than their last load for old."""
+    """Some readers see no finer time, and take a file that is not newer than their last for old."""
     needs_fine_times(Path(place.path).parent)
     clock = FakeClock()
     clock.now += 0.0123

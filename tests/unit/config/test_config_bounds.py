@@ -1,4 +1,4 @@
-"""Every word of the file against its bounds: the edge passes, what is beyond it does not."""
+"""Every value of the file has bounds: their edges are accepted, what lies beyond is refused."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _policy(characters: int) -> str:
     ],
 )
 def test_what_is_on_the_edge_is_accepted(keys: str) -> None:
-    """The documented bounds belong to what is allowed."""
+    """The documented bounds themselves are allowed."""
     assert production(one_profile(keys)).name == "production"
 
 
@@ -172,7 +172,7 @@ def test_what_is_on_the_edge_is_accepted(keys: str) -> None:
     ],
 )
 def test_what_is_beyond_the_edge_is_refused_at_load(keys: str, reason: str) -> None:
-    """Each mistake is the only problem, with its reason and what was got."""
+    """Each mistake is the only problem, with its reason and the value that was given."""
     problem = only_problem(one_profile(keys))
     assert problem.reason.startswith(reason)
     assert problem.path.startswith("profiles.production.")
@@ -233,7 +233,7 @@ def test_role_names_and_paths_of_every_kind_are_accepted(arn: str) -> None:
     ],
 )
 def test_each_part_of_a_bad_arn_is_named(arn: str, reason: str) -> None:
-    """Which part is wrong is said, with the form that it should have."""
+    """The reason names the part that is wrong, and the hint the form that it should have."""
     problem = only_problem(one_profile().replace(ROLE, f"'{arn}'"))
     assert problem.path == "profiles.production.role_arn"
     assert problem.reason.startswith(reason)
@@ -256,7 +256,7 @@ def test_each_part_of_a_bad_arn_is_named(arn: str, reason: str) -> None:
     ],
 )
 def test_modes_that_would_hurt_are_refused(mode: str, reason: str) -> None:
-    """The file of credentials is data: its owner reads and writes, never everybody."""
+    """The credentials file is data: its owner reads and writes it, and never everybody."""
     text = one_profile().replace("credentials}", f"credentials, mode: '{mode}'}}")
     problem = only_problem(text)
     assert problem.path == "credentials_file.mode"
@@ -350,7 +350,7 @@ def test_the_rest_of_the_file_has_bounds_too(top: str, path: str | None, reason:
     ],
 )
 def test_the_name_of_a_profile_is_judged_where_it_stands(name: str, reason: str) -> None:
-    """A name becomes a section, and a word on command lines; the place is the key's."""
+    """A name becomes a section and a word on command lines; its problem is at the key."""
     problem = only_problem(profiles(f"{name}: {{role_arn: ROLE}}"))
     assert problem.reason.startswith(reason)
     assert (problem.line, problem.column) == (4, 3)

@@ -19,7 +19,7 @@ def found(text: str, environment: dict[str, str] | None = None) -> list[tuple[st
 
 
 def test_unknown_keys_at_every_level_are_named_with_what_was_meant() -> None:
-    """A slip is answered with the key; a key of elsewhere with its home."""
+    """For a slip the hint is the key that was meant, for a misplaced key where it belongs."""
     text = profiles(
         """
         a: {role_arn: ROLE, sesion_tags: {}, sts: {}}
@@ -70,7 +70,7 @@ def test_unknown_keys_at_every_level_are_named_with_what_was_meant() -> None:
     ],
 )
 def test_what_people_bring_along_is_answered(line: str, path: str, hint: str) -> None:
-    """Words of ~/.aws/config, a zone for a region, what a shell would expand, text for keys."""
+    """Keys of ~/.aws/config, zones for regions, shell variables and text for keys have hints."""
     problem = only_problem(
         one_profile(line, defaults="{duration: 1h}"), {"AWS_REGION": "eu-west-1"}
     )
@@ -88,13 +88,13 @@ def test_what_people_bring_along_is_answered(line: str, path: str, hint: str) ->
     ],
 )
 def test_an_arn_of_something_else_says_what_to_name(resource: str, hint: str) -> None:
-    """What stands in a console beside the role's own."""
+    """These are shown in a console beside the role's own ARN."""
     text = one_profile().replace("111111111111:role/deploy", resource)
     assert (only_problem(text).hint or "").startswith(hint)
 
 
 def test_a_letter_that_only_looks_like_one_is_shown_as_what_it_is() -> None:
-    """A Cyrillic letter pasted into a key or a name reads as it should, and is the mistake."""
+    """A Cyrillic letter pasted into a key or a name looks right, so it is shown escaped."""
     text = one_profile("r\u0435gion: eu-west-1").replace("role/deploy", "role/d\u0435ploy")
     problems = refused(text)
     assert ["profiles.production.role_arn", "profiles.production.'r\\u0435gion'"] == [
@@ -129,7 +129,7 @@ def test_a_disabled_profile_is_still_read() -> None:
 
 
 def test_two_profiles_on_one_section_of_one_file() -> None:
-    """The second is named, with the first; links do not hide it."""
+    """The problem is the second's and names the first; a link does not hide it."""
     text = profiles(
         """
         a: {role_arn: ROLE, section: prod}
@@ -148,7 +148,7 @@ def test_two_profiles_on_one_section_of_one_file() -> None:
 
 
 def test_one_file_with_two_rights() -> None:
-    """Two descriptions of one file that differ would change its mode for ever."""
+    """Two different descriptions of one file would change its mode for ever."""
     text = profiles(
         """
         a: {role_arn: ROLE}
@@ -166,7 +166,7 @@ def test_one_file_with_two_rights() -> None:
 
 
 def test_the_default_section_needs_consent() -> None:
-    """By the profile's name or by `section`; with `allow_default` it passes."""
+    """It is needed for the profile's name and for `section`; with `allow_default` both pass."""
     text = profiles("default: {role_arn: ROLE}\na: {role_arn: ROLE, section: default}")
     assert [path for path, _ in found(text)] == [
         "profiles.default",
@@ -198,7 +198,7 @@ def test_source_and_source_profile_exclude_each_other() -> None:
     ],
 )
 def test_a_chain_that_is_a_cycle_is_printed(text: str, ring: str) -> None:
-    """Once, at its first profile, whoever else leads into it."""
+    """It is told once, at its first profile, whatever other profiles lead into it."""
     problem = only_problem(profiles(text))
     assert (problem.path, problem.reason) == ("profiles.a.source_profile", f"is a cycle: {ring}")
 
@@ -215,7 +215,7 @@ def test_a_chain_of_thousands_ends() -> None:
 
 
 def test_a_parent_must_exist_and_be_enabled() -> None:
-    """A slip is answered, a disabled parent said, a source pointed out."""
+    """The hint is for a slip, for a disabled parent, or for a source that was meant."""
     text = profiles(
         """
         production: {role_arn: ROLE, enabled: false}
@@ -259,7 +259,7 @@ def test_a_parent_must_exist_and_be_enabled() -> None:
     ],
 )
 def test_role_credentials_last_an_hour(source: str) -> None:
-    """STS refuses more to a role's credentials, so the load does."""
+    """STS refuses more to a role's credentials, so the configuration is refused."""
     top = f"sources: {{role: {source}}}\n"
     problem = only_problem(one_profile("source: role\nduration: 2h", top=top))
     assert problem.path == "profiles.production.duration"
@@ -269,14 +269,14 @@ def test_role_credentials_last_an_hour(source: str) -> None:
 
 
 def test_a_chain_with_two_hours_is_refused_at_its_key() -> None:
-    """A duration of its own is marked where it stands."""
+    """The problem is at the profile's own `duration`."""
     text = profiles("a: {role_arn: ROLE}\nb: {role_arn: ROLE, source_profile: a, duration: 7200s}")
     problem = only_problem(text)
     assert (problem.path, problem.line) == ("profiles.b.duration", 5)
 
 
 def test_an_inherited_duration_says_where_it_comes_from() -> None:
-    """The profile is marked, and the hint names the defaults and what to do."""
+    """The problem is at the profile; the hint names `defaults` and what to do."""
     text = profiles(
         "a: {role_arn: ROLE}\nb: {role_arn: ROLE, source_profile: a}",
         defaults="{region: eu-west-1, duration: 2h}",
@@ -288,14 +288,14 @@ def test_an_inherited_duration_says_where_it_comes_from() -> None:
 
 @pytest.mark.parametrize("source", ["{profile: x}", "{credential_process: [/x]}"])
 def test_sources_that_may_be_users_may_last_longer(source: str) -> None:
-    """Only what is known to be a role's is bounded at load."""
+    """Only a source that is known to be a role is bounded at load."""
     text = one_profile("source: s\nduration: 12h", top=f"sources: {{s: {source}}}\n")
     assert accepted(text).profiles["production"].duration == 43_200
     assert accepted(one_profile("duration: 12h")).profiles["production"].duration == 43_200
 
 
 def test_a_source_that_reads_our_section_is_refused() -> None:
-    """It would be fed by the sessions that it makes."""
+    """Such a source would be fed by the sessions that it makes."""
     text = one_profile(
         top="sources: {s: {credentials_file: /run/credfresh/credentials, profile: production}}\n"
     )
@@ -325,7 +325,7 @@ def test_an_sdk_profile_that_is_our_section_is_refused(
 
 
 def test_the_sdks_own_chain_must_not_end_in_our_section() -> None:
-    """AWS_PROFILE, or `default`, in the file that we write."""
+    """It would if AWS_PROFILE named a section of the file that we write."""
     environment = {
         "AWS_SHARED_CREDENTIALS_FILE": "/run/credfresh/credentials",
         "AWS_PROFILE": "production",
@@ -388,7 +388,7 @@ def test_what_a_chain_began_with_cannot_be_set_again_further_down() -> None:
 
 
 def test_inherited_transitive_keys_are_judged_with_the_profiles_own_tags() -> None:
-    """What is merged is what is judged."""
+    """The profile is judged as merged with `defaults`."""
     text = profiles(
         "a: {role_arn: ROLE, session_tags: {own: x}}",
         defaults="{region: eu-west-1, session_tags: {team: x}, transitive_tag_keys: [team]}",
@@ -422,7 +422,7 @@ def test_one_mistake_is_one_problem() -> None:
 
 
 def test_all_problems_come_in_the_order_of_the_file() -> None:
-    """Those of syntax, of shape and of relations, mixed by position."""
+    """Those of syntax, of shape and of relations are sorted by position."""
     text = profiles(
         """
         a: {role_arn: ROLE, source_profile: a}
@@ -445,7 +445,7 @@ def test_all_problems_come_in_the_order_of_the_file() -> None:
 
 
 def test_a_problem_reads_as_file_line_column_path_reason_hint() -> None:
-    """The line that an operator, an editor and grep can all use."""
+    """An operator, an editor and grep can all use this line."""
     problem = only_problem(one_profile("duration: 13h"))
     assert str(problem) == (
         "c.yaml:6:15: profiles.production.duration: "
@@ -454,7 +454,7 @@ def test_a_problem_reads_as_file_line_column_path_reason_hint() -> None:
 
 
 def test_keys_are_never_written_into_the_configuration_itself() -> None:
-    """By whatever path the file is named."""
+    """This holds by whatever path the configuration is named."""
     problem = only_problem(
         one_profile(),
         source="/etc/credfresh.yaml",
@@ -465,7 +465,7 @@ def test_keys_are_never_written_into_the_configuration_itself() -> None:
 
 
 def test_places_in_one_directory_do_not_collide() -> None:
-    """What lies side by side is told apart, and one file may have many profiles."""
+    """Different names in a directory are told apart, and one file may have many profiles."""
     found = accepted(
         profiles(
             """
@@ -486,7 +486,7 @@ def test_places_in_one_directory_do_not_collide() -> None:
 
 @pytest.mark.parametrize("metrics", ["textfile: /run/credfresh/a.prom", "listen: '127.0.0.1:9464'"])
 def test_metrics_in_one_place_are_enough(metrics: str) -> None:
-    """A file for a collector, or a port to scrape: neither needs the other."""
+    """They may go to a file for a collector or to a port to scrape: neither needs the other."""
     found = accepted(profiles("a: {role_arn: ROLE}", top=f"metrics: {{{metrics}}}\n"))
     assert {"a"} == set(found.profiles)
 
@@ -501,7 +501,7 @@ def test_an_address_has_one_spelling(address: str) -> None:
 
 
 def test_a_lock_is_in_the_way_of_a_file_whichever_is_named_first() -> None:
-    """The daemon keeps it beside the other file, and would take the one for the other."""
+    """The daemon keeps the lock beside the other file, and would take the one for the other."""
     problem = only_problem(
         profiles(
             "a: {role_arn: ROLE, credentials_file: {path: /run/credfresh/credentials}}"

@@ -1,4 +1,4 @@
-"""YAML as such: its traps are shut, and no file can hurt the reader."""
+"""Traps of YAML are refused with their place, and no file can exhaust the parser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from credfresh.errors import ConfigError
 
 
 class Counting(yaml.BaseLoader):
-    """A parser that counts how much is taken from it."""
+    """A parser that counts the events that are taken from it."""
 
     events = 0
 
@@ -115,7 +115,7 @@ def test_an_account_id_is_not_octal() -> None:
 def test_what_is_not_a_configuration_is_refused_where_it_stands(
     text: str, line: int, column: int, path: str, reason: str | None, *, loader: type
 ) -> None:
-    """Both parsers of PyYAML give one sentence, at one place."""
+    """Both parsers of PyYAML give the same sentence at the same place."""
     problem = only_problem(text, loader=loader)
     assert (problem.line, problem.column, problem.path) == (line, column, path)
     if reason is not None:
@@ -130,7 +130,7 @@ def test_a_tab_that_indents_is_named(loader: type) -> None:
 
 
 def test_half_a_character_is_named() -> None:
-    """JSON writes a smiley as two halves, each an escape; YAML has no such thing."""
+    """JSON writes an emoji as two escaped halves, which YAML does not have."""
     problem = only_problem(one_profile('external_id: "\\ud800"'))
     assert problem.reason.endswith("names no character")
     assert "use single quotes" == problem.hint
@@ -139,7 +139,7 @@ def test_half_a_character_is_named() -> None:
 @pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("line", ["region:\u00a0eu-west-1", "region\uff1a eu-west-1"])
 def test_a_space_or_colon_that_only_looks_like_one_is_hinted_at(line: str, loader: type) -> None:
-    """A web page has no-break spaces, a word processor colons of full width."""
+    """Web pages have no-break spaces, and word processors colons of full width."""
     problem = only_problem(one_profile(f"{line}\nduration: 1h"), loader=loader)
     assert "expected a `:` after the key" in problem.reason
     assert (problem.hint or "").startswith("a `:` and a plain space follow each key")
@@ -147,7 +147,7 @@ def test_a_space_or_colon_that_only_looks_like_one_is_hinted_at(line: str, loade
 
 @pytest.mark.parametrize("loader", LOADERS)
 def test_a_key_that_is_set_twice_gives_both_places(loader: type) -> None:
-    """At every level, and the rest of the file is judged all the same."""
+    """This holds at every level, and the rest of the file is judged all the same."""
     text = TOP + (
         "defaults: {region: eu-west-1}\n"
         "profiles:\n"
@@ -183,7 +183,7 @@ def test_a_key_that_is_set_twice_gives_both_places(loader: type) -> None:
 def test_a_value_that_yaml_would_take_for_something_else_is_refused(
     value: str, reason: str, loader: type
 ) -> None:
-    """An external id that begins with `&` is not one, and no name of such a thing is repeated."""
+    """An external id cannot begin with `&`, `!` or `*`; names of such things are not repeated."""
     problem = only_problem(one_profile(f"external_id: {value}"), loader=loader)
     assert (problem.path, problem.reason) == ("profiles.production.external_id", reason)
     assert (problem.line, problem.column) == (6, 18 if value else 17)
@@ -208,7 +208,7 @@ def test_a_billion_laughs_are_not_expanded() -> None:
 
 
 def test_null_in_quotes_is_a_text() -> None:
-    """Who means the word can say it."""
+    """In quotes, the word itself can be a value."""
     assert production(one_profile('external_id: "null"')).external_id == "null"
 
 
@@ -224,7 +224,7 @@ def test_ten_thousand_levels_end_neither_the_parser_nor_python(opening: str, loa
 @pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("end", ["", "\n"], ids=["a line", "lines"])
 def test_too_deep_names_the_bound_and_what_it_is_in(end: str, loader: type) -> None:
-    """The parser in C gives up at a bound of its own, with no word of what stands before."""
+    """The parser in C gives up at a bound of its own, without the path that our message has."""
     problem = only_problem("a:\n  b:\n" + f"   [{end}" * 10_000, loader=loader)
     assert problem.reason == "is nested more than 32 deep"
     assert problem.path.startswith("a.b")
@@ -233,14 +233,14 @@ def test_too_deep_names_the_bound_and_what_it_is_in(end: str, loader: type) -> N
 
 
 def test_ten_thousand_levels_within_a_json_policy_are_answered() -> None:
-    """The JSON in a text is bounded too."""
+    """JSON within a text has a bound of depth too."""
     policy = '{"Statement": ' + "[" * 10_000 + "]" * 10_000 + "}"
     problem = only_problem(one_profile(f"policy: '{policy}'"))
     assert problem.reason == "is nested too deep"
 
 
 def test_a_ten_megabyte_file_is_refused_before_it_is_parsed() -> None:
-    """The answer names the bound, at once."""
+    """The message names the bound, and no event is parsed."""
     problem = only_problem(b"a: b\n" * 2_000_000, loader=Counting)
     assert 0 == Counting.events
     assert problem.reason == "the file is larger than the 8,388,608 bytes that are read at most"
@@ -267,7 +267,7 @@ def test_bytes_that_are_no_text_are_named_where_they_stand(
 
 
 def test_columns_count_characters_in_values_too() -> None:
-    """A name with umlauts before the mistake does not shift its place."""
+    """An umlaut before the mistake does not shift its column."""
     text = TOP + 'defaults: {region: eu-west-1}\nprofiles: {"ä": {role_arn: x}}\n'
     places = [(p.line, p.column) for p in refused(text)]
     assert (3, 28) in places
@@ -304,7 +304,7 @@ def test_no_cause_hangs_on_the_error() -> None:
 
 
 def test_a_file_of_nothing_but_duplicates_is_not_read_to_its_end() -> None:
-    """After 200 problems of syntax the rest of megabytes is left alone."""
+    """After 200 problems of syntax, the rest of the file is not parsed."""
     problems = refused(b"a: b\n" * 100_000, loader=Counting)
     assert len(problems) == 201
     assert 400 < Counting.events < 500

@@ -1,4 +1,4 @@
-"""Three keys without the rest: as the whole parser reads them, in every spelling."""
+"""Three keys are read without the rest, as the whole parser reads them, in every spelling."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def looked_at(text: str | bytes, directory: Path, **environment: str) -> Excerpt
 
 @pytest.mark.parametrize("text", SPELLINGS)
 def test_every_spelling_is_read_as_the_parser_reads_it(text: str, tmp_path: Path) -> None:
-    """What the daemon takes for its socket and file, the client does too."""
+    """A client takes the same socket and file as the daemon."""
     whole = accepted(text + REST)
     assert whole.control is not None
     socket, file, _ = looked_at(text + REST, tmp_path)
@@ -65,7 +65,7 @@ def test_every_spelling_is_read_as_the_parser_reads_it(text: str, tmp_path: Path
 def test_what_the_daemon_is_called_is_read_as_the_parser_reads_it(
     line: str, tmp_path: Path
 ) -> None:
-    """A client recognises its daemon by it; a file that does not say it has none."""
+    """A client recognises its daemon by the name; a file that names none has none."""
     text = "credentials_file: {path: /run/c}\n" + REST
     for whole in (line + text, text + line):
         assert "build-7" == accepted(whole).instance == looked_at(whole, tmp_path).instance
@@ -81,7 +81,7 @@ def test_what_the_daemon_is_called_is_read_as_the_parser_reads_it(
 def test_any_order_gives_the_same(
     tmp_path_factory: pytest.TempPathFactory, order: list[str], control: str, gap: str, path: str
 ) -> None:
-    """Keys in any order, in lines or braces, with what needs quotes in them."""
+    """Keys may come in any order, in lines or braces, with values that need quotes."""
     quoted = "'" + path.replace("'", "''") + "'"
     parts = {
         "control": control.replace("PATH", quoted),
@@ -94,7 +94,7 @@ def test_any_order_gives_the_same(
 
 
 def test_what_the_file_does_not_say_is_where_systemd_puts_it(tmp_path: Path) -> None:
-    """The same default as the daemon's."""
+    """The default is the same as the daemon's."""
     text = "credentials_file: {path: /run/c}\n" + REST
     assert looked_at(text, tmp_path) == Excerpt(None, "/run/c")
     given_one = looked_at(text, tmp_path, RUNTIME_DIRECTORY="/run/credfresh")
@@ -103,7 +103,7 @@ def test_what_the_file_does_not_say_is_where_systemd_puts_it(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "control: 7\n", "a: {b: [c]}\n"])
 def test_a_file_that_says_nothing_is_no_error(text: str, tmp_path: Path) -> None:
-    """Whether it is valid is the daemon's affair."""
+    """Whether it is valid is left to the daemon; only an empty file is refused."""
     if text.startswith("#") or not text:
         with pytest.raises(ConfigError, match="empty"):
             looked_at(text, tmp_path)
@@ -113,13 +113,13 @@ def test_a_file_that_says_nothing_is_no_error(text: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("text", ["{", "control: {socket: /run/s", b"\xff\xfe", "- a\n"])
 def test_what_is_no_yaml_is_refused(text: str | bytes, tmp_path: Path) -> None:
-    """With the place of the mistake."""
+    """The error has the place of the mistake."""
     with pytest.raises(ConfigError, match=r"credfresh\.yaml:\d"):
         looked_at(text, tmp_path)
 
 
 def test_a_file_that_cannot_be_read_says_how_to_do_without(tmp_path: Path) -> None:
-    """A job may not be allowed to read it, and needs not."""
+    """A job may not be allowed to read it, and can do with --socket."""
     with pytest.raises(ConfigError, match="no such file") as caught:
         excerpt(str(tmp_path / "absent.yaml"), {})
     assert "--socket" in str(caught.value)

@@ -65,7 +65,7 @@ def paths(tree: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
 
 
 def test_the_example_is_valid_as_committed() -> None:
-    """Three environments, one principal, and nothing to remark on."""
+    """It has three environments and one principal, and causes no notice."""
     settings = accepted(EXAMPLE.read_bytes())
     assert list(settings.profiles) == ["development", "preproduction", "production"]
     assert {profile.source for profile in settings.profiles.values()} == {"ci-user"}
@@ -74,7 +74,7 @@ def test_the_example_is_valid_as_committed() -> None:
 
 
 def test_the_example_is_valid_with_every_choice_taken() -> None:
-    """What is commented out is right too; FIPS excludes an endpoint of one's own."""
+    """What is commented out is valid too; `fips` and `endpoint_url` exclude each other."""
     text = uncommented(EXAMPLE.read_text(encoding="utf-8"))
     settings = accepted(re.sub(r"(?m)^ *fips: true$", "", text))
     assert {"audit", "reports", "government", "laboratory"} <= settings.profiles.keys()
@@ -134,7 +134,7 @@ def test_the_committed_schema_is_the_models() -> None:
 
 
 def test_the_schema_knows_every_path_of_the_example() -> None:
-    """Followed through its references, with types that an editor's YAML 1.2 would see."""
+    """References are followed, and a path that does not exist is not found."""
     text = uncommented(EXAMPLE.read_text(encoding="utf-8"))
     whole = json_schema()
 
@@ -162,7 +162,7 @@ def test_the_schema_knows_every_path_of_the_example() -> None:
 
 
 def test_the_schema_says_so_where_a_number_or_a_boolean_is_meant() -> None:
-    """Though every scalar is read as text, an editor shall not ask for quotes."""
+    """Every scalar is read as text, but editors must not ask for quotes."""
     defs = json_schema()["$defs"]
     assert defs["Sts"]["properties"]["max_concurrency"]["type"] == "integer"
     assert defs["Sts"]["properties"]["calls_per_second"]["type"] == "number"
@@ -201,19 +201,19 @@ def test_the_reference_lists_the_notices() -> None:
 
 
 def test_each_notice_says_what_to_do() -> None:
-    """`credfresh check` shows it below the notice."""
+    """`credfresh check` shows the advice below the notice."""
     source = (ROOT / "daemon/credfresh/config/notices.py").read_text(encoding="utf-8")
     assert set(ADVICE) == set(re.findall(r'(?:yield|Notice\() ?"(\w+)"', source))
 
 
 def test_defaults_are_a_profile_less_what_cannot_be_shared() -> None:
-    """Any key of a profile but the five that make it this one."""
+    """They have every key of a profile but the five that make it this one."""
     apart = {"role_arn", "source_profile", "section", "external_id", "adopt"}
     assert keys_of([schema.Profile]) - keys_of([schema.Defaults]) == apart
 
 
 def test_the_reference_names_every_key_whose_value_is_never_repeated() -> None:
-    """So that nobody fears, or trusts, the wrong one."""
+    """So nobody has to guess whose values may stand in a message."""
     [said] = re.findall(r"(?ms)never repeated: (.*?)\.$", REFERENCE.read_text(encoding="utf-8"))
     assert set(HIDDEN) == set(re.findall(r"`(\w+)`", said))
 

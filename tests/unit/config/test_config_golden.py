@@ -19,7 +19,7 @@ CASES = sorted(GOLDEN.glob("*.yaml"))
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
 def test_the_output_for_a_bad_configuration_is_exact(case: Path) -> None:
-    """Every line that an operator reads has been looked at."""
+    """The expected output was reviewed line by line."""
     with pytest.raises(ConfigError) as caught:
         parse(case.read_bytes(), case.name, hostname="build-7", resolve=str)
     output = f"{caught.value}\n"
@@ -30,6 +30,6 @@ def test_the_output_for_a_bad_configuration_is_exact(case: Path) -> None:
 
 
 def test_there_is_an_output_for_each_input_and_no_other() -> None:
-    """A renamed case leaves nothing behind."""
+    """A renamed case leaves no output behind."""
     assert len(CASES) >= 20
     assert {c.stem for c in CASES} == {path.stem for path in GOLDEN.glob("*.txt")}

@@ -1,4 +1,4 @@
-"""What is said about a configuration that is accepted."""
+"""Notices about a configuration that is accepted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from credfresh.settings import Notice
 def test_a_doubtful_profile_is_accepted_with_a_notice(
     keys: str, event: str, fields: dict[str, int | str]
 ) -> None:
-    """Said with the profile's name, how many it concerns, and the figures."""
+    """The notice has the profile's name, how many profiles it concerns, and the figures."""
     (notice,) = accepted(one_profile(keys)).notices
     assert notice.event == event
     assert dict(notice.fields) == {"profile": "production", "profiles": 1, **fields}
@@ -31,12 +31,12 @@ def test_a_doubtful_profile_is_accepted_with_a_notice(
     "keys", ["", "duration: 30m", "renew_before: 80%", "renew_before: 48m", "section: a.b_C-1"]
 )
 def test_nothing_is_said_about_what_is_in_order(keys: str) -> None:
-    """The edges of what is usual are quiet."""
+    """Values at the edge of what is usual cause no notice."""
     assert accepted(one_profile(keys)).notices == ()
 
 
 def test_a_notice_about_many_profiles_is_said_once() -> None:
-    """A default that concerns thousands is not a flood."""
+    """A default that concerns thousands of profiles is one notice."""
     text = profiles(
         "\n".join(f"p{n}: {{role_arn: ROLE}}" for n in range(100)),
         defaults="{region: eu-west-1, duration: 15m}",
@@ -47,7 +47,7 @@ def test_a_notice_about_many_profiles_is_said_once() -> None:
 
 @pytest.mark.parametrize(("count", "said"), [(83, False), (84, True)])
 def test_a_pace_that_renewals_take_more_than_half_of_is_said(count: int, *, said: bool) -> None:
-    """Each profile needs a call in (3600 - 1800 - 252) s; both figures are told."""
+    """Each profile needs a call every (3600 - 1800 - 252) s; both figures are told."""
     text = profiles(
         "\n".join(f"p{n}: {{role_arn: ROLE}}" for n in range(count)),
         top="sts: {calls_per_second: 0.108}\n",
@@ -68,7 +68,7 @@ def test_a_pace_that_renewals_take_more_than_half_of_is_said(count: int, *, said
     ],
 )
 def test_a_wide_mode_is_said_with_its_file(mode: str, events: list[str]) -> None:
-    """Each file once, with its path and mode."""
+    """Each notice has the path and the mode of the file."""
     text = one_profile().replace("credentials}", f"credentials, mode: '{mode}'}}")
     notices = accepted(text).notices
     assert [notice.event for notice in notices] == events

@@ -1,4 +1,4 @@
-"""Whatever is done to a configuration: settings or ConfigError come out, and no secret."""
+"""Any edit of a configuration gives settings or ConfigError, and shows no secret."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from credfresh.settings import Settings
 EXAMPLE = Path(__file__).parents[3] / "config" / "credfresh.example.yaml"
 
 CANARY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARYKEY1"
-"""In the form of a secret access key: it must stay unsaid wherever it stands."""
+"""In the form of a secret access key: it must not be shown wherever it stands."""
 
 QUIET = "canary-in-the-external-id"
-"""In no form at all: it must stay unsaid because of where it stands."""
+"""In no form at all: it must not be shown because of where it stands."""
 
 
 def _whole_example() -> str:
@@ -87,14 +87,14 @@ def outcome(data: bytes) -> Settings | ConfigError:
 
 
 def test_the_example_that_is_mutated_is_good() -> None:
-    """Else the mutants would only find its own mistake."""
+    """Otherwise the mutants would only find mistakes of the example."""
     assert isinstance(outcome("\n".join(LINES).encode()), Settings)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=mutants())
 def test_only_config_error_comes_out_and_no_secret(data: bytes) -> None:
-    """No traceback of ours, no line that holds a secret, positions within the file."""
+    """No other error is attached, no line has a secret, and positions are within the file."""
     error = outcome(data)
     if isinstance(error, Settings):
         assert error.profiles
@@ -113,7 +113,7 @@ def test_only_config_error_comes_out_and_no_secret(data: bytes) -> None:
 @settings(max_examples=100, deadline=None)
 @given(data=st.one_of(st.binary(max_size=60), st.text("[]{}:-?&*!|>'\"%@`#,~ \n\tab", max_size=40)))
 def test_noise_is_answered(data: bytes | str) -> None:
-    """Bytes and YAML's own punctuation, in any order, are a ConfigError."""
+    """Bytes and YAML's own punctuation, in any order, give a ConfigError."""
     error = outcome(data.encode() if isinstance(data, str) else data)
     assert isinstance(error, ConfigError)
     assert error.problems

@@ -60,7 +60,7 @@ WORD = "hunter2"
     ],
 )
 def test_what_may_be_secret_by_its_place_is_not_repeated(text: str) -> None:
-    """Neither in a message nor in what hangs on the error."""
+    """This holds for the message and for all that is attached to the error."""
     assert WORD not in repr(refused(text))
 
 
@@ -72,13 +72,13 @@ def test_what_may_be_secret_by_its_place_is_not_repeated(text: str) -> None:
     ],
 )  # fmt: skip
 def test_what_looks_like_a_key_is_not_repeated_wherever_it_stands(key: str) -> None:
-    """A secret access key pasted as any value, or as a key, stays unsaid."""
+    """A secret access key that is pasted as any value, or as a key, is not shown."""
     text = TOP + f"defaults: {{region: eu-west-1}}\nprofiles: {{a: {{{key}: {KEY}}}}}\n"
     assert KEY not in repr(refused(text))
 
 
 def test_a_key_pasted_as_a_name_is_not_repeated() -> None:
-    """Names of profiles and sources are shown, but not one like this."""
+    """Names of profiles and sources are shown, but not one that looks like a key."""
     text = TOP + f"sources: {{{KEY}: {{}}}}\nprofiles: {{{KEY}: {{source_profile: {KEY}}}}}\n"
     assert KEY not in repr(refused(text))
 
@@ -96,7 +96,7 @@ def test_a_key_pasted_as_a_name_is_not_repeated() -> None:
     ],
 )
 def test_keys_tokens_and_digests_look_secret(text: str) -> None:
-    """The forms that credentials come in."""
+    """All forms that credentials come in are recognised, and not shown."""
     assert looks_secret(text)
     assert text not in shown(text)
 
@@ -111,7 +111,7 @@ def test_keys_tokens_and_digests_look_secret(text: str) -> None:
         "credfresh-build-host-017.internal.example.com-production",
     ],
 )
-def test_what_an_operator_must_see_does_not(text: str) -> None:
+def test_what_an_operator_must_see_does_not_look_secret(text: str) -> None:
     """The access key id is the CloudTrail join key; ARNs, paths and hosts are no secrets."""
     assert not looks_secret(text)
     assert shown(text) == repr(text)
@@ -129,14 +129,14 @@ def test_a_guess_is_never_a_secret() -> None:
     assert closest("xyz", ["production", "staging"]) is None
 
 
-def test_settings_do_not_show_what_the_daemon_must_not_log() -> None:
-    """The external id is needed, and arrives unchanged."""
+def test_the_external_id_arrives_unchanged() -> None:
+    """STS needs it as it stands, though no message repeats it."""
     settings = accepted(one_profile(f"external_id: '{WORD}'"))
     assert settings.profiles["production"].external_id == WORD
 
 
 def test_a_name_that_cannot_be_shown_is_not_suggested() -> None:
-    """A tab in a key is YAML, and no text for a terminal."""
+    """A tab in a key is valid YAML, but no text for a terminal."""
     text = profiles(
         "a: {role_arn: ROLE, source: from-hub}",
         top='sources: {"f\trom-hub": {environment: true}}\n',

@@ -51,7 +51,7 @@ def test_what_is_absent_has_its_default() -> None:
 
 
 def test_the_endpoint_of_all_is_that_of_each_profile_without_its_own() -> None:
-    """What is known of a profile's endpoint is known wherever it stands in the file."""
+    """`sts.endpoint_url` counts for every profile, wherever the profile's own does not."""
     own = "endpoint_url: https://own.example"
     settings = accepted(
         f"{TOP}sts: {{endpoint_url: 'https://all.example'}}\n"
@@ -111,7 +111,7 @@ def test_every_key_of_a_profile_arrives() -> None:
 
 
 def test_every_host_has_a_rhythm_of_its_own() -> None:
-    """The same after a restart; all profiles of one daemon share it."""
+    """It is the same after a restart, and for all profiles of one daemon."""
     text = profiles("a: {role_arn: ROLE}\nb: {role_arn: ROLE}")
     rhythms = [
         {p.rhythm for p in accepted(text, hostname=host).profiles.values()}
@@ -213,7 +213,7 @@ def test_a_chained_profile_asks_for_something_else_where_one_above_does() -> Non
 
 
 def test_what_defaults_ask_of_sts_does_not_concern_a_follower_of_a_hub() -> None:
-    """How long its session lasts, and when it is renewed, is the hub's to say."""
+    """The hub decides how long its session lasts and when it is renewed."""
     text = """\
 credentials_file: {path: /run/credfresh/credentials}
 sources: {hub: {vault: {address: "https://bao.example.com:8200", auth: {token_file: /t}}}}
@@ -241,7 +241,7 @@ profiles: {production: {}}
 
 
 def test_a_follower_of_a_hub_publishes_no_account() -> None:
-    """The role, and so its account, is known to the hub alone, whatever `defaults` say."""
+    """Only the hub knows the role, and so its account, whatever `defaults` say."""
     text = """\
 credentials_file: {path: /run/credfresh/credentials}
 sources: {hub: {vault: {address: "https://bao.example.com:8200", auth: {token_file: /t}}}}
@@ -289,7 +289,7 @@ def test_the_region_of_the_environment_is_asked_and_not_published(
 
 
 def test_no_region_anywhere_is_a_problem_of_the_profile() -> None:
-    """The profile is named, at its place."""
+    """The problem is at the profile and names it."""
     problem = only_problem(one_profile(defaults="{duration: 1h}"))
     assert (problem.path, problem.reason) == ("profiles.production.region", "is required")
     assert (problem.line, problem.column) == (4, 3)
@@ -324,7 +324,7 @@ def test_long_session_names_stay_distinct() -> None:
 
 
 def test_the_instance_follows_the_name_of_the_file() -> None:
-    """By default it is 16 hex digits of its path: a link that leads to a new release changes none.
+    """By default it is 16 hex digits made of its path, whichever release a link there leads to.
 
     A file mounted from a ConfigMap, or from a store of packages, is such a link.
     """
@@ -337,7 +337,7 @@ def test_the_instance_follows_the_name_of_the_file() -> None:
 
 
 def test_two_names_of_one_file_are_one_target() -> None:
-    """A link to the file at the top is that file, so it has one writer."""
+    """A link to the file at the top of the configuration is that file, so it has one writer."""
     text = profiles(
         "a: {role_arn: ROLE}\nb: {role_arn: ROLE, credentials_file: {path: /var/run/link}}"
     )
@@ -350,7 +350,7 @@ def test_two_names_of_one_file_are_one_target() -> None:
     ("word", "bits"), [('"0640"', 0o640), ("640", 0o640), ("0o640", 0o640), ("0600", 0o600)]
 )
 def test_a_mode_is_octal_however_it_is_written(word: str, bits: int) -> None:
-    """Quoted or not, with the zero of YAML 1.1, of YAML 1.2 or without."""
+    """It may be quoted or not, with the zero of YAML 1.1, of YAML 1.2 or without."""
     text = one_profile().replace("credentials}", f"credentials, mode: {word}}}")
     assert accepted(text).target.mode == bits
 
@@ -399,7 +399,7 @@ def test_crlf_line_ends_are_read() -> None:
 
 
 def test_the_control_socket_is_where_the_file_says() -> None:
-    """With the mode and the group that it gives, or for ourselves alone."""
+    """It has the mode and the group that are given, or is for the daemon's user alone."""
     text = one_profile(top="control: {socket: /run/c.sock, mode: 660, group: build}\n")
     assert accepted(text).control == ControlSettings("/run/c.sock", 0o660, "build")
     text = one_profile(top="control: {socket: /run/c.sock}\n")
@@ -410,7 +410,7 @@ def test_the_control_socket_is_where_the_file_says() -> None:
     ("top", "mode"), [("", 0o600), ("control: {}\n", 0o600), ("control: {mode: 666}\n", 0o666)]
 )
 def test_the_control_socket_is_in_the_runtime_directory_unless_said(top: str, mode: int) -> None:
-    """In the first one that systemd gives; where it gives none, there is no socket."""
+    """It is in the first one that systemd gives; where none is given, there is no socket."""
     text = one_profile(top=top)
     given = {"RUNTIME_DIRECTORY": "/run/credfresh:/run/other"}
     assert accepted(text, given).control == ControlSettings("/run/credfresh/control.sock", mode)
@@ -419,7 +419,7 @@ def test_the_control_socket_is_in_the_runtime_directory_unless_said(top: str, mo
 
 
 def test_a_socket_has_a_name_that_fits() -> None:
-    """unix(7): 107 bytes and a NUL; UTF-8 counts by its bytes."""
+    """unix(7) allows 107 bytes and a NUL; UTF-8 counts by its bytes."""
     assert accepted(one_profile(top=f"control: {{socket: /{'x' * 106}}}\n")).control
     for name in ("x" * 107, "é" * 54):
         problem = only_problem(one_profile(top=f"control: {{socket: /{name}}}\n"))

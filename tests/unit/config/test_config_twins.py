@@ -1,4 +1,4 @@
-"""Where the configuration has the refreshable twins kept."""
+"""Where refreshable twins are kept, as the configuration says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_without_process_dir_there_are_no_twins() -> None:
 
 @pytest.mark.parametrize("slash", ["", "/", "//"])
 def test_each_profile_has_one_under_its_own_name(slash: str) -> None:
-    """Not under that of its section, which several files may have."""
+    """It is not the name of the section, which several files may have."""
     twin = production(
         one_profile("section: x", top=f"process_dir: /run/credfresh/process{slash}\n")
     ).twin
@@ -28,7 +28,7 @@ def test_each_profile_has_one_under_its_own_name(slash: str) -> None:
 
 
 def test_what_all_share_has_the_rights_of_the_default_file() -> None:
-    """Its readers are those of the directory."""
+    """Readers of the default file are the readers of the directory."""
     text = one_profile(top=DIRECTORY).replace(
         "credentials}", 'credentials, mode: "0640", group: build}'
     )
@@ -55,7 +55,7 @@ def test_readers_of_another_file_may_pass_through() -> None:
     "path", ["process", "~/process", "/", "/run/a b", '/run/"a"', "/run/$x", "/run/a;b", "/run/ü"]
 )
 def test_a_directory_that_some_sdk_could_not_name_is_refused(path: str) -> None:
-    """Before anything is published, and with the reason."""
+    """It is refused before anything is published, with a hint."""
     problem = only_problem(one_profile(top=f"process_dir: '{path}'\n"))
 
     assert "process_dir" == problem.path
@@ -63,7 +63,7 @@ def test_a_directory_that_some_sdk_could_not_name_is_refused(path: str) -> None:
 
 
 def test_the_credentials_file_does_not_lie_among_the_twins() -> None:
-    """Nor any other one."""
+    """Neither does the file of a single profile."""
     text = one_profile(
         "credentials_file: {path: /run/credfresh/process/sub/credentials}", top=DIRECTORY
     )
