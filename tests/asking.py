@@ -1,4 +1,4 @@
-"""Clients of the control socket as a test needs them: good ones, and all other kinds."""
+"""Clients of the control socket for tests: well-behaved ones, and all other kinds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE = 20.0
 
 
 def connect(path: Path | str) -> socket.socket:
-    """Connect, and wait for nothing longer than a test should."""
+    """Connect; this and each later call take PATIENCE seconds at most."""
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(PATIENCE)
     end = time.monotonic() + PATIENCE
@@ -61,7 +61,7 @@ def exchange(path: Path | str, request: bytes = STATUS) -> dict[str, Any]:
 
 
 class Oracle:
-    """Answers every question at once with its number, or keeps it until told."""
+    """Answers every question at once with `body`, but for those that it `keeps` until told."""
 
     def __init__(self) -> None:
         self.server: Server | None = None
@@ -85,7 +85,7 @@ class Oracle:
 
 @contextmanager
 def served(path: Path, mode: int = 0o600) -> Iterator[Oracle]:
-    """Serve a socket there for a while."""
+    """Serve a control socket at this path while the context lasts."""
     oracle = Oracle()
     listening = ListeningSocket(ControlSettings(str(path), mode))
     oracle.server = Server(

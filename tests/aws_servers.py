@@ -1,4 +1,4 @@
-"""AWS servers on loopback: two that other people wrote, and one that does what a test scripts.
+"""AWS servers on loopback: two that other people wrote, and one that answers what a test scripts.
 
 ministack (AUTH=true) verifies signatures, clock skew, trust policies with ExternalId and expiry;
 moto's server judges little but answers in AWS's shapes. Each starts on a free port, is waited for,
@@ -86,7 +86,7 @@ class AwsServer:
 
 @contextlib.contextmanager
 def ministack() -> Iterator[AwsServer]:
-    """Run ministack, enforcing."""
+    """Run ministack with its checks on."""
     port = free_port()
     environ = {"AUTH": "true", "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1"}
     with _running([_beside_python("ministack")], port, environ):
@@ -95,7 +95,7 @@ def ministack() -> Iterator[AwsServer]:
 
 @contextlib.contextmanager
 def moto_server() -> Iterator[AwsServer]:
-    """Run moto's own server, which believes everybody."""
+    """Run moto's own server, which accepts any key."""
     port = free_port()
     command = [_beside_python("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
     with _running(command, port, {}):
@@ -104,7 +104,7 @@ def moto_server() -> Iterator[AwsServer]:
 
 @contextlib.contextmanager
 def microburst(upstream: str) -> Iterator[str]:
-    """Run microburst, a proxy that injects failures, in front of another server; give its URL."""
+    """Run microburst, a proxy that injects failures, in front of another server; yield its URL."""
     port = free_port()
     command = [_beside_python("microburst"), "-u", upstream, "--host", "127.0.0.1", "-p", str(port)]
     with _running(command, port, {"AWS_EC2_METADATA_DISABLED": "true"}):
@@ -150,7 +150,7 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, limit: float = 60.0) 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a scripted server was asked."""
+    """A request that a scripted server was sent."""
 
     method: str
     path: str
@@ -166,15 +166,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a scripted server says. None as body hangs up instead of answering."""
+    """An answer of a scripted server. With None as body it hangs up instead."""
 
     status: int = 200
     body: str | None = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     date: str | None = None
-    """The `Date` header; None for the true one, empty for none."""
+    """The `Date` header; None for the true date, empty for no header."""
     length: int | None = None
-    """A `Content-Length` that lies."""
+    """A false `Content-Length`."""
 
 
 Script = Callable[[Request], Answer]
@@ -182,7 +182,7 @@ Script = Callable[[Request], Answer]
 
 @dataclass(slots=True)
 class ScriptedServer:
-    """An HTTP server that says what `script` says, and remembers what it was asked."""
+    """An HTTP server that answers what `script` returns, and keeps the requests."""
 
     script: Script
     url: str = ""
@@ -190,7 +190,7 @@ class ScriptedServer:
 
 
 class BusyServer(ThreadingHTTPServer):
-    """One that many may connect to at once: with the usual backlog of 5 the rest is reset."""
+    """A server for many connections at once: with the usual backlog of 5, the others are reset."""
 
     request_queue_size = 128
     daemon_threads = True
@@ -198,7 +198,7 @@ class BusyServer(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def scripted(script: Script, at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[ScriptedServer]:
-    """Serve a script on loopback, each connection in a thread; port 0 is a free one."""
+    """Serve a script on loopback, with a thread per connection; port 0 is a free port."""
     served = ScriptedServer(script)
 
     class Handler(BaseHTTPRequestHandler):
@@ -259,7 +259,7 @@ def grant_xml(
     lifetime: float = 3600.0,
     operation: str = "AssumeRole",
 ) -> str:
-    """Return what AssumeRole answers; `expiration` empty leaves it out."""
+    """Return an answer of AssumeRole; an empty `expiration` leaves it out."""
     if expiration is None:
         expiration = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + lifetime))  # noqa: TID251 - the server has a clock of its own
     expires = f"<Expiration>{expiration}</Expiration>" if expiration else ""
@@ -277,7 +277,7 @@ def grant_xml(
 
 
 def error_xml(code: str, message: str = "said so") -> str:
-    """Return the shape of STS's refusals."""
+    """Return an error response in the form of STS's."""
     return (
         '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error>'
         f"<Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"

@@ -40,13 +40,13 @@ POLICIES = Path(__file__).parents[1] / "config" / "vault"
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """A certificate authority, and what it signed."""
+    """A certificate authority, and the certificates that it has signed."""
 
     directory: Path
 
     @property
     def ca(self) -> Path:
-        """What clients trust."""
+        """The certificate of the authority, which clients trust."""
         return self.directory / "ca.pem"
 
     def make(self, name: str) -> tuple[Path, Path]:
@@ -152,7 +152,7 @@ class ShiftedClock:
 class BaoNode:
     """One server process. `start` it, then `client` speaks with it.
 
-    One that is `alone` has nobody to wait for when it elects a leader: it need not wait for long.
+    A node that is `alone` elects itself without waiting long: no other could answer.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class BaoNode:
         wait_until(self._answers, f"{self.name} answers", PATIENCE)
 
     def client(self, token: str = "") -> hvac.Client:
-        """Return a client of this node."""
+        """Return a client of this node with a token, or with none."""
         return hvac.Client(
             url=self.address, verify=str(self.certificates.ca), token=token, timeout=60
         )
@@ -221,7 +221,7 @@ class BaoNode:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -262,7 +262,7 @@ class Bao:
 
     @property
     def address(self) -> str:
-        """Where it is."""
+        """The URL of the node."""
         return self.node.address
 
     def token(self, policy: str, *, ttl: str = "1h", renewable: bool = True) -> str:
@@ -273,11 +273,11 @@ class Bao:
         return str(made["auth"]["client_token"])
 
     def seal(self) -> None:
-        """Seal it."""
+        """Seal the node."""
         self.admin.sys.seal()
 
     def unseal(self) -> None:
-        """Unseal it, and wait until it serves."""
+        """Unseal the node, and wait until it serves."""
         client = self.node.client()
         client.sys.submit_unseal_key(self.unseal_key)
         wait_until(
@@ -293,11 +293,11 @@ class Bao:
         self.unseal()
 
     def pause(self) -> None:
-        """Stop the process without ending it."""
+        """Stop the process, to be resumed."""
         self.node.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Let a stopped process go on."""
         self.node.signal(signal.SIGCONT)
 
     def secret(self, name: str) -> dict[str, Any]:
@@ -317,7 +317,7 @@ class Bao:
         ca: bool = True,
         prefix: str = PREFIX,
     ) -> Engine:
-        """Return the engine as a daemon of ours has it."""
+        """Return the engine as the daemon makes it."""
         where = VaultEngine(
             address or self.address,
             auth,
@@ -328,13 +328,13 @@ class Bao:
         return Engine(where, clock=clock, salt="test")
 
     def logged_in(self, policy: str, directory: Path) -> TokenFileLogin:
-        """Return the login by a token of a policy, in a file."""
+        """Return a login with a token of this policy, which is in a file."""
         path = directory / f"{policy}.token"
         path.write_text(f"{self.token(policy)}\n")
         return TokenFileLogin(str(path))
 
     def end(self) -> None:
-        """End it, and leave nothing."""
+        """Kill the server and delete its data."""
         self.node.kill()
         shutil.rmtree(self.node.root)
 
@@ -342,7 +342,7 @@ class Bao:
         try:
             self.admin.sys.enable_secrets_engine("kv", path=MOUNT, options={"version": "2"})
             self.admin.secrets.kv.v2.configure(max_versions=10, mount_point=MOUNT)
-        except hvac.exceptions.InvalidRequest:  # a KV v2 engine upgrades itself for a moment
+        except hvac.exceptions.InvalidRequest:  # a KV v2 engine that upgrades itself
             pass
         except hvac.exceptions.VaultError:
             return False

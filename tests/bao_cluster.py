@@ -1,4 +1,4 @@
-"""Three OpenBao nodes that replicate by raft, and what stands in front of them in real life."""
+"""Three OpenBao nodes that replicate by raft, behind a load balancer as in production."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CHECK_PATIENCE = 1.0
 
 
 class Balancer:
-    """Passes TCP connections on to a node that says it is well, as a load balancer does.
+    """Passes TCP connections on to a healthy node, as a load balancer does.
 
-    Connections to a node that has stopped being well are cut.
+    Connections to a node that is no longer healthy are cut.
     """
 
     def __init__(self, nodes: list[BaoNode], ca: Path) -> None:
@@ -46,16 +46,16 @@ class Balancer:
 
     @property
     def address(self) -> str:
-        """Where clients connect."""
+        """The URL to which clients connect."""
         return f"https://127.0.0.1:{self.port}"
 
     @property
     def healthy(self) -> int:
-        """How many nodes are well."""
+        """How many nodes are healthy."""
         return len(self._healthy)
 
     def end(self) -> None:
-        """Stop, and close everything."""
+        """Stop the balancer, and close all connections."""
         self._end.set()
         for thread in self._threads:
             thread.join(10)
@@ -127,7 +127,7 @@ class Balancer:
 
 
 class BaoCluster:
-    """Three unsealed nodes with the engine and the policies, and one address for them all."""
+    """Three unsealed nodes with engine and policies, behind one address."""
 
     def __init__(self, root: Path) -> None:
         self.certificates = Certificates.new(root)
@@ -164,7 +164,7 @@ class BaoCluster:
 
     @property
     def address(self) -> str:
-        """Where clients connect."""
+        """The URL to which clients connect."""
         return self.balancer.address
 
     def token(self, policy: str) -> str:
@@ -176,17 +176,17 @@ class BaoCluster:
         return str(made["auth"]["client_token"])
 
     def unseal(self, node: BaoNode) -> None:
-        """Unseal a node; it may not be there."""
+        """Unseal a node, if it answers."""
         with contextlib.suppress(Exception):
             node.client().sys.submit_unseal_key(self.unseal_key)
 
     def seal(self, node: BaoNode) -> None:
-        """Seal a node; only the one that leads can be."""
+        """Seal a node; only the leader can be sealed."""
         with contextlib.suppress(Exception):
             node.client(self.root_token).sys.seal()
 
     def mend(self) -> None:
-        """Let every node be there, go on and be unsealed."""
+        """Have every node run and be unsealed, and none stopped."""
         for node in self.nodes:
             if not node.runs:
                 node.start()
@@ -194,7 +194,7 @@ class BaoCluster:
             self.unseal(node)
 
     def end(self) -> None:
-        """End all, and leave nothing running."""
+        """Stop the balancer and kill all nodes."""
         self.balancer.end()
         self._kill()
 

@@ -1,4 +1,4 @@
-"""Log output in tests: what was written where, and the process given back as it was."""
+"""Log output in tests: a stream that keeps it, and the restoring of what logging changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from credfresh.logs.capture import CLAMPED
 
 
 class Stream(io.StringIO):
-    """A stream that remembers; a terminal if told so, and of any encoding."""
+    """A stream that keeps what is written; a terminal if told so, and of any encoding."""
 
     def __init__(self, *, terminal: bool = False, encoding: str = "utf-8") -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Stream(io.StringIO):
 
 @contextlib.contextmanager
 def process_restored() -> Iterator[None]:
-    """Give the process back its log handlers, levels and hooks at the end."""
+    """Restore the process's log handlers, levels and hooks at the end."""
     handlers, level = logging.root.handlers, logging.root.level
     levels = {name: logging.getLogger(name).level for name in CLAMPED}
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook

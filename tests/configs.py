@@ -1,4 +1,4 @@
-"""Configurations for tests, and what became of them."""
+"""Configurations for tests, and what parsing them gives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOP = "credentials_file: {path: /run/credfresh/credentials}\n"
 
 
 def one_profile(keys: str = "", *, top: str = "", defaults: str = "{region: eu-west-1}") -> str:
-    """Return a configuration with the profile `production`, and more lines where asked for."""
+    """Return a configuration with the profile `production`, with more keys in it or at the top."""
     extra = textwrap.indent(textwrap.dedent(keys).strip("\n"), "    ")
     return (
         f"{TOP}{textwrap.dedent(top)}defaults: {defaults}\n"

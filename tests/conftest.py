@@ -1,4 +1,4 @@
-"""What every test shares: an environment without credentials or a way off the host."""
+"""Shared by all tests: an environment without credentials, and without a way off the host."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from collections.abc import Generator
 
 import pytest
 
-# Whoever runs the suite in the background of a shell script has Ctrl-C ignored, and all that
-# inherit it from us: tests press it.
+# In the background of a shell script SIGINT is ignored, and children inherit that from us: tests
+# that press Ctrl-C would wait in vain.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What a test makes by the way must pass: Ubuntu's umask lets a user's group write.
+# What a test creates must be trusted by credfresh: Ubuntu's umask lets a user's group write.
 os.umask(0o022)
 
-# The path of a socket has 107 bytes at most; what pytest and a test add to this takes 80 of them.
+# A socket's path may have 107 bytes; what pytest and a test add to this one takes 80 of them.
 if len(tempfile.gettempdir()) > 20:
     tempfile.tempdir = os.environ["TMPDIR"] = "/tmp"
 
-# Before any SDK is imported, and for fixtures of whole modules, too: who works with AWS, or with an
-# engine, has a profile, an address or a token there.
+# This is done before any SDK is imported, and for fixtures of whole modules, too: somebody who
+# works with AWS, or with an engine, has a profile, an address or a token in the environment.
 for _name in [name for name in os.environ if name.startswith(("AWS_", "BAO_", "VAULT_"))]:
     del os.environ[_name]
 # Without the first the default chain asks 169.254.169.254.
@@ -34,8 +34,8 @@ NOWHERE = {
 }
 os.environ.update(NOWHERE)
 
-# Servers of tests are on loopback, and no proxy's business. What it is set for may be needed: some
-# tests build packages.
+# Servers of tests are on loopback, where no proxy is to be asked. The host's proxy stays set for
+# building packages.
 for _name in ("no_proxy", "NO_PROXY"):
     os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1", "localhost")))
 
@@ -43,10 +43,10 @@ HOSTS = re.compile(
     "(AWS|CREDFRESH)_.*|NOTIFY_SOCKET|WATCHDOG_USEC|JOURNAL_STREAM|(CREDENTIALS|RUNTIME)_DIRECTORY"
     "|.*_(proxy|PROXY)"
 )
-"""The variables of the host's that no test is to see."""
+"""Variables of the host that no test is to see."""
 
 NONE_SKIPPED = os.environ.get("CI") == "true" and os.geteuid() == 0
-"""As root, `.ci/run` has all that any test needs: one that is skipped there has not been run."""
+"""As root, `.ci/run` has all that any test needs: a test that is skipped there was not run."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -71,7 +71,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No AWS, credfresh or systemd variable of the host reaches a test, and no proxy of its."""
+    """Take the host's AWS, credfresh, systemd and proxy variables away from each test."""
     for name in list(os.environ):
         if HOSTS.fullmatch(name):
             monkeypatch.delenv(name)

@@ -1,7 +1,7 @@
-"""A Debian of its own for one test: this machine's root, on which nothing that is done stays.
+"""A Debian root for one test: this machine's root, on which nothing that the test does stays.
 
-An overlay in private mount, process and network namespaces: packages can be installed, upgraded and
-removed there. It has no service manager. What needs root and Debian is skipped elsewhere, aloud.
+It is an overlay in private mount, process and network namespaces: packages can be installed,
+upgraded and removed there. It has no service manager. Without root or Debian, tests are skipped.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def sh(*command: str | Path, **environment: str) -> str:
 
 
 def built(base: Path) -> Path:
-    """Return a directory below `base` with the package, and the same as the next version.
+    """Return a directory below `base` that has the package, and the same as the next version.
 
-    Whoever comes first builds them; others wait.
+    The first caller builds them; others wait.
     """
     if not PYTHON.exists() or shutil.which("dpkg-deb") is None:
         pytest.skip("needs Debian's own Python and dpkg: a package is built for them")
@@ -95,8 +95,8 @@ def package_in(directory: Path, version: str = __version__) -> Path:
 
 def installing(version: str = __version__) -> str:
     """Return the script that installs what is at /mnt as an administrator does, offline."""
-    keep = "-o Dpkg::Options::=--force-confold"  # what apt asks a terminal, answered as usual
-    # Images of containers leave manuals out; a host does not.
+    keep = "-o Dpkg::Options::=--force-confold"  # the usual answer to what apt asks on a terminal
+    # Container images leave manuals out; a host does not.
     return f"""
         export DEBIAN_FRONTEND=noninteractive
         find /etc/dpkg/dpkg.cfg.d -type f -exec sed -i '/^path-exclude/d' {{}} +
@@ -122,7 +122,7 @@ chmod 640 /etc/credfresh/source
 
 
 def needed() -> None:
-    """Skip the test where no root of its own can be had."""
+    """Skip the test where a root of its own is not possible."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount an overlay")
     programs = ("unshare", "nsenter", "pivot_root", "ip", "dpkg", "apt-get", "runuser")
@@ -155,7 +155,7 @@ class Debian:
         return self
 
     def run(self, script: str, user: str = "root") -> subprocess.CompletedProcess[str]:
-        """Run a shell script there to its end, its output in one; whoever calls judges it."""
+        """Run a shell script there and capture its output; the caller judges the status."""
         become = [] if user == "root" else ["runuser", "-u", user, "--"]
         return subprocess.run(
             [*ENTER, f"--target={self._first}", *BARE, *become, "sh", "-c", f"cd /\n{script}"],
@@ -174,7 +174,7 @@ class Debian:
         return done.stdout
 
     def install(self, version: str = __version__) -> str:
-        """Install the package; return what is said."""
+        """Install the package; return what apt prints."""
         return self.do(installing(version))
 
     def simulate(self) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of files on a real disk share: keepers, publications, rivals, readers."""
+"""Shared by the tests of files on a real disk: keepers, publications, rivals, readers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: CI runs i
 
 @contextlib.contextmanager
 def no_descriptors() -> Iterator[None]:
-    """Let this process open nothing more."""
+    """Have this process open nothing more, for want of descriptors."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
@@ -44,19 +44,19 @@ def no_descriptors() -> Iterator[None]:
 
 
 def open_files() -> list[str]:
-    """Return what the descriptors of this process lead to, but for sockets, pipes and the like.
+    """Return the files that this process has open, without sockets, pipes and the like.
 
-    Those come and go: threads of servers and clients outlive the tests that had them.
+    Those come and go: threads of servers and clients outlive their tests.
     """
     found = []
     for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names
-        with contextlib.suppress(FileNotFoundError):  # the listing's own, say
+        with contextlib.suppress(FileNotFoundError):  # the descriptor of the listing itself
             found.append(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - no path
     return sorted(link for link in found if link.startswith("/"))
 
 
 def unreadable(monkeypatch: pytest.MonkeyPatch, inode: int) -> None:
-    """Let the disk have lost what is in one file (EIO)."""
+    """Have each read of one file fail with EIO, as on a broken disk."""
     pread = os.pread
 
     def failing(descriptor: int, count: int, offset: int) -> bytes:
@@ -68,7 +68,7 @@ def unreadable(monkeypatch: pytest.MonkeyPatch, inode: int) -> None:
 
 
 def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no file system know leases (fcntl(2), F_SETLEASE: EINVAL)."""
+    """Have leases fail as on a file system without them (fcntl(2), F_SETLEASE: EINVAL)."""
     control = fcntl.fcntl
 
     def refusing(descriptor: int, command: int, argument: int = 0) -> int:
@@ -80,9 +80,9 @@ def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def needs_leases(directory: Path) -> None:
-    """Skip a test of what leases alone make possible, where the file system knows none.
+    """Skip a test of what only leases make possible, where the file system has none.
 
-    NFS and FUSE, say. What holds without them is tested on all, by `without_leases`.
+    NFS and FUSE are such. What holds without leases is tested everywhere, by `without_leases`.
     """
     probe = directory / ".leased"
     probe.touch()
@@ -95,9 +95,9 @@ def needs_leases(directory: Path) -> None:
 
 
 def needs_fine_times(directory: Path) -> None:
-    """Skip a test of what times alone give away, where the file system counts in whole seconds.
+    """Skip a test that needs fine timestamps, where the file system counts in whole seconds.
 
-    credfresh takes ticks of 10 ms at most for granted (`credentials_file.knowledge.GRAIN`).
+    credfresh relies on ticks of 10 ms at most (`credentials_file.knowledge.GRAIN`).
     """
     probe = directory / ".ticks"
     for _ in range(2):
@@ -110,7 +110,7 @@ def needs_fine_times(directory: Path) -> None:
 
 
 class Waits:
-    """A pause that takes no time, counts, and lets something happen after so many."""
+    """A pause that takes no time, adds up the seconds, and runs `then[n]` at the n-th call."""
 
     def __init__(self) -> None:
         self.waited = 0.0
@@ -126,7 +126,7 @@ class Waits:
 
 
 class Steps:
-    """A hook that notes the steps, and lets something happen before one, once."""
+    """A hook that records the steps, and runs `before[step]` once before that step."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []
@@ -149,7 +149,7 @@ def keeper(
     hook: Callable[[str], None] | None = None,
     pause: Callable[[float], object] | None = None,
 ) -> SharedCredentialsFile:
-    """Return what keeps one file, with a real clock and real waits unless told otherwise."""
+    """Return the keeper of one file, with a real clock and real waits unless told otherwise."""
     target = FileTarget(str(path), mode, owner, group)
     return SharedCredentialsFile(target, instance=instance, clock=clock, pause=pause, hook=hook)
 
@@ -157,7 +157,7 @@ def keeper(
 def publish_and_leave(
     path: Path, asked: Mapping[str, Publication], *, instance: str = "test"
 ) -> PublishReport:
-    """Publish as one whole life of a daemon."""
+    """Publish once, as a daemon that starts and ends."""
     file = keeper(path, instance=instance)
     try:
         return file.publish(asked)
@@ -166,7 +166,7 @@ def publish_and_leave(
 
 
 def publication(name: str, path: Path, serial: int = 0, *, adopt: bool = False) -> Publication:
-    """Return credentials to publish, told from others by `serial`."""
+    """Return credentials to publish; `serial` tells them apart."""
     one = replace(profile(name, path=str(path)), adopt=adopt)
     return Publication(one, grant(one, clock(), key=f"ASIAFAKE{serial:012d}"))
 
@@ -177,7 +177,7 @@ def wanted(path: Path, *names: str, serial: int = 0) -> dict[str, Publication]:
 
 
 def settle(file: SharedCredentialsFile, path: Path, serial: int = 2) -> None:
-    """Let the keeper tick and publish as the daemon does, until it asks for nothing more."""
+    """Have the keeper tick and publish as the daemon does, until it asks for nothing more."""
     for _ in range(5):
         if not file.tick():
             break
@@ -200,15 +200,15 @@ def temporaries(path: Path) -> list[str]:
 
 
 def age(path: Path, seconds: float = 10.0) -> None:
-    """Let a file look last modified that long ago."""
+    """Make a file look last modified that long ago."""
     then = time.time() - seconds  # noqa: TID251 - real disk
     os.utime(path, (then, then))
 
 
 def for_children() -> dict[str, str]:
-    """Return an environment in which a Python finds these modules, and the package that we have.
+    """Return an environment in which a Python finds these modules, and the package under test.
 
-    That of a mutant, say.
+    That package may be a mutant's.
     """
     path = (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
@@ -226,10 +226,10 @@ def _may_mount() -> bool:
 def in_mount_namespace(
     script: str, *arguments: str, timeout: float = 60.0
 ) -> subprocess.CompletedProcess[str]:
-    """Run a shell script as root in a mount namespace of its own; `$PYTHON` is ours.
+    """Run a shell script as root in a mount namespace of its own; `$PYTHON` is this interpreter.
 
-    Nothing that it starts outlives it, or `timeout` seconds. Where even root may have none, as in
-    most containers, the test is skipped.
+    All that it starts ends with it, or after `timeout` seconds. Where even root has no such
+    namespace, as in most containers, the test is skipped.
     """
     if not _may_mount():
         pytest.skip("needs a mount namespace (CAP_SYS_ADMIN), which root has not got here")

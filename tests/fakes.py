@@ -31,7 +31,7 @@ class FakeClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass on both."""
+        """Let time pass on both clocks."""
         self.now += seconds
 
     def step(self, seconds: float) -> None:
@@ -51,7 +51,7 @@ class AheadClock:
 
 @dataclass(slots=True)
 class EventLog:
-    """Collects what is emitted; an event or field that is not declared fails the test."""
+    """Collects the events that are told; an undeclared event or field fails the test."""
 
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
@@ -69,7 +69,7 @@ class EventLog:
 
 
 class FakeTimers:
-    """Alarms that ring when told the time; any can be lost."""
+    """Alarms that ring when they are told the time; any of them can be lost."""
 
     def __init__(self) -> None:
         self.at: dict[str, float] = {}
@@ -101,7 +101,7 @@ class FakeTimers:
 
 
 class Unguarded(Guard):
-    """Lets a mistake end the test."""
+    """A guard that lets an error through, which then fails the test."""
 
     def __init__(self) -> None:
         super().__init__(EventLog())
@@ -112,7 +112,7 @@ class Unguarded(Guard):
 
 
 class Hangs(BaseException):
-    """What a job raises that would never come back."""
+    """Raised by a job in place of hanging for ever."""
 
 
 class FakeWorkers:
@@ -164,7 +164,7 @@ class FakeWorkers:
         return ended
 
     def end_hung(self) -> None:
-        """Let the threads of all that hang end."""
+        """Let all threads that hang end."""
         self._ended += self.hung
         self.hung.clear()
 
@@ -203,7 +203,7 @@ class FakeProvider:
 
 
 class InstantOutlet:
-    """An outlet that publishes at once; what it does is kept to be reported."""
+    """An outlet that publishes at once, and keeps what is still to be reported."""
 
     def __init__(self) -> None:
         self.published: dict[str, Publication | None] = {}
@@ -217,7 +217,7 @@ class InstantOutlet:
 
 
 class MemoryDestination:
-    """A destination that keeps what it was given, and fails when told."""
+    """A destination that keeps what it is given, and fails when told to."""
 
     def __init__(self) -> None:
         self.writes: list[dict[str, Publication]] = []
@@ -250,7 +250,7 @@ def profile(
     endpoint_url: str | None = None,
     on_expired: str = "keep",
 ) -> Profile:
-    """Return a profile with sane values for all that a test does not care about."""
+    """Return a profile with plausible values for all that a test does not care about."""
     return Profile(
         name=name,
         section=name,
@@ -299,7 +299,7 @@ def failure(
     scope: Scope = Scope.PROFILE,
     retry_after: float | None = None,
 ) -> RenewalError:
-    """Return a failure of an attempt."""
+    """Return the error of a failed attempt."""
     return RenewalError(
         f"{code} was answered", code=code, mend=mend, scope=scope, retry_after=retry_after
     )

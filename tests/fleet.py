@@ -24,7 +24,7 @@ class Server(Protocol):
 
     @property
     def address(self) -> str:
-        """Where it is."""
+        """The server's URL."""
 
     def token(self, policy: str) -> str:
         """Return a token with one policy."""
@@ -41,7 +41,7 @@ def engine(bao: Server, host: Host, policy: str, prefix: str) -> str:
 
 
 class Fleet:
-    """Hosts in directories; all end with the test."""
+    """Hosts in directories, whose processes end with the test."""
 
     def __init__(self, root: Path, sts: Simulator, bao: Server, prefix: str) -> None:
         self._prefix = prefix
@@ -84,7 +84,7 @@ class Fleet:
 
 
 class Reader:
-    """Reads a host's file all the time, as botocore does, and remembers what it found."""
+    """Reads a host's file all the time, as botocore does, and keeps what it found."""
 
     def __init__(self, host: Host) -> None:
         self._path = host.credentials
@@ -104,7 +104,7 @@ class Reader:
 
     @property
     def backwards(self) -> int:
-        """How often an older credential came after a newer one."""
+        """How often older credentials came after newer ones."""
         return sum(
             later < earlier
             for moments in self.expirations.values()
@@ -130,7 +130,7 @@ class Reader:
 
 
 def keys(host: Host) -> set[str]:
-    """Return the access key ids that stand in a host's file."""
+    """Return the access key ids in a host's file."""
     return {section["aws_access_key_id"] for section in host.sections().values()}
 
 

@@ -24,7 +24,7 @@ PATIENCE = 20.0
 
 
 def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
-    """Wait for a condition of another process, for so many seconds at most.
+    """Wait until a condition holds that another process brings about, `patience` seconds at most.
 
     Raises:
         TimeoutError: it did not come true in time.
@@ -52,19 +52,19 @@ class Running:
             self.lines.append(line)
 
     def events(self, name: str | None = None) -> list[dict[str, object]]:
-        """Return what was logged so far, only one event's lines if named."""
+        """Return the events logged so far, or only those of one name."""
         parsed = [json.loads(line) for line in list(self.lines)]
         return [e for e in parsed if name is None or e["event"] == name]
 
     def wait_for(self, event: str, count: int = 1) -> list[dict[str, object]]:
-        """Wait until an event has been logged so often."""
+        """Wait until an event has been logged `count` times; return its lines."""
         wait_until(lambda: len(self.events(event)) >= count or self.ended, f"{count} x {event}")
         assert len(self.events(event)) >= count, self.lines
         return self.events(event)
 
     @property
     def ended(self) -> bool:
-        """Whether the process is gone."""
+        """Whether the process has ended."""
         return self.process.poll() is not None
 
     def signal(self, number: int) -> None:
@@ -80,13 +80,13 @@ class Running:
         return status
 
     def stop(self) -> int:
-        """End it as a service manager does."""
+        """Stop it as a service manager does; return the exit status."""
         self.signal(signal.SIGTERM)
         return self.wait()
 
 
 class Host:
-    """Directories and files of one host; every process started on it ends with it."""
+    """Directories and files of one host; `end` ends every process that was started on it."""
 
     def __init__(self, root: Path, sts: Simulator) -> None:
         self.root = root
@@ -108,7 +108,7 @@ class Host:
         self.configure()
 
     def configure(self, profiles: str | None = None, *, extra: str = "") -> None:
-        """Write the configuration."""
+        """Write the configuration: one profile per environment, or these, and `extra` lines."""
         if profiles is None:
             profiles = "".join(
                 f"  {name}:\n    role_arn: arn:aws:iam::{str(n) * 12}:role/{name}\n"
@@ -123,7 +123,7 @@ class Host:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process on this host sees."""
+        """The environment of a process on this host."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.root),
@@ -190,7 +190,7 @@ class Host:
         )
 
     def end(self) -> None:
-        """End what still runs; fail on what no daemon may ever have said."""
+        """Kill what still runs; fail if a daemon told an unforeseen event or a secret."""
         for running in self._running:
             running.process.kill()
             running.wait()
@@ -217,7 +217,7 @@ def ask(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def life(host: Host, profile: str) -> float:
-    """Return the seconds that a reader of the file finds."""
+    """Return the seconds of life that a reader of the file finds."""
     expiration = host.sections()[profile]["x_security_token_expires"]
     return (
         datetime.fromisoformat(expiration) - datetime.fromtimestamp(clock().wall, UTC)

@@ -1,7 +1,7 @@
-"""A program for an installed credfresh: an STS on loopback, and /etc/credfresh for one role of it.
+"""A program for an installed credfresh: an STS on loopback, and /etc/credfresh for one role.
 
-Its directory is the argument; there `url` appears when all is ready. A second key lies beside the
-first; SIGUSR1 ends the first, and `ended` appears.
+The argument is its directory, where `url` appears when all is ready. A second key lies beside the
+first; on SIGUSR1 the first is revoked, and `ended` appears.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ profiles:
 
 
 def main(here: Path, etc: Path) -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal ends the process."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     with Simulator(clock) as sts:
         users = [sts.add_user(f"arn:aws:iam::111111111111:user/{name}") for name in ("ci", "next")]

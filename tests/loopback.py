@@ -1,4 +1,4 @@
-"""A network of loopback alone: what ignores every switch still cannot leave the machine."""
+"""A network of loopback alone: what ignores every setting still cannot leave the machine."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 0x1  # SIOCGIFFLAGS, SIOCSIFFLAGS,
 
 @contextlib.contextmanager
 def loopback_only() -> Iterator[None]:
-    """Put this thread, and all threads and processes that it starts, where there is only `lo`.
+    """Put this thread, and the threads and processes that it starts, into a network with only `lo`.
 
-    Where even root may not, as in most containers, the test is skipped.
+    Where even root has no such network, as in most containers, the test is skipped.
     """
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:

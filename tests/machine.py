@@ -1,6 +1,6 @@
 """A machine that runs a real systemd: private namespaces on this host, for as long as a test wants.
 
-What boots it, and is rid of it however the tests end, is machine.sh.
+machine.sh boots it, and takes it away however the tests end.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def why_not() -> str | None:
 
 
 class Machine:
-    """One boot; `binds` says what of the host is seen where, read-only.
+    """One boot; `binds` maps paths of the host to where they are seen, read-only.
 
     The test is skipped, with the reason, where no machine can boot.
     """
@@ -63,7 +63,7 @@ class Machine:
         if reason := why_not():
             pytest.skip(reason)
         pairs = [str(word) for pair in binds.items() for word in pair]
-        # A session of its own: what kills all of ours leaves it to tidy up.
+        # In a session of its own the guard outlives a kill of all our processes, and tidies up.
         self._guard = subprocess.Popen(
             ["bash", str(SCRIPT), "guard", *pairs],
             stdin=subprocess.PIPE,
@@ -77,9 +77,9 @@ class Machine:
         if not first:
             raise RuntimeError(f"the machine did not boot: {self._said()}")
         self.pid = int(first)
-        """Its PID 1, as the host numbers it."""
+        """The machine's PID 1, as the host numbers it."""
         self.root = Path(f"/proc/{self.pid}/root")
-        """Its files, as the host sees them."""
+        """The machine's root directory, as the host sees it."""
         try:
             self._await_boot()
         except BaseException:
@@ -93,7 +93,7 @@ class Machine:
         self.end()
 
     def end(self) -> None:
-        """Take it away, with all that ran there."""
+        """Take the machine away, with all that runs there."""
         assert self._guard.stdin is not None
         self._guard.stdin.close()
         self._guard.wait(30)
@@ -104,7 +104,7 @@ class Machine:
     def run(
         self, *command: str, user: str | None = None, check: bool = True, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command there to its end, as root or as a user with the groups that he has.
+        """Run a command there to its end, as root or as a user with all of the user's groups.
 
         Raises:
             AssertionError: it failed, and `check` says that it may not.
@@ -123,30 +123,30 @@ class Machine:
         return done
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        """Put a file there, root's."""
+        """Write a file there that belongs to root."""
         place = self.root / path.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
         place.chmod(mode)
 
     def cursor(self) -> str:
-        """Return where the journal ends now."""
+        """Return the cursor of the journal's end."""
         self.run("journalctl", "--sync")
         said = self.run("journalctl", "--lines=0", "--show-cursor").stdout
         return said.rpartition("-- cursor: ")[2].strip()
 
     def journal(self, unit: str, after: str) -> list[dict[str, Any]]:
-        """Return what the processes of a unit wrote after a cursor."""
+        """Return the entries that the processes of a unit wrote after a cursor."""
         wanted = ("--output=json", "--all", f"--after-cursor={after}")
         self.run("journalctl", "--sync")
         lines = self.run("journalctl", *wanted, check=False).stdout.splitlines()
         entries = [json.loads(line) for line in lines]
-        # Were journalctl to choose, it would skip the first one after a cursor of another unit.
+        # journalctl's own choice of a unit skips the first entry after a cursor of another unit.
         return [entry for entry in entries if entry.get("_SYSTEMD_UNIT") == unit]
 
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:
-        """Let this thread, and those that it starts, make their sockets in the machine."""
+        """Have this thread, and the threads that it starts, make their sockets in the machine."""
         with (
             Path("/proc/thread-self/ns/net").open("rb") as ours,
             Path(f"/proc/{self.pid}/ns/net").open("rb") as theirs,

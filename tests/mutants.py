@@ -1,4 +1,4 @@
-"""Break each invariant on purpose, as `mutants.md` lists it, and see the named test die.
+"""Break each invariant on purpose, as `mutants.md` lists it, and see the named test fail.
 
     python tests/mutants.py [PART-OF-A-TITLE]
 
@@ -23,11 +23,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("boto3", "botocore.session", "hypothesis", "pydantic", "apscheduler.schedulers.background")
-# Some of their tests wait more than they work.
+# Some of their tests wait more than they compute.
 CHILDREN = 2 * (os.cpu_count() or 1)
-# pytest would have liked to be the one that imports hypothesis.
+# pytest warns that it did not import hypothesis itself.
 LOADED = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
-# A mistake in the mutant itself, which any test would notice.
+# An error of the mutant itself, which any test would notice.
 BROKEN = re.compile(
     r"^E +((?:Syntax|Indentation|Import|ModuleNotFound|Name|UnboundLocal|Type)Error)\b",
     re.MULTILINE,
@@ -50,12 +50,12 @@ class Mutant:
     test: str
 
     def stale(self) -> str:
-        """Say why it cannot be applied to the code as it is; empty if it can."""
+        """Say why it cannot be applied to the code as it is; return "" if it can."""
         count = (ROOT / self.file).read_text().count(self.was)
         return "" if count == 1 else f"stale: its text stands {count} times in {self.file}"
 
     def apply(self, home: Path) -> None:
-        """Make a mistaken copy of the package in `home`."""
+        """Copy the package to `home`, with the mistake in it."""
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "daemon", home / "daemon", ignore=ignored)
         target = home / self.file
@@ -63,7 +63,7 @@ class Mutant:
 
 
 def listed() -> list[Mutant]:
-    """Read the list."""
+    """Return the mutants that mutants.md lists."""
     text = (ROOT / "tests" / "mutants.md").read_text()
     return [
         Mutant(
@@ -78,8 +78,8 @@ def listed() -> list[Mutant]:
 
 
 def verdicts(mutants: list[Mutant]) -> Iterator[tuple[Mutant, str]]:
-    """Give each mutant's, in the order in which they come: `killed`, or what is wrong."""
-    # Each dies in a child of ours, which need not import these again.
+    """Yield each mutant's verdict, in the order in which they come: `killed`, or what is wrong."""
+    # Each mutant dies in a forked child, which need not import these again.
     for heavy in HEAVY:
         importlib.import_module(heavy)
     waiting = list(reversed(mutants))
@@ -115,7 +115,7 @@ def main() -> int:
 
 
 def _started(mutant: Mutant, home: Path) -> int:
-    """Let a child run the mutant's test against the mistaken copy; return its process id."""
+    """Run the mutant's test in a child against the mistaken copy; return the child's process id."""
     pid = os.fork()
     if pid:
         return pid
@@ -125,7 +125,7 @@ def _started(mutant: Mutant, home: Path) -> int:
         os.dup2(out, 1)
         os.dup2(out, 2)
         os.chdir(ROOT)
-        # The first is for this process, the second for those that its test starts.
+        # The first is for the child, the second for processes that its test starts.
         sys.path.insert(0, str(home / "daemon"))
         os.environ["PYTHONPATH"] = str(home / "daemon")
         sys.dont_write_bytecode = True

@@ -1,4 +1,4 @@
-"""Pieces for the tests of the file core, and the least that shows whose bytes are whose."""
+"""Pieces for the tests of the file core, and a simple split of a file into foreign and ours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _AnySessionKey:
 
 
 ISSUED = _AnySessionKey()
-"""As if we had issued every session key id there is."""
+"""As if we had issued every session key id that there is."""
 
 
 def piece(
@@ -59,14 +59,14 @@ def merge(
     leave: Collection[str] = (),
     withdraw: Collection[str] = (),
 ) -> Merge:
-    """Merge as the daemon of these tests does."""
+    """Merge as the daemon of instance `build-host`."""
     return ownership.merge(
         standing, put, instance=INSTANCE, issued=issued, leave=leave, withdraw=withdraw
     )
 
 
 def block(wanted: Piece) -> str:
-    """Return what we write for a piece where no line end had to be added."""
+    """Return the block that we write for a piece where no line end has to be added."""
     return wanted.render().decode()
 
 
@@ -76,7 +76,7 @@ _HEAD = re.compile(
 
 
 def split(data: bytes) -> list[bytes | None]:
-    """Cut a file into the foreign texts and our blocks (None), by the marks' sizes alone."""
+    """Cut a file into foreign texts and our blocks (None), by the sizes in the marks alone."""
     parts: list[bytes | None] = []
     at = 0
     for head in _HEAD.finditer(data):

@@ -25,10 +25,10 @@ def needed(program: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port of loopback that no other test on this machine is given while we run.
+    """Return a port of loopback that no other test on this machine gets while we run.
 
-    Below those that the kernel gives away; held by a name, for what is to listen there takes its
-    time: another test's server would be found in its place.
+    It lies below the ports that the kernel gives away. A socket's name holds it, because a server
+    takes time to listen: until then another test could take the port, and its server be found here.
     """
     while True:
         port = _DICE.randrange(10_000, 32_000)

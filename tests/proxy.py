@@ -1,4 +1,4 @@
-"""An HTTP proxy on loopback that opens TLS, as those of companies do."""
+"""An HTTP proxy on loopback that decrypts TLS, as company proxies do."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bao import Certificates
 
 
 class OpeningProxy:
-    """Answers CONNECT, shows a certificate of its own, and passes what it reads to `upstream`.
+    """Answers CONNECT, shows a certificate of its own, and passes what it reads on to `upstream`.
 
-    `asked` are the hosts that clients wanted to reach, in order.
+    `asked` has the hosts that clients wanted to reach, in order.
     """
 
     def __init__(self, certificates: Certificates, upstream: str) -> None:
@@ -63,7 +63,7 @@ class OpeningProxy:
                 back.join()
 
     def _shown(self, host: str) -> ssl.SSLContext:
-        with self._lock:  # the certificate is a file, written anew
+        with self._lock:  # each time the certificate's file is written anew
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*self._certificates.make(host))
         return context
@@ -80,7 +80,7 @@ class OpeningProxy:
 
 
 def _pass(source: socket.socket, target: socket.socket) -> None:
-    """Pass on what comes, until one side ends it; then end the other."""
+    """Pass on what comes until one side ends; then end the other side."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

@@ -1,7 +1,7 @@
-"""S3 on loopback that minds expiry: moto, behind a door that asks the simulator about each key.
+"""S3 on loopback that checks expiry: moto, behind a front that asks the simulator about each key.
 
-Moto believes every key. Here a session is let in for as long as the simulator says, and each
-request is noted with the role whose session signed it.
+Moto accepts every key. The front lets a session in until it expires at the simulator, and notes
+each request by the role whose session signed it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REFUSALS = {
 
 
 class S3Front:
-    """Judges each request; `refused` counts what was turned away, by code."""
+    """Judges each request; `refused` counts those turned away, by code."""
 
     def __init__(
         self, application: Callable[..., Iterable[bytes]], sts: Simulator, clock: Clock
@@ -72,7 +72,7 @@ class S3Front:
 
 @contextmanager
 def s3_front(sts: Simulator, clock: Clock) -> Iterator[S3Front]:
-    """Serve moto's S3 with one bucket, `bucket`, behind a front."""
+    """Serve moto's S3 behind a front, with one bucket called `bucket`."""
     from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - slow
         DomainDispatcherApplication,
         create_backend_app,

@@ -1,7 +1,7 @@
-"""Who reads our output, through which door, and what is expected to come of it.
+"""The clients that read our output, at which door, and the outcome that is expected.
 
-The table is the one place where that is said: `tests/e2e/clients` holds it to what is seen, and
-the table of docs/consumers.md is held to it.
+This table is the one place for that: `tests/e2e/clients` holds it to what is seen, and the table
+of docs/consumers.md is held to it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ CLIENTS = Path(os.environ.get("CREDFRESH_CLIENTS", ROOT / ".clients"))
 PROGRAMS = ROOT / "tests" / "e2e" / "clients" / "programs"
 
 BY_ENVIRONMENT = str(PROGRAMS / "by_environment")
-"""Gives the keys of a door to a command that takes them from its environment alone."""
+"""Runs a command that takes keys from its environment alone with the keys of a door."""
 
 Door = Literal["file", "twin", "endpoint"]
 DOORS: tuple[Door, ...] = ("file", "twin", "endpoint")
 
 Outcome = Literal["renews", "reads", "stale", "no"]
 """`renews`: it stays up, and sees new keys by itself. `reads`: each run reads what stands then.
-`stale`: it stays up, and keeps the first keys until they have expired. `no`: not this door."""
+`stale`: it stays up, and keeps the first keys until they expire. `no`: it cannot use the door."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +36,22 @@ class Client:
 
     name: str
     what: str
-    """As the documentation calls it."""
+    """Its name in the documentation."""
     argv: tuple[str, ...]
     stays: bool
     expected: Mapping[Door, Outcome]
     environment: Mapping[str, str] = field(default_factory=dict)
     where: Path | None = None
-    """What must exist for it to be there, beside the first of `argv`."""
+    """A path that must exist for it to run, beside the first of `argv`."""
     file_variable: str = "AWS_SHARED_CREDENTIALS_FILE"
     uses_up: bool = False
-    """It uses keys until the second in which they expire: a call on its way then may fail."""
+    """It uses keys until the second in which they expire, so a call in flight may fail then."""
     token_in_environment: bool = False
-    """Too old for a token file: the token itself is put into the environment."""
+    """It is too old for a token file: the token itself is put into the environment."""
 
     @property
     def missing(self) -> str | None:
-        """Return what is not installed; None when it can run."""
+        """Return the path that is missing here; None if the client can run."""
         for path in (Path(self.argv[0]), self.where):
             if path is not None and not path.exists():
                 return str(path)

@@ -1,4 +1,4 @@
-"""Runs clients beside a daemon whose sessions are short, and says what was seen of each."""
+"""Runs clients beside a daemon whose sessions are short, and judges what each of them saw."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CALL_LIMIT = 25.0
 
 @dataclass(slots=True)
 class Cell:
-    """One client at one door, and the answers that it got."""
+    """One client at one door, and the answers of its calls."""
 
     client: Client
     door: Door
@@ -33,21 +33,21 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The name of its profile and of its role."""
+        """The name of both its profile and its role."""
         return f"{self.client.name}-{self.door}"
 
     @property
     def errors(self) -> list[str]:
-        """What went wrong, in order."""
+        """The answers that are errors, in order."""
         return [answer for answer in self.answers if answer != "ok"]
 
     @property
     def renews(self) -> bool:
-        """Whether it is to see new keys without a restart."""
+        """Whether it is expected to see new keys without a restart."""
         return self.client.expected[self.door] == "renews"
 
     def outcome(self, keys: list[str]) -> Outcome:
-        """Say what was seen, given the access key ids that were let in for its role."""
+        """Judge what was seen; `keys` are the access key ids let in for its role, in order."""
         if not self.answers or self.answers[0] != "ok" or not keys:
             return "no"
         failed_for_good = self.answers[-1] != "ok" or len(self.errors) > self.client.uses_up
@@ -57,7 +57,7 @@ class Cell:
 
 
 class Matrix:
-    """The cells, and what they read and ask."""
+    """The cells, and the servers that they call."""
 
     def __init__(self, cells: list[Cell], sts: Simulator, s3: S3Front, home: Path) -> None:
         self.cells = cells
@@ -68,7 +68,7 @@ class Matrix:
         self._threads: list[threading.Thread] = []
 
     def wrong(self) -> list[str]:
-        """Return what is otherwise than expected, so far."""
+        """Return the cells whose outcome so far is not the expected one."""
         return [
             f"{cell.name}: expected {cell.client.expected[cell.door]}, seen {seen}: "
             f"{len(cell.answers)} answers, {len(cell.errors)} errors {cell.errors[:2]}"
@@ -87,7 +87,7 @@ class Matrix:
         return [key for key in asked if key] + self._s3.seen.get(cell.name, [])
 
     def start(self) -> None:
-        """Start every client, each in a thread that makes a call a second."""
+        """Start each client in a thread: it makes a call a second, or runs every eight seconds."""
         for cell in self.cells:
             run = self._stay if cell.client.stays else self._repeat
             thread = threading.Thread(target=run, args=(cell,), daemon=True, name=cell.name)
@@ -95,7 +95,7 @@ class Matrix:
             self._threads.append(thread)
 
     def once(self, cell: Cell) -> None:
-        """Let one client make one call."""
+        """Have one client make one call."""
         if cell.client.stays:
             with _running(self._argv(cell), self._environment(cell)) as ask:
                 cell.answers.append(ask())
@@ -149,7 +149,7 @@ class Matrix:
                 self._ending.wait(max(0.0, 1.0 - (time.monotonic() - began)))
 
     def _repeat(self, cell: Cell) -> None:
-        """Run it anew for each call, every eight seconds: each costs a start."""
+        """Run the client for each call, every eight seconds: each run costs a start."""
         while not self._ending.is_set():
             cell.answers.append(self._run(cell))
             self._ending.wait(8.0)

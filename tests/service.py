@@ -36,25 +36,25 @@ _OWN_PYTHON = "/opt/credfresh/python"
 
 
 def binds() -> dict[Path, str]:
-    """Return what the service needs of this host: what lies in a home is hidden from it."""
+    """Return what of this host the service needs bound: home directories are hidden from it."""
     needed = {Path(sysconfig.get_path("purelib")): _LIBRARIES}
     return needed if _PREFIX == Path("/usr") else needed | {_PREFIX: _OWN_PYTHON}
 
 
 def interpreter() -> str:
-    """Return where that service finds the Python of these tests."""
+    """Return the path at which the service finds the Python of these tests."""
     return str(_PYTHON) if _PREFIX == Path("/usr") else f"{_OWN_PYTHON}/bin/{_PYTHON.name}"
 
 
 def program(body: str) -> str:
     """Return a script that finds credfresh and its libraries, and nothing else."""
-    # Its libpython too: the place that it was built for may lie in a home.
+    # It finds its libpython too: the place that Python was built for may lie in a home directory.
     run = f"/usr/bin/env -S LD_LIBRARY_PATH={_OWN_PYTHON}/lib {interpreter()} -IS"
     return f"#!{run}\nimport sys\nsys.path[:0] = {[_PACKAGE, _LIBRARIES]}\n{body}"
 
 
 class Watch:
-    """Looks at the credentials file all the time: whoever reads it must always find valid keys."""
+    """Looks at the credentials file all the time: a reader must always find valid keys there."""
 
     def __init__(self, file: Path, sts: Simulator) -> None:
         self.looks = 0
@@ -68,7 +68,7 @@ class Watch:
         self._thread.start()
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._stop.set()
         self._thread.join(PATIENCE)
 
@@ -127,12 +127,12 @@ class Service:
         )
 
     def write_config(self, text: str) -> None:
-        """Put the text of a configuration there."""
+        """Write this text as the configuration."""
         self.machine.write(CONFIG, text, 0o640)
         self.machine.run("chgrp", "credfresh", CONFIG)
 
     def spoil(self) -> None:
-        """Make the configuration a bad one."""
+        """Misspell a key of the configuration."""
         self.write_config(self.config.replace("role_arn", "role_anr", 1))
 
     @property
@@ -141,18 +141,18 @@ class Service:
         return (self.machine.root / CONFIG[1:]).read_text()
 
     def drop_in(self, name: str, text: str | None = None) -> None:
-        """Add a drop-in: one of ours by its name, or a text."""
+        """Add a drop-in: one of ours by its name, or one with this text."""
         text = text or (SYSTEMD / "drop-ins" / f"{name}.conf").read_text()
         self.machine.write(f"/etc/systemd/system/{UNIT}.d/{name}.conf", text)
 
     def systemctl(
         self, verb: str, *more: str, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Tell systemd what to do with the service."""
+        """Run systemctl on the service."""
         return self.machine.run("systemctl", verb, *more, UNIT, check=check)
 
     def start(self) -> None:
-        """Read the unit anew and start it; return when systemd counts it as up."""
+        """Have systemd read the unit anew and start it; return when systemd counts it as up."""
         self.machine.run("systemctl", "daemon-reload")
         done = self.systemctl("start", check=False)
         assert done.returncode == 0, self.told()
@@ -162,7 +162,7 @@ class Service:
     def ask(
         self, *arguments: str, user: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run the `credfresh` command there."""
+        """Run the `credfresh` command on the machine."""
         return self.machine.run("/usr/bin/credfresh", *arguments, user=user, check=check)
 
     # What can be seen of it
@@ -173,26 +173,26 @@ class Service:
 
     @property
     def pid(self) -> int:
-        """The main process, as the machine numbers it."""
+        """The main process's id, as the machine numbers it."""
         return int(self.show("MainPID"))
 
     def entries(self, after: str | None = None) -> list[dict[str, Any]]:
-        """Return what the daemon wrote to the journal since the test began, or a cursor."""
+        """Return the daemon's journal entries since the test began, or after a cursor."""
         said = self.machine.journal(UNIT, after or self.mark)
         return [entry for entry in said if entry["MESSAGE"].startswith("{")]
 
     def told(self) -> str:
-        """Return all that the journal has of the unit since the test began."""
+        """Return all journal lines of the machine since the test began."""
         said = self.machine.run("journalctl", "-o", "cat", f"--after-cursor={self.mark}")
         return said.stdout
 
     def events(self, name: str, after: str | None = None) -> list[dict[str, Any]]:
-        """Return the events of that name among them."""
+        """Return the daemon's events of that name since the test began, or after a cursor."""
         parsed = [json.loads(entry["MESSAGE"]) for entry in self.entries(after)]
         return [event for event in parsed if event["event"] == name]
 
     def wait_for(self, event: str, after: str | None = None, count: int = 1) -> None:
-        """Wait until the daemon has told of that."""
+        """Wait until the daemon has told an event `count` times."""
         wait_until(lambda: len(self.events(event, after)) >= count, event, PATIENCE)
 
     def wait(self, name: str, value: str) -> None:
@@ -204,7 +204,7 @@ class Service:
         return self.machine.root / path.lstrip("/")
 
     def readable(self, user: str, path: str = CREDENTIALS) -> bool:
-        """Say whether that user can read the credentials."""
+        """Say whether that user can read the credentials in a file."""
         done = self.machine.run("cat", path, user=user, check=False)
         assert done.returncode == 0 or "Permission denied" in done.stderr, done.stderr
         return done.returncode == 0 and "aws_session_token" in done.stdout
@@ -212,7 +212,7 @@ class Service:
     # Between tests
 
     def reset(self) -> None:
-        """Stop it and make all as it was after the installation."""
+        """Stop the service, and restore everything as it was after the installation."""
         self.sts.clear_faults()
         self.sts.release()
         self.systemctl("stop", check=False)
@@ -227,10 +227,10 @@ class Service:
         self.mark = self.machine.cursor()
 
     def end(self) -> None:
-        """End the watch; fail on a moment without valid credentials, and on what may not be said.
+        """End the watch; fail on a moment without valid credentials, and on forbidden log lines.
 
         Raises:
-            AssertionError: there was one.
+            AssertionError: there was such a moment, or such a line.
         """
         watch, self.watch = self.watch, None
         if watch is not None:

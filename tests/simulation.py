@@ -23,7 +23,7 @@ from fakes import (
 
 
 class Simulation:
-    """Steps time; after each step every message has been handled."""
+    """A daemon whose time is stepped; after each step every message has been handled."""
 
     def __init__(self, settings: Settings, *, roll: float = 0.5, hold: bool = False) -> None:
         self.settings = settings
@@ -51,7 +51,7 @@ class Simulation:
         self._next_beat = self.clock().boot
 
     def limit_log(self, log: EventLog) -> None:
-        """Tell `log` from now on, as the daemon does: so many lines of a kind a minute."""
+        """Log to `log` from now on with a limit per kind and minute, as the daemon does."""
         self.log = log
         self._limited = RateLimited(log, self.clock)
 
@@ -59,7 +59,7 @@ class Simulation:
         (self._limited or self.log)(event, **fields)
 
     def start(self, standing: dict[str, object] | None = None) -> None:
-        """Begin; nothing stands on disk unless given."""
+        """Start the supervisor; nothing stands on disk unless given."""
         self.outlet.update(self.supervisor.start(standing or {}))  # type: ignore[arg-type] # tests pass grants
         self.settle()
 
@@ -71,7 +71,7 @@ class Simulation:
             self.settle()
 
     def settle(self) -> None:
-        """Ring what is due, handle every message, beat when it is time."""
+        """Ring the alarms that are due, handle every message, and beat when it is time."""
         self.inbox.extend(Due(key) for key in self.timers.ringing(self.clock().wall))
         self._drain()
         self.supervisor.pump()
@@ -102,11 +102,11 @@ class Simulation:
         self.supervisor.handle(Published(outcomes, landed, 0.001))
 
     def life_left(self, name: str) -> float:
-        """Return the seconds that a reader of the published credentials still finds."""
+        """Return the seconds of life that a reader of the published credentials still finds."""
         entry = self.supervisor.roster[name]
         return entry.life_left(self.clock())
 
 
 def simulate(*profiles: Profile, hold: bool = False, sts: StsLimits | None = None) -> Simulation:
-    """Return a simulation of these profiles, or of one."""
+    """Return a simulation of these profiles, or of one profile without any."""
     return Simulation(settings(*(profiles or (profile(),)), sts=sts), hold=hold)

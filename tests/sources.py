@@ -1,4 +1,4 @@
-"""What the tests of sources share: keys as files and services give them, a renewal with them."""
+"""Shared by the tests of sources: keys as files and services give them, and a renewal with them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Provide = Callable[..., StsProvider]
 
 
 def obtain(provider: StsProvider) -> Grant:
-    """Renew one profile of the source."""
+    """Renew one profile with the source `ci`."""
     return provider.obtain(fakes.profile(source="ci"), None)
 
 
 def refused(provider: StsProvider, scope: Scope = Scope.SOURCE) -> RenewalError:
-    """Return how the source fails; it is to blame, unless it is the endpoint that it asks."""
+    """Return the error of the source, after checking its scope: SOURCE, or the endpoint it asks."""
     with pytest.raises(RenewalError) as failed:
         obtain(provider)
     error = failed.value
@@ -42,7 +42,7 @@ def denied(provider: StsProvider, code: str) -> None:
 
 
 def signers(sts: ScriptedServer) -> list[str]:
-    """Return the key ids that signed, in order."""
+    """Return the key ids that signed the requests, in order."""
     return [request.key_id for request in sts.requests]
 
 
@@ -53,7 +53,7 @@ def keys(name: str, key_id: str, token: str | None = None) -> str:
 
 
 def container_json(key_id: str, lifetime: float = 6 * 3600) -> str:
-    """Return the JSON that both metadata services answer."""
+    """Return the JSON that both metadata services give."""
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + lifetime))  # noqa: TID251 - the server's clock
     return json.dumps(
         {"Code": "Success", "AccessKeyId": key_id, "SecretAccessKey": "s", "Token": "tok",

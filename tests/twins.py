@@ -1,4 +1,4 @@
-"""What the tests of the refreshable twins share."""
+"""Shared by the tests of the refreshable twins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INSTANCE = "test"
 
 
 def shared(directory: Path, mode: int = 0o600, group: str | None = None) -> FileTarget:
-    """Return the rights of what all twins of a directory share."""
+    """Return path and rights of the files that all twins of a directory share."""
     return FileTarget(str(directory), mode, None, group)
 
 
@@ -30,7 +30,7 @@ def with_twin(directory: Path, name: str = "production", *, mode: int = 0o600) -
 
 
 def granted(one: Profile, serial: int = 0, *, lifetime: float = 3600.0) -> Publication:
-    """Return credentials to publish, told from others by `serial`."""
+    """Return credentials to publish; `serial` tells them apart."""
     key = f"ASIAFAKE{serial:012d}"
     return Publication(one, grant(one, clock(), lifetime=lifetime, key=key))
 
@@ -49,12 +49,12 @@ def keeper(
     instance: str = INSTANCE,
     hook: Callable[[str], None] | None = None,
 ) -> ProcessDirectory:
-    """Return what keeps a directory of twins."""
+    """Return the keeper of a directory of twins."""
     return ProcessDirectory(shared(directory, mode), instance=instance, clock=clock, hook=hook)
 
 
 def publish_and_leave(directory: Path, asked: Wanted, *, instance: str = INSTANCE) -> None:
-    """Publish as one whole life of a daemon."""
+    """Publish once, as a daemon that starts and ends."""
     twins = keeper(directory, instance=instance)
     try:
         report(twins, asked)

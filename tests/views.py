@@ -1,4 +1,4 @@
-"""Views made by hand: the daemon at one moment, as a test wants it."""
+"""Views made by hand: the daemon at one moment, as a test needs it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def figures(
     trouble: Trouble | None = None,
     key: str = "ASIAFAKE000000000000",
 ) -> Figures:
-    """Return a profile whose session was issued `age` seconds ago."""
+    """Return the figures of a profile whose session was issued `age` seconds ago."""
     has = state not in {"missing", "refused"}
     now = NOW.wall
     return Figures(
@@ -51,7 +51,7 @@ def figures(
 
 
 def snapshot(*profiles: Figures, detail: bool = False, ready: bool = True) -> Snapshot:
-    """Return a snapshot of these profiles."""
+    """Return a snapshot with these profiles."""
     assert len(RESULTS) == 4
     config = settings(*(one.profile for one in profiles))
     return Snapshot(
@@ -68,7 +68,7 @@ def snapshot(*profiles: Figures, detail: bool = False, ready: bool = True) -> Sn
 
 
 def view(*profiles: Figures, detail: bool = False, ready: bool = True) -> View:
-    """Return a view in which the file holds what the daemon believes."""
+    """Return a view in which the files hold what the daemon believes."""
     counts = Counter(one.state for one in profiles)
     return View(
         snapshot(*profiles, detail=detail, ready=ready),

@@ -1,7 +1,7 @@
-"""`credfresh run`, of which one part can be made to hang, as it would with a mistake in it.
+"""`credfresh run` in which one part can be made to hang, as a mistake in it could.
 
 SIGUSR2 hangs the main thread. A file `.wedge-PART` in the runtime directory hangs the thread of
-that part where it next works; the file is gone then. This runs in the service, not in the tests.
+that part at its next work, and is removed then. This runs in the service, not in the tests.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 PLACES = {
-    # Called with the scheduler's own lock held: whoever arms a timer then waits as well.
+    # It is called with the scheduler's own lock held, so whoever arms a timer then waits as well.
     ("timers.py", "get_due_jobs"): "scheduler",
     ("workers.py", "_run"): "workers",
     ("publisher.py", "_publish"): "publisher",
@@ -21,7 +21,7 @@ PLACES = {
 
 
 def tracer(frame: FrameType, _event: str, _argument: Any) -> Any:
-    """Hang if this is the place."""
+    """Hang at a place in PLACES for which there is a file."""
     code = frame.f_code
     part = PLACES.get((os.path.basename(code.co_filename), code.co_name))  # noqa: PTH119 - cheap
     if part is None:
@@ -34,7 +34,7 @@ def tracer(frame: FrameType, _event: str, _argument: Any) -> Any:
 
 
 def main() -> None:
-    """Run the daemon, watched."""
+    """Run the daemon under the tracer."""
     from credfresh.cli import main as run  # noqa: PLC0415 - the path is set by who runs us
 
     signal.signal(signal.SIGUSR2, lambda *_: threading.Event().wait())
