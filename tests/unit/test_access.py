@@ -71,7 +71,7 @@ def test_the_group_that_stands_is_kept(
 
 
 def test_a_group_is_looked_up_among_the_groups() -> None:
-    """A group's name is found although no user is called so."""
+    """A group's name resolves even where no user has that name."""
     users = {user.pw_name for user in pwd.getpwall()}
     name, number = next((g.gr_name, g.gr_gid) for g in grp.getgrall() if g.gr_name not in users)
 

@@ -181,7 +181,7 @@ def shared(workers: int) -> Admission:
 
 
 def test_no_endpoint_takes_all_workers_while_there_is_another() -> None:
-    """Of a hundred profiles due at one endpoint, half of the workers are left to the other."""
+    """A hundred profiles due at one endpoint get half of the workers; the other has the rest."""
     admission = shared(workers=8)
     for n in range(100):
         admission.enqueue(f"here{n}", HERE, n)

@@ -55,7 +55,7 @@ def test_only_metrics_that_exist_are_asked_for(text: str) -> None:
 
 
 def test_the_page_lists_every_metric_and_no_other() -> None:
-    """The table has what is served; the metrics of the process stand as one."""
+    """The table has each metric that is served; those of the process share one row."""
     listed = set(re.findall(r"(?m)^\| `(credfresh_[a-z_]+)\*?`", PAGE))
 
     assert {n for n in exposed() if not n.startswith("credfresh_process_")} == listed - {

@@ -60,7 +60,7 @@ def test_nothing_is_said_of_a_certificate_that_nobody_refused(error: Exception) 
 
 
 def test_a_circle_of_errors_ends() -> None:
-    """Of an error that is its own cause, ten steps are walked."""
+    """An error that is its own cause is followed for ten steps."""
     error = RuntimeError()
     error.__cause__ = error
     assert [error] * 10 == list(beneath(error))

@@ -84,7 +84,7 @@ def test_each_place_that_is_written_needs_its_directory(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_place_of_a_directory_is_told(tmp_path: Path) -> None:
-    """So is a directory in the place of a file: the daemon could use neither."""
+    """A directory in the place of a file is told as well: the daemon could use neither."""
     (tmp_path / "file").touch()
     (tmp_path / "directory").mkdir()
     settings = accepted(
@@ -102,7 +102,7 @@ def test_a_file_in_the_place_of_a_directory_is_told(tmp_path: Path) -> None:
 
 
 def test_a_way_that_others_may_redirect_is_told(tmp_path: Path) -> None:
-    """The daemon would refuse a path through it; a sticky directory passes."""
+    """The daemon would refuse such a path; one through a sticky directory passes."""
     for name, mode in (("open", 0o777), ("sticky", 0o1777)):
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(mode)

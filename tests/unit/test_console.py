@@ -18,7 +18,7 @@ def lines(level: str, event: str, *, colours: bool = False, **fields: object) ->
 
 
 def test_a_renewal_is_one_line_that_says_the_times_first() -> None:
-    """The profile without its key, moments of today without their date, ids last."""
+    """It has the profile without its key, times of today without their date, and ids last."""
     [line] = lines(
         "info",
         "credentials_renewed",

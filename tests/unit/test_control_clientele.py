@@ -103,7 +103,7 @@ def test_when_all_is_full_the_one_with_most_places_gives_one(hall: Hall) -> None
 
 
 def test_who_has_left_is_forgotten(hall: Hall) -> None:
-    """Its place is free again for the same user."""
+    """A client that has left gives its place back, to the same user too."""
     for _ in range(50):
         client, leaves = hall.enters(BUILD, State.ANSWERED)
         assert leaves is None

@@ -139,7 +139,7 @@ def test_nothing_else_comes_out_of_any_bytes(line: bytes) -> None:
 
 @pytest.mark.parametrize("version", ["2", '"1"', "null", "true", "1.0", "1.5", "[]"])
 def test_another_version_is_refused_by_name(version: str) -> None:
-    """From the code a client of a later version knows that it has to do without."""
+    """The code tells a client of a later version that it has to do without that version."""
     assert "unsupported_version" == refusal(f'{{"version": {version}, "ask": "x"}}'.encode()).code
 
 

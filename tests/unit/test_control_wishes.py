@@ -122,7 +122,7 @@ def test_what_lasts_too_short_is_renewed_once_for_any_number_of_askers() -> None
 
 
 def test_what_is_only_in_memory_is_published_at_once_and_not_renewed() -> None:
-    """A renewal that rests with the publisher is hurried once, however often a job looks."""
+    """A grant that rests with the publisher is hurried once, however often a wish is looked at."""
     crowd = Crowd(replace(OLD, in_hand=3590.0, landed=False))
     ticket = crowd.wish(Ensure(2700))
     for _ in range(5):
@@ -207,7 +207,7 @@ def test_the_distance_follows_the_session(longest: float, apart: float) -> None:
 
 
 def test_a_wish_to_renew_within_that_time_gets_the_last_outcome() -> None:
-    """It gets it at once, good or bad; a wish after that time causes a new renewal."""
+    """Within 30 s of a renewal it gets that outcome at once, good or bad; later, a new one."""
     crowd = Crowd(FRESH)
     first = crowd.wish(Renew())
     crowd.renewed()

@@ -111,7 +111,7 @@ def test_without_a_thread_it_is_made_a_little_later(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_cannot_be_made_fails_the_attempts_and_is_tried_again() -> None:
-    """The failure is told although nobody needs it yet; each attempt tells it, and may succeed."""
+    """The failure is told before anybody needs it; each attempt tries again, and may succeed."""
     maker = Maker()
     maker.fails = True
     agenda = maker.agenda()

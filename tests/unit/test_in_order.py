@@ -55,7 +55,7 @@ class Place:
 
 
 def test_what_remembers_is_published_first() -> None:
-    """After a crash in between, what the next start believes is never older than the other one."""
+    """After a crash in between, the place that a start believes is never older than the other."""
     turns: list[str] = []
     both = InOrder(Place("section", turns), Place("twin", turns))
 

@@ -518,7 +518,7 @@ def test_an_error_in_a_record_is_told_without_text_and_variables(stream: Stream)
 
 @pytest.mark.usefixtures("process")
 def test_an_uncaught_error_is_one_line(stream: Stream) -> None:
-    """So is one in the main thread, in another thread, and one that nobody could catch."""
+    """This holds in the main thread, in another one, and for an error that nobody could catch."""
     configure(LogSettings(), stream=stream, clock=FakeClock())
     error = fail_with("hunter2")
     sys.excepthook(type(error), error, error.__traceback__)

@@ -55,7 +55,7 @@ def test_every_profile_is_in_it_from_the_start() -> None:
 
 
 def test_attempts_are_counted_by_what_became_of_them() -> None:
-    """They are successes and failures of each kind, and the failures in a row since when."""
+    """A snapshot has successes, failures of each kind, and the failures in a row since when."""
     sim = simulate("a")
     began = sim.clock().wall
     sim.run(1900, step=10)

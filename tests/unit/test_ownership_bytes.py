@@ -280,7 +280,7 @@ class File(RuleBasedStateMachine):
 
     @invariant()
     def botocore_reads_theirs_and_ours(self) -> None:
-        """A file that botocore can read stays readable, and says what it said, and ours."""
+        """A file that botocore can read stays readable, with what it said before and with ours."""
         foreign = b"".join(item for item in self.model if isinstance(item, bytes))
         theirs = as_read(foreign)
         if theirs is not None:
@@ -310,7 +310,7 @@ class File(RuleBasedStateMachine):
         self.document = ownership.read(data)
 
     def _end_lines(self) -> None:
-        """Foreign text is to follow ours: a line end that we added before ours stays for good."""
+        """Foreign text will follow ours: the line end that we added then stays for good."""
         if self.model and isinstance(self.model[-1], str):
             for place in range(len(self.model) - 1, -1, -1):
                 text = self.model[place]

@@ -140,7 +140,7 @@ def test_whatever_the_rhythm_the_jitter_keeps_its_bounds(
 
 
 def test_many_grants_are_renewed_together() -> None:
-    """Ten thousand come in two bursts, to whatever second STS has rounded each of them."""
+    """Ten thousand renewals make two bursts, although STS rounds them to different seconds."""
     moments = {
         policy.plan(
             grant(profile(), NOW, lifetime=3599.0 + n % 3, key=f"ASIA{n:016d}"), RenewBefore()
@@ -163,7 +163,7 @@ def test_two_daemons_do_not_renew_together() -> None:
 
 
 def test_with_few_calls_a_second_bursts_lie_close() -> None:
-    """Little more is renewed at one moment than the calls of 7 seconds can do."""
+    """At no moment are many more renewed than the calls of 7 seconds can do."""
     profiles = 1000
     found = policy.rhythm("host", [(3600, RenewBefore())] * profiles, 1.0)
     moments = Counter(

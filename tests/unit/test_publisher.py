@@ -215,7 +215,7 @@ def test_one_failing_file_stops_no_other(bench: Bench) -> None:
 
 
 def test_an_unforeseen_error_of_a_destination_is_a_failed_publish(bench: Bench) -> None:
-    """What a destination raises does not end the publishing thread; the place is told."""
+    """What a destination raises does not end the publishing thread; where it was is told."""
     bench.destination.failing = RuntimeError("boom")
     bench.publisher.start({"production": publication()})
 
@@ -388,7 +388,7 @@ def test_a_look_is_taken_when_asked_for(bench: Bench) -> None:
 
 
 def test_a_publish_is_looked_at_once_more(bench: Bench) -> None:
-    """The look finds what a rival wrote late: it is not taken before that time, whoever asks."""
+    """A rival may write late: the look comes when it has had the time to, whoever asks."""
     answered: queue.SimpleQueue[str] = queue.SimpleQueue()
     bench.publisher.start({"production": publication()})
     bench.next_report()

@@ -18,7 +18,7 @@ def test_what_one_added_is_added() -> None:
 
 
 def test_what_one_changed_is_changed() -> None:
-    """A change by the other of another section stays."""
+    """The other rival's change of another section stays."""
     altered = BASE.replace(b"[a]\nk=1", b"[a]\nk=2")
     onto = BASE.replace(b"[b]\nk=1", b"[b]\nk=3")
 
@@ -26,7 +26,7 @@ def test_what_one_changed_is_changed() -> None:
 
 
 def test_what_one_removed_is_removed() -> None:
-    """This holds at the end of the file too, where the other added a section."""
+    """The other rival's addition at the end of the file stays."""
     assert b"# top\n[b]\nk=1\n[c]\n" == carry_over(BASE, b"# top\n[b]\nk=1\n", BASE + b"[c]\n")
 
 
@@ -39,7 +39,7 @@ def test_what_both_changed_stands_as_it_stands() -> None:
 
 
 def test_a_missing_line_end_joins_no_two_lines() -> None:
-    """A section that is added after a line without its end is preceded by one."""
+    """A section added after a last line without a line end begins on a line of its own."""
     assert b"[a]\nk=1\n[c]\nk=3" == carry_over(b"[a]\nk=1", b"[a]\nk=1\n[c]\nk=3", b"[a]\nk=1")
 
 

@@ -132,7 +132,7 @@ def test_a_provider_that_cannot_be_made_leaves_all_as_it_was(
 
 
 def test_what_a_provider_lacks_is_told_with_what_to_do(source: FakeSource, log: EventLog) -> None:
-    """So it is at the start too: an engine of a fleet may lack the library that speaks to it."""
+    """For example, an engine of a fleet lacks the library that speaks to it."""
     source.now = replace(OLD, sts=StsLimits(read_timeout=5.0))
     source.broken_provider = CredfreshError("hvac is not installed", hint="install it")
     problems = Reloader(OLD, source, log).take()
@@ -194,7 +194,7 @@ def looks(reloader: Reloader, count: int = 3) -> list[bool]:
 def test_a_change_of_the_file_is_seen_once(
     tmp_path: Path, source: FakeSource, log: EventLog
 ) -> None:
-    """Edited or replaced, it is seen at the second look that finds it the same."""
+    """An edit or a replacement is seen at the second look that finds the file the same."""
     path = tmp_path / "c.yaml"
     path.write_text("a")
     reloader = reloader_of(path, source, log)

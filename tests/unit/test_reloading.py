@@ -258,7 +258,7 @@ def test_a_touched_file_brings_back_nothing_that_was_withdrawn(house: House) -> 
 
 
 def test_another_order_of_the_profiles_is_nothing_else(house: House) -> None:
-    """A notice names the first profile that it concerns: another name is no other notice."""
+    """A notice that now names another profile as its first is not told again."""
     watching(house)
     said = house.desk.settings
     house.now = replace(

@@ -69,7 +69,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_botocore_signs_is_accepted(data: st.DataObject) -> None:
-    """Any path, query, body, header and region pass; with another secret, body or header, none."""
+    """Any path, query, body, header and region pass; a changed secret, body or header does not."""
     target = "/" + quote(data.draw(st.text(st.characters(codec="utf-8"), max_size=10)))
     query = urlencode(data.draw(st.dictionaries(TEXT, TEXT, max_size=5)))
     header = data.draw(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20))

@@ -76,7 +76,7 @@ USABLE = {
 
 @pytest.mark.parametrize("config", USABLE.values(), ids=USABLE.keys())
 def test_a_role_that_needs_nobody_becomes_a_profile(config: str) -> None:
-    """Whatever keys it is assumed with, it is there, and the whole file is valid."""
+    """Any source of keys will do, and the whole configuration is valid."""
     result = made(config)
     assert ("a",) == result.profiles
     assert () == result.left_out
@@ -161,7 +161,7 @@ def test_a_login_without_a_role_is_named_too(login: str, why: str) -> None:
 
 
 def test_a_profile_without_a_name_is_left_out() -> None:
-    """Nor can another profile be chained to it."""
+    """It cannot be the parent of another profile either."""
     result = made(f'[profile ""]\n{BY_KEYS}[profile good]\n{BY_KEYS}')
 
     assert [""] == [name for name, _ in result.left_out]
@@ -169,7 +169,7 @@ def test_a_profile_without_a_name_is_left_out() -> None:
 
 
 def test_a_chain_without_end_is_left_out() -> None:
-    """Of a chain longer than anybody means, the last roles are taken over, the first are not."""
+    """The last roles of an overlong chain are taken over, and the first are left out."""
     links = [f"[profile p{n}]\nrole_arn = DEPLOY\nsource_profile = p{n + 1}\n" for n in range(400)]
     result = made("".join([*links, "[profile p400]\n", KEYS]))
 

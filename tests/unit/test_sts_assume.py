@@ -83,7 +83,7 @@ def test_a_grant_is_positive_and_bounded_by_what_was_asked(after: float) -> None
 
 
 def test_an_absurd_expiration_is_not_passed_on() -> None:
-    """Readers are told what can be by the server's clock at most, so they look again in time."""
+    """Readers are told the latest end that the server's clock allows, so that they look again."""
     got = granted(answer(SENT.wall + 1e9, "Fri, 15 Jan 2027 08:00:00 GMT"), PROFILE, SENT, 4.0)
     assert 1_800_000_000 + PROFILE.duration + MOST_OVER == got.credentials.expiration
     unsure = granted(answer(SENT.wall + 1e9, None), PROFILE, SENT, 4.0)

@@ -90,7 +90,7 @@ def test_a_refused_profile_has_nothing_published() -> None:
 
 
 def test_a_line_that_hides_the_file_from_botocore_is_in_the_status_until_it_is_mended() -> None:
-    """Other readers can read on, so the profile stays fresh; the log is not needed to learn it."""
+    """Other readers are served, so it stays fresh; the status says it, and not only the log."""
     sim = simulate()
     sim.start()
     path = profile().target.path

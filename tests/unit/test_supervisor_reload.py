@@ -283,7 +283,7 @@ def test_a_reload_tries_what_fails_again_at_once_and_tells_of_it_only_if_it_chan
 
 
 def test_a_source_that_a_reload_took_away_broken_is_told_again_when_it_comes_back_so() -> None:
-    """No event told its end, so the old event says nothing of its state today."""
+    """Its end was never told, so the first event says nothing about its state now."""
     sim = simulate(profile("a", source="old"))
     sim.provider.fault = lambda _: failure("NoKeys", mend=Mend.HUMAN, scope=Scope.SOURCE)
     sim.start()
@@ -298,7 +298,7 @@ def test_a_source_that_a_reload_took_away_broken_is_told_again_when_it_comes_bac
 
 
 def test_an_endpoint_that_a_reload_took_away_dead_is_told_again_when_it_comes_back_so() -> None:
-    """No event told its end; an endpoint that stays in use is told once."""
+    """Its end was never told, so it is told again; an endpoint that stays in use is told once."""
     there = profile("there", endpoint_url="https://there.example")
     sim = simulate(profile("a"), there)
     sim.provider.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)

@@ -63,7 +63,7 @@ def test_where_no_reader_finds_the_file_the_profile_is_missing(code: str, step: 
 def test_a_file_that_cannot_be_written_still_has_its_readers(step: str, code: str) -> None:
     """A full disk takes nothing from what stands: the profile is fresh, and the error is told.
 
-    Nor does trouble with the file of the claim, which lies beside it.
+    The same holds for trouble with the lock file of the claim, which lies beside it.
     """
     one = profile()
     sim = started(one)
@@ -143,7 +143,7 @@ def test_a_closed_twin_holds_up_the_start_only_if_time_may_open_it(
 def test_a_closed_file_holds_up_the_start_until_there_is_something_to_write(
     code: str, *, human: bool
 ) -> None:
-    """Until a renewal has come it is waited for: twin or another path may be open to it."""
+    """The start waits for a renewal first: the twin, or another path, may be open to it."""
     one = profile()
     closed = {one.target.path: failed(one.target.path, code, "create")}
     sim = Simulation(settings(one), hold=True)

@@ -154,7 +154,7 @@ def test_the_record_says_who_and_survives_what_it_does_not_know() -> None:
 def test_two_hubs_never_lead_at_once_and_one_soon_does(
     offsets: tuple[float, float, float], faults: list[tuple[int, str, int]]
 ) -> None:
-    """With hubs paused or cut off, on any clocks, there are never two leaders, nor long none."""
+    """Hubs are paused or cut off, on any clocks: never do two lead, and soon one does."""
     engine = Engine()
     hubs = [Hub(Lease(f"hub{i}"), offset) for i, offset in enumerate(offsets)]
     now, step = 0.0, 0.5

@@ -122,7 +122,7 @@ def test_a_host_whose_clock_is_behind_counts_from_now() -> None:
 
 
 def test_hosts_ask_soon_after_the_hub_renews_each_at_its_own_moment() -> None:
-    """Followers of one secret do not ask all at once: they spread between hub and half-life."""
+    """Followers of one secret spread: each asks at its own moment, soon after the hub renews."""
     one = published()
     hub = one.renews
     moments = {

@@ -1,4 +1,4 @@
-"""The roll of the parts that have to show life."""
+"""The roll of the parts that have to show life, and who has answered in a round."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_at_most_twice_the_count_exist(hold: Hold) -> None:
 
 
 def test_those_that_run_count_among_twice_the_count(hold: Hold) -> None:
-    """Where most of them hang, fewer jobs than the count may run beside those."""
+    """With most of that number hung, fewer jobs than the count may run."""
     workers = Workers(2)
     for ticket in range(3):
         hold.hang(workers, ticket)
@@ -207,7 +207,7 @@ def test_no_worker_is_probed_where_all_are_busy_or_hang(hold: Hold) -> None:
 
 
 def test_a_written_off_job_that_runs_now_and_then_is_made_to_give_up() -> None:
-    """A slow drip comes back to Python at each byte: there it ends, whatever it catches."""
+    """A job that reads byte by byte runs Python at each: there it ends, whatever it catches."""
     workers = Workers(1)
 
     def drip() -> None:

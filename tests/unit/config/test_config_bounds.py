@@ -202,7 +202,7 @@ def test_every_partition_of_aws_has_roles(partition: str) -> None:
     ],
 )
 def test_role_names_and_paths_of_every_kind_are_accepted(arn: str) -> None:
-    """What IAM allows in a name and a path, this allows."""
+    """Whatever IAM allows in the name and the path of a role is accepted."""
     assert production(one_profile().replace(ROLE, arn)).role_arn == arn
 
 

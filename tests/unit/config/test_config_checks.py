@@ -129,7 +129,7 @@ def test_a_disabled_profile_is_still_read() -> None:
 
 
 def test_two_profiles_on_one_section_of_one_file() -> None:
-    """The problem is the second's and names the first; a link does not hide it."""
+    """The problem is at the second profile and names the first; a link does not hide it."""
     text = profiles(
         """
         a: {role_arn: ROLE, section: prod}
@@ -215,7 +215,7 @@ def test_a_chain_of_thousands_ends() -> None:
 
 
 def test_a_parent_must_exist_and_be_enabled() -> None:
-    """The hint is for a slip, for a disabled parent, or for a source that was meant."""
+    """There is a hint for a slip, for a disabled parent, and for a source that was meant."""
     text = profiles(
         """
         production: {role_arn: ROLE, enabled: false}
@@ -325,7 +325,7 @@ def test_an_sdk_profile_that_is_our_section_is_refused(
 
 
 def test_the_sdks_own_chain_must_not_end_in_our_section() -> None:
-    """It would if AWS_PROFILE named a section of the file that we write."""
+    """AWS_PROFILE may not name a section of the file that we write."""
     environment = {
         "AWS_SHARED_CREDENTIALS_FILE": "/run/credfresh/credentials",
         "AWS_PROFILE": "production",

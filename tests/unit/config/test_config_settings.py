@@ -51,7 +51,7 @@ def test_what_is_absent_has_its_default() -> None:
 
 
 def test_the_endpoint_of_all_is_that_of_each_profile_without_its_own() -> None:
-    """`sts.endpoint_url` counts for every profile, wherever the profile's own does not."""
+    """`sts.endpoint_url` is the endpoint of every profile that sets none itself."""
     own = "endpoint_url: https://own.example"
     settings = accepted(
         f"{TOP}sts: {{endpoint_url: 'https://all.example'}}\n"
