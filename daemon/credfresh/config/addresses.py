@@ -1,4 +1,4 @@
-"""Where figures about the daemon are put: a loopback address, a socket, a textfile."""
+"""Accepts the places where the daemon serves: a loopback address, a socket, a textfile."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def partition_of_region(region: str) -> str:
 
 
 def role_arn(value: object) -> str:
-    """Accept the ARN of a role, and say which part of it is wrong.
+    """Accept the ARN of a role; the refusal of any other text says which part of it is wrong.
 
     Bounds: AWS STS API reference, AssumeRole, RoleArn (20 to 2,048 characters).
     """

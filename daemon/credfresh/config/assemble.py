@@ -1,4 +1,4 @@
-"""From the file's shape to the daemon's: the settings of a configuration without mistakes."""
+"""Makes the daemon's settings from a configuration file without mistakes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def assemble(
     source: str,
     surroundings: Surroundings,
 ) -> settings.Settings:
-    """Return the settings. Every check has passed."""
+    """Return the settings of a file that has passed every check."""
     file = case.file
     twins = _twins(case, targets)
     instance = file.instance or default_instance(source)
@@ -70,7 +70,7 @@ def assemble(
 
 
 def _chained(profiles: Mapping[str, settings.Profile]) -> dict[str, settings.Profile]:
-    """Return the profiles, each that is chained to another with that one's request."""
+    """Return the profiles; give each chained one the request of its `source_profile`."""
     done: dict[str, settings.Profile] = {}
     for name in profiles:
         links = [name]
@@ -125,10 +125,10 @@ def _profile(  # noqa: PLR0917 - all that a profile is made of
 
 
 def _twins(case: Case, targets: Mapping[str, settings.FileTarget]) -> dict[str, settings.Twin]:
-    """Return where each profile's twin is kept; nowhere without a `process_dir`.
+    """Return where each profile's twin is kept; none is kept without a `process_dir`.
 
-    What all share is read by the readers of the default file. Where some profiles have other
-    readers, everybody may pass through the directory, but not list it.
+    The directory has the owner, group and mode of the default file. If some profiles have another
+    file, everybody may pass through the directory, but not list it.
     """
     directory = case.file.process_dir
     if directory is None:
@@ -140,14 +140,14 @@ def _twins(case: Case, targets: Mapping[str, settings.FileTarget]) -> dict[str, 
 
 
 def _followed(profile: settings.Profile, engine: principals.VaultEngine) -> settings.Profile:
-    """Let a profile say where it comes from; how long it lasts is known when it is there."""
+    """Return a profile that follows a hub: its duration is known only when credentials arrive."""
     return replace(
         profile,
         role_arn=f"vault:{engine.mount}/{engine.prefix}/{profile.name}",
         duration=MOST_DURATION,
         endpoint_url=engine.address,
-        source_request=f"{engine.address} {engine.namespace}",  # another's is another role
-        account_id=False,  # of a role that only the hub knows
+        source_request=f"{engine.address} {engine.namespace}",  # in another engine it is another role
+        account_id=False,  # only the hub knows the role, and so its account
     )
 
 

@@ -1,4 +1,4 @@
-"""What must hold within one profile, over several of its keys."""
+"""Checks what must hold between the keys of one profile."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Case:
         return tuple(str(name) for name in place.within) if place else ()
 
     def has(self, section: str, name: str) -> bool:
-        """Say whether `names` has this one."""
+        """Say whether `names` of the section include this one."""
         place = self.place.within.get(section)
         return place is not None and name in place.within
 
@@ -100,7 +100,7 @@ def _renew_before(draft: Draft, case: Case) -> None:
     if wished is None or wished.seconds is None or wished.seconds < draft.duration:
         return
     if case.follows_hub(draft):
-        return  # the hub's session counts, and when the hub renews it
+        return  # the hub decides how long the session lasts, and when it is renewed
     reason = (
         f"must be less than the duration of {spell(draft.duration)}"
         f" (got {spell(int(wished.seconds))})"

@@ -1,4 +1,4 @@
-"""What the file names as places to write: no two of them may be one, nor the file itself."""
+"""Checks that no two places to which the daemon writes coincide, and none with the file itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from credfresh.config.echo import Path, shown
 from credfresh.settings import FileTarget, UnixAddress
 
 BESIDE = (".lock", ".credfresh")
-"""What the daemon keeps beside each credentials file, under its name."""
+"""Endings of the names of the files that the daemon keeps beside each credentials file."""
 
 
 def check_places(
@@ -31,7 +31,7 @@ def check_places(
 
 
 def _places(case: Case, targets: Mapping[str, FileTarget]) -> Iterator[tuple[Path, str, str]]:
-    """Yield the key, what it is, and the path of each place; those of files before all others."""
+    """Yield the key, the description and the path of each place: credentials files first."""
     file = case.file
     whose = {target.path: name for name, target in reversed(list(targets.items()))}
     for path, name in sorted(whose.items(), key=lambda item: item[1] != ""):

@@ -1,9 +1,9 @@
-"""Bytes to plain data with positions: the one door to yaml.
+"""Turns bytes into plain data with positions. The only door to yaml.
 
-Built from the parser's events with a stack of our own, not from its nodes: anchors and tags are
-seen where they stand, and no depth of nesting can exhaust the stack of the parser or of Python.
-Every scalar is a string, so the traps of YAML 1.1 have nothing to spring on (an account id
-`012345670123` is octal there, `1:30` is 90, `no` is false).
+The data is built from the parser's events with a stack of our own, not from its nodes: anchors and
+tags are seen where they stand, and no depth of nesting can exhaust the stack of the parser or of
+Python. Every scalar is a string, so that nothing is misread as YAML 1.1 does (there an account id
+`012345670123` is octal, `1:30` is 90, `no` is false).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def read(data: bytes, findings: Findings, loader: Loader = FASTEST) -> Document:
 
 
 def _feed(builder: _Builder, text: str, loader: Loader) -> bool:
-    """Build until the end or the first thing that cannot be understood; record that."""
+    """Build to the end, or record the first thing that cannot be understood and return False."""
     try:
         for event in _events(text, loader):
             builder.feed(event)
@@ -67,7 +67,7 @@ def _feed(builder: _Builder, text: str, loader: Loader) -> bool:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
         reason, hint = explain(error, text)
-        # Of a line that nests too deep libyaml tells no event: what it is the value of is known.
+        # libyaml gives no event for a line that nests too deep; the path to its key is known.
         path = builder.path() if (reason, hint) == TOO_DEEP else ()
         builder.findings.add(at(line, column), path, reason, hint=hint)
         return False
@@ -105,7 +105,7 @@ class _Frame:
     key: str | int | None = None
     key_place: Place = START
     attached: bool = True
-    """False for the second value of a duplicate key: read to its end, and dropped."""
+    """False for the second value of a duplicate key, which is read to its end and dropped."""
 
 
 @dataclass(slots=True)
@@ -226,7 +226,7 @@ class _Builder:
             frame.place.within[key] = _keyed(where, frame.key_place)
 
     def _omit(self, where: Place) -> None:
-        """Note a refused value as faulty, so that nobody misses it a second time."""
+        """Note a refused value as faulty, so that it is not reported as missing, too."""
         frame = self.stack[-1]
         if not frame.attached:
             return
@@ -237,7 +237,7 @@ class _Builder:
             self.findings.faulty.add(tuple(f.key for f in self.stack[:-1] if f.key is not None))
 
     def _next(self) -> None:
-        """After a value: a mapping expects a key, a list its next item."""
+        """Note that a value has ended: a mapping now expects a key, a list its next item."""
         if not self.stack:
             return
         frame = self.stack[-1]

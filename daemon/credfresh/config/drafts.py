@@ -1,4 +1,4 @@
-"""Profiles on their way to the settings: merged with the defaults, not yet trusted."""
+"""Profiles merged with the defaults, and not yet checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Draft:
     inherited: frozenset[str]
     """Keys whose value comes from `defaults`."""
     faulty: frozenset[str]
-    """Keys that were refused; what depends on them is not judged."""
+    """Keys that were refused; checks that depend on them are left out."""
 
     @property
     def section(self) -> str:

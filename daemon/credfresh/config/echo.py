@@ -1,4 +1,4 @@
-"""What a message may repeat of the configuration: never a thing that may be a secret."""
+"""Quotes the configuration in messages, but never anything that may be a secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HIDDEN = frozenset(
         "command",
         "external_id",
         "policy",
-        "secret_id_file",  # of these two files people paste the content: a UUID looks like nothing
+        "secret_id_file",  # people paste the content of such a file: a UUID looks like no secret
         "session_tags",
         "token_file",
         "transitive_tag_keys",
@@ -54,7 +54,7 @@ def looks_secret(text: str) -> bool:
 def shown(text: str) -> str:
     """Render one word of the file, quoted and on one line, or say that it is withheld.
 
-    What is not ASCII is escaped: a Cyrillic letter in a key looks as it should, and is the mistake.
+    What is not ASCII is escaped: a Cyrillic letter that looks like a Latin one may be the mistake.
     """
     if looks_secret(text):
         return "a value not shown here"
@@ -107,7 +107,7 @@ def _name(part: str) -> str:
 def closest(word: str, candidates: Iterable[str], *, least: float = 0.6) -> str | None:
     """Return the candidate that `word` is probably a slip of, if any. Bounded in time.
 
-    `least` is how alike they must be, 0 to 1; a word cut short is taken for the whole of it.
+    `least` is how alike they must be, 0 to 1; a candidate that begins with `word` is close, too.
     """
     word = _folded(word[:_MOST_SHOWN])
     slack = max(4, len(word) // 3)

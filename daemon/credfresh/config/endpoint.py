@@ -1,4 +1,4 @@
-"""The loopback endpoint in the configuration: who gets which profiles for which token."""
+"""Checks the endpoint's configuration, and works out which profiles each token gives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from credfresh.twin import safe_name
 def check_endpoint(
     case: Case, targets: Mapping[str, FileTarget], resolve: Callable[[str], str]
 ) -> None:
-    """Check that each group has one kind of readers, and that its token's file is its own."""
+    """Check that all profiles of a group have the same readers, and that no two share a token."""
     endpoint = case.file.endpoint
     if endpoint is None:
         return
@@ -54,7 +54,7 @@ def _check_members(
 def endpoint_of(case: Case, targets: Mapping[str, FileTarget]) -> EndpointSettings | None:
     """Return the endpoint as the daemon sees it. Every check has passed.
 
-    What is disabled is in no group, and a group of nothing else has no token.
+    Disabled profiles are in no group, and a group that has no other profiles has no token.
     """
     endpoint = case.file.endpoint
     if endpoint is None:

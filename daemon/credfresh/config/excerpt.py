@@ -1,8 +1,8 @@
-"""Three keys of a configuration, without judging the rest: what the client commands need.
+"""Reads the three keys of a configuration that the client commands need, and checks no others.
 
-A job starts them at its beginning and waits for them, so they are read without pydantic and, in
-the usual spellings, without PyYAML too (half of what else such a command costs). Whether the file
-is valid is not asked here.
+A job waits for such a command at its beginning, so the keys are read without pydantic and, in the
+usual spellings, without PyYAML too (whose import takes half as long as all else that the command
+does). Whether the file is valid is not checked here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST_BYTES = 8 * 1024 * 1024
 """The largest file read (that of `decoding`)."""
 
 _KEYS = {"control": "socket", "credentials_file": "path", "instance": None}
-"""What is looked for at the top, and in it; None where it is a word itself."""
+"""Each key at the top, and the key wanted within it; None if its value is the word wanted."""
 
 _CHUNK = re.compile(
     rb"^(control|credentials_file|instance)[ \t]*:(.*\n(?:[ \t#\r].*\n|\n)*)", re.MULTILINE

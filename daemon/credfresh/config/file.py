@@ -1,4 +1,4 @@
-"""Opening the configuration: only a file that nobody else may write is believed."""
+"""Opens the configuration, and refuses a file that others may write."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _judge(path: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise _refused(path, "is not a regular file")
     _refuse_untrusted(path, path, status, "the file")
-    # Of the name, and of what the name leads to.
+    # The directory of the path, and that of the file to which links lead.
     for directory in dict.fromkeys([Path(path).parent, Path(path).resolve().parent]):
         _refuse_untrusted(path, str(directory), directory.stat(), "its directory")
 

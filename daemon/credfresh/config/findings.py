@@ -9,7 +9,7 @@ from credfresh.config.echo import Path, dotted
 from credfresh.errors import ConfigError, Problem
 
 MOST_PROBLEMS = 200
-"""More problems than this are counted, not listed: nobody reads on."""
+"""Problems that are listed at most: nobody reads more."""
 
 
 class Place(NamedTuple):
@@ -24,7 +24,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """A collector: every stage adds what it finds, the end reports all of it at once."""
+    """Collects the problems that each stage finds; they are reported all at once at the end."""
 
     source: str
     problems: list[Problem] = field(default_factory=list)
@@ -38,12 +38,12 @@ class Findings:
         )
 
     def add_at(self, root: Place, path: Path, reason: str, *, hint: str | None = None) -> None:
-        """Record one problem at the value of `path`; of an absent one, at the key above it."""
+        """Record one problem at the value of `path`; if it is absent, at the key above it."""
         self.add(value_or_parent(root, path), path, reason, hint=hint)
 
     @property
     def full(self) -> bool:
-        """Whether looking for more would only lengthen a list that nobody reads to its end."""
+        """Whether so many problems are listed that looking for more is of no use."""
         return len(self.problems) >= MOST_PROBLEMS
 
     def raise_if_any(self) -> None:

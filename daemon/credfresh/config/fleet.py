@@ -1,4 +1,4 @@
-"""What must hold where credentials go to, or come from, an engine of OpenBao or Vault."""
+"""Checks the engines of OpenBao or Vault, and the profiles that use them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ HUBS_AFFAIR = (
     "endpoint_url",
     "fips",
 )
-"""Keys of a profile that say what STS is asked: where a hub asks, its configuration says so."""
+"""Keys of a profile that say what STS is asked for. Where a hub asks, only the hub sets them."""
 
 
 def check_fleet(case: Case) -> None:
-    """Check every engine, and the profiles that go there or come from there."""
+    """Check every engine, and the profiles that are published there or come from there."""
     if case.file.vault is not None:
         _engine(("vault",), case.file.vault, case)
     for name, source in (case.file.sources or {}).items():
@@ -47,7 +47,7 @@ def check_fleet(case: Case) -> None:
 def _lacks_role(draft: Draft, case: Case) -> bool:
     """Say whether a profile needs a role and has none.
 
-    Of one whose source could not be understood that is not known: it may be meant to follow a hub.
+    A profile whose source could not be understood passes: it may be meant to follow a hub.
     """
     if draft.profile.role_arn is not None or not draft.sound("role_arn", "source"):
         return False

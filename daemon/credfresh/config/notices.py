@@ -15,7 +15,7 @@ NEED_RIGHTS = frozenset({"sudo", "su", "doas", "pkexec", "runuser", "systemctl",
 """Commands that ask for rights which the service does not have, and its sandbox does not give."""
 
 BUSY = 0.5
-"""The share of `calls_per_second` that renewals may need: the rest catches up after an outage."""
+"""The share of `calls_per_second` that renewals may need: the rest is to catch up after outages."""
 
 
 ADVICE = {
@@ -41,8 +41,8 @@ def notices_for(
 ) -> tuple[Notice, ...]:
     """Return the notices, each kind once with the number of profiles that it concerns.
 
-    `profile` is the first of them in the order of the file. `on_renew` is the one for all; `needed`
-    and `allowed` are calls a second.
+    The field `profile` names the first of them in the order of the file. `on_renew` is the hook for
+    all profiles; `needed` and `allowed` are calls a second.
     """
     counted: dict[tuple[str, tuple[tuple[str, str | int | float], ...]], list[str]] = {}
     for profile in profiles.values():
@@ -64,7 +64,7 @@ def notices_for(
 
 
 def guarantee(profile: Profile) -> float:
-    """Return the seconds of life that a reader finds at least, on the configured duration."""
+    """Return the seconds of life that a reader finds at least, if the whole duration is granted."""
     return min(profile.renew_before.of(profile.duration), MOST_RENEW_BEFORE * profile.duration)
 
 

@@ -1,4 +1,4 @@
-"""Bytes to settings, through the stages: document, shape, checks, assembly."""
+"""Turns bytes into settings in four stages: document, shape, checks, assembly."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def parse(
 ) -> Settings:
     """Return the settings that `data` (UTF-8 YAML, at most 8 MiB) describes.
 
-    `source` is the name of the file: it stands in messages, and by default decides `instance`:
-    links are not followed, which lead elsewhere after each release. `environment` gives AWS_REGION
-    and the like, `hostname` a part of the session names, `resolve` what a path leads to (no other
-    thing on disk is looked at).
+    `source` is the path of the file: it stands in messages, and by default decides `instance`,
+    without links being followed: they may lead elsewhere after a release. `environment` gives
+    AWS_REGION and the like, `hostname` a part of the session names; `resolve` follows the links of
+    a path (nothing else on disk is looked at).
 
     Raises:
         ConfigError: with every problem that could be found, in the order of the file.

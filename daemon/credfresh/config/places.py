@@ -1,4 +1,4 @@
-"""Words that name a place on disk, and who may use it: paths, sockets, modes, accounts."""
+"""Accepts words that name a place on disk, and who may use it: paths, sockets, modes, accounts."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _absolute(word: str) -> None:
 def directory(value: object) -> str:
     """Accept the absolute path of a directory that every SDK can hand to /bin/cat.
 
-    Some run the command in a shell, some split it at spaces, some know no quotes. It stands in
-    environment files too.
+    Some SDKs run the command in a shell, some split it at spaces, some know no quotes. The path
+    stands in environment files, too.
     """
     word = text(value)
     _absolute(word)
@@ -84,7 +84,7 @@ def socket_mode(value: object) -> int:
 
 
 def account(value: object) -> str:
-    """Accept the name or number of a user or group; whether it exists is found when writing."""
+    """Accept the name or number of a user or group; whether it exists shows at the first write."""
     word = text(value)
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?|[0-9]{1,10}", word):
         return word

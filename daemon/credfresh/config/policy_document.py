@@ -21,7 +21,7 @@ def session_policy(value: object) -> str:
 
     In a mapping every value is text (`"true"` for true); IAM reads numbers and booleans from
     text as well. White space is taken out, so it does not count against the 2,048 characters,
-    and laying a policy out anew does not renew anything.
+    and a change of it causes no renewal.
     """
     if isinstance(value, str):
         value = _parsed(value)

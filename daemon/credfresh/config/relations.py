@@ -1,4 +1,4 @@
-"""What must hold between profiles: chains end, sections and files have one owner."""
+"""Checks what must hold between profiles: chains end, sections and files have one owner."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _is_broken(name: str, case: Case) -> bool:
 
 
 def _check_heir(child: Draft, above: Sequence[Draft], case: Case) -> None:
-    """Check what a chained session takes over from those before it (AWS: session tags)."""
+    """Check what a chained session inherits from those before it (AWS: session tags)."""
     parents = [d for d in above if d.sound("source_identity") and d.profile.source_identity]
     ours = child.profile.source_identity if child.sound("source_identity") else None
     if ours and parents and ours != parents[0].profile.source_identity:
@@ -86,7 +86,7 @@ def _check_heir(child: Draft, above: Sequence[Draft], case: Case) -> None:
 
 
 def _above(name: str, parents: Mapping[str, str]) -> list[str]:
-    """Return whom a profile is chained to, the nearest first; of a chain beyond reason a part."""
+    """Return the profiles that one is chained to, the nearest first, at most `_LONG_CHAIN`."""
     found: list[str] = []
     above = parents.get(name)
     while above is not None and above != name and above not in found and len(found) < _LONG_CHAIN:
@@ -111,7 +111,7 @@ def _cycles(parents: Mapping[str, str]) -> Iterator[list[str]]:
 
 
 def targets_of(case: Case, resolve: Resolve) -> dict[str, FileTarget]:
-    """Return the file of each profile, and of "" the default; one file is one target.
+    """Return the target of each profile, and under "" the default one.
 
     Two paths that lead to one file are one target under the path that came first; two
     descriptions of one file that differ are a problem.
@@ -176,7 +176,7 @@ def _faulty(case: Case) -> frozenset[str]:
 
 
 def _check_sources(case: Case, written: Mapping[tuple[str, str], str], resolve: Resolve) -> None:
-    """Check that no source reads what we write: it would feed on its own sessions."""
+    """Check that no source reads what we write: roles would be assumed with our own sessions."""
     shared = case.environment.get("AWS_SHARED_CREDENTIALS_FILE")
     if not shared and (home := case.environment.get("HOME")):
         shared = f"{home}/.aws/credentials"

@@ -1,4 +1,4 @@
-"""How each value of the file may be spelt: what it means, and how a schema says so."""
+"""The types of the file's values: the function that accepts each, and its JSON Schema."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Surroundings:
 
 
 def control_socket(environment: Mapping[str, str]) -> str | None:
-    """Return where the control socket is unless it is configured; None for nowhere.
+    """Return where the control socket is if none is configured; None if there is no place for it.
 
     systemd.exec(5): $RUNTIME_DIRECTORY holds the absolute paths, a colon between each two.
     """

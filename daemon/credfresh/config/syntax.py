@@ -1,4 +1,4 @@
-"""Sentences of our own for what the YAML parser says.
+"""Our own sentences for the YAML parser's errors.
 
 The two parsers of PyYAML word the same mistake differently, and one of them quotes the file; so
 what they say is recognised, never repeated.
@@ -120,7 +120,7 @@ def _line(text: str, number: int) -> str:
 
 
 def _since(error: yaml.MarkedYAMLError) -> str:
-    """Name the start of what was being read, when it lies on another line."""
+    """Say where what was being read begins, if that is on another line."""
     start, end = error.context_mark, error.problem_mark
     if start is None or end is None or start.line == end.line:
         return ""

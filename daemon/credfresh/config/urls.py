@@ -1,4 +1,4 @@
-"""Addresses of servers in the file: https, and nothing that may be secret in a message."""
+"""Accepts the URLs of servers, and repeats in a message none that may hold a secret."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NoReturn
 from credfresh.config.words import RefusedError, text
 
 _MAYBE_SECRET = re.compile(r"[@?]|:(?!//|:|\d+(?:[]/]|$))")
-"""In a URL: a query, or what stands for a password (it is not the port, a number)."""
+"""A user or a query in a URL, or what may be a password: what follows a `:` and is no port."""
 
 
 def engine_url(value: object) -> str:
-    """Accept https://HOST[:PORT], or http://, whose use is judged with the keys beside it."""
+    """Accept https://HOST[:PORT], or http://, which is judged later, with the keys beside it."""
     return _url(value)
 
 

@@ -111,7 +111,7 @@ METHODS: dict[tuple[str, ...], type[Strict]] = {
 
 
 def engine_of(shape: Vault) -> principals.VaultEngine:
-    """Return the engine's settings. Every check has passed."""
+    """Return the settings of an engine that has passed every check."""
     plain = principals.VaultEngine(shape.address, _auth(shape.auth))
     return principals.VaultEngine(
         address=shape.address,

@@ -1,4 +1,4 @@
-"""Validation of the file's shape: pydantic's findings in our own words, with positions.
+"""Validates the file's shape, and tells pydantic's findings in our own words, with positions.
 
 pydantic's messages repeat the input, so none of them leaves this module: an error's type and
 place are read, its text never is.
@@ -30,11 +30,11 @@ _HOMES: Mapping[str, type[Strict]] = {
     "under `log`": schema.Log,
 }
 _UNIT = {"profiles": 3, "sources": 2, "defaults": 2, "sts": 2, "metrics": 2, "log": 2}
-"""How many parts of a path name the whole that is set aside when anything in it is wrong."""
+"""How many parts of a path name the unit that is set aside if anything in it is wrong (else 1)."""
 
 
 def judge_shape(document: Document, findings: Findings) -> schema.ConfigFile:
-    """Validate every key by itself; return the file with what was wrong set aside.
+    """Validate every key by itself; return the file without what was wrong, which is set aside.
 
     What was set aside is in `findings.faulty`, for the checks that follow.
 
@@ -57,7 +57,7 @@ def judge_shape(document: Document, findings: Findings) -> schema.ConfigFile:
 
 
 def _validated(data: Any) -> tuple[schema.ConfigFile | None, list[ErrorDetails]]:
-    """Validate, and let pydantic's error go: it would hang on ours and quote the file."""
+    """Validate; drop pydantic's exception, which would be chained to ours and quote the file."""
     try:
         return schema.ConfigFile.model_validate(data), []
     except ValidationError as error:
@@ -65,7 +65,7 @@ def _validated(data: Any) -> tuple[schema.ConfigFile | None, list[ErrorDetails]]
 
 
 def _judge(error: ErrorDetails, document: Document, findings: Findings) -> Iterator[Path]:
-    """Record one error, and name the whole that must be set aside because of it."""
+    """Record one error, and yield the paths of what must be set aside because of it."""
     path = _path(error)
     if findings.full:
         findings.raise_if_any()
@@ -141,7 +141,7 @@ def _known_keys(path: Path, data: Any) -> tuple[str, ...]:
 
 
 _MAPPING = "its keys stand below it, indented, without dashes, a space after each `:`"
-"""The hint where something else stands in the place of a mapping."""
+"""The hint if something else stands in the place of a mapping."""
 
 _AWS_WORDS = {
     "credential_source": "say it as a source: sources: {NAME: {ec2_instance_metadata: true}},"
@@ -161,7 +161,7 @@ _KEYS_HINT = (
 
 
 def _is_key_material(key: str) -> bool:
-    """Say whether a key of the file is called as what SDKs call an access key's parts."""
+    """Say whether a key of the file has a name that SDKs give to a part of an access key."""
     plain = key.lower().replace("_", "").replace("-", "")
     return plain.removeprefix("aws") in _KEY_MATERIAL
 
@@ -187,7 +187,7 @@ def _unknown_key(path: Path, document: Document, findings: Findings) -> str | No
 
 
 def _meant(path: Path, document: Document) -> frozenset[Path]:
-    """Return the required keys that an unknown sibling is probably a slip of."""
+    """Return the keys of which the unknown keys beside `path` are probably misspellings."""
     known = _known_keys(path[:-1], document.data)
     siblings = _value(document.data, path[:-1])
     slips = (closest(key, known) for key in list(siblings)[:100] if key not in known)
@@ -248,7 +248,7 @@ _MISSING_HINTS = {
 
 
 def _set_aside(data: dict[str, Any], unit: Path) -> None:
-    """Take a faulty whole out of the data, or put a stand-in where one is required."""
+    """Take a faulty unit out of the data, or put a stand-in where the file must have one."""
     parent: Any = data
     for part in unit[:-1]:
         parent = parent.get(part) if isinstance(parent, dict) else None

@@ -1,4 +1,4 @@
-"""Single words of the file to values: durations, modes, names, paths.
+"""Turns single words of the file into values: durations, numbers, names.
 
 Every function takes what stood in the file and returns its meaning, or raises `RefusedError`
 with a reason and a hint, neither of which repeats the word.
@@ -160,7 +160,7 @@ def region(value: object) -> str:
 
 
 def group_name(value: object) -> str:
-    """Accept the name of a group of profiles: it is that of a file."""
+    """Accept the name of a group of profiles: a file is called so."""
     word = _label(value)
     if word in {".", ".."}:
         raise RefusedError("must be the name of a file")
@@ -214,7 +214,7 @@ def section(value: object) -> str:
     """Accept a name that every reader of the credentials file can be given as `[name]`.
 
     Seen in the parsers of 17 SDKs and tools: names beyond ASCII break some, `DEFAULT` is magic
-    to Python's configparser, and names that begin with `profile ` are read as another's.
+    to Python's configparser, and names that begin with `profile ` are read as another profile's.
     """
     word = text(value)
     if not word.isascii() or not word.isprintable():
