@@ -15,7 +15,7 @@ MOST_ANSWER = 1 << 20
 
 
 def http_time(text: str) -> float:
-    """Read a time of a header, in wall seconds: one without a zone is UTC, wherever this host is.
+    """Return the time in a header, in wall seconds; a time without a zone is UTC.
 
     Raises:
         ValueError: it is no time.

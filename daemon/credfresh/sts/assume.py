@@ -1,4 +1,4 @@
-"""What AssumeRole is asked, and what its answer grants. Pure.
+"""The arguments of AssumeRole, and the grant in its answer. Pure.
 
 https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 """
@@ -20,11 +20,11 @@ MOST_OVER = 5.0
 """Seconds by which a grant may exceed what was asked before we doubt the server's clock."""
 
 YEAR_10000 = 253_402_300_800.0
-"""The first wall second that no file, line or client can spell."""
+"""The first wall second that no file, log line or client can write."""
 
 
 def arguments(profile: Profile) -> dict[str, Any]:
-    """Return AssumeRole's arguments for `profile`; what it does not set is not sent."""
+    """Return AssumeRole's arguments for `profile`, without those that it does not set."""
     asked: dict[str, Any] = {
         "RoleArn": profile.role_arn,
         "RoleSessionName": profile.role_session_name,
@@ -40,7 +40,7 @@ def arguments(profile: Profile) -> dict[str, Any]:
 
 
 def server_time(answer: Mapping[str, Any]) -> float | None:
-    """Return the answer's `Date` in wall seconds, None where it has none that can be read."""
+    """Return the answer's `Date` in wall seconds, None if it has none that can be read."""
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     try:
         return http_time(headers["date"])
@@ -51,9 +51,9 @@ def server_time(answer: Mapping[str, Any]) -> float | None:
 def granted(answer: Mapping[str, Any], profile: Profile, sent: Instant, took: float) -> Grant:
     """Read the grant out of AssumeRole's answer, which came `took` seconds after `sent`.
 
-    The lifetime is counted from the moment the request left, by the server's own clock where it
-    tells it, and is never more than was asked plus `MOST_OVER`: a local clock that is hours slow
-    must not make an hour look like three.
+    The lifetime is counted from the moment the request left, by the server's clock if the answer
+    has its time, and is never more than was asked plus `MOST_OVER`: a local clock that is hours
+    slow must not make an hour look like three.
 
     Raises:
         RenewalError: nothing usable was granted.
@@ -70,8 +70,8 @@ def granted(answer: Mapping[str, Any], profile: Profile, sent: Instant, took: fl
             hint="compare this host's clock with the server's",
         )
     if date is not None:
-        # A reader that believes in a year to come would never look again. A `Date` that is hours
-        # behind (a proxy's) must not make readers believe in an end that has passed.
+        # With an expiration years ahead, a reader would never look again. With a `Date` that is
+        # hours behind (a proxy's), readers must not be told an expiration that has passed.
         latest = max(date, sent.wall) + profile.duration + MOST_OVER
         believed = min(credentials.expiration, latest)
         credentials = replace(credentials, expiration=believed)

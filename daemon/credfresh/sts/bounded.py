@@ -1,4 +1,4 @@
-"""Sending as the SDK does, without reading what can be no answer."""
+"""Sends requests as the SDK does, but reads no answer beyond a bound."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from credfresh.answers import Bounded
 
 
 class BoundedSession(URLLib3Session):
-    """The SDK's connections. Answers are read at once, up to a bound."""
+    """The SDK's connections, but answers are read in `send`, up to a bound."""
 
     def send(self, request: AWSRequest | AWSPreparedRequest) -> AWSResponse:
-        """Send it, and return the answer, read.
+        """Send a request, read the answer and return it.
 
         Raises:
-            AnswerTooLongError: there is no end of it.
-            BotoCoreError: there is none, or it broke off.
+            AnswerTooLongError: the answer is longer than the bound.
+            BotoCoreError: no answer came, or it broke off.
         """
         url = str(request.url)
-        request.stream_output = True  # else it would be read whole here:
+        request.stream_output = True  # else the call below reads all of the answer
         answer = super().send(request)
         answer.raw = Bounded(answer.raw)
         try:
-            _ = answer.content  # keeps what it has read
+            _ = answer.content  # reads, and keeps what it has read
         except urllib3.ReadTimeoutError as error:
             raise ReadTimeoutError(endpoint_url=url, error=error) from error
         except urllib3.HTTPError as error:

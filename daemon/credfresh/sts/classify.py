@@ -1,8 +1,7 @@
-"""What a failed call means: who can mend it, what else it concerns, what to do.
+"""Says what a failed call means: who can mend it, what else it concerns, what to do.
 
-Nothing of an unforeseen error is repeated but its type and its place: its text may quote the
-answer, in which the secrets are. What STS says about itself (a code and a message) is repeated,
-scrubbed.
+Of an unforeseen error only its type and place are repeated: its text may quote the answer, which
+holds the secrets. The code and the message of an error of STS are repeated, scrubbed.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from credfresh.sts.codes import CLOCK_CODES, THROTTLES, Rule, rule_of
 from credfresh.sts.scrub import scrubbed
 
 CLOCK_TOLERANCE = 300.0
-"""Seconds that signatures may be off; beyond, the clock is named instead of the signature.
+"""Seconds that signatures may be off; beyond, the clock is blamed and not the signature.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
 """
@@ -40,12 +39,12 @@ _BUNDLE_HINT = (
     " environment has to change: restart it"
 )
 _BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
-"""The variables that name whom the SDK trusts: the first one that is set."""
+"""The variables that name the certificates that the SDK trusts; the first that is set counts."""
 
 _NOT_STS = "something other than STS answered: look at endpoint_url and proxy"
 
 _NO_CODE = Rule(Mend.TIME, Scope.ENDPOINT, _NOT_STS)
-"""A page of a proxy, a portal or a redirect, which all who go there get: STS gives a code."""
+"""For an answer without a code: from a proxy or a portal in the place of the whole endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +55,14 @@ class Caller:
     parent: str | None = None
 
     def __str__(self) -> str:
-        """Name it."""
+        """Name the source or the profile, as messages do."""
         return f"source {self.source}" if self.source else f"source_profile {self.parent}"
 
 
 def classify(
     error: Exception, caller: Caller, *, wall: float, secrets: tuple[str, ...] = ()
 ) -> RenewalError:
-    """Say what the failed call means. `wall` is the local wall clock when it failed."""
+    """Return what a failed call means. `wall` is the local wall clock when it failed."""
     match error:
         case RenewalError():
             return error
@@ -104,10 +103,10 @@ def classify(
 
 
 def not_understood(error: Exception) -> bool:
-    """Say whether it was raised where the SDK reads an answer; its text may quote any part of that.
+    """Say whether an error was raised where the SDK parses an answer, which its text may quote.
 
-    botocore has an error of its own for what is no XML; what is wrong within (a time in
-    milliseconds, or none) comes as whatever Python raised there.
+    botocore has an error of its own for what is no XML; for a wrong value in it (a time in
+    milliseconds, or none) Python's own error comes through.
     """
     return isinstance(error, ResponseParserError) or bool(_parsing(error))
 
@@ -122,7 +121,7 @@ def _what_cannot_be_read(error: Exception) -> str:
 
 
 def _parsing(error: Exception) -> set[str]:
-    """Name the functions of the SDK's parser that it was raised in."""
+    """Return the names of the functions of the SDK's parser through which an error came."""
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     return {f.f_code.co_name for f in frames if f.f_globals.get("__name__") == "botocore.parsers"}
 
@@ -130,7 +129,7 @@ def _parsing(error: Exception) -> set[str]:
 def _refusal(
     response: Mapping[str, Any], caller: Caller, wall: float, secrets: tuple[str, ...]
 ) -> RenewalError:
-    """Read an error that a server answered; servers that are not AWS's may leave out anything."""
+    """Return what a server's error means; servers other than AWS's may leave out any part of it."""
     metadata = response.get("ResponseMetadata") or {}
     status = metadata.get("HTTPStatusCode")
     told = response.get("Error") or response  # S3-flavoured servers have no `Error`
@@ -196,7 +195,7 @@ def _clock(code: str, skew: float | None, said: str) -> RenewalError:
 
 
 def _retry_after(headers: Mapping[str, str], wall: float) -> float | None:
-    """Return the seconds that the server asks for, None when it asks for none.
+    """Return the seconds that the server asks to wait, None if it does not ask.
 
     `x-amz-retry-after` is in milliseconds (as botocore's standard mode reads it); `Retry-After`
     in seconds or a date (RFC 9110, section 10.2.3).
@@ -242,7 +241,7 @@ def _transport(error: sdk.BotoCoreError) -> RenewalError:
 
 
 def _unusable_bundle(error: Exception) -> str | None:
-    """Say which variable names what no certificates can be read from, None where that is not it."""
+    """Name the variable whose file holds no readable certificate; None if that is not the cause."""
     name = next((name for name in _BUNDLES if name in os.environ), None)
     if name is None:
         return None

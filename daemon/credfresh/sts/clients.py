@@ -1,8 +1,8 @@
 """The SDK's session and clients: one session for all, one client for each endpoint.
 
-The session reads no file and no profile: AWS_PROFILE and ~/.aws concern the sources that name
-them, not how STS is reached. Of the environment, what concerns reaching an endpoint is honoured
-as in every SDK: AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, AWS_CA_BUNDLE, proxies.
+The session reads no file and no profile: AWS_PROFILE and ~/.aws matter to the sources that name
+them, not to how STS is reached. The variables that say how to reach an endpoint are honoured as in
+every SDK: AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, AWS_CA_BUNDLE, proxies.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _NO_FILES = {
 }
 
 _NOBODY = "-"
-"""Signs nothing that is sent."""
+"""Keys for the clients, which sign nothing that is sent with them."""
 
 _Way = TypeVar("_Way")
 
@@ -62,12 +62,12 @@ class Endpoint:
 
     @classmethod
     def of(cls, profile: Profile, limits: StsLimits) -> Endpoint:
-        """Return the endpoint of a profile: its own before everybody's before the SDK's."""
+        """Return the endpoint of a profile: its own, else that of all profiles, else the SDK's."""
         return cls(profile.region, profile.endpoint_url or limits.endpoint_url, profile.fips)
 
 
 def client_config(limits: StsLimits) -> Config:
-    """Return what all clients have in common: a single attempt, and patience that ends.
+    """Return what all clients have in common: a single attempt, and timeouts.
 
     The scheduler is the one owner of retries; botocore's default number of attempts differs
     between versions, so it is set. Workers that were written off may hold a connection each.
@@ -83,9 +83,9 @@ def client_config(limits: StsLimits) -> Config:
 
 
 def timestamp(text: str) -> datetime:
-    """Read a time: as STS writes it at once, any other spelling as botocore does, ten times slower.
+    """Read a time: fast if it is spelt as STS does, else by botocore, ten times slower.
 
-    One without a zone is UTC: this host's own is nothing that a server could mean.
+    A time without a zone is UTC: a server cannot mean this host's zone.
 
     Raises:
         ValueError: it is no time.
@@ -116,18 +116,18 @@ class Clients:
         self._lock = threading.Lock()  # making clients from one session is not thread-safe
 
     def at(self, endpoint: Endpoint) -> AssumeRole:
-        """Return how AssumeRole is called at an endpoint.
+        """Return the function that calls AssumeRole at an endpoint.
 
         Raises:
-            RenewalError: the SDK can make no request with these settings.
+            RenewalError: the SDK makes no client with these settings.
         """
         return self._once(self._made, endpoint, self._direct)
 
     def unsigned(self, endpoint: Endpoint) -> STSClient:
-        """Return the client of an endpoint for calls that carry their own proof.
+        """Return the client of an endpoint for calls that need no signature.
 
         Raises:
-            RenewalError: the SDK makes none with these settings.
+            RenewalError: the SDK makes no client with these settings.
         """
         return self._once(self._unsigned, endpoint, self._anonymous)
 
@@ -166,8 +166,8 @@ class Clients:
     def _anonymous(self, endpoint: Endpoint) -> STSClient:
         client = self._client(endpoint, signature_version=UNSIGNED)
         bounded = line(client, client.meta.endpoint_url, self._limits, self._trusted).http_session
-        # What a handler of this event answers is not asked for any more.
-        events: Any = client.meta.events  # the stubs know of no answer
+        # If a handler of this event returns an answer, botocore sends no request itself.
+        events: Any = client.meta.events  # the stubs let no handler return one
         events.register("before-send.sts", lambda request, **_: bounded.send(request))
         return client
 
@@ -178,7 +178,7 @@ class Clients:
             "sts",
             region_name=endpoint.region,
             endpoint_url=endpoint.url,
-            aws_access_key_id=_NOBODY,  # else the session would go and look for keys
+            aws_access_key_id=_NOBODY,  # else the session would look for keys
             aws_secret_access_key=_NOBODY,
             config=self._config.merge(Config(**options)),
         )

@@ -1,4 +1,4 @@
-"""The error codes of STS, and what each asks for. Data.
+"""The error codes of STS, and what to make of each. Data.
 
 https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html#API_AssumeRole_Errors and
 https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
@@ -18,7 +18,7 @@ REFUSED_KEYS = frozenset(
         "UnrecognizedClientException",
     }
 )
-"""STS does not, or no longer, know the keys that signed: looking them up again may help."""
+"""STS does not, or no longer, accept the keys that signed: looking them up again may help."""
 
 WRONG_KEYS = frozenset(
     {
@@ -60,12 +60,12 @@ CLOCK_CODES = frozenset(
         "SignatureDoesNotMatch",
     }
 )
-"""Refusals that a wrong clock causes too."""
+"""Refusals that a wrong clock may cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a code asks for. In a hint, `{caller}` names whose keys signed."""
+    """What to make of a code. In a hint, `{caller}` is replaced by the source of the keys."""
 
     mend: Mend
     scope: Scope = Scope.PROFILE
@@ -139,7 +139,7 @@ RULES = {
 
 
 def rule_of(code: str, status: object) -> Rule:
-    """Return what a code asks for; of an unknown one, its HTTP status decides the scope."""
+    """Return what to make of a code; if it is unknown, the HTTP status decides the scope."""
     known = RULES.get(code)
     if known is not None:
         return known

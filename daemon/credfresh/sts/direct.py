@@ -1,8 +1,8 @@
-"""AssumeRole by the SDK's own parts: its serializer, its signer, its connections, its parser.
+"""Calls AssumeRole by the SDK's own parts: its serializer, signer, connections and parser.
 
-What a client of the SDK does around them in each call (a dozen hooks, the rules of endpoints,
-retries) concerns all services alike and is a third of what the call costs. Here it is settled once:
-an endpoint's client says where requests go and for which region they are signed, and is done.
+What else a client of the SDK does in each call (a dozen hooks, the rules of endpoints, retries) is
+for all services alike and a third of what the call costs. Here it is done once for each endpoint:
+its client says where requests go and for which region they are signed, and is not needed again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # the stubs are not there at run time
 _OPERATION = "AssumeRole"
 
 _REFUSED = 300
-"""The first HTTP status that is no answer to what was asked."""
+"""The first HTTP status of refusals."""
 
 _ANY = {"RoleArn": "arn:aws:iam::123456789012:role/any", "RoleSessionName": "any"}
 
@@ -39,8 +39,8 @@ _ANY = {"RoleArn": "arn:aws:iam::123456789012:role/any", "RoleSessionName": "any
 class AssumeRole:
     """AssumeRole at one endpoint, signed with any keys. Thread-safe.
 
-    `trusted` names a bundle of certificates, None for the usual ones; `user_agent` is what the
-    requests say of us.
+    `trusted` names a bundle of certificates, None for the usual ones; `user_agent` is sent with
+    each request.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class AssumeRole:
         """Ask with these arguments, signed with `keys`, and return the answer.
 
         Raises:
-            ClientError: it was refused.
-            BotoCoreError: the arguments are wrong, nothing came, or what came is no answer.
-            AnswerTooLongError: what came does not end.
+            ClientError: STS refused the request.
+            BotoCoreError: the arguments are wrong, no answer came, or it is none of STS.
+            AnswerTooLongError: the answer is longer than the bound.
         """
         asked = self._serializer.serialize_to_request(arguments, self._operation)
-        asked["body"] = urlencode(asked["body"])  # once: it is signed, and it is sent
+        asked["body"] = urlencode(asked["body"])  # once, both for signing and for sending
         prepare_request_dict(asked, self.url, user_agent=self._user_agent)
         request = create_request_object(asked)
         signs = ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
@@ -89,7 +89,7 @@ class AssumeRole:
 
 
 def _unread(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a refusal says though its body cannot be read: its status and its headers."""
+    """Return what can be read of a refusal without its body: its status and its headers."""
     headers = {name.lower(): value for name, value in answer["headers"].items()}
     return {"ResponseMetadata": {"HTTPStatusCode": answer["status_code"], "HTTPHeaders": headers}}
 
@@ -97,8 +97,8 @@ def _unread(answer: Mapping[str, Any]) -> dict[str, Any]:
 def destination(client: STSClient) -> tuple[str, tuple[str, str]]:
     """Return the URL that the client asks, and the service and the region that it signs for.
 
-    A signed URL tells all of it. What the client says of itself is not always so: the global
-    endpoint signs for another region, and some hosts are known to the rules of endpoints alone.
+    All three are taken from a presigned URL. The client's own `meta` is not always right: the
+    global endpoint signs for another region, and some hosts only the rules of endpoints know.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
     Raises:
@@ -112,10 +112,9 @@ def destination(client: STSClient) -> tuple[str, tuple[str, str]]:
 
 
 def line(client: STSClient, url: str, limits: StsLimits, trusted: Any) -> HttpEndpoint:
-    """Return what sends requests as the client would, proxies of the environment included.
+    """Return what sends requests as the client would, through the environment's proxies, too.
 
-    No more of an answer is read than one can hold. Workers that were written off may have a
-    connection each.
+    Answers are read up to a bound. Workers that were written off may hold a connection each.
     """
     made: HttpEndpoint = EndpointCreator(client.meta.events).create_endpoint(
         client.meta.service_model,

@@ -17,7 +17,7 @@ from credfresh.model import SessionCredentials
 
 @dataclass(frozen=True, slots=True)
 class SourceKeys:
-    """What a principal signs with: long-term keys have no session token."""
+    """The keys of a principal; long-term keys have no session token."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -25,12 +25,12 @@ class SourceKeys:
 
     @classmethod
     def of(cls, parent: SessionCredentials) -> SourceKeys:
-        """Return the keys of a managed profile, for those that are chained to it."""
+        """Return the keys of a profile of ours, for the profiles that are chained to it."""
         return cls(parent.access_key_id, parent.secret_access_key, parent.session_token)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be seen in a message."""
+        """The parts that must never stand in a message."""
         return tuple(s for s in (self.secret_access_key, self.session_token) if s)
 
 

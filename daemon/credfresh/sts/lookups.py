@@ -1,4 +1,4 @@
-"""How each kind of source is resolved: always by botocore's own providers."""
+"""Looks up the keys of each kind of source, always by botocore's own providers."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ from credfresh.sts.processes import BoundedProcess
 from credfresh.sts.token_file import token_in
 
 _BEYOND_FILES = ("env", "ec2-credentials-file", "boto-config", "container-role", "iam-role")
-"""The links of the SDK's chain that a named profile must not fall back to."""
+"""The providers in the SDK's chain to which a named profile must not fall back."""
 
 _LEAD = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")
-"""The variables that lead the SDK's chain to one profile and to other files."""
+"""The variables that direct the SDK's chain to one profile, or to other files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """One way to find credentials.
 
-    `wanted` says what is looked for; `files` are those whose change calls for a new look; `load`
-    returns botocore's credentials object (which renews itself where it can), None for nothing;
-    `stale` says what to look at when it keeps giving keys that have expired; `elsewhere` whether
-    it looks in other places than `files` as well; `asks_sts` whether they come from the endpoint
-    that the profile itself asks.
+    `wanted` says what is looked for. `load` returns botocore's credentials object (which refreshes
+    itself if it can), None if nothing was found. `files` are read: when one changes, it is time to
+    look again. `elsewhere` says whether other places are looked at as well. `stale` is the hint if
+    `load` keeps giving keys that have expired. `asks_sts` says whether the keys come from the
+    endpoint that the profile itself asks.
     """
 
     wanted: str
@@ -70,7 +70,7 @@ class Lookup:
     asks_sts: bool = False
 
     def seen(self) -> tuple[tuple[int, ...] | None, ...]:
-        """Return what changes when one of the files does."""
+        """Return a value that changes when one of the files does."""
         return tuple(version_of(path) for path in self.files)
 
     def missing(self) -> str:
@@ -129,7 +129,7 @@ class Lookups:
                 )
 
     def _led(self) -> str:
-        """Name the variables that lead the chain: what is not there it passes over in silence."""
+        """Name the variables that direct the chain, which silently skips what they name in vain."""
         led = ", ".join(f"{name}={self.environ[name]}" for name in _LEAD if self.environ.get(name))
         return f"the daemon's environment has {led}: is that right? else " if led else ""
 
@@ -163,7 +163,7 @@ class Lookups:
     def _chain(
         self, name: str, files: tuple[str, str, str] | None, endpoint: Endpoint
     ) -> Credentials | None:
-        """Ask the SDK's own chain; of a profile of two files only what those say."""
+        """Ask the SDK's own chain, or, given a profile and two files, only those files."""
         if files is None:
             session = botocore.session.Session()
         else:
@@ -182,13 +182,13 @@ class Lookups:
         _refuse_prompt(name, session, named)
         chain = session.get_component("credential_provider")
 
-        # A profile's credential_process is bounded as a source's own is; botocore's is not.
+        # A profile's credential_process is bounded, as that of a source; botocore bounds neither.
         def bounded(profile: str) -> ProcessProvider:
             return ProcessProvider(profile, lambda: session.full_config, popen=self._starts(name))
 
         chain.insert_after(ProcessProvider.METHOD, bounded(named))
-        chain.remove(ProcessProvider.METHOD)  # the first of that name
-        # A role's source_profile may name one too, for which only here another can be set.
+        chain.remove(ProcessProvider.METHOD)  # removes the first of that name: botocore's
+        # A role's source_profile may have one, too; this is the only place to set ours for it.
         roles: Any = chain.get_provider(AssumeRoleProvider.METHOD)
         roles._profile_provider_builder._create_process_provider = bounded  # noqa: SLF001
         container = metadata.container(self.environ)
@@ -215,7 +215,7 @@ class Lookups:
     def _web_identity(self, source: WebIdentitySource) -> Lookup:
         def load(endpoint: Endpoint) -> Credentials:
             fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
-                # botocore asks for an unsigned client: it is one of ours, made once.
+                # botocore wants an unsigned client: give it ours, which is made once.
                 client_creator=lambda _service, **_config: self.clients.unsigned(endpoint),
                 web_identity_token_loader=_token_loader(source.token_file),
                 role_arn=source.role_arn,
@@ -231,7 +231,7 @@ class Lookups:
         )
 
     def _starts(self, name: str) -> Callable[..., BoundedProcess]:
-        """Return what starts a process for the source `name`, as botocore would a Popen."""
+        """Return what starts a process for the source `name`; botocore calls it for Popen."""
 
         def start(command: list[str], **_pipes: object) -> BoundedProcess:
             return BoundedProcess(command, name=name, environ=self.environ)
@@ -239,7 +239,7 @@ class Lookups:
         return start
 
     def _process(self, name: str, argv: tuple[str, ...]) -> Lookup:
-        # botocore splits the command as a POSIX shell would; joined like this it is argv again.
+        # botocore splits the command as a POSIX shell would, which gives argv again.
         config: dict[str, Any] = {"profiles": {name: {"credential_process": shlex.join(argv)}}}
         return Lookup(
             f"what {argv[0]} prints (credential_process)",
@@ -250,12 +250,12 @@ class Lookups:
 
 
 def _token_loader(path: str) -> Callable[[], str]:
-    """Return what reads a token. botocore's own waits for a FIFO, and sends an empty one."""
+    """Return what reads a token. botocore's own waits for a FIFO, and sends an empty token."""
     return partial(token_in, path)
 
 
 def _refuse_prompt(name: str, session: botocore.session.Session, first: str) -> None:
-    """Refuse a profile for which the SDK would ask at the terminal, be it for a role further up."""
+    """Refuse a profile for which, or for a `source_profile` of which, the SDK would prompt."""
     profiles = session.full_config["profiles"]
     seen: set[str] = set()
     at: str | None = first

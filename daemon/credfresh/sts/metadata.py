@@ -1,4 +1,4 @@
-"""The SDK's ways to the endpoint of a container and to the metadata of an instance, bounded."""
+"""The SDK's providers for the endpoint of a container and the metadata of an instance, bounded."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from credfresh.sts.bounded import BoundedSession
 
 
 def container(environ: Mapping[str, str]) -> ContainerProvider:
-    """Return what asks the endpoint that a container's environment names."""
+    """Return the provider that asks the endpoint that a container's environment names."""
     session = BoundedSession(timeout=ContainerMetadataFetcher.TIMEOUT_SECONDS)
     fetcher: Any = ContainerMetadataFetcher(session)  # the stubs take it for another
     return _Container(dict(environ), fetcher)
 
 
 def instance(environ: Mapping[str, str]) -> InstanceMetadataProvider:
-    """Return what asks the instance metadata, by IMDSv2 alone."""
+    """Return the provider that asks the instance metadata, by IMDSv2 alone."""
     timeout = int(environ.get("AWS_METADATA_SERVICE_TIMEOUT", "1"))
     mode = environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipv4").lower()
     fetcher: Any = InstanceMetadataFetcher(
@@ -46,7 +46,7 @@ def bounded(provider: Any) -> InstanceMetadataProvider:
 
 
 class _Container(ContainerProvider):
-    """Reads its token without waiting for whoever writes a FIFO."""
+    """Refuses a token file that is a FIFO, instead of waiting for its writer."""
 
     def __init__(self, environ: dict[str, str], fetcher: Any) -> None:
         super().__init__(environ, fetcher)

@@ -1,4 +1,4 @@
-"""Running a `credential_process` for botocore: no shell, and an end that comes."""
+"""Runs a `credential_process` for botocore: without a shell, and not for ever."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ LIMIT = 30.0
 """Seconds that a process is given. An attempt has 60 and STS must be called as well."""
 
 REAPED_WITHIN = 1.0
-"""Seconds in which a process that was killed is gone; one that is not is left."""
+"""Seconds that a killed process is waited for; then it is left."""
 
 NOT_INHERITED = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS"})
-"""What systemd means for the daemon alone."""
+"""Variables that systemd sets for the daemon alone."""
 
 
 class BoundedProcess:
-    """What botocore's process provider asks of a Popen, bounded in time and in what it prints.
+    """Stands in for the Popen of botocore's process provider, with bounds on time and output.
 
-    The whole process group is killed at a limit, so a shell script's children go too. What the
-    process wrote to its standard error is not repeated: it may quote what it was about to print.
+    At a bound the whole process group is killed, with a shell script's children. What the process
+    writes to its standard error is not repeated: it may quote what it was about to print.
     """
 
     returncode = 0
@@ -55,11 +55,10 @@ class BoundedProcess:
         )
 
     def communicate(self) -> tuple[bytes, bytes]:
-        """Return what it printed, once it has ended.
+        """Wait for the end of the process; return what it printed, and nothing for stderr.
 
         Raises:
-            RenewalError: it took too long, printed too much, or said by its exit status that it
-                failed.
+            RenewalError: it took too long, printed too much, or its exit status is not 0.
         """
         printed, ended = self._listen(time.monotonic() + self._limit)
         if len(printed) > MOST_OUTPUT:
@@ -85,10 +84,10 @@ class BoundedProcess:
         return printed, b""
 
     def _listen(self, deadline: float) -> tuple[bytes, bool]:
-        """Read until it has ended, has printed too much, or is late; say whether it has ended.
+        """Read until the process ends, prints too much, or is late; say whether it has ended.
 
-        What is there when it has ended is read, and no more is waited for: a child of it may hold
-        its output open for ever.
+        After its end, what it has printed is read without waiting for more: a child of it may hold
+        the output open for ever.
         """
         pipe = cast("IO[bytes]", self._process.stdout)
         printed = bytearray()
@@ -110,7 +109,7 @@ class BoundedProcess:
             pipe.close()
 
     def _kill(self) -> None:
-        # A command that has become another user's (setuid) is not ours to kill.
+        # We may not kill a command that runs as another user by now (setuid).
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):

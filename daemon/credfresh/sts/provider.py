@@ -20,9 +20,9 @@ from credfresh.sts.sources import Sources
 class StsProvider:
     """Grants session credentials through AssumeRole. Called from many threads at once.
 
-    `sources` are the principals by name. `issued` says whether an access key id is one that we
-    issued ourselves: a source that resolves to one reads our own output. `environ` is what the
-    sources read instead of the process's environment, where the SDK lets them.
+    `sources` are the principals by name. `issued` says whether we issued an access key id
+    ourselves: a source that gives such a key reads our own output. The sources read `environ`
+    instead of the process's environment, as far as the SDK allows it.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class StsProvider:
         parent: SessionCredentials | None,
         waits: Callable[[Scope], None] = lambda _: None,
     ) -> Grant:
-        """Return fresh credentials for `profile`, asked for once.
+        """Return fresh credentials for `profile`: one call, or two if STS refuses the keys.
 
-        `parent` signs where the profile is chained to another, else the profile's source. Keys
-        that STS refuses are looked up again, and only other keys are tried, once.
+        The keys of `parent` sign if the profile is chained to another, else those of its source. A
+        source's keys that STS refuses are looked up again, and used once if they have changed.
 
         Raises:
             RenewalError: the attempt failed.
@@ -95,7 +95,7 @@ class StsProvider:
             wall = sent.wall + self._since(sent)
             failure = classify(error, caller, wall=wall, secrets=keys.secrets)
         # Outside of the handler, so that the SDK's error is not chained: its text may quote an
-        # answer, secrets included.
+        # answer, with the secrets in it.
         raise failure
 
     def _since(self, sent: Instant) -> float:

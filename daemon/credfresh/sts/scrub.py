@@ -1,4 +1,4 @@
-"""What may be repeated of a text that somebody else wrote. Pure."""
+"""Takes what may be a secret out of texts that others wrote. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _ARN_OR_SECRET = re.compile(
     r"|(?<=://)[^/@\s]+(?=@)"  # user:password of a URL
 )
 _SIGNED_TEXT = re.compile(r"\s*The Canonical String\b.*", re.DOTALL | re.IGNORECASE)
-"""STS explains a wrong signature by the text that it signed, session token included."""
+"""STS quotes the text that it signed, with the session token in it, if a signature is wrong."""
 
 
 def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
     """Return one line of `text`, at most `MOST` characters, without what may be a secret.
 
-    The given secrets go whatever they look like; besides them all that looks like a key, a token
-    or a password. ARNs stay: who was refused what is what a person must know.
+    The given `secrets` are taken out, and all else that looks like a key, a token or a password.
+    ARNs stay: a person must know who was refused what.
     """
     for secret in secrets:
         text = text.replace(secret, GONE)

@@ -1,7 +1,7 @@
-"""The sources' current keys: looked up once for all who ask, kept until they change or expire.
+"""The sources' current keys: looked up once for all attempts, kept until they change or expire.
 
-A lookup may read files, ask a metadata service or STS, or run a process. However many attempts
-need the same source, one of them looks and the others get what it found (or how it failed).
+A lookup may read files, ask a metadata service or STS, or run a process. If several attempts need
+the same source, one of them looks and the others get its keys (or its error).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from credfresh.sts.scrub import scrubbed
 from credfresh.sts.token_file import UnusableTokenError
 
 PATIENCE = 40.0
-"""Seconds that an attempt waits for a lookup that another one makes."""
+"""Seconds that an attempt waits for the lookup of another attempt."""
 
 WRITTEN_OFF = 60.0
-"""Seconds after which a lookup that has not ended is nobody's any more: another may start."""
+"""Seconds after which a lookup that has not ended is given up: another may start."""
 
 _SAYS_WHAT_IS_MISSING = (
     sdk.ConfigNotFound,
@@ -44,10 +44,10 @@ _SAYS_WHAT_IS_MISSING = (
     sdk.TokenRetrievalError,
     sdk.UnknownCredentialError,
 )
-"""Errors whose text is made of names alone; that of others may quote what was read."""
+"""Errors whose text holds names only; that of others may quote what was read."""
 
 _STILL_EXPIRED = "refreshed credentials are still expired"
-"""What botocore says, in a RuntimeError, of new keys that have expired."""
+"""What botocore's RuntimeError says if the keys that it has just got have expired."""
 
 
 class Sources:
@@ -63,7 +63,7 @@ class Sources:
         issued: Callable[[str], bool],
         environ: Mapping[str, str],
     ) -> None:
-        # It tells every failed refresh with a traceback, which may quote the answer; we tell once.
+        # botocore logs each failed refresh with a traceback, which may quote the answer.
         logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
         lookups = Lookups(clients, client_config(limits), environ)
         named = {DEFAULT_SOURCE: DefaultChain(), **sources}
@@ -74,29 +74,29 @@ class Sources:
         self._lock = threading.Lock()
 
     def keys(self, name: str, endpoint: Endpoint) -> SourceKeys:
-        """Return the source's current keys; `endpoint` is used where STS must be asked for them.
+        """Return the source's current keys; `endpoint` is asked if they come from STS.
 
         Raises:
-            RenewalError: the source has none to offer.
+            RenewalError: no keys could be got from the source.
         """
         return self._source(name, endpoint).keys(endpoint)
 
     def after_refusal(
         self, name: str, endpoint: Endpoint, *, refused: SourceKeys, known: bool
     ) -> SourceKeys:
-        """Return the keys after STS refused `refused`: found anew, unless that was done already.
+        """Return the keys after STS refused `refused`: look again, unless that was done since.
 
-        Keys that are `known` to STS may be good for others: they stay where none are found anew.
+        Keys that are `known` to STS may be good for other roles: they are kept if none are found.
 
         Raises:
-            RenewalError: the source has none to offer.
+            RenewalError: no keys could be got from the source.
         """
         return self._source(name, endpoint).after_refusal(endpoint, refused, known=known)
 
     def _source(self, name: str, endpoint: Endpoint) -> _Source:
-        """Return the source, of one that asks STS itself the part that asks this endpoint.
+        """Return the source; if its keys come from STS, there is one for each endpoint.
 
-        Else profiles of an endpoint that is well would fail with one that is not.
+        Else one endpoint that fails would fail the profiles of the others, too.
         """
         lookup = self._lookups[name]
         place = (name, endpoint if lookup.asks_sts else None)
@@ -111,7 +111,7 @@ class Sources:
 
 @dataclass(slots=True)
 class _Flight:
-    """A lookup that is being made."""
+    """A lookup that is under way."""
 
     since: float
     outcome: concurrent.futures.Future[SourceKeys | RenewalError] = field(
@@ -120,7 +120,7 @@ class _Flight:
 
 
 class _Source:
-    """One source: its lookup, what it found, and the lookup in flight."""
+    """One source: how it is looked up, the keys that were found, and the lookup under way."""
 
     def __init__(
         self, name: str, lookup: Lookup, clock: Clock, issued: Callable[[str], bool]
@@ -153,9 +153,10 @@ class _Source:
     def _look(
         self, endpoint: Endpoint, held: Held | None, *, keep: Held | None = None
     ) -> SourceKeys:
-        """Look, or wait for who does. `held` may renew itself; None looks from scratch.
+        """Look the keys up, or wait for another thread's lookup.
 
-        `keep` is held on to where nothing is found.
+        `held` may refresh its credentials; None means to look from scratch. `keep` is kept if
+        nothing is found.
         """
         now = self._clock().boot
         with self._lock:
@@ -179,7 +180,7 @@ class _Source:
     ) -> SourceKeys | RenewalError:
         found = self._found(endpoint, held)
         with self._lock:
-            if self._flight is flight:  # else it was written off, and is too late to count
+            if self._flight is flight:  # else it was given up, and comes too late
                 self._flight = None
                 self._held = found if isinstance(found, Held) else keep
         outcome = found.keys if isinstance(found, Held) else found
@@ -188,7 +189,7 @@ class _Source:
 
     def _found(self, endpoint: Endpoint, held: Held | None) -> Held | RenewalError:
         try:
-            seen = self._lookup.seen()  # before reading: a change meanwhile is seen next time
+            seen = self._lookup.seen()  # first, so that a change while we read shows next time
             credentials = (
                 held.credentials
                 if held is not None and held.seen == seen
@@ -250,7 +251,7 @@ class _Source:
         return self._failure(code, what, mend, scope=scope, hint=hint)
 
     def _blamed(self, told: RenewalError) -> tuple[Scope, str | None]:
-        """Return what failed, and what to look at: an endpoint that it asks itself is no source."""
+        """Return what failed, and a hint: for keys from STS it may be the endpoint that failed."""
         if self._lookup.asks_sts and told.scope is Scope.ENDPOINT:
             return Scope.ENDPOINT, told.hint
         return Scope.SOURCE, None
@@ -274,7 +275,7 @@ class _Source:
 
 
 def _named(error: Exception) -> str:
-    """Name an error whose text may quote what was read; say so where it was reading that failed."""
+    """Describe an error without its text, which may quote what was read."""
     kind = type(error).__name__
     if isinstance(error, AnswerTooLongError):
         return f"what it gave cannot be understood: {error}"
@@ -284,7 +285,7 @@ def _named(error: Exception) -> str:
 
 
 def _can_be_sent(part: object) -> bool:
-    """Say whether a part of the keys can stand in the header of a request; None is left out."""
+    """Say whether a part of the keys can be sent in a request's header; None is not sent at all."""
     if part is None:
         return True
     return isinstance(part, str) and part.isascii() and part.isprintable() and " " not in part

@@ -1,4 +1,4 @@
-"""Reading the file of a web identity token. Nothing of what is in it is ever repeated."""
+"""Reads the file of a web identity token. No message ever repeats its content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentit
 """
 
 MOST = 64 << 10
-"""Bytes that are read, at most: STS takes 20000 characters."""
+"""Bytes that are read at most: STS takes 20000 characters."""
 
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
@@ -28,7 +28,7 @@ _WRITE_IT = "what keeps the token must write it there, the bare token as text: l
 
 
 class UnusableTokenError(CredfreshError):
-    """The file can hold no token, or holds none."""
+    """The file is not regular, or holds no token."""
 
     def __init__(self, message: str, *, mend: Mend, hint: str) -> None:
         super().__init__(message, hint=hint)
@@ -39,17 +39,17 @@ def token_in(path: str) -> str:
     """Return the token in the file at `path`.
 
     Raises:
-        OSError: it cannot be read.
-        UnusableTokenError: it is no regular file, or what is in it is no token.
+        OSError: the file cannot be read.
+        UnusableTokenError: it is no regular file, or its content is no token.
     """
     _must_be_regular(path, os.stat(path).st_mode)  # noqa: PTH116 - beside fstat
     with open(path, "rb", opener=_not_waiting) as file:
         _must_be_regular(path, os.fstat(file.fileno()).st_mode)
         content = file.read(MOST + 1)
-    # Not by an exception: it would carry the bytes along.
+    # Without an exception, which would hold the bytes.
     text = content.decode("utf-8", "replace")
     if not text.strip():
-        # For time to mend: it may have been emptied to be written anew.
+        # Time may mend it: it may have been emptied to be written anew.
         raise UnusableTokenError(f"{path} is empty", mend=Mend.TIME, hint=_WRITE_IT)
     if "\ufffd" in text or not all(c.isprintable() or c.isspace() for c in text):
         raise UnusableTokenError(f"{path} is not text", mend=Mend.HUMAN, hint=_WRITE_IT)
@@ -63,7 +63,7 @@ def token_in(path: str) -> str:
 
 
 def _not_waiting(path: str, flags: int) -> int:
-    """Open it: a FIFO that has taken the file's place since may have no writer for ever."""
+    """Open without waiting: a FIFO may have taken the file's place, and never have a writer."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
