@@ -36,7 +36,7 @@ class SourceKeys:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What was found, and what the files looked like before it was."""
+    """The keys that were found, and the state of the files (`Lookup.seen`) just before."""
 
     seen: object
     credentials: Credentials = field(repr=False)
@@ -44,9 +44,10 @@ class Held:
 
     @property
     def replaceable(self) -> bool:
-        """Say whether others may have taken their place, and nothing else would tell.
+        """Say whether other keys may have taken their place without any sign of it.
 
-        A process that names an end is asked again then: it may make new ones each time.
+        A process that says when its keys expire is asked again then: it may make new keys each time
+        it runs.
         """
         if self.credentials.method == ProcessProvider.METHOD:
             return not isinstance(self.credentials, RefreshableCredentials)
@@ -56,7 +57,7 @@ class Held:
         }
 
     def good(self, seen: object) -> bool:
-        """Say whether the keys may be used without another look."""
+        """Say whether the keys may be used without another lookup."""
         if isinstance(self.credentials, RefreshableCredentials) and (
             self.credentials.refresh_needed()
         ):

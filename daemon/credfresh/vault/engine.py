@@ -1,7 +1,7 @@
-"""One KV v2 engine: read, check-and-set, describe, delete; logged in while anybody asks.
+"""One KV v2 engine: read, check-and-set, describe, delete, with a login when it is needed.
 
-The token is renewed, or the login done again, ahead of its end by the same policy as every other
-lifetime here; nothing happens while nobody asks.
+When a call finds the token due by `policy.renewal`, the token is renewed, or the login done again.
+Between calls nothing happens.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from credfresh.vault.secret import Version
 
 CONNECT = 3.0
 READ = 10.0
-"""Timeouts in seconds: an attempt may use both, and another login, within its deadline."""
+"""Timeouts in seconds: an attempt can use up both, and log in again, within its deadline."""
 
 KEPT_VERSIONS = 2
-"""Versions of a secret that the engine keeps: more would only be more secrets to guard."""
+"""Versions of a secret that the engine keeps: more would be more secrets to guard."""
 
 _NO_MATCH = "check-and-set parameter did not match"
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class ConflictError(Exception):
-    """Somebody else wrote since we looked."""
+    """Somebody else has written the secret since we read it."""
 
 
 class Engine:
@@ -57,16 +57,16 @@ class Engine:
         self._renew_at: Instant | None = None
         self._renewable = False
         self._again = 0.0
-        """The boot second from which on a refusal is worth another login: each is one more token
-        that the engine keeps until its end, and it may be the policy that refuses."""
+        """Boot second before which a refusal leads to no other login: each login leaves a token in
+        the engine until it expires, and the policy may be what refuses."""
         self._failed: RenewalError | None = None
-        """How a login failed last, if one ever did."""
+        """The failure of the last login that failed."""
 
     def read(self, name: str) -> Version:
         """Return the newest version of a secret.
 
         Raises:
-            RenewalError: the engine is not there, or refuses.
+            RenewalError: the engine cannot be reached, or refuses.
         """
 
         def ask(client: hvac.Client) -> Version:
@@ -89,11 +89,11 @@ class Engine:
         return self._do(ask, f"read {self.shown(name)}")
 
     def write(self, name: str, document: Mapping[str, object], cas: int) -> int:
-        """Write a version if `cas` is the newest there; return its number.
+        """Write a version if `cas` is the number of the newest; return the new number.
 
         Raises:
-            ConflictError: it is not.
-            RenewalError: the engine is not there, or refuses.
+            ConflictError: another version is the newest.
+            RenewalError: the engine cannot be reached, or refuses.
         """
 
         def ask(client: hvac.Client) -> int:
@@ -112,10 +112,10 @@ class Engine:
     def describe(
         self, name: str, *, lifetime: float | None = None, about: Mapping[str, str] | None = None
     ) -> None:
-        """Set how long versions written from now on live (seconds), and what is said of them.
+        """Set the `lifetime` (seconds) of versions written from now on, and the secret's metadata.
 
         Raises:
-            RenewalError: the engine is not there, or refuses.
+            RenewalError: the engine cannot be reached, or refuses.
         """
         after = "0s" if lifetime is None else f"{max(1, int(lifetime))}s"
 
@@ -131,10 +131,10 @@ class Engine:
         self._do(ask, f"describe {self.shown(name)}")
 
     def delete(self, name: str) -> None:
-        """Take a secret away, all versions and what is said of it.
+        """Delete a secret, with all its versions and metadata.
 
         Raises:
-            RenewalError: the engine is not there, or refuses.
+            RenewalError: the engine cannot be reached, or refuses.
         """
 
         def ask(client: hvac.Client) -> None:
@@ -145,7 +145,7 @@ class Engine:
         self._do(ask, f"delete {self.shown(name)}")
 
     def shown(self, name: str) -> str:
-        """Return the whole path of a secret, as people know it."""
+        """Return the whole path of a secret, mount included, for messages."""
         return f"{self.where.mount}/{self._path(name)}"
 
     def _path(self, name: str) -> str:
@@ -175,10 +175,10 @@ class Engine:
         raise failed
 
     def _logged_in(self, client: hvac.Client, *, refused: str | None) -> str:
-        """Give `client` a token that is not due; return it. `refused` is one that is no good.
+        """Give `client` a token that is not due, and another than `refused` if there is one.
 
-        Who waits meanwhile for a login that fails shares the failure: one after the other, each
-        with its timeouts, they would be past their deadlines.
+        Threads that wait for a login which fails share its failure: if each tried in turn, with
+        timeouts of its own, they would miss their deadlines.
         """
         before = self._failed
         with self._lock:
@@ -199,7 +199,7 @@ class Engine:
 
     def _due(self) -> bool:
         if isinstance(self.where.auth, TokenFileLogin):
-            return True  # an agent keeps the file: what it holds now is what counts
+            return True  # an agent renews the token in the file: read it each time
         return self._renew_at is not None and self._clock().reached(self._renew_at)
 
     def _renew_or_log_in(self, client: hvac.Client, *, renew: bool) -> None:
@@ -209,7 +209,7 @@ class Engine:
             client.token = self._token
             try:
                 said = logins.renew(client)
-            except Exception:  # noqa: BLE001 - it may be past renewing: a login tells
+            except Exception:  # noqa: BLE001 - it may not be renewable any more: log in
                 said = None
         if said is None:
             said = self._log_in(client)
@@ -229,7 +229,7 @@ class Engine:
         raise failed
 
     def _client(self) -> hvac.Client:
-        """Return this thread's client: a connection is not shared."""
+        """Return this thread's client: threads share no connection."""
         client: hvac.Client | None = getattr(self._local, "client", None)
         if client is None:
             if self.where.ca_file is not None:
@@ -246,12 +246,12 @@ class Engine:
         return client
 
     def _hear(self, answer: requests.Response, *_: object, **_more: object) -> None:
-        """Let no more be read of an answer that has just begun; a hook of requests'."""
+        """Limit how much is read of an answer that has just begun; a response hook for requests."""
         answer.raw = Bounded(answer.raw)
         self._local.date = answer.headers.get("Date")
 
     def _told_at(self) -> float | None:
-        """Return when the last answer to this thread was given, by the server's clock."""
+        """Return when the last answer in this thread was given, by the engine's clock."""
         try:
             return http_time(self._local.date)
         except (TypeError, ValueError, OverflowError):
@@ -259,10 +259,10 @@ class Engine:
 
 
 def _trusted() -> str | bool:
-    """Return what a server's certificate is judged by that no `ca_file` names: the system's.
+    """Return the certificates to trust if no `ca_file` is set: the system's.
 
-    Of itself requests knows the public authorities alone that it brings along. What its own
-    variables name still counts before both.
+    By default requests trusts only the public authorities that it brings along. If one of its own
+    variables names a bundle, that one counts (True).
     """
     if os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"):
         return True
@@ -271,7 +271,7 @@ def _trusted() -> str | bool:
 
 
 class Engines:
-    """The engines of a configuration, one for each place: sources that share one share a login."""
+    """The engines of a configuration, one for each place, so that sources can share a login."""
 
     def __init__(self, *, clock: Clock, salt: str) -> None:
         self._clock = clock
@@ -279,7 +279,7 @@ class Engines:
         self._engines: dict[VaultEngine, Engine] = {}
 
     def at(self, where: VaultEngine) -> Engine:
-        """Return the engine there."""
+        """Return the engine at `where`, made when first asked for."""
         if where not in self._engines:
             self._engines[where] = Engine(where, clock=self._clock, salt=self._salt)
         return self._engines[where]

@@ -1,4 +1,4 @@
-"""What the engine's failures mean: who can mend them, and what to do."""
+"""Says what the engine's failures mean: who can mend them, and what to do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TROUBLE = (
 
 
 def failure(error: Exception, address: str, what: str) -> RenewalError:
-    """Return an error of hvac's as one of ours. Its text is not taken over: it may quote."""
+    """Turn an error of hvac's into ours, without its text, which may quote the answer."""
     if isinstance(error, requests.exceptions.RequestException):
         return _unreachable(error, address)
     match error:
@@ -64,7 +64,7 @@ def failure(error: Exception, address: str, what: str) -> RenewalError:
 
 
 def login_failed(error: Exception, address: str, method: str) -> RenewalError:
-    """Return the failure of a login: it concerns every profile of the source."""
+    """Return the failure of a login, which concerns every profile of the source."""
     known = failure(error, address, f"log in by {method}")
     if known.scope is Scope.ENDPOINT:
         return known

@@ -1,9 +1,8 @@
-"""A hub: what it renews goes to the engine too, and of several hubs one renews.
+"""A hub publishes what it renews in the engine, too; of several hubs only the leader renews.
 
-One thread of its own looks after the lease and works off the backlog, so that an engine that is
-slow, sealed or gone delays no file of this host. Whoever leads asks STS; the others follow what
-the leader publishes, as hosts do. While the engine cannot be reached, each asks STS for its own
-files: a hub without its engine is a host like any other.
+A thread of its own looks after the lease and works off the backlog, so that an engine that is
+slow, sealed or gone delays no file of this host. The leader asks STS; the other hubs follow what
+it publishes, as hosts do. While the engine cannot be reached, each hub asks STS for its own files.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ from credfresh.vault.mirror import Mirror
 from credfresh.vault.provider import OtherRoleError, VaultProvider
 
 FLUSH = 5.0
-"""Seconds that the engine is given at the end."""
+"""Seconds that the last writes to the engine may take when the daemon ends."""
 
 
 class Hub:
-    """Outlet and attendant of a hub. `name` tells it, and this run of it, from all others.
+    """A hub's outlet and attendant. `name` is unique among hubs, and different at each start.
 
-    `patience` is how many seconds a start waits to learn whether this hub leads.
+    `open` waits at most `patience` seconds to learn whether this hub leads.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Hub:
 
     @property
     def leads(self) -> bool:
-        """Whether this hub may renew for all."""
+        """Whether this hub renews for all hubs."""
         return self._leadership.leads
 
     @property
@@ -76,20 +75,20 @@ class Hub:
         return self._failing is not None
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
-        """Publish these in the engine too, as soon as it can be."""
+        """Publish these in the engine too, as soon as possible."""
         del urgent
         if self._backlog.note(changes):
             self._wake.set()
 
     def open(self, desk: Desk) -> None:
-        """Begin to look after lease and backlog."""
+        """Start to look after the lease and the backlog."""
         self._desk = desk
         self._thread.start()
         if self._patience:
             self._looked.wait(self._patience)
 
     def close(self) -> None:
-        """Publish what waits, give the lease back, and end; waits for the engine for a moment."""
+        """Publish what waits, give the lease back, and end; takes at most `FLUSH` seconds."""
         self._ending.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -107,7 +106,7 @@ class Hub:
         self._leadership.give_back()
 
     def _turn(self) -> float:
-        """Look once; return the seconds until the next look."""
+        """Look after the lease and the backlog once; return the seconds until the next time."""
         try:
             if self._leadership.look():
                 self._gained()
@@ -155,14 +154,14 @@ class Hub:
         return min(delay, lease.BEAT)
 
     def _gained(self) -> None:
-        """Ask again at once for what no hub has renewed meanwhile."""
+        """Renew at once the profiles whose last attempts failed: no hub has renewed them."""
         if self._desk is not None:
             supervisor = self._desk.supervisor
             self._desk.post(Errand(lambda: _hasten(supervisor)))
 
 
 class HubProvider:
-    """The provider of a hub: STS for the one that leads, what it published for the others."""
+    """The provider of a hub: STS if it leads, else what the leader has published."""
 
     def __init__(self, hub: Hub, engine: Engine, sts: Provider, follow: VaultProvider) -> None:
         self._hub = hub

@@ -1,4 +1,4 @@
-"""Looking after the lease: one hub's looks at the record, and what they tell."""
+"""Looks after the lease: reads and writes its record in the engine for one hub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from credfresh.vault.engine import ConflictError, Engine
 from credfresh.vault.lease import Lease, Write
 
 RECORD_LIFETIME = 3600.0
-"""Seconds after which the engine forgets a record that nobody renews."""
+"""Seconds after which the engine deletes a record that nobody renews."""
 
 
 class Leadership:
@@ -28,14 +28,14 @@ class Leadership:
 
     @property
     def leads(self) -> bool:
-        """Whether this hub may renew for all."""
+        """Whether this hub renews for all hubs."""
         return self._lease.held(self._clock().boot)
 
     def look(self) -> bool:
-        """Renew the lease, or take it where it is free; say whether it has just been gained.
+        """Renew the lease, or take it if it is free; say whether it has just been gained.
 
         Raises:
-            RenewalError: the engine is not there, or refuses.
+            RenewalError: the engine cannot be reached, or refuses.
         """
         try:
             step = self._lease.next(self._clock().boot)
@@ -50,10 +50,10 @@ class Leadership:
         return gained
 
     def give_back(self) -> None:
-        """Let another hub lead at once, if this one does and the engine can be told."""
+        """If this hub leads, free the lease, so that another one can lead at once."""
         write = self._lease.give_back(self._clock().boot)
         if write is not None:
-            with contextlib.suppress(ConflictError, RenewalError):  # else they wait for its end
+            with contextlib.suppress(ConflictError, RenewalError):  # then it ends by itself
                 self._engine.write(lease.RECORD, lease.encoded(write.holder), write.cas)
         self._tell()
 

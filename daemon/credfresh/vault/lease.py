@@ -1,9 +1,9 @@
-"""Which of several hubs renews: a lease kept by check-and-set in the engine itself.
+"""Decides which of several hubs renews, by a lease that is kept by check-and-set in the engine.
 
-Nobody compares clocks. The leader counts from the moment before its last write left, and stops
-before the lease is up; the others count from when they first saw the record as it stands, and take
-it when it has not changed for a whole lease. So a leader that was paused, or partitioned, has
-stopped by its own clock before another one starts by its own.
+No two clocks are compared. The leader counts from just before it sent its last write, and stops
+before the lease is up. The others count from when they first saw the record's present version, and
+take the lease when that has not changed for a whole lease. So a leader that was paused or cut off
+stops by its own clock before another hub starts by its own.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 LEASE = 15.0
-"""Seconds that a lease lasts without a word of its holder."""
+"""Seconds that a lease lasts after its holder's last write."""
 
 MARGIN = 0.8
-"""The share of the lease after which the holder itself stops believing in it."""
+"""The share of the lease after which the holder stops leading."""
 
 BEAT = 3.0
-"""Seconds between two looks."""
+"""Seconds between two looks at the lease."""
 
 RECORD = ".lease"
-"""The name of the record below the prefix; no profile can be called so."""
+"""The name of the record below the prefix; no profile can have this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What stands in the engine: who holds the lease, None when it was given back."""
+    """What stands in the engine: the hub that holds the lease, None if it was given back."""
 
     version: int
     holder: str | None
@@ -46,7 +46,7 @@ class Lease:
     """One hub's view of the lease. Times are seconds of a clock that cannot be stepped."""
 
     name: str
-    """This hub: unique among hubs, another one at each start."""
+    """The name of this hub: unique among hubs, and different at each start."""
     _version: int = 0
     _held_until: float | None = None
     _seen: int | None = None
@@ -57,26 +57,26 @@ class Lease:
         return self._held_until is not None and now < self._held_until
 
     def next(self, now: float) -> Write | Literal["read"]:
-        """Say what to do at a look."""
+        """Return what to do at a look: write if this hub leads, else read the record."""
         return Write(self._version, self.name) if self.held(now) else "read"
 
     def saw(self, record: Record, now: float) -> Write | None:
-        """Take note of the record, read by a hub that does not lead; a write where it is free."""
+        """Note the record that a hub has read which does not lead; return a write if it is free."""
         if record.version != self._seen:
             self._seen, self._seen_at = record.version, now
         free = record.holder is None or record.holder == self.name
         return Write(record.version, self.name) if free or now - self._seen_at >= LEASE else None
 
     def wrote(self, version: int, sent: float) -> None:
-        """The record is ours, by a write that left at `sent`."""
+        """Note that our write succeeded, as this version; it was sent at `sent`."""
         self._version, self._held_until, self._seen = version, sent + MARGIN * LEASE, None
 
     def lost(self) -> None:
-        """Somebody else wrote it."""
+        """Note that another hub has written the record."""
         self._held_until = self._seen = None
 
     def give_back(self, now: float) -> Write | None:
-        """Return the write that lets another hub lead at once; None when this one does not."""
+        """Stop leading; return the write that frees the lease, None if this hub does not lead."""
         held, self._held_until = self.held(now), None
         return Write(self._version, None) if held else None
 
@@ -87,6 +87,6 @@ def encoded(holder: str | None) -> dict[str, object]:
 
 
 def decoded(version: int, document: Mapping[str, object] | None) -> Record:
-    """Read the record; what is not understood is nobody's, but takes a whole lease to be so."""
+    """Return what a document says; without a holder in it, the lease is free."""
     holder = document.get("holder") if document is not None else ""
     return Record(version, str(holder) if holder else None)

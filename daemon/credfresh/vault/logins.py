@@ -1,4 +1,4 @@
-"""How a daemon proves to the engine who it is: each method reads its files anew at each login."""
+"""The methods by which a daemon logs in to the engine. Each login reads its files anew."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from credfresh.vault.failures import LOGIN
 
 
 class Lent(NamedTuple):
-    """What the engine says of a token. `lifetime` is in seconds, 0 for one that does not end."""
+    """What the engine says of a token. `lifetime` is in seconds, 0 if the token does not expire."""
 
     lifetime: float
     renewable: bool
 
 
 def log_in(client: hvac.Client, auth: VaultAuth) -> Lent | None:
-    """Log in; return what the engine says of the token, None where a file holds one.
+    """Log in; return what the engine says of the token, None if the token is read from a file.
 
     The client's token is set in either case.
 
     Raises:
         RenewalError: a file cannot be read.
-        Exception: whatever hvac raises where the engine refuses or is not there, and whatever
-            Python does where its answer is none.
+        Exception: what hvac raises if the engine refuses or cannot be reached, and what Python
+            raises if the answer is no login.
     """
     answer: Mapping[str, Any]
     match auth:
@@ -60,12 +60,12 @@ def log_in(client: hvac.Client, auth: VaultAuth) -> Lent | None:
 
 
 def renew(client: hvac.Client) -> Lent:
-    """Renew the client's token; return what the engine says of it now."""
+    """Renew the client's token; return what the engine says of it."""
     return _lent(client.auth.token.renew_self())
 
 
 def name_of(auth: VaultAuth) -> str:
-    """Return the method's name, as the configuration has it."""
+    """Return the method's name, as in the configuration."""
     names = {
         AppRole: "approle",
         JwtLogin: "jwt",
@@ -82,10 +82,10 @@ def _lent(answer: Mapping[str, Any]) -> Lent:
 
 
 def judge(path: str) -> None:
-    """Refuse a file for which OpenSSL would wait, or which it cannot open.
+    """Refuse a file for which OpenSSL would wait, or which it could not open.
 
     Raises:
-        RenewalError: it is one.
+        RenewalError: the file is not regular, or cannot be opened.
     """
     try:
         must_be_regular(path)

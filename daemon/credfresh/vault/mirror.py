@@ -1,7 +1,7 @@
-"""Publishing in the engine: one profile at a time, and never older credentials over newer ones.
+"""Publishes in the engine, one profile at a time, and never older credentials over newer ones.
 
-Check-and-set with the version is the fence: a hub that was paused, and wakes with old credentials,
-finds a version that it does not know, and looks before it writes.
+Check-and-set with the version ensures that: a hub that was paused, and wakes with old credentials,
+meets a version that it does not know, and reads it before it writes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from credfresh.vault.engine import ConflictError, Engine
 from credfresh.vault.secret import Secret, Version, decoded, described, encoded, of_grant
 
 TRIES = 3
-"""How often one secret is looked at again because somebody else wrote it meanwhile."""
+"""Attempts to write one secret, if others write it at the same time."""
 
 
 class Mirror:
@@ -27,10 +27,10 @@ class Mirror:
         self._versions: dict[str, int] = {}
 
     def publish(self, name: str, publication: Publication | None) -> None:
-        """Let `name` hold what `publication` says; None, or a withdrawal, takes it away.
+        """Publish under `name` what `publication` says; delete it if that is None or a withdrawal.
 
         Raises:
-            RenewalError: the engine is not there, or refuses.
+            RenewalError: the engine cannot be reached, refuses, or others write the secret as well.
         """
         if publication is None or publication.withdraw:
             self._engine.delete(name)
@@ -38,7 +38,7 @@ class Mirror:
             return
         grant = publication.grant
         if grant is None or grant.upstream is not None:
-            return  # nothing in hand, or it came from there
+            return  # nothing in hand, or it came from the engine
         profile = publication.profile
         plan = policy.plan(grant, profile.renew_before, profile.rhythm)
         secret = of_grant(
@@ -62,7 +62,7 @@ class Mirror:
                     self._versions[name] = version
                     return
             try:
-                # The engine counts a version's life from its writing, by what is set then.
+                # A version's lifetime in the engine is fixed when it is written.
                 self._engine.describe(name, lifetime=lifetime)
                 self._versions[name] = self._engine.write(name, encoded(secret), version)
             except ConflictError:
@@ -79,7 +79,7 @@ class Mirror:
 
 
 def overtaken(ours: Secret, standing: Version) -> bool:
-    """Say whether what stands in the engine is as new as ours, or newer."""
+    """Say whether the credentials in the engine are as new as ours, or newer."""
     if standing.document is None:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The provider of a host that holds no AWS identity: what a hub published, before it expires."""
+"""The provider of a host without an AWS identity: it grants what a hub has published."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from credfresh.vault.failures import LATE, NO_SECRET, UNREADABLE
 from credfresh.vault.secret import Secret, Version, decoded
 
 CLOCKS_AGREE = 5.0
-"""Seconds by which this host's clock may differ from the engine's, which tells whole ones: beyond,
-the engine's counts, as STS's does where STS is asked."""
+"""Seconds by which this host's clock may differ from the engine's (which tells whole seconds).
+Beyond that the engine's clock counts, as that of STS does where STS is asked."""
 
 
 class OtherRoleError(Exception):
-    """What a hub published are credentials of another role."""
+    """A hub has published credentials of another role."""
 
 
 class VaultProvider:
     """Grants what stands in the engine for a profile. Called from several threads at once.
 
-    `places` are the engines by the name of the source; `salt` (this host's name) spreads hosts.
+    `places` are the engines by the name of the source; `salt` (this host's name) spreads the times
+    at which hosts ask.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class VaultProvider:
         self._salt = salt
         self._lock = threading.Lock()
         self._last: dict[tuple[Engine, str], float] = {}
-        """When the credentials that we handed out last were issued, by engine and profile."""
+        """When the credentials that were granted last were issued, by engine and profile."""
 
     def obtain(
         self,
@@ -44,22 +45,22 @@ class VaultProvider:
         parent: SessionCredentials | None,
         waits: Callable[[Scope], None] = lambda _: None,
     ) -> Grant:
-        """Return what a hub has published: what it has renewed since the last time, if it was to.
+        """Return what a hub has published; the same as last time only if no renewal was due since.
 
         Raises:
             RenewalError: the engine is unreachable, does not permit it, or knows no such profile;
-                or the hub is late: it has not renewed yet what it meant to have renewed by now.
+                or the hub is late: it has not renewed what it meant to renew before now.
         """
-        del parent, waits  # the engine is its source: that is what it waits for
+        del parent, waits  # it waits for its source throughout, and that is the engine
         return self.follow(self._engines[profile.source], profile)
 
     def follow(self, engine: Engine, profile: Profile, *, role_arn: str | None = None) -> Grant:
         """Return what stands in `engine` for `profile`, which must be of `role_arn`; see `obtain`.
 
-        Hosts are told the role by the hub: they want none.
+        Hosts learn the role from the hub, and so ask for none.
 
         Raises:
-            OtherRoleError: it is of another one.
+            OtherRoleError: the credentials are of another role.
             RenewalError: as from `obtain`.
         """
         version = engine.read(profile.name)
@@ -73,7 +74,7 @@ class VaultProvider:
         with self._lock:
             last = self._last.get((engine, profile.name))
             known = last is not None and secret.issued <= last
-            late = known and secret.renews <= wall  # before that, who asks is early
+            late = known and secret.renews <= wall  # before that, the host is early
             if not late and secret.expiration > wall:
                 self._last[engine, profile.name] = secret.issued
         if late or secret.expiration <= wall:

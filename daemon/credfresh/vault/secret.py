@@ -1,7 +1,7 @@
-"""What stands in the engine for one profile, and which of two is the newer. Pure.
+"""What stands in the engine for one profile, and which of two secrets is newer. Pure.
 
 The secret is the `credential_process` JSON of AWS (Version 1), so that any template can use it as
-it is, and beside it the mark: who renewed it, for which role and request, and when it will be
+it is, with a mark in it: which hub renewed it, for which role and request, and when it will be
 renewed again.
 """
 
@@ -21,7 +21,7 @@ MARK = "credfresh"
 class Secret:
     """Session credentials as a hub published them.
 
-    Times are wall seconds by the clock of STS, which all hubs share: their own may differ.
+    Times are wall seconds of STS's clock, since the hubs' own clocks may differ.
     """
 
     credentials: SessionCredentials
@@ -34,11 +34,11 @@ class Secret:
 
     @property
     def expiration(self) -> float:
-        """When they are worth nothing."""
+        """When the credentials expire."""
         return self.credentials.expiration
 
     def newer_than(self, other: Secret) -> bool:
-        """Say whether these are other credentials, and were issued no earlier."""
+        """Say whether these are other credentials than `other`, and were issued no earlier."""
         return self.issued >= other.issued and self.key != other.key
 
     @property
@@ -47,10 +47,10 @@ class Secret:
         return self.credentials.access_key_id
 
     def grant(self, now: Instant, wall: float, *, request: str, salt: str) -> Grant:
-        """Return them as a grant to a host: counted from when the hub asked for them.
+        """Return the credentials as a grant to a host, counted from when the hub asked for them.
 
-        `wall` is what the time is, whatever the host's clock says. `request` is the fingerprint of
-        what the host asks for; `salt` spreads the hosts.
+        `wall` is the true time, whatever the host's clock says. `request` is the fingerprint of the
+        host's request; `salt` spreads the hosts' renewals.
         """
         age = max(0.0, wall - self.issued)
         lifetime = self.expiration - self.issued
@@ -90,7 +90,7 @@ def encoded(secret: Secret) -> dict[str, object]:
 
 
 def described(secret: Secret) -> dict[str, str]:
-    """Return what may be read without the right to read the secret: nothing in it is one."""
+    """Return the metadata: it holds no secret, and may be read without the right to read those."""
     return {
         "role": secret.role_arn,
         "issued": rfc3339(secret.issued),
@@ -104,7 +104,7 @@ def decoded(document: Mapping[str, object]) -> Secret:
     """Read a secret's document.
 
     Raises:
-        ValueError: it is none of ours; the message names the field and never the value.
+        ValueError: credfresh did not write it; the message names the field and never the value.
     """
     mark = document.get(MARK)
     if not isinstance(mark, Mapping):
@@ -131,13 +131,13 @@ def decoded(document: Mapping[str, object]) -> Secret:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a secret in the engine; `document` is None where it was deleted."""
+    """One version of a secret in the engine; `document` is None if it was deleted or never was."""
 
     number: int
-    """0 while there has never been one: what check-and-set takes for `must not exist`."""
+    """0 if there has never been one: to check-and-set, 0 means that there must not be one."""
     document: Mapping[str, object] | None = field(repr=False)
     read_at: float | None = None
-    """When the engine says that it was read, wall seconds; None where it does not."""
+    """When it was read by the engine's clock, wall seconds; None if the engine does not say."""
 
 
 def _text(fields: Mapping[str, object], name: str) -> str:
@@ -152,6 +152,6 @@ def _time(fields: Mapping[str, object], name: str) -> float:
         time = datetime.fromisoformat(_text(fields, name))
     except ValueError:
         raise ValueError(f"its {name} is no time") from None
-    if time.tzinfo is None:  # this host's zone is nothing that a hub could mean
+    if time.tzinfo is None:  # a hub cannot mean this host's zone
         raise ValueError(f"its {name} has no zone")
     return time.timestamp()
