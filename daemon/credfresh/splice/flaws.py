@@ -1,7 +1,7 @@
 """Finds what makes readers refuse a file or misread it, with line numbers.
 
-The work is linear in the file, however many sections share however many names: each section is
-looked at once, in the order of the file, and none after the last flaw that is told.
+The work is linear in the size of the file, even if many sections share many names: each section is
+looked at once, in the order of the file, and none after the last flaw that is reported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from credfresh.splice.ini import Document, lines_of
 from credfresh.splice.ini_lines import DEFAULT_SECTION, Code, Finding, examine
 
 MOST_FLAWS = 20
-"""How many flaws of one file are told: whoever mends twenty sees the next twenty."""
+"""Flaws of one file that are reported at once; when they are mended, the next ones are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Flaw:
 
 
 class _Found(NamedTuple):
-    """A finding at a place; the `{}` in its reason is for the line of the place named `first`."""
+    """A finding at a place; the `{}` in its reason is replaced by the line of the place `first`."""
 
     place: int
     finding: Finding
@@ -41,7 +41,7 @@ class _Found(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """What the sections so far say under one trimmed name."""
+    """The sections found so far under one trimmed name: the first place, and the exact names."""
 
     first: int
     exact: set[str] = field(default_factory=set)
@@ -59,7 +59,7 @@ def flaws_of(document: Document[Any]) -> tuple[Flaw, ...]:
 
 
 def _suspects(document: Document[Any]) -> Iterator[tuple[int, Iterable[_Found]]]:
-    """Yield the places with findings of their own or of the names that they share, in order."""
+    """Yield, in order, the places that have findings of their own, or share a name with others."""
     names: dict[int, list[str]] = {}
     for name, places in document.shared.items():
         for place in places:
@@ -81,7 +81,7 @@ class _Namesakes:
         self._known: dict[str, _Known] = {}
 
     def at(self, place: int, shared: Iterable[str]) -> Iterator[_Found]:
-        """Yield the flaws of one place. To be called once for each, in the order of the file."""
+        """Yield the flaws of one place. Must be called once for each place, in the file's order."""
         exact: dict[str, set[str]] = {}
         for name in examine(self._stretch(place)).names:
             exact.setdefault(name.strip(), set()).add(name)
@@ -101,7 +101,7 @@ class _Namesakes:
         known.exact |= exact
 
     def _leaking(self, place: int) -> Iterator[_Found]:
-        """Yield, at the last [DEFAULT], the key that stands in two of them."""
+        """Yield, at the last [DEFAULT], the first key that stands in two of them."""
         places = self._document.shared[DEFAULT_SECTION]
         if place != places[-1]:
             return

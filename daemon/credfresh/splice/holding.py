@@ -39,7 +39,7 @@ KEY_ID = "aws_access_key_id"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one section of ours should hold. Keep it: the same object makes the next merge cheap.
+    """What one section of ours should hold. Keep the object: with it the next merge is cheap.
 
     Raises:
         ValueError: something cannot be written; the message names the field, never the value.
@@ -51,7 +51,7 @@ class Piece:
     values: tuple[tuple[str, str], ...] = field(repr=False)
     adopt: bool = False
     sum: str = field(init=False, compare=False)
-    """The sum of its block: a proven block with the same one says the same."""
+    """The sum of its block: a proven block with the same sum says the same."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sum", mark.sum_of(self.render()))
@@ -62,12 +62,12 @@ class Piece:
         return RULING.union(key for key, _ in self.values)
 
     def render(self) -> bytes:
-        """Return the block that says it."""
+        """Return the block that says what the piece does."""
         return mark.render(self.section, self.mark, self.values)
 
 
 class Held(NamedTuple):
-    """What a scan makes of a section with a proven block."""
+    """What a scan notes about a section with a proven block."""
 
     block: mark.Block
     said: Piece | None = None
@@ -78,22 +78,22 @@ Document = ini.Document[Held]
 
 
 class Claims(NamedTuple):
-    """Whose an unproven section may be."""
+    """What tells whose an unproven section may be."""
 
     key_ids: frozenset[str]
     """Every access key id that a reader may find in it."""
     marks: frozenset[mark.Claim | None]
-    """What each mark line in it says; None for one of another version."""
+    """What each mark line in it says; None stands for a mark of another version."""
 
 
 def label(data: bytes, start: int, end: int) -> tuple[Held | None, bool]:
-    """Label a section for `ini.scan`. A block that fills its section needs no examination."""
+    """Label a section for `ini.scan`. If its block fills the section, it needs no examination."""
     block = mark.find(data, start, end)
     return (Held(block), start + block.size == end) if block else (None, False)
 
 
 def claims(stretch: bytes) -> Claims:
-    """Return whose a section may be, by the key ids and the marks in it."""
+    """Return the key ids and the marks in a section, which tell whose it may be."""
     found = list(lines(stretch))
     return Claims(
         frozenset(
@@ -106,11 +106,11 @@ def claims(stretch: bytes) -> Claims:
 
 
 def remainder(stretch: bytes, block: int, taken: Collection[str] = ()) -> bytes:
-    """Return what stays of a section when its block (its header, where `block` is 0) goes.
+    """Return what stays of a section without its first `block` bytes (0: without its header).
 
-    What continues the last value of the block goes with it. Where a new block comes in its
-    place, `taken` are the keys that it speaks for: lines that set them go, and so do other
-    marks; and an indented key line moves to column 0, for it would continue our last value.
+    Lines that continue the block's last value go with it. If a new block takes its place, `taken`
+    are the keys that must not stand beside it: lines that set them go, and so do other marks; and
+    an indented key line moves to column 0, or it would continue our last value.
     """
     kept = []
     ours = block > 0
@@ -131,7 +131,7 @@ def remainder(stretch: bytes, block: int, taken: Collection[str] = ()) -> bytes:
 
 
 def speaks(stretch: bytes) -> bool:
-    """Say whether a reader takes more from a text than comments and blank lines."""
+    """Say whether a text holds more than comments and blank lines."""
     return any(line.kind not in ("blank", "comment") for line in lines(stretch))
 
 

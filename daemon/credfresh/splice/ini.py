@@ -1,15 +1,15 @@
-"""The shared credentials file as bytes: where its sections begin, and by which names.
+"""Cuts the shared credentials file, as bytes, into its sections.
 
 A file is cut into stretches: what stands before the first header, then one section after
 another, each from its header line up to the next. A header is a line that starts at column 0
 with `[` and closes it. Other lines whose first character is `[` are headers to some readers only:
 an indented one (by whatever white space some reader trims) may be a continuation, an unclosed one
-is a bad line, one after a lone CR is in the middle of a line to those who do not know old Macs. A
-section with such a line in it is `tangled`: readers disagree on where it ends, so nobody should
-rewrite what follows its header.
+is a bad line, one after a lone CR is in the middle of a line for readers that end no line there. A
+section with such a line in it is `tangled`: readers disagree on where it ends, so what follows its
+header must not be rewritten.
 
-Cutting is unambiguous in any bytes whatever, broken files included. A stretch knows its size and
-not its place, so that a changed section costs the others nothing: `splice` shares them all.
+Any bytes can be cut in exactly one way, broken files included. A stretch knows its size and not its
+place, so that `splice` can share all unchanged sections between the old document and the new.
 """
 
 from __future__ import annotations
@@ -42,33 +42,33 @@ class Section(NamedTuple, Generic[L]):
     size: int
     """Bytes, from its header to the next."""
     name: str = ""
-    """What stands between the brackets, spaces included, as botocore reads it."""
+    """The text between the brackets, spaces included, as botocore reads it."""
     label: L | None = None
-    """What the caller made of it."""
+    """What the caller's `Label` returned for it."""
     aliases: tuple[str, ...] = ()
-    """Further names, trimmed, by which some reader may find something in this stretch."""
+    """Further names, trimmed, under which some reader may find something in this stretch."""
     tangled: bool = False
     findings: tuple[Finding, ...] = ()
 
 
 Label = Callable[[bytes, int, int], tuple[L | None, bool]]
-"""Given the data and a section's span: what it is to the caller, and whether that proves that
-botocore reads it and that its header is plain (which saves the examination)."""
+"""Takes the data and a section's span; returns the caller's label for it, and whether that proves
+that botocore reads the section and that its header is plain (which saves the examination)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document(Generic[L]):
-    """A scanned file: hand it back instead of the bytes while they are unchanged."""
+    """A scanned file. While its bytes are unchanged, use it again instead of scanning them."""
 
     data: bytes = field(repr=False)
     sections: Sequence[Section[L]] = field(repr=False)
     named: Mapping[str, tuple[int, ...]] = field(repr=False)
     """Trimmed name to the places (in `sections`) where some reader may find it."""
     shared: Mapping[str, tuple[int, ...]] = field(repr=False)
-    """What of `named` has more than one place."""
+    """The part of `named` that has more than one place."""
 
     def starts(self) -> list[int]:
-        """Return where each section starts, and at last the size of the file."""
+        """Return where each section starts, and the size of the file as the last item."""
         return list(accumulate(map(_SIZE, self.sections), initial=0))
 
 
@@ -87,7 +87,7 @@ def scan(data: bytes, label: Label[L]) -> Document[L]:
 
 
 def section_at(data: bytes, start: int, end: int, label: Label[L], *, tangled: bool) -> Section[L]:
-    """Return the section that stands at `data[start:end]`, its header first."""
+    """Return the section at `data[start:end]`, which starts with its header."""
     what, proven = label(data, start, end)
     if proven and not tangled:  # the usual case, ten thousand times a scan
         name = text(data[start + 1 : data.index(b"]", start)])
@@ -117,7 +117,7 @@ def splice(
     """Replace whole stretches by place, and add sections at the end.
 
     `starts` are those of the document. A replacement that does not start with a header becomes the
-    end of the section before it (an empty one is how a section goes). Untouched sections are shared
+    end of the section before it (an empty one removes a section). Untouched sections are shared
     with the old document; the bytes are copied once.
     """
     view = memoryview(document.data)
@@ -155,7 +155,7 @@ def splice(
 
 
 def lines_of(document: Document[L], places: Collection[int]) -> dict[int, int]:
-    """Return the line (from 1) of the header at each of the places: one look at the file."""
+    """Return the line (from 1) of the header at each of the places, in one pass over the file."""
     starts = document.starts()
     lines: dict[int, int] = {}
     line, counted = 1, 0
@@ -167,7 +167,7 @@ def lines_of(document: Document[L], places: Collection[int]) -> dict[int, int]:
 
 
 def _stretch(data: bytes, start: int, end: int, label: Label[L], old: Section[L]) -> Section[L]:
-    """Return what stands at a span where `old` stood before."""
+    """Return the stretch at a span that takes the place of `old`."""
     if start or (data.startswith(b"[") and old.name):
         return section_at(data, start, end, label, tangled=old.tangled)
     return _preamble(data[start:end], tangled=old.tangled)
@@ -176,7 +176,7 @@ def _stretch(data: bytes, start: int, end: int, label: Label[L], old: Section[L]
 def _grow(
     data: bytes, sections: list[Section[L]], grown: Mapping[int, int], label: Label[L]
 ) -> list[Section[L]]:
-    """Give what is left of sections without a header to the sections before them."""
+    """Add what is left of sections that lost their headers to the sections before them."""
     kept: list[Section[L]] = []
     start = end = 0
     for place, section in enumerate(sections):
@@ -205,7 +205,7 @@ def _preamble(stretch: bytes, *, tangled: bool = False) -> Section[L]:
 
 
 def _tangle(data: bytes, sections: list[Section[L]], inner: list[int], label: Label[L]) -> None:
-    """Examine anew, as tangled, the sections in which other lines start with a bracket."""
+    """Examine again, as tangled, the sections in which other lines start with a bracket."""
     starts = list(accumulate(map(_SIZE, sections), initial=0))
     brackets = iter(inner)
     bracket = next(brackets, None)
@@ -240,7 +240,7 @@ def _document(data: bytes, sections: Sequence[Section[L]]) -> Document[L]:
         for name in names:
             one = (place,)
             first = named.setdefault(name, one)
-            if first is not one:  # lists are for the few: a copy of a tuple for each would be dear
+            if first is not one:  # few names are shared, so only those get a list
                 many.setdefault(name, [*first]).append(place)
     named.update((name, tuple(places)) for name, places in many.items())
     shared = {name: places for name, places in named.items() if len(places) > 1}
@@ -248,6 +248,6 @@ def _document(data: bytes, sections: Sequence[Section[L]]) -> Document[L]:
 
 
 def _line_ends(data: bytes, start: int, end: int) -> int:
-    """Count the line ends between the starts of two stretches, which part no CRLF."""
+    """Count the line ends between the starts of two stretches, which never split a CRLF."""
     ends = data.count(b"\n", start, end) + data.count(b"\r", start, end)
     return ends - data.count(b"\r\n", start, end)

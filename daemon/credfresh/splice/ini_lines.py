@@ -2,7 +2,7 @@
 
 botocore and the AWS CLI read the shared credentials file with Python's
 `configparser.RawConfigParser` in strict mode (`botocore.configloader.raw_config_parse`): one bad
-line of anybody's makes every profile of the file unreadable to them. `lines` classifies each
+line, whoever wrote it, makes every profile of the file unreadable to them. `lines` classifies each
 line by the same rules; `examine` says what they would refuse. Both are pure, and linear in the
 size of the stretch.
 
@@ -20,15 +20,15 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 DEFAULT_SECTION = "DEFAULT"
-"""configparser's magic name: what stands in it leaks into every section."""
+"""configparser's magic name: keys in this section leak into every other."""
 
 BOM = b"\xef\xbb\xbf"
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _CONTENT = re.compile(rb"[^\r\n]*")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-# A bracket that nothing precedes, or no visible ASCII. The literal comes first: it is found by
-# memchr.
+# A bracket without a visible ASCII character before it. The literal stands first in the pattern,
+# so that it is found by memchr.
 _BRACKET = re.compile(rb"\[(?<![!-~]\[)")
 _VISIBLE = frozenset(b"\r\n" + bytes(range(0x21, 0x7F)))
 _BLANK = (
@@ -36,8 +36,8 @@ _BLANK = (
     + "\x85\xa0\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     + "\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff\udc85\udca0"
 )
-"""What some reader or other trims: Python's white space, Java's (all up to the space), that of old
-.NET (no width at all, byte order marks), and Latin-1's bytes where they are no UTF-8."""
+"""What at least one reader trims: Python's white space, Java's (all up to the space), that of old
+.NET (zero-width characters, byte order marks), and Latin-1's bytes if they are no UTF-8."""
 _LF = 0x0A
 _DELIMITER = re.compile(r"[=:]")
 # What nearly every stretch looks like; anything else takes the slow way.
@@ -70,9 +70,9 @@ class Line(NamedTuple):
     end: int
     kind: Kind
     name: str = ""
-    """Of a header its section, of a key (and what continues it) the key in lower case."""
+    """For a header: its section. For a key line or a continuation: the key in lower case."""
     value: str = ""
-    """What a key line or a continuation says."""
+    """For a key line or a continuation: its value. For a comment or junk: the text."""
 
 
 class Finding(NamedTuple):
@@ -85,14 +85,14 @@ class Finding(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What there is to say about a stretch: the first finding of each kind, each header once."""
+    """The names in a stretch's headers, each once, and the first finding of each kind."""
 
     names: tuple[str, ...]
     findings: tuple[Finding, ...]
 
 
 def text(raw: bytes) -> str:
-    """Decode as UTF-8; bytes that are none survive as surrogates."""
+    """Decode as UTF-8; bytes that are no UTF-8 become surrogates."""
     return raw.decode("utf-8", "surrogateescape")
 
 
@@ -112,7 +112,7 @@ def brackets(data: bytes) -> tuple[list[int], list[int]]:
 
 
 def _opens(data: bytes, at: int) -> bool:
-    """Say whether only what some reader trims stands between a bracket and its line's start."""
+    """Say whether a bracket starts its line for a reader that trims what stands before it."""
     start = at
     while start and data[start - 1] not in _VISIBLE:
         start -= 1
@@ -129,7 +129,7 @@ def bracketed_names(stretch: bytes) -> set[str]:
 
 
 def at_column_0(line: bytes) -> bytes:
-    """Return a line without its indentation, by any white space that the strictest reader knows."""
+    """Return a line without its indentation, which is what Python takes for white space."""
     return text(line).lstrip().encode("utf-8", "surrogateescape")
 
 
@@ -172,7 +172,7 @@ def lines(stretch: bytes) -> Iterator[Line]:
 
 
 def examine(stretch: bytes) -> Reading:
-    """Say what botocore would refuse in a stretch that starts with a header or is the preamble."""
+    """Return what botocore would refuse in a stretch: a section, or what precedes the first."""
     if stretch.isascii() and _PLAIN.fullmatch(stretch):
         keys = [key.lower() for key in _PLAIN_KEY.findall(stretch)]
         name = text(stretch[1 : stretch.index(b"]")])
@@ -226,7 +226,7 @@ class _Examination:
     def _header(self, number: int, name: str) -> None:
         self._headed = True
         if name == DEFAULT_SECTION:
-            self._keys = self._leaking  # it may be opened twice, its keys may not
+            self._keys = self._leaking  # [DEFAULT] may stand twice, a key in it may not
             self._add(
                 number,
                 "default_section",

@@ -1,13 +1,12 @@
-"""Putting the decided sections into the file, with the one line end that may have to be ours.
+"""Puts the decided sections into the file, and looks after the line end that may be ours.
 
-When the text before our section does not end its last line, we must: that line end is ours, and
-goes when our section goes. Which section carries the note (`nl` in the mark) changes hands:
+If the text before our section does not end its last line, we add a line end, which is ours and goes
+when our section goes. A note in that section's mark (`nl`) says so. When the section goes:
 
-- our section goes and another block of ours follows it directly: that one inherits the note;
-- it goes and foreign text follows: the line end stays and is foreign from now on, for without it
-  two foreign lines would become one;
-- it goes and nothing follows: the line end goes too, if it still ends the very line that it was
-  added to.
+- and another block of ours follows directly: that one inherits the note;
+- and foreign text follows: the line end stays and is foreign from now on, for without it two
+  foreign lines would become one;
+- and nothing follows: the line end goes too, if it still ends the very line that it was added to.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from credfresh.splice.holding import Document
 
 @dataclass(slots=True)
 class Draft:
-    """What a section becomes: a block of ours or none, then what is not ours."""
+    """What a section becomes: our block, which may be empty, then what is not ours."""
 
     block: bytes
     rest: bytes
     note: str = ""
-    """The note that the section's mark bore before, where a proven block did not."""
+    """The note in the section's mark before the merge, if its block was not proven."""
 
     @property
     def bytes(self) -> bytes:
@@ -43,8 +42,8 @@ def lay_out(
 ) -> Document:
     """Return the document with the drafts in their places and the added ones at its end.
 
-    `starts` are those of the document. Places without a header afterwards fall to the section
-    before them. `drafts` and `added` are completed with the notes about line ends.
+    `starts` are those of the document. What is left of a section without a header becomes part of
+    the section before. The notes about line ends are written into `drafts` and `added`.
     """
     layout = _Layout(document, starts, drafts, added, instance)
     layout.line_ends()
@@ -80,7 +79,7 @@ class _Layout:
             self._end_last_line(self._added[0])
 
     def _note(self, place: int) -> str:
-        """Return the note of the section that stands at a place, if it still holds."""
+        """Return the note of the section at a place, if it still holds."""
         held = self._sections[place].label
         ours = held is not None and held.block.instance == self._instance
         note = held.block.line_end if held is not None and ours else self._drafts[place].note

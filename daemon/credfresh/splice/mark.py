@@ -7,16 +7,16 @@ A *block* is what we write for one section, and the only thing that is ours in a
     aws_access_key_id = ASIA…
     …
 
-from the header up to the `size` bytes of key lines below the mark. `sum` is taken over the
+from the header up to the `size` bytes of key lines below the mark. `sum` is a hash over the
 header, the mark up to itself, and those bytes: so it proves where the block ends, that nobody
 altered it, and that it was written for a section of this name (a copy by hand under another name
 proves nothing). It is a checksum and no signature: whoever may write the file can forge it.
 
 `nl=HEX8`, where present, says that the line end before the header is ours too: the text before
-it had none. The digits are taken over the last line of that text, so that the line end is taken
+it had none. The digits are a hash over the last line of that text, so that the line end is taken
 away with the section only while it still ends that very line.
 
-Unknown fields between `instance` and `key` do no harm within `v=1`; another `v` makes the section
+Unknown fields between `instance` and `key` do no harm within `v=1`; a section with another `v` is
 somebody else's.
 """
 
@@ -50,12 +50,12 @@ _FIELDS = re.compile(
     r"# credfresh v=1 instance=(\S+) role=(\S+) request=(\S+)"
     r" issued=(\S+) expires=(\S+) key=(\S+) size="
 )
-"""All of them at once, where nothing unknown stands between: a third of the time."""
+"""All fields at once, if none is unknown: takes a third of the time."""
 _VALUE = re.compile(r"([a-z_]+) = ([!-~]+)\n")
 
 
 class Mark(NamedTuple):
-    """Who wrote a section, for which role and request, and for how long it is good.
+    """Which instance wrote a section, for which role and request, and how long its keys last.
 
     `issued` and `expires` are whole wall seconds; `request` is the request's fingerprint.
     """
@@ -70,7 +70,7 @@ class Mark(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A proven block, in brief: what a scan keeps of each."""
+    """The part of a proven block that a scan keeps."""
 
     size: int
     """Bytes from the header to the end of the last key line."""
@@ -140,11 +140,11 @@ class Claim(NamedTuple):
     instance: str
     key: str
     line_end: str
-    """The `nl` field, which proves itself by the line before; empty without one."""
+    """The `nl` field, which can be checked against the line before; empty without one."""
 
 
 def claim(line: str) -> Claim | None:
-    """Return what a mark line says; None unless it is version 1 with instance and key."""
+    """Return what a mark line says; None unless it is of version 1 and has instance and key."""
     fields = dict(_FIELD.findall(line))
     if not line.startswith("# credfresh v=1 ") or not fields.keys() >= {"instance", "key"}:
         return None
@@ -163,10 +163,10 @@ def parse(block: bytes) -> tuple[Mark, tuple[tuple[str, str], ...]] | None:
 
 
 def sane(mark: Mark, *, now: float, asked: float, any_key: bool = False) -> bool:
-    """Say whether a mark can be believed at start: sane times and a session key id.
+    """Say whether a mark can be believed at a start.
 
-    Issued at most 5 minutes after `now`, and good for at most 5 minutes longer than `asked`
-    seconds; the key id starts with ASIA (unless `any_key`: an `endpoint_url` is set).
+    It must be issued at most 5 minutes after `now`, and last at most 5 minutes longer than `asked`
+    seconds; its key id must start with ASIA (unless `any_key`: an `endpoint_url` is set).
     """
     return (
         mark.issued <= now + TOLERANCE
@@ -200,7 +200,7 @@ def _section(name: str) -> str:
 
 
 def _fields(line: str) -> tuple[str, ...]:
-    """Return the fields of `Mark` in their order; a KeyError is one that is missing."""
+    """Return the fields of `Mark` in their order; raise KeyError if one is missing."""
     found = _FIELDS.match(line)
     if found is not None:
         return found.groups()
@@ -208,7 +208,7 @@ def _fields(line: str) -> tuple[str, ...]:
     return tuple(fields[name] for name in Mark._fields)
 
 
-@lru_cache(4096)  # thousands of sections were written in the same few seconds
+@lru_cache(4096)  # thousands of sections may have been written in the same few seconds
 def _seconds(stamp: str) -> int:
     if not _STAMP.fullmatch(stamp):
         raise ValueError("not a time as we write it")

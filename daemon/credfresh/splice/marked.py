@@ -1,4 +1,4 @@
-"""What the marks in a credentials file say of its profiles: a status that needs no daemon."""
+"""Reads the status of profiles from the marks in a credentials file, without a daemon."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from credfresh.splice import ownership
 from credfresh.statuses import ProfileStatus
 
 MOST_BYTES = 256 * 1024 * 1024
-"""The largest file that is looked at: twenty times one of 10,000 profiles."""
+"""Bytes of the file that are read at most: twenty times the size with 10,000 profiles."""
 
 
 def statuses(path: str, now: float) -> list[ProfileStatus]:
     """Return the status of each section that a credfresh provably wrote, as of wall second `now`.
 
-    Sections stand for profiles; when a daemon would renew them is not known.
+    `profile` is the section's name; when a daemon would renew it is not known.
 
     Raises:
         OSError: the file cannot be read.

@@ -1,25 +1,25 @@
-"""Whose section is whose: what should stand in the file, given what stands there.
+"""Decides which sections are ours, and what should stand in the file, given what stands there.
 
-Pure functions over bytes: no file, no clock, and whatever the bytes are, an answer.
+Pure functions over bytes, without a file or a clock; they have an answer for any bytes.
 
 What is ours is a *block* (`mark`): header, mark and key lines, proven by its sum. A section may
-hold more, below our block: that is foreign and stays, wherever the block goes.
+hold more below our block: that is foreign and stays, even if the block is removed.
 
 - A block is replaced where it stands; a new one is appended at the end of the file, with nothing
   between it and what stands before, so that taking it away again leaves no trace. If the text
   before it has no line end it gets one, noted in the mark as `nl`; the note moves on to our next
   block when the first goes, and the line end goes with the last.
 - A section that we wrote and somebody altered (a wrong sum; a key of ours, or what continues it,
-  below the block) is put back: the lines that rule credentials give way to the block, all others
+  below the block) is put back: the block replaces the lines that decide the credentials, all others
   stay below it. It counts as ours only if we issued every access key id in it, whether or not the
   mark is there: many writers of this file drop all comments. Otherwise it was taken, or is foreign.
-- Adopting replaces the same lines and keeps the same others.
-- Where a block goes and key lines of somebody else stay, so does the header: without it they
+- Adopting a section replaces the same lines and keeps the others.
+- If a block is removed and key lines of somebody else stay, the header stays too: without it they
   would change the section above.
-- Names are compared trimmed, as nine of the seventeen readers tried do: a foreign `[ a ]` stands
-  in the way of `[a]`, since for those readers ours would take its place.
-- Where our block and a foreign section share a name, ours is kept fresh and the flaw is told:
-  some readers still get by, and taking ours away would serve nobody who runs.
+- Names are compared trimmed, as nine of the seventeen readers tried do: a foreign `[ a ]` is in
+  the way of `[a]`, since for those readers ours would replace it.
+- If our block and a foreign section share a name, ours is kept fresh and the flaw is reported:
+  some readers can still use it, and removing it would help nobody.
 - A tangled section (see `ini`) is never rewritten below the block.
 """
 
@@ -52,7 +52,7 @@ _NAME_AND_LABEL = itemgetter(1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """One section that is provably ours: what a warm restart and `status` go by."""
+    """One section that is provably ours, as a warm restart and `status` read it."""
 
     section: str
     mark: mark.Mark
@@ -60,7 +60,7 @@ class Owned:
 
 
 def piece(publication: Publication, instance: str) -> Piece:
-    """Return what should stand for a publication that has a grant.
+    """Return the piece that should stand for a publication that has a grant.
 
     Raises:
         ValueError: there is no grant, or a value cannot be written; the message names the field
@@ -108,11 +108,11 @@ def merge(
     """Return the file in which every piece of `put` stands in its section.
 
     `put`: section name to piece. `leave`: sections of configured profiles with nothing in hand,
-    left as they stand. `withdraw`: sections of configured profiles that shall not stand: removed
-    even when altered, if the access key ids in them are ours. Any other section with a proven
-    mark of `instance` is an orphan and removed. `issued` holds the access key ids that we issued
-    in this life or believe from marks: it decides whether an altered section is put back or has
-    been `taken`.
+    left as they stand. `withdraw`: sections of configured profiles that should go: removed even
+    when altered, if the access key ids in them are ours. Any other section with a proven mark of
+    `instance` is an orphan and removed. `issued` holds the access key ids that this daemon has
+    issued or believes from marks: it decides whether an altered section is put back or has been
+    `taken`.
 
     Merging the result again changes nothing.
     """
@@ -134,7 +134,7 @@ def _survey(
 ) -> tuple[set[str], list[int]]:
     """Return the sections of `put` that are known to stand already, and the places of orphans.
 
-    One look at each section: with ten thousand of them this is most of what a merge costs.
+    This looks once at each section; with ten thousand of them it is most of a merge's time.
     """
     shared = document.shared
     well: set[str] = set()

@@ -15,13 +15,13 @@ from credfresh.splice.layout import Draft, lay_out
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """The outcome of one merge: the new bytes, and what happened to whom."""
+    """The outcome of one merge: the new bytes, and what was done to which sections."""
 
     data: bytes = field(repr=False)
     document: Document = field(repr=False)
-    """The new bytes, scanned: hand it to the next merge while the file holds these bytes."""
+    """The new bytes, scanned: pass it to the next merge while the file holds these bytes."""
     removed: tuple[str, ...] = ()
-    """Sections of ours taken away: orphans and withdrawals."""
+    """Sections of ours that were removed: orphans and withdrawals."""
     repaired: tuple[str, ...] = ()
     """Sections of ours that had been altered and were put back."""
     adopted: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Merge:
 
 
 class Plan:
-    """The decisions of one merge, section by section, then carried out together."""
+    """Collects the decisions of one merge, section by section, and carries them out together."""
 
     def __init__(self, document: Document, instance: str, issued: Container[str]) -> None:
         self._document = document
@@ -50,7 +50,7 @@ class Plan:
         self._left: list[str] = []
 
     def put(self, name: str, wanted: Piece) -> None:
-        """Have a piece stand in its section, or say why not."""
+        """Decide to write a piece into its section, or to refuse it."""
         places = self._document.named.get(name, ())
         mine = [place for place in places if self._proven(place, name)]
         if mine:
@@ -63,12 +63,12 @@ class Plan:
             self._added.append(Draft(self._render(wanted), b""))
 
     def remove(self, place: int) -> None:
-        """Take away a section with a proven block."""
+        """Decide to remove a section's proven block."""
         self._drafts[place] = self._without_block(place)
         self._removed.append(self._document.sections[place].name)
 
     def withdraw(self, name: str) -> None:
-        """Take away what stands altered under a name of ours; the proven goes with the orphans."""
+        """Decide to remove an altered section of ours; a proven one is removed as an orphan."""
         self._withdrawn.add(name)
         for place in self._document.named.get(name, ()):
             section = self._document.sections[place]
@@ -83,7 +83,7 @@ class Plan:
                 self._left.append(name)
 
     def carry_out(self) -> Merge:
-        """Make the new file of what was decided."""
+        """Make the new file by the decisions."""
         document = self._document
         if self._drafts or self._added:
             document = lay_out(document, self._starts, self._drafts, self._added, self._instance)
@@ -100,7 +100,7 @@ class Plan:
         )
 
     def _renew(self, place: int, wanted: Piece) -> None:
-        """Replace our proven block, unless it says what is wanted."""
+        """Replace our proven block, unless it says what is wanted already."""
         section = self._document.sections[place]
         held = section.label
         if held is None:
@@ -120,7 +120,7 @@ class Plan:
             self._drafts[place] = Draft(self._render(wanted), rest)
 
     def _claim(self, places: tuple[int, ...], wanted: Piece) -> None:
-        """Put back what was altered, adopt what may be adopted, refuse the rest."""
+        """Put back a section that was altered, adopt one that may be adopted, else refuse."""
         place = places[0]
         simple = len(places) == 1 and self._claimable(place, wanted.section)
         if simple and self._issued_all(place):
@@ -154,12 +154,12 @@ class Plan:
         return held is not None and section.name == name and held.block.instance == self._instance
 
     def _claimable(self, place: int, name: str) -> bool:
-        """Say whether a section can be rewritten at all: its bounds are beyond doubt."""
+        """Say whether a section can be rewritten: all readers agree on its bounds."""
         section = self._document.sections[place]
         return section.name.strip() == name and not section.tangled
 
     def _issued_all(self, place: int, *proven: str) -> bool:
-        """Say whether every access key id in a section is one of ours, and no mark another's."""
+        """Say whether every access key id in a section is ours, and no mark is another's."""
         claims = holding.claims(self._stretch(place))
         marked = {claim for claim in claims.marks if claim is not None}
         if len(marked) < len(claims.marks) or {each.instance for each in marked} - {self._instance}:
@@ -168,7 +168,7 @@ class Plan:
         return bool(ids) and all(each in proven or each in self._issued for each in ids)
 
     def _note(self, stretch: bytes) -> str:
-        """Return the note in an altered mark of ours: it proves itself."""
+        """Return the note in an altered mark of ours; it can be checked without the mark's sum."""
         marks = holding.claims(stretch).marks
         notes = {each.line_end for each in marks if each and each.instance == self._instance}
         return notes.pop() if len(notes) == 1 else ""
@@ -193,7 +193,7 @@ class Plan:
             self._refused.append((wanted, "foreign", reason, hint))
 
     def _refusals(self, document: Document) -> Iterator[Refusal]:
-        """Yield what was refused, with the lines in the new file of what stands in the way."""
+        """Yield what was refused, with the lines in the new file that are in the way."""
         standing = {each.section: document.named[each.section] for each, *_ in self._refused}
         lines = ini.lines_of(document, {place for places in standing.values() for place in places})
         for wanted, code, reason, hint in self._refused:
@@ -230,7 +230,7 @@ def _left_alone(document: Document, names: Iterable[str]) -> Iterator[Flaw]:
 
 
 def _headless(stretch: bytes, rest: bytes, note: str = "") -> Draft:
-    """Return what is left of a section without its block: with its header only if it must."""
+    """Return what is left of a section without its block; its header stays only if it must."""
     return Draft(b"", holding.header(stretch) + rest if holding.speaks(rest) else rest, note)
 
 
