@@ -1,4 +1,4 @@
-"""The main thread's side of the control socket: what is asked there is answered here."""
+"""The main thread's side of the control socket: it answers what clients ask."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from credfresh.settings import ControlSettings
 from credfresh.statuses import ProfileStatus
 
 LOOK = 10.0
-"""Seconds between two looks at whether the socket is still where clients look for it."""
+"""Seconds between two checks that the socket is still at its path."""
 
 STATUS_REST = 9.0
-"""The next status is taken no sooner than this many times what the last one took: however often
-they ask, clients take a tenth of the main thread's time."""
+"""After a status the next one waits this many times as long as it took: so status takes at most a
+tenth of the main thread's time, however often clients ask."""
 
 GOODBYE = 0.5
-"""Seconds that clients are given at the end to read what they were told."""
+"""Seconds that clients have, when the daemon ends, to read their answers."""
 
 
 class ControlSocket:
-    """Answers what is asked on the control socket; a `desk.Attendant`."""
+    """Answers what clients ask on the control socket; a `desk.Attendant`."""
 
     def __init__(self, settings: ControlSettings, emit: Emit) -> None:
         self._settings = settings
@@ -49,8 +49,8 @@ class ControlSocket:
         """Listen, and begin to answer.
 
         Raises:
-            AlreadyRunningError: another daemon listens there.
-            PublishError: the socket cannot be made there.
+            AlreadyRunningError: another daemon listens at the path.
+            PublishError: the socket cannot be made at the path.
         """
         self._desk = desk
         self._room = WaitingRoom(desk, self._answer)
@@ -61,14 +61,14 @@ class ControlSocket:
         desk.agenda.add(self.look)
 
     def close(self) -> None:
-        """Let all clients go, and take the socket away."""
+        """Disconnect all clients, and remove the socket."""
         if self._server is not None:
             self._server.stop(GOODBYE)
             self._server = None
         self._listening.close()
 
     def look(self, now: Instant) -> float:
-        """Answer what is due; return the seconds until something may be."""
+        """Answer what is due; return the seconds until something may be due again."""
         if now.boot >= self._next_look:
             self._next_look = now.boot + LOOK
             self._look_after()
@@ -104,10 +104,10 @@ class ControlSocket:
         self._emit("control_opened", path=path, mode=mode, group=group)
 
     def _look_after(self) -> None:
-        """Listen anew where somebody took the socket away; clients who are in stay so."""
+        """Listen anew if somebody has removed the socket; clients that are connected stay."""
         serves = self._server is not None and self._server.alive()
         if serves and self._listening.stands():
-            if self._lost:  # it has been put back where it was
+            if self._lost:  # somebody has put the socket back
                 self._lost = False
                 self._tell_open()
             return
@@ -124,7 +124,7 @@ class ControlSocket:
             self._lost = False
 
     def _take(self, question: Question) -> None:
-        """Answer a question, or keep it until it can be."""
+        """Answer a question, or keep it until it can be answered."""
 
         def act() -> None:
             try:
@@ -177,7 +177,7 @@ class ControlSocket:
         self._next_status = ended + STATUS_REST * (ended - now.boot)
 
     def _forget(self, ticket: int) -> None:
-        """A client has gone away."""
+        """Forget the question of a client that has gone away."""
         if ticket in self._want_status:
             self._want_status.remove(ticket)
         self._room.forget(ticket)
@@ -194,7 +194,7 @@ class ControlSocket:
 def status_as_json(
     instance: str, statuses: list[ProfileStatus], refused: str | None
 ) -> dict[str, Any]:
-    """Return the answer to `status`; `refused` is why the last reload was."""
+    """Return the answer to `status`; `refused` says why the last reload was refused, if it was."""
     profiles = [status.as_json() for status in statuses]
     return {"instance": instance, "reload_refused": refused, "profiles": profiles}
 

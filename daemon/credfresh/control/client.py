@@ -1,4 +1,4 @@
-"""The side that asks. It imports as little as it can: jobs start it, and wait for it."""
+"""The client's side. It imports as little as possible: jobs wait for the commands that use it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from credfresh.errors import ControlError
 DEFAULT_SOCKET = "/run/credfresh/control.sock"
 
 MOST_ANSWER = 256 * 1024 * 1024
-"""Bytes of an answer; a status of 10,000 profiles is about 4 MB."""
+"""Bytes of an answer at most; a status of 10,000 profiles is about 4 MB."""
 
 PATIENCE = 30.0
-"""Seconds for an answer to what the daemon does at once."""
+"""Seconds to wait for an answer that the daemon gives at once."""
 
 _CONNECT = 5
-"""Seconds to be let in."""
+"""Seconds to wait for the connection."""
 
 _NOBODY = {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR, errno.ECONNRESET, errno.EPIPE}
 _TIMEVAL = struct.Struct("ll")  # socket(7): SO_SNDTIMEO, SO_RCVTIMEO
@@ -30,21 +30,21 @@ _TIMEVAL = struct.Struct("ll")  # socket(7): SO_SNDTIMEO, SO_RCVTIMEO
 def ask(path: str, request: Request, *, patience: float = PATIENCE) -> dict[str, Any]:
     """Ask the daemon that listens at `path`, and return its answer.
 
-    `patience` seconds are waited for the answer, after at most five to be let in.
+    Waits for `patience` seconds for the answer, after at most five for the connection.
 
     Raises:
         ControlError: there is no answer, or it is a refusal.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
         try:
-            # Not settimeout: a socket that does not block is turned away where others wait.
+            # Not settimeout: connecting a non-blocking socket fails while others wait for accept.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(_CONNECT, 0))
             connection.connect(path)
             whole = max(1, int(patience + 0.999))
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(whole, 0))
             connection.sendall(protocol.encode_request(request))
         except OSError as error:
-            # Turned away with a word: the daemon may have answered before it had read all.
+            # The daemon may have refused, with an answer, before it had read all of the request.
             if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                 raise _unreached(path, error) from None
         line = _receive(connection, path)

@@ -10,25 +10,25 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 MOST_CLIENTS = 2048
-"""Clients at the same time; each costs some 2 KB, and 32 KB of the kernel's while answered."""
+"""Clients at the same time; each takes some 2 KB, and 32 KB in the kernel while it is answered."""
 
 OF_ONE_USER = 3 / 4
-"""The share of these for one user who is neither root nor ourselves."""
+"""The share of the places that one user can take who is neither root nor the daemon's."""
 
 SPARE_DESCRIPTORS = 512
-"""File descriptors that are left to the rest of the daemon, whatever clients do."""
+"""File descriptors that clients can never take from the rest of the daemon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who connected, as the kernel says (SO_PEERCRED)."""
+    """The process and the user that connected, as the kernel says (SO_PEERCRED)."""
 
     pid: int
     uid: int
 
 
 class State(Enum):
-    """How far a client has come."""
+    """What a client is doing."""
 
     ASKING = "asking"
     WAITING = "waiting"
@@ -43,7 +43,7 @@ class Client:
     ticket: int
     peer: Peer
     deadline: float
-    """Boot-clock second until which it has to come further."""
+    """Boot-clock second by which it must reach another state, or have read its answer."""
     state: State = State.ASKING
     received: bytearray = field(default_factory=bytearray)
     unsent: memoryview = field(default_factory=lambda: memoryview(b""))
@@ -65,7 +65,7 @@ class Clientele:
         return len(self._clients)
 
     def __iter__(self) -> Iterator[Client]:
-        """All of them as of now: they may leave while somebody goes through them."""
+        """Iterate over a copy: clients may leave while the caller goes through them."""
         return iter(list(self._clients.values()))
 
     def at(self, descriptor: int) -> Client | None:
@@ -77,10 +77,11 @@ class Clientele:
         return self._by_ticket.get(ticket)
 
     def admit(self, client: Client) -> Client | None:
-        """Take in a client; return who has to go for it, if anybody: it may be itself.
+        """Add a client; return the client that has to go for it, if any. It may be the new one.
 
-        Where one user, or all of them, hold too many places, whoever has been silent longest of
-        the user who holds most loses his; the newcomer, where nobody is silent.
+        If one user has too many clients, that user's longest silent one goes. If all users together
+        have too many, the longest silent one of the user who has most goes; the new one, if that
+        user has none that is silent.
         """
         uid = client.peer.uid
         self._clients[client.socket.fileno()] = self._by_ticket[client.ticket] = client
@@ -94,7 +95,7 @@ class Clientele:
         return None
 
     def enter(self, client: Client, state: State) -> None:
-        """Note that a client has come further."""
+        """Note that a client is in another state."""
         if client.state is State.ASKING:
             silent = self._silent[client.peer.uid]
             del silent[client.ticket]

@@ -1,8 +1,8 @@
-"""The unix socket at its path: made in private, put in place by a rename, taken away at the end.
+"""Makes the unix socket in private, puts it at its path by a rename, and removes it at the end.
 
 Until it is renamed to its path nobody else can connect; from then on its mode and group say who
-may. The directory must be as trustworthy as that of the credentials file: who may write there
-could answer jobs in our place.
+may. Its directory must be as trustworthy as that of the credentials file: anyone who may write
+there could answer jobs in our place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.settings import ControlSettings
 
 BACKLOG = 4096
-"""Clients that may wait to be let in; the kernel's own limit is net.core.somaxconn, 4096."""
+"""Connections that may wait for accept; the kernel's own limit is net.core.somaxconn, 4096."""
 
 _UNCHANGED = -1  # to chown(2)
 
@@ -37,11 +37,11 @@ class ListeningSocket:
         self._ours: tuple[int, int] | None = None
 
     def open(self) -> socket.socket:
-        """Listen; what a dead daemon left there is replaced. The socket does not block.
+        """Return a listening, non-blocking socket; it replaces what a dead daemon left at the path.
 
         Raises:
-            AlreadyRunningError: another daemon answers there.
-            PublishError: it cannot be made there, or something else stands in the way.
+            AlreadyRunningError: another daemon listens at the path.
+            PublishError: the socket cannot be made, or something else is at the path.
         """
         group = self._group()
         with resolved(self._path, any_kind=True) as place, self._failures():
@@ -58,14 +58,14 @@ class ListeningSocket:
         return listener
 
     def stands(self) -> bool:
-        """Say whether whoever connects to the path reaches us."""
+        """Say whether the socket at the path is still ours."""
         try:
             return _identity(os.stat(self._path)) == self._ours  # noqa: PTH116 - its errors are wanted
         except OSError:
             return False
 
     def close(self) -> None:
-        """Take the socket away, if it is still ours."""
+        """Remove the socket, if it is still ours."""
         if self._ours is None:
             return
         with contextlib.suppress(OSError, PublishError), resolved(self._path, any_kind=True) as at:
@@ -74,11 +74,11 @@ class ListeningSocket:
         self._ours = None
 
     def _put(self, listener: socket.socket, place: Place, group: int | None) -> None:
-        # A socket takes its mode from its descriptor when it is bound (less the umask): nobody
-        # else can connect to it before it has its group, wherever it is.
+        # When a socket is bound, its file gets the descriptor's mode (less the umask): so nobody
+        # else can connect to it before it has its group.
         os.fchmod(listener.fileno(), 0o600)
         temporary = atomic.temporary_name(place.name)
-        # Through /proc, since a name in a directory may be longer than a socket's path can be.
+        # Through /proc, since the path may be longer than the name of a socket can be.
         listener.bind(f"/proc/self/fd/{place.directory}/{temporary}")
         try:
             if group is not None:
@@ -100,7 +100,7 @@ class ListeningSocket:
             raise failure(self._path, "attributes", error) from error
 
     def _judge_standing(self, place: Place) -> None:
-        """Make sure that what stands at the path, if anything, is what a dead daemon left."""
+        """Refuse to replace what is at the path, unless it is a socket that a dead daemon left."""
         try:
             info = _look(place, place.name)
         except FileNotFoundError:
@@ -160,7 +160,7 @@ def _identity(info: os.stat_result) -> tuple[int, int]:
 
 
 def _sweep(place: Place) -> None:
-    """Take away what a daemon left that died between binding and renaming."""
+    """Remove the sockets of daemons that died between binding and renaming."""
     for entry in os.listdir(place.directory):  # noqa: PTH208 - relative to a descriptor
         if atomic.is_temporary(entry, place.name):
             with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""What is said on the control socket: one line of JSON each way, version 1. Pure.
+"""The protocol of the control socket: one line of JSON each way, version 1. Pure.
 
-A client sends `{"version": 1, "ask": …}` and is answered with `{"version": 1, "answer": {…}}` or
+A client sends `{"version": 1, "ask": …}` and gets `{"version": 1, "answer": {…}}` or
 `{"version": 1, "error": {"code": …, "message": …, "hint": …}}`; then the connection is closed.
 docs/control.md is the reference.
 """
@@ -15,20 +15,20 @@ from typing import Any, NoReturn
 VERSION = 1
 
 MOST_REQUEST = 64 * 1024
-"""Bytes of a request, its line end included."""
+"""Bytes of a request at most, its line end included."""
 
 MOST_NAME = 128
-"""Characters of a profile's name (as the configuration has it)."""
+"""Characters of a profile's name at most (as in the configuration)."""
 
 MOST_TIMEOUT = 3600.0
-"""Seconds that a question may wait for its answer."""
+"""Seconds that a question may wait for its answer at most."""
 
 MOST_VALID_FOR = 43_200.0
 """Seconds: the longest session that AWS STS grants (AssumeRole, DurationSeconds)."""
 
 
 class RequestError(Exception):
-    """A request that is not answered: the code, and a sentence for people."""
+    """A request is refused; `code` is for programs, `message` a sentence for people."""
 
     def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -88,7 +88,7 @@ _ANSWERS: Mapping[type[Request], frozenset[str]] = {
     Reload: frozenset({"accepted"}),
     Withdraw: frozenset({"profiles"}),
 }
-"""What an answer has at least."""
+"""The keys that each answer must have."""
 
 _VERDICTS: Mapping[type[Request], tuple[str, frozenset[str], frozenset[str]]] = {
     Ensure: ("reached", frozenset(), frozenset({"error", "hint", "most_s"})),
@@ -98,7 +98,7 @@ _VERDICTS: Mapping[type[Request], tuple[str, frozenset[str], frozenset[str]]] = 
         frozenset({"problems"}),
     ),
 }
-"""What is true or false of an answer, and what it has besides where it is true, and where not."""
+"""The key of an answer's verdict, and the further keys that it must have if true, and if false."""
 
 _OUTCOME = frozenset({"profile", "expiration", "error", "hint"})
 _OF_EACH: Mapping[type[Request], frozenset[str]] = {
@@ -109,10 +109,10 @@ _OF_EACH: Mapping[type[Request], frozenset[str]] = {
     Reload: frozenset({"source", "line", "column", "path", "reason", "hint"}),
     Withdraw: _OUTCOME | {"withdrawn"},
 }
-"""What it has of each of its `profiles`, or `problems`."""
+"""The keys that each item of an answer's `profiles`, or `problems`, must have."""
 
 PRIVILEGED = (Renew, Reload, Withdraw)
-"""For root and the daemon's own user; the others for whoever may connect."""
+"""Requests for root and the daemon's user alone; the others are for all who may connect."""
 
 
 def encode_request(request: Request) -> bytes:
@@ -131,10 +131,10 @@ def encode_request(request: Request) -> bytes:
 
 
 def decode_request(line: bytes) -> Request:
-    """Return what a line asks.
+    """Return the request in a line.
 
     Raises:
-        RequestError: it is no request of this version.
+        RequestError: the line is no request of this version.
     """
     try:
         said = json.loads(line, parse_constant=_no_constant)
@@ -174,13 +174,13 @@ def decode_request(line: bytes) -> Request:
 
 
 def check_right(request: Request, *, uid: int, own: int) -> None:
-    """Refuse a request that is not for user `uid`; `own` is the daemon's.
+    """Refuse a request that user `uid` may not make; `own` is the daemon's user.
 
-    Under PrivateUsers= the kernel shows us every other user as nobody (65534): neither root's
-    number nor ours can be had that way.
+    Under PrivateUsers= the kernel shows us every other user as nobody (65534), so that none of them
+    can pass for root or for the daemon's user.
 
     Raises:
-        RequestError: it is not.
+        RequestError: the user may not make it.
     """
     if isinstance(request, PRIVILEGED) and uid not in (0, own):
         raise RequestError(
@@ -195,7 +195,7 @@ def check_instance(request: Request, instance: str) -> None:
     """Refuse a request that is meant for another daemon than `instance`.
 
     Raises:
-        RequestError: it is.
+        RequestError: the request names other instances only.
     """
     if request.instances and instance not in request.instances:
         raise RequestError(
@@ -216,10 +216,10 @@ def encode_error(code: str, message: str, *, hint: str | None = None) -> bytes:
 
 
 def decode_answer(line: bytes, request: Request) -> dict[str, Any]:
-    """Return what a daemon answers to `request`.
+    """Return the daemon's answer to `request`.
 
     Raises:
-        RequestError: it answers with an error, or with what this version does not know.
+        RequestError: the line is an error, or no answer of this version.
     """
     try:
         said = json.loads(line)
@@ -238,7 +238,7 @@ def decode_answer(line: bytes, request: Request) -> dict[str, Any]:
 
 
 def _whole(answer: Mapping[str, Any], request: Request) -> bool:
-    """Say whether it has all that a client reads of it."""
+    """Say whether an answer has all the keys that a client reads."""
     asked = type(request)
     members = _ANSWERS[asked]
     if asked in _VERDICTS:
@@ -262,7 +262,7 @@ def _no_constant(_word: str) -> NoReturn:
 
 
 def is_name(text: str) -> bool:
-    """Say whether a profile could be called that; halves of characters are no text."""
+    """Say whether a profile could be called that: by its length, and without lone surrogates."""
     return 0 < len(text) <= MOST_NAME and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
@@ -281,7 +281,7 @@ def _names(said: dict[str, Any], key: str) -> tuple[str, ...]:
 
 def _seconds(said: dict[str, Any], key: str, most: float) -> float:
     value = said.pop(key, None)
-    # bool is an int to Python, and 1e999 is infinite.
+    # To Python a bool is an int; and json reads 1e999 as infinity.
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most:
         return float(value)
     raise RequestError("bad_request", f"`{key}` must be a number of seconds, 0 to {most:.0f}")

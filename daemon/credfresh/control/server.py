@@ -1,10 +1,10 @@
-"""The side that serves: one thread for all clients, and bounds that no client can get past.
+"""The server's side: one thread for all clients, and bounds that no client can get past.
 
-A client sends one line, is answered with one line, and is let go. Its line must be there within
-`REQUEST_TIME`, the answer be taken within `ANSWER_TIME`; in between it may wait for as long as its
+A client sends one line, gets one line, and is disconnected. It must send its line within
+`REQUEST_TIME`, and read the answer within `ANSWER_TIME`; in between it may wait for as long as its
 question allows. Nothing that a client does, or leaves undone, holds up another: sockets never
-block here, and when all places are taken, whoever has been silent longest of the user who holds
-most of them loses his.
+block here, and when all places are taken, the user who holds most of them loses the client that
+has been silent longest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from credfresh.control.protocol import Request, RequestError
 from credfresh.model import Clock
 
 REQUEST_TIME = 5.0
-"""Seconds from being let in to the end of the request."""
+"""Seconds from the connection to the end of the request."""
 
 ANSWER_TIME = 10.0
 """Seconds that a client may take to read its answer."""
@@ -43,7 +43,7 @@ _PEER = struct.Struct("3i")  # struct ucred, unix(7): pid, uid, gid
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a client asks; `ticket` names it until it is answered or has left."""
+    """What a client asks. `ticket` identifies the client until it is answered or has left."""
 
     ticket: int
     peer: Peer
@@ -51,19 +51,19 @@ class Question:
 
 
 Body = Callable[[], Mapping[str, Any]]
-"""Makes an answer. Called in the server's thread: what takes long does so there."""
+"""Makes an answer. It is called in the server's thread, so that it does not hold up the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What goes out to some clients: an answer to be rendered once for all, or a finished line."""
+    """An answer for some clients: a body that is rendered once for all of them, or a whole line."""
 
     tickets: tuple[int, ...]
     body: Body | bytes
 
 
 class Server:
-    """Serves the clients of a listening socket. `tickets` are the names that they are given.
+    """Serves the clients of a listening socket, and gives each the next one of `tickets`.
 
     `ask` is given each question, and `left` the ticket of each client that goes away without an
     answer. Both are called in the server's thread and must not block. `answer` and `refuse` may
@@ -97,15 +97,15 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="credfresh-control", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def alive(self) -> bool:
-        """Say whether it still serves."""
+        """Say whether the thread still runs."""
         return self._thread.is_alive()
 
     def answer(self, tickets: Iterable[int], body: Body) -> None:
-        """Answer these clients; who has left is passed over."""
+        """Answer these clients, except those that have left."""
         self._send(_Answer(tuple(tickets), body))
 
     def refuse(self, tickets: Iterable[int], error: RequestError) -> None:
@@ -118,12 +118,12 @@ class Server:
         self._send(listener)
 
     def stop(self, patience: float) -> None:
-        """Let all clients go, those who still read their answer within `patience` seconds."""
+        """Disconnect all clients, and end; waits at most `patience` seconds for that."""
         self._stop = True
         self._ring()
         if self._thread.is_alive():
             self._thread.join(patience)
-        # A thread that hangs keeps its descriptors: to close them under it could hit others'.
+        # A thread that hangs keeps its descriptors: it might use a closed one when it is reused.
         if not self._thread.is_alive():
             for client in self._clients:  # also those of a thread that died of a mistake
                 self._let_go(client)
@@ -160,7 +160,7 @@ class Server:
                 knocks = not self._stop
             elif client := self._clients.at(descriptor):
                 self._attend(client)
-        # Last: a newcomer may get the descriptor of somebody who was told of above.
+        # Last, since a new client may get the descriptor of one that has left above.
         if knocks:
             self._let_in()
         self._take_answers()
@@ -175,19 +175,19 @@ class Server:
 
     def _move(self, listener: socket.socket) -> None:
         while not self._stop and self._let_in():
-            pass  # they knocked at the old one
+            pass  # those who have connected to the old socket
         self._listener.close()  # which takes it out of the poll
         self._listener = listener
         self._poll.register(listener, select.EPOLLIN)
 
     def _let_in(self) -> bool:
-        """Let some in who knock; say whether there may be more."""
+        """Accept some connections; say whether there may be more."""
         for _ in range(_AT_ONCE):
             try:
                 accepted, _ = self._listener.accept()
             except BlockingIOError:
                 return False
-            except OSError:  # out of descriptors: until the next sweep, those who are in matter
+            except OSError:  # out of descriptors: accept nobody until the next sweep
                 self._deaf = True
                 self._poll.modify(self._listener, 0)
                 return False
@@ -212,7 +212,7 @@ class Server:
         match client.state:
             case State.ASKING:
                 self._read(client)
-            case State.WAITING:  # only the end of the connection wakes us
+            case State.WAITING:  # the only event for it is the end of the connection
                 self._let_go(client)
             case State.ANSWERED:
                 self._write(client)
@@ -239,7 +239,7 @@ class Server:
             self._take(client, bytes(line))
 
     def _take(self, client: Client, line: bytes) -> None:
-        """Hand on a question, unless it is none, or not this client's to ask."""
+        """Pass a question on, or refuse it: it may be malformed, or not allowed to this user."""
         client.received.clear()
         try:
             request = protocol.decode_request(line)
@@ -249,9 +249,9 @@ class Server:
             self._reply(client, line)
             return
         self._clients.enter(client, State.WAITING)
-        # Whoever waits is bounded by who answers; this is the last resort.
+        # Whoever answers limits how long it waits; this deadline is the last resort.
         client.deadline = self._clock().boot + protocol.MOST_TIMEOUT + ANSWER_TIME
-        self._poll.modify(client.socket, 0)  # the end of the connection is told even so
+        self._poll.modify(client.socket, 0)  # epoll tells the end of the connection even so
         self._ask(Question(client.ticket, client.peer, request))
 
     def _take_answers(self) -> None:

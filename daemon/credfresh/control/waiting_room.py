@@ -1,4 +1,4 @@
-"""Keeps the questions whose answer takes time: between the clients' wishes and the supervisor.
+"""Keeps the questions whose answer takes time, and asks the supervisor for what they need.
 
 All of it is for the main thread.
 """
@@ -37,11 +37,11 @@ LOOK = 0.1
 """Seconds between two looks while somebody waits, besides those after each publish."""
 
 REST = 9.0
-"""The next look is no sooner than this many times what the last one took, and so is the next hint
-at what a name that nobody knows was meant to be: each takes a tenth of the main thread's time."""
+"""After a look the next one waits this many times as long as it took, and so does the next hint
+for an unknown name after a hint: so each takes at most a tenth of the main thread's time."""
 
 FEW = 20
-"""As many renewals are published at once, each by itself; a crowd's go together."""
+"""Up to so many renewals are each published at once; those of a crowd are published together."""
 
 Answer = Callable[[int, dict[str, Any]], None]
 """Answers the client of a ticket."""
@@ -71,17 +71,17 @@ class WaitingRoom:
         self._gone: set[str] = set()
 
     def ensure(self, ticket: int, asked: protocol.Ensure) -> None:
-        """Answer when the wish has come true, or cannot."""
+        """Answer when the wish has come true, or cannot come true."""
         self._add(ticket, asked.profile, Ensure(asked.valid_for), asked.timeout)
 
     def renew(self, ticket: int, names: Sequence[str]) -> None:
-        """Answer when each of the profiles has an outcome; without names, all that do not rest."""
+        """Renew these, or all that are not withdrawn; answer when each profile has an outcome."""
         roster = self._desk.supervisor.roster
         names = names or [e.profile.name for e in roster if not e.withdrawn]
         self._gather(ticket, "renewed", names, Renew())
 
     def withdraw(self, ticket: int, names: Sequence[str]) -> tuple[str, ...]:
-        """Answer when nothing of the profiles is published any more; return which they are."""
+        """Withdraw these, or all; answer when nothing of them is published. Return their names."""
         roster = self._desk.supervisor.roster
         names = names or [entry.profile.name for entry in roster]
         for name in names:
@@ -92,12 +92,12 @@ class WaitingRoom:
         return tuple(names)
 
     def forget(self, ticket: int) -> None:
-        """A client has gone away."""
+        """Forget the wishes of a client that has gone away."""
         self._wishes.forget(ticket)
         self._batches.pop(ticket, None)
 
     def look(self, now: Instant) -> float | None:
-        """Answer what can be; return the seconds to the next look, None when nobody waits."""
+        """Answer what can be answered; return the seconds to the next look, None if none waits."""
         if self._wishes and now.boot >= self._next:
             self._settle(now)
         return max(0.0, self._next - now.boot) if self._wishes else None
@@ -156,7 +156,7 @@ class WaitingRoom:
         return entry
 
     def _meant(self, name: str) -> str | None:
-        """Say which profile was meant, unless that has been asked too often."""
+        """Return a hint which profile was meant; None if the last hint was too short a time ago."""
         began = self._desk.clock().boot
         if began < self._next_hint:
             return None
@@ -195,7 +195,7 @@ class WaitingRoom:
 
     def reloaded(self, settings: Settings) -> None:
         """Take note of another configuration."""
-        # At once: a profile that a second reload brings back is another one.
+        # At once: a profile that a later reload brings back counts as another one.
         self._settle(self._desk.clock())
         self._wishes.keep(settings.profiles)
         self._gone.intersection_update(settings.profiles)
@@ -225,7 +225,7 @@ class WaitingRoom:
         return answer
 
     def _told(self, verb: str, name: str, outcome: Outcome) -> dict[str, Any]:
-        """Return what is said of one of several profiles."""
+        """Return the part of an answer that is about one of several profiles."""
         entry = self._desk.supervisor.roster.get(name)
         published = entry.published if entry is not None else None
         credentials = None if published is None else published.credentials

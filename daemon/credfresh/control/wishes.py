@@ -1,9 +1,9 @@
-"""What clients wait for, and which renewals are asked for it. Pure: time and facts are passed in.
+"""Decides the outcomes of clients' wishes, and which renewals they need. Pure.
 
-Three kinds of wish, each about one profile: that its published credentials last for a while
-(`Ensure`), that it is renewed (`Renew`), that it is taken away (`Withdraw`). However many wish the
-same, one renewal is asked for; and on-demand renewals of one profile are kept apart, so that jobs
-which start in a crowd, or again and again, cost STS next to nothing.
+There are three kinds of wish, each about one profile: that its published credentials last for a
+while (`Ensure`), that it is renewed (`Renew`), that it is taken away (`Withdraw`). If many clients
+wish the same, one renewal is asked for; and on-demand renewals of one profile are kept apart, so
+that jobs which start in a crowd, or again and again, cause next to no calls of STS.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 MARGIN = 5.0
-"""Seconds of a grant that nobody can be promised: asking and publishing take their time."""
+"""Seconds of a grant that cannot be promised, because asking and publishing take time."""
 
 MOST_APART = 30.0
-"""On-demand renewals of one profile are so many seconds apart, at least ..."""
+"""On-demand renewals of one profile are at least so many seconds apart, ..."""
 
 SHARE_APART = 1 / 20
-"""... or this share of the session's life, where that is less."""
+"""... or this share of the session's life, if that is less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a profile is not as it should be. `for_human`: time alone does not mend it."""
+    """Why a profile is not as it should be. `for_human`: it does not pass by itself."""
 
     message: str
     hint: str | None = None
@@ -36,33 +36,33 @@ class Facts:
     """What is known of one profile at one moment. Durations are seconds."""
 
     life_left: float
-    """Of the credentials that are published."""
+    """The life left of the credentials that are published."""
     in_hand: float
-    """The life left of those in memory."""
+    """The life left of the credentials in memory."""
     longest: float
-    """The life that a renewal brings: that of the last grant, before the first what is asked."""
+    """The life that a renewal brings: as the last grant had, before the first what is asked for."""
     attempts: int
     """Attempts that have ended."""
     started: float
     """Boot-clock second at which the last attempt began; 0 before the first."""
     landed: bool
-    """What is in memory answers today's request, and is what is published."""
+    """The credentials in memory answer the profile's present request, and are published."""
     writes: int = 0
-    """How often its file was to be written."""
+    """How often its file was written, or failed to be."""
     withdrawn: bool = False
-    """It was taken away by hand, and rests."""
+    """It was withdrawn by hand, and is not renewed."""
     gone: bool = False
-    """That has reached its file: nothing of it stands there."""
+    """The withdrawal has reached its file: its credentials are not there any more."""
     failure: Trouble | None = None
     """Why the last attempt failed."""
     refusal: Trouble | None = None
-    """Why it cannot be published though others can."""
+    """Why it cannot be published although others in its file can."""
     unwritten: Trouble | None = None
-    """Why its file could not be written, the last of these times."""
+    """Why its file was not written the last time, if that failed."""
 
     @property
     def trouble(self) -> Trouble | None:
-        """What to tell whoever waited in vain."""
+        """What to tell a client that has waited in vain."""
         return self.refusal or self.failure or self.unwritten
 
 
@@ -76,7 +76,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The wish has not come true. `most`: the seconds that can be had, where it was for more."""
+    """The wish has not come true. `most`: the seconds that can be had, if it asked for more."""
 
     code: Code
     message: str
@@ -96,12 +96,12 @@ class Ensure:
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Let it be renewed."""
+    """Let the profile be renewed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Let it be gone."""
+    """Let nothing be published for the profile."""
 
 
 Wish = Ensure | Renew | Withdraw
@@ -109,7 +109,7 @@ Wish = Ensure | Renew | Withdraw
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A wish of the client `ticket` that has not come true so far."""
+    """A wish of the client with this `ticket` that has no outcome so far."""
 
     ticket: int
     profile: str
@@ -117,11 +117,11 @@ class Waiting:
     deadline: float
     """Boot-clock second."""
     after: int
-    """How many attempts had ended when it was made: the outcome of a later one counts."""
+    """How many attempts had ended when it was made: only later ones count."""
     writes: int
-    """How often its file had been written then: so does that of a later write."""
+    """The value of `Facts.writes` when it was made: only later writes count."""
     hurried: bool = False
-    """Whether what is in memory, and is enough, was to be published at once."""
+    """Whether it has been asked already that the credentials in memory be published at once."""
 
 
 @dataclass(slots=True)
@@ -133,27 +133,27 @@ class Wishes:
     """When the last renewal was asked for each profile, and how many attempts had ended then."""
 
     def __bool__(self) -> bool:
-        """Say whether anybody waits."""
+        """Say whether any client waits."""
         return bool(self._waiting)
 
     def add(
         self, ticket: int, profile: str, wish: Wish, facts: Facts, *, now: float, deadline: float
     ) -> None:
-        """Take a wish in; what comes of it says the next `look`."""
+        """Add a wish; its outcome comes from a later `look`."""
         after = facts.attempts
         rests = self._rests(profile, facts, now) and not self._pending(profile, facts)
         if isinstance(wish, Renew) and rests:
-            after -= 1  # the last outcome is this one's too
+            after -= 1  # the outcome of the last attempt is the answer to this wish, too
         if isinstance(wish, Withdraw):
-            self._asked.pop(profile, None)  # who brings it back does not have to wait
+            self._asked.pop(profile, None)  # a `renew` that brings it back need not wait
         self._waiting.append(Waiting(ticket, profile, wish, deadline, after, facts.writes))
 
     def forget(self, ticket: int) -> None:
-        """A client has gone away."""
+        """Forget the wishes of a client that has gone away."""
         self._waiting = [w for w in self._waiting if w.ticket != ticket]
 
     def keep(self, profiles: Container[str]) -> None:
-        """Forget what was asked for any other profile: it has left the configuration."""
+        """Forget when renewals of all other profiles were asked for: they are gone."""
         self._asked = {name: asked for name, asked in self._asked.items() if name in profiles}
 
     def look(
@@ -163,9 +163,10 @@ class Wishes:
         renew: Callable[[str], None],
         publish: Callable[[str], None],
     ) -> list[tuple[Waiting, Outcome]]:
-        """Return what has been decided; `renew` what has to be, `publish` what is only in memory.
+        """Return the outcomes that are known now; call `renew` and `publish` for the other wishes.
 
-        `facts_of` returns None for a profile that is gone from the configuration.
+        `renew` is called for profiles that must be renewed, `publish` for those whose credentials
+        in memory suffice. `facts_of` returns None for a profile that has left the configuration.
         """
         known: dict[str, Facts | None] = {}
         decided: list[tuple[Waiting, Outcome]] = []
@@ -190,7 +191,7 @@ class Wishes:
         return decided
 
     def _judge(self, one: Waiting, facts: Facts, now: float) -> Outcome | None:
-        """Decide, or return None: it may still come true."""
+        """Return the outcome of a wish; None while it may still come true."""
         match one.wish:
             case Ensure(valid_for):
                 outcome = self._judge_life(one, valid_for, facts, now)
@@ -251,12 +252,12 @@ class Wishes:
         if asked is None:
             return False
         at, attempts = asked
-        # It may have waited for its turn: what counts is when the attempt asked for began.
+        # The renewal may have waited for its turn: what counts is when its attempt began.
         since = max(at, facts.started) if facts.attempts <= attempts + 1 else at
         return now < since + floor(facts.longest)
 
     def _pending(self, profile: str, facts: Facts) -> bool:
-        """Say whether a renewal was asked for that has not ended."""
+        """Say whether a renewal was asked for and has not ended."""
         asked = self._asked.get(profile)
         return asked is not None and facts.attempts <= asked[1]
 
@@ -270,17 +271,17 @@ _WITHDRAWN = Denied(
 
 
 def floor(longest: float) -> float:
-    """Return the seconds that on-demand renewals of one profile are apart, at least."""
+    """Return how many seconds on-demand renewals of one profile are apart at least."""
     return min(MOST_APART, longest * SHARE_APART)
 
 
 def _enough(life: float, valid_for: float) -> bool:
-    """Say whether that is what was asked for. What has no life at all is never enough."""
+    """Say whether so much `life` suffices; none at all never does, even if `valid_for` is 0."""
     return life > 0 and life >= valid_for
 
 
 def _in_hand(one: Waiting, facts: Facts) -> bool:
-    """Say whether an `ensure` would have come true if what is in memory were published."""
+    """Say whether a wish is an `Ensure` for which the credentials in memory would suffice."""
     return isinstance(one.wish, Ensure) and _enough(facts.in_hand, one.wish.valid_for)
 
 
