@@ -1,11 +1,11 @@
-"""One request to the endpoint: who asks for what, and may they.
+"""Answers one request to the endpoint, if its token opens the name that it asks for.
 
     GET /credentials/NAME
     Authorization: TOKEN
 
-Any local process can connect, and a web page that a browser here is shown can make it ask: a name
-that somebody points at 127.0.0.1 is still that name in the Host header, and is refused. No answer
-but one with credentials has a body, and none leads elsewhere.
+Any local process can connect, and so can a browser on this host for a web page that it shows: if
+the page's name was pointed at 127.0.0.1, that name is in the Host header, and is refused. Only an
+answer with credentials has a body, and none redirects.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ PREFIX = "/credentials/"
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]*)?")
 _NOBODY = (b"\0",)
-"""What a name that does not exist is compared with: no token, for it cannot stand in a header."""
+"""Compared with the token for an unknown name: no token is equal, as none can hold a NUL."""
 
 Admitted = Mapping[str, tuple[bytes, ...]]
-"""The tokens that open each name."""
+"""The tokens that open each name (`/credentials/NAME`)."""
 
 
 class Application:
@@ -71,7 +71,7 @@ class Application:
         return HTTPStatus.OK, body
 
     def _opens(self, name: str, shown: bytes) -> bool:
-        """Compare with every token of the name, in a time that tells nothing of any."""
+        """Compare with every token of the name, in a time that does not depend on their content."""
         opened = False
         for token in self.admitted.get(name, _NOBODY):
             opened |= hmac.compare_digest(token, shown)

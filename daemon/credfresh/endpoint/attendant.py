@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from credfresh.listener import Listening
 
 AGAIN = 30.0
-"""Seconds between two looks whether the tokens stand and somebody listens."""
+"""Seconds between two checks that the token files stand and the endpoint listens."""
 
 
 class Endpoint:
-    """An attendant, and an outlet: it serves what is in hand, also while no file can be written.
+    """An attendant and an outlet: it serves what is in hand, even while no file can be written.
 
-    What cannot be had is an event and tried again: it stops no renewal.
+    If tokens cannot be written, or nothing can listen, an event says so and it is tried again; no
+    renewal stops.
     """
 
     def __init__(self, instance: str, emit: Emit, entropy: Entropy) -> None:
@@ -45,7 +46,7 @@ class Endpoint:
         self._shelf.update(changes)
 
     def open(self, desk: Desk) -> None:
-        """Begin to serve, if the configuration says so.
+        """Start to serve, if the configuration says so.
 
         Raises:
             AlreadyRunningError: another daemon keeps the tokens.
@@ -58,7 +59,7 @@ class Endpoint:
             desk.agenda.add(self._look)
 
     def close(self) -> None:
-        """End; the tokens stay."""
+        """Stop serving; the tokens stay."""
         self._stop_listening()
         self._tokens.release()
 
@@ -77,7 +78,7 @@ class Endpoint:
             self._desk.agenda.add(self._look)
 
     def _clear(self, old: EndpointSettings) -> None:
-        """Take the tokens away: the endpoint is gone from the configuration, or keeps others."""
+        """Remove the tokens: the endpoint has left the configuration, or has another directory."""
         self._admit({})
         try:
             self._tokens.bring(old.folder, ())
@@ -89,7 +90,7 @@ class Endpoint:
         self._tokens.release()
 
     def _look(self, _now: Instant) -> float:
-        """See to it that tokens stand and somebody listens; return the seconds to the next look."""
+        """Write tokens and listen if need be; return the seconds to the next look."""
         if self._settings is not None:
             self._bring_tokens(self._settings)
             if self._listening is None or not self._listening.alive:
@@ -128,7 +129,7 @@ class Endpoint:
             self._application.admitted = admitted
 
     def _listen(self, address: TcpAddress) -> None:
-        # Imported here: who wants no endpoint does not pay for it.
+        # Imported here: a daemon without an endpoint does not need it.
         from credfresh.listener import Listening  # noqa: PLC0415
 
         hosts = frozenset({address.url_host, "localhost"})

@@ -1,4 +1,4 @@
-"""What the endpoint has to give, by the name in its URL."""
+"""The credentials that the endpoint can serve, by the name in its URL."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from credfresh.settings import Profile
 
 
 class Shelf:
-    """One thread fills it, others take from it: each entry is replaced at once.
+    """Filled by one thread and read by others: each entry is replaced in one step.
 
-    An answer is rendered when somebody asks: few hosts have the endpoint, all have renewals.
+    An answer is rendered only when it is asked for: few hosts have the endpoint, all have renewals.
     """
 
     def __init__(self) -> None:
@@ -32,12 +32,12 @@ class Shelf:
                 self._offers[key] = publication.profile, publication.grant
 
     def keep(self, names: Iterable[str]) -> None:
-        """Offer nothing of any other profile than these."""
+        """Stop offering all other profiles than these."""
         for key in self._offers.keys() - {twin.safe_name(name) for name in names}:
             self._offers.pop(key, None)
 
     def take(self, key: str, now: Instant) -> bytes | None:
-        """Return the answer for a profile; None while there is nothing valid to give."""
+        """Return the answer for a profile; None if it has no valid credentials."""
         offer = self._offers.get(key)
         if offer is None:
             return None

@@ -1,8 +1,8 @@
-"""The tokens, each in a file that its readers may read, for ever the same.
+"""Keeps the tokens, which never change, each in a file that its readers may read.
 
-A token is made once and then read back at each start, so that whoever was given it keeps it over
-restarts and upgrades. To replace one, remove its file and restart. There is no line end in the
-file: eight of ten SDKs would send it along.
+A token is made once and then read back at each start, so that it stays valid over restarts and
+upgrades. To replace one, remove its file and restart. There is no line end in the file: eight of
+ten SDKs would send it along.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from credfresh.errors import PublishError
 from credfresh.settings import FileTarget, TokenFile
 
 LOCK = "tokens"
-"""The life lock of the directory is that of a file of this name."""
+"""The name of the file whose life lock is that of the directory."""
 
 RANDOM, CHARACTERS = 32, 43
-"""Bytes of chance in a token, and how many characters spell them."""
+"""Random bytes in a token, and the number of characters that encode them."""
 
 Entropy = Callable[[int], bytes]
 """Returns that many random bytes, fit for secrets."""
@@ -34,7 +34,7 @@ Entropy = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A token as we left it."""
+    """A token that we keep, and its file as we left it."""
 
     token: str = field(repr=False)
     target: FileTarget
@@ -54,17 +54,17 @@ class Tokens:
         self._changed = False
         self._life: LifeLock | None = None
         self.problems: tuple[PublishError, ...] = ()
-        """What kept single tokens from being brought about, or removed, the last time."""
+        """Why single tokens could not be kept, or removed, the last time."""
 
     def bring(self, where: FileTarget, wanted: Iterable[TokenFile]) -> dict[str, frozenset[str]]:
-        """Bring the directory to what is wanted; return the profiles that each token opens.
+        """Make the directory hold the wanted tokens; return the profiles that each token opens.
 
-        Tokens that nobody wants any more are removed. A token whose file cannot be made opens
-        nothing; one whose file cannot be put back opens what it opens, for it has been given.
+        Other tokens of ours are removed. A token whose file cannot be made opens nothing. One whose
+        file was lost and cannot be restored still opens its profiles: clients have it.
 
         Raises:
             AlreadyRunningError: another daemon keeps the directory.
-            PublishError: it cannot be kept where it is.
+            PublishError: the directory cannot be kept.
         """
         steps = Steps(where.path)
         opened: dict[str, frozenset[str]] = {}
@@ -91,9 +91,9 @@ class Tokens:
         return opened
 
     def known(self, wanted: Iterable[TokenFile]) -> dict[str, frozenset[str]]:
-        """Return the profiles that tokens open which were brought about before, as they are wanted.
+        """Return the profiles that the tokens we know of open, of those wanted.
 
-        For when a file, or the directory, cannot be looked after: who has a token goes on.
+        For when a file, or the directory, cannot be kept: clients that have a token go on.
         """
         opened = {}
         for token in wanted:
@@ -103,7 +103,7 @@ class Tokens:
         return opened
 
     def release(self) -> None:
-        """Let another daemon have the directory; the tokens stay, and are forgotten."""
+        """Give up the claim on the directory; the tokens stay, but we forget them."""
         if self._life is not None:
             self._life.close()
             self._life = None
@@ -124,8 +124,8 @@ class Tokens:
         found = folder.read(place, steps, most=self._size)
         standing = found.data.decode("ascii", "replace") if found is not None else ""
         access = Access(target)
-        # A token that somebody else has put there, or that stands in another file, too, is one that
-        # somebody else knows.
+        # If somebody else has put a token there, or it stands in another file as well, somebody else
+        # knows it.
         private = found is None or (access.trusts(found.info) and standing not in taken)
         if standing and not (self._ours(standing) and (kept is not None or private)):
             raise PublishError(
@@ -155,7 +155,7 @@ class Tokens:
     def _remove_others(
         self, place: Place, names: Container[str], steps: Steps
     ) -> Iterator[PublishError]:
-        """Remove our tokens of other names; yield why one stays."""
+        """Remove our tokens of other names; yield an error for each that cannot be removed."""
         with steps("sweep"):
             entries = os.listdir(place.directory)  # noqa: PTH208 - pathlib takes no descriptor
         for entry in sorted(entry for entry in entries if entry not in names):
@@ -163,7 +163,7 @@ class Tokens:
             try:
                 found = folder.read(other, Steps(other.path), most=self._size)
             except PublishError:
-                continue  # not a file of ours, whatever it is
+                continue  # it is no file of ours
             if found is not None and self._ours(found.data.decode("ascii", "replace")):
                 try:
                     folder.remove(other, Steps(other.path))

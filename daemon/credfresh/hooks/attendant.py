@@ -1,7 +1,8 @@
-"""Runs what the configuration wants done after a renewal; nothing of it concerns the renewals.
+"""Runs the configured commands after renewals, which never wait for them.
 
-A command is run once the new bytes are on disk, for that profile or (at the top of the file) for
-the whole publish. What is renewed again while its command waits or runs is one more run, not two.
+A command is run once the new bytes are on disk, for that profile or (if set at the top of the file)
+for the whole publish. However often a profile is renewed while its command waits, it runs once; a
+renewal while it runs causes one more run.
 """
 
 from __future__ import annotations
@@ -34,36 +35,36 @@ PATIENCE = 0.5
 """Seconds that killed commands are waited for at the end."""
 
 TAIL = 20
-"""Letters at the end of a secret by which it is found: tokens begin alike."""
+"""Characters at the end of a secret by which it is found: the beginnings of tokens are alike."""
 
 REDACTED = "[redacted]"
-"""What stands for a secret, as elsewhere in the log."""
+"""What replaces a secret, as elsewhere in the log."""
 
 WHOLE = ""
-"""The name under which the command for the whole publish waits; no profile is called so."""
+"""The name under which the command for the whole publish waits; no profile has this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """A command and what it is told."""
+    """A command that is to be run, and what it is told."""
 
     hook: Hook
     variables: Mapping[str, str]
     names: frozenset[str] = frozenset()
 
     def merged(self, newer: _Wish) -> _Wish:
-        """Return the one run that does for both."""
+        """Return one wish in place of both."""
         return _Wish(newer.hook, newer.variables, self.names | newer.names)
 
     def order(self) -> Order:
-        """Return what to run. Only the command for the whole publish is told names."""
+        """Return the order to run it. Only the command for the whole publish is told names."""
         told = "".join(f"{name}\n" for name in sorted(self.names)).encode()
         return Order(self.hook.command, self.hook.timeout, self.variables, told)
 
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """A run, its thread, and the secrets that it may have read and nobody else remembers."""
+    """A run, its thread, and secrets that it may have read but `_secrets` has dropped since."""
 
     run: Run
     thread: threading.Thread
@@ -73,9 +74,9 @@ class _Running:
 
 
 class Hooks:
-    """An attendant, and an outlet: what is renewed after the start is what commands are run for.
+    """An attendant and an outlet: it runs commands for what is renewed after the start.
 
-    All state is the main thread's; each run has a thread of its own, which sends an errand.
+    All state belongs to the main thread; each run has a thread of its own, which sends an errand.
     """
 
     def __init__(self, emit: Emit) -> None:
@@ -87,20 +88,20 @@ class Hooks:
         self._hooked = False
         """Whether any command is configured."""
         self._secrets: dict[str, tuple[str, ...]] = {}
-        """What no command's output may repeat: the newest secrets of each profile, and those before
-        them, which the file may still hold. Of profiles that are gone as well: they are valid."""
+        """What no command's output may repeat: the newest secrets of each profile, and the previous
+        ones, which the file may still hold. Those of removed profiles stay: they are valid."""
         self._renewed: dict[str, str] = {}
-        """Profiles whose new keys are not known to be on disk yet."""
+        """The new access key ids, by profile, that are not known to be on disk yet."""
         self._refused: dict[str, Publication] = {}
-        """What was published beside others that were, and refused itself."""
+        """Publications that were refused, by profile, although others of the same publish stand."""
         self._waiting: dict[str, _Wish] = {}
         self._running: dict[str, _Running] = {}
 
     def open(self, desk: Desk) -> None:
-        """Begin to listen for what was published."""
+        """Start to listen for publishes."""
         self._desk = desk
         self._hooked = _hooked(desk.settings)
-        # A command that fails for each of ten thousand profiles is no flood of lines.
+        # So that a command which fails for ten thousand profiles causes no flood of lines.
         self._limited = RateLimited(self._emit, desk.clock)
         desk.agenda.add(self._limited.look)
         desk.on_published.append(self._published)
@@ -108,7 +109,7 @@ class Hooks:
         desk.unfinished.append(lambda: self._unfinished(desk.clock().boot))
 
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
-        """Take note of what was renewed. What stands at the start was not."""
+        """Note what was renewed; the first call tells what stands at the start."""
         del urgent
         keys = {
             name: publication.grant.credentials.access_key_id
@@ -136,7 +137,7 @@ class Hooks:
             running.seen.extend(known[2:] if self._hooked else known)
 
     def close(self) -> None:
-        """Kill what runs, and drop what waits; each is told."""
+        """Kill the commands that run, and drop those that wait; log each."""
         for name in self._waiting:
             self._tell(name, Ended("dropped: the daemon ended first", "", 0.0))
         self._waiting.clear()
@@ -151,7 +152,7 @@ class Hooks:
             self._limited.close()
 
     def _published(self, message: Published) -> None:
-        """Ask for the commands of what is new on disk."""
+        """Start the commands for the credentials that are new on disk, or let them wait."""
         stands = {
             name: publication.grant
             for name, publication in self._standing(message).items()
@@ -173,7 +174,7 @@ class Hooks:
         self._start()
 
     def _standing(self, message: Published) -> dict[str, Publication]:
-        """Return what is on disk now: what has landed but was refused is not, until it is not."""
+        """Return what is on disk now: what has landed and is not, or no longer, refused."""
         refused = {
             refusal.profile
             for outcome in message.outcomes.values()
@@ -190,7 +191,7 @@ class Hooks:
         return stands
 
     def _reloaded(self, settings: Settings) -> None:
-        """Drop the commands of profiles that are gone, or have another one or none now."""
+        """Drop waiting commands that are not configured any more, and update those that changed."""
         self._hooked = _hooked(settings)
         for name in list(self._waiting):
             profile = settings.profiles.get(name)
@@ -223,21 +224,21 @@ class Hooks:
             self._running[name] = _Running(run, thread, until)
             try:
                 thread.start()
-            except RuntimeError:  # too many threads or processes: the next one may have more luck
+            except RuntimeError:  # too many threads or processes: go on with the next one
                 del self._running[name]
                 self._tell(name, Ended("cannot be started: no thread could be had", "", 0.0))
 
     def _carry_out(self, name: str, run: Run) -> None:
         try:
             ended = run.carry_out()
-        except Exception as error:  # noqa: BLE001 - whatever it is, its place must become free
+        except Exception as error:  # noqa: BLE001 - whatever it is, others must be able to run
             ended = Ended(unforeseen(error), "", 0.0)
         if self._desk is not None:
             self._desk.post(Errand(partial(self._ended, name, ended)))
 
     def _ended(self, name: str, ended: Ended) -> None:
         running = self._running.pop(name, None)
-        if running is None:  # told when the daemon ended
+        if running is None:  # `close` has logged it already
             return
         self._tell(name, ended, running.seen)
         self._start()
@@ -252,10 +253,10 @@ class Hooks:
             emit("hook_failed", error=ended.failure, **fields)
 
     def _without_secrets(self, output: str, seen: Iterable[str]) -> str:
-        """Take out what is known to be secret: beside other letters it does not look like it."""
+        """Replace known secrets: among other letters they might not be recognised by their look."""
         if not output:
             return output
-        plain = output.replace("\\/", "/")  # as JSON may spell it
+        plain = output.replace("\\/", "/")  # JSON may escape the slash
         tails = {secret[-TAIL:]: secret for secret in chain(*self._secrets.values())}
         ends = (plain[start : start + TAIL] for start in range(len(plain)))
         for secret in {*seen, *(tails[end] for end in ends if end in tails)}:

@@ -1,4 +1,4 @@
-"""One run of a command of others: no shell, no secret, bounded in time and in what it says."""
+"""Runs a configured command once: without a shell or a secret, bounded in time and output."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import IO, cast
 from credfresh.watch import ProcessWatch
 
 MOST_OUTPUT = 2000
-"""Bytes of output that are kept: the first ones. What comes after is read and dropped."""
+"""Bytes of output that are kept: the first ones. All after them is read and dropped."""
 
 LINGER = 0.2
-"""Seconds that output is read for once the command has ended: a child of it may go on and on."""
+"""Seconds that output is read for after the command's end: a child of it may print for ever."""
 
 REAPED_WITHIN = 5.0
-"""Seconds in which a command that has ended, or was killed, is gone; one that is not is left."""
+"""Seconds that a command which has ended, or was killed, is waited for; then it is left."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be run. `variables` are added to a minimal environment; `told` is its input."""
+    """A command to run. `variables` are added to a minimal environment; `told` is its input."""
 
     command: tuple[str, ...]
     timeout: float
@@ -37,7 +37,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What came of it. `failure` is None when it went well."""
+    """The outcome of a run. `failure` is None if it succeeded; `took` is in seconds."""
 
     failure: str | None
     output: str
@@ -45,7 +45,7 @@ class Ended:
 
 
 class Run:
-    """A run in hand. `carry_out` blocks the caller's thread; `kill` may come from another."""
+    """One run. `carry_out` blocks the caller's thread; `kill` may be called from another one."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
@@ -53,7 +53,7 @@ class Run:
         self._killed: str | None = None
 
     def carry_out(self) -> Ended:
-        """Run it to its end, or to its time limit."""
+        """Run the command to its end, or to its time limit."""
         began = time.monotonic()
         try:
             with self._told() as told:
@@ -73,11 +73,11 @@ class Run:
         return Ended(failure, _text(output), time.monotonic() - began)
 
     def kill(self, why: str) -> None:
-        """End it, and all that is in its process group, now; what is being started, after that."""
+        """Kill the command, with all of its process group; one that is starting, once it has."""
         self._killed = self._killed or why
-        # Not once it has been waited for: its number may be somebody else's by then.
+        # Not once it has been waited for: another process may have its number by then.
         if self._process is not None and self._process.returncode is None:
-            # A command that has become another user's (setuid) is not ours to kill.
+            # We may not kill a command that runs as another user by now (setuid).
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -97,7 +97,7 @@ class Run:
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[int]:
-        """Give its standard input: a file in memory, so that nobody waits for it to be read."""
+        """Give the command's standard input: a file in memory, so that writing it never blocks."""
         descriptor = os.memfd_create("on_renew", os.MFD_CLOEXEC)
         try:
             os.write(descriptor, self._order.told)
@@ -107,7 +107,7 @@ class Run:
             os.close(descriptor)
 
     def _listen(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
-        """Read until it has ended and said its last word, or has to be killed."""
+        """Read until the command has ended and its output as well, or until it must be killed."""
         pipe = cast("IO[bytes]", process.stdout)
         kept = bytearray()
         watch = ProcessWatch(process.pid, pipe)
@@ -134,7 +134,7 @@ class Run:
 
 def _text(output: bytes) -> str:
     if len(output) == MOST_OUTPUT:
-        # Whole words alone: half a secret is not taken for one by who looks for secrets.
+        # Only whole words: half a secret would not be recognised as one, and be logged.
         output = output[: max(map(output.rfind, (b" ", b"\n")), default=0)]
     return output.decode("utf-8", "replace").strip()
 

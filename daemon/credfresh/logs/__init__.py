@@ -1,9 +1,9 @@
 """The log: one line an event, JSON for machines or colours for people. The only door to structlog.
 
 Rules: an event is a name and fields, never prose; every line of stdout and stderr is one event,
-also what other libraries, warnings and uncaught errors have to say. Of an error only its type
-and the places it came through are shown, never its text nor local variables: both may quote a
-secret. Library loggers that print whole answers of STS stay at INFO whatever the level.
+also the messages of other libraries, warnings and uncaught errors. Of an error only its type and
+the places it came through are shown, never its text or local variables, which may quote a secret.
+Library loggers that print whole answers of STS stay at INFO, whatever the level.
 """
 
 from credfresh.logs.capture import configure, follow

@@ -1,4 +1,4 @@
-"""What others say in this process (libraries, warnings, uncaught errors) becomes events too."""
+"""Turns what libraries, warnings and uncaught errors say in this process into events."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CLAMPED = {
     "urllib3": 20,
     "s3transfer": 20,
     "apscheduler": 30,
-    "waitress": 40,  # below that it tells what clients do, as often as they do it
+    "waitress": 40,  # below that it logs what clients do, each time that they do it
 }
-"""Libraries and the most talkative level that they are allowed."""
+"""Libraries, and the lowest level at which they may log."""
 
 
 def configure(
@@ -35,7 +35,7 @@ def configure(
     clock: Clock,
     environ: Mapping[str, str] = os.environ,
 ) -> Log:
-    """Make the log, and let everything that this process says go through it."""
+    """Make the log, and send through it everything that this process says."""
     console = settings.format == "console" or (settings.format == "auto" and stream.isatty())
     log = Log(
         stream,
@@ -58,7 +58,7 @@ def configure(
 
 
 def follow(log: Log, level: Level) -> None:
-    """Show what is of `level` or above from now on, of libraries as far as they are allowed."""
+    """Show `level` and above from now on; for libraries, not below what `CLAMPED` allows."""
     log.level = level
     logging.root.setLevel(SEVERITY[level])
     for name, least in CLAMPED.items():
@@ -88,7 +88,7 @@ def _at_least(record: logging.LogRecord, level: str) -> bool:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:  # noqa: BLE001 - a library's broken format string is its own affair
+    except Exception:  # noqa: BLE001 - a library's format string may be broken
         return str(record.msg)
 
 

@@ -1,4 +1,4 @@
-"""An event as people like to watch it: a line that reads from left to right, and what to do below.
+"""Renders an event for people: a line that reads from left to right, and below it what to do.
 
 20:35:32 ✕ renewal_failed         production       code=AccessDenied mend=human retry_in_s=1.9
 error  User … is not authorized to perform: sts:AssumeRole on …
@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 EVENT, PROFILE = 22, 16
-"""Columns of the event's name, and of the profile's."""
+"""The widths of the columns of the event's name, and of the profile's."""
 
 BELOW = ("error", "reason", "first", "message", "hint", "frames")
 """Fields of many words, each on a line of its own, in this order."""
 
 LAST = ("access_key_id", "role_arn")
-"""What is looked up rather than watched: last, and faint."""
+"""Fields that people look up rather than watch: shown last, and faint."""
 
 SIGNS = {"error": "✕", "warning": "!", "info": "·", "debug": " "}
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[33m", "info": "", "debug": "\x1b[2m"}
@@ -27,7 +27,7 @@ _GOOD_EVENTS = ("_recovered", "credentials_renewed", "daemon_ready", "_leads")
 
 
 class ConsoleRenderer:
-    """The last of structlog's processors: an event's fields, already printable, to its lines."""
+    """The last of structlog's processors: turns an event's printable fields into lines."""
 
     def __init__(self, *, colours: bool) -> None:
         self._colours = colours

@@ -1,4 +1,4 @@
-"""Events to lines."""
+"""Turns events into lines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Log:
         )
 
     def __call__(self, event: str, /, **fields: object) -> None:
-        """Tell an event of ours."""
+        """Log an event of ours."""
         if undeclared(event, frozenset(fields)):
             names = " ".join(sorted(fields))
             self.tell("error", "undeclared_event", {"name": event, "fields": names})
@@ -54,7 +54,7 @@ class Log:
         self.tell(EVENTS[event].level, event, fields)
 
     def tell(self, level: str, event: str, fields: Mapping[str, object]) -> None:
-        """Write one line, if `level` is to be shown."""
+        """Write the line of an event of anybody's, if `level` is to be shown."""
         if SEVERITY[level] < SEVERITY[self.level]:
             return
         lost = self._stream.take_lost()
@@ -77,7 +77,7 @@ class Log:
 def _printable(
     _logger: Any, _level: str, fields: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Spell out what would move the cursor of a terminal."""
+    """Escape characters that are not printable, which could move a terminal's cursor."""
     return {name: _spelt(value) for name, value in fields.items()}
 
 

@@ -1,4 +1,4 @@
-"""Taking out what looks like a secret: a second wall, behind never logging one. Pure."""
+"""Takes out what looks like a secret, in case one is logged after all. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TEXT = re.compile(
 
 
 def redact(fields: Mapping[str, object]) -> dict[str, object]:
-    """Return plain values that hold nothing which looks like a secret.
+    """Return the fields as plain values, without anything that looks like a secret.
 
-    Of what is no plain value only the type is said: its text is nobody's promise.
+    Other values are replaced by the name of their type: their text might hold anything.
     """
     return {name: _redacted(name, value) for name, value in fields.items()}
 

@@ -1,4 +1,4 @@
-"""Where lines go: a stream whose reader may be slow, stopped or gone."""
+"""Writes lines to a stream whose reader may be slow, stopped or gone."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from collections.abc import Mapping
 from typing import TextIO
 
 PRIORITY: Mapping[str, int] = {"debug": 7, "info": 6, "warning": 4, "error": 3}
-"""sd-daemon(3): the number between `<` and `>` before a line, where journald listens."""
+"""sd-daemon(3): the number between `<` and `>` before a line for journald."""
 
 PATIENCE = 1.0
-"""Seconds that a reader which does not read may hold us up, once; then lines are lost."""
+"""Seconds that we wait, once, for a reader that does not read; then lines are lost."""
 
 MOST_AT_ONCE = select.PIPE_BUF // 4
-"""Characters that a pipe which is not full takes without making us wait, whatever they are; and
-that are kept where a terminal takes a part of them."""
+"""Characters that a pipe takes at once unless it is full, whatever they are; also the most that
+is buffered if a terminal takes only part of them."""
 
 JOURNAL = "/run/systemd/journal/stdout"
-"""Where systemd takes the standard output of services to, for journald."""
+"""The socket of journald to which systemd connects the standard output of services."""
 
 _TO_JOURNAL = b"credfresh\n\n6\n1\n0\n0\n0\n"
-"""What is said there first, as sd_journal_stream_fd(3) does: who writes, no unit (it finds out),
-the level of lines that say none, that they do say it, and three times that nothing is passed on."""
+"""The header that sd_journal_stream_fd(3) sends there: an identifier, no unit (journald finds it),
+the level of lines without one, that lines have one, and three times that nothing is forwarded."""
 
 
 class Stream:
     """Writes whole lines. Safe from every thread; never raises, and never waits for ever.
 
-    A line that could not be written out, as on a full disk, or not to its end, as to a pipe that is
-    almost full, is kept and comes first when it can; others are lost meanwhile. `journal` says that
-    journald reads, at `socket_path`.
+    A line that could not be written out (on a full disk), or only in part (to a pipe that is almost
+    full), is kept and written first when that is possible; later lines are lost meanwhile.
+    `journal` says that journald reads, at `socket_path`.
     """
 
     def __init__(self, stream: TextIO, *, journal: bool, socket_path: str = JOURNAL) -> None:
@@ -61,7 +61,7 @@ class Stream:
                 _never_wait(self._descriptor)
 
     def debug(self, line: str) -> None:
-        """Write a line of that level, and so on: structlog calls them by name."""
+        """Write a line of this level; structlog calls the method that is named as the level."""
         self._write("debug", line)
 
     def info(self, line: str) -> None:
@@ -147,11 +147,11 @@ class Stream:
         return True
 
     def _find_reader(self) -> None:
-        """Look for a reader in the place of one that has gone for good.
+        """Replace a reader that has gone for good.
 
-        Journald knows its streams again after a restart and a crash; where it was stopped and
-        started we have to go to it. Others' place is taken by nobody, who reads all: a log that
-        goes nowhere must not cost the daemon its life, nor fail once more at the exit.
+        Journald keeps its streams over a restart and a crash; if it was stopped and started, we
+        connect to it again. Any other reader is replaced by /dev/null: a log that goes nowhere must
+        neither end the daemon nor fail once more at the exit.
         """
         if self._descriptor is None:
             return
@@ -161,7 +161,7 @@ class Stream:
                     os.dup2(nowhere.fileno(), self._descriptor)
                 return
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as journal:
-                journal.settimeout(0)  # where others wait to be let in, we do not
+                journal.settimeout(0)  # fail rather than wait for journald to accept
                 journal.connect(self._socket_path)
                 journal.settimeout(None)
                 journal.sendall(_TO_JOURNAL)
