@@ -1,4 +1,4 @@
-"""Puts the figures where the configuration says, for as long as the daemon runs."""
+"""Writes and serves the figures as the configuration says, for as long as the daemon runs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from credfresh.metrics.textfile import Textfile
 
 AGAIN = 30.0
-"""Seconds between two attempts to listen, and between two looks whether it still does."""
+"""Seconds between two attempts to listen, and between two checks that it still does."""
 
 OUTCOMES = ("written", "unchanged", "failed")
-"""What may become of a publish of one file."""
+"""The possible outcomes of a publish of one file."""
 
 
 class Metrics:
-    """An attendant. What cannot be had is an event and tried again: it stops no renewal.
+    """An attendant. If it cannot write or listen, an event says so, and it is tried again.
 
     `hostname` is what the page calls this host.
     """
@@ -42,7 +42,7 @@ class Metrics:
         self._listening: Listening | None = None
 
     def open(self, desk: Desk) -> None:
-        """Begin to serve; figures are counted even while nobody wants them."""
+        """Start to write and serve; publishes are counted even if neither is configured."""
         self._desk = desk
         self._observer = Observer(desk, self._take)
         self._view = self._observer.view
@@ -52,7 +52,7 @@ class Metrics:
         self._reloaded(desk.settings)
 
     def close(self) -> None:
-        """End; the textfile stays, for what it says of the credentials stays true."""
+        """Stop; the textfile stays, as what it says of the credentials stays true."""
         if self._observer is not None:
             self._observer.close()
         if self._textfile is not None:
@@ -93,7 +93,7 @@ class Metrics:
             self._textfile.close(remove=old.textfile != new.textfile)
             self._textfile = None
         if new.textfile is not None:
-            # Imported here: who wants no metrics does not pay for them.
+            # Imported here: a daemon without metrics does not need it.
             from credfresh.metrics.textfile import Textfile  # noqa: PLC0415
 
             self._textfile = Textfile(
@@ -112,7 +112,7 @@ class Metrics:
         return None if view is None else exposition.render(view)
 
     def _look(self, _now: Instant) -> float:
-        """See to it that somebody listens; return the seconds to the next look."""
+        """Listen, unless it does already; return the seconds to the next look."""
         address = self._settings.listen
         if address is not None and (self._listening is None or not self._listening.alive):
             self._listen(address)

@@ -1,4 +1,4 @@
-"""The view as metrics, in the text format of Prometheus. The only door to prometheus_client."""
+"""Renders a view in the text format of Prometheus. The only door to prometheus_client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from credfresh.metrics.view import View
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 NEVER = 0.0
-"""What a timestamp is while there is none: so old that every alert takes notice."""
+"""The value of a timestamp that is not known: so old that every alert fires."""
 
 _OF_A_PROFILE: tuple[tuple[str, str, Callable[[Figures], float | None]], ...] = (
     (
@@ -82,10 +82,10 @@ _OF_THE_DAEMON: tuple[tuple[str, str, Callable[[View], float]], ...] = (
 
 
 def render(view: View) -> bytes:
-    """Return every metric; profiles that are gone are in it no more."""
+    """Return all metrics; profiles that have left the configuration are not in them."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(view))
-    # Under our own prefix: the textfile collector exposes its own process's figures beside ours.
+    # With our own prefix: node_exporter exposes the figures of its own process beside ours.
     ProcessCollector(namespace="credfresh", registry=registry)
     return generate_latest(registry)
 
@@ -95,7 +95,7 @@ class _Figures(Collector):
         self._view = view
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what is known of each profile, and of the daemon."""
+        """Yield the metrics of the profiles, then those of the daemon."""
         for name, text, value in _OF_A_PROFILE:
             gauge = GaugeMetricFamily(f"credfresh_{name}", text, labels=["profile"])
             for one in self._view.profiles:

@@ -1,4 +1,4 @@
-"""Gives a view of the daemon to whoever asks; many who ask at once share one."""
+"""Gives views of the daemon to other threads; requests at the same time share one view."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from credfresh.metrics.snapshot import Snapshot, Taken, unfold
 from credfresh.metrics.view import View, judge
 
 PATIENCE = 2.0
-"""Seconds that we wait for the main thread; one that is silent for longer is not healthy."""
+"""Seconds that we wait for the main thread; if it is silent for longer it is not healthy."""
 
 LEAST_AGE = 1.0
-"""Seconds for which a view is good: more often nobody needs to know."""
+"""Seconds for which a view is good at least: nobody needs newer ones."""
 
 REST = 20.0
-"""A view is good for this many times what it took to make, so that askers cost 5 % at most."""
+"""A view is good for this many times as long as it took to make: so making takes at most 5 %."""
 
 
 class Observer:
@@ -49,9 +49,9 @@ class Observer:
             self._asked.put(None)
 
     def view(self, since: float = 0.0) -> View | None:
-        """Return how things are now, or were a moment ago but after boot-clock second `since`.
+        """Return a view of now, or of a moment ago but not before boot-clock second `since`.
 
-        None when the main thread does not answer.
+        None if the main thread does not answer.
         """
         with self._lock:
             began = self._desk.clock().boot
@@ -75,12 +75,12 @@ class Observer:
 
     def _snapshot(self, since: float) -> Snapshot | None:
         taken = self._answer()
-        if taken is not None and taken.now.boot < since:  # to somebody who was gone when it came
+        if taken is not None and taken.now.boot < since:  # the answer to an earlier question, which came too late
             taken = self._answer()
         return None if taken is None else unfold(taken)
 
     def _answer(self) -> Taken | None:
-        # An errand that is still waiting is asked for its answer, not joined by another.
+        # If an errand is still waiting, its answer is awaited; no other one is sent.
         asked = self._asked
         if self._closed:
             return None

@@ -1,7 +1,7 @@
 """The status page: one self-contained HTML page. Pure text.
 
-Every word that is not ours is escaped. Without `metrics.detail` no ARN, account id, access key id
-or error text gets into it.
+All text that is not ours is escaped. Without `metrics.detail` the page holds no ARN, account id,
+access key id or error text.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from credfresh.model import rfc3339
 from credfresh.statuses import State
 
 MOST_ROWS = 500
-"""Profiles that are shown at once, the most urgent first."""
+"""Profiles that are shown at most, the most urgent first."""
 
 MOST_QUERY = 1000
-"""Characters of a query that are looked at."""
+"""Characters of a query at most; a longer one is ignored."""
 
 FEW = 100
-"""Up to so many profiles the page asks anew every two seconds, above it every ten."""
+"""With up to so many profiles the page reloads every two seconds, with more every ten."""
 
 _STYLE = resources.files("credfresh.metrics").joinpath("page.css").read_text("utf-8")
 _SCRIPT = resources.files("credfresh.metrics").joinpath("page.js").read_text("utf-8")
@@ -44,7 +44,7 @@ POLICY = (
     " connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'"
 )
-"""The Content-Security-Policy: this one script, this one style, and nothing from elsewhere."""
+"""The Content-Security-Policy: only this script and this style, and nothing from elsewhere."""
 
 _RANK: dict[State, int] = {state: rank for rank, state in enumerate(reversed(STATES))} | {
     "expired": -1
@@ -67,13 +67,13 @@ _ICON = (
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What the reader wants to see: profiles with this in their name, in this state."""
+    """Selects the profiles that have this text in their names, and this state."""
 
     text: str = ""
     state: str = ""
 
     def passes(self, one: Figures, *, detail: bool) -> bool:
-        """Say whether a profile is wanted."""
+        """Say whether a profile is selected; with `detail`, the text may also be in its role."""
         if self.state and one.state != self.state:
             return False
         hay = f"{one.profile.name} {one.profile.role_arn}" if detail else one.profile.name
@@ -267,7 +267,7 @@ def _ahead(seconds: float) -> str:
 
 
 def _span(seconds: float) -> str:
-    """Render seconds calmly: `48 s`, `41 min`, `2 h 05 min`."""
+    """Render seconds without false precision: `48 s`, `41 min`, `2 h 05 min`."""
     whole = max(0, int(seconds))
     if whole < 60:  # noqa: PLR2004 - seconds in a minute
         return f"{whole} s"

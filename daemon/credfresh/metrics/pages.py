@@ -1,7 +1,8 @@
-"""The status page, made once for all who ask for the same.
+"""Keeps the status page, rendered once for all requests with the same filter.
 
-A view stands for a second at least, and what is made of it is kept as long as it stands. So a flood
-of requests for the page costs one rendering a view; one for ever new filters, a fifth of the time.
+A view is good for a second at least, and its pages are kept as long as it is. So a flood of
+requests for one page costs one rendering for each view; a flood of ever new filters takes a fifth
+of the time.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from credfresh.metrics.view import View
 from credfresh.model import Clock
 
 REST = 4.0
-"""After a filtered page the next new filter waits this many times what that one took to make."""
+"""After a filtered page the next new filter waits this many times as long as that took to make."""
 
 MOST_KEPT = 16
-"""Pages that are kept of one view, 300 KB each at most."""
+"""Pages of one view that are kept, 300 KB each at most."""
 
 EVERYTHING = page.Filter()
 

@@ -1,4 +1,4 @@
-"""What really stands in the credentials files: read by us, as a reader would, not remembered."""
+"""Reads what really stands in the credentials files, as their readers do."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import NamedTuple
 from credfresh.splice import mark
 
 MOST_BYTES = 64 << 20
-"""A file beyond this size is not read: it holds more than our 10,000 profiles."""
+"""A larger file is not read: 10,000 profiles of ours need less."""
 
 GRAIN = 1.0
-"""Seconds after its last change from which on a file's times prove that it has not changed."""
+"""Seconds after a file's last change; from then on, equal times prove that it is unchanged."""
 
 _SECTION = re.compile(rb"^\[([^\[\]\r\n]+)\]", re.MULTILINE)
 _EXPIRES = re.compile(rb" expires=([0-9TZ:-]{20}) ")
@@ -44,13 +44,13 @@ class Reader:
         self._known: dict[str, tuple[_Identity, Sections]] = {}
 
     def sections(self, path: str, instance: str, wall: float) -> Sections | None:
-        """Return what `instance` has in the file now; None where no file can be read.
+        """Return the sections of `instance` in the file now; None if it cannot be read.
 
-        `wall` is the time of the wall clock.
+        `wall` is the present time of the wall clock.
         """
         with self._lock:
             try:
-                # Not blocking: a fifo in its place would hold us for ever.
+                # Not blocking: to open a fifo in its place would block for ever.
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             except OSError:
                 self._known.pop(path, None)
@@ -80,7 +80,7 @@ class Reader:
 
 
 def stands(path: str) -> bool:
-    """Say whether a file with something in it is there."""
+    """Say whether there is a regular file that is not empty."""
     try:
         info = os.stat(path)  # noqa: PTH116 - ten thousand of them, and no Path for each
     except OSError:
@@ -89,7 +89,7 @@ def stands(path: str) -> bool:
 
 
 def scan(data: bytes, instance: str) -> dict[str, Held]:
-    """Return the sections of `instance` whose sum is right; of each name only the first."""
+    """Return the sections of `instance` whose sum is right, if they are the first of their name."""
     headers = list(_SECTION.finditer(data))
     ends = [header.start() for header in headers[1:]] + [len(data)]
     found: dict[str, Held] = {}

@@ -1,8 +1,8 @@
-"""What is answered over HTTP: `/metrics`, `/healthz`, `/readyz`, and the status page at `/`.
+"""Answers over HTTP: `/metrics`, `/healthz`, `/readyz`, and the status page at `/`.
 
-Any local process can ask, and so can any web page that a browser on this host is shown: a name
-that a page's owner points at 127.0.0.1 is still that name in the Host header, and is refused.
-Nothing can be changed here, there are no cookies, and answers may be read by their own origin only.
+Any local process can ask, and so can any web page that a browser on this host shows: if the page's
+name was pointed at 127.0.0.1, that name is in the Host header, and is refused. Nothing can be
+changed here, there are no cookies, and only pages of the same origin may read answers.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 TEXT = "text/plain; charset=utf-8"
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
-"""Names by which this host is asked; any port, for a tunnel has another one."""
+"""Names under which this host answers; on any port, since a tunnel has another one."""
 
 MOST_NAMED = 20
-"""Profiles that `/healthz` names."""
+"""Profiles that `/healthz` names at most."""
 
 REST = 20.0
-"""`/metrics` is good for this many times what it took to make, so that askers cost 5 % at most."""
+"""`/metrics` is good for this many times as long as it took to make: making takes at most 5 %."""
 
 OVERDUE = 30.0
-"""Seconds beyond that for which it may be given to whoever comes while another is made."""
+"""Seconds beyond that for which the previous text may be sent while another one is made."""
 
 BUSY = b"too many filters at once: ask again in a second\n"
 
@@ -57,13 +57,13 @@ HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status line, a kind of content, and the content."""
+    """An answer: its status line, the type of its content, and the content."""
 
     status: str
     kind: str
     body: bytes
     more: tuple[tuple[str, str], ...] = ()
-    """Headers of this answer alone."""
+    """Further headers, beside those of every answer."""
 
 
 class Site:
@@ -98,7 +98,7 @@ class Site:
         start(answer.status, [*headers, *answer.more, *HEADERS])
         if environ["REQUEST_METHOD"] == "HEAD":
             return []
-        # A file is sent without a copy of its own for each client that is slow to read it.
+        # A file is sent without being copied for each client that is slow to read it.
         wrapper: Any = environ.get("wsgi.file_wrapper")
         body = io.BytesIO(answer.body)
         return wrapper(body) if wrapper else [answer.body]
@@ -124,8 +124,8 @@ class Site:
         return match is not None and match[1].lower() in self._hosts
 
     def _metrics(self, view: View, _query: str) -> Answer:
-        # Who finds another at work on it takes the one before, so that probes are not kept waiting;
-        # but not one of an hour ago, when somebody asked last.
+        # While another thread renders, the previous text is sent, so that probes need not wait,
+        # unless that is too old.
         old = self._clock().boot >= self._exposed_until + OVERDUE
         if self._lock.acquire(blocking=old):
             try:

@@ -1,7 +1,7 @@
-"""The state of every profile at one moment, taken in the main thread and unfolded elsewhere.
+"""The state of every profile at one moment, taken in the main thread and worked out in another.
 
-Taking it must be cheap, for renewals wait meanwhile: of each profile only references are taken
-(5 ms for 10,000). What they refer to does not change, but for the counts of attempts.
+Taking it must be cheap, since renewals wait meanwhile: of each profile only references are taken
+(5 ms for 10,000). The objects do not change later, except the counts of attempts.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from credfresh.settings import Profile, Settings
 from credfresh.statuses import State
 
 RESULTS: tuple[Result, ...] = ("success", "transient", "throttled", "needs_human")
-"""What may become of an attempt."""
+"""The possible results of an attempt."""
 
 
 class Trouble(NamedTuple):
-    """Why a profile is not renewed or not published. For the eyes of operators only."""
+    """Why a profile is not renewed or not published. For operators only."""
 
     code: str
     message: str
@@ -38,22 +38,22 @@ class Figures(NamedTuple):
 
     profile: Profile
     state: State
-    """Judged by what was published last; whether it still stands there is another question."""
+    """Judged by what was published last, without a look at whether it still stands."""
     access_key_id: str | None
     issued: float | None
     expiration: float | None
-    """What STS said of the published credentials; None while nothing is published."""
+    """The expiration of the published credentials, by STS; None while nothing is published."""
     seconds_left: float
     lifetime: float
     renew_at: float | None
-    """When what is in hand is to be renewed; None with nothing in hand."""
+    """When the credentials in hand are to be renewed; None if there are none."""
     next_attempt: float
     last_success: float | None
     failures: int
     """Attempts that failed since the last one that did not."""
     failing_since: float | None
     results: tuple[int, ...]
-    """Attempts since the start, by what became of them (in the order of `RESULTS`)."""
+    """Attempts since the start, by result (in the order of `RESULTS`)."""
     trouble: Trouble | None
 
 
@@ -69,16 +69,16 @@ class Snapshot:
     reloaded: bool
     """Whether the last reload was accepted; true before the first."""
     skew: float | None
-    """Server minus local clock in seconds, by the newest answer that told the time."""
+    """Server's clock minus the local one in seconds, by the newest answer that has the time."""
     lag: float
     """Seconds by which the most belated alarm is late at this moment."""
     writes: Mapping[str, int]
-    """Publishes of one place since the start, by `written`, `unchanged` and `failed`."""
+    """Publishes since the start, each place counted by itself: `written`, `unchanged`, `failed`."""
     last_write: float | None
 
 
 class _Row(NamedTuple):
-    """What is taken of one entry; the names are those of its attributes."""
+    """The attributes that are taken of one entry, by their names there."""
 
     profile: Profile
     withdrawn: bool
@@ -100,7 +100,7 @@ _row = attrgetter(*_Row._fields)
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A snapshot that is still folded. It may hold secrets: it is unfolded and let go."""
+    """A snapshot that is not worked out yet. It may hold secrets, so it is not kept."""
 
     now: Instant
     settings: Settings
@@ -125,7 +125,7 @@ def take(desk: Desk, writes: Mapping[str, int], last_write: float | None) -> Tak
 
 
 def unfold(taken: Taken) -> Snapshot:
-    """Work out what was taken, in any thread."""
+    """Work out a snapshot, in any thread."""
     now = taken.now
     rows = [row for row in map(_Row._make, taken.rows) if not row.withdrawn]
     overdue = (now.boot - row.due.boot for row in rows if row.phase is Phase.ARMED)
@@ -143,7 +143,7 @@ def unfold(taken: Taken) -> Snapshot:
 
 
 def _figures(row: _Row, now: Instant) -> Figures:
-    published = None if row.refusal else row.published  # else somebody else's stands there
+    published = None if row.refusal else row.published  # if refused, others' keys stand there
     grant, since = row.grant, row.failing_since
     count = row.results.get
     other = published is not None and published.request != row.profile.request

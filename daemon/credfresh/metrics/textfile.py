@@ -1,4 +1,4 @@
-"""The figures in a file that node_exporter reads: put there whole, soon after each change."""
+"""Writes the figures to a file for node_exporter, in one step, soon after each change."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from credfresh.events import Emit
 from credfresh.model import Clock
 
 EVERY = 15.0
-"""Seconds after which it is written even though nothing has changed: an old one tells that the
+"""Seconds after which the file is written even if nothing has changed: an old file shows that the
 daemon is dead."""
 
 REST = 50.0
-"""The next is written no sooner than this many times what the last took: 2 % of the time."""
+"""After a write the next one waits this many times as long as it took: writing takes 2 %."""
 
 MOST_REST = 60.0
-"""The longest rest between two, seconds, whatever changes."""
+"""The longest rest between two writes, in seconds."""
 
 Render = Callable[[float], bytes | None]
-"""Returns the content, no older than a boot-clock second; None when it cannot be had now."""
+"""Returns the content, not from before a boot-clock second; None if it cannot be had now."""
 
 
 class Textfile:
-    """Keeps one file; a thread of its own writes. A directory that refuses it is an event."""
+    """Keeps one file, in a thread of its own. If it cannot be written, an event says so."""
 
     def __init__(self, path: str, mode: int, *, render: Render, clock: Clock, emit: Emit) -> None:
         self._path = path
@@ -47,7 +47,7 @@ class Textfile:
         self._thread = threading.Thread(target=self._run, name="credfresh-textfile", daemon=True)
 
     def open(self) -> None:
-        """Begin to write; where the system gives no thread, at the next change."""
+        """Start to write; if the system gives no thread, it is tried again at the next change."""
         try:
             self._thread.start()
         except RuntimeError:
@@ -62,7 +62,7 @@ class Textfile:
             )
 
     def note(self) -> None:
-        """Something has changed; quick, for the main thread."""
+        """Note that something has changed. Does not block the main thread."""
         if self._thread.ident is None:
             self.open()
         with self._changed:
@@ -70,7 +70,7 @@ class Textfile:
             self._changed.notify()
 
     def close(self, *, remove: bool = False) -> None:
-        """Write no more; `remove` takes the file away, else it stays to tell of what stands."""
+        """Stop writing. The file stays, as it tells what is published, unless `remove` is set."""
         with self._changed:
             self._stopping, self._removed = True, remove
             self._changed.notify()
@@ -105,7 +105,7 @@ class Textfile:
     def _write(self, since: float) -> None:
         content = self._render(since)
         if content is None:
-            return  # an old file is what tells of a daemon that does not answer
+            return  # leave the old file: its age shows that the daemon does not answer
         try:
             put(self._path, content, self._mode)
         except PublishError as error:
@@ -131,10 +131,10 @@ class Textfile:
 
 
 def put(path: str, content: bytes, mode: int) -> None:
-    """Put a file in its place, whole. It holds no secret and may be lost in a crash: no fsync.
+    """Replace a file in one step, without fsync: it holds no secret and may be lost in a crash.
 
     Raises:
-        PublishError: the system refused it; what stood there stands.
+        PublishError: the system refused it; the old file stands.
     """
     steps = Steps(path)
     folder, name = os.path.split(path)
@@ -158,7 +158,7 @@ def put(path: str, content: bytes, mode: int) -> None:
 
 
 def sweep(path: str) -> None:
-    """Take away what a killed daemon left half written beside the file."""
+    """Remove half-written files that a killed daemon left beside the file."""
     folder, name = os.path.split(path)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:

@@ -1,6 +1,6 @@
-"""One profile's life as a drawing: issued, now, renewal, expiration, failures. Pure SVG.
+"""Draws one profile's session: issue, now, renewal, expiration, failures. Pure, makes SVG.
 
-Places are attributes in percent, for the page's policy allows no inline styles.
+Places are attributes in percent, since the page's policy allows no inline styles.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from credfresh.metrics.snapshot import Figures
 
 NOW = 36.0
-"""Where now is, percent from the left: more is to come than has been. The style draws it."""
+"""Where now is, in percent from the left, with more room for the future. page.css draws it."""
 
 EVEN = 3.0
-"""Lifetimes that differ by no more than this factor share an even scale; else the hours to come
-are pressed together, so that a quarter of an hour can be seen beside half a day."""
+"""Lifetimes that differ by no more than this factor share a linear scale; else distant hours are
+drawn closer together, so that a quarter of an hour can be seen beside half a day."""
 
 MINUS = "\N{MINUS SIGN}"
 
 GAP = 11.5
-"""Percent that two labels of the axis are apart, at least."""
+"""Percent that two labels of the axis are apart at least."""
 
 EDGE = 4.0
 """Percent from the edges within which a label would be cut."""
@@ -77,7 +77,7 @@ def scale(axis: Axis) -> str:
 
 
 def draw(one: Figures, axis: Axis, words: str) -> str:
-    """Draw one profile; `words` say the same to those who cannot see it."""
+    """Draw one profile; `words` say the same for screen readers."""
     parts = "".join(_parts(one, axis))
     return f'<svg class="life" role="img" aria-label="{words}">{parts}</svg>'
 

@@ -1,4 +1,4 @@
-"""The verdict: what the daemon knows, held against what stands on disk. Pure."""
+"""Judges profiles by what the daemon knows and what stands on disk. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VALID: tuple[State, ...] = ("fresh", "late")
 STATES: tuple[State, ...] = ("fresh", "late", "expired", "missing", "refused")
 
 SLACK = 1.0
-"""Seconds by which a time in the file may be earlier than ours: it is rounded down there."""
+"""Seconds by which a time in the file may be earlier than ours: the file rounds it down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class View:
 
     snapshot: Snapshot
     profiles: tuple[Figures, ...]
-    """Each with the state that a reader of the file would find."""
+    """Each has the state that a reader of the file would find."""
     counts: Mapping[State, int]
 
     @property
@@ -34,7 +34,7 @@ class View:
         return sum(self.counts[state] for state in VALID) == len(self.profiles)
 
     def unhealthy(self) -> list[Figures]:
-        """Return the profiles whose readers get nothing that works."""
+        """Return the profiles whose readers find no valid credentials."""
         return [one for one in self.profiles if one.state not in VALID]
 
 
@@ -43,7 +43,7 @@ def judge(
     sections: Callable[[str], Sections | None],
     stands: Callable[[str], bool] = lambda _path: True,
 ) -> View:
-    """Judge a snapshot; `sections` tells what stands in a file, `stands` whether a twin does."""
+    """Judge a snapshot; `sections` returns what stands in a file, `stands` whether a twin does."""
     paths = {one.profile.target.path for one in snapshot.profiles}
     standing = {path: sections(path) or {} for path in paths}
     profiles = tuple(
@@ -61,7 +61,7 @@ def _judged(one: Figures, held: Held | None, snapshot: Snapshot) -> Figures:
         return one
     if held is None:
         return one._replace(state="missing", seconds_left=0.0)
-    # A file that is newer than the snapshot serves its readers just as well.
+    # If the file is newer than the snapshot, its readers are served just as well.
     if held.access_key_id == one.access_key_id or held.expires >= one.expiration - SLACK:
         return one
     left = max(0.0, held.expires - snapshot.taken.wall)
