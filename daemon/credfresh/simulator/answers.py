@@ -11,7 +11,7 @@ from credfresh.simulator.world import Principal, Session, WebIdentity, account_o
 
 _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no way to say; requests may hold it and errors echo it."""
+"""Characters that XML 1.0 cannot hold; requests may hold them, and errors repeat requests."""
 
 
 def _element(name: str, value: str) -> str:

@@ -20,9 +20,9 @@ DEFAULT_DURATION = 3600
 LEAST_DURATION = 900
 MOST_DURATION = 43_200
 PLAIN_POLICY_LIMIT = 2048
-"""Most characters of the inline policy and the managed policies' ARNs together."""
+"""Characters of the inline policy and the managed policies' ARNs together, at most."""
 PACKED_LIMIT = 2048
-"""Most bytes of policies and tags once packed. AWS keeps its own limit and packing to itself."""
+"""Bytes of packed policies and tags at most. AWS does not publish its own limit and packing."""
 
 _NAME = re.compile(r"[\w+=,.@-]*", re.ASCII)
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:\/-]*", re.ASCII)
@@ -70,7 +70,7 @@ class _Constraints:
         pattern: re.Pattern[str] | None = None,
         required: bool = False,
     ) -> str | None:
-        """Return a parameter, having noted what is wrong with it."""
+        """Return a parameter, and note what is wrong with it."""
         value = self._query.text(parameter)
         if value is None:
             if required:
@@ -100,12 +100,12 @@ class _Constraints:
             )
 
     def count(self, name: str, number: int, most: int) -> None:
-        """Note a list with too many members."""
+        """Note a list that has too many members."""
         if number > most:
             self._fail(name, "'[...]'", f"Member must have length less than or equal to {most}")
 
     def duration(self) -> int:
-        """Return the seconds asked for, having noted a value that is none or out of bounds."""
+        """Return the seconds asked for, and note a value that is no number or out of bounds."""
         text = self._query.text("DurationSeconds")
         if text is None:
             return DEFAULT_DURATION
@@ -135,7 +135,7 @@ class _Constraints:
 
 
 def read_role_request(query: Query) -> RoleRequest:
-    """Read the parameters of AssumeRole; those it does not share with the other are optional.
+    """Read the parameters of AssumeRole or AssumeRoleWithWebIdentity, which has fewer of them.
 
     Raises StsError: ValidationError, MalformedPolicyDocument, InvalidParameterValue or
     PackedPolicyTooLarge.
@@ -185,7 +185,7 @@ def _transitive(query: Query, check: _Constraints) -> tuple[str, ...]:
 
 
 def _check_together(request: RoleRequest) -> None:
-    """Refuse parameters that are each valid by themselves and make no request."""
+    """Refuse parameters that are each valid by themselves but not together."""
     if not _ROLE_ARN.fullmatch(request.role_arn):
         raise refusals.invalid_value("Request ARN is invalid")
     known = {key.casefold() for key in request.tags}
@@ -203,7 +203,7 @@ def _check_together(request: RoleRequest) -> None:
 
 
 def check_policy(text: str) -> None:
-    """Refuse with MalformedPolicyDocument what is no session policy in JSON."""
+    """Refuse a text that is no session policy in JSON, with MalformedPolicyDocument."""
     try:
         policy = json.loads(text)
     except (ValueError, RecursionError):

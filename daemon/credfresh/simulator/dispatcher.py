@@ -1,4 +1,4 @@
-"""Takes a request, decides what befalls it, has it answered, keeps the journal."""
+"""Takes a request, decides which faults it meets, has it answered, and keeps the journal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Exchange:
 
 
 class Dispatcher:
-    """Answers requests one at a time; `changed` guards it, and what the service knows."""
+    """Answers requests one at a time; `changed` guards it, and the state of the service."""
 
     def __init__(self, service: Service, clock: Clock) -> None:
         self.changed = threading.Condition()
@@ -53,7 +53,7 @@ class Dispatcher:
         self._numbers = itertools.count(1)
 
     def begin(self, request: HttpRequest) -> Exchange:
-        """Note the arrival of a request and decide what befalls it."""
+        """Note the arrival of a request, and decide which faults it meets."""
         asked = query.parse(request)
         credential = _CREDENTIAL.search(request.header("authorization") or "")
         plan = Plan()
@@ -73,7 +73,7 @@ class Dispatcher:
         return Exchange(request, asked, plan, call)
 
     def reply(self, exchange: Exchange) -> Reply:
-        """Answer a request as of now."""
+        """Return the answer to a request, made now."""
         plan = exchange.plan
         request_id = str(uuid.uuid4())
         with self.changed:
@@ -93,7 +93,7 @@ class Dispatcher:
         return Reply(status, headers, body, outcome, close=close)
 
     def end(self, exchange: Exchange, outcome: str) -> None:
-        """Note what came of a request."""
+        """Note the outcome of a request."""
         with self.changed:
             self.journal.end(exchange.call, outcome, self._clock())
             self.changed.notify_all()
@@ -124,7 +124,7 @@ class Dispatcher:
 
 
 def _date(fault: Dated | None, now: float) -> tuple[tuple[str, str], ...]:
-    """Return the `Date` header, unless a fault takes it away."""
+    """Return the `Date` header, as a fault alters it; nothing if the fault leaves it out."""
     if fault is None:
         return (("Date", formatdate(now, usegmt=True)),)
     if fault.skew is None:

@@ -1,9 +1,9 @@
-"""What can go wrong on request: faults as values, and when they strike.
+"""Faults that can be injected, as values, and the requests that they strike.
 
 A fault belongs to one of four slots: what is answered (`Refuse`, `Respond`, `Hang`, `Reset`,
 `Grant`), how long that takes (`Latency`), how it is delivered (`Drip`, `Truncate`) and its `Date`
-header (`Dated`). Faults of different slots combine in one request; of one slot, what was
-injected first goes first until it is used up.
+header (`Dated`). Faults of different slots combine in one request; of one slot, the fault that was
+injected first is used up first.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Do not answer until `Simulator.release`; then answer as if the request came only now."""
+    """Do not answer until `Simulator.release`; then answer as if the request had just come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,10 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Alter what a request is granted; requests that are refused anyway stay refused.
+    """Alter the grant of a request; requests that are refused anyway stay refused.
 
-    `lifetime` in seconds; negative: expired already. `expiration` False leaves it out.
+    `lifetime` is in seconds; if negative, the grant has expired. `expiration` False leaves the
+    Expiration out.
     """
 
     lifetime: float | None = None
@@ -58,7 +59,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Answer that many (real) seconds later; the answer is made at the end of the wait."""
+    """Answer after so many (real) seconds; the answer is made at the end of the wait."""
 
     seconds: float
 
@@ -72,7 +73,7 @@ class Drip:
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """Send only that fraction of the body.
+    """Send only the fraction `keep` of the body.
 
     With `announced`, Content-Length still claims all of it and the connection is closed early;
     without, the response is sound HTTP around a cut document.
@@ -84,7 +85,7 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """Set the `Date` header `skew` seconds off, or leave it out when None. Nothing else moves."""
+    """Set the `Date` header `skew` seconds off, or leave it out if None; alter nothing else."""
 
     skew: float | None
 
@@ -126,7 +127,7 @@ def _slot(fault: Fault) -> str:
 
 
 class Injection:
-    """Faults waiting for their requests; `used` says how many they have struck."""
+    """Faults that wait for their requests; `used` says how many requests they have struck."""
 
     def __init__(
         self,
@@ -155,11 +156,11 @@ class Injection:
 
     @property
     def spent(self) -> bool:
-        """Whether it has struck as often as it was to."""
+        """Whether it has struck as often as it should."""
         return self._left <= 0
 
     def apply(self, query: Query, plan: Plan) -> None:
-        """Strike this request, if it is one that is meant and the slots are free."""
+        """Strike this request, if it matches and the slots are free."""
         if self.spent or not self._meant(query):
             return
         if self._skip > 0:
@@ -249,7 +250,7 @@ def request_expired() -> Refuse:
 
 
 def expired_grant(seconds_ago: float = 60.0) -> Grant:
-    """A grant whose end has passed."""
+    """A grant that has expired."""
     return Grant(lifetime=-seconds_ago)
 
 
@@ -259,7 +260,7 @@ def short_grant(seconds: float) -> Grant:
 
 
 def grant_without_expiration() -> Grant:
-    """A grant that does not say until when."""
+    """A grant without an Expiration."""
     return Grant(expiration=False)
 
 

@@ -1,4 +1,4 @@
-"""What was asked of the simulator, when, and what came of it."""
+"""Records what the simulator was asked, when, and with which outcome."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ KEPT = 100_000
 class Call:
     """One request. `outcome` is None while unanswered.
 
-    Else: `ok`, an error code, or what was injected (`reset`, `html`, `garbage`, …); `abandoned`
-    when the client left before its answer.
+    Else it is `ok`, an error code, or the injected fault (`reset`, `html`, `garbage`, …), or
+    `abandoned` if the client left before its answer.
     """
 
     number: int
     at: Instant
-    """When it had arrived whole, on the simulator's clock."""
+    """When all of it had arrived, on the simulator's clock."""
     action: str
     role_arn: str | None
     access_key_id: str | None
@@ -37,14 +37,14 @@ class Journal:
         self.clear()
 
     def clear(self) -> None:
-        """Forget calls, counts and the high-water mark, but not what is in flight."""
+        """Forget calls, counts and the high-water mark, but not the calls in flight."""
         self._calls: OrderedDict[int, Call] = OrderedDict()
         self._arrived: Counter[tuple[str, str | None]] = Counter()
         self._ended: Counter[tuple[str, str | None, str]] = Counter()
         self.high_water = self.in_flight
 
     def arrive(self, call: Call) -> None:
-        """Note a request that has arrived whole."""
+        """Note a request of which all has arrived."""
         self.in_flight += 1
         self.high_water = max(self.high_water, self.in_flight)
         self._arrived[call.action, call.role_arn] += 1
@@ -53,7 +53,7 @@ class Journal:
             self._calls.popitem(last=False)
 
     def end(self, call: Call, outcome: str, at: Instant) -> None:
-        """Note what came of it."""
+        """Note the outcome of a call."""
         self.in_flight -= 1
         self._ended[call.action, call.role_arn, outcome] += 1
         if call.number in self._calls:
@@ -64,7 +64,7 @@ class Journal:
         return tuple(self._calls.values())
 
     def count(self, action: str | None, role: str | None, outcome: str | None) -> int:
-        """Return how many calls match; None matches all, of `outcome` also the unanswered."""
+        """Return how many calls match; None matches all, as `outcome` also unanswered calls."""
         if outcome is None:
             return sum(
                 number

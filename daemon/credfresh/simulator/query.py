@@ -28,7 +28,7 @@ class Query:
 
     @property
     def role_arn(self) -> str | None:
-        """The role that the request is about, where it is about one."""
+        """The role that the request names, if any."""
         return self.parameters.get("RoleArn")
 
     def text(self, name: str) -> str | None:
@@ -47,9 +47,9 @@ class Query:
 
 
 def parse(request: HttpRequest) -> Query:
-    """Read the parameters of a request, the body's over those of the query string.
+    """Read the parameters of a request; those of the body override those of the query string.
 
-    What is no form data gives no parameters, as with the real service.
+    A body that is no form data gives no parameters, as with the real service.
     """
     _, _, query = request.target.partition("?")
     parameters = dict(parse_qsl(query, keep_blank_values=True))

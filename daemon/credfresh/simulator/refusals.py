@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 
 class StsError(Exception):
-    """A request is refused. `status` is the HTTP status; the message carries no secret."""
+    """A request is refused. `status` is the HTTP status; the message holds no secret."""
 
     def __init__(self, code: str, message: str, *, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -42,7 +42,7 @@ def incomplete_signature(reason: str) -> StsError:
 
 
 def invalid_client_token() -> StsError:
-    """No such access key, or a session token that is not the one issued with it."""
+    """There is no such access key, or another session token was issued with it."""
     return StsError(
         "InvalidClientTokenId",
         "The security token included in the request is invalid.",
@@ -58,7 +58,7 @@ def expired_token() -> StsError:
 
 
 def signature_mismatch(reason: str | None = None) -> StsError:
-    """The signature is not the one expected, was made too early or too late, or elsewhere."""
+    """The signature is wrong, was made too early or too late, or for another region or service."""
     wrong = (
         "The request signature we calculated does not match the signature you provided. "
         "Check your AWS Secret Access Key and signing method. "
@@ -91,7 +91,7 @@ def invalid_identity_token(reason: str) -> StsError:
 
 
 def expired_identity_token(now: float, expires_at: float) -> StsError:
-    """The web identity token has ended."""
+    """The web identity token has expired."""
     return StsError(
         "ExpiredTokenException",
         f"Token expired: current date/time {now:.0f} must be before the expiration date/time "
@@ -110,7 +110,7 @@ def region_disabled(account: str) -> StsError:
 
 
 def validation(failures: Sequence[str]) -> StsError:
-    """Constraints on single parameters that do not hold, all at once."""
+    """Single parameters break these constraints."""
     noun = "error" if len(failures) == 1 else "errors"
     return StsError(
         "ValidationError", f"{len(failures)} validation {noun} detected: {'; '.join(failures)}"
@@ -118,12 +118,12 @@ def validation(failures: Sequence[str]) -> StsError:
 
 
 def invalid_value(message: str) -> StsError:
-    """Parameters that are valid each by itself and do not go together."""
+    """The parameters are each valid by themselves but not together."""
     return StsError("ValidationError", message)
 
 
 def invalid_tags(message: str) -> StsError:
-    """Session tags that do not go together, or not with those inherited."""
+    """The session tags conflict with each other, or with inherited ones."""
     return StsError("InvalidParameterValue", message)
 
 

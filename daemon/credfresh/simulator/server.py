@@ -1,4 +1,4 @@
-"""The sockets: HTTP/1.1 with keep-alive on one event loop in a thread of its own."""
+"""Serves HTTP/1.1 with keep-alive, on one event loop in a thread of its own."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from credfresh.simulator.faults import Drip, Hang, Reset
 from credfresh.simulator.wire import Framing, Reply, WireError
 
 MAX_CONNECTIONS = 2048
-"""Beyond it a new connection is closed at once."""
+"""Connections at the same time; any further one is closed at once."""
 _AHEAD_LIMIT = 4 * 1024 * 1024
-"""Bytes that a client may send ahead of its answers before it is no longer read from."""
+"""Bytes that a client may send ahead of its answers; beyond it, nothing is read from it."""
 _STOP_TIMEOUT = 10.0
 _RST_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
@@ -27,12 +27,12 @@ class Server:
     def __init__(self, dispatcher: Dispatcher, host: str, port: int) -> None:
         self.host = host
         self.port = port
-        """0 until the first start, when any free port was asked for."""
+        """0 until the first start, if any free port was asked for."""
         self.crashes: list[BaseException] = []
-        """What the simulator itself got wrong: bugs, never a client's doing."""
+        """Errors of the simulator itself: they are bugs, whatever a client has sent."""
         self.dispatcher = dispatcher
         self.gate = asyncio.Event()
-        """Set when hanging requests are released, and then replaced."""
+        """Set when hanging requests are released, and then replaced by a new one."""
         self.connections: set[_Connection] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -40,7 +40,7 @@ class Server:
         self._deserted = asyncio.Event()
 
     def start(self) -> None:
-        """Listen; returns when connections are accepted. Raises OSError for a port in use."""
+        """Listen; return once connections are accepted. Raises OSError if the port is in use."""
         if self._thread is not None:
             raise RuntimeError("the simulator is running already")
         listening: Future[int] = Future()
@@ -56,7 +56,7 @@ class Server:
         self._thread = thread
 
     def stop(self) -> None:
-        """Close the port and every connection; no error when it is not running."""
+        """Close the port and every connection; do nothing if it is not running."""
         if self._thread is None or self._loop is None:
             return
         self._loop.call_soon_threadsafe(self._stopping.set)
@@ -137,7 +137,7 @@ class _Connection(asyncio.Protocol):
             self._waiting.cancel()
 
     def abort(self) -> None:
-        """Drop the connection without a word."""
+        """Close the connection without an answer."""
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -154,9 +154,9 @@ class _Connection(asyncio.Protocol):
         self._go_on()
 
     def _advance(self) -> None:
-        """Answer what has arrived whole, up to a request that has to wait."""
+        """Answer the requests that have arrived, up to one that has to wait."""
         while self._waiting is None and not self._congested and not self._transport.is_closing():
-            # Taken before the request is noted: a release after the note is meant for it.
+            # Taken before the request is noted, so that a release after the note frees it.
             gate = self._server.gate
             try:
                 request = self._framing.next()
@@ -180,7 +180,7 @@ class _Connection(asyncio.Protocol):
             self._reset()
             return
         reply = self._dispatcher.reply(exchange)
-        # Before it is sent: who has an answer finds it in the journal.
+        # Before it is sent, so that a client with an answer finds it in the journal.
         self._dispatcher.end(exchange, reply.outcome)
         self._send(reply)
 

@@ -1,4 +1,4 @@
-"""STS itself: who may assume what, for how long, and who a caller is."""
+"""The rules of STS: who may assume which role, for how long, and who a caller is."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from credfresh.simulator.world import (
 
 _VERSION = "2011-06-15"
 _CHAINED_LIMIT = 3600
-"""Most seconds of a session for which the caller is itself a role session."""
+"""Seconds at most of a session whose caller is a role session itself."""
 
 
 class Service:
     """Answers requests about a world.
 
-    `max_skew` is how far (seconds) a signature's time may be off; None does not check it.
-    `grant_seconds` caps what is granted, whatever was asked.
+    `max_skew` is how far (seconds) a signature's time may be off; None: it is not checked.
+    `grant_seconds` limits the lifetime of every grant.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Service:
     def answer(
         self, request: HttpRequest, query: Query, *, now: float, grant: Grant, request_id: str
     ) -> bytes:
-        """Return the body of a success, or raise StsError."""
+        """Return the body of a successful answer, or raise StsError."""
         if not query.action:
             raise refusals.missing_action()
         version = query.text("Version") or "NO_VERSION_SPECIFIED"
@@ -77,7 +77,7 @@ class Service:
         self, query: Query, *, now: float, grant: Grant, request_id: str
     ) -> bytes:
         token = query.text("WebIdentityToken") or ""
-        # What this operation does not know, it does not read.
+        # This operation ignores parameters that it does not have.
         asked = replace(
             bounds.read_role_request(query),
             external_id=None,
@@ -102,7 +102,7 @@ class Service:
         )
 
     def _trusting_role(self, caller: Principal, asked: RoleRequest) -> Role:
-        """Return the role, if it exists, trusts the caller and is told the right ExternalId."""
+        """Return the role, if it exists, trusts the caller and gets the right ExternalId."""
         role = self._world.roles.get(asked.role_arn)
         denied = refusals.access_denied(caller.arn, "AssumeRole", asked.role_arn)
         if role is None or not role.trusts & caller.principals:
@@ -138,7 +138,7 @@ class Service:
             secret_access_key=secret,
             session_token=token,
             issued_at=now,
-            # Whole seconds, as the answer can say no others.
+            # Whole seconds, as in the answer.
             expires_at=float(int(now + lifetime)),
             caller_arn=caller_arn,
             tags=inherited | dict(asked.tags),
@@ -171,7 +171,7 @@ def _check_duration(asked: RoleRequest, role: Role, *, chained: bool) -> None:
 
 
 def _inherit(caller: Session, role: Role, asked: RoleRequest) -> RoleRequest:
-    """Apply what a chained session takes over from its caller: source identity, tags."""
+    """Apply what a chained session inherits from its caller: source identity, tags."""
     inherited = {key.casefold() for key in caller.transitive_tags}
     if any(key.casefold() in inherited for key in asked.tags):
         raise refusals.invalid_tags(

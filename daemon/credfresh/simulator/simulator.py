@@ -1,4 +1,4 @@
-"""The simulator as a whole: a world, its STS, faults, a journal, and a server in front."""
+"""The simulator as a whole: a world, its STS, faults, a journal and a server."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from credfresh.simulator.world import Role, Session, User, WebIdentity, World
 class Simulator:
     """AWS STS on loopback. Every method may be called from any thread, at any time.
 
-    Times are those of `clock` (wall); latencies and drips alone are real seconds.
-    `grant_seconds` caps every grant: sessions of half a minute for whoever asks for an hour.
-    `max_skew` (seconds) is how far a signature's time may be off, None for any: needed where
-    `clock` is not the one that clients sign by. `port` 0 takes a free one, kept over restarts.
+    Times are those of `clock` (wall); only latencies and drips are real seconds.
+    `grant_seconds` limits every grant: for instance to half a minute, even if an hour is asked for.
+    `max_skew` (seconds) is how far a signature's time may be off; None allows any, if clients sign
+    by another clock than `clock`. `port` 0 takes a free one, which stays the same over restarts.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class Simulator:
         self._server = Server(self._dispatcher, host, port)
 
     def start(self) -> Self:
-        """Listen and serve. Raises OSError when the port cannot be had."""
+        """Listen and serve. Raises OSError if the port cannot be used."""
         self._server.start()
         return self
 
     def stop(self) -> None:
-        """Close the port and all connections, as an outage does; what exists is kept.
+        """Close the port and all connections, as an outage does; users, roles and sessions stay.
 
-        Raises the first error of the simulator itself, if it ever made one.
+        Raises the first error of the simulator itself, if there was one.
         """
         self._server.stop()
         if self._server.crashes:
@@ -72,7 +72,7 @@ class Simulator:
     # The world
 
     def add_user(self, arn: str) -> User:
-        """Make an IAM user with a new access key, long-term."""
+        """Make an IAM user with a new long-term access key."""
         with self._dispatcher.changed:
             return self._world.add_user(arn)
 
@@ -102,14 +102,14 @@ class Simulator:
         audience: str = "sts.amazonaws.com",
         expires_at: float | None = None,
     ) -> WebIdentity:
-        """Take this token for one that the provider issued; roles trust the provider."""
+        """Accept this token as issued by the provider, for roles that trust the provider."""
         identity = WebIdentity(token, provider, subject, audience, expires_at)
         with self._dispatcher.changed:
             self._world.web_identities[token] = identity
         return identity
 
     def disable_region(self, region: str) -> None:
-        """Answer RegionDisabledException to what is signed for this region."""
+        """Answer RegionDisabledException to requests that are signed for this region."""
         with self._dispatcher.changed:
             self._world.disabled_regions.add(region)
 
@@ -125,13 +125,13 @@ class Simulator:
 
     @property
     def sessions(self) -> tuple[Session, ...]:
-        """The sessions issued, oldest first, ended ones too (the latest `max_sessions`)."""
+        """The latest `max_sessions` sessions, oldest first, expired ones too."""
         with self._dispatcher.changed:
             return tuple(self._world.sessions.values())
 
     @property
     def grant_seconds(self) -> float | None:
-        """The cap on every grant, in seconds; may be set at any time."""
+        """The limit of every grant, in seconds; may be set at any time."""
         return self._service.grant_seconds
 
     @grant_seconds.setter
@@ -151,8 +151,9 @@ class Simulator:
     ) -> Injection:
         """Strike the next `times` matching requests (None: all) with these faults together.
 
-        `after` lets as many matching requests pass first; `action`, `role` (an ARN) and `when`
-        choose. Of two injections whose faults share a slot (see `faults`), the first goes first.
+        `action`, `role` (an ARN) and `when` say which requests match; `after` lets so many of them
+        pass first. Of two injections whose faults share a slot (see `faults`), the earlier one is
+        used up first.
         """
         injection = Injection(faults, times=times, after=after, action=action, role=role, when=when)
         with self._dispatcher.changed:
@@ -160,7 +161,7 @@ class Simulator:
         return injection
 
     def clear_faults(self) -> None:
-        """Withdraw every injection; what hangs goes on hanging until `release`."""
+        """Withdraw every injection; requests that hang do so until `release`."""
         with self._dispatcher.changed:
             for injection in self._dispatcher.injections:
                 injection.withdraw()
@@ -173,14 +174,14 @@ class Simulator:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """What was asked, in the order of arrival (the latest 100,000)."""
+        """The latest 100,000 calls, in the order of their arrival."""
         with self._dispatcher.changed:
             return self._dispatcher.journal.calls()
 
     def count(
         self, action: str | None = None, *, role: str | None = None, outcome: str | None = None
     ) -> int:
-        """Return how many calls were made, or how many came to that `outcome`: see `Call`."""
+        """Return how many calls were made, or how many had this `outcome`: see `Call`."""
         with self._dispatcher.changed:
             return self._dispatcher.journal.count(action, role, outcome)
 
@@ -195,7 +196,7 @@ class Simulator:
         return self._dispatcher.journal.high_water
 
     def clear_journal(self) -> None:
-        """Begin counting anew."""
+        """Forget all calls and counts."""
         with self._dispatcher.changed:
             self._dispatcher.journal.clear()
 

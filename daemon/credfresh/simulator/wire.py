@@ -1,4 +1,4 @@
-"""HTTP/1.1 framing: bytes to requests, replies to bytes. No input or output of its own."""
+"""HTTP/1.1 framing: turns bytes into requests, and replies into bytes. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 HEAD_LIMIT = 64 * 1024
-"""Most bytes of request line and headers; a session token is a header of some hundred bytes."""
+"""Bytes of request line and headers at most; a session token's header has some hundred bytes."""
 BODY_LIMIT = 1024 * 1024
-"""Most bytes of a request body; the largest valid AssumeRole is about 60 KB."""
+"""Bytes of a request body at most; the largest valid AssumeRole is about 60 KB."""
 
 
 class WireError(Exception):
-    """The bytes are no request that this server takes; the connection cannot go on."""
+    """The bytes are no request that this server takes; the connection must be closed."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -37,13 +37,13 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One response. `announce` is the Content-Length to claim; None claims the true one."""
+    """One response. `announce` is the Content-Length to send; None: the true one."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     outcome: str = ""
-    """What it amounts to, for the journal; not sent."""
+    """The outcome for the journal; not sent."""
     announce: int | None = None
     close: bool = False
 
@@ -71,18 +71,18 @@ class Framing:
         self._length = 0
 
     def feed(self, data: bytes) -> None:
-        """Take bytes as they came."""
+        """Add bytes that were received."""
         self._buffer += data
 
     @property
     def pending(self) -> int:
-        """Bytes taken and not yet part of a request handed out."""
+        """How many bytes have been fed and not been returned in a request yet."""
         return len(self._buffer)
 
     def next(self) -> HttpRequest | None:
-        """Return the next whole request, or None when more bytes are needed.
+        """Return the next whole request, or None if more bytes are needed.
 
-        Raises WireError for what is not HTTP/1.x, is too large, or is sent in chunks.
+        Raises WireError if the bytes are not HTTP/1.x, too many, or sent in chunks.
         """
         if self._head is None:
             self._head = self._take_head()
@@ -136,7 +136,7 @@ def _body_length(head: HttpRequest) -> int:
     text = lengths.pop()
     if not (text.isascii() and text.isdigit()):
         raise WireError(400, "Content-Length is no number")
-    # Judged by its digits first: int() refuses absurdly long ones.
+    # The number of digits is checked first: int() refuses absurdly long ones.
     if len(text) > len(str(BODY_LIMIT)) or int(text) > BODY_LIMIT:
         raise WireError(413, "the body exceeds 1 MiB")
     return int(text)

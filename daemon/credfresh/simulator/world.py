@@ -1,7 +1,7 @@
-"""Who exists in the simulated AWS: users, roles, web identities and the sessions issued.
+"""The simulated AWS: its users, roles and web identities, and the sessions that were issued.
 
-Plain values and rules; times are passed in. There are no identity policies: whom a role trusts
-decides alone.
+Plain values and rules; times are passed in. There are no identity policies: only the trust of a
+role decides.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def account_of(arn: str) -> str:
 
 
 def _unique_id(prefix: str, arn: str) -> str:
-    """Return an IAM unique id (21 characters), the same for the same ARN."""
+    """Return an IAM unique id (21 characters), always the same for an ARN."""
     return prefix + b32encode(hashlib.sha256(arn.encode()).digest())[:17].decode()
 
 
@@ -50,9 +50,9 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """An IAM role: `trusts` names principals as a trust policy does.
+    """An IAM role. `trusts` names principals as a trust policy does.
 
-    A user's or role's ARN, an assumed role's session ARN, an account (its 12 digits, or
+    Each is a user's or role's ARN, an assumed role's session ARN, an account (its 12 digits, or
     `arn:…:root`), the provider of web identities, or `*`.
     """
 
@@ -86,7 +86,7 @@ class WebIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Session credentials issued for a role, and what they were asked for with."""
+    """Session credentials issued for a role, with the parameters of the request."""
 
     role: Role
     name: str
@@ -176,20 +176,20 @@ class World:
         return role
 
     def remove_role(self, arn: str) -> None:
-        """Delete a role and withdraw its sessions; KeyError when there is none."""
+        """Delete a role and revoke its sessions; KeyError if there is no such role."""
         del self.roles[arn]
         for session in [each for each in self.sessions.values() if each.role.arn == arn]:
             del self.sessions[session.access_key_id]
 
     def revoke(self, access_key_id: str) -> None:
-        """Withdraw a session or a user's access key; KeyError when there is none."""
+        """Revoke a session or a user's access key; KeyError if there is no such key."""
         if access_key_id in self.users:
             del self.users[access_key_id]
         else:
             del self.sessions[access_key_id]
 
     def principal(self, access_key_id: str, token: str | None, now: float) -> Principal:
-        """Return who signs with this key; raise StsError for nobody, or for an ended session."""
+        """Return whose key this is; raise StsError if it is nobody's, or of an expired session."""
         if token is None:
             user = self.users.get(access_key_id)
             if user is None:
@@ -203,7 +203,7 @@ class World:
         return session
 
     def web_identity(self, token: str, now: float) -> WebIdentity:
-        """Return the identity of a registered token; raise StsError for another or a late one."""
+        """Return a token's identity; raise StsError if it is not registered, or has expired."""
         identity = self.web_identities.get(token)
         if identity is None:
             raise refusals.invalid_identity_token("The ID Token provided is not a valid JWT.")
@@ -212,11 +212,11 @@ class World:
         return identity
 
     def new_keys(self) -> tuple[str, str, str]:
-        """Return the key id, secret and token of a session to be kept with `keep`."""
+        """Return the key id, secret and token for a new session; `keep` must store it."""
         return _new_key_id("ASIA"), _new_secret(), _new_token()
 
     def keep(self, session: Session) -> None:
-        """Remember an issued session."""
+        """Store an issued session."""
         self.sessions[session.access_key_id] = session
         while len(self.sessions) > self._max_sessions:
             self.sessions.popitem(last=False)
