@@ -1,6 +1,6 @@
-"""A first configuration, from what a user's own AWS files say. Pure text in, text out.
+"""Writes a first configuration from a user's own AWS files. Pure: text in, text out.
 
     ~/.aws/config, credentials ── aws_files ▶ profiles ── unattended ▶ drafts ── writing ▶ YAML
 
-No secret is kept: of keys only where they stand.
+No secret is kept: only the path of the file that holds the keys.
 """

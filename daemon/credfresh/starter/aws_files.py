@@ -1,4 +1,4 @@
-"""The two files of an AWS user, as SDKs read them: profiles, and where their keys stand."""
+"""Reads the two files of an AWS user as SDKs do: the profiles, and which file holds their keys."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class AwsFile:
 
 @dataclass(frozen=True, slots=True)
 class AwsProfile:
-    """One profile, of both files together; where both set a key, the credentials file counts."""
+    """One profile, of both files together; if both set a key, the credentials file counts."""
 
     name: str
     settings: Mapping[str, str]
-    """What it says, its keys and tokens left out."""
+    """Its settings without keys and tokens."""
     keys_in: str | None = None
-    """The path of the file that holds its access keys; None where it has none."""
+    """The path of the file that holds its access keys; None if it has none."""
     session_keys: bool = False
-    """These are session keys: they come with a token, and end."""
+    """Whether these are session keys, which come with a token and expire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class AwsProfiles:
 
 
 def read(config: AwsFile | None, credentials: AwsFile | None) -> AwsProfiles:
-    """Read the config file and the credentials file; None is a file that is not there.
+    """Read the config file and the credentials file; None stands for a missing file.
 
     Sections of the config file are `[default]` and `[profile NAME]` (NAME may be quoted), those of
-    the credentials file bare names; nested settings and other sections are passed over.
+    the credentials file bare names; nested settings and other sections are ignored.
 
     Raises:
         CredfreshError: a file cannot be understood by any SDK.
@@ -66,8 +66,8 @@ def read(config: AwsFile | None, credentials: AwsFile | None) -> AwsProfiles:
 
 
 def _sections(file: AwsFile, oddities: list[str]) -> list[tuple[str, dict[str, str]]]:
-    """Return the sections of a file. What SDKs refuse and we can read is noted."""
-    # A key without `=` says nothing; some SDKs pass over it.
+    """Return the sections of a file; note in `oddities` what we can read and SDKs refuse."""
+    # A key without `=` has no meaning; some SDKs ignore it.
     text = re.sub(r"(?m)^([\w-]+)[ \t]*$", r"\1 =", file.text.removeprefix("\ufeff"))
     parser = configparser.RawConfigParser(default_section="", strict=False)
     try:
@@ -94,7 +94,7 @@ def _doubled(text: str) -> list[str]:
 
 
 def _profile_of(section: str) -> str | None:
-    """Return which profile a section of the config file is; None for another kind."""
+    """Return the name of the profile in a section of the config file; None if it is no profile."""
     if section == "default":
         return section
     try:

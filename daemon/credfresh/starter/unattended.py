@@ -1,4 +1,4 @@
-"""Which roles a daemon can assume with nobody there, by which principal; of the others, why not."""
+"""Finds the roles that a daemon can assume without a person, their principals, or why it cannot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from credfresh.config.words import LEAST_DURATION, MOST_DURATION
 from credfresh.starter.aws_files import AwsProfile
 
 MOST_IN_A_ROW = 16
-"""Roles of which each is assumed with the one before; nobody who means it has more."""
+"""Roles in one chain of `source_profile` at most; nobody has more on purpose."""
 
 _SSO = ("sso_session", "sso_start_url", "sso_account_id", "sso_role_name")
 
@@ -23,7 +23,7 @@ _PLACES = {
     "Ec2InstanceMetadata": ("ec2-instance", "ec2_instance_metadata"),
     "EcsContainer": ("ecs-container", "ecs_container"),
 }
-"""What `credential_source` may say (AWS SDKs reference guide): our source, its name and its key."""
+"""Values of `credential_source` (AWS SDKs reference guide), with our source's name and key."""
 
 
 _BY_SSO = "IAM Identity Center: somebody would have to sign in again in a browser"
@@ -48,7 +48,7 @@ _NOT_DEFAULT = (
 
 
 class Line(NamedTuple):
-    """A key of the configuration with its value, a word or several; and a remark."""
+    """A key of the configuration with its value (a word, a list or a mapping) and a remark."""
 
     key: str
     value: str | tuple[str, ...] | Mapping[str, str]
@@ -57,18 +57,18 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A principal: its lines, and what is to be said of it."""
+    """A principal: its lines in the configuration, and remarks on it."""
 
     name: str
     lines: tuple[Line, ...]
     remarks: tuple[str, ...] = ()
     is_role: bool = False
-    """It is a role itself, and so what it assumes lasts an hour at most."""
+    """Whether it is a role itself, so that sessions of roles it assumes last an hour at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One role: the lines of its profile, and, where it is left out, why."""
+    """One role: the lines of its profile, and, if it is left out, why."""
 
     name: str
     lines: tuple[Line, ...]
@@ -80,7 +80,7 @@ class Draft:
 
 @dataclass(slots=True)
 class Judge:
-    """Judges every profile that has a role."""
+    """Decides for every profile that has a role whether a daemon can assume it."""
 
     profiles: Mapping[str, AwsProfile]
     sources: dict[str, Source] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class Judge:
         )
 
     def _principal(self, profile: AwsProfile) -> Source | Draft | str:
-        """Return who assumes the role; a reason where nobody can with nobody there."""
+        """Return what assumes the role; if that takes a person, or is not possible, the reason."""
         if profile.settings.get("web_identity_token_file"):
             return self._web_identity(profile)
         match profile.settings.get("source_profile"), profile.settings.get("credential_source"):
@@ -160,13 +160,13 @@ class Judge:
         other = self.profiles.get(name)
         if other is None:
             return f"its source_profile {name} is in neither file"
-        # Keys count for more than a role, as in an SDK; a profile may name itself for them.
+        # Keys take precedence over a role, as in an SDK; a profile may name itself for its keys.
         if other.keys_in is None and other.settings.get("role_arn") and other is not profile:
             return self._through(other)
         return self._own_principal(other)
 
     def _through(self, other: AwsProfile) -> Source | Draft | str:
-        """Return what another role profile is to one that is assumed with its credentials."""
+        """Return the principal for a role that is assumed with the credentials of `other`."""
         if other.settings.get("web_identity_token_file"):
             return self._web_identity(other)
         draft = self._draft(other)
@@ -175,7 +175,7 @@ class Judge:
         return draft
 
     def _own_principal(self, other: AwsProfile) -> Source | str:
-        """Return the source for the keys, or what else yields keys, of a profile without a role."""
+        """Return the source for a profile without a role, by its keys or what provides them."""
         said = other.settings
         if other.keys_in is not None:
             if other.session_keys:
@@ -217,7 +217,7 @@ class Judge:
         return self._add(Source(_label(profile.name, "oidc"), lines, is_role=True))
 
     def _add(self, source: Source) -> Source:
-        """Take in a source under a name of its own; the same one again is the same."""
+        """Add a source under a name of its own, unless an equal one is there; return it."""
         base, count = source.name, 1
         while (known := self.sources.get(source.name)) not in (None, source):
             count += 1
@@ -227,7 +227,7 @@ class Judge:
 
 
 def _login(profile: AwsProfile) -> str | None:
-    """Say why its credentials take somebody at a browser; None where they do not."""
+    """Say why a profile's credentials need a person at a browser; None if they do not."""
     if any(key in profile.settings for key in _SSO):
         return _BY_SSO
     return _BY_LOGIN if "login_session" in profile.settings else None
@@ -272,7 +272,7 @@ def _duration(asked: str, *, chained: bool) -> Line | str:
 
 
 def _label(name: str, suffix: str) -> str:
-    """Return a name that a source may have: of `A-Z a-z 0-9 . _ -`, at most 64."""
+    """Return a valid name for a source: at most 64 of `A-Z a-z 0-9 . _ -`."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or "profile"
     return f"{plain[: 60 - len(suffix)]}-{suffix}"
 

@@ -1,4 +1,4 @@
-"""The starter as YAML: commented, and accepted by `credfresh check`."""
+"""Writes the starter as YAML, with comments, so that `credfresh check` accepts it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from credfresh.starter.aws_files import AwsProfiles
 from credfresh.starter.unattended import Draft, Judge, Line, Source
 
 Check = Callable[[str], object]
-"""Takes a configuration; raises ConfigError where it is not valid."""
+"""Takes a configuration; raises ConfigError if it is not valid."""
 
 DEFAULT_REGION = "us-east-1"
 
-# Nothing that YAML 1.1 or 1.2 takes for a number, a time or a mapping; a duration is none of them.
+# Matches nothing that YAML 1.1 or 1.2 takes for a number, a time or a mapping; durations match.
 _PLAIN = re.compile(r"[A-Za-z/](?:[A-Za-z0-9_./+=,@:*-]*[A-Za-z0-9_./+=,@*-])?|[0-9]{1,5}[smh]")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
@@ -43,7 +43,7 @@ profiles:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """The configuration, which profiles it has, and what was left out of it and why."""
+    """The configuration, the profiles in it, and those that were left out, with the reasons."""
 
     text: str
     profiles: tuple[str, ...]
@@ -51,9 +51,9 @@ class Starter:
 
 
 def starter(found: AwsProfiles, paths: Sequence[str], check: Check) -> Starter:
-    """Write a configuration with every role that can be assumed with nobody there.
+    """Write a configuration with every role that can be assumed without a person.
 
-    `paths` are the files that were read. Whatever `check` does not accept is left out, with its
+    `paths` are the files that were read. Roles that `check` does not accept are left out, with the
     reason, so that it accepts the whole.
     """
     judge = Judge(found.profiles)
@@ -75,7 +75,7 @@ def starter(found: AwsProfiles, paths: Sequence[str], check: Check) -> Starter:
 
 
 def _region(found: AwsProfiles) -> tuple[str, str]:
-    """Return the region for all that name none, and where it comes from."""
+    """Return the region for the profiles that name none, and where it comes from."""
     regions = {
         name: region
         for name, profile in found.profiles.items()
@@ -97,10 +97,10 @@ def _is_region(word: str) -> bool:
 
 
 def _refused(text: str, check: Check) -> dict[str, str]:
-    """Return what is refused, by `profiles.NAME` or `sources.NAME`, with the reason.
+    """Return the entries that are refused, as `profiles NAME` or `sources NAME`, with the reasons.
 
     Raises:
-        ConfigError: it is not valid, and no profile or source is the reason.
+        ConfigError: the text is not valid, and no profile or source is the reason.
     """
     try:
         check(text)
@@ -118,7 +118,7 @@ def _refused(text: str, check: Check) -> dict[str, str]:
 
 
 def _named_above(lines: Sequence[str], line: int) -> str | None:
-    """Return which entry a line belongs to, as `profiles` or `sources`, a space, and its key."""
+    """Return the entry that a line belongs to, as `profiles NAME` or `sources NAME`."""
     entry = None
     for text in reversed(lines[:line]):
         if entry is None and (match := re.match(r"  (\S.*):(?: |$)", text)):
@@ -153,7 +153,7 @@ def _rendered(
     used = [s for s in sources.values() if any(d.source == s.name for d in good)]
     if used:
         parts.append("# The principals that may assume the roles.\nsources:\n" + _sources(used))
-    # As a comment of its own line: a region that is odd stays on its line even so.
+    # The comment has a line of its own: behind an odd region it might not stay a comment.
     parts.append(f"defaults:\n  # {whence}\n  region: {scalar(region)}\n")
     if good:
         parts.append("profiles:\n" + "\n".join(_profile(draft) for draft in good))
@@ -169,7 +169,7 @@ def _rendered(
 
 
 def _consistent(drafts: Sequence[Draft]) -> list[Draft]:
-    """Leave out what is chained to something that is left out."""
+    """Leave out the drafts that are chained to one that is left out."""
     by_name: dict[str | None, Draft] = {draft.name: draft for draft in drafts}
     settled: list[Draft] = []
     for draft in drafts:
@@ -222,12 +222,12 @@ def _commented(text: str) -> str:
 
 
 def scalar(text: str) -> str:
-    """Return a text as YAML reads it back: plain where nobody can mistake it, else quoted."""
+    """Return a text so that YAML reads it back: plain if that is unambiguous, else quoted."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def _comment(text: str) -> str:
-    """Return a text that stays in its line."""
+    """Return a text for a comment, without characters that could end its line."""
     return "".join(c if c.isprintable() else "?" for c in text)
