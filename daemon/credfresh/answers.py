@@ -1,6 +1,7 @@
-"""Answers of servers, read up to a bound.
+"""Reads servers' answers up to a bound.
 
-What answers in the place of a server (a proxy, a portal, a download) may never end.
+If something else answers in the place of a server (a proxy, a portal, a download), it may never
+end.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 MOST_ANSWER = 1 << 20
-"""Bytes of an answer, decoded; one with credentials takes a few thousand."""
+"""Bytes of an answer at most, decoded; one with credentials takes a few thousand."""
 
 
 def http_time(text: str) -> float:
@@ -25,7 +26,7 @@ def http_time(text: str) -> float:
 
 
 class AnswerTooLongError(Exception):
-    """It is longer than `MOST_ANSWER`."""
+    """An answer is longer than `MOST_ANSWER`."""
 
     def __init__(self) -> None:
         super().__init__(f"it is longer than {MOST_ANSWER >> 20} MiB")
@@ -38,10 +39,10 @@ class Bounded:
         self._body = body
 
     def stream(self, *how: Any, **more: Any) -> Iterator[bytes]:
-        """Yield it in parts, as the body does.
+        """Yield the body in parts, as its own `stream` does.
 
         Raises:
-            AnswerTooLongError: there is more than `MOST_ANSWER`; the connection is closed.
+            AnswerTooLongError: it is longer than `MOST_ANSWER`; the connection is closed.
         """
         given = 0
         for part in self._body.stream(*how, **more):

@@ -1,7 +1,6 @@
-"""The causes of an error, and the places that it came through.
+"""Finds the causes of an error, which libraries wrap, and the places that it came through.
 
-Libraries wrap what OpenSSL and the kernel say. Texts and local variables are left out of places:
-they might hold a secret.
+Texts and local variables are left out of places: they might hold a secret.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from types import TracebackType
 
 
 def beneath(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, what it wraps, and so on down, ten at most."""
+    """Yield an error, the error that it wraps, and so on, ten at most."""
     at: BaseException | None = error
     for _ in range(10):
         if at is None:

@@ -13,40 +13,40 @@ QUIET = 0.05
 """Seconds without a new renewal before a publish starts, at least."""
 
 QUIET_TIMES = 10.0
-"""How many times what the last publish took it waits for quiet: bursts of calls have gaps."""
+"""The quiet before a publish, in times that the last one took: bursts of calls have gaps."""
 
 MOST_WAIT = 0.5
-"""Seconds after the first unpublished renewal at which it starts even so, at least."""
+"""Seconds after the first unpublished renewal at which a publish starts without quiet, at least."""
 
 MOST_WAIT_TIMES = 100.0
-"""How many times what the last publish took that is."""
+"""The same, in times that the last publish took."""
 
 REST = 250.0
-"""A publish starts no sooner after the last than this many times what that one took: writing costs
-at most 0.4 % of the time. (At 50 times, ten thousand profiles spent more on it than on STS.)"""
+"""The rest after a publish, in times that it took: so writing takes at most 0.4 % of the time. (At
+50 times, ten thousand profiles spent more on it than on STS.)"""
 
 DELAY_SHARE = 0.005
-"""The longest wait and the longest rest, as a share of the shortest lifetime: with the
-length of a burst (`policy.BURST`) less than what jitter keeps in hand."""
+"""The longest wait and the longest rest, as a share of the shortest lifetime: together with the
+length of a burst (`policy.BURST`) less than the least jitter."""
 
 MOST_DELAY = 10.0
 """The longest wait and the longest rest, seconds."""
 
 URGENT_REST = 0.5
-"""The longest rest before an urgent one, seconds: else a cold start would write the whole file
-once for each of its profiles."""
+"""The longest rest before an urgent publish, seconds: without a rest, a cold start would write the
+whole file once for each of its profiles."""
 
 
 @dataclass(slots=True)
 class Coalescer:
-    """When to publish next. Times are seconds of a clock that cannot be stepped."""
+    """Says when to publish next. Times are seconds of a clock that cannot be stepped."""
 
     limit: float = MOST_DELAY
     """The longest wait and the longest rest, seconds, whatever was granted."""
     rest_times: float = REST
-    """How many times what a publish took is rested after it, at most."""
+    """The rest after a publish at most, in times that it took."""
     patient: bool = True
-    """Whether it waits the longer for quiet the more a publish takes."""
+    """Whether the wait for quiet grows with the time that a publish takes."""
     _first: float | None = None
     _last: float = 0.0
     _urgent: bool = False
@@ -63,7 +63,7 @@ class Coalescer:
         self._urgent = self._urgent or urgent
 
     def due_at(self) -> float | None:
-        """Return when to start; None when nothing waits."""
+        """Return when to start; None if nothing waits."""
         if self._first is None:
             return None
         if self._urgent:
@@ -77,7 +77,7 @@ class Coalescer:
         self._urgent = False
 
     def ended(self, now: float, took: float, shortest: float = math.inf) -> None:
-        """Note that it has ended after `took` seconds; `shortest` is the least lifetime granted."""
+        """Note that a publish has ended, after `took` seconds; `shortest` is the least lifetime."""
         self._ended = now
         limit = min(self.limit, DELAY_SHARE * shortest)
         self._rest = min(self.rest_times * took, limit)

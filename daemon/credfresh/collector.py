@@ -1,7 +1,7 @@
-"""The collector of cycles, kept away from what stays for good.
+"""Keeps Python's collector of cycles from looking at objects that stay for good.
 
-Modules and a configuration of thousands of profiles are hundreds of thousands of objects: to go
-through them time and again while they are made took a tenth of each start, and found nothing.
+Modules and a configuration of thousands of profiles are hundreds of thousands of objects: to look
+at them again and again while they are made took a tenth of each start, and found nothing.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 GARBAGE = 100_000
-"""How many new objects make it look in a daemon; Python's default is 700."""
+"""How many new objects make the collector look in a daemon; Python's default is 700."""
 
 
 def settle() -> None:
-    """Let it look seldom from now on: much stays, and little goes."""
+    """Let the collector look seldom from now on: most objects stay."""
     gc.set_threshold(GARBAGE, 20, 100)
 
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Let it not look until the end of the block."""
+    """Switch the collector off until the end of the block."""
     gc.disable()
     try:
         yield

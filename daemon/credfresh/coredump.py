@@ -1,4 +1,4 @@
-"""No core file: the memory of this process holds keys (I5)."""
+"""Forbids core files of this process, whose memory holds keys (I5)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SET_DUMPABLE = 4  # PR_SET_DUMPABLE of linux/prctl.h
 def forbid() -> bool:
     """Make this process leave no core file, whatever its limits; say whether the kernel agreed.
 
-    Nor can other processes of the same user attach to it or read its memory (prctl(2)). Programs
-    that it starts are not affected.
+    Other processes of the same user can then neither attach to it nor read its memory (prctl(2)).
+    Programs that it starts are not affected.
     """
     return bool(ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0) == 0)

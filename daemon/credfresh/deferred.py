@@ -1,8 +1,8 @@
-"""A provider that is made when it is first needed, or soon after the start.
+"""Makes a provider when it is first needed, or soon after the start.
 
 The SDK is a fifth of all that is imported, and after a restart with everything fresh it is needed
-half a session later. So the service comes up first. But it is imported soon after: an upgrade may
-replace it on disk while the daemon runs, and the new would not fit what is loaded.
+half a session later. So the service comes up first. But the SDK is imported soon after: an upgrade
+may replace it on disk while the daemon runs, and the new version would not fit the loaded modules.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from credfresh.renewer import Provider
 from credfresh.settings import Profile
 
 SOON = 1.0
-"""Seconds after the start."""
+"""Seconds from the start to the making of the provider."""
 
 _HINT = "no renewal can succeed: reinstall credfresh with what it needs, and restart"
 
@@ -47,10 +47,10 @@ class Deferred:
         return self._made().obtain(profile, parent, waits)
 
     def prepare(self) -> None:
-        """Make it now; tell if that fails: nobody else would before the first attempt."""
+        """Make the provider now; emit an event if that fails: the first attempt may be far off."""
         try:
             self._made()
-        except Exception as error:  # noqa: BLE001 - whatever it is, each attempt meets it again
+        except Exception as error:  # noqa: BLE001 - whatever it is, each attempt meets it too
             self._emit("provider_unusable", code=type(error).__name__, hint=_HINT)
 
     def _made(self) -> Provider:
@@ -68,7 +68,7 @@ class Soon:
         self._waited = False
 
     def open(self, desk: Desk) -> None:
-        """Begin to wait."""
+        """Start to wait."""
         desk.agenda.add(self._look)
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Soon:
             return SOON
         try:
             threading.Thread(target=self._do, name="credfresh-soon", daemon=True).start()
-        except RuntimeError:  # the system gives no more threads: a little later it may
+        except RuntimeError:  # the system gives no more threads: try again a little later
             return SOON
         self._do = None
         return math.inf

@@ -1,7 +1,7 @@
-"""The demo, with no AWS account: an STS on loopback, and the real daemon against it.
+"""The demo, without an AWS account: an STS on loopback, and the real daemon against it.
 
-Everything lives in one directory and in this process, so that nothing outlives the process. After
-a `kill -9` that directory is left, and the next start removes it.
+Everything is in one directory and in this process, and goes when the process ends. Only a `kill -9`
+leaves the directory, and the next start removes it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from credfresh.simulator import Simulator
 from credfresh.statuses import ProfileStatus
 
 LIFETIME = 30.0
-"""Seconds that the simulated STS grants, whatever is asked: long enough to watch."""
+"""Seconds that the simulated STS grants, whatever is asked for: so that renewals can be watched."""
 
 TAIL = 8
 """Events shown under the table, if the terminal has room for them."""
 
 Size = Callable[[], tuple[int, int]]
-"""Returns columns and lines of the terminal, which people resize."""
+"""Returns the present columns and lines of the terminal, which people may resize."""
 
 PLAIN_EVERY = 5
-"""Looks (seconds) between two tables where there is no terminal."""
+"""Looks (seconds) between two tables if there is no terminal."""
 
 WRAP_OFF, WRAP_ON = "\x1b[?7l", "\x1b[?7h"
 
@@ -48,7 +48,7 @@ OWN = "point XDG_RUNTIME_DIR to a directory of yours"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The demo's directory, and what is in it."""
+    """The demo's directory, and the files in it."""
 
     directory: Path
 
@@ -59,7 +59,7 @@ class Stage:
 
     @property
     def credentials(self) -> Path:
-        """The shared credentials file, for you to read."""
+        """The shared credentials file that the daemon keeps."""
         return self.directory / "credentials"
 
     @property
@@ -81,9 +81,9 @@ class Stage:
         """Become the only demo in this directory, until the socket is closed or the process ends.
 
         Raises:
-            AlreadyRunningError: another one does.
+            AlreadyRunningError: another demo runs there.
         """
-        # An abstract name is gone with its process, however that ends.
+        # An abstract name goes with its process, however that ends.
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             claim.bind(f"\0{self.directory}")
@@ -96,7 +96,7 @@ class Stage:
         """Remove what an earlier demo left, and write keys and configuration.
 
         Raises:
-            CredfreshError: there is no room, or something of another user stands in the way.
+            CredfreshError: the directory cannot be made, or belongs to another user.
         """
         self.clear()
         try:
@@ -117,7 +117,7 @@ class Stage:
         )
         texts = {self.config: _yaml(self, sts.url), self.variables: _variables(self, sts.url)}
         for file, text in {self.source: keys, **texts}.items():
-            # Whatever the umask: a configuration that a group may write is refused.
+            # Not by the umask: a configuration that a group may write is refused.
             file.touch(mode=0o600)
             file.write_text(text)
 
@@ -125,7 +125,7 @@ class Stage:
         """Remove the directory, if there is one.
 
         Raises:
-            CredfreshError: it is another user's.
+            CredfreshError: it belongs to another user.
         """
         try:
             owner = self.directory.lstat().st_uid
@@ -159,9 +159,9 @@ def invitation(stage: Stage) -> str:
 
 
 class Screen:
-    """Shows table and events: redrawn on a terminal of that `size`, line by line without one.
+    """Shows table and events: redrawn on a terminal of this `size`, line by line without one.
 
-    An attendant, and the `Emit` of its daemon.
+    It is an attendant, and the `Emit` of its daemon.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class Screen:
 def _screen(
     heading: str, statuses: list[ProfileStatus], events: list[str], columns: int, lines: int
 ) -> str:
-    """Return the whole screen: what to try wraps, to be copied; all below is cut at the edge."""
+    """Return the screen: the heading wraps, so that it can be copied; other lines are cut."""
     table = _table(statuses, colour=not os.environ.get("NO_COLOR")).splitlines()
     above = sum(max(1, -(-len(line) // columns)) for line in heading.splitlines()) + 1
     room = max(0, lines - above - len(table) - 3)
@@ -226,7 +226,7 @@ def _table(statuses: list[ProfileStatus], *, colour: bool = False) -> str:
 def default_directory() -> Path:
     """Return the directory for the demo of this user."""
     own = os.environ.get("XDG_RUNTIME_DIR", "")
-    # In a container or after `su` it may name what is not there, or is another user's.
+    # In a container or after `su` it may not exist, or belong to another user.
     usable = own.startswith("/") and os.access(own, os.W_OK | os.X_OK) and _is_ours(own)
     return Path(own if usable else "/tmp") / f"credfresh-demo-{os.getuid()}"  # noqa: S108 - sticky; the directory is made 0700 and checked
 

@@ -25,7 +25,7 @@ class Scope(StrEnum):
     NONE = "none"  # nothing: STS was not asked, or it is not known how far the call came
     PROFILE = "profile"  # this profile only: STS has answered
     SOURCE = "source"  # every profile of the same source
-    ENDPOINT = "endpoint"  # the call failed in transport, or none can be made: all of one endpoint
+    ENDPOINT = "endpoint"  # every profile of an endpoint: no call gets there, or none can be made
 
 
 def unforeseen(error: BaseException) -> str:
@@ -53,7 +53,7 @@ class CredfreshError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a configuration, at its position (1-based; 0 when it has none)."""
+    """One mistake in a configuration, at its position (1-based; 0 if it has none)."""
 
     source: str
     line: int

@@ -42,7 +42,7 @@ EVENTS: dict[str, Event] = {
     "control_lost": _event("error", "path error hint"),
     "daemon_asked": _event("info", "path profiles failed"),
     "profiles_withdrawn": _event("warning", "profile profiles uid pid"),
-    # The configuration. Its notices are told once, when it is taken over.
+    # The configuration. Its notices are logged once, when it is accepted.
     "config_refused": _event("error", "file line column path reason hint"),
     "config_reloaded": _event("info", "added removed changed needs_restart"),
     "config_reload_failed": _event("error", "problems first"),
@@ -85,7 +85,7 @@ EVENTS: dict[str, Event] = {
     "rival_write_recovered": _event("warning", "path"),
     "lock_held": _event("warning", "path pid"),
     "lock_unusable": _event("warning", "path"),
-    # Commands of others.
+    # Commands that are run after renewals.
     "hook_ran": _event("info", "profile took_ms output"),
     "hook_failed": _event("warning", "profile error output"),
     # A fleet.
@@ -93,7 +93,7 @@ EVENTS: dict[str, Event] = {
     "hub_follows": _event("warning", "engine"),
     "engine_failed": _event("error", "engine code mend error hint"),
     "engine_recovered": _event("info", "engine"),
-    # Those who want to know how the daemon is.
+    # Metrics, and the listeners of HTTP.
     "textfile_failed": _event("warning", "path step code error hint"),
     "textfile_recovered": _event("info", "path"),
     "listen_failed": _event("warning", "address error hint"),

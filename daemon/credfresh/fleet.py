@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Fleet:
     """Makes the provider of each configuration; logins and the lease outlive a reload.
 
-    `name` is this daemon's in the fleet; followers spread by it. `patience` is how many seconds the
-    start waits to learn whether this hub leads.
+    `name` is this daemon's in the fleet, by which followers spread their requests. `patience` is
+    how many seconds the start waits to learn whether this hub leads.
 
     Raises:
         CredfreshError: an engine is named, and hvac is not installed.
@@ -51,7 +51,7 @@ class Fleet:
 
             self._hub = Hub(
                 engines.at(self._where),
-                # Another name at each start: what the last run wrote is not ours to go by.
+                # Another name at each start: this run must not go by what the last one wrote.
                 name=f"{name}/{int(roll() * 16**8):08x}",
                 clock=clock,
                 roll=roll,

@@ -36,10 +36,10 @@ MOST_CONNECTIONS = 400
 """Connections at the same time; beyond it, those that came first are closed."""
 
 SILENCE = 10
-"""Seconds after which a connection is closed on which nothing is said, and nothing read."""
+"""Seconds after which a connection is closed if nothing was sent or read on it."""
 
 READING = 60
-"""Seconds that a client may take to read what it has asked for: it is kept for it meanwhile."""
+"""Seconds that a client may take to read its answer, which is kept in memory meanwhile."""
 
 QUIET, BUSY = 30.0, 1.0
 """Seconds between two looks of the loop while nobody is connected, and while somebody is."""
@@ -108,7 +108,7 @@ class Listener:
                 f"{spell(self._address)}: cannot listen: {os.strerror(error.errno or 0)}",
                 hint=_HINTS.get(error.errno or 0),
             ) from error
-        dispatcher = ThreadedTaskDispatcher()  # waitress's own would leave behind what it has got
+        dispatcher = ThreadedTaskDispatcher()  # waitress's own would leave its threads on failure
         try:
             dispatcher.set_thread_count(THREADS)
             self._serve(bound, dispatcher)
@@ -128,14 +128,14 @@ class Listener:
             map=self._map,
             sockets=[bound],
             ident=None,
-            connection_limit=MOST_CONNECTIONS + 100,  # we make way before it refuses
+            connection_limit=MOST_CONNECTIONS + 100,  # we close some before it refuses any
             channel_timeout=SILENCE,
             cleanup_interval=2,
             max_request_header_size=8192,
             max_request_body_size=8192,
             asyncore_use_poll=True,
             log_socket_errors=False,
-            # A client that does not read holds up no thread: what waits is not copied for it.
+            # So that a client which does not read holds up no thread.
             outbuf_high_watermark=1 << 40,
             _dispatcher=dispatcher,
         )
@@ -168,7 +168,7 @@ class Listener:
     def _run(self) -> None:
         idle = len(self._map)
         while not self._stopping:
-            # Out of descriptors nobody can be let in, but each turn would be told who knocks.
+            # Out of descriptors, none can be accepted, but those that wait would end each poll.
             self._server.accepting = _may_open()
             busy = len(self._map) > idle or not self._server.accepting
             wasyncore.loop(BUSY if busy else QUIET, use_poll=True, map=self._map, count=1)
@@ -178,7 +178,7 @@ class Listener:
             for channel in channels:
                 if not channel.total_outbufs_len:
                     channel.idle = channel.last_activity
-                # The server itself waits until it can write: for who does not read, for ever.
+                # The server itself closes only when it can write: never, if nobody reads.
                 if channel.will_close or channel.last_activity - channel.idle > READING:
                     channel.handle_close()
 
@@ -245,7 +245,7 @@ def _bind(address: Address) -> tuple[socket.socket, os.stat_result | None]:
         bound = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         where = (address.host, address.port)
-    # Each connection has it from here.
+    # Each connection inherits this.
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     try:
         if isinstance(address, UnixAddress):
@@ -276,7 +276,7 @@ def _clear(path: str) -> None:
         info = os.lstat(path)
         if not stat.S_ISSOCK(info.st_mode) or info.st_uid != os.geteuid():
             return
-        # Not blocking: where others wait to be let in, so would we.
+        # Not blocking: else we would wait with others for accept.
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
             if probe.connect_ex(path) == errno.ECONNREFUSED:
                 Path(path).unlink()

@@ -32,7 +32,7 @@ class Instant:
         return self.wall >= deadline.wall or self.boot >= deadline.boot
 
     def until(self, deadline: Instant) -> float:
-        """Return the seconds until the deadline is reached; 0 when it has been."""
+        """Return the seconds until the deadline is reached; 0 if it has been."""
         return max(0.0, min(deadline.wall - self.wall, deadline.boot - self.boot))
 
 
@@ -53,7 +53,7 @@ def _rendered(second: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SessionCredentials:
-    """What STS issues. The secrets are kept out of `repr`; the key id is no secret."""
+    """Credentials that STS issued. The secrets are kept out of `repr`; the key id is no secret."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -78,8 +78,8 @@ class Grant:
     """Session credentials with the times that the renewal policy needs.
 
     `sent_at` is the moment before the request left; `lifetime` (L) the seconds granted from
-    then on, judged by the server's clock where it gave one; `asked` the duration requested.
-    `skew` is server minus local wall clock in seconds, where the server gave its time.
+    then on, by the server's clock if it gave its time; `asked` the duration requested.
+    `skew` is server minus local wall clock in seconds, if the server gave its time.
     """
 
     credentials: SessionCredentials
@@ -90,7 +90,7 @@ class Grant:
     """Fingerprint of the request that obtained it (16 hex digits)."""
     skew: float | None = None
     upstream: Upstream | None = None
-    """Set where somebody else renews it and we follow."""
+    """Set if a hub renews it and we follow."""
 
     expires_at: Instant = field(init=False, repr=False, compare=False)
     """The moment from which the credentials are worth nothing. Asked for at each look."""

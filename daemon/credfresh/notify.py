@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable, Mapping
 
 _PATIENCE = struct.pack("ll", 1, 0)
-"""Seconds and microseconds that a manager which does not read may hold us up, once; until it reads
-again messages are dropped at once. (For the kernel: to wait by Python's timeouts would be to spin,
-since such a socket always looks writable.)"""
+"""Seconds and microseconds that we wait, once, for a manager which does not read; until it reads
+again messages are dropped at once. (The kernel waits: Python's timeouts would spin, since such a
+socket always looks writable.)"""
 
 
 def watchdog_limit(environ: Mapping[str, str], pid: int) -> float | None:
-    """Return WatchdogSec in seconds, None where nobody watches us; as sd_watchdog_enabled(3) does.
+    """Return WatchdogSec in seconds, None if it is not set for us; as sd_watchdog_enabled(3) does.
 
-    $WATCHDOG_PID, where it is set, names the one process that is meant.
+    $WATCHDOG_PID, if it is set, names the one process that is meant.
     """
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
@@ -49,7 +49,7 @@ class Notifier:
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """A reload has begun; `ready` ends it, however it went."""
+        """A reload has begun; `ready` ends it, whether it succeeded or not."""
         # systemd tells this reload from an earlier one by the time in the same datagram.
         self._send(f"RELOADING=1\nMONOTONIC_USEC={self._monotonic_ns() // 1000}")
 
@@ -62,7 +62,7 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def watchdog_trigger(self) -> None:
-        """All is lost: end and restart us now."""
+        """A part of the daemon is dead: end and restart us now."""
         self._send("WATCHDOG=trigger")
 
     def extend(self, seconds: float) -> None:

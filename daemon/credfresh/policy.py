@@ -30,17 +30,17 @@ LONGEST_STEP = 512.0
 
 BURST = 0.0025
 """How long a burst may last, as a share of the shortest lifetime: no longer than followers wait at
-least, and a job that asks for a renewal meanwhile waits no longer either."""
+least. A job that asks for a renewal during a burst waits no longer than that either."""
 
 FOLLOWS = (0.0025, 0.013)
-"""The bounds of a follower's delay after the one it follows, as shares of the granted lifetime:
+"""The bounds of a follower's delay after its hub's renewal, as shares of the granted lifetime:
 below the least jitter, so that a follower's readers find `renew_before` of life left as well."""
 
 FOLLOWS_WITHIN = 0.003
-"""By how much more a follower may wait to ask for several at once, as such a share."""
+"""How much longer a follower may wait to ask for several profiles at once, as such a share."""
 
 FLOOR = 1.0
-"""Seconds from the end of one attempt to the next, at least, whatever else is said (I6)."""
+"""Seconds from the end of one attempt to the next at least, in any case (I6)."""
 
 CAP = 60.0
 """The longest delay between attempts that time may mend, seconds."""
@@ -59,7 +59,7 @@ ANY_RHYTHM = Rhythm()
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """When a grant is to be renewed, and how much life readers then still find."""
+    """When a grant is to be renewed, and how much life its readers still find then."""
 
     renew_at: Instant
     renew_before: float
@@ -69,8 +69,8 @@ class Plan:
 def jitter(access_key_id: str, lifetime: float) -> float:
     """Return the seconds by which this grant is renewed early, so that profiles spread.
 
-    Drawn once: it is a hash of the access key id, so a restart, a reload or a second look
-    gives the same. (Drawn anew at each look, the earliest draw wins and the spread collapses.)
+    It is drawn from a hash of the access key id, so that a restart, a reload or a second look
+    gives the same. (If drawn anew at each look, the earliest draw wins and the spread collapses.)
     """
     return _drawn(access_key_id, JITTER) * lifetime
 
@@ -173,8 +173,8 @@ def much_shorter(grant: Grant) -> bool:
 def retry_cap(mend: Mend, life_left: float) -> float:
     """Return the longest delay before the next attempt, seconds.
 
-    `life_left` is what the published credentials still have, 0 when there are none: the less
-    is left, the more often we try.
+    `life_left` is the life left of the published credentials, 0 if there are none: the less is
+    left, the more often we try.
     """
     if mend is Mend.HUMAN:
         return HUMAN_CAP
@@ -193,8 +193,8 @@ def retry_delay(
     """Return the seconds from the end of a failed attempt until the next is eligible.
 
     Full jitter between the floor and a ceiling that doubles with each consecutive failure
-    (`failures` >= 1) up to the cap. What the server asked for (`retry_after`) is honoured
-    within the cap. 0 <= `roll` < 1.
+    (`failures` >= 1) up to the cap. The delay that the server asked for (`retry_after`) is
+    honoured within the cap. 0 <= `roll` < 1.
     """
     cap = retry_cap(mend, life_left)
     ceiling = max(FLOOR, min(cap, float(1 << min(failures, 30))))

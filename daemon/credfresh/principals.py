@@ -130,7 +130,7 @@ class VaultEngine:
 
 @dataclass(frozen=True, slots=True)
 class VaultSource:
-    """What a hub published in an engine."""
+    """The credentials that a hub publishes in an engine."""
 
     engine: VaultEngine
 

@@ -33,7 +33,7 @@ class Refusal:
     """One profile that could not be published while the others were.
 
     `code`: `foreign` (a section that we did not write stands there), `taken` (ours was
-    replaced by somebody's keys), `unwritable` (what was granted does not fit into the file).
+    replaced by somebody's keys), `unwritable` (the credentials do not fit into the file).
     """
 
     profile: str
@@ -55,7 +55,7 @@ class PublishReport:
     """The outcome of one publish: what is on disk now, profile by profile."""
 
     written: bool
-    """False when the bytes were equal and nothing was written."""
+    """False if the bytes were equal and nothing was written."""
     size: int = 0
     removed: tuple[str, ...] = ()
     """Sections taken away (orphans and withdrawals)."""

@@ -22,7 +22,7 @@ LOOK = 10.0
 """Seconds between two looks whether what was published has drifted."""
 
 SECOND_LOOK = 5.0
-"""Seconds after a publish at which it is looked at for what a rival may have written late."""
+"""Seconds after a publish until the look for what a rival may have written late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Publisher:
         self._looked = 0.0
         self._busy = False
         self._stopping = False
-        # By the boot clock; while it is awake it looks at everything before it sleeps again.
+        # Boot-clock second; -inf while the thread is awake, as it looks at all before it sleeps.
         self._sleeps_until = -math.inf
         self._probe: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="credfresh-publisher", daemon=True)
@@ -107,16 +107,16 @@ class Publisher:
             return not self._busy and self._coalescer.due_at() is None
 
     def probe(self, answer: Callable[[], None]) -> bool:
-        """Have the publishing thread call `answer` soon; False when that thread is dead."""
+        """Have the publishing thread call `answer` soon; False if that thread is dead."""
         with self._changed:
             self._probe = answer
             self._changed.notify()
         return self._thread.is_alive()
 
     def stop(self, patience: float) -> bool:
-        """Write what waits, then end; False when that took longer than `patience` seconds.
+        """Write what waits, then end; False if that takes longer than `patience` seconds.
 
-        What could not be written so far is tried once more; to ask again is to wait on.
+        What could not be written so far is tried once more. Another call waits again.
         """
         with self._changed:
             if self._retry_at is not None and not self._stopping:
@@ -201,7 +201,7 @@ class Publisher:
             self._coalescer.ended(now.boot, took, self._shortest())
             self._failures = self._failures + 1 if failed else 0
             self._retry_at = now.boot + self._delay() if failed else None
-            # Publishes that follow each other closely put the look off, but not beyond its time.
+            # Publishes in quick succession put the look off, but not beyond LOOK after the last.
             self._look_at = max(now.boot, min(now.boot + SECOND_LOOK, self._looked + LOOK))
             self._busy = False
         self._report(Published(outcomes, landed, took))
@@ -218,7 +218,7 @@ class Publisher:
             return {path: PublishError.unforeseen(path, error) for path in paths}
 
     def _delay(self) -> float:
-        """Return the seconds until what could not be written is tried again."""
+        """Return the seconds until the next attempt to write what could not be written."""
         now = self._clock()
         lives = [now.until(p.grant.expires_at) for p in self._pending.values() if p.grant]
         soonest = min((life for life in lives if life > 0), default=0.0)

@@ -14,7 +14,7 @@ def only_regular(path: str, flags: int) -> int:
     """Open a regular file without waiting, and nothing else: an opener for `open`.
 
     Raises:
-        OSError: it cannot be opened, or is something else, which `strerror` says.
+        OSError: the file cannot be opened, or is not regular; `strerror` says which.
     """
     descriptor = os.open(path, flags | os.O_NONBLOCK)
     mode = os.fstat(descriptor).st_mode
@@ -31,13 +31,13 @@ def must_be_regular(path: str) -> None:
     """Refuse, for a library that opens files by name, a file that it would wait for or fail at.
 
     Raises:
-        OSError: it cannot be opened, or is something else, which `strerror` says.
+        OSError: the file cannot be opened, or is not regular; `strerror` says which.
     """
     os.close(only_regular(path, os.O_RDONLY | os.O_CLOEXEC))
 
 
 def version_of(path: str) -> tuple[int, ...] | None:
-    """Return what tells one version of a file from the next; None while there is no file.
+    """Return a value that differs between versions of a file; None while there is no file.
 
     The change time is part of it: a chmod may make a file readable.
     """

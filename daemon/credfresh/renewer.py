@@ -17,7 +17,7 @@ from credfresh.publication import Outcomes, Wanted
 from credfresh.settings import Profile
 
 STARVED = "SourceProfileUnusable"
-"""The code of an attempt that could not start for want of the parent's credentials."""
+"""The code of an attempt that could not start without the parent's credentials."""
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Provider(Protocol):
     ) -> Grant:
         """Return fresh credentials for `profile`.
 
-        `parent` are the credentials of its `source_profile`, where it has one. `waits` is told
+        `parent` are the credentials of its `source_profile`, if it has one. `waits` is called with
         what the attempt waits for from now on: at first its source, then its endpoint.
 
         Raises:
@@ -83,7 +83,7 @@ def attempt(
     parent: SessionCredentials | None,
     progress: Progress | None = None,
 ) -> Grant | RenewalError:
-    """Carry out one attempt. Never raises: what a provider did not foresee is a failure too."""
+    """Carry out one attempt. Never raises: an unforeseen error is returned as a failure, too."""
     try:
         return provider.obtain(profile, parent, (progress or Progress()).tell)
     except RenewalError as error:
@@ -131,9 +131,9 @@ def threadless() -> RenewalError:
 
 
 def parent_unusable(parent: str, error: RenewalError | None) -> RenewalError:
-    """Return the failure of an attempt whose `source_profile` has nothing valid to offer.
+    """Return the failure of an attempt whose `source_profile` has no valid credentials.
 
-    `error` is what keeps the parent from renewing: a human's work there is one here.
+    `error` is why the parent is not renewed: whoever can mend that can mend this.
     """
     return RenewalError(
         f"source_profile {parent} has no valid credentials",
@@ -145,7 +145,7 @@ def parent_unusable(parent: str, error: RenewalError | None) -> RenewalError:
 
 
 def withdrawn(name: str) -> RenewalError:
-    """Return why a profile that was withdrawn by hand is not renewed."""
+    """Return the failure of a profile that is not renewed because it was withdrawn by hand."""
     return RenewalError(
         "was withdrawn by hand",
         code="Withdrawn",

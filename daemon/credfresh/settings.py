@@ -1,4 +1,4 @@
-"""The runtime-shaped configuration: what the daemon does, whatever file said so.
+"""The configuration as the daemon uses it, independent of the file's format.
 
 `config` parses YAML into these frozen values; nothing below it knows of YAML. Durations are
 seconds, modes are permission bits.
@@ -25,7 +25,7 @@ class FileTarget:
 
     @property
     def rights(self) -> tuple[int, str | None, str | None]:
-        """Who may do what with it: mode, owner and group."""
+        """Its mode, owner and group."""
         return self.mode, self.owner, self.group
 
 
@@ -33,14 +33,14 @@ class FileTarget:
 class Twin:
     """Where a profile's credentials are kept for processes that outlive them.
 
-    `directory` is absolute, not yet resolved; `name` is what the profile is called in it, safe in
-    a path, a shell and an INI header.
+    `directory` is absolute, not yet resolved; `name` is the profile's name in it, safe in a path, a
+    shell and an INI header.
     """
 
     directory: str
     name: str
     shared: FileTarget
-    """Mode, owner and group of what all profiles share there; its path is the directory."""
+    """Mode, owner and group of the files that all profiles share; its path is the directory."""
 
     @property
     def path(self) -> str:
@@ -105,7 +105,7 @@ class Profile:
     endpoint_url: str | None = None
     fips: bool = False
     publish_region: bool = True
-    """Whether `region` is written beside the keys (it is where the profile or defaults set it)."""
+    """Whether `region` is written beside the keys (true if the profile or defaults set it)."""
     adopt: bool = False
     account_id: bool = False
     on_expired: Literal["keep", "remove"] = "keep"
@@ -116,8 +116,8 @@ class Profile:
     request: str = field(init=False, repr=False, compare=False)
     """The request's fingerprint: 16 hex digits of a hash over all that decides what STS issues.
 
-    Credentials in hand are good for as long as it is unchanged: a warm restart or a reload renews
-    at once when it differs.
+    Credentials in hand are good only while it is unchanged: a warm restart or a reload renews at
+    once if it differs.
     """
 
     def __post_init__(self) -> None:
@@ -141,7 +141,7 @@ class Profile:
 
     @property
     def published_account(self) -> str | None:
-        """The account of its role, where that is published beside the keys."""
+        """The account of its role, if that is published beside the keys; else None."""
         return self.role_arn.split(":")[4] if self.account_id else None
 
 
@@ -175,7 +175,7 @@ class ControlSettings:
 
 @dataclass(frozen=True, slots=True)
 class TcpAddress:
-    """A port of the loopback: `host` is an IP address of it."""
+    """A port on loopback; `host` is an IP address."""
 
     host: str
     port: int
@@ -198,7 +198,7 @@ Address = TcpAddress | UnixAddress
 
 @dataclass(frozen=True, slots=True)
 class MetricsSettings:
-    """Where figures about the daemon are put; nowhere unless a place is named."""
+    """Where figures about the daemon are written or served; nowhere if no place is set."""
 
     textfile: str | None = None
     textfile_mode: int = 0o644
@@ -217,11 +217,11 @@ class TokenFile:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSettings:
-    """Where credentials are served on loopback, as to a container, and to whom."""
+    """Where credentials are served on loopback, as to a container, and for which tokens."""
 
     listen: TcpAddress
     folder: FileTarget
-    """The directory of the tokens; its mode lets their readers pass."""
+    """The directory of the tokens; its mode lets the tokens' readers pass."""
     tokens: tuple[TokenFile, ...]
 
 
@@ -235,7 +235,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole of a valid configuration. Disabled profiles are not in it."""
+    """A valid configuration. Disabled profiles are not in it."""
 
     path: str
     instance: str
@@ -247,13 +247,13 @@ class Settings:
     endpoint: EndpointSettings | None = None
     log: LogSettings = field(default_factory=LogSettings)
     control: ControlSettings | None = None
-    """None: no socket, because nothing says where."""
+    """None: there is no socket, because no path is known for it."""
     ready: Literal["settled", "fresh"] = "settled"
     reload: Literal["signal", "auto"] = "signal"
     vault: VaultEngine | None = None
     """Where a hub publishes, too."""
     on_renew: Hook | None = None
-    """What is run after each publish that brought renewed credentials, for all of them."""
+    """The command that is run once after each publish that brought renewed credentials."""
     notices: tuple[Notice, ...] = field(default=(), compare=False)
     """They follow from the rest and the order of the profiles, which matters to nothing else."""
 
@@ -275,5 +275,5 @@ class Settings:
 
     @property
     def twin_directories(self) -> tuple[FileTarget, ...]:
-        """Every directory of twins, with the rights of what all profiles share there."""
+        """Every directory of twins, with the rights of the files that all profiles share there."""
         return tuple(dict.fromkeys(p.twin.shared for p in self.profiles.values() if p.twin))

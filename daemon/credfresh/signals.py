@@ -1,4 +1,4 @@
-"""Signals are recorded, never acted on in their handlers."""
+"""Records signals; nothing is done about them in their handlers."""
 
 from __future__ import annotations
 

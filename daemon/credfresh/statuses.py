@@ -9,8 +9,8 @@ from credfresh.model import rfc3339
 
 State = Literal["fresh", "late", "expired", "missing", "refused"]
 """Judged by what is on disk. `fresh`: valid, not overdue. `late`: valid, and overdue by more than
-a minute, or older than what is in memory or what is asked for. `missing`: readers find nothing.
-`refused`: the file holds somebody else's section."""
+a minute, or older than the credentials in memory or the profile's present request. `missing`:
+readers find nothing. `refused`: the file holds somebody else's section."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ProfileStatus:
     """The life that a reader is sure to find while STS is healthy."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the keys of `status --json`, and three more for whoever draws a table."""
+        """Return the keys of `status --json`, and three more for tables."""
         return {
             "profile": self.profile,
             "state": self.state,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the client commands, which jobs wait for, have no use for it
+if TYPE_CHECKING:  # the client commands, which jobs wait for, do not need it
     from credfresh.statuses import State
 
 BAR = 20
-"""Width of the life bar, characters."""
+"""Width of the bar that shows the life left, in characters."""
 
 COLOURS: Mapping[str, str] = {
     "fresh": "\x1b[32m",
@@ -21,7 +21,7 @@ COLOURS: Mapping[str, str] = {
 RESET = "\x1b[0m"
 
 ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
-"""Borrow the terminal (another screen, no cursor), and give it back."""
+"""Switch to the terminal's alternate screen without a cursor, and back."""
 
 URGENCY: Mapping[str, int] = {"expired": 0, "missing": 1, "refused": 2, "late": 3, "fresh": 4}
 
@@ -53,9 +53,8 @@ def table(
 ) -> str:
     """Return profiles, as `ProfileStatus.as_json` gives them, as an aligned table.
 
-    A bar shows the share of life that is left. Lines are cut to `width` columns. Where there are
-    more profiles than `height` lines have room for, the most urgent are shown, and the others
-    counted.
+    A bar shows the share of life that is left. Lines are cut to `width` columns. If there are more
+    profiles than `height` lines have room for, the most urgent are shown, and the others counted.
     """
     shown = list(profiles)
     more = ""
@@ -67,14 +66,14 @@ def table(
     lines = [_line(HEADER, widths, width)]
     for row, state in rows:
         line = _line(row, widths, width)
-        # A daemon of a later version may know states that we do not.
+        # A daemon of a later version may send states that are unknown here.
         tint = COLOURS.get(state) if colour else None
         lines.append(f"{tint}{line}{RESET}" if tint else line)
     return "\n".join(lines) + more
 
 
 def advice(profiles: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return lines like `a, b: what to do`, each hint once, the most urgent first, five at most."""
+    """Return lines like `a, b: what to do`: each hint once, the most urgent first, at most five."""
     wanting: dict[str, list[str]] = {}
     for profile in sorted(profiles, key=_urgency):
         if hint := profile.get("hint"):
@@ -104,12 +103,12 @@ def duration(seconds: float) -> str:
 
 
 def redrawn(text: str) -> str:
-    """Return what draws `text` over the screen: from the top, each line cleared, no flicker."""
+    """Return `text` with codes that draw it from the top of the screen without flicker."""
     return "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J"
 
 
 def plain(text: str) -> str:
-    """Return a text without control characters, which a terminal would obey: others wrote it."""
+    """Return a text of others without control characters, which a terminal would obey."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

@@ -1,14 +1,13 @@
-"""APScheduler as an alarm clock, with a job store of our own that rings what is due by itself.
+"""Uses APScheduler as an alarm clock, with a job store of our own that rings due keys by itself.
 
 The scheduler provides the thread, its sleep and its waking; keys wait in a heap. A job costs a
-hundred times as much as a place there (ten thousand of them took a third of a second of every
-start), and running one through an executor took a quarter of a renewal when a few were due
-together.
+hundred times as much as a place there (ten thousand jobs took a third of a second of every start),
+and running jobs through an executor took a quarter of a renewal when a few were due together.
 
-Its traps, each reproduced before it was shut: a job later than the default grace of one second
-is deleted, and so is one that is armed anew in its own run (we have no jobs); local time zones
-stall through a DST gap (we use UTC); it sleeps on the monotonic clock, so steps of the wall clock
-and suspends go unnoticed (the owner calls `wakeup` at every beat).
+APScheduler has traps, each of which was reproduced and is avoided: a job later than the default
+grace of one second is deleted, and so is one that is armed anew in its own run (we have no jobs);
+local time zones stall through a DST gap (we use UTC); it sleeps on the monotonic clock, so steps of
+the wall clock and suspends go unnoticed (the owner calls `wakeup` at every beat).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 
 class _Alarms(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no types
-    """Keys by when they are due. The scheduler's thread asks which are, and how long to sleep."""
+    """The keys and when they are due. The scheduler's thread asks it what is due, and when next."""
 
     def __init__(self, ring: Callable[[str], None]) -> None:
         super().__init__()
@@ -35,7 +34,7 @@ class _Alarms(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no type
         self._ring = ring
         self._lock = threading.Lock()
         self._armed: dict[str, float] = {}
-        self._queue: list[tuple[float, str]] = []  # a heap; what `_armed` contradicts is stale
+        self._queue: list[tuple[float, str]] = []  # a heap; entries not as in `_armed` are stale
         self._sleeps_until = math.inf
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
@@ -54,13 +53,13 @@ class _Alarms(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no type
         return []
 
     def get_next_run_time(self) -> datetime | None:
-        """Return when the scheduler is to ask again; None: not before it is woken."""
+        """Return when the scheduler should ask again; None: not before it is woken."""
         with self._lock:
             self._sleeps_until = self._nearest()
         return None if self._sleeps_until == math.inf else _when(self._sleeps_until)
 
     def arm(self, key: str, at: float) -> bool:
-        """Have `key` ring at wall second `at`; True when the scheduler sleeps beyond that."""
+        """Have `key` ring at wall second `at`; True if the scheduler must be woken for that."""
         with self._lock:
             self._armed[key] = at
             heapq.heappush(self._queue, (at, key))
@@ -87,7 +86,7 @@ class _Alarms(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no type
             return self._nearest() <= wall
 
     def clear(self) -> None:
-        """Ring nothing any more."""
+        """Forget all keys."""
         with self._lock:
             self._armed.clear()
 
@@ -101,9 +100,9 @@ class _Alarms(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no type
 
 
 class ApschedulerTimers:
-    """Calls `ring(key)`, which must not raise, in its own thread when a key's time comes.
+    """Calls `ring(key)`, which must not raise, in its own thread when a key is due.
 
-    Once for each `arm`.
+    It calls once for each `arm`.
     """
 
     def __init__(self, ring: Callable[[str], None]) -> None:
@@ -120,15 +119,15 @@ class ApschedulerTimers:
         self._scheduler.shutdown(wait=False)
 
     def arm(self, key: str, at: float) -> None:
-        """Ring `key` at wall-clock second `at`, or at once when that is past.
+        """Ring `key` at wall-clock second `at`, or at once if that is past.
 
-        What was armed under `key` before is forgotten.
+        A time that was set for `key` before is forgotten.
         """
         if self._alarms.arm(key, at) and self._scheduler.running:
             self._scheduler.wakeup()
 
     def disarm(self, key: str) -> None:
-        """Forget `key`; no error when it is not armed."""
+        """Forget `key`; do nothing if it is not armed."""
         self._alarms.disarm(key)
 
     def armed(self, key: str) -> bool:
@@ -138,7 +137,7 @@ class ApschedulerTimers:
     def probe(self, answer: Callable[[], None]) -> bool:
         """Have the scheduler's thread call `answer` now; it must not raise. Always True.
 
-        Never waits, however that thread hangs.
+        Never waits, even if that thread hangs.
         """
         self._alarms.probes.put(answer)
         self._scheduler.wakeup()
@@ -151,8 +150,8 @@ class ApschedulerTimers:
 
 
 def _when(wall: float) -> datetime:
-    """Return a time for the scheduler.
+    """Return a time for the scheduler, rounded up to the millisecond.
 
-    Rounded up to the millisecond: it must not look before the deadline has passed.
+    The scheduler must not look before the deadline has passed.
     """
     return datetime.fromtimestamp(int(wall * 1000 + 1) / 1000, UTC)

@@ -3,10 +3,10 @@
 A profile has three, beside the two that all profiles share (`config`; `empty`, which is empty):
 
     NAME.json     the credentials, as a `credential_process` prints them
-    NAME.config   an AWS config file with this one profile, which has them printed by /bin/cat
-    NAME.env      the environment in which an SDK uses that, and nothing else of the host
+    NAME.config   an AWS config file with only this profile, which has /bin/cat print NAME.json
+    NAME.env      the environment in which an SDK uses NAME.config, and nothing else of the host
 
-Only the first holds secrets. NAME.config carries our mark: it proves the other two to be ours.
+Only the first holds secrets. NAME.config has our mark, which proves that the other two are ours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ understand no quotes (docs/consumers.md)."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 MARK = "# credfresh v=1 instance="
-"""What our config and environment files begin with."""
+"""The beginning of our config and environment files."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 

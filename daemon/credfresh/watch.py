@@ -1,4 +1,4 @@
-"""Waits for a process's output and for its end at once."""
+"""Waits at once for a process's output and for its end."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if sys.version_info < (3, 11, 4):
     subprocess._USE_VFORK = False  # type: ignore[misc]  # noqa: SLF001 - documented to be set
 
 LOOKED_FOR = 0.05
-"""Seconds between two checks whether a process has ended, where the kernel does not tell."""
+"""Seconds between two checks whether a process has ended, if the kernel does not tell."""
 
 
 class ProcessWatch:
     """Waits for what a process prints, and for its end.
 
-    Without a descriptor of the process (an old kernel, a filter of system calls, too many open
-    files) its end is checked for every `LOOKED_FOR` seconds: its time is bounded all the same.
+    If no descriptor of the process can be had (an old kernel, a filter of system calls, too many
+    open files), its end is checked for every `LOOKED_FOR` seconds.
     """
 
     def __init__(self, pid: int, pipe: IO[bytes]) -> None:
@@ -36,13 +36,13 @@ class ProcessWatch:
 
     def wait(self, seconds: float) -> tuple[bool, bool]:
         """Say whether there is something to read, and whether the process has ended."""
-        # Looked for before the poll: what it said last is there to read once it has ended.
+        # Before the poll: if it has ended, the poll finds the last of its output.
         ended = self._end is None and self._has_ended()
         if self._end is None:
             seconds = 0.0 if ended else min(seconds, LOOKED_FOR)
         ready = dict(self._poll.poll(seconds * 1000))
         if self._end in ready and self._pipe.fileno() not in ready:
-            # Its pipe may have been looked at before it spoke, and ended, in the same poll.
+            # It may have printed and ended after this poll looked at the pipe: look again.
             ready |= self._poll.poll(0)
         return self._pipe.fileno() in ready, ended or self._end in ready
 
@@ -56,5 +56,5 @@ class ProcessWatch:
             os.close(self._end)
 
     def _has_ended(self) -> bool:
-        # Not reaped: until the caller does that, its number is nobody else's.
+        # Not reaped: until the caller reaps it, no other process can have its number.
         return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

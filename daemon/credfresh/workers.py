@@ -1,10 +1,10 @@
-"""Threads that carry out attempts; one that hangs is written off and replaced.
+"""Threads that carry out attempts; a thread that hangs is written off and replaced.
 
 A thread cannot be killed, and neither the SDK's timeouts nor a pool can bound a resolver that
 hangs or a server that drips. So a worker whose attempt is past its deadline is written off and
-replaced; at most as many are written off at once as there are workers. It is also asked to give
-up, by an exception that reaches it as soon as it runs any Python: at the next byte that drips, but
-not inside a system call. Threads are daemonic: a hung one never holds up the exit.
+replaced; at most as many are written off at once as there are workers. It is also made to give up,
+by an exception that is raised as soon as it runs any Python: at the next byte that drips, but not
+inside a system call. Threads are daemonic: a hung one never holds up the exit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 Job = Callable[[], None]
-"""What a worker runs: it reports its own outcome and does not raise."""
+"""A function that a worker calls: it reports its own outcome and does not raise."""
 
 
 class Workers:
@@ -35,7 +35,7 @@ class Workers:
     def free(self) -> int:
         """How many more jobs may start now."""
         hung = sum(worker.thread.is_alive() for worker in self._hung.values())
-        # Twice the count is the most threads there may ever be, the hung ones included.
+        # There may be at most twice `_count` threads, the hung ones included.
         replaceable = 2 * self._count - hung - len(self._busy)
         return max(0, min(self._count - len(self._busy), replaceable))
 
@@ -45,7 +45,7 @@ class Workers:
         return not self._busy and self.free == 0
 
     def start(self, ticket: int, job: Job) -> None:
-        """Run `job` in a free worker; `ticket` names it until `finish` or `write_off`.
+        """Run `job` in a free worker; `ticket` identifies it until `finish` or `write_off`.
 
         Raises:
             RuntimeError: the system gives no more threads; nothing was started.
@@ -73,7 +73,7 @@ class Workers:
             self._idle.append(worker)
 
     def write_off(self, ticket: int) -> None:
-        """Give up the worker of a job past its deadline; it ends if its job ever does."""
+        """Give up the worker of a job past its deadline; the worker ends when its job does."""
         worker = self._busy.pop(ticket)
         worker.give_up()
         self._hung[ticket] = worker
@@ -86,11 +86,11 @@ class Workers:
         return ended
 
     def resize(self, count: int) -> None:
-        """Change how many may work at once; running jobs go on."""
+        """Change how many workers there are; running jobs go on."""
         self._count = count
 
     def stop(self) -> None:
-        """Let idle and busy workers end when they can; does not wait."""
+        """Have idle and busy workers end after their jobs; does not wait."""
         for worker in [*self._idle, *self._busy.values()]:
             worker.jobs.put(None)
         self._idle.clear()
@@ -105,7 +105,7 @@ class _Worker:
         self.thread.start()
 
     def give_up(self) -> None:
-        """End as soon as the job can be made to, or does by itself."""
+        """End the thread as soon as its job can be interrupted, or ends by itself."""
         self.jobs.put(None)
         # https://docs.python.org/3/c-api/threads.html: raised in that thread, asynchronously.
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
@@ -119,4 +119,4 @@ class _Worker:
 
 
 class _GivenUp(SystemExit):
-    """No `except Exception` stops it, and no traceback is printed of it."""
+    """Ends a worker's thread: no `except Exception` stops it, and no traceback is printed."""
