@@ -13,17 +13,17 @@ QUIET = 0.05
 """Seconds without a new renewal before a publish starts, at least."""
 
 QUIET_TIMES = 10.0
-"""The quiet before a publish, in times that the last one took: bursts of calls have gaps."""
+"""The quiet before a publish, as a multiple of what the last one took: bursts have gaps."""
 
 MOST_WAIT = 0.5
 """Seconds after the first unpublished renewal at which a publish starts without quiet, at least."""
 
 MOST_WAIT_TIMES = 100.0
-"""The same, in times that the last publish took."""
+"""The longest wait before a publish for quiet, as a multiple of what the last one took."""
 
 REST = 250.0
-"""The rest after a publish, in times that it took: so writing takes at most 0.4 % of the time. (At
-50 times, ten thousand profiles spent more on it than on STS.)"""
+"""The rest after a publish, as a multiple of what it took: so writing takes at most 0.4 % of the
+time. (At 50 times, ten thousand profiles spent more on it than on STS.)"""
 
 DELAY_SHARE = 0.005
 """The longest wait and the longest rest, as a share of the shortest lifetime: together with the
@@ -42,9 +42,9 @@ class Coalescer:
     """Says when to publish next. Times are seconds of a clock that cannot be stepped."""
 
     limit: float = MOST_DELAY
-    """The longest wait and the longest rest, seconds, whatever was granted."""
+    """The longest wait and the longest rest, seconds, for any lifetime."""
     rest_times: float = REST
-    """The rest after a publish at most, in times that it took."""
+    """The rest after a publish at most, as a multiple of what it took."""
     patient: bool = True
     """Whether the wait for quiet grows with the time that a publish takes."""
     _first: float | None = None

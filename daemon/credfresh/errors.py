@@ -20,7 +20,7 @@ class Mend(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a failure is evidence about, beyond the one attempt."""
+    """What a failure concerns, beyond the one attempt."""
 
     NONE = "none"  # nothing: STS was not asked, or it is not known how far the call came
     PROFILE = "profile"  # this profile only: STS has answered

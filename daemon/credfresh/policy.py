@@ -37,7 +37,7 @@ FOLLOWS = (0.0025, 0.013)
 below the least jitter, so that a follower's readers find `renew_before` of life left as well."""
 
 FOLLOWS_WITHIN = 0.003
-"""How much longer a follower may wait to ask for several profiles at once, as such a share."""
+"""How much longer a follower may wait to ask for several profiles at once (share of lifetime)."""
 
 FLOOR = 1.0
 """Seconds from the end of one attempt to the next at least, in any case (I6)."""

@@ -255,7 +255,7 @@ class Settings:
     on_renew: Hook | None = None
     """The command that is run once after each publish that brought renewed credentials."""
     notices: tuple[Notice, ...] = field(default=(), compare=False)
-    """They follow from the rest and the order of the profiles, which matters to nothing else."""
+    """Notices follow from the rest and the order of the profiles, which matters to nothing else."""
 
     @property
     def principals(self) -> dict[str, Principal]:

@@ -26,7 +26,7 @@ _REGION = re.compile(r"[a-z0-9-]{1,63}")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What the checks look at: the file as far as it was understood, and where things stand."""
+    """The input of the checks: the file as far as it was understood, and where its parts stand."""
 
     file: schema.ConfigFile
     place: Place

@@ -14,7 +14,7 @@ from credfresh.twin import safe_name
 def check_endpoint(
     case: Case, targets: Mapping[str, FileTarget], resolve: Callable[[str], str]
 ) -> None:
-    """Check that all profiles of a group have the same readers, and that no two share a token."""
+    """Check the token directory, and that each group has one kind of readers and its own name."""
     endpoint = case.file.endpoint
     if endpoint is None:
         return

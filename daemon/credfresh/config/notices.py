@@ -1,4 +1,4 @@
-"""What is worth saying, once, about a configuration that is accepted."""
+"""Makes the notices about an accepted configuration; each is logged once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What AssumeRole takes besides the role, within AWS's documented bounds.
+"""Accepts the parameters of AssumeRole besides the role, within AWS's documented bounds.
 
 Sources: AWS STS API reference, AssumeRole; IAM user guide, "IAM and AWS STS quotas" and "Pass
 session tags in AWS STS".

@@ -11,10 +11,10 @@ import re
 from credfresh.settings import RenewBefore
 
 LEAST_DURATION = 900
-"""Seconds; AWS STS API reference, AssumeRole, DurationSeconds (the bounds of the API)."""
+"""Seconds; the API's lower bound (AWS STS API reference, AssumeRole, DurationSeconds)."""
 
 MOST_DURATION = 43_200
-"""Seconds; the same. The role's own MaxSessionDuration may be less; only STS knows it."""
+"""Seconds; the API's upper bound. The role's own MaxSessionDuration may be less; only STS knows."""
 
 MOST_NAME = 128
 """The longest section name that was seen to work in every SDK's parser."""

@@ -249,7 +249,7 @@ class Server:
             self._reply(client, line)
             return
         self._clients.enter(client, State.WAITING)
-        # Whoever answers limits how long it waits; this deadline is the last resort.
+        # The answering side limits how long a question waits; this deadline is the last resort.
         client.deadline = self._clock().boot + protocol.MOST_TIMEOUT + ANSWER_TIME
         self._poll.modify(client.socket, 0)  # epoll tells the end of the connection even so
         self._ask(Question(client.ticket, client.peer, request))

@@ -16,10 +16,11 @@ MARGIN = 5.0
 """Seconds of a grant that cannot be promised, because asking and publishing take time."""
 
 MOST_APART = 30.0
-"""On-demand renewals of one profile are at least so many seconds apart, ..."""
+"""On-demand renewals of one profile are at least so many seconds apart; see also `SHARE_APART`."""
 
 SHARE_APART = 1 / 20
-"""... or this share of the session's life, if that is less."""
+"""On-demand renewals of one profile may follow after this share of its session's life, if that is
+less than `MOST_APART`."""
 
 
 @dataclass(frozen=True, slots=True)

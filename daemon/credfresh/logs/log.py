@@ -54,7 +54,7 @@ class Log:
         self.tell(EVENTS[event].level, event, fields)
 
     def tell(self, level: str, event: str, fields: Mapping[str, object]) -> None:
-        """Write the line of an event of anybody's, if `level` is to be shown."""
+        """Write the line of an event, ours or a library's, if `level` is shown."""
         if SEVERITY[level] < SEVERITY[self.level]:
             return
         lost = self._stream.take_lost()

@@ -37,7 +37,7 @@ class Claim:
     timestamp: str
     """When it was signed, as `20261124T120000Z`."""
     signed_at: float
-    """The same in seconds since the Unix epoch."""
+    """When it was signed, in seconds since the Unix epoch."""
     token: str | None = field(repr=False)
 
 

@@ -189,7 +189,7 @@ class World:
             del self.sessions[access_key_id]
 
     def principal(self, access_key_id: str, token: str | None, now: float) -> Principal:
-        """Return whose key this is; raise StsError if it is nobody's, or of an expired session."""
+        """Return the principal with this key; raise StsError if there is none or it has expired."""
         if token is None:
             user = self.users.get(access_key_id)
             if user is None:

@@ -1,4 +1,4 @@
-"""Runs a `credential_process` for botocore: without a shell, and not for ever."""
+"""Runs a `credential_process` for botocore, without a shell and within limits."""
 
 from __future__ import annotations
 
