@@ -117,7 +117,7 @@ class Stage:
         )
         texts = {self.config: _yaml(self, sts.url), self.variables: _variables(self, sts.url)}
         for file, text in {self.source: keys, **texts}.items():
-            # Not by the umask: a configuration that a group may write is refused.
+            # With any umask: a configuration that a group may write is refused.
             file.touch(mode=0o600)
             file.write_text(text)
 

@@ -26,7 +26,7 @@ PREFIX = "/credentials/"
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]*)?")
 _NOBODY = (b"\0",)
-"""Compared with the token for an unknown name: no token is equal, as none can hold a NUL."""
+"""Compared with what is shown for an unknown name: never equal, as no header can hold a NUL."""
 
 Admitted = Mapping[str, tuple[bytes, ...]]
 """The tokens that open each name (`/credentials/NAME`)."""

@@ -153,7 +153,7 @@ def _rendered(
     used = [s for s in sources.values() if any(d.source == s.name for d in good)]
     if used:
         parts.append("# The principals that may assume the roles.\nsources:\n" + _sources(used))
-    # The comment has a line of its own: behind an odd region it might not stay a comment.
+    # The comment has a line of its own, so that an odd region cannot run into it.
     parts.append(f"defaults:\n  # {whence}\n  region: {scalar(region)}\n")
     if good:
         parts.append("profiles:\n" + "\n".join(_profile(draft) for draft in good))
