@@ -41,7 +41,7 @@ class Facts:
     in_hand: float
     """The life left of the credentials in memory."""
     longest: float
-    """The life that a renewal brings: as the last grant had, before the first what is asked for."""
+    """The life that a renewal brings: the last grant's; before the first, what is asked for."""
     attempts: int
     """Attempts that have ended."""
     started: float
@@ -116,7 +116,7 @@ class Waiting:
     profile: str
     wish: Wish
     deadline: float
-    """Boot-clock second."""
+    """Boot-clock second at which the client gets an answer in any case."""
     after: int
     """How many attempts had ended when it was made: only later ones count."""
     writes: int

@@ -63,7 +63,7 @@ class Document(Generic[L]):
     data: bytes = field(repr=False)
     sections: Sequence[Section[L]] = field(repr=False)
     named: Mapping[str, tuple[int, ...]] = field(repr=False)
-    """Trimmed name to the places (in `sections`) where some reader may find it."""
+    """Maps each trimmed name to the places (in `sections`) where some reader may find it."""
     shared: Mapping[str, tuple[int, ...]] = field(repr=False)
     """The part of `named` that has more than one place."""
 
