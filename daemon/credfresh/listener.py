@@ -60,20 +60,20 @@ _HINTS = {
 
 
 class _Channel(HTTPChannel):
-    """A connection. What is no request has a path, too: waitress would miss it, and log that."""
+    """A connection. Even what is no request gets a path: waitress logs an error without one."""
 
     parser_class = type("Request", (HTTPChannel.parser_class,), {"path": ""})
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.idle = self.last_activity
-        """When it was last seen with nothing on its way."""
+        """Its last activity when nothing waited to be sent."""
 
     def handle_error(self) -> None:
-        """Close it: waitress would log what it fails at, and each client could fill the log."""
+        """Close it: waitress would log the error, and any client could fill the log."""
         self.handle_close()
 
-    handle_expt = handle_error  # an urgent byte, which nobody takes, would wake the loop for ever
+    handle_expt = handle_error  # an urgent byte, which nobody reads, would wake the loop for ever
 
 
 class Listener:
@@ -258,7 +258,7 @@ def _bind(address: Address) -> tuple[socket.socket, os.stat_result | None]:
 
 
 def _opened_up(path: str) -> os.stat_result:
-    """Let everybody connect whom its directory lets pass; a link put in its place gains nothing."""
+    """Let everybody connect whom its directory lets pass; do not follow a link in its place."""
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         info = os.fstat(descriptor)
