@@ -146,7 +146,7 @@ def _followed(profile: settings.Profile, engine: principals.VaultEngine) -> sett
         role_arn=f"vault:{engine.mount}/{engine.prefix}/{profile.name}",
         duration=MOST_DURATION,
         endpoint_url=engine.address,
-        source_request=f"{engine.address} {engine.namespace}",  # in another engine it is another role
+        source_request=f"{engine.address} {engine.namespace}",  # another engine's is another role
         account_id=False,  # only the hub knows the role, and so its account
     )
 

@@ -124,7 +124,7 @@ class Tokens:
         found = folder.read(place, steps, most=self._size)
         standing = found.data.decode("ascii", "replace") if found is not None else ""
         access = Access(target)
-        # If somebody else has put a token there, or it stands in another file as well, somebody else
+        # If somebody else has put a token there, or it stands in another file too, somebody else
         # knows it.
         private = found is None or (access.trusts(found.info) and standing not in taken)
         if standing and not (self._ours(standing) and (kept is not None or private)):

@@ -75,7 +75,7 @@ class Observer:
 
     def _snapshot(self, since: float) -> Snapshot | None:
         taken = self._answer()
-        if taken is not None and taken.now.boot < since:  # the answer to an earlier question, which came too late
+        if taken is not None and taken.now.boot < since:  # it answers an earlier one
             taken = self._answer()
         return None if taken is None else unfold(taken)
 
