@@ -17,30 +17,30 @@ from credfresh.cli.exits import Exit
 
 MEANS = {
     Exit.OK: "Done.",
-    Exit.FAILED: "A second signal forced the end, or something failed that has no number.",
+    Exit.FAILED: "A second signal forced the end, or an error without a status of its own.",
     Exit.USAGE: "Wrong usage.",
     Exit.SOME_FAILED: "Some profiles failed or were refused; the others are published.",
     Exit.NOT_FRESH: "Not all profiles are fresh.",
-    Exit.NOT_REACHED: "The wished life was not reached.",
+    Exit.NOT_REACHED: "The credentials do not last as long as asked.",
     Exit.UNAVAILABLE: "No daemon answers.",
     Exit.ALREADY_RUNNING: "Another daemon keeps this file.",
     Exit.NOT_ALLOWED: "Not allowed.",
-    Exit.CONFIG: "The configuration is bad; every problem is told.",
+    Exit.CONFIG: "The configuration is bad; all its problems are listed.",
 }
 SIGNALS = {
-    "TERM, INT": "End. Answers on their way are waited for; a second signal ends it at once.",
-    "HUP": "Read the configuration again; a bad one changes nothing.",
+    "TERM, INT": "End. The daemon waits for answers on their way; a second signal ends it at once.",
+    "HUP": "Read the configuration again. A bad one changes nothing.",
     "USR1": "Renew all profiles now.",
 }
 FILES = {
     "/etc/credfresh/credfresh.yaml": "The configuration.",
     "/etc/credfresh/aws/config, /etc/credfresh/aws/credentials": (
-        "The AWS files of the daemon's own, in the service."
+        "The daemon's own AWS files, in the service."
     ),
-    "/run/credfresh/credentials": "What is published, where the configuration says no other place.",
-    "/run/credfresh/control.sock": "The socket on which the service is asked.",
-    "/usr/share/credfresh/config/credfresh.example.yaml": "Every key, with what it is for.",
-    "/usr/share/credfresh/systemd/drop-ins/": "What is made for `systemctl edit`.",
+    "/run/credfresh/credentials": "What is published, unless the configuration names another file.",
+    "/run/credfresh/control.sock": "The socket of the service, for `credfresh status` and others.",
+    "/usr/share/credfresh/config/credfresh.example.yaml": "Every key, and what it is for.",
+    "/usr/share/credfresh/systemd/drop-ins/": "Drop-ins for `systemctl edit`.",
     "/usr/share/doc/credfresh/operations.md": "Installing, upgrading, rotating keys, alerts.",
 }
 
@@ -115,8 +115,8 @@ def page() -> list[str]:
     for number, text in SIGNALS.items():
         lines += entry(bold(number), text)
     lines.append(".SH ENVIRONMENT")
-    lines += entry(bold("CREDFRESH_CONFIG"), "The configuration, where no option names one.")
-    lines += entry(bold("CREDFRESH_SOCKET"), "The daemon's socket, where no option names one.")
+    lines += entry(bold("CREDFRESH_CONFIG"), "The configuration, unless an option names one.")
+    lines += entry(bold("CREDFRESH_SOCKET"), "The daemon's socket, unless an option names one.")
     lines += entry(bold("HTTPS_PROXY, NO_PROXY, AWS_CA_BUNDLE"), "Honoured on the way to AWS STS.")
     lines.append(".SH FILES")
     for path, text in FILES.items():
