@@ -91,6 +91,7 @@ EVENTS: dict[str, Event] = {
     # A fleet.
     "hub_leads": _event("info", "engine"),
     "hub_follows": _event("warning", "engine"),
+    "hub_stands_down": _event("error", "engine"),
     "engine_failed": _event("error", "engine code mend error hint"),
     "engine_recovered": _event("info", "engine"),
     # Metrics, and the listeners of HTTP.

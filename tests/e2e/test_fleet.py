@@ -211,6 +211,29 @@ def test_another_hub_takes_over_and_no_reader_notices(
         assert not second.events("hub_follows")
 
 
+@pytest.mark.waits
+@pytest.mark.timeout(240)
+def test_a_leader_whose_keys_are_gone_lets_another_hub_renew(fleet: Fleet, sts: Simulator) -> None:
+    """The lease alone does not tell who can renew: a leader that cannot stands down in a minute."""
+    hubs, host = [fleet.hub("hub1"), fleet.hub("hub2")], fleet.host("a")
+    first = follow(hubs[0])
+    second = follow(hubs[1])
+    follow(host)
+    before = keys(host)
+    hubs[0].source.unlink()
+    first.signal(signal.SIGUSR1)
+    first.wait_for("source_failed")
+    wait_until(lambda: bool(first.events("hub_stands_down")), "the leader stands down", 150.0)
+    second.wait_for("hub_leads")
+
+    assert first.events("hub_follows")
+    second.signal(signal.SIGUSR1)
+    wait_until(lambda: before.isdisjoint(keys(hubs[1])), "the other hub renews")
+    first.signal(signal.SIGUSR1)
+    wait_until(lambda: keys(hubs[0]) == keys(hubs[1]), "the first hub follows it", 60.0)
+    assert [] == first.events("profile_expired")
+
+
 def test_nothing_secret_reaches_the_engines_disk_or_any_log(fleet: Fleet, bao: Bao) -> None:
     """The secrets in the files are neither in the raft directory nor in any log."""
     hub, host = fleet.hub("hub"), fleet.host("a")

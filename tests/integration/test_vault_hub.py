@@ -28,6 +28,7 @@ from credfresh.vault.mirror import Mirror
 from credfresh.vault.provider import VaultProvider
 from credfresh.vault.secret import Version
 from fakes import EventLog, grant, profile
+from host import wait_until
 
 clock = ShiftedClock()
 
@@ -97,6 +98,21 @@ class Sts:
     ) -> Grant:
         del parent, waits
         return grant(profile, clock(), key="ASIAOFITSOWN00000000")
+
+
+class Revoked:
+    """Has keys that STS does not take any more."""
+
+    def obtain(
+        self,
+        profile: Profile,
+        parent: SessionCredentials | None,
+        waits: Callable[[Scope], None],
+    ) -> Grant:
+        del profile, parent, waits
+        raise RenewalError(
+            "revoked", code="InvalidClientTokenId", mend=Mend.HUMAN, scope=Scope.SOURCE
+        )
 
 
 def renewed_by(hub: Hub, engine: Engine, asked: Profile) -> str:
@@ -203,6 +219,51 @@ def test_a_hub_that_comes_to_lead_renews_what_no_hub_did_and_nothing_else() -> N
         errand.run()
 
     assert ["failing"] == supervisor.renewed
+
+
+def failing(engine: Engine, log: EventLog) -> Hub:
+    """Return a hub that leads, and has just failed for want of keys."""
+    hub = Hub(engine, name="a", clock=clock, roll=lambda: 0.0, emit=log, patience=30.0)
+    hub.open(cast("Desk", SimpleNamespace(supervisor=Roster(), post=lambda errand: errand.run())))
+    provider = HubProvider(hub, engine, Revoked(), cast("VaultProvider", None))
+    with pytest.raises(RenewalError, match="revoked"):
+        provider.obtain(profile(), None, lambda _: None)
+    return hub
+
+
+@pytest.mark.timeout(60)
+def test_a_leader_that_can_renew_nothing_lets_another_hub_lead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its keys may be revoked while those of the other hub work."""
+    monkeypatch.setattr(lease, "BEAT", 0.1)
+    monkeypatch.setattr("credfresh.vault.hub.ASIDE", 600)
+    monkeypatch.setattr("credfresh.vault.fitness.PATIENCE", 0.0)
+    log, engine = EventLog(), Memory()
+    hub = failing(engine, log)
+    other = Hub(engine, name="b", clock=clock, roll=lambda: 0.0, emit=EventLog(), patience=30.0)
+    other.open(cast("Desk", SimpleNamespace(supervisor=Roster(), post=lambda errand: errand.run())))
+
+    wait_until(lambda: other.leads, "the other hub to lead")
+    assert not hub.leads
+    hub.close()
+    other.close()
+    assert ["hub_leads", "hub_stands_down", "hub_follows"] == log.names()
+
+
+@pytest.mark.timeout(60)
+def test_a_hub_that_stands_down_leads_again_if_no_other_takes_the_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It must not wait for others that do not exist, and renews at once what has failed."""
+    monkeypatch.setattr(lease, "BEAT", 0.1)
+    monkeypatch.setattr("credfresh.vault.fitness.PATIENCE", 0.0)
+    log = EventLog()
+    hub = failing(Memory(), log)
+
+    wait_until(lambda: len(log.of("hub_leads")) > 1, "the hub to lead again")
+    hub.close()
+    assert ["hub_leads", "hub_stands_down", "hub_follows", "hub_leads"] == log.names()[:4]
 
 
 def entry(name: str) -> Entry:

@@ -3,6 +3,7 @@
 A thread of its own looks after the lease and works off the backlog, so that an engine that is
 slow, sealed or gone delays no file of this host. The leader asks STS; the other hubs follow what
 it publishes, as hosts do. While the engine cannot be reached, each hub asks STS for its own files.
+A leader that can renew nothing stands down, so that another hub can try.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ from credfresh.vault import lease
 from credfresh.vault.backlog import Backlog
 from credfresh.vault.engine import Engine
 from credfresh.vault.failures import failure
+from credfresh.vault.fitness import Fitness
 from credfresh.vault.leadership import Leadership
 from credfresh.vault.mirror import Mirror
 from credfresh.vault.provider import OtherRoleError, VaultProvider
 
 FLUSH = 5.0
 """Seconds that the last writes to the engine may take when the daemon ends."""
+
+ASIDE = 3
+"""Beats for which a hub that stands down leaves the lease to others: each looks once a beat."""
 
 
 class Hub:
@@ -54,6 +59,8 @@ class Hub:
         self._emit = emit
         self._patience = patience
         self._leadership = Leadership(engine, name, clock=clock, emit=emit)
+        self.fitness = Fitness(clock)
+        self._aside_until = 0.0
         self._mirror = Mirror(engine, writer=name, clock=clock)
         self._backlog = Backlog()
         self._failing: str | None = None
@@ -108,7 +115,7 @@ class Hub:
     def _turn(self) -> float:
         """Look after the lease and the backlog once; return the seconds until the next time."""
         try:
-            if self._leadership.look():
+            if self._may_lead() and self._leadership.look():
                 self._gained()
             if self._work_off():
                 return 0.0
@@ -121,6 +128,15 @@ class Hub:
             self._emit("engine_recovered", engine=self._engine.where.address)
         self._failing, self._failures = None, 0
         return lease.BEAT
+
+    def _may_lead(self) -> bool:
+        """Stand down if this hub is unfit; say whether it may hold the lease, or take it."""
+        now = self._clock().boot
+        if self._leadership.leads and self.fitness.gives_up():
+            self._emit("hub_stands_down", engine=self._engine.where.address)
+            self._leadership.give_back()
+            self._aside_until = now + ASIDE * lease.BEAT
+        return now >= self._aside_until
 
     def _work_off(self) -> bool:
         """Publish what waits, for a beat: the lease must be looked after. Say if more could go."""
@@ -155,6 +171,7 @@ class Hub:
 
     def _gained(self) -> None:
         """Renew at once the profiles whose last attempts failed: no hub has renewed them."""
+        self.fitness.begin()
         if self._desk is not None:
             supervisor = self._desk.supervisor
             self._desk.post(Errand(lambda: _hasten(supervisor)))
@@ -178,7 +195,8 @@ class HubProvider:
             RenewalError: this attempt failed.
         """
         if self._hub.leads:
-            return self._sts.obtain(profile, parent, waits)
+            with self._hub.fitness.judged():
+                return self._sts.obtain(profile, parent, waits)
         try:
             return self._follow.follow(self._engine, profile, role_arn=profile.role_arn)
         except OtherRoleError:
