@@ -213,7 +213,7 @@ def test_another_hub_takes_over_and_no_reader_notices(
 
 @pytest.mark.waits
 @pytest.mark.timeout(240)
-def test_a_leader_whose_keys_are_gone_lets_another_hub_renew(fleet: Fleet, sts: Simulator) -> None:
+def test_a_leader_whose_keys_are_gone_lets_another_hub_renew(fleet: Fleet) -> None:
     """The lease alone does not tell who can renew: a leader that cannot stands down in a minute."""
     hubs, host = [fleet.hub("hub1"), fleet.hub("hub2")], fleet.host("a")
     first = follow(hubs[0])

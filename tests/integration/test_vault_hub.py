@@ -148,6 +148,23 @@ def test_a_profile_that_the_engine_refuses_keeps_no_other_waiting() -> None:
 
 
 @pytest.mark.timeout(60)
+def test_what_is_renewed_just_before_the_end_is_published() -> None:
+    """`once` ends as soon as the files are written: the engine may have had only the first."""
+
+    def end(name: str) -> None:
+        if name == "a":
+            hub.update(renewed("b"))
+            threading.Thread(target=hub.close).start()
+            hub._ending.wait(30)
+
+    engine = Memory(first=end)
+    hub = leading(engine)
+    hub.update(renewed("a"))
+
+    assert engine.has("a", "b")
+
+
+@pytest.mark.timeout(60)
 def test_a_hub_with_much_to_publish_keeps_its_lease() -> None:
     """A first publication of all may take minutes; another hub would take the lead meanwhile."""
     held: list[bool] = []

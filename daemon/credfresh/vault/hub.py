@@ -110,6 +110,9 @@ class Hub:
             self._looked.set()
             if self._failures:  # an engine in trouble is not asked as often as profiles renew
                 self._ending.wait(policy.FLOOR)
+        # What was noted during the last turn.
+        while self._backlog.waiting() and self._turn() == 0.0:
+            pass
         self._leadership.give_back()
 
     def _turn(self) -> float:
