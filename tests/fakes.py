@@ -176,6 +176,7 @@ class FakeProvider:
         self.clock = clock
         self.lifetime: float | None = None
         self.skew: float | None = None
+        self.from_another_hub = False
         self.fault: Callable[[str], RenewalError | None] = lambda _: None
         self.hang: Callable[[str], Scope | None] = lambda _: None
         self.calls: list[tuple[str, float]] = []
@@ -199,7 +200,8 @@ class FakeProvider:
             raise error
         lifetime = float(profile.duration if self.lifetime is None else self.lifetime)
         key = f"ASIAFAKE{next(self._serial):012d}"
-        return replace(grant(profile, now, lifetime=lifetime, key=key), skew=self.skew)
+        made = grant(profile, now, lifetime=lifetime, key=key)
+        return replace(made, skew=self.skew, from_another_hub=self.from_another_hub)
 
 
 class InstantOutlet:

@@ -91,6 +91,8 @@ class Grant:
     skew: float | None = None
     upstream: Upstream | None = None
     """Set if a hub renews it and we follow."""
+    from_another_hub: bool = False
+    """Whether a hub that follows got it: it says nothing of STS, or of the profile's source."""
 
     expires_at: Instant = field(init=False, repr=False, compare=False)
     """The moment from which the credentials are worth nothing. Asked for at each look."""

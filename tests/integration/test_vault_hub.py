@@ -248,6 +248,22 @@ def failing(engine: Engine, log: EventLog) -> Hub:
     return hub
 
 
+def test_what_a_hub_that_follows_is_told_says_nothing_of_its_own_source() -> None:
+    """Its keys may be revoked: neither credentials of another hub nor their lack prove them."""
+    engine = Memory()
+    hub = Hub(engine, name="b", clock=clock, roll=lambda: 0.0, emit=EventLog())
+    Mirror(engine, writer="a", clock=clock).publish(
+        "production", renewed("production")["production"]
+    )
+    follow = VaultProvider({}, Engines(clock=clock, salt="x"), clock=clock, salt="x")
+    provider = HubProvider(hub, engine, Revoked(), follow)
+
+    assert provider.obtain(profile(), None, lambda _: None).from_another_hub
+    with pytest.raises(RenewalError) as caught:
+        provider.obtain(profile("audit"), None, lambda _: None)
+    assert ("NoSuchSecret", Scope.NONE) == (caught.value.code, caught.value.scope)
+
+
 @pytest.mark.timeout(60)
 def test_a_leader_that_can_renew_nothing_lets_another_hub_lead(
     monkeypatch: pytest.MonkeyPatch,

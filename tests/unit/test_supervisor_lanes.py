@@ -71,6 +71,25 @@ def test_a_source_failure_holds_back_the_other_profiles_of_the_source() -> None:
     assert 1 == sim.log.names().count("source_recovered")
 
 
+def test_what_another_hub_gave_says_nothing_of_the_source() -> None:
+    """A hub whose keys are revoked and that follows another one is not told to be well."""
+    sim = simulate(*(profile(f"p{n}", source="ci") for n in range(3)))
+    broken = RenewalError("no", code="source_missing", mend=Mend.TIME, scope=Scope.SOURCE)
+    sim.provider.fault = lambda _: broken
+    sim.start()
+    sim.run(60)
+    sim.provider.fault = lambda _: None
+    sim.provider.from_another_hub = True
+    sim.run(120)
+
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+    assert 0 == sim.log.names().count("source_recovered")
+    sim.provider.from_another_hub = False
+    sim.supervisor.renew("p0")
+    sim.run(5)
+    assert 1 == sim.log.names().count("source_recovered")
+
+
 def test_an_attempt_that_no_beat_has_ended_is_overdue() -> None:
     """Inside its deadline an attempt is no cause for worry; past it, the beats have stopped."""
     sim = simulate(hold=True)

@@ -69,8 +69,9 @@ class Announcer:
     def renewed(self, entry: Entry, grant: Grant, plan: policy.Plan) -> None:
         """An attempt has succeeded; `entry.failures` still counts those before it."""
         profile = entry.profile
-        self._up(Scope.ENDPOINT, entry.lane.endpoint)
-        self._up(Scope.SOURCE, entry.lane.source)
+        if not grant.from_another_hub:
+            self._up(Scope.ENDPOINT, entry.lane.endpoint)
+            self._up(Scope.SOURCE, entry.lane.source)
         if self._failing.pop(profile.name, None) is not None:
             self._emit("renewal_recovered", profile=profile.name, failures=entry.failures)
         self._emit(

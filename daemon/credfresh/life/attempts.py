@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from credfresh import policy
-from credfresh.errors import RenewalError
+from credfresh.errors import RenewalError, Scope
 from credfresh.life.admission import Admission, Lane
 from credfresh.life.entry import Entry, Phase
 from credfresh.life.ports import Finished, Workers
@@ -90,8 +90,7 @@ class Attempts:
         self._workers.finish(ticket)
         flight = self._flights.pop(ticket, None)
         if flight is not None:
-            failed = result.scope if isinstance(result, RenewalError) else None
-            self._admission.finished(flight.lane, failed)
+            self._admission.finished(flight.lane, _evidence(result))
         return flight
 
     def overdue(self, now: Instant) -> Iterable[tuple[Flight, RenewalError]]:
@@ -150,3 +149,10 @@ class Attempts:
         self._admission.finished(flight.lane, error.scope)
         self._admission.hangs(flight.lane)
         return error
+
+
+def _evidence(result: Grant | RenewalError) -> Scope | None:
+    """Return what the result of an attempt is evidence about; None: all of its lane is well."""
+    if isinstance(result, RenewalError):
+        return result.scope
+    return Scope.NONE if result.from_another_hub else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from credfresh import policy
 from credfresh.errors import RenewalError, Scope
@@ -201,12 +202,14 @@ class HubProvider:
             with self._hub.fitness.judged():
                 return self._sts.obtain(profile, parent, waits)
         try:
-            return self._follow.follow(self._engine, profile, role_arn=profile.role_arn)
+            grant = self._follow.follow(self._engine, profile, role_arn=profile.role_arn)
+            return replace(grant, from_another_hub=True)
         except OtherRoleError:
             pass  # the hubs' configurations differ
         except RenewalError as error:
             # It may still give what it has, of which nothing is renewed: a node without the others.
             if error.scope is not Scope.ENDPOINT and not self._hub.cut_off:
+                error.scope = Scope.NONE  # STS was not asked
                 raise
         return self._sts.obtain(profile, parent, waits)
 
