@@ -102,6 +102,20 @@ def test_a_burst_of_changes_is_few_writes(keep: Callable[..., Kept]) -> None:
     assert len(kept.renders) <= 2 + (clock().boot - began) / MOST_WAIT
 
 
+def test_what_nobody_foresaw_is_an_event_and_tried_again(
+    keep: Callable[..., Kept], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A close(2) that fails, as on NFS, must not end the thread that writes."""
+    monkeypatch.setattr(textfile, "EVERY", 0.05)
+    monkeypatch.setattr(textfile, "put", lambda *_: os.close(-1))
+    kept = keep()
+    kept.wait_for(lambda: "textfile_failed" in kept.log.names())
+    monkeypatch.setattr(textfile, "put", put)
+
+    kept.wait_for(lambda: "textfile_recovered" in kept.log.names())
+    assert "unforeseen" == kept.log.of("textfile_failed")[0]["code"]
+
+
 def test_a_directory_that_refuses_is_an_event_and_tried_again(keep: Callable[..., Kept]) -> None:
     """The failure is logged once, and so is the recovery; the thread keeps trying."""
     kept = keep("missing/credfresh.prom")

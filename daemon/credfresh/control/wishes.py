@@ -2,8 +2,8 @@
 
 There are three kinds of wish, each about one profile: that its published credentials last for a
 while (`Ensure`), that it is renewed (`Renew`), that it is taken away (`Withdraw`). If many clients
-wish the same, one renewal is asked for; and on-demand renewals of one profile are kept apart, so
-that jobs which start in a crowd, or again and again, cause next to no calls of STS.
+wish the same, one renewal is asked for. On-demand renewals of one profile are kept apart: jobs that
+start in a crowd, or again and again, cause next to no calls of STS.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ MOST_APART = 30.0
 """On-demand renewals of one profile are at least so many seconds apart; see also `SHARE_APART`."""
 
 SHARE_APART = 1 / 20
-"""On-demand renewals of one profile may follow after this share of its session's life, if that is
-less than `MOST_APART`."""
+"""The same as a share of the session's life, where that is less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +163,9 @@ class Wishes:
         renew: Callable[[str], None],
         publish: Callable[[str], None],
     ) -> list[tuple[Waiting, Outcome]]:
-        """Return the outcomes that are known now; call `renew` and `publish` for the other wishes.
+        """Return the outcomes that are known now; `renew` and `publish` are called for the rest.
 
-        `renew` is called for profiles that must be renewed, `publish` for those whose credentials
-        in memory suffice. `facts_of` returns None for a profile that has left the configuration.
+        `facts_of` returns None for a profile that has left the configuration.
         """
         known: dict[str, Facts | None] = {}
         decided: list[tuple[Waiting, Outcome]] = []

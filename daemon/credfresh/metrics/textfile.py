@@ -103,13 +103,16 @@ class Textfile:
             next_at = ended + max(EVERY, min(REST * (ended - now), MOST_REST))
 
     def _write(self, since: float) -> None:
-        content = self._render(since)
-        if content is None:
-            return  # leave the old file: its age shows that the daemon does not answer
         try:
+            content = self._render(since)
+            if content is None:
+                return  # leave the old file: its age shows that the daemon does not answer
             put(self._path, content, self._mode)
         except PublishError as error:
             self._failed(error)
+            return
+        except Exception as error:  # noqa: BLE001 - nothing may end the thread that writes
+            self._failed(PublishError.unforeseen(self._path, error))
             return
         if self._removed:  # meanwhile: it waited for the main thread, which did not wait for it
             self._take_away()
