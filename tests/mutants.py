@@ -99,7 +99,7 @@ def verdicts(mutants: list[Mutant]) -> Iterator[tuple[Mutant, str]]:
                 mutant, home = running.pop(pid)
                 said = (home / "said").read_text(errors="replace")
                 yield mutant, _judged(os.waitstatus_to_exitcode(status), said)
-                shutil.rmtree(home)
+                shutil.rmtree(home, ignore_errors=True)
 
 
 def main() -> int:
@@ -130,7 +130,9 @@ def _started(mutant: Mutant, home: Path) -> int:
         os.environ["PYTHONPATH"] = str(home / "daemon")
         sys.dont_write_bytecode = True
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-        code = pytest.main(["-qx", "-p", "no:cacheprovider", *LOADED, mutant.test])
+        # Of the directory that they share by default, others sweep what they find while we look.
+        apart = f"--basetemp={home / 'tmp'}"
+        code = pytest.main(["-qx", "-p", "no:cacheprovider", apart, *LOADED, mutant.test])
     except BaseException:  # noqa: BLE001 - nothing may run on in the child
         traceback.print_exc()
     finally:
