@@ -119,7 +119,9 @@ class Hub:
     def _turn(self) -> float:
         """Look after the lease and the backlog once; return the seconds until the next time."""
         try:
-            if self._may_lead() and self._leadership.look():
+            if not self._may_lead():
+                return lease.BEAT  # the engine was not asked: it has not recovered either
+            if self._leadership.look():
                 self._gained()
             if self._work_off():
                 return 0.0
