@@ -31,6 +31,7 @@ from fakes import EventLog, grant, profile
 from host import wait_until
 
 clock = ShiftedClock()
+NOTHING: Mapping[str, Publication | None] = {}
 
 
 class Memory(Engine):
@@ -238,10 +239,15 @@ def test_a_hub_that_comes_to_lead_renews_what_no_hub_did_and_nothing_else() -> N
     assert ["failing"] == supervisor.renewed
 
 
-def failing(engine: Engine, log: EventLog) -> Hub:
-    """Return a hub that leads, and has just failed for want of keys."""
+def failing(
+    engine: Engine, log: EventLog, published: Mapping[str, Publication | None] = NOTHING
+) -> Hub:
+    """Return a hub that leads, publishes, and has just failed for want of keys."""
     hub = Hub(engine, name="a", clock=clock, roll=lambda: 0.0, emit=log, patience=30.0)
     hub.open(cast("Desk", SimpleNamespace(supervisor=Roster(), post=lambda errand: errand.run())))
+    hub.update(published)
+    if published:
+        wait_until(lambda: "engine_failed" in log.names(), "the engine to refuse")
     provider = HubProvider(hub, engine, Revoked(), cast("VaultProvider", None))
     with pytest.raises(RenewalError, match="revoked"):
         provider.obtain(profile(), None, lambda _: None)
@@ -282,6 +288,28 @@ def test_a_leader_that_can_renew_nothing_lets_another_hub_lead(
     hub.close()
     other.close()
     assert ["hub_leads", "hub_stands_down", "hub_follows"] == log.names()
+
+
+@pytest.mark.timeout(60)
+def test_a_hub_that_has_stood_down_calls_no_engine_recovered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It does not ask the engine meanwhile, which may refuse its secrets as before."""
+    monkeypatch.setattr(lease, "BEAT", 0.05)
+    monkeypatch.setattr("credfresh.vault.hub.ASIDE", 10)
+    monkeypatch.setattr("credfresh.vault.fitness.PATIENCE", 0.0)
+
+    def refuse(name: str) -> None:
+        if name == "a":
+            raise RenewalError("no", code="EngineForbidden", mend=Mend.HUMAN)
+
+    log = EventLog()
+    hub = failing(Memory(first=refuse), log, renewed("a"))
+
+    wait_until(lambda: len(log.of("hub_leads")) > 1, "the hub to lead again")
+    hub.close()
+    between = log.names()[: log.names().index("hub_leads", 1)]
+    assert "engine_recovered" not in between[between.index("hub_follows") :]
 
 
 @pytest.mark.timeout(60)
