@@ -26,6 +26,7 @@ from credfresh.model import Instant
 from credfresh.simulator import Simulator
 
 ROLE = "arn:aws:iam::222222222222:role/deploy"
+GRANT = b"HTTP/1.1 200 "
 END = b"</AssumeRoleResponse>\n"
 
 
@@ -78,8 +79,8 @@ def load(url: str, request: bytes, connections: int, seconds: float) -> int:
         for key, _ in selector.select(1.0):
             peer, answer = key.data
             answer.extend(peer.recv(65536))
-            if b"Error" in answer:
-                raise SystemExit(answer.decode())
+            if not answer.startswith(GRANT):
+                raise RuntimeError(answer.decode())
             if answer.endswith(END):
                 answer.clear()
                 grants += 1

@@ -1,9 +1,9 @@
 """All benchmarks by one command: `python tests/bench/run.py`; half a minute of them by `--quick`.
 
 Without `--quick` all figures of docs/benchmarks.md are measured, with other people's tools beside
-credfresh, and that page is written (some twenty minutes; needs jq and valgrind, and before that
-`sh tests/bench/peers/setup`). `--figures FILE` keeps the figures; `--from FILE` takes kept ones for
-all parts but those that `--part` names.
+credfresh, and that page is written (in three quarters of an hour; needs jq and valgrind, and before
+that `sh tests/bench/peers/setup`). `--figures FILE` keeps the figures, part by part; `--from FILE`
+takes kept ones for all parts but those that `--part` names.
 
 `--quick [--json FILE]` measures the most important figures. Each is a ratio of two things measured
 in turns in this run:
@@ -23,7 +23,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -118,15 +118,18 @@ PARTS: dict[str, Callable[[], Any]] = {
 }
 
 
-def measured(parts: Collection[str], kept: dict[str, Any]) -> dict[str, Any]:
-    """Measure these parts, and take the others from `kept`.
+def measure(parts: Collection[str], kept: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Measure these parts, and take the others from `kept`; yield what there is after each.
 
     Raises:
         RuntimeError: a program that is needed is missing.
     """
     bench_peers.ready()
-    told = {"machine": meter.machine(), "versions": meter.versions() | others.versions()}
-    return kept | told | {name: PARTS[name]() for name in PARTS if name in parts}
+    found = kept | {"machine": meter.machine(), "versions": meter.versions() | others.versions()}
+    for name, figures in PARTS.items():
+        if name in parts:
+            found |= {name: figures()}
+            yield found
 
 
 def main() -> int:
@@ -141,9 +144,10 @@ def main() -> int:
     if not options.quick:
         kept = json.loads(options.kept.read_text()) if options.kept else {}
         parts = options.part or ([] if kept else list(PARTS))
-        found = measured(parts, kept) if parts else kept
-        if options.figures:
-            options.figures.write_text(json.dumps(found) + "\n")
+        found = kept
+        for found in measure(parts, kept) if parts else ():
+            if options.figures:
+                options.figures.write_text(json.dumps(found) + "\n")
         PAGE.write_text(report.page(found))
         return 0
     ratios = quick()
