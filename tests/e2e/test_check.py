@@ -48,6 +48,16 @@ def test_check_online_names_who_was_refused(host: Host) -> None:
     assert not host.credentials.exists()
 
 
+def test_check_online_calls_no_faster_than_the_daemon_may(host: Host) -> None:
+    """`sts.calls_per_second` may be low because others use the account's quota, too."""
+    host.configure(extra="sts: {calls_per_second: 1}\n")
+    result = host.command("check", "--online", "--config", str(host.config))
+
+    assert 0 == result.returncode, result.stderr
+    first, _, third = (call.at.boot for call in host.sts.calls)
+    assert 0.7 < third - first  # two seconds, less what it took to get ready for the first
+
+
 def test_check_online_reports_in_json(host: Host) -> None:
     """Chained roles are tried with their parents' credentials, and each outcome is reported."""
     host.sts.add_role(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from threading import Event
 
 import click
 
@@ -54,7 +55,10 @@ def command(path: str, *, online: bool, as_json: bool) -> None:
 
 
 def try_roles(settings: Settings) -> Iterator[tuple[str, Grant | RenewalError]]:
-    """Assume every role once, parents before their children; yield what came of each."""
+    """Assume every role once, parents before their children; yield what came of each.
+
+    It calls STS no more often than the daemon may.
+    """
     from credfresh import coredump  # noqa: PLC0415 - as the last
     from credfresh.fleet import Fleet  # noqa: PLC0415 - as the last
     from credfresh.sts import StsProvider  # noqa: PLC0415 - boto3 is slow to import
@@ -72,12 +76,21 @@ def try_roles(settings: Settings) -> Iterator[tuple[str, Grant | RenewalError]]:
             return profile.name, parent_unusable(str(profile.source_profile), parent)
         return profile.name, attempt(provider, profile, parent.credentials if parent else None)
 
+    pace = _pace(settings.sts.calls_per_second)
     with ThreadPoolExecutor(settings.sts.max_concurrency) as pool:
         while waiting := [p for p in settings.profiles.values() if p.name not in done]:
             ready = [p for p in waiting if p.source_profile is None or p.source_profile in done]
-            for name, result in pool.map(one, ready):
+            for name, result in pool.map(one, (p for p, _ in zip(ready, pace, strict=False))):
                 done[name] = result
                 yield name, result
+
+
+def _pace(a_second: float) -> Iterator[None]:
+    """Let one step pass at once, and the others no faster than so many a second."""
+    pause = Event()
+    while True:
+        yield
+        pause.wait(1 / a_second)
 
 
 def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None:
