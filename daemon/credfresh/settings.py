@@ -136,13 +136,33 @@ class Profile:
             self.source_identity,
             self.transitive_tag_keys,
         )
-        digest = hashlib.sha256(ascii(asked).encode()).hexdigest()
-        object.__setattr__(self, "request", digest[:16])
+        object.__setattr__(self, "request", _fingerprint(asked))
+
+    @property
+    def permissions(self) -> str:
+        """A fingerprint of what the credentials may do: the same whoever asks, and for how long.
+
+        It covers the role, and what restricts or describes its sessions.
+        """
+        return _fingerprint(
+            (
+                self.policy,
+                self.policy_arns,
+                self.role_arn,
+                self.session_tags,
+                self.source_identity,
+                self.transitive_tag_keys,
+            )
+        )
 
     @property
     def published_account(self) -> str | None:
         """The account of its role, if that is published beside the keys; else None."""
         return self.role_arn.split(":")[4] if self.account_id else None
+
+
+def _fingerprint(asked: tuple[object, ...]) -> str:
+    return hashlib.sha256(ascii(asked).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class Simulated:
         plan = policy.plan(grant, RenewBefore())
         after = plan.renew_at.wall - now
         self._standing[name] = secret.of_grant(
-            grant, role_arn="arn", renews_after=after, writer="hub"
+            grant, profile(name), renews_after=after, writer="hub"
         )
         self.size = len(json.dumps(secret.encoded(self._standing[name])))
         self._push(plan.renew_at.wall, name, -1)

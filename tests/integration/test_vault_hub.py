@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -206,19 +206,59 @@ def test_a_hub_that_cannot_learn_who_leads_asks_sts_for_its_own_files() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_hub_that_follows_takes_no_credentials_of_another_role() -> None:
-    """One of two hubs has been given another role: the other has not yet, or never will be."""
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"role_arn": "arn:aws:iam::111111111111:role/moved"},
+        {"policy": '{"Version":"2012-10-17","Statement":[]}'},
+        {"policy_arns": ("arn:aws:iam::aws:policy/ReadOnlyAccess",)},
+        {"session_tags": (("team", "release"),)},
+        {"transitive_tag_keys": ("team",)},
+        {"source_identity": "ci"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_hub_that_follows_takes_no_credentials_with_other_permissions(
+    change: dict[str, Any],
+) -> None:
+    """One of two hubs has been given another role or policy: the other has not yet."""
     engine = Memory()
     other = leading(engine)
     Mirror(engine, writer="a", clock=clock).publish("production", *renewed("production").values())
     hub = Hub(engine, name="b", clock=clock, roll=lambda: 0.0, emit=EventLog(), patience=30.0)
     hub.open(cast("Desk", None))
-    moved = replace(profile(), role_arn="arn:aws:iam::111111111111:role/moved")
 
-    assert "ASIAOFITSOWN00000000" != renewed_by(hub, engine, profile())
-    assert "ASIAOFITSOWN00000000" == renewed_by(hub, engine, moved)
+    assert "ASIAOFITSOWN00000000" == renewed_by(hub, engine, replace(profile(), **change))
     hub.close()
     other.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_hub_that_follows_takes_what_another_host_asked_for_under_its_own_name() -> None:
+    """Session names have the host's name in them, and durations may differ."""
+    engine = Memory()
+    other = leading(engine)
+    Mirror(engine, writer="a", clock=clock).publish("production", *renewed("production").values())
+    hub = Hub(engine, name="b", clock=clock, roll=lambda: 0.0, emit=EventLog(), patience=30.0)
+    hub.open(cast("Desk", None))
+    own = replace(profile(), role_session_name="credfresh-b-production", duration=900)
+
+    assert "ASIAOFITSOWN00000000" != renewed_by(hub, engine, own)
+    hub.close()
+    other.close()
+
+
+def test_a_hub_does_not_publish_as_its_new_role_what_the_old_one_was_granted() -> None:
+    """A reload gave the profile another role; until that is renewed the old secret stands."""
+    engine = Memory()
+    mirror = Mirror(engine, writer="a", clock=clock)
+    old = grant(profile(), clock())
+    mirror.publish("production", Publication(profile(), old))
+    stood = engine.read("production")
+    moved = replace(profile(), role_arn="arn:aws:iam::111111111111:role/moved")
+    mirror.publish("production", Publication(moved, old))
+
+    assert stood == engine.read("production")
 
 
 @pytest.mark.timeout(60)

@@ -19,9 +19,7 @@ NOW = Instant(EPOCH + 600.0, 5000.0)
 def published(*, lifetime: float = 3600.0, key: str = "ASIAFAKE000000000000") -> Secret:
     """Return what a hub publishes for a grant that it asked for at EPOCH."""
     given = grant(profile(), Instant(EPOCH, 1000.0), lifetime=lifetime, key=key)
-    return secret.of_grant(
-        given, role_arn=profile().role_arn, renews_after=lifetime * 0.45, writer="hub-1"
-    )
+    return secret.of_grant(given, profile(), renews_after=lifetime * 0.45, writer="hub-1")
 
 
 def test_a_secret_survives_the_engine() -> None:
@@ -29,6 +27,14 @@ def test_a_secret_survives_the_engine() -> None:
     one = published()
 
     assert one == secret.decoded(json.loads(json.dumps(secret.encoded(one))))
+
+
+def test_a_mark_that_does_not_say_its_permissions_has_none_that_anybody_asks_for() -> None:
+    """Another version wrote it: a hub that follows asks STS instead."""
+    document = json.loads(json.dumps(secret.encoded(published())))
+    del document[secret.MARK]["permissions"]
+
+    assert secret.decoded(document).permissions != profile().permissions
 
 
 def test_the_document_is_the_json_of_credential_process() -> None:
@@ -85,7 +91,7 @@ def test_the_clock_of_sts_orders_hubs_whose_own_clocks_differ() -> None:
         asked=3600.0,
         request="r",
     )
-    one = secret.of_grant(shifted, role_arn="r", renews_after=1.0, writer="ahead")
+    one = secret.of_grant(shifted, profile(), renews_after=1.0, writer="ahead")
 
     assert published().issued == one.issued
 
@@ -95,7 +101,7 @@ def test_the_later_issue_is_the_newer() -> None:
     old, new = published(), published(lifetime=3600.0, key="ASIANEW00000000000000")
     later = secret.of_grant(
         grant(profile(), Instant(EPOCH + 60, 1.0), key="ASIALATER000000000000"),
-        role_arn="r",
+        profile(),
         renews_after=1.0,
         writer="w",
     )
@@ -145,7 +151,7 @@ def test_a_host_keeps_the_promise_of_renew_before() -> None:
         plan = policy.plan(given, RenewBefore())
         one = secret.of_grant(
             given,
-            role_arn="r",
+            profile(),
             renews_after=plan.renew_at.boot - given.sent_at.boot,
             writer="w",
         )

@@ -29,7 +29,7 @@ from credfresh.vault.failures import failure
 from credfresh.vault.fitness import Fitness
 from credfresh.vault.leadership import Leadership
 from credfresh.vault.mirror import Mirror
-from credfresh.vault.provider import OtherRoleError, VaultProvider
+from credfresh.vault.provider import OtherPermissionsError, VaultProvider
 
 FLUSH = 5.0
 """Seconds that the last writes to the engine may take when the daemon ends."""
@@ -204,9 +204,10 @@ class HubProvider:
             with self._hub.fitness.judged():
                 return self._sts.obtain(profile, parent, waits)
         try:
-            grant = self._follow.follow(self._engine, profile, role_arn=profile.role_arn)
+            permissions = profile.permissions
+            grant = self._follow.follow(self._engine, profile, permissions=permissions)
             return replace(grant, from_another_hub=True)
-        except OtherRoleError:
+        except OtherPermissionsError:
             pass  # the hubs' configurations differ
         except RenewalError as error:
             # It may still give what it has, of which nothing is renewed: a node without the others.

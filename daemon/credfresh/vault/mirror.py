@@ -40,10 +40,12 @@ class Mirror:
         if grant is None or grant.upstream is not None:
             return  # nothing in hand, or it came from the engine
         profile = publication.profile
+        if grant.request != profile.request:
+            return  # a reload has changed the request: these credentials may be of another role
         plan = policy.plan(grant, profile.renew_before, profile.rhythm)
         secret = of_grant(
             grant,
-            role_arn=profile.role_arn,
+            profile,
             renews_after=plan.renew_at.boot - grant.sent_at.boot,
             writer=self._writer,
         )

@@ -18,8 +18,8 @@ CLOCKS_AGREE = 5.0
 Beyond that the engine's clock counts, as that of STS does where STS is asked."""
 
 
-class OtherRoleError(Exception):
-    """A hub has published credentials of another role."""
+class OtherPermissionsError(Exception):
+    """A hub has published credentials of another role, or with other permissions of this one."""
 
 
 class VaultProvider:
@@ -54,19 +54,19 @@ class VaultProvider:
         del parent, waits  # it waits for its source throughout, and that is the engine
         return self.follow(self._engines[profile.source], profile)
 
-    def follow(self, engine: Engine, profile: Profile, *, role_arn: str | None = None) -> Grant:
-        """Return what stands in `engine` for `profile`, which must be of `role_arn`; see `obtain`.
+    def follow(self, engine: Engine, profile: Profile, *, permissions: str | None = None) -> Grant:
+        """Return what stands in `engine` for `profile`, with these `permissions`; see `obtain`.
 
         Hosts learn the role from the hub, and so ask for none.
 
         Raises:
-            OtherRoleError: the credentials are of another role.
+            OtherPermissionsError: the credentials have other permissions.
             RenewalError: as from `obtain`.
         """
         version = engine.read(profile.name)
         secret = _secret(engine, profile, version)
-        if role_arn not in {None, secret.role_arn}:
-            raise OtherRoleError
+        if permissions not in {None, secret.permissions}:
+            raise OtherPermissionsError
         now = self._clock()
         wall = now.wall
         if version.read_at is not None and abs(version.read_at - wall) > CLOCKS_AGREE:

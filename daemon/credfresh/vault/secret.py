@@ -1,8 +1,8 @@
 """What stands in the engine for one profile, and which of two secrets is newer. Pure.
 
 The secret is the `credential_process` JSON of AWS (Version 1), so that any template can use it as
-it is, with a mark in it: which hub renewed it, for which role and request, and when it will be
-renewed again.
+it is, with a mark in it: which hub renewed it, for which role, permissions and request, and when it
+will be renewed again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from credfresh.model import Grant, Instant, SessionCredentials, Upstream, rfc3339
+from credfresh.settings import Profile
 
 MARK = "credfresh"
 """The key of the mark inside the secret."""
@@ -26,6 +27,8 @@ class Secret:
 
     credentials: SessionCredentials
     role_arn: str
+    permissions: str
+    """As `Profile.permissions`; empty if the mark does not say it."""
     request: str
     issued: float
     renews: float
@@ -64,12 +67,16 @@ class Secret:
         )
 
 
-def of_grant(grant: Grant, *, role_arn: str, renews_after: float, writer: str) -> Secret:
-    """Return what a hub publishes for its own grant, renewed `renews_after` seconds after issue."""
+def of_grant(grant: Grant, profile: Profile, *, renews_after: float, writer: str) -> Secret:
+    """Return what a hub publishes for its own grant, renewed `renews_after` seconds after issue.
+
+    `grant` answers the request of `profile`.
+    """
     issued = float(int(grant.credentials.expiration - grant.lifetime))
     return Secret(
         credentials=grant.credentials,
-        role_arn=role_arn,
+        role_arn=profile.role_arn,
+        permissions=profile.permissions,
         request=grant.request,
         issued=issued,
         renews=float(int(issued + renews_after)),
@@ -85,7 +92,12 @@ def encoded(secret: Secret) -> dict[str, object]:
         "SecretAccessKey": secret.credentials.secret_access_key,
         "SessionToken": secret.credentials.session_token,
         "Expiration": rfc3339(secret.expiration),
-        MARK: {"v": 1, **described(secret), "request": secret.request},
+        MARK: {
+            "v": 1,
+            **described(secret),
+            "permissions": secret.permissions,
+            "request": secret.request,
+        },
     }
 
 
@@ -122,6 +134,7 @@ def decoded(document: Mapping[str, object]) -> Secret:
             expiration=expiration,
         ),
         role_arn=_text(mark, "role"),
+        permissions=str(mark.get("permissions", "")),
         request=_text(mark, "request"),
         issued=issued,
         renews=_time(mark, "renews"),
