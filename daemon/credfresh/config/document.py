@@ -26,6 +26,8 @@ Loader = type[yaml.BaseLoader] | type[yaml.cyaml.CBaseLoader]
 FASTEST: Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _LEAF: dict[str | int, Place] = {}
+_Spot = tuple[int, int]
+"""A line and a column, both counted from 1."""
 
 
 class _StopReadingError(Exception):
@@ -98,14 +100,29 @@ def _whole(builder: _Builder, findings: Findings) -> Document:
 
 @dataclass(slots=True)
 class _Frame:
-    """A collection that is being filled."""
+    """A collection that is being filled, and the places of what is in it."""
 
     into: dict[str, Tree] | list[Tree]
-    place: Place
-    key: str | int | None = None
-    key_place: Place = START
+    within: dict[str | int, Place]
+    key: str | int | None
+    key_spot: _Spot = (1, 1)
     attached: bool = True
     """False for the second value of a duplicate key, which is read to its end and dropped."""
+
+    def attach(self, value: Tree, spot: _Spot, within: dict[str | int, Place]) -> None:
+        """Attach a value, with its position and that of its key."""
+        if not self.attached:
+            return
+        if isinstance(self.into, list):
+            self.within[len(self.into)] = Place(*spot, *spot, within)
+            self.into.append(value)
+        elif isinstance(self.key, str):
+            self.within[self.key] = Place(*spot, *self.key_spot, within)
+            self.into[self.key] = value
+
+    def next(self) -> None:
+        """Note that a value has ended: a mapping now expects a key, a list its next item."""
+        self.key = self.key + 1 if isinstance(self.key, int) else None
 
 
 @dataclass(slots=True)
@@ -126,7 +143,8 @@ class _Builder:
                 self._open(event)
             case yaml.CollectionEndEvent():
                 self.stack.pop()
-                self._next()
+                if self.stack:
+                    self.stack[-1].next()
             case yaml.AliasEvent():
                 self._alias(event)
             case yaml.DocumentStartEvent():
@@ -141,41 +159,41 @@ class _Builder:
             self._stop(event, reason, "take the `---` away")
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
-        where = _place(event)
-        frame = self.stack[-1] if self.stack else None
-        if frame is not None and frame.key is None:
-            self._key(frame, event, where)
-            self._refuse_marks(event, where)
-            return
-        self._refuse_marks(event, where)
-        if not event.style and not event.tag and event.value in _NULLS:
-            self._nothing(event, where)
-        else:
-            self._put(event.value, where)
-        self._next()
-
-    def _nothing(self, event: yaml.ScalarEvent, where: Place) -> None:
         if not self.stack:
-            self.place = where
+            self._refuse_marks(event)
+            self.root, self.place = None if _is_nothing(event) else event.value, _place(event)
             return
+        frame = self.stack[-1]
+        if frame.key is None:
+            self._key(frame, event)
+            self._refuse_marks(event)
+            return
+        self._refuse_marks(event)
+        if _is_nothing(event):
+            self._nothing(frame, event)
+        else:
+            frame.attach(event.value, _spot(event), _LEAF)
+        frame.next()
+
+    def _nothing(self, frame: _Frame, event: yaml.ScalarEvent) -> None:
         word = f" ({event.value!r} is YAML's word for nothing)" if event.value else ""
         hint = 'indent its keys below it, if it has any; else leave it out, or write ""'
-        if ":" in str(self.stack[-1].key):  # {key:value}
+        if ":" in str(frame.key):  # {key:value}
             hint = "a space follows the `:` of each key, also in braces"
-        self.findings.add(where, self.path(), f"has no value{word}", hint=hint)
-        self._omit(where)
+        self.findings.add(_place(event), self.path(), f"has no value{word}", hint=hint)
+        self._omit(frame, event)
 
-    def _key(self, frame: _Frame, event: yaml.ScalarEvent, where: Place) -> None:
-        name = event.value
-        frame.key, frame.key_place = name, where
+    def _key(self, frame: _Frame, event: yaml.ScalarEvent) -> None:
+        name = frame.key = event.value
+        frame.key_spot = _spot(event)
         if name == "<<" and not event.style:
             hint = "write the keys out, or put what profiles share under `defaults`"
             self._stop(event, "merge keys (`<<`) are refused", hint)
-        first = frame.place.within.get(name)
+        first = frame.within.get(name)
         frame.attached = first is None
         if first is not None:
             reason = f"is set twice; the first is at {first.key_line}:{first.key_column}"
-            self.findings.add(where, self.path(), reason, hint="keep one of them")
+            self.findings.add(_place(event), self.path(), reason, hint="keep one of them")
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:
         frame = self.stack[-1] if self.stack else None
@@ -183,65 +201,42 @@ class _Builder:
             self._stop(event, "a key must be text (got a collection)", None)
         if len(self.stack) >= MOST_DEPTH:
             self._stop(event, *TOO_DEEP)
-        where = _place(event, {})
-        self._refuse_marks(event, where)
+        self._refuse_marks(event)
         into: dict[str, Tree] | list[Tree] = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self._put(into, where)
-        key = None if isinstance(into, dict) else 0
-        self.stack.append(_Frame(into, where, key))
+        within: dict[str | int, Place] = {}
+        if frame is None:
+            self.root, self.place = into, _place(event, within)
+        else:
+            frame.attach(into, _spot(event), within)
+        self.stack.append(_Frame(into, within, None if isinstance(into, dict) else 0))
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if not self.stack or self.stack[-1].key is None:
             self._stop(event, "aliases (`*name`) are refused", None)
-        where = _place(event)
         hint = "write the value out; a text that begins with `*` needs quotes"
-        self.findings.add(where, self.path(), "aliases (`*name`) are refused", hint=hint)
-        self._omit(where)
-        self._next()
+        self.findings.add(_place(event), self.path(), "aliases (`*name`) are refused", hint=hint)
+        self._omit(self.stack[-1], event)
+        self.stack[-1].next()
 
-    def _refuse_marks(
-        self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, where: Place
-    ) -> None:
+    def _refuse_marks(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         if event.anchor:
             hint = "write the value out; a text that begins with `&` needs quotes"
-            self.findings.add(where, self.path(), "anchors (`&name`) are refused", hint=hint)
+            self.findings.add(
+                _place(event), self.path(), "anchors (`&name`) are refused", hint=hint
+            )
         if event.tag:
             hint = "every value is read as text; a text that begins with `!` needs quotes"
-            self.findings.add(where, self.path(), "tags (`!name`) are refused", hint=hint)
+            self.findings.add(_place(event), self.path(), "tags (`!name`) are refused", hint=hint)
 
-    def _put(self, value: Tree, where: Place) -> None:
-        """Attach a value to what is being filled, with the position of its key."""
-        if not self.stack:
-            self.root, self.place = value, where
-            return
-        frame = self.stack[-1]
-        if not frame.attached:
-            return
-        key = frame.key
-        if isinstance(frame.into, list):
-            frame.into.append(value)
-            frame.place.within[len(frame.into) - 1] = where
-        elif isinstance(key, str):
-            frame.into[key] = value
-            frame.place.within[key] = _keyed(where, frame.key_place)
-
-    def _omit(self, where: Place) -> None:
+    def _omit(self, frame: _Frame, event: yaml.Event) -> None:
         """Note a refused value as faulty, so that it is not reported as missing, too."""
-        frame = self.stack[-1]
         if not frame.attached:
             return
         if isinstance(frame.key, str):
-            frame.place.within[frame.key] = _keyed(where, frame.key_place)
+            frame.within[frame.key] = Place(*_spot(event), *frame.key_spot, _LEAF)
             self.findings.faulty.add(self.path())
         else:
             self.findings.faulty.add(tuple(f.key for f in self.stack[:-1] if f.key is not None))
-
-    def _next(self) -> None:
-        """Note that a value has ended: a mapping now expects a key, a list its next item."""
-        if not self.stack:
-            return
-        frame = self.stack[-1]
-        frame.key = frame.key + 1 if isinstance(frame.key, int) else None
 
     def path(self) -> Path:
         return tuple(frame.key for frame in self.stack if frame.key is not None)
@@ -251,11 +246,15 @@ class _Builder:
         raise _StopReadingError
 
 
-def _keyed(where: Place, key: Place) -> Place:
-    return Place(where.line, where.column, key.line, key.column, where.within)
+def _is_nothing(event: yaml.ScalarEvent) -> bool:
+    return event.value in _NULLS and not event.style and not event.tag
+
+
+def _spot(event: yaml.Event) -> _Spot:
+    mark = event.start_mark
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
 def _place(event: yaml.Event, within: dict[str | int, Place] = _LEAF) -> Place:
-    mark = event.start_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    return Place(line, column, line, column, within)
+    spot = _spot(event)
+    return Place(*spot, *spot, within)
