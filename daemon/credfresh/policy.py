@@ -102,15 +102,14 @@ def calls_needed(profiles: Iterable[tuple[int, RenewBefore]]) -> float:
     )
 
 
-def rhythm(salt: str, profiles: Iterable[tuple[int, RenewBefore]], a_second: float) -> Rhythm:
-    """Return when the daemon called `salt` renews, if it keeps to `a_second` calls a second.
+def rhythm(salt: str, *, shortest: float, busy: float) -> Rhythm:
+    """Return when the daemon called `salt` renews.
 
-    `profiles` are as for `calls_needed`. The more of those calls they need on average, the longer a
+    `shortest` is the least duration that it asks for, in seconds; `busy` the share of the calls
+    allowed a second that it needs on average (`calls_needed`). The more it needs, the longer a
     burst lasts, and the closer together the bursts must be.
     """
-    asked = list(profiles)
-    longest = BURST * min(life for life, _ in asked) * a_second / calls_needed(asked)
-    return Rhythm(_drawn(salt, (0.0, LONGEST_STEP)), min(longest, LONGEST_STEP))
+    return Rhythm(_drawn(salt, (0.0, LONGEST_STEP)), min(BURST * shortest / busy, LONGEST_STEP))
 
 
 def plan(grant: Grant, renew_before: RenewBefore, rhythm: Rhythm = ANY_RHYTHM) -> Plan:

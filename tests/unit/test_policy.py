@@ -22,7 +22,8 @@ LIFETIMES = st.floats(1, 43200)
 
 def rhythm(salt: str) -> Rhythm:
     """Return the rhythm of a daemon with three profiles and the default rate."""
-    return policy.rhythm(salt, [(3600, RenewBefore())] * 3, 50.0)
+    needed = policy.calls_needed([(3600, RenewBefore())] * 3)
+    return policy.rhythm(salt, shortest=3600, busy=needed / 50.0)
 
 
 def test_half_the_life_less_the_jitter_is_the_default() -> None:
@@ -165,7 +166,8 @@ def test_two_daemons_do_not_renew_together() -> None:
 def test_with_few_calls_a_second_bursts_lie_close() -> None:
     """At no moment are many more renewed than the calls of 7 seconds can do."""
     profiles = 1000
-    found = policy.rhythm("host", [(3600, RenewBefore())] * profiles, 1.0)
+    needed = policy.calls_needed([(3600, RenewBefore())] * profiles)
+    found = policy.rhythm("host", shortest=3600, busy=needed / 1.0)
     moments = Counter(
         policy.plan(
             grant(profile(), NOW + n * 1.6, key=f"ASIA{n:016d}"), RenewBefore(), found

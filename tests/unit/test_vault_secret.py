@@ -136,7 +136,7 @@ def test_hosts_ask_soon_after_the_hub_renews_each_at_its_own_moment() -> None:
             one.grant(NOW, NOW.wall, request="r", salt=host), RenewBefore(), rhythm
         ).renew_at.wall
         for host in (f"host-{n}" for n in range(200))
-        for rhythm in [policy.rhythm(host, [(3600, RenewBefore())], 50.0)]
+        for rhythm in [policy.rhythm(host, shortest=3600, busy=0.001)]
     }
 
     assert 190 < len(moments)

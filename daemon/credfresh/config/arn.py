@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from credfresh.config.words import RefusedError, length_within, text
 
@@ -47,6 +48,7 @@ def account_of_arn(arn: str) -> str:
     return arn.split(":", 5)[4]
 
 
+@cache  # thousands of profiles are in a few regions
 def partition_of_region(region: str) -> str:
     """Return the partition whose regions begin like this one."""
     return next((p for p, prefix in _REGIONS.items() if region.startswith(prefix)), "aws")

@@ -31,8 +31,12 @@ def assemble(
     twins = _twins(case, targets)
     instance = file.instance or default_instance(source)
     sts = _sts(file.sts)
-    asked = [(draft.duration, draft.renew_before) for draft in case.drafts.values()]
-    rhythm = policy.rhythm(f"{surroundings.hostname} {instance}", asked, sts.calls_per_second)
+    needed = policy.calls_needed((d.duration, d.renew_before) for d in case.drafts.values())
+    rhythm = policy.rhythm(
+        f"{surroundings.hostname} {instance}",
+        shortest=min(draft.duration for draft in case.drafts.values()),
+        busy=needed / sts.calls_per_second,
+    )
     profiles = {
         name: _profile(draft, case, targets[name], twins.get(name), surroundings, rhythm)
         for name, draft in case.drafts.items()
@@ -63,7 +67,7 @@ def assemble(
             profiles,
             used,
             _hook(file.on_renew),
-            needed=policy.calls_needed(asked),
+            needed=needed,
             allowed=sts.calls_per_second,
         ),
     )
@@ -71,17 +75,16 @@ def assemble(
 
 def _chained(profiles: Mapping[str, settings.Profile]) -> dict[str, settings.Profile]:
     """Return the profiles; give each chained one the request of its `source_profile`."""
-    done: dict[str, settings.Profile] = {}
-    for name in profiles:
-        links = [name]
-        while links[-1] not in done and (above := profiles[links[-1]].source_profile):
+    done = {name: profile for name, profile in profiles.items() if profile.source_profile is None}
+    for name in [name for name in profiles if name not in done]:
+        links: list[str] = []
+        above: str | None = name
+        while above is not None and above not in done:
             links.append(above)
+            above = profiles[above].source_profile
         for link in reversed(links):
-            profile = profiles[link]
-            if link not in done and profile.source_profile:
-                request = done[profile.source_profile].request
-                profile = replace(profile, source_request=request)
-            done.setdefault(link, profile)
+            parent = done[str(profiles[link].source_profile)]
+            done[link] = replace(profiles[link], source_request=parent.request)
     return {name: done[name] for name in profiles}
 
 

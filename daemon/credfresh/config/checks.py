@@ -109,19 +109,22 @@ def _renew_before(draft: Draft, case: Case) -> None:
 
 
 def _transitive_tags(draft: Draft, case: Case) -> None:
+    keys = draft.profile.transitive_tag_keys
+    if not keys:
+        return
     tags = {key for key, _ in draft.profile.session_tags or ()}
-    for number, key in enumerate(draft.profile.transitive_tag_keys or (), start=1):
+    for number, key in enumerate(keys, start=1):
         if key not in tags:
             reason = f"item {number} is not among the keys of `session_tags`"
             case.add_to(draft, "transitive_tag_keys", reason, "only a tag of the session passes on")
 
 
 def _policy_arns(draft: Draft, case: Case) -> None:
-    role = draft.profile.role_arn
-    if role is None:
+    role, policies = draft.profile.role_arn, draft.profile.policy_arns
+    if role is None or not policies:
         return
     home = arn.partition_of_arn(role), arn.account_of_arn(role)
-    for number, policy in enumerate(draft.profile.policy_arns or (), start=1):
+    for number, policy in enumerate(policies, start=1):
         partition, account = arn.partition_of_arn(policy), arn.account_of_arn(policy)
         if partition != home[0] or account not in (home[1], "aws"):
             reason = f"item {number} is not in the account of the role"

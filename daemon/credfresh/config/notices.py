@@ -17,6 +17,7 @@ NEED_RIGHTS = frozenset({"sudo", "su", "doas", "pkexec", "runuser", "systemctl",
 BUSY = 0.5
 """The share of `calls_per_second` that renewals may need: the rest is to catch up after outages."""
 
+_USUAL = re.compile(r"[A-Za-z0-9._-]+")
 
 ADVICE = {
     "calls_per_second_low": "raise sts.calls_per_second, or let sessions last longer",
@@ -77,9 +78,9 @@ def _about(
         yield "renew_before_clamped", (("renew_before_s", int(wished)), ("clamped_s", most))
     if profile.duration <= BOTOCORE_WINDOW:
         yield "short_session", (("duration_s", profile.duration),)
-    elif guarantee(profile) < BOTOCORE_WINDOW:
-        yield "short_guarantee", (("guarantee_s", int(guarantee(profile))),)
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", profile.section):
+    elif (least := guarantee(profile)) < BOTOCORE_WINDOW:
+        yield "short_guarantee", (("guarantee_s", int(least)),)
+    if not _USUAL.fullmatch(profile.section):
         yield "unusual_section_name", (("section", profile.section),)
     yield from _about_hook(profile.on_renew)
 
