@@ -233,6 +233,8 @@ class TokenFile:
 
     target: FileTarget
     profiles: frozenset[str]
+    files: tuple[FileTarget, ...]
+    """The credentials files of these profiles, each once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ class Chance:
 
 def token_file(directory: Path, name: str = "production", mode: int = 0o640) -> TokenFile:
     """Return the file of a token, and the profiles that it opens."""
-    return TokenFile(FileTarget(str(directory / name), mode), frozenset({name}))
+    published = FileTarget(str(directory.parent / "credentials"), mode)
+    return TokenFile(FileTarget(str(directory / name), mode), frozenset({name}), (published,))
 
 
 def folder_of(directory: Path, mode: int = 0o640) -> FileTarget:

@@ -75,7 +75,7 @@ class Home:
         """Return settings with an endpoint and these tokens."""
         where = self.directory / "tokens"
         files = tuple(
-            TokenFile(FileTarget(str(where / name)), frozenset(names))
+            TokenFile(FileTarget(str(where / name)), frozenset(names), ())
             for name, names in tokens.items()
         )
         listen = TcpAddress("127.0.0.1", self.port)

@@ -6,12 +6,14 @@ import grp
 import os
 import pwd
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from credfresh.disk import folder
-from credfresh.disk.access import Access
+from credfresh.disk.access import Access, for_readers, group_of
+from credfresh.disk.paths import resolved
 from credfresh.errors import PublishError
 from credfresh.settings import FileTarget
 
@@ -112,3 +114,31 @@ def test_content_that_others_may_have_put_there_is_not_passed_on(
 def test_a_directory_lets_in_who_may_read_and_nobody_write(files: int, directory: int) -> None:
     """Anybody who may write there could put another twin in the place of ours."""
     assert directory == folder.mode_for(files)
+
+
+def test_the_group_of_a_file_counts_only_if_it_can_be_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file that is not there, it is the group with which it would be made."""
+    target = FileTarget(str(tmp_path / "credentials"))
+    assert group_of(target) == MINE
+    Path(target.path).touch()
+    assert group_of(target) == MINE
+    assert group_of(replace(target, path=str(tmp_path / "gone" / "credentials"))) is None
+    assert group_of(replace(target, owner="nobody-here")) is None
+
+    monkeypatch.setattr("credfresh.disk.access.trusted_owner", lambda *_: False)
+    assert group_of(target) is None
+
+
+def test_a_group_that_the_namespace_does_not_have_is_given_to_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All such groups look alike, and the kernel refuses to give them."""
+    monkeypatch.setattr("os.getgroups", lambda: [65_534])
+    with resolved(str(tmp_path / "token")) as place:
+        rights = FileTarget(place.path, 0o640)
+        assert for_readers(rights, 65_534, place) == replace(rights, mode=0o600)
+        assert for_readers(rights, MINE, place) == replace(rights, group=str(MINE))
+        named = replace(rights, group="4711")
+        assert for_readers(named, 65_534, place) == named

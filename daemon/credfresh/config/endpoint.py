@@ -66,14 +66,16 @@ def endpoint_of(case: Case, targets: Mapping[str, FileTarget]) -> EndpointSettin
     grouped = {name for names in groups.values() for name in names}
     groups |= {safe_name(name): [name] for name in case.drafts if name not in grouped}
     folder = replace(targets[""], path=endpoint.token_dir)
-    if any(targets[name].rights != targets[""].rights for name in case.drafts):
+    if any(targets[name] != targets[""] for name in case.drafts):
         folder = replace(folder, mode=folder.mode | 0o001)
     return EndpointSettings(
         listen=endpoint.listen,
         folder=folder,
         tokens=tuple(
             TokenFile(
-                replace(targets[names[0]], path=f"{endpoint.token_dir}/{group}"), frozenset(names)
+                replace(targets[names[0]], path=f"{endpoint.token_dir}/{group}"),
+                frozenset(names),
+                tuple(dict.fromkeys(targets[name] for name in names)),
             )
             for group, names in groups.items()
             if names

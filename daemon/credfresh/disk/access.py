@@ -6,14 +6,25 @@ import grp
 import os
 import pwd
 import stat
+from dataclasses import replace
 
 from credfresh.disk import atomic
 from credfresh.disk.atomic import Attributes
-from credfresh.disk.paths import FOREIGN_OWNER, OTHERS_WRITE, WRITABLE_BY_OTHERS, trusted_owner
+from credfresh.disk.paths import (
+    FOREIGN_OWNER,
+    OTHERS_WRITE,
+    WRITABLE_BY_OTHERS,
+    Place,
+    resolved,
+    trusted_owner,
+)
 from credfresh.errors import PublishError
 from credfresh.settings import FileTarget
 
 _GROUP_BITS = 0o070
+_UNMAPPED = 65534
+"""The number under which a user namespace shows all groups that it does not have (Linux's default
+of kernel.overflowgid)."""
 
 
 class Access:
@@ -141,3 +152,42 @@ class Access:
                 code=f"unknown_{what}",
                 hint=f"create it, or correct credentials_file.{what}",
             ) from None
+
+
+def group_of(target: FileTarget) -> int | None:
+    """Return the group that a file has, or would be made with; None if it is not to be trusted."""
+    try:
+        with resolved(target.path) as place:
+            try:
+                info = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
+            except FileNotFoundError:
+                return _birth_group(place)
+            return info.st_gid if trusted_owner(info.st_uid, Access(target).owner) else None
+    except (PublishError, OSError):
+        return None
+
+
+def for_readers(rights: FileTarget, group: int | None, place: Place) -> FileTarget:
+    """Return the rights of a file at `place` that only the readers of another file may read.
+
+    If the configuration names no group, `group` is that of the other file (None: it is not known),
+    which another directory may have chosen. If we cannot give it to a file here, the group that it
+    gets has other members: they may do no more than everybody.
+    """
+    closed = rights.mode & ~_GROUP_BITS | (rights.mode & 0o007) << 3
+    if rights.group is not None or not rights.mode & ~closed:
+        return rights
+    if group is not None and (group == _birth_group(place) or _may_give(group)):
+        return replace(rights, group=str(group))
+    return replace(rights, mode=closed)
+
+
+def _birth_group(place: Place) -> int:
+    """Return the group with which a file is made there."""
+    info = os.fstat(place.directory)
+    return info.st_gid if info.st_mode & stat.S_ISGID else os.getegid()
+
+
+def _may_give(group: int) -> bool:
+    member = group in (os.getegid(), *os.getgroups())
+    return group != _UNMAPPED and (os.geteuid() == 0 or member)

@@ -174,6 +174,8 @@ def _open_up(folder: FileTarget, place: Place) -> None:
     descriptor = os.open(place.name, _DIRECTORY, dir_fd=place.directory)
     try:
         wanted = Access(folder).attributes(None)
-        atomic.set_attributes(descriptor, replace(wanted, mode=mode_for(folder.mode)))
+        # Where the directory above chooses the group of what is made there, so does this one.
+        chooses = os.fstat(descriptor).st_mode & stat.S_ISGID
+        atomic.set_attributes(descriptor, replace(wanted, mode=mode_for(folder.mode) | chooses))
     finally:
         os.close(descriptor)

@@ -11,11 +11,11 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from credfresh.disk import folder
-from credfresh.disk.access import Access
+from credfresh.disk.access import Access, for_readers, group_of
 from credfresh.disk.locks import LifeLock
 from credfresh.disk.paths import Place
 from credfresh.disk.steps import Steps
@@ -38,6 +38,8 @@ class _Kept:
 
     token: str = field(repr=False)
     target: FileTarget
+    rights: FileTarget
+    """Those of the target, closed to a group that is not its readers'."""
     file: folder.Identity | None
 
 
@@ -73,9 +75,12 @@ class Tokens:
         taken = {self._kept[name].token for name in names.keys() & self._kept.keys()}
         with steps("read"), folder.entered(where, LOCK, steps) as place:
             self._keep_claim(place)
+            files = {file for token in names.values() for file in token.files}
+            groups = {file: group_of(file) for file in files}
             for name, token in names.items():
+                rights = _rights(token, groups, place)
                 try:
-                    held = self._bring(folder.beside(place, name), token.target, taken)
+                    held = self._bring(folder.beside(place, name), token.target, rights, taken)
                 except PublishError as error:
                     problems.append(error)
                     opened |= self.known([token])
@@ -116,14 +121,16 @@ class Tokens:
                 self._life.close()
             self._life = life
 
-    def _bring(self, place: Place, target: FileTarget, taken: Container[str]) -> str:
+    def _bring(
+        self, place: Place, target: FileTarget, rights: FileTarget, taken: Container[str]
+    ) -> str:
         kept = self._kept.get(place.name)
-        if kept is not None and kept.target == target and kept.file == folder.identity(place):
+        if kept is not None and kept.rights == rights and kept.file == folder.identity(place):
             return kept.token
         steps = Steps(place.path)
         found = folder.read(place, steps, most=self._size)
         standing = found.data.decode("ascii", "replace") if found is not None else ""
-        access = Access(target)
+        access = Access(rights)
         # If somebody else has put a token there, or it stands in another file too, somebody else
         # knows it.
         private = found is None or (access.trusts(found.info) and standing not in taken)
@@ -141,7 +148,7 @@ class Tokens:
                 attributes = access.attributes(None)
             folder.put(place, token.encode(), attributes, steps, durable=False)
             self._changed = True
-        self._kept[place.name] = _Kept(token, target, folder.identity(place))
+        self._kept[place.name] = _Kept(token, target, rights, folder.identity(place))
         return token
 
     def _make(self) -> str:
@@ -172,6 +179,15 @@ class Tokens:
                     continue
                 self._kept.pop(entry, None)
                 self._changed = True
+
+
+def _rights(token: TokenFile, groups: Mapping[FileTarget, int | None], place: Place) -> FileTarget:
+    """Return the rights of a token: it opens all of its profiles to whoever may read it.
+
+    So it is closed to groups if its profiles' files have several.
+    """
+    read_by = {groups[file] for file in token.files}
+    return for_readers(token.target, read_by.pop() if len(read_by) == 1 else None, place)
 
 
 def _name(token: TokenFile) -> str:

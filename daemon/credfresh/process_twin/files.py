@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from credfresh import twin
 from credfresh.disk import folder
-from credfresh.disk.access import Access
+from credfresh.disk.access import Access, for_readers, group_of
 from credfresh.disk.folder import Found, Identity
 from credfresh.disk.paths import Place
 from credfresh.disk.steps import Hook, Steps
@@ -59,6 +59,7 @@ class Files:
         self._clock = clock
         self._hook = hook
         self._accesses: dict[tuple[int, str | None, str | None], Access] = {}
+        self._groups: dict[str, int | None] = {}
         self._met: set[str] = set()
         self.changed = False
         self.begin()
@@ -68,8 +69,9 @@ class Files:
         self._met.clear()
 
     def begin(self) -> None:
-        """Count anew."""
+        """Count anew, and look anew which group each credentials file has."""
         self.written = 0
+        self._groups.clear()
 
     def bring(self, place: Place, publication: Publication, where: Twin) -> Kept:
         """Make one profile's files equal to what is wanted.
@@ -83,7 +85,9 @@ class Files:
         config, env, credentials = (
             self._entry(place, f"{where.name}.{suffix}") for suffix in ("config", "env", "json")
         )
-        rights = replace(profile.target, path=where.path)
+        rights = for_readers(
+            replace(profile.target, path=where.path), self._group_of(profile.target), place
+        )
         if where.name not in self._met:
             self._judge(config, credentials, rights)
         if publication.withdraw:  # before anything that a full disk, or an env, could refuse
@@ -218,6 +222,12 @@ class Files:
 
     def _ours(self, data: bytes) -> bool:
         return twin.marked(data, self._instance)
+
+    def _group_of(self, target: FileTarget) -> int | None:
+        """Return the group of a credentials file, looked up once for all its profiles."""
+        if target.path not in self._groups:
+            self._groups[target.path] = group_of(target)
+        return self._groups[target.path]
 
     def _access(self, rights: FileTarget) -> Access:
         """Return the `Access` for these rights; accounts are looked up once for all files."""
