@@ -156,6 +156,11 @@ class Profile:
         )
 
     @property
+    def place(self) -> tuple[str, str]:
+        """The file and the section in which readers look for it."""
+        return self.target.path, self.section
+
+    @property
     def published_account(self) -> str | None:
         """The account of its role, if that is published beside the keys; else None."""
         return self.role_arn.split(":")[4] if self.account_id else None

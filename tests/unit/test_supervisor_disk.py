@@ -7,7 +7,7 @@ from dataclasses import replace
 from credfresh.errors import Mend, PublishError
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
-from fakes import failure, profile, settings
+from fakes import failure, grant, profile, settings
 from simulation import simulate
 
 
@@ -149,3 +149,35 @@ def test_what_lapses_again_after_it_was_written_late_is_told_again() -> None:
     sim.run(1000, step=5)
 
     assert 2 == sim.log.names().count("profile_expired")
+
+
+def test_a_renamed_section_counts_only_once_it_stands_under_its_new_name() -> None:
+    """Readers look for the new name: what stands under the old one is about to go."""
+    sim = simulate()
+    sim.start()
+    sim.disk_full = True
+    sim.supervisor.reload(settings(replace(profile(), section="deploy")))
+    sim.settle()
+
+    [status] = sim.supervisor.roster.statuses(sim.clock())
+    assert ("missing", 0.0, None) == (status.state, status.seconds_left, status.access_key_id)
+
+    sim.disk_full = False
+    sim.settle()
+    [status] = sim.supervisor.roster.statuses(sim.clock())
+    assert "fresh" == status.state
+
+
+def test_what_stood_at_the_start_counts_only_where_it_stood() -> None:
+    """Nothing can be written from the start on: no reader finds another file, or another name."""
+    one = profile()
+    for other in (replace(one, section="deploy"), profile(path="/elsewhere")):
+        sim = simulate(one)
+        sim.disk_full = True
+        sim.start({one.name: grant(one, sim.clock())})
+        assert 3600.0 == sim.life_left(one.name)
+
+        sim.supervisor.reload(settings(other))
+        sim.settle()
+
+        assert 0.0 == sim.life_left(one.name)

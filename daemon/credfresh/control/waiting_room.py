@@ -174,7 +174,7 @@ class WaitingRoom:
             longest=grant.lifetime if grant and entry.fits() else float(entry.profile.duration),
             attempts=entry.attempts,
             started=entry.started.boot if entry.started is not None else 0.0,
-            landed=entry.fits() and entry.published is grant,
+            landed=entry.fits() and entry.published is grant and not entry.lost,
             writes=self._writes.get(path, 0),
             withdrawn=entry.withdrawn,
             gone=entry.profile.name in self._gone,

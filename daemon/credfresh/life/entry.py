@@ -66,8 +66,8 @@ class Entry:
     grant: Grant | None = None
     plan: policy.Plan | None = None
     published: Grant | None = None
-    published_in: str | None = None
-    """The file in which it landed; None: it stood in the profile's own file at the start."""
+    published_in: tuple[str, str] | None = None
+    """The file and the section in which it landed, or stood at the start; None: in none yet."""
     refusal: Refusal | None = None
     unwritten: PublishError | None = None
     """Why its file could not be written at the last try."""
@@ -104,8 +104,8 @@ class Entry:
         """Whether readers of its file find nothing of ours: no file, or somebody else's section."""
         if self.refusal is not None:
             return True  # a section of somebody else's stands there
-        if self.published_in not in (None, self.profile.target.path):
-            return True  # a reload names another file, and nothing has reached it
+        if self.published_in not in (None, self.profile.place):
+            return True  # a reload names another file or section, and nothing has reached it
         error = self.unwritten
         return error is not None and error.code in NOTHING_STANDS.get(error.step, ())
 
