@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credfresh.config.parse import parse
-from credfresh.errors import CredfreshError
+from credfresh.errors import ConfigError, CredfreshError
 from credfresh.settings import Settings
 from credfresh.starter.aws_files import AwsFile, read
 from credfresh.starter.writing import Starter, scalar, starter
@@ -69,6 +69,10 @@ USABLE = {
     ),
     "percent signs": f"[profile a]\n{BY_KEYS}cli_x = 100%(y)s\n",
     "an empty key": f"[profile a]\noutput =\nregion\n{BY_KEYS}",
+    "an empty key and CRLF": f"[profile a]\r\noutput =\r\nregion\r\n{BY_KEYS}",
+    "a process with arguments of all planes": (
+        BY_OTHER + "credential_process = /opt/bin/keys größe \U0001f511\n"
+    ),
     "a section twice": f"{ROLE}[profile b]\n[profile a]\nsource_profile = default\n",
 }
 """Files with a profile `a` that a daemon can keep."""
@@ -289,6 +293,20 @@ def test_without_any_role_there_is_an_example() -> None:
         assert () == result.profiles
         assert ["production"] == list(checked(result.text).profiles)
         assert "this one is an example" in result.text
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1", "us-iso-east-1"])
+def test_the_example_is_in_the_partition_of_the_region(region: str) -> None:
+    """A user of AWS GovCloud or China without a role for daemons gets a valid example, too."""
+    text = f"[default]\nregion = {region}\n[profile a]\nrole_arn = DEPLOY\nmfa_serial = x\n"
+    assert region == settings(text).profiles["production"].region
+
+
+def test_a_configuration_in_a_place_that_it_names_is_refused() -> None:
+    """No profile is to blame for that, so none is left out."""
+    found = read(AwsFile(CONFIG_PATH, f"[profile a]\n{BY_KEYS}"), AwsFile("/c", HOME_KEYS))
+    with pytest.raises(ConfigError, match="the place of this configuration"):
+        starter(found, [], lambda text: parse(text.encode(), "/run/credfresh/credentials"))
 
 
 @pytest.mark.parametrize("bad", ["eu-west-1a", "Ireland!"])

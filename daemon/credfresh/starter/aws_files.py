@@ -68,7 +68,7 @@ def read(config: AwsFile | None, credentials: AwsFile | None) -> AwsProfiles:
 def _sections(file: AwsFile, oddities: list[str]) -> list[tuple[str, dict[str, str]]]:
     """Return the sections of a file; note in `oddities` what we can read and SDKs refuse."""
     # A key without `=` has no meaning; some SDKs ignore it.
-    text = re.sub(r"(?m)^([\w-]+)[ \t]*$", r"\1 =", file.text.removeprefix("\ufeff"))
+    text = re.sub(r"(?m)^([\w-]+)[ \t\r]*$", r"\1 =", file.text.removeprefix("\ufeff"))
     parser = configparser.RawConfigParser(default_section="", strict=False)
     try:
         parser.read_string(text)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from credfresh.config import words
+from credfresh.config import arn, words
 from credfresh.errors import ConfigError
 from credfresh.starter.aws_files import AwsProfiles
 from credfresh.starter.unattended import Draft, Judge, Line, Source
@@ -37,7 +37,7 @@ _EXAMPLE = """\
 profiles:
   # No role that can be assumed with nobody there was found: this one is an example.
   production:
-    role_arn: arn:aws:iam::111111111111:role/deploy
+    role_arn: arn:{partition}:iam::111111111111:role/deploy
 """
 
 
@@ -109,7 +109,7 @@ def _refused(text: str, check: Check) -> dict[str, str]:
         lines = text.splitlines()
         for problem in error.problems:
             name = _named_above(lines, problem.line)
-            if name is not None:
+            if name is not None and name.startswith(("profiles ", "sources ")):
                 refused.setdefault(name, f"{problem.path.rpartition('.')[2]}: {problem.reason}")
         if not refused:
             raise
@@ -158,7 +158,7 @@ def _rendered(
     if good:
         parts.append("profiles:\n" + "\n".join(_profile(draft) for draft in good))
     else:
-        parts.append(_EXAMPLE)
+        parts.append(_EXAMPLE.format(partition=arn.partition_of_region(region)))
     roles = [draft for draft in left_out if draft.lines]
     if roles:
         parts.append(
@@ -210,7 +210,7 @@ def _lines(lines: Iterable[Line]) -> str:
             case str(word):
                 value = f" {word}" if line.value == "true" else f" {scalar(word)}"
             case tuple(words):
-                value = " [" + ", ".join(json.dumps(word) for word in words) + "]"
+                value = " [" + ", ".join(_quoted(word) for word in words) + "]"
             case pairs:
                 value = "".join(f"\n      {key}: {scalar(word)}" for key, word in pairs.items())
         text += f"    {line.key}:{value}{remark}\n"
@@ -225,6 +225,11 @@ def scalar(text: str) -> str:
     """Return a text so that YAML reads it back: plain if that is unambiguous, else quoted."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    # Of what JSON escapes, YAML does not know the halves of a character beyond U+FFFF.
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
