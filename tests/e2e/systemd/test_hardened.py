@@ -15,7 +15,11 @@ from service import CREDENTIALS, PROFILES, SYSTEMD, Service
 REPORTS = "/run/credfresh-reports/credentials"
 TEXTFILE = "/var/lib/node_exporter/credfresh/credfresh.prom"
 LISTENER = "127.0.0.1:9464"
+TWINS = "/run/credfresh/process"
+TOKENS = "/run/credfresh/tokens"
 EXTRA = f"""
+process_dir: {TWINS}
+endpoint: {{listen: '127.0.0.1:9465', token_dir: {TOKENS}}}
 sources: {{ci: {{systemd_credential: aws, profile: ci}}}}
 metrics: {{listen: '{LISTENER}', textfile: {TEXTFILE}}}
 """
@@ -99,6 +103,19 @@ def test_each_group_reads_its_own_file(hardened: Service) -> None:
     assert not hardened.readable("stranger", REPORTS)
     for path in (CREDENTIALS, REPORTS):
         assert 0o640 == hardened.outside(path).stat().st_mode & 0o777
+
+
+def test_no_group_gets_by_a_twin_or_a_token_what_it_may_not_read(hardened: Service) -> None:
+    """The daemon cannot give a file there to the second group, and so gives it to nobody."""
+
+    def may_read(user: str, path: str) -> bool:
+        assert hardened.outside(path).exists()
+        return hardened.machine.run("cat", path, user=user, check=False).returncode == 0
+
+    for place in (f"{TWINS}/%s.json", f"{TOKENS}/%s"):
+        assert may_read("agent", place % "production")
+        assert not may_read("agent", place % "reports")
+        assert not may_read("analyst", place % "reports")
 
 
 def test_a_reader_may_ask_and_not_command(hardened: Service) -> None:
