@@ -282,6 +282,33 @@ def test_a_job_is_not_told_of_life_in_a_file_that_is_not_there(lobby: Lobby) -> 
     assert "is a directory" in str(lobby.answers[1]["error"])
 
 
+@pytest.mark.parametrize("before", [None, "/run/other"])
+def test_a_job_is_not_told_of_life_in_a_twin_that_is_not_there(before: str | None) -> None:
+    """A reload names a directory of twins, and it cannot be made: the job would read nothing."""
+
+    def with_twin(directory: str | None) -> Settings:
+        twin = directory and Twin(directory, "prod", FileTarget(directory))
+        return settings(replace(profile("prod"), twin=twin or None))
+
+    lobby = Lobby(with_twin(before))
+    lobby.start()
+    lobby.disk_full = True
+    lobby.reload(with_twin("/run/process"))
+    where = "/run/process"
+    refused = PublishError("not ours", path=where, step="look", code="foreign", hint="look at it")
+    written = PublishReport(written=False)
+    lobby.reported(Published({profile("prod").target.path: written, where: refused}, {}, 0.1))
+    lobby.ensure(1, "prod", 600, timeout=5.0)
+    lobby.wait(10)
+
+    assert not lobby.answers[1]["reached"]
+    assert "not ours" in str(lobby.answers[1]["error"])
+
+    lobby.disk_full = False
+    lobby.ensure(2, "prod", 600)
+    assert lobby.answers[2]["reached"]
+
+
 def test_a_reload_while_the_answer_is_on_its_way_does_not_pass_for_it() -> None:
     """A renewal that was in flight at a reload does not count: the new request is made."""
     lobby = Lobby(settings(profile("prod")), hold=True)

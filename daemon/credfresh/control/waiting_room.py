@@ -168,13 +168,14 @@ class WaitingRoom:
     def _facts(self, entry: Entry, now: Instant) -> Facts:
         grant, path = entry.grant, entry.profile.target.path
         unwritten = entry.unwritten or entry.twin_unwritten
+        absent = entry.lost or entry.lacks_twin
         return Facts(
-            life_left=entry.life_left(now) if entry.answers() else 0.0,
+            life_left=entry.life_left(now) if entry.answers() and not absent else 0.0,
             in_hand=now.until(grant.expires_at) if grant and entry.fits() else 0.0,
             longest=grant.lifetime if grant and entry.fits() else float(entry.profile.duration),
             attempts=entry.attempts,
             started=entry.started.boot if entry.started is not None else 0.0,
-            landed=entry.fits() and entry.published is grant and not entry.lost,
+            landed=entry.fits() and entry.published is grant and not absent,
             writes=self._writes.get(path, 0),
             withdrawn=entry.withdrawn,
             gone=entry.profile.name in self._gone,

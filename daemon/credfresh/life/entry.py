@@ -66,8 +66,8 @@ class Entry:
     grant: Grant | None = None
     plan: policy.Plan | None = None
     published: Grant | None = None
-    published_in: tuple[str, str] | None = None
-    """The file and the section in which it landed, or stood at the start; None: in none yet."""
+    published_as: Profile | None = None
+    """What the configuration said when it landed, or at the start; None: nothing has stood yet."""
     refusal: Refusal | None = None
     unwritten: PublishError | None = None
     """Why its file could not be written at the last try."""
@@ -104,10 +104,18 @@ class Entry:
         """Whether readers of its file find nothing of ours: no file, or somebody else's section."""
         if self.refusal is not None:
             return True  # a section of somebody else's stands there
-        if self.published_in not in (None, self.profile.place):
+        if self.published_as is not None and self.published_as.place != self.profile.place:
             return True  # a reload names another file or section, and nothing has reached it
         error = self.unwritten
         return error is not None and error.code in NOTHING_STANDS.get(error.step, ())
+
+    @property
+    def lacks_twin(self) -> bool:
+        """Whether a reload names a place for its twin, and nothing has reached it."""
+        twin, was = self.profile.twin, self.published_as
+        if twin is None or was is None:
+            return False
+        return was.twin is None or was.twin.path != twin.path
 
     def answers(self) -> bool:
         """Say whether what is published is what the configuration asks for today."""
@@ -223,7 +231,7 @@ class Entry:
     def state(self, now: Instant) -> State:
         """Judge the profile by what is on disk."""
         published = None if self.lost else self.published
-        behind = not self.answers() or self.twin_unwritten is not None
+        behind = not self.answers() or self.twin_unwritten is not None or self.lacks_twin
         return judge(now, self.refusal, published, self.grant, self.plan, behind=behind)
 
 

@@ -74,7 +74,7 @@ class Supervisor:
             entry = self.roster.add(profile, self._settings.sts, now)
             grant = standing.get(profile.name)
             if grant is not None:
-                entry.published, entry.published_in = grant, profile.place
+                entry.published, entry.published_as = grant, profile
                 plan = entry.take(grant)
                 if entry.fits() and entry.usable(now):
                     entry.due = plan.renew_at
