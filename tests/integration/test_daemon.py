@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,9 +16,11 @@ from credfresh.errors import AlreadyRunningError, Mend, Scope
 from credfresh.life.daemon import DRAIN, ECHO, FLUSH, Daemon
 from credfresh.life.desk import Attendant, Desk, Errand
 from credfresh.life.ports import Outlet
+from credfresh.life.reloader import Reloader, SettingsSource
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.notify import Notifier
 from credfresh.publication import Outcomes, Publication, Wanted
+from credfresh.renewer import Provider
 from credfresh.settings import Profile, Settings
 from fakes import EventLog, MemoryDestination, failure, grant, profile, settings
 
@@ -98,6 +103,22 @@ class Flood:
         self._open = False
 
 
+class SameSettings:
+    """A configuration that always says the same."""
+
+    def __init__(self, config: Settings) -> None:
+        self.config = config
+
+    def load(self) -> Settings:
+        return self.config
+
+    def provider(self, settings: Settings) -> Provider:
+        raise AssertionError(settings)  # sources and limits stay as they are
+
+    def apply(self, settings: Settings) -> None:
+        assert settings is self.config
+
+
 class Clumsy:
     """An attendant and outlet that fails in every call except `open`."""
 
@@ -137,6 +158,7 @@ class House:
         config: Settings,
         sts: QuickSts | None = None,
         *,
+        source: SettingsSource | None = None,
         attendants: Sequence[Attendant] = (),
         outlets: Sequence[Outlet] = (),
     ) -> None:
@@ -152,6 +174,7 @@ class House:
             roll=lambda: 0.0,
             emit=self._tell,
             notifier=Notifier(None),
+            source=source,
             attendants=attendants,
             outlets=outlets,
         )
@@ -240,6 +263,30 @@ def test_no_mistake_of_an_attendant_ends_the_daemon_or_keeps_a_renewal_from_anyb
     assert "secret" not in str(told)
     assert 0 == house.log.names().count("profile_expired")
     assert flood.turns > 3
+
+
+def test_after_a_signal_the_file_is_looked_at_no_more_often_than_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is read when two looks a second apart find it the same: it may be half written."""
+    pause, looks, before = 0.05, list[float](), list[int]()
+    monkeypatch.setattr("credfresh.life.reloading.POLL", pause)
+    monkeypatch.setattr(Reloader, "changed", lambda _: looks.append(clock().boot))
+    config = replace(settings(profile()), reload="auto")
+    house = House(config, source=SameSettings(config))
+
+    def seen_enough() -> bool:
+        if not before and "daemon_ready" in house.log.names():
+            os.kill(os.getpid(), signal.SIGHUP)
+            before.append(len(looks))
+        return "config_reloaded" in house.log.names() and len(looks) >= before[0] + 12
+
+    watcher = stop_when(house, seen_enough)
+    assert house.daemon.run()
+
+    watcher.join()
+    began, *later = looks[before[0] + 2 :]
+    assert later[-1] - began > 0.75 * pause * len(later)
 
 
 def test_once_tries_every_profile_and_returns() -> None:

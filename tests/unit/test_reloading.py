@@ -70,7 +70,6 @@ class House:
             emit=self.sim.log,
         )
         self.desk.agenda.add(self.readiness.look)
-        self.desk.agenda.add(self.reloading.look)
 
     # The source of configurations
 
@@ -218,6 +217,22 @@ def test_the_file_is_watched_only_where_that_is_wanted(house: House) -> None:
         assert POLL == house.reloading.look(house.sim.clock())
         applied.append(len(house.applied))
     assert [1, 2, 2] == applied
+
+
+def test_the_file_is_watched_as_soon_as_a_client_s_reload_wants_it(house: House) -> None:
+    """`credfresh reload` takes over `reload: auto` as a signal does, not within an hour."""
+    house.sim.start()
+    house.turn()
+    house.now = replace(house.desk.settings, reload="auto")
+    assert house.desk.reload is not None
+    house.desk.reload()
+    house.now = replace(house.now, ready="fresh")
+    Path(house.desk.settings.path).write_text("changed")
+    for _ in range(3):
+        house.sim.run(POLL)
+        house.turn()
+
+    assert ["settled", "fresh"] == [each.ready for each in house.applied]
 
 
 def touched(house: House, text: str = "x") -> None:

@@ -181,9 +181,8 @@ class Daemon:
         self._desk.agenda.add(self._readiness.look)
         for chore in (lambda _: self._supervisor.beat(), self._publisher.look, self._limited.look):
             self._agenda.add(chore)
-        for part in (self._watchdog, self._reloading):
-            if part is not None:
-                self._agenda.add(part.look)
+        if self._watchdog is not None:
+            self._agenda.add(self._watchdog.look)
         self._publisher.start(first)  # last: it is busy at once, and would slow down all the rest
 
     def _loop(self, done: Callable[[], bool]) -> None:

@@ -41,6 +41,7 @@ class Reloading:
         self._emit = emit
         self._asked = False
         desk.reload = self.reload
+        desk.agenda.add(self.look)
 
     def ask(self) -> None:
         """Reload soon; many requests in a burst are one reload."""
@@ -59,7 +60,9 @@ class Reloading:
         """Read the configuration and go over to it, if it is valid."""
         self._asked = False
         self._readiness.reloading()
-        return self._conclude(self._reloader.take())
+        done = self._conclude(self._reloader.take())
+        self._desk.agenda.hasten(self.look)  # from now on the file may be watched
+        return done
 
     def _follow(self) -> None:
         """Go over to what the file says now, if that differs.
