@@ -137,6 +137,20 @@ def test_what_is_in_hand_and_not_yet_on_disk_is_not_settled() -> None:
     assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
 
 
+def test_a_renewal_that_is_not_on_disk_yet_does_not_tell_the_expiry_again() -> None:
+    """After an outage every profile is renewed first and written later: that is no news."""
+    sim = simulate(profile(duration=900))
+    sim.start()
+    sim.provider.fault = lambda _: failure()
+    sim.run(1000, step=5)
+    sim.provider.fault = lambda _: None
+    sim.disk_full = True
+    sim.run(100)
+
+    assert 2 == sim.log.names().count("credentials_renewed")
+    assert 1 == sim.log.names().count("profile_expired")
+
+
 def test_what_lapses_again_after_it_was_written_late_is_told_again() -> None:
     """A full disk through one expiration and an STS outage through the next are two outages."""
     sim = simulate(profile(duration=900))

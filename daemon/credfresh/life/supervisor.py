@@ -278,7 +278,7 @@ class Supervisor:
         entry.awaited = False
         plan = entry.take(grant)
         self._tell.renewed(entry, grant, plan)
-        entry.failures, entry.error, entry.told_expired = 0, None, False
+        entry.failures, entry.error = 0, None
         self._schedule.arm(entry, plan.renew_at)
         self._outlet.update({entry.profile.name: entry.publication(now)}, urgent=urgent)
         for child in self._chains.freed(entry, renewed=True):
