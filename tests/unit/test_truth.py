@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from credfresh.errors import Mend, PublishError
-from credfresh.publication import Outcomes, PublishReport
+from credfresh.publication import Outcomes, PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.settings import Profile
 from credfresh.statuses import ProfileStatus
@@ -74,18 +74,42 @@ def test_a_file_that_cannot_be_written_still_has_its_readers(step: str, code: st
     assert code in (told.last_error or "")
 
 
-def test_what_stands_in_the_old_file_is_missing_in_the_new_one() -> None:
-    """After a reload to a file that cannot be written, its readers find nothing until it can."""
+MOVED = pytest.mark.parametrize(
+    "moved",
+    [profile(path="/run/other/credentials"), replace(profile(), section="other")],
+    ids=["file", "section"],
+)
+
+
+@MOVED
+def test_what_stands_in_the_old_place_is_missing_in_the_new_one(moved: Profile) -> None:
+    """After a reload to a place that cannot be written, its readers find nothing until it can."""
     one = profile()
     sim = started(one)
     sim.disk_full = True
-    sim.supervisor.reload(settings(profile(path="/run/other/credentials")))
+    sim.supervisor.reload(settings(moved))
     sim.run(5)
 
     assert "missing" == sim.supervisor.roster["production"].state(sim.clock())
     sim.disk_full = False
     sim.run(5)
     assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
+
+
+@MOVED
+def test_a_refusal_is_of_the_place_that_it_was_about(moved: Profile) -> None:
+    """Who moves the profile out of the way of somebody's section learns what is wrong now."""
+    one = profile()
+    sim = started(one)
+    refusal = Refusal("production", "taken", "somebody's keys", "remove them")
+    refused = PublishReport(written=False, refused=(refusal,))
+    assert "refused" == published(sim, {one.target.path: refused}).state
+    sim.disk_full = True
+    sim.supervisor.reload(settings(moved))
+
+    path = moved.target.path
+    told = published(sim, {path: failed(path, "ENOSPC", "write")})
+    assert ("missing", f"{path}: ENOSPC") == (told.state, told.last_error)
 
 
 def test_another_file_s_trouble_is_not_this_profile_s() -> None:

@@ -148,6 +148,8 @@ class Entry:
         """
         if (profile.request, lane) != (self.profile.request, self.lane):
             self.generation += 1
+        if profile.place != self.profile.place:
+            self.refusal = None  # it was about the old place
         self.profile, self.lane = profile, lane
         self.waits_for_parent = False
         plan = self.take(self.grant) if self.grant is not None else None
