@@ -6,6 +6,7 @@ import itertools
 
 from credfresh import policy
 from credfresh.life.entry import Phase
+from credfresh.settings import RenewBefore
 from fakes import profile, settings
 from simulation import simulate
 
@@ -135,6 +136,24 @@ def test_a_reload_brings_back_what_was_withdrawn() -> None:
 
     assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
     assert 4 == len(sim.provider.calls)
+
+
+def test_a_renewal_that_was_asked_for_and_waits_outlives_a_reload() -> None:
+    """Its profile has another `renew_before` since, by which it is not due for long."""
+    sim = simulate(profile("a"), profile("b"))
+    sim.start()
+    sim.run(10)
+    sim.workers.count = 0
+    sim.supervisor.renew("a")
+    sim.settle()
+    assert Phase.QUEUED is sim.supervisor.roster["a"].phase
+
+    later = {name: profile(name, renew_before=RenewBefore(0.2)) for name in "ab"}
+    sim.supervisor.reload(settings(*later.values()))
+    sim.workers.count = 16
+    sim.run(60)
+
+    assert ["a", "b", "a"] == [name for name, _ in sim.provider.calls]
 
 
 def test_a_child_of_a_withdrawn_parent_keeps_what_it_has_and_says_why_it_cannot_renew() -> None:

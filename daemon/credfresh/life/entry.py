@@ -143,9 +143,11 @@ class Entry:
     def change(self, profile: Profile, lane: Lane, now: Instant) -> None:
         """Go over to another configuration of this profile.
 
-        It is due now if its request changed, or if its last attempt failed: what was wrong may be
-        mended. If request or lane changed, the answer of an attempt in flight does not count.
+        It is due now if its request changed, or if its last attempt failed (what was wrong may be
+        mended), or if somebody has asked for a renewal that waits for its turn. If request or lane
+        changed, the answer of an attempt in flight does not count.
         """
+        asked = self.plan is not None and self.due.boot < self.plan.renew_at.boot
         if (profile.request, lane) != (self.profile.request, self.lane):
             self.generation += 1
         if profile.place != self.profile.place:
@@ -153,7 +155,8 @@ class Entry:
         self.profile, self.lane = profile, lane
         self.waits_for_parent = False
         plan = self.take(self.grant) if self.grant is not None else None
-        self.due = plan.renew_at if plan and self.fits() and not self.failures else now
+        in_time = self.fits() and not self.failures and not asked
+        self.due = plan.renew_at if plan and in_time else now
 
     def forget(self) -> None:
         """Forget the credentials; the answer of an attempt in flight does not count."""
