@@ -9,6 +9,7 @@ import pytest
 from credfresh import policy
 from credfresh.errors import Scope
 from credfresh.life.entry import Phase
+from credfresh.life.ports import Due
 from credfresh.life.schedule import ROUND
 from credfresh.life.supervisor import BEAT
 from fakes import failure, profile
@@ -38,6 +39,25 @@ def test_a_lost_alarm_is_set_again() -> None:
 
     assert sim.timers.armed("production")
     assert ["production"] == [e["profile"] for e in sim.log.of("profile_orphaned")]
+
+
+def test_an_alarm_that_rings_during_a_beat_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The beat has read the clock before, and its message waits until the beat is over."""
+    sim = simulate()
+    sim.start()
+    sim.clock.advance(sim.supervisor.roster["production"].due.boot - sim.clock().boot - 0.01)
+    armed = sim.timers.armed
+
+    def late(key: str) -> bool:
+        sim.clock.advance(0.02)  # the main thread had to wait for a processor
+        sim.inbox.extend(Due(rung) for rung in sim.timers.ringing(sim.clock().wall))
+        return armed(key)
+
+    monkeypatch.setattr(sim.timers, "armed", late)
+    sim.beat()
+
+    assert [] == sim.log.of("profile_orphaned")
+    assert 2 == len(sim.provider.calls)
 
 
 def test_alarms_that_were_stopped_at_the_end_are_not_lost() -> None:

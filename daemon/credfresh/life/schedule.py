@@ -68,9 +68,12 @@ class Schedule:
 
     def keep(self, entry: Entry) -> None:
         """Arm `entry` again if its alarm was lost (I1)."""
-        if not (self._stopped or self._timers.armed(entry.profile.name)):
-            self._emit("profile_orphaned", profile=entry.profile.name)
-            self.arm(entry, entry.due)
+        if self._stopped or self._timers.armed(entry.profile.name):
+            return
+        if self._clock().reached(entry.due):
+            return  # it has rung meanwhile; if not, the next beat takes what is due
+        self._emit("profile_orphaned", profile=entry.profile.name)
+        self.arm(entry, entry.due)
 
     def reread(self, now: Instant, *, stepped: bool) -> None:
         """Make the timers read the clock again; if it was stepped, the next visit is to all."""
