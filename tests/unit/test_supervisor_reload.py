@@ -13,7 +13,7 @@ from credfresh.errors import Mend, Scope
 from credfresh.principals import FileSource
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
-from credfresh.settings import RenewBefore, StsLimits
+from credfresh.settings import RenewBefore, Rhythm, StsLimits
 from fakes import FakeProvider, failure, profile, settings
 from simulation import simulate
 
@@ -115,6 +115,22 @@ def test_a_changed_renew_before_moves_the_due_time_without_a_call() -> None:
     sim.run(0.6 * 3600)
 
     assert 1 == len(sim.provider.calls)
+
+
+def test_a_profile_that_stays_as_it_is_follows_the_rhythm_of_all() -> None:
+    """After a reload to fewer calls a second its renewals, too, come in shorter bursts."""
+    sim = simulate()
+    sim.start()
+    due = sim.supervisor.roster["production"].due
+    rhythm = Rhythm(phase=1.0, longest=4.0)
+    sim.supervisor.reload(settings(replace(profile(), rhythm=rhythm)))
+    assert due == sim.supervisor.roster["production"].due
+
+    sim.run(1800)
+    entry = sim.supervisor.roster["production"]
+    assert 2 == len(sim.provider.calls)
+    assert entry.grant is not None
+    assert entry.due == policy.plan(entry.grant, RenewBefore(), rhythm).renew_at
 
 
 def test_an_answer_to_a_request_that_was_changed_meanwhile_is_asked_for_again() -> None:

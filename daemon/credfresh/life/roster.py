@@ -95,6 +95,7 @@ class Roster:
             elif (known.profile, known.lane) != (profile, entry.lane):
                 changed.add(profile.name)
                 known.change(profile, entry.lane, now)
+            known.profile = profile  # if equal, then but for the rhythm of all profiles
             self._entries[profile.name] = known
             known.generation += anew
         removed = before.keys() - self._entries.keys()
