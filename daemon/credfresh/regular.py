@@ -36,13 +36,21 @@ def must_be_regular(path: str) -> None:
     os.close(only_regular(path, os.O_RDONLY | os.O_CLOEXEC))
 
 
-def version_of(path: str) -> tuple[int, ...] | None:
-    """Return a value that differs between versions of a file; None while there is no file.
+Version = tuple[int, ...]
+"""A value that differs between versions of a file."""
+
+
+def version_of(path: str) -> Version | None:
+    """Return the version of the file at `path`; None while there is no file."""
+    try:
+        return version(os.stat(path))  # noqa: PTH116 - called all the time: no Path to build
+    except OSError:
+        return None
+
+
+def version(found: os.stat_result) -> Version:
+    """Return the version of a file of which this was `found`.
 
     The change time is part of it: a chmod may make a file readable.
     """
-    try:
-        found = os.stat(path)  # noqa: PTH116 - called all the time: no Path to build
-    except OSError:
-        return None
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

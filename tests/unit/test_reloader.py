@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from configs import one_profile
+from credfresh.config.file import load
 from credfresh.errors import ConfigError, CredfreshError, Problem
 from credfresh.life.reloader import GONE, MOST_TOLD, Reloader, Taken, brief
 from credfresh.settings import LogSettings, Settings, StsLimits
@@ -241,6 +243,20 @@ def test_a_file_that_was_read_while_somebody_wrote_it_is_read_again(
     path.write_text("half")
 
     assert [False, True, False] == looks(reloader)
+
+
+def test_a_file_that_was_written_while_the_daemon_started_is_read_again(
+    tmp_path: Path, source: FakeSource, log: EventLog
+) -> None:
+    """A thousand profiles take a while to read, and what makes the file may write it twice."""
+    path = tmp_path / "c.yaml"
+    path.touch(0o600)
+    text = one_profile()
+    path.write_text(text)
+    read = load(path, environment={}, hostname="host")
+    path.write_text(f"{text}ready: fresh\n")
+
+    assert [False, True, False] == looks(Reloader(read, source, log))
 
 
 def test_a_change_of_the_mode_alone_is_seen(

@@ -7,12 +7,14 @@ import os
 import socket
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from credfresh import collector
 from credfresh.config.decoding import MOST_BYTES
 from credfresh.config.parse import parse
 from credfresh.errors import ConfigError, Problem
+from credfresh.regular import Version, version
 from credfresh.settings import Settings
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -44,24 +46,28 @@ def load(
     """
     name = os.fspath(path)
     with collector.paused():
-        return parse(
-            _read(name),
+        content, seen = _read(name)
+        settings = parse(
+            content,
             name,
             environment=os.environ if environment is None else environment,
             hostname=socket.gethostname() if hostname is None else hostname,
         )
+        return replace(settings, version=seen)
 
 
-def _read(path: str) -> bytes:
+def _read(path: str) -> tuple[bytes, Version]:
+    """Return what the file holds, and its version from before it was read."""
     try:
         # Not blocking: a fifo would hold us for ever before fstat can say what it is.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
     try:
-        _judge(path, os.fstat(descriptor))
+        found = os.fstat(descriptor)
+        _judge(path, found)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(MOST_BYTES + 1)
+            return file.read(MOST_BYTES + 1), version(found)
     except OSError as error:
         raise _unreadable(path, error) from None
     finally:

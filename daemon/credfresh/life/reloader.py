@@ -80,7 +80,8 @@ class Reloader:
         self._began_with = settings
         self._source = source
         self._emit = emit
-        self._seen = self._last = version_of(settings.path)
+        # Not the version of today: it may have been written since it was read.
+        self._seen = self._last = settings.version or version_of(settings.path)
         self._missed = 0
 
     def changed(self) -> bool:
