@@ -12,7 +12,7 @@ from credfresh.publication import Outcomes, PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.settings import Profile
 from credfresh.statuses import ProfileStatus
-from fakes import failure, profile, settings
+from fakes import failure, grant, profile, settings
 from simulation import Simulation
 from twins import with_twin
 
@@ -94,6 +94,19 @@ def test_what_stands_in_the_old_place_is_missing_in_the_new_one(moved: Profile) 
     sim.disk_full = False
     sim.run(5)
     assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
+
+
+@MOVED
+def test_what_stood_at_the_start_is_missing_in_the_new_place(moved: Profile) -> None:
+    """The same holds if nothing could be written since the start."""
+    one = profile()
+    sim = Simulation(settings(one))
+    sim.disk_full = True
+    sim.start({one.name: grant(one, sim.clock())})
+    assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
+    sim.supervisor.reload(settings(moved))
+
+    assert "missing" == sim.supervisor.roster["production"].state(sim.clock())
 
 
 @MOVED
