@@ -110,6 +110,23 @@ def test_what_stood_at_the_start_is_missing_in_the_new_place(moved: Profile) -> 
 
 
 @MOVED
+def test_what_was_to_be_withdrawn_from_the_old_place_is_missing_in_the_new_one(
+    moved: Profile,
+) -> None:
+    """The disk was full, and the reload that moves the profile brings it back without keys."""
+    one = profile()
+    sim = started(one)
+    sim.disk_full = True
+    sim.supervisor.withdraw([one.name])
+    sim.provider.fault = lambda _: failure()
+    sim.supervisor.reload(settings(moved))
+    sim.disk_full = False
+    sim.run(5)
+
+    assert "missing" == sim.supervisor.roster["production"].state(sim.clock())
+
+
+@MOVED
 def test_a_refusal_is_of_the_place_that_it_was_about(moved: Profile) -> None:
     """Who moves the profile out of the way of somebody's section learns what is wrong now."""
     one = profile()

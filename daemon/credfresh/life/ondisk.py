@@ -26,7 +26,8 @@ class OnDisk:
         for name, publication in message.landed.items():
             entry = self._roster.get(name)
             if entry is not None:
-                entry.published_as = publication.profile
+                if publication.grant is not None:
+                    entry.published_as = publication.profile
                 if publication.grant is not None and publication.grant is not entry.published:
                     entry.published = publication.grant
                     entry.told_expired = False  # it may have lapsed before it could be written
