@@ -309,6 +309,25 @@ def test_a_job_is_not_told_of_life_in_a_twin_that_is_not_there(before: str | Non
     assert lobby.answers[2]["reached"]
 
 
+def test_nobody_is_told_of_keys_in_a_section_that_is_not_there(lobby: Lobby) -> None:
+    """A reload renames it while the disk is full; the outcome of a renewal before says nothing."""
+    lobby.room.renew(1, ["prod"])
+    lobby.wait(5)
+    assert lobby.answers[1]["profiles"][0]["renewed"]
+    lobby.disk_full = True
+    lobby.reload(settings(profile("dev"), replace(profile("prod"), section="other")))
+
+    lobby.ensure(2, "prod", 60)
+    lobby.room.renew(3, ["prod"])
+    lobby.wait(5)
+    assert {1} == lobby.answers.keys()
+    lobby.disk_full = False
+    lobby.turn()
+
+    assert lobby.answers[2]["reached"]
+    assert lobby.answers[3]["profiles"][0]["renewed"]
+
+
 def test_a_reload_while_the_answer_is_on_its_way_does_not_pass_for_it() -> None:
     """A renewal that was in flight at a reload does not count: the new request is made."""
     lobby = Lobby(settings(profile("prod")), hold=True)
