@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from credfresh import policy
-from credfresh.errors import Mend, Scope
+from credfresh.errors import Mend, PublishError, Scope
 from credfresh.principals import FileSource
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
@@ -262,6 +262,29 @@ def test_a_profile_that_comes_back_while_its_attempt_is_in_flight_makes_no_secon
     assert 3 == len(sim.provider.calls)
     assert 2 == sim.log.names().count("credentials_renewed")
     assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+
+
+def test_a_profile_that_comes_back_knows_nothing_of_its_file_as_it_was() -> None:
+    """The file was mended while the profile was gone: it is fresh once it is renewed."""
+    old, kept = profile("old", path="/old"), profile("kept")
+    sim = simulate(old, kept)
+    sim.start()
+    sim.run(5)
+    sim.workers.hold = True
+    sim.supervisor.renew("old")
+    sim.settle()
+    gone = PublishError("no directory", path="/old", step="resolve", code="ENOENT")
+    written = {kept.target.path: PublishReport(written=True)}
+    sim.supervisor.handle(Published({"/old": gone, **written}, {}, 0.01))
+    sim.supervisor.reload(settings(kept))
+    sim.supervisor.handle(Published(written, {}, 0.01))
+    sim.supervisor.reload(settings(old, kept))
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.run(3)
+
+    [status, _] = sim.supervisor.roster.statuses(sim.clock())
+    assert ("fresh", None) == (status.state, status.last_error)
 
 
 def test_a_profile_whose_attempt_ended_after_its_removal_comes_back_armed() -> None:

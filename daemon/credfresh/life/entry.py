@@ -165,6 +165,13 @@ class Entry:
         self.failures, self.waits_for_parent, self.told_expired = 0, False, False
         self.withdrawn = False
 
+    def come_back(self, profile: Profile, lane: Lane, now: Instant) -> None:
+        """Come back after a removal: like a new one, but for its floor and attempt in flight."""
+        self.forget()
+        # Nobody has told it of its file meanwhile, which may have been mended.
+        self.unwritten = self.twin_unwritten = self.flaw = None
+        self.change(profile, lane, now)
+
     def lingers(self, now: Instant) -> bool:
         """Say whether an attempt is in flight, or the floor after the last one is not over."""
         return self.phase is Phase.IN_FLIGHT or now.boot < self.not_before

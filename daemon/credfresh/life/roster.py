@@ -90,8 +90,7 @@ class Roster:
                 known = lingering.pop(profile.name, None)
                 if known is None:
                     continue
-                known.forget()
-                known.change(profile, entry.lane, now)
+                known.come_back(profile, entry.lane, now)
             elif (known.profile, known.lane) != (profile, entry.lane):
                 changed.add(profile.name)
                 known.change(profile, entry.lane, now)
