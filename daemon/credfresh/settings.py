@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Literal
 
 from credfresh.principals import DEFAULT_SOURCE, Principal, Source, VaultEngine, VaultSource
@@ -123,21 +124,7 @@ class Profile:
 
     def __post_init__(self) -> None:
         """Work the fingerprint out once: every renewal asks for it."""
-        asked = (
-            self.duration,
-            self.external_id,
-            self.policy,
-            self.policy_arns,
-            self.role_arn,
-            self.role_session_name,
-            self.session_tags,
-            self.source,
-            self.source_profile,
-            self.source_request,
-            self.source_identity,
-            self.transitive_tag_keys,
-        )
-        object.__setattr__(self, "request", _fingerprint(asked))
+        object.__setattr__(self, "request", _fingerprint(_ASKED(self)))
 
     @property
     def permissions(self) -> str:
@@ -145,16 +132,7 @@ class Profile:
 
         It covers the role, and what restricts or describes its sessions.
         """
-        return _fingerprint(
-            (
-                self.policy,
-                self.policy_arns,
-                self.role_arn,
-                self.session_tags,
-                self.source_identity,
-                self.transitive_tag_keys,
-            )
-        )
+        return _fingerprint(_PERMITTED(self))
 
     @property
     def place(self) -> tuple[str, str]:
@@ -165,6 +143,13 @@ class Profile:
     def published_account(self) -> str | None:
         """The account of its role, if that is published beside the keys; else None."""
         return self.role_arn.split(":")[4] if self.account_id else None
+
+
+_ROLE = ("role_arn", "policy", "policy_arns")
+_SESSION = ("session_tags", "transitive_tag_keys", "source_identity")
+_SOURCE = ("source", "source_profile", "source_request")
+_PERMITTED = attrgetter(*_ROLE, *_SESSION)
+_ASKED = attrgetter(*_ROLE, *_SESSION, *_SOURCE, "role_session_name", "duration", "external_id")
 
 
 def _fingerprint(asked: tuple[object, ...]) -> str:
