@@ -27,6 +27,10 @@ URGENCY: Mapping[str, int] = {"expired": 0, "missing": 1, "refused": 2, "late": 
 
 HEADER = ("PROFILE", "STATE", "LIFE LEFT", "", "AT LEAST", "NEXT RENEWAL", "LAST ERROR")
 _LAST = len(HEADER) - 1
+_SPARED = (HEADER.index(""), HEADER.index("AT LEAST"))
+"""The columns that are left out, in this order, where errors would have too little room."""
+_ROOM = 30
+"""Columns in which an error can be recognised: its code, and a few words."""
 _NAMED = 3
 _ADVISED = 5
 
@@ -53,8 +57,9 @@ def table(
 ) -> str:
     """Return profiles, as `ProfileStatus.as_json` gives them, as an aligned table.
 
-    A bar shows the share of life that is left. Lines are cut to `width` columns. If there are more
-    profiles than `height` lines have room for, the most urgent are shown, and the others counted.
+    A bar shows the share of life that is left. Lines are cut to `width` columns; if that would
+    hide errors, the bar is left out. If there are more profiles than `height` lines have room for,
+    the most urgent are shown, and the others counted.
     """
     shown = list(profiles)
     more = ""
@@ -63,6 +68,9 @@ def table(
         more = f"\n… and {len(profiles) - len(shown):,} more"
     rows = [(_row(profile), str(profile["state"])) for profile in shown]
     widths = [max(len(HEADER[i]), *(len(row[i]) for row, _ in rows), 0) for i in range(_LAST)]
+    for column in _SPARED:
+        if width is not None and any(row[_LAST] for row, _ in rows):
+            widths = _widened(widths, column, width)
     lines = [_line(HEADER, widths, width)]
     for row, state in rows:
         line = _line(row, widths, width)
@@ -130,7 +138,15 @@ def _row(profile: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _widened(widths: list[int], column: int, limit: int) -> list[int]:
+    """Return the widths without `column` if errors have too little room; 0 stands for none."""
+    if limit - sum(width + 2 for width in widths if width) >= _ROOM:
+        return widths
+    return [0 if i == column else width for i, width in enumerate(widths)]
+
+
 def _line(cells: Sequence[str], widths: Sequence[int], limit: int | None) -> str:
-    ahead = [cell.ljust(width) for cell, width in zip(cells[:_LAST], widths, strict=True)]
+    columns = zip(cells[:_LAST], widths, strict=True)
+    ahead = [cell.ljust(width) for cell, width in columns if width]
     line = "  ".join([*ahead, cells[_LAST]]).rstrip()
     return line if limit is None or len(line) <= limit else line[: max(1, limit - 1)] + "…"

@@ -111,6 +111,19 @@ def test_a_line_is_cut_to_the_width_of_the_terminal() -> None:
     assert drawn.endswith("x…")
 
 
+def test_an_error_is_shown_in_a_terminal_of_the_usual_width() -> None:
+    """Where errors have no room, the bar goes, then the guarantee; the code stays to be read."""
+    error = "AccessDenied: User: arn:aws:iam::111111111111:user/ci is not authorized"
+    failing = [status("preproduction").as_json(), status("production", error=error).as_json()]
+    header, well, ill = summary.table(failing, width=80).split("\n")
+
+    assert ill[header.index("LAST ERROR") :].startswith("AccessDenied: User: ")
+    assert "█" not in well
+    assert "NEXT RENEWAL" in header
+    assert "█" in summary.table(failing, width=200)
+    assert "█" in summary.table(failing[:1], width=80)
+
+
 def test_more_profiles_than_lines_leaves_the_most_urgent() -> None:
     """Expired profiles come first, then late ones, then those with the least life left."""
     profiles = [status(f"p{n}", left=60.0 * n).as_json() for n in range(1, 101)]
