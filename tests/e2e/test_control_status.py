@@ -131,3 +131,22 @@ def test_with_neither_daemon_nor_file_there_is_nothing_to_say(host: Host) -> Non
     assert 69 == shown.returncode
     assert "nobody: no daemon answers" in shown.stderr
     assert "hint:" in shown.stderr
+
+
+def test_a_daemon_without_a_socket_is_not_looked_for_in_vain(host: Host) -> None:
+    """Where the configuration names no socket, every command says that this may be why."""
+    running(host)
+    silent = f"{host.config} names no control.socket"
+
+    status, ensured = ask(host, "status"), ask(host, "ensure", "production", "--valid-for", "2h")
+    assert [0, 69] == [status.returncode, ensured.returncode]
+    assert [1, 1] == [
+        done.stderr.count(f"hint: is it running? {silent}") for done in (status, ensured)
+    ]
+    for command in ("renew", "reload", "withdraw"):
+        asked = ask(host, command)
+        assert (69, 1) == (asked.returncode, asked.stderr.count(silent))
+
+    elsewhere = ask(host, "renew", "--socket", str(host.root / "nobody"))
+    assert 69 == elsewhere.returncode
+    assert silent not in elsewhere.stderr

@@ -52,7 +52,10 @@ def test_once_beside_a_daemon_is_refused(host: Host) -> None:
     daemon = host.start("run")
     daemon.wait_for("daemon_ready")
 
-    assert 75 == host.start("once").wait()
+    once = host.start("once")
+    assert 75 == once.wait()
+    [refused] = once.events("start_refused")
+    assert str(refused["hint"]).endswith("once asks its own daemon if control.socket is set")
 
 
 def test_once_beside_a_daemon_of_its_own_asks_that(host: Host) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from credfresh.cli.options import DEFAULT_CONFIG
-from credfresh.control.client import DEFAULT_SOCKET
+from credfresh.control import client
 from credfresh.errors import ConfigError, ControlError
 
 if TYPE_CHECKING:
     from credfresh.config.excerpt import Excerpt
+    from credfresh.control.protocol import Request
     from credfresh.statuses import ProfileStatus
 
 DEFAULT_FILE = "/run/credfresh/credentials"
@@ -33,7 +34,27 @@ class Whereabouts:
         Raises:
             ConfigError: the configuration that was named cannot be read.
         """
-        return self._socket or self._excerpt.socket or DEFAULT_SOCKET
+        return self._socket or self._excerpt.socket or client.DEFAULT_SOCKET
+
+    def ask(self, request: Request, *, patience: float = client.PATIENCE) -> dict[str, Any]:
+        """Ask the daemon; see `client.ask`.
+
+        Raises:
+            ConfigError: the configuration that was named cannot be read.
+            ControlError: there is no answer, or it is a refusal.
+        """
+        try:
+            return client.ask(self.socket, request, patience=patience)
+        except ControlError as error:
+            if error.code != "no_daemon" or self._config is None or self._socket:
+                raise
+            if self._excerpt.socket is not None:
+                raise
+            hint = (
+                f"is it running? {self._config} names no control.socket:"
+                " without systemd its daemon has no socket"
+            )
+            raise ControlError(error.code, error.message, hint=hint) from None
 
     @property
     def instances(self) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from credfresh.cli.asking import Whereabouts
 from credfresh.cli.exits import OF_CONTROL, Exit
 from credfresh.cli.options import Duration, ProfileName, client_options, json_option
 from credfresh.control import protocol
-from credfresh.control.client import ask
 from credfresh.errors import ControlError
 from credfresh.summary import duration
 
@@ -68,7 +67,7 @@ def command(
     where = Whereabouts(socket, config)
     request = protocol.Ensure(profile, valid_for, timeout, instances=where.instances)
     try:
-        answer = _patiently(where.socket, request)
+        answer = _patiently(where, request)
     except ControlError as error:
         if OF_CONTROL.get(error.code) != Exit.UNAVAILABLE:
             raise
@@ -84,7 +83,7 @@ def command(
         raise SystemExit(Exit.NOT_REACHED)
 
 
-def _patiently(socket: str, request: protocol.Ensure) -> dict[str, Any]:
+def _patiently(where: Whereabouts, request: protocol.Ensure) -> dict[str, Any]:
     """Ask; while all places are taken, ask again until the timeout is over."""
     pause = threading.Event()
     end = time.monotonic() + request.timeout
@@ -92,7 +91,7 @@ def _patiently(socket: str, request: protocol.Ensure) -> dict[str, Any]:
         left = max(0.0, end - time.monotonic())
         asked = replace(request, timeout=left)
         try:
-            return ask(socket, asked, patience=left + GRACE)
+            return where.ask(asked, patience=left + GRACE)
         except ControlError as error:
             if error.code != "busy" or left <= 0:
                 raise

@@ -42,10 +42,12 @@ def command(path: str, log_format: str | None) -> None:
     with refusal_logged(log), problems_logged(log):
         try:
             fresh = _alone(settings, log)
-        except (AlreadyRunningError, ConfigError):
+        except (AlreadyRunningError, ConfigError) as error:
             # Root must not write where the daemon's user could redirect it: that daemon may.
             done = _by_the_daemon(settings, log)
             if done is None:
+                if isinstance(error, AlreadyRunningError) and settings.control is None:
+                    error.hint = f"{error.hint}; once asks its own daemon if control.socket is set"
                 raise
             fresh = done
     if not fresh:

@@ -10,7 +10,6 @@ import click
 from credfresh.cli.asking import Whereabouts
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import client_options, json_option
-from credfresh.control.client import ask
 from credfresh.control.protocol import Reload
 from credfresh.errors import Problem
 
@@ -30,7 +29,7 @@ def command(socket: str | None, config: str | None, *, as_json: bool) -> None:
     Exit status: 0 taken over; 78 refused; 69 no daemon; 77 not allowed.
     """
     where = Whereabouts(socket, config)
-    done = ask(where.socket, Reload(instances=where.instances), patience=PATIENCE)
+    done = where.ask(Reload(instances=where.instances), patience=PATIENCE)
     if as_json:
         click.echo(json.dumps({"version": 1, **done}))
     elif done["accepted"]:

@@ -7,7 +7,6 @@ import click
 from credfresh.cli.asking import Whereabouts
 from credfresh.cli.options import ProfileName, client_options, json_option
 from credfresh.cli.outcomes import show
-from credfresh.control.client import ask
 from credfresh.control.protocol import MOST_TIMEOUT, Renew
 
 
@@ -29,5 +28,5 @@ def command(
     """
     where = Whereabouts(socket, config)
     request = Renew(profiles, instances=where.instances)
-    done = ask(where.socket, request, patience=MOST_TIMEOUT + 10)
+    done = where.ask(request, patience=MOST_TIMEOUT + 10)
     show(done, "renewed", as_json=as_json)

@@ -14,7 +14,6 @@ from credfresh.cli import say
 from credfresh.cli.asking import Whereabouts
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import client_options, json_option
-from credfresh.control.client import ask
 from credfresh.control.protocol import Status
 from credfresh.errors import ControlError
 from credfresh.summary import ENTER_SCREEN, LEAVE_SCREEN, advice, redrawn, table
@@ -65,14 +64,15 @@ def command(socket: str | None, config: str | None, *, as_json: bool, watch: boo
 def _report(where: Whereabouts) -> dict[str, Any]:
     """Return the profiles as the daemon describes them, or else the marks in the file."""
     try:
-        told = ask(where.socket, Status(instances=where.instances))
+        told = where.ask(Status(instances=where.instances))
         refused = told.get("reload_refused")  # older daemons do not say
         return {"from": "daemon", "profiles": told["profiles"], "reload_refused": refused}
     except ControlError as error:
         if error.code not in ("no_daemon", "another_daemon", "stopping"):
             raise
         profiles = [status.as_json() for status in where.statuses_in_file(error)]
-    return {"from": "file", "profiles": profiles, "path": where.credentials_file}
+        path, hint = where.credentials_file, error.hint
+    return {"from": "file", "profiles": profiles, "path": path, "hint": hint}
 
 
 def _show(report: dict[str, Any], *, as_json: bool) -> None:
@@ -89,7 +89,7 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     for line in advice(profiles):
         click.echo(f"hint: {line}", err=True)
     if report["from"] == "file":
-        say(f"no daemon answers; this is what the marks in {report['path']} say")
+        say(f"no daemon answers; this is what the marks in {report['path']} say", report["hint"])
     elif report["reload_refused"] is not None:
         say(
             f"the last reload was refused: {report['reload_refused']}",
