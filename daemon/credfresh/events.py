@@ -57,7 +57,9 @@ EVENTS: dict[str, Event] = {
     "credentials_renewed": _event(
         "info", "profile role_arn access_key_id expiration renew_at lifetime_s guarantee_s"
     ),
-    "renewal_failed": _event("error", "profile role_arn code mend error hint retry_in_s"),
+    "renewal_failed": _event(
+        "error", "profile role_arn code mend error hint retry_in_s expiration"
+    ),
     "renewal_recovered": _event("info", "profile failures"),
     "endpoint_failed": _event("error", "endpoint profile code mend error hint"),
     "endpoint_recovered": _event("info", "endpoint"),
@@ -72,9 +74,9 @@ EVENTS: dict[str, Event] = {
     "file_published": _event("info", "path bytes took_ms"),
     "publish_failed": _event("error", "path step code error hint"),
     "publish_recovered": _event("info", "path"),
-    "section_foreign": _event("error", "profile reason hint"),
-    "section_taken": _event("error", "profile reason hint"),
-    "section_unwritable": _event("error", "profile reason hint"),
+    "section_foreign": _event("error", "profile path reason hint"),
+    "section_taken": _event("error", "profile path reason hint"),
+    "section_unwritable": _event("error", "profile path reason hint"),
     "section_adopted": _event("warning", "path section"),
     "section_repaired": _event("warning", "path section"),
     "section_removed": _event("info", "path section"),
@@ -86,8 +88,8 @@ EVENTS: dict[str, Event] = {
     "lock_held": _event("warning", "path pid"),
     "lock_unusable": _event("warning", "path"),
     # Commands that are run after renewals.
-    "hook_ran": _event("info", "profile took_ms output"),
-    "hook_failed": _event("warning", "profile error output"),
+    "hook_ran": _event("info", "profile command took_ms output"),
+    "hook_failed": _event("warning", "profile command error output"),
     # A fleet.
     "hub_leads": _event("info", "engine"),
     "hub_follows": _event("warning", "engine"),

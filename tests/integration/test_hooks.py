@@ -414,6 +414,9 @@ def test_a_failure_is_told_and_concerns_nobody_else(house: Houses) -> None:
     assert "hook_ran" == told["good"][0]
     event, fields = told["bad"]
     assert ("hook_failed", "exit status 3", "broken") == (event, fields["error"], fields["output"])
+    hook = one.settings.profiles["bad"].on_renew
+    assert hook is not None
+    assert [hook.command[0]] * 2 == [each["command"] for _, each in told.values()]
 
 
 def test_at_the_end_what_runs_is_killed_and_what_waits_is_dropped(

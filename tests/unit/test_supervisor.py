@@ -7,7 +7,7 @@ import pytest
 from credfresh import policy
 from credfresh.errors import Mend
 from credfresh.life.entry import Phase
-from credfresh.model import Instant
+from credfresh.model import Instant, rfc3339
 from credfresh.settings import RenewBefore
 from fakes import failure, grant, profile, settings
 from simulation import simulate
@@ -105,6 +105,23 @@ def test_only_the_change_of_state_is_told() -> None:
 
     assert 1 == sim.log.names().count("renewal_failed")
     assert 1 == sim.log.names().count("renewal_recovered")
+
+
+def test_a_failure_says_how_long_what_is_published_lasts() -> None:
+    """The line alone says how urgent it is; a first attempt leaves nothing to expire."""
+    sim = simulate()
+    sim.provider.fault = lambda _: failure()
+    sim.start()
+    sim.provider.fault = lambda _: None
+    sim.run(120)
+    stands = sim.supervisor.roster["production"].published
+    assert stands is not None
+    sim.provider.fault = lambda _: failure()
+    sim.run(2000)
+
+    first, later = sim.log.of("renewal_failed")
+    assert None is first["expiration"]
+    assert rfc3339(stands.credentials.expiration) == later["expiration"]
 
 
 def test_all_have_been_tried_when_the_last_that_was_due_has_had_its_answer() -> None:

@@ -67,7 +67,8 @@ def test_a_refused_section_is_told_and_settled() -> None:
 
     assert "refused" == sim.supervisor.roster["production"].state(sim.clock())
     assert sim.supervisor.roster.settled(sim.clock())
-    assert 1 == sim.log.names().count("section_foreign")
+    [told] = sim.log.of("section_foreign")
+    assert ("production", path) == (told["profile"], told["path"])
 
 
 def test_a_refused_profile_has_nothing_published() -> None:

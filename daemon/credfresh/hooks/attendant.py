@@ -138,15 +138,16 @@ class Hooks:
 
     def close(self) -> None:
         """Kill the commands that run, and drop those that wait; log each."""
-        for name in self._waiting:
-            self._tell(name, Ended("dropped: the daemon ended first", "", 0.0))
+        for name, wish in self._waiting.items():
+            ended = Ended("dropped: the daemon ended first", "", 0.0)
+            self._tell(name, wish.hook.command[0], ended)
         self._waiting.clear()
         for running in self._running.values():
             running.run.kill("killed: the daemon ended")
         until = time.monotonic() + PATIENCE
         for name, running in self._running.items():
             running.thread.join(max(0.0, until - time.monotonic()))
-            self._tell(name, Ended("killed: the daemon ended", "", 0.0))
+            self._tell(name, running.run.command, Ended("killed: the daemon ended", "", 0.0))
         self._running.clear()
         if self._limited is not None:
             self._limited.close()
@@ -226,7 +227,8 @@ class Hooks:
                 thread.start()
             except RuntimeError:  # too many threads or processes: go on with the next one
                 del self._running[name]
-                self._tell(name, Ended("cannot be started: no thread could be had", "", 0.0))
+                ended = Ended("cannot be started: no thread could be had", "", 0.0)
+                self._tell(name, run.command, ended)
 
     def _carry_out(self, name: str, run: Run) -> None:
         try:
@@ -240,13 +242,13 @@ class Hooks:
         running = self._running.pop(name, None)
         if running is None:  # `close` has logged it already
             return
-        self._tell(name, ended, running.seen)
+        self._tell(name, running.run.command, ended, running.seen)
         self._start()
 
-    def _tell(self, name: str, ended: Ended, seen: Iterable[str] = ()) -> None:
+    def _tell(self, name: str, command: str, ended: Ended, seen: Iterable[str] = ()) -> None:
         emit = self._limited or self._emit
         output = self._without_secrets(ended.output, seen)
-        fields = {"profile": name or None, "output": output or None}
+        fields = {"profile": name or None, "command": command, "output": output or None}
         if ended.failure is None:
             emit("hook_ran", took_ms=round(ended.took * 1000, 1), **fields)
         else:

@@ -49,6 +49,8 @@ class Run:
 
     def __init__(self, order: Order) -> None:
         self._order = order
+        self.command = order.command[0]
+        """What is run, without its arguments, which may hold a secret."""
         self._process: subprocess.Popen[bytes] | None = None
         self._killed: str | None = None
 

@@ -100,6 +100,7 @@ class Announcer:
                     self._up(Scope.SOURCE, entry.lane.source)
                 if self._failing.get(name) != error.code:
                     self._failing[name] = error.code
+                    stands = entry.published
                     self._emit(
                         "renewal_failed",
                         profile=name,
@@ -109,6 +110,7 @@ class Announcer:
                         error=error.message,
                         hint=error.hint,
                         retry_in_s=round(retry_in, 1),
+                        expiration=rfc3339(stands.credentials.expiration) if stands else None,
                     )
 
     def recovered(self) -> set[tuple[Scope, str]]:
@@ -116,8 +118,8 @@ class Announcer:
         recovered, self._recovered = self._recovered, set()
         return recovered
 
-    def refused(self, name: str, refusal: Refusal | None) -> None:
-        """A destination refuses this profile, or does no longer (None)."""
+    def refused(self, name: str, path: str, refusal: Refusal | None) -> None:
+        """The file at `path` refuses this profile, or does no longer (None)."""
         code = refusal.code if refusal else None
         if self._refused.get(name) == code:
             return
@@ -126,7 +128,7 @@ class Announcer:
             return
         self._refused[name] = refusal.code
         event = _REFUSED[refusal.code]
-        self._emit(event, profile=name, reason=refusal.reason, hint=refusal.hint)
+        self._emit(event, profile=name, path=path, reason=refusal.reason, hint=refusal.hint)
 
     def published(self, path: str, report: PublishReport, took: float) -> None:
         """A publish to `path` has gone well."""

@@ -70,4 +70,4 @@ class OnDisk:
             entry.flaw = report.flaw
             if refused or entry.refusal:
                 entry.refusal = refused.get(entry.profile.name)
-                self._tell.refused(entry.profile.name, entry.refusal)
+                self._tell.refused(entry.profile.name, path, entry.refusal)
