@@ -10,6 +10,7 @@ from credfresh.config import arn, schema, source_shapes
 from credfresh.config.drafts import Draft
 from credfresh.config.echo import Path, did_you_mean, shown
 from credfresh.config.findings import Findings, Place
+from credfresh.config.words import spell
 
 CHAINED_DURATION = 3600
 """Seconds; the most that STS grants to role credentials (role chaining), whatever the role says."""
@@ -21,7 +22,8 @@ ROLE_CREDENTIALS = (
 )
 """Sources whose credentials are those of a role."""
 
-_REGION = re.compile(r"[a-z0-9-]{1,63}")
+_REGION = re.compile(r"[a-z]+(?:-[a-z]+)+-[0-9]+|aws-global")
+"""How AWS's regions look; another STS, at an endpoint of its own, may have other ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ def _source_exists(draft: Draft, case: Case) -> None:
         return
     if draft.source != "default" and not case.has("sources", draft.source):
         known = ("default", *case.names("sources"))
-        hint = did_you_mean(draft.source, known) or f"known: {', '.join(map(shown, known[:10]))}"
+        names = ", ".join(map(shown, known[:10]))
+        hint = did_you_mean(draft.source, known) or f"describe it under `sources`; known: {names}"
         case.add_to(draft, "source", f"no such source (got {shown(draft.source)})", hint)
 
 
@@ -139,15 +142,28 @@ def _region(draft: Draft, case: Case) -> None:
     if region is None:
         hint = "set it here or under `defaults`; AWS_REGION and AWS_DEFAULT_REGION are not set"
         case.add(path, "is required", hint)
-    elif not _REGION.fullmatch(region):
+    elif not re.fullmatch(r"[a-z0-9-]{1,63}", region):
         reason = "AWS_REGION or AWS_DEFAULT_REGION in the environment is not an AWS region"
         case.add(path, reason, "set `region` here or under `defaults`")
-    elif draft.profile.role_arn and draft.sound("role_arn") and not sts_endpoint(draft, case.file):
+    elif sts_endpoint(draft, case.file):
+        return
+    elif draft.profile.region and not (_REGION.fullmatch(region) or _elsewhere(case.environment)):
+        where = ("defaults", "region") if "region" in draft.inherited else path
+        if where not in case.findings.faulty:  # said once for all that inherit it
+            reason = f"must be an AWS region (got {shown(region)})"
+            case.add(where, reason, "regions look like `eu-west-1`")
+            case.findings.faulty.add(where)
+    elif draft.profile.role_arn and draft.sound("role_arn"):
         partition = arn.partition_of_arn(draft.profile.role_arn)
         theirs = arn.partition_of_region(region)
         if partition != theirs:
             reason = f"is in partition {theirs}, the role in {partition} (got {shown(region)})"
             case.add_to(draft, "region", reason, "credentials do not cross partitions")
+
+
+def _elsewhere(environment: Mapping[str, str]) -> bool:
+    """Say whether the environment names another STS, whose regions may have other names."""
+    return any(environment.get(name) for name in ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"))
 
 
 def _fips(draft: Draft, case: Case) -> None:
@@ -178,14 +194,6 @@ def region_of(draft: Draft, environment: Mapping[str, str]) -> str | None:
 def sts_endpoint(draft: Draft, file: schema.ConfigFile) -> str | None:
     """Return the endpoint that the file sets for a profile, if any."""
     return draft.profile.endpoint_url or (file.sts.endpoint_url if file.sts else None)
-
-
-def spell(seconds: int) -> str:
-    """Render seconds as the file would: `90m`, `2h`, `45s`."""
-    for unit, length in (("h", 3600), ("m", 60)):
-        if seconds % length == 0:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"
 
 
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Draft, Case], None]], ...] = (

@@ -198,7 +198,8 @@ class _Builder:
     def _open(self, event: yaml.CollectionStartEvent) -> None:
         frame = self.stack[-1] if self.stack else None
         if frame is not None and frame.key is None:
-            self._stop(event, "a key must be text (got a collection)", None)
+            hint = "a text that begins with `{` or `[` needs quotes; templates are not filled in"
+            self._stop(event, "a key must be text (got a collection)", hint)
         if len(self.stack) >= MOST_DEPTH:
             self._stop(event, *TOO_DEEP)
         self._refuse_marks(event)

@@ -107,19 +107,29 @@ def _name(part: str) -> str:
 def closest(word: str, candidates: Iterable[str], *, least: float = 0.6) -> str | None:
     """Return the candidate that `word` is probably a slip of, if any. Bounded in time.
 
-    `least` is how alike they must be, 0 to 1; a candidate that begins with `word` is close, too.
+    `least` is how alike they must be, 0 to 1. One that ends in `word`, as `role_arn` in `arn`,
+    comes first; one that begins with it is close, too.
     """
     word = _folded(word[:_MOST_SHOWN])
     slack = max(4, len(word) // 3)
-    worth = (c for c in candidates if abs(len(c) - len(word)) <= slack or _begins(c, word))
+    worth = (
+        c
+        for c in candidates
+        if abs(len(c) - len(word)) <= slack or _begins(c, word) or _ends(c, word)
+    )
     folded = {_folded(candidate): candidate for candidate in islice(worth, _MOST_CANDIDATES)}
-    near = difflib.get_close_matches(word, folded, n=1, cutoff=least)
+    near = [whole for whole in folded if _ends(whole, word)]
+    near = near or difflib.get_close_matches(word, folded, n=1, cutoff=least)
     near = near or [whole for whole in folded if _begins(whole, word)]
     return folded[near[0]] if near and not looks_secret(folded[near[0]]) else None
 
 
 def _begins(whole: str, word: str) -> bool:
     return len(word) > 2 and _folded(whole).startswith(word)  # noqa: PLR2004  # `prod`, not `p`
+
+
+def _ends(whole: str, word: str) -> bool:
+    return len(word) > 2 and _folded(whole).endswith(f"_{word}")  # noqa: PLR2004  # as above
 
 
 def _folded(word: str) -> str:

@@ -15,6 +15,8 @@ def path(value: object) -> str:
     """Accept the absolute path of a file."""
     word = text(value)
     _absolute(word)
+    if re.search(r"\$\{?[A-Za-z_]", word):
+        raise RefusedError("must not hold a variable", hint="`$` is not expanded: write it out")
     if not word.isprintable():
         raise RefusedError("must not contain control characters")
     if word.endswith(("/", "/.", "/..")):

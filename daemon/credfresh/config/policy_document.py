@@ -12,6 +12,8 @@ MOST_CHARACTERS = 2048
 """AWS STS API reference, AssumeRole, Policy: the plaintext, as it is sent."""
 
 _MOST_READ = 64 * 1024
+_FILE = re.compile(r"file://|[./~]|.*\.json\Z")
+"""How the AWS CLI is told to read a policy from a file."""
 # The same page: tab, line feed, carriage return and U+0020 to U+00FF.
 _ALLOWED = re.compile("[\t\n\r -\xff]*")
 
@@ -55,7 +57,9 @@ def _parsed(text: str) -> object:
         )
     except json.JSONDecodeError as error:
         raise RefusedError(
-            f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno} of it", got=""
+            f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno} of it",
+            hint="no file is read: write the policy itself here" if _FILE.match(text) else None,
+            got="",
         ) from None
     except RecursionError:
         raise RefusedError("is nested too deep", got="") from None

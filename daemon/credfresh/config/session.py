@@ -58,7 +58,9 @@ def default_session_name(hostname: str, profile: str) -> str:
 def session_tags(value: object) -> tuple[tuple[str, str], ...]:
     """Accept a mapping of at most 50 tags."""
     if not isinstance(value, dict):
-        raise RefusedError("must be a mapping of tag keys to values", got=None)
+        raise RefusedError(
+            "must be a mapping of tag keys to values", hint="such as {team: release}"
+        )
     if len(value) > MOST_TAGS:
         raise RefusedError(f"must have at most {MOST_TAGS} tags", got=f"(got {len(value)})")
     folded: dict[str, int] = {}

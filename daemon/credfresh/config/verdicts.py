@@ -6,6 +6,7 @@ place are read, its text never is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ _HOMES: Mapping[str, type[Strict]] = {
     "in a profile": schema.Profile,
     "under `credentials_file`": schema.CredentialsFile,
     "under `sts`": schema.Sts,
+    "under `control`": schema.Control,
     "under `metrics`": schema.Metrics,
     "under `endpoint`": schema.Endpoint,
     "under `log`": schema.Log,
@@ -128,25 +130,41 @@ _MODELS: Mapping[Path, type[Strict]] = {
 }
 
 
+def _model_of(path: Path) -> type[Strict] | None:
+    """Return the model of the mapping at `path`; None for one of names, and for a source."""
+    named = path[0:1] in (("sources",), ("profiles",)) and len(path) > 1
+    return _MODELS.get((path[0], "*", *path[2:]) if named else path)
+
+
 def _known_keys(path: Path, data: Any) -> tuple[str, ...]:
     """Return the keys that the mapping at `path` may have."""
     if path[0:1] == ("sources",) and len(path) == 2:  # noqa: PLR2004  # sources.NAME
-        model = source_shapes.SOURCE_KINDS[
-            source_shapes.source_kind(_value(data, path)) or "profile"
-        ]
+        kind = source_shapes.source_kind(_value(data, path)) or "profile"
+        if kind == "profile":  # beside which the key of another kind may have been meant
+            return ("profile", *source_shapes.SOURCE_KINDS)
+        model = source_shapes.SOURCE_KINDS[kind]
     else:
-        named = path[0:1] in (("sources",), ("profiles",))
-        model = _MODELS[(path[0], "*", *path[2:]) if named else path]
+        model = _model_of(path) or schema.ConfigFile
     return tuple(model.model_fields)
 
 
-_MAPPING = "its keys stand below it, indented, without dashes, a space after each `:`"
-"""The hint if something else stands in the place of a mapping."""
+_FEW = 6
+"""Keys that a hint names, at most."""
+
+
+def _mapping(path: Path) -> str:
+    """Return the hint if something else stands in the place of the mapping at `path`."""
+    model = _model_of(path)
+    keys = tuple(model.model_fields) if model else ()
+    named = f" ({', '.join(keys)})" if 0 < len(keys) <= _FEW else ""
+    return f"its keys{named} stand below it, indented, without dashes, a space after each `:`"
+
 
 _AWS_WORDS = {
     "credential_source": "say it as a source: sources: {NAME: {ec2_instance_metadata: true}},"
     " and `source: NAME`",
     "duration_seconds": "did you mean `duration`?",
+    "name": "its name is the key that it stands under",
     "mfa_serial": "nobody is there to type a code: let the role trust a principal without MFA",
 }
 """Keys of ~/.aws/config that people bring along, and what to say instead."""
@@ -173,6 +191,11 @@ def _unknown_key(path: Path, document: Document, findings: Findings) -> str | No
     known = _known_keys(path[:-1], document.data)
     home = next((home for home, keys in _HOMES.items() if key in keys.model_fields), None)
     brought = _KEYS_HINT if _is_key_material(key) else _AWS_WORDS.get(key)
+    plain = re.sub(r"[^\x21-\x7e]", "", key)
+    if len(path) == 1 and "role_arn" in _keys_of(document.data[key]):
+        brought = "a profile stands below `profiles:`, indented"
+    elif plain != key and any(plain in model.model_fields for model in _HOMES.values()):
+        brought = f"it is `{plain}` with characters that cannot be seen: type the line anew"
     meant = None if brought else closest(key, known, least=0.9 if home else 0.6)
     if brought:
         hint = brought
@@ -184,6 +207,10 @@ def _unknown_key(path: Path, document: Document, findings: Findings) -> str | No
         hint = f"known here: {', '.join(known)}"
     findings.add(place, path, "unknown key", hint=hint)
     return meant
+
+
+def _keys_of(value: object) -> Iterator[str]:
+    return iter(value if isinstance(value, dict) else ())
 
 
 def _meant(path: Path, document: Document) -> frozenset[Path]:
@@ -214,16 +241,20 @@ def _wrong_value(error: ErrorDetails, path: Path, document: Document, findings: 
             return
         case {"type": "model_type" | "dict_type"}:
             reason = f"must be a mapping of keys (got {kind(value)})"
-            hint = _MAPPING
+            hint = _mapping(path)
         case _:
             pass
+    if isinstance(value, str) and re.search(r"\$\{?[A-Za-z_]", value):
+        hint = "`$` is not expanded: write it out"
     findings.add(place, path, reason, hint=hint)
 
 
 def _no_kind(value: object, path: Path, place: Place, findings: Findings) -> None:
     """Record a source of no kind, or of several."""
     if not isinstance(value, dict):
-        findings.add(place, path, f"must be a mapping of keys (got {kind(value)})", hint=_MAPPING)
+        findings.add(
+            place, path, f"must be a mapping of keys (got {kind(value)})", hint=_mapping(path)
+        )
         return
     kinds = [key for key in source_shapes.SOURCE_KINDS if key in value]
     if kinds:
@@ -242,6 +273,8 @@ def _no_kind(value: object, path: Path, place: Place, findings: Findings) -> Non
 
 
 _MISSING_HINTS = {
+    "path": "the file to publish in: /run/credfresh/credentials",
+    "profile": "the section that holds the principal's keys: [NAME]",
     "credentials_file": "the file to publish in: {path: /run/credfresh/credentials}",
     "profiles": "the roles to keep assumed, by name",
 }

@@ -20,6 +20,11 @@ MOST_NAME = 128
 """The longest section name that was seen to work in every SDK's parser."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
+_LOOSE = re.compile(
+    r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(h|m|s)"
+    r"(?:(?<=h)(?:ou)?rs?|(?<=m)in(?:ute)?s?|(?<=s)ec(?:ond)?s?)?(?![a-z]) ?"
+)
+"""A part of a duration as people write it: `1 hour`, `90min`, `1.5h`."""
 _LATER_OF_FILE = "the credentials file is read by SDKs that take it for something else"
 _PREFIXES = ("profile ", "sso-session ", "services ")
 
@@ -71,21 +76,40 @@ def present(value: object) -> bool:
     return True
 
 
-def seconds(value: object) -> int:
-    """Accept `^[0-9]+(s|m|h)$` and return seconds."""
+def spell(seconds: int) -> str:
+    """Render seconds as the file would: `90m`, `2h`, `45s`."""
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def seconds(value: object, least: int = 1, most: int = MOST_DURATION) -> int:
+    """Accept `^[0-9]+(s|m|h)$` and return seconds; the bounds only decide what a hint names."""
     word = text(value)
     if match := re.fullmatch(r"([0-9]{1,9})(s|m|h)", word):
         return int(match[1]) * _UNITS[match[2]]
-    hint = "write it as 45s, 20m or 1h"
-    if re.fullmatch(r"[0-9]{1,9}", word):
-        hint = f"did you mean `{word}s`?"
-    elif match := re.fullmatch(r"([0-9]{1,3}):([0-5][0-9])", word):
-        hint = f"did you mean `{int(match[1]) * 60 + int(match[2])}m`?"
+    meant = next(
+        (m for m in _readings(word.lower()) if least <= _UNITS[m[-1]] * int(m[:-1]) <= most), None
+    )
+    hint = f"did you mean `{meant}`?" if meant else "write it as 45s, 20m or 1h"
     raise RefusedError("must be a number and s, m or h", hint=hint)
 
 
+def _readings(word: str) -> list[str]:
+    """Return what a word that is no duration may have been meant for, the likeliest first."""
+    if re.fullmatch(r"[0-9]{1,9}", word):
+        return [f"{int(word)}{unit}" for unit in _UNITS]
+    if match := re.fullmatch(r"([0-9]{1,3}):([0-5][0-9])", word):
+        return [f"{int(match[1]) * 60 + int(match[2])}m"]
+    if not re.fullmatch(f"(?:{_LOOSE.pattern})+", word):
+        return []
+    whole = sum(float(part[1]) * _UNITS[part[2]] for part in _LOOSE.finditer(word))
+    return [spell(round(whole))]
+
+
 def _seconds_within(value: object, least: int, most: int, bounds: str) -> int:
-    amount = seconds(value)
+    amount = seconds(value, least, most)
     if not least <= amount <= most:
         raise RefusedError(f"must be {bounds}")
     return amount
@@ -119,18 +143,27 @@ def renew_before(value: object) -> RenewBefore:
     if word.endswith("%"):
         match = re.fullmatch(r"([0-9]{1,2})%", word)
         if match is None or not 1 <= int(match[1]) <= 80:  # noqa: PLR2004  # said in the reason
-            raise RefusedError("must be 1% to 80%, or a duration such as 20m")
+            raise RefusedError("must be 1% to 80%, or a duration such as 20m", hint=_share(word))
         return RenewBefore(share=int(match[1]) / 100)
     try:
         amount = seconds(word)
     except RefusedError as error:
-        hint = f"did you mean `{word}%`?" if re.fullmatch(r"[1-7]?[0-9]|80", word) else error.hint
         raise RefusedError(
-            "must be a share such as 50% or a duration such as 20m", hint=hint
+            "must be a share such as 50% or a duration such as 20m",
+            hint=_share(word) or error.hint,
         ) from None
     if not amount:
         raise RefusedError("must be at least 1s", hint="the default is 50%")
     return RenewBefore(share=None, seconds=amount)
+
+
+def _share(word: str) -> str | None:
+    """Return the hint for a share that is written as `50`, `50 %` or `0.5`."""
+    match = re.fullmatch(r"([0-9]{1,2}) *%?|0?(\.[0-9]{1,2})", word)
+    if match is None:
+        return None
+    percent = int(match[1]) if match[1] else round(100 * float(match[2]))
+    return f"did you mean `{percent}%`?" if 1 <= percent <= 80 else None  # noqa: PLR2004  # the bounds of a share
 
 
 def calls_per_second(value: object) -> float:

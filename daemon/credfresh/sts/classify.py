@@ -234,7 +234,8 @@ def _transport(error: sdk.BotoCoreError) -> RenewalError:
         case _:
             what = f"cannot reach {where}"
             if any(isinstance(e, socket.gaierror) for e in beneath(error)):
-                what, hint = f"{where}: its name does not resolve", "look at DNS and endpoint_url"
+                what = f"{where}: its name does not resolve"
+                hint = "look at DNS, region and endpoint_url"
     return RenewalError(
         what, code=type(error).__name__, mend=Mend.TIME, scope=Scope.ENDPOINT, hint=hint
     )

@@ -66,7 +66,14 @@ def test_unknown_keys_at_every_level_are_named_with_what_was_meant() -> None:
         ("region: us-west-2-lax-1a", "region", "did you mean `us-west-2`?"),
         ("credentials_file: {path: $HOME/x}", "credentials_file.path", "`$` is not expanded"),
         ("credentials_file: {path: ~/x}", "credentials_file.path", "`~` is not expanded"),
-        ("credentials_file: /x", "credentials_file", "its keys stand below it, indented"),
+        ("credentials_file: {path: /run/$USER/x}", "credentials_file.path", "`$` is not expanded"),
+        ("credentials_file: /x", "credentials_file", "its keys (path, mode, owner, group) stand"),
+        ("external_id: ${ID}", "external_id", "`$` is not expanded"),
+        ("session_name: build", "session_name", "did you mean `role_session_name`?"),
+        ("name: x", "name", "its name is the key that it stands under"),
+        ("\u00a0region: eu-west-1", "'\\xa0region'", "it is `region` with characters that cannot"),
+        ("session_tags: [{Key: team, Value: x}]", "session_tags", "such as {team: release}"),
+        ("policy: file://policy.json", "policy", "no file is read"),
     ],
 )
 def test_what_people_bring_along_is_answered(line: str, path: str, hint: str) -> None:
@@ -76,6 +83,81 @@ def test_what_people_bring_along_is_answered(line: str, path: str, hint: str) ->
     )
     assert f"profiles.production.{path}" == problem.path
     assert (problem.hint or "").startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("1 hour", "1h"),
+        ("60min", "1h"),
+        ("1H", "1h"),
+        ("1.5h", "90m"),
+        ("1h30m", "90m"),
+        ("90m30s", "5430s"),
+        ("1h 30m", "90m"),
+        ("2 hrs", "2h"),
+        ("60", "60m"),
+        ("3600", "3600s"),
+        ("2", "2h"),
+        ("1:30", "90m"),
+        ("500ms", None),
+        ("1d", None),
+        ("0.1h", None),
+        ("h", None),
+        ("soon", None),
+    ],
+)
+def test_a_duration_in_other_words_is_understood(word: str, meant: str | None) -> None:
+    """The hint names one that would be accepted here, or else the form."""
+    hint = f"did you mean `{meant}`?" if meant else "write it as 45s, 20m or 1h"
+    assert hint == only_problem(one_profile(f"duration: {word}")).hint
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("0.5", "50%"), (".25", "25%"), ("50", "50%"), ("50 %", "50%"), ("20 minutes", "20m")],
+)
+def test_a_share_in_other_words_is_understood(word: str, meant: str) -> None:
+    """A fraction or a bare number is a share, and a number with a unit a duration."""
+    hint = only_problem(one_profile(f"renew_before: {word}")).hint
+    assert f"did you mean `{meant}`?" == hint
+    assert "`0%`" not in str(only_problem(one_profile("renew_before: 0")).hint)
+
+
+def test_a_misspelt_region_is_found_before_its_name_fails_to_resolve() -> None:
+    """It is told once where it stands; another STS than AWS's may have regions of its own."""
+    wrong = profiles("a: {role_arn: ROLE}\nb: {role_arn: ROLE}", defaults="{region: eu-west1}")
+    problem = only_problem(wrong)
+    assert ("defaults.region", "regions look like `eu-west-1`") == (problem.path, problem.hint)
+
+    elsewhere = "sts: {endpoint_url: 'http://127.0.0.1:4566'}\n"
+    own = profiles("a: {role_arn: ROLE}", top=elsewhere, defaults="{region: garage}")
+    assert "garage" == accepted(own).profiles["a"].region
+    named = accepted(wrong, {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:4566"})
+    assert "eu-west1" == named.profiles["a"].region
+
+
+def test_a_profile_that_is_not_indented_is_recognised() -> None:
+    """It stands at the top, where nothing like it is known."""
+    text = one_profile().replace("  production:", "production:")
+    empty, stray = refused(text)
+    assert str(empty.hint).startswith("indent its keys below it")
+    assert "a profile stands below `profiles:`, indented" == stray.hint
+
+
+def test_the_key_of_another_kind_of_source_is_known_beside_a_profile() -> None:
+    """`profile` alone is a kind, so that a misspelt `credentials_file` makes another one of it."""
+    text = one_profile(top="sources: {ci: {file: /x, profile: y}, no: {credentials_file: /x}}\n")
+    assert [
+        ("sources.ci.file", "did you mean `credentials_file`?"),
+        ("sources.no.profile", "the section that holds the principal's keys: [NAME]"),
+    ] == [(p.path, p.hint) for p in refused(text)]
+
+
+def test_a_template_is_not_filled_in() -> None:
+    """To YAML it is a mapping whose key is a mapping."""
+    problem = only_problem(one_profile("external_id: {{ id }}"))
+    assert "templates are not filled in" in str(problem.hint)
 
 
 @pytest.mark.parametrize(
