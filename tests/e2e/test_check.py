@@ -43,7 +43,8 @@ def test_check_online_names_who_was_refused(host: Host) -> None:
     assert 3 == result.returncode
     assert "production: refused: AccessDenied: " in result.stdout
     assert 1 == result.stdout.count("AccessDenied")
-    assert "development: granted for 3600 s" in result.stdout
+    assert "development: granted for 1h00m" in result.stdout
+    assert result.stdout.endswith(f"{host.config}: valid, 3 profiles, 1 refused\n")
     assert "hint:" in result.stdout
     assert not host.credentials.exists()
 

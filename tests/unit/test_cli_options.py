@@ -45,6 +45,9 @@ def test_an_empty_variable_is_one_that_is_not_set(
         (["check", "credfresh.yml"], "a configuration is named by --config FILE"),
         (["status", "production"], "unexpected extra argument (production)\n"),
         (["frobnicate"], "No such command 'frobnicate'.\n"),
+        (["restart"], "No such command 'restart'.\n"),
+        (["start"], "did you mean 'run'?"),
+        (["help"], "did you mean '--help'?"),
     ],
 )
 def test_who_mistypes_is_told_what_was_meant(given: list[str], told: str) -> None:

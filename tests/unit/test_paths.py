@@ -118,6 +118,7 @@ def test_a_missing_directory_says_so(tmp_path: Path) -> None:
     error = refusal(tmp_path / "missing" / "credentials")
 
     assert "ENOENT" == error.code
+    assert ": cannot reach its directory: No such file or directory" in error.message
     assert "create" in (error.hint or "")
 
 

@@ -35,6 +35,19 @@ COMMANDS = {
 }
 
 
+_OTHER_WORDS = {
+    "daemon": "run",
+    "help": "--help",
+    "list": "status",
+    "refresh": "renew",
+    "rotate": "renew",
+    "serve": "run",
+    "start": "run",
+    "validate": "check",
+    "version": "--version",
+}
+"""What people may type instead of a command that is spelt quite otherwise."""
+
 _STRAY_CONFIGURATION = re.compile(r"extra argument.*\.ya?ml")
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -64,7 +77,9 @@ class _Commands(click.Group):
         if args[0] not in COMMANDS:
             from difflib import get_close_matches  # noqa: PLC0415 - for who has mistyped
 
-            for meant in get_close_matches(args[0], COMMANDS, n=1):
+            word = args[0]
+            near = get_close_matches(word, COMMANDS, n=1, cutoff=0.7)
+            for meant in [_OTHER_WORDS[word]] if word in _OTHER_WORDS else near:
                 ctx.fail(f"No such command '{args[0]}': did you mean '{meant}'?")
         return super().resolve_command(ctx, args)
 

@@ -104,7 +104,7 @@ def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None
             if result.hint:
                 click.echo(f"    hint: {result.hint}")
         else:
-            click.echo(f"{name}: granted for {result.lifetime:.0f} s")
+            click.echo(f"{name}: granted for {duration(result.lifetime + 0.5)}")
     guaranteed: dict[float, list[str]] = {}
     for profile in settings.profiles.values():
         least = guarantee_of(profile, settings, results.get(profile.name))
@@ -117,7 +117,11 @@ def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None
             f" and an STS outage of up to {duration(least)} goes unnoticed"
         )
     count = len(settings.profiles)
-    click.echo(f"{settings.path}: valid, {count} profile{'' if count == 1 else 's'}")
+    refused = sum(isinstance(result, RenewalError) for result in results.values())
+    click.echo(
+        f"{settings.path}: valid, {count} profile{'' if count == 1 else 's'}"
+        + (f", {refused} refused" if refused else "")
+    )
 
 
 def guarantee_of(

@@ -31,6 +31,9 @@ _HINTS = {
 _READING = ("read", "splice", "sweep")
 """The steps that take in whole files."""
 _PHRASES = {
+    "resolve": "reach its directory",
+    "splice": "put our sections into it",
+    "stamp": "set its time",
     "claim": "claim the file",
     "create": "create a temporary file beside it",
     "attributes": "give the new file its owner and mode",
