@@ -127,6 +127,7 @@ def test_others_may_ask_how_it_is_and_change_nothing(host: Host) -> None:
         socket = Path(directory) / "control.sock"
         host.configure(extra=f'control:\n  socket: {socket}\n  mode: "0666"\n')
         daemon = running(host)
+        said: list[str] = []
 
         def as_nobody(*arguments: str) -> int:
             done = subprocess.run(
@@ -140,6 +141,7 @@ def test_others_may_ask_how_it_is_and_change_nothing(host: Host) -> None:
                 check=False,
             )  # fmt: skip
             assert "hint: " in done.stderr or done.returncode == 0
+            said.append(done.stderr)
             return done.returncode
 
         assert 0 == as_nobody("status")
@@ -148,6 +150,7 @@ def test_others_may_ask_how_it_is_and_change_nothing(host: Host) -> None:
         assert [] == daemon.events("profiles_withdrawn")
         socket.chmod(0o600)
         assert 77 == as_nobody("status")
+        assert 'control.mode "0660"' in said[-1]
 
 
 @pytest.mark.parametrize(

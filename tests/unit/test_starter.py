@@ -309,7 +309,7 @@ def test_a_configuration_in_a_place_that_it_names_is_refused() -> None:
         starter(found, [], lambda text: parse(text.encode(), "/run/credfresh/credentials"))
 
 
-@pytest.mark.parametrize("bad", ["eu-west-1a", "Ireland!"])
+@pytest.mark.parametrize("bad", ["eu-west-1a", "Ireland!", "eu-west1"])
 def test_what_is_no_region_is_for_nobody(bad: str) -> None:
     """An availability zone under [default] would make a configuration that is refused."""
     role = "[profile x]\nrole_arn = DEPLOY\nsource_profile = default\n"

@@ -10,7 +10,7 @@ from credfresh.config import arn, schema, source_shapes
 from credfresh.config.drafts import Draft
 from credfresh.config.echo import Path, did_you_mean, shown
 from credfresh.config.findings import Findings, Place
-from credfresh.config.words import spell
+from credfresh.config.words import is_of_aws, spell
 
 CHAINED_DURATION = 3600
 """Seconds; the most that STS grants to role credentials (role chaining), whatever the role says."""
@@ -21,9 +21,6 @@ ROLE_CREDENTIALS = (
     source_shapes.WebIdentitySource,
 )
 """Sources whose credentials are those of a role."""
-
-_REGION = re.compile(r"[a-z]+(?:-[a-z]+)+-[0-9]+|aws-global")
-"""How AWS's regions look; another STS, at an endpoint of its own, may have other ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +144,7 @@ def _region(draft: Draft, case: Case) -> None:
         case.add(path, reason, "set `region` here or under `defaults`")
     elif sts_endpoint(draft, case.file):
         return
-    elif draft.profile.region and not (_REGION.fullmatch(region) or _elsewhere(case.environment)):
+    elif draft.profile.region and not (is_of_aws(region) or _elsewhere(case.environment)):
         where = ("defaults", "region") if "region" in draft.inherited else path
         if where not in case.findings.faulty:  # said once for all that inherit it
             reason = f"must be an AWS region (got {shown(region)})"

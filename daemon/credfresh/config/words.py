@@ -192,6 +192,11 @@ def region(value: object) -> str:
     raise RefusedError("must be an AWS region", hint="regions look like `eu-west-1`")
 
 
+def is_of_aws(region: str) -> bool:
+    """Say whether a region looks like AWS's; an STS at an endpoint of its own may have others."""
+    return re.fullmatch(r"[a-z]+(?:-[a-z]+)+-[0-9]+|aws-global", region) is not None
+
+
 def group_name(value: object) -> str:
     """Accept the name of a group of profiles: a file is called so."""
     word = _label(value)

@@ -74,7 +74,7 @@ def _unreached(path: str, error: OSError) -> ControlError:
         return ControlError(
             "not_allowed",
             f"{path}: not allowed to connect",
-            hint="join the socket's group (control.group), or run it as root",
+            hint='join the group that control.mode "0660" lets in, or run it as root',
         )
     if number == errno.EAGAIN:
         return ControlError("no_daemon", f"{path}: no answer in time")

@@ -79,21 +79,13 @@ def _region(found: AwsProfiles) -> tuple[str, str]:
     regions = {
         name: region
         for name, profile in found.profiles.items()
-        if _is_region(region := profile.settings.get("region", ""))
+        if words.is_of_aws(region := profile.settings.get("region", ""))
     }
     if "default" in regions:
         return regions["default"], "that of [default]"
     if named := list(regions.values()):
         return max(named, key=named.count), "the one that most profiles name"
     return DEFAULT_REGION, "none was found: say yours"
-
-
-def _is_region(word: str) -> bool:
-    try:
-        words.region(word)
-    except words.RefusedError:
-        return False
-    return True
 
 
 def _refused(text: str, check: Check) -> dict[str, str]:
