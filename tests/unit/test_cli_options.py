@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from credfresh.cli import cli
@@ -36,6 +37,15 @@ def test_an_empty_variable_is_one_that_is_not_set(
     runner = CliRunner(env=dict.fromkeys(names, value))
     assert worker == runner.invoke(works).stdout.strip()
     assert client == runner.invoke(asks).stdout.strip()
+
+
+@pytest.mark.parametrize("command", ["run", "check", "once", "status", "ensure", "reload"])
+def test_a_shell_completes_files_where_a_file_is_named(command: str) -> None:
+    """`--config` means the same in all commands, and `--socket` is a path, too."""
+    shell = ShellComplete(cli, {}, "credfresh", "_CREDFRESH_COMPLETE")
+    options = ["--config"] if command in {"run", "check", "once"} else ["--config", "--socket"]
+    for option in options:
+        assert ["file"] == [found.type for found in shell.get_completions([command, option], "")]
 
 
 @pytest.mark.parametrize(

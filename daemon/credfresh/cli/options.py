@@ -65,13 +65,16 @@ def client_options(command: Command) -> Command:
     found = click.option(
         "--config",
         "config",
+        type=click.Path(readable=False),
         envvar="CREDFRESH_CONFIG",
         metavar="FILE",
-        help="read where the socket is from this configuration",
+        help="read where the socket is from this configuration; $CREDFRESH_CONFIG, else"
+        f" {DEFAULT_CONFIG} if it can be read",
     )(command)
     return click.option(
         "--socket",
         "socket",
+        type=click.Path(readable=False),
         envvar="CREDFRESH_SOCKET",
         metavar="PATH",
         help="where the daemon listens; $CREDFRESH_SOCKET, else where the configuration says",
