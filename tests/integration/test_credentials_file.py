@@ -235,7 +235,7 @@ def test_a_file_that_became_too_open_is_closed_again(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["altered", "deleted", "emptied", "vanished"])
 def test_drift_is_seen_and_repaired(path: Path, harm: str) -> None:
-    """A section altered or deleted, or a file emptied or gone, is restored after one tick."""
+    """A section altered or deleted, or a file emptied or gone, is restored, and the log says so."""
     needs_fine_times(path.parent)
     waits = Waits()
     file = keeper(path, pause=waits)
@@ -254,9 +254,23 @@ def test_drift_is_seen_and_repaired(path: Path, harm: str) -> None:
             path.unlink()
 
     assert file.tick()
-    assert file.publish(asked).written
+    report = file.publish(asked)
+    assert report.written
+    harmed = ["dev"] if harm in {"altered", "deleted"} else ["dev", "production"]
+    assert [("section_repaired", section) for section in harmed] == [
+        (remark.event, dict(remark.fields)["section"]) for remark in report.remarks
+    ]
     assert sorted(whole.split(b"[")) == sorted(path.read_bytes().split(b"["))
     assert not file.tick()
+
+
+def test_what_we_removed_ourselves_was_taken_by_nobody(path: Path) -> None:
+    """A section that comes back after a withdrawal, or is new, is not told as repaired."""
+    file = keeper(path)
+    file.publish(wanted(path, "dev"))
+    file.publish({})
+    assert () == file.publish(wanted(path, "dev")).remarks
+    assert () == file.publish(wanted(path, "dev", "production")).remarks
 
 
 def test_a_change_of_others_is_taken_in_and_asks_for_nothing_more(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from credfresh.credentials_file.standing import Identity, Patience, Standing, identity, look
 from credfresh.disk import atomic
@@ -100,6 +101,22 @@ class Knowledge:
         if self._document is not None and data == self._document.data:
             return self._document
         return ownership.read(data)
+
+    def taken_from(self, document: Document, wanted: Iterable[str]) -> list[str]:
+        """Return the sections of `wanted` that stood there as ours, and no longer stand."""
+        before = self._document
+        if before is None or before is document:
+            return []
+        return [
+            name
+            for name in wanted
+            if name not in document.named
+            and any(self._is_ours(before, place) for place in before.named.get(name, ()))
+        ]
+
+    def _is_ours(self, document: Document, place: int) -> bool:
+        held = document.sections[place].label
+        return held is not None and held.block.instance == self._instance
 
     def _known(self) -> tuple[Identity, bytes] | None:
         return None if self._document is None else (self._identity, self._document.data)

@@ -210,6 +210,7 @@ class SharedCredentialsFile:
                 leave=asked.leave,
                 withdraw=asked.withdraw,
             )
+        taken = self._knowledge.taken_from(document, asked.put)
         misfit = standing is not None and not self._access.fits(standing.info)
         written = misfit or merged.data != document.data
         if written:
@@ -220,6 +221,8 @@ class SharedCredentialsFile:
                 self._knowledge.saw(standing, merged.document)
             self._make_durable(place)
         self._remarks.merged(merged)
+        for section in taken:
+            self._remarks.event("section_repaired", section=section)
         if standing is not None and standing.info.st_nlink > 1:
             self._remarks.condition("hard_linked", links=standing.info.st_nlink)
         hiding = next((flaw for flaw in merged.flaws if flaw.fatal), None)
