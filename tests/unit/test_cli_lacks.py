@@ -46,6 +46,7 @@ def test_each_thing_is_missed_once(tmp_path: Path) -> None:
         ("control.group", "no group is called none-here here"),
     ] == [(lack.key, lack.reason) for lack in told]
     assert all(lack.hint for lack in told)
+    assert "service" not in told[0].hint  # which makes /run/credfresh alone
 
 
 def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:

@@ -70,12 +70,10 @@ def _of_place(key: str, path: str, *, directory: bool = False) -> Iterator[Lack]
         elif place.is_dir() and not directory:
             yield Lack(key, f"{path} is a directory", "name a file, in that directory or elsewhere")
     except (FileNotFoundError, NotADirectoryError):
-        yield Lack(
-            key,
-            f"the directory {place.parent} is not there on this host",
-            "make it, with nobody but root and the daemon allowed to write in it (the unit makes"
-            " /run/credfresh when it starts)",
-        )
+        hint = "make it, with nobody but root and the daemon allowed to write in it"
+        if place.parent == Path("/run/credfresh"):
+            hint += "; the service makes it when it starts"
+        yield Lack(key, f"the directory {place.parent} is not there on this host", hint)
     except (OSError, RuntimeError):  # it may not be looked at, or its links lead nowhere
         pass
 
