@@ -166,7 +166,8 @@ def test_an_unreadable_file_says_so(config: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, str(config)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith(f"{config}: cannot be read: permission denied\n    hint: ")
+    told = f"{config}: cannot be read: permission denied\n    hint: use sudo"
+    assert done.stdout.startswith(told)
 
 
 def test_a_huge_file_is_answered_at_once(config: Path) -> None:

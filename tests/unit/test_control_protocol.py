@@ -227,7 +227,10 @@ def test_who_may_ask_what(request_: Request) -> None:
     for uid in (1, 997, 999, 65534):
         with contextlib.nullcontext() if for_all else pytest.raises(RequestError) as caught:
             protocol.check_right(request_, uid=uid, own=998)
-        assert for_all or "not_allowed" == caught.value.code  # type: ignore[union-attr] # raised
+        if caught is not None:
+            assert "not_allowed" == caught.value.code
+            you = "another user" if uid == protocol.NOBODY else f"uid {uid}"
+            assert caught.value.message.endswith(f"you are {you}")
 
 
 @pytest.mark.parametrize("request_", REQUESTS)

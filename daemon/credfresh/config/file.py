@@ -22,7 +22,7 @@ _NOTHING_THERE = "name the file with --config, or in CREDFRESH_CONFIG"
 _HINTS = {
     errno.ENOENT: _NOTHING_THERE,
     errno.ENOTDIR: _NOTHING_THERE,
-    errno.EACCES: "let the daemon's user read it: chgrp credfresh and chmod 0640",
+    errno.EACCES: "use sudo; if it is the daemon that cannot: chgrp credfresh and chmod 0640",
     errno.ELOOP: "it is a symbolic link that leads to itself",
 }
 

@@ -173,20 +173,25 @@ def decode_request(line: bytes) -> Request:
     return request
 
 
+NOBODY = 65534
+"""What the kernel shows for users that have no number in our user namespace."""
+
+
 def check_right(request: Request, *, uid: int, own: int) -> None:
     """Refuse a request that user `uid` may not make; `own` is the daemon's user.
 
-    Under PrivateUsers= the kernel shows us every other user as nobody (65534), so that none of them
-    can pass for root or for the daemon's user.
+    Under PrivateUsers= the kernel shows us every other user as NOBODY, so that none of them can
+    pass for root or for the daemon's user.
 
     Raises:
         RequestError: the user may not make it.
     """
     if isinstance(request, PRIVILEGED) and uid not in (0, own):
+        you = "another user" if uid == NOBODY else f"uid {uid}"
         raise RequestError(
             "not_allowed",
             f"{type(request).__name__.lower()} is for root and the daemon's user (uid {own});"
-            f" you are uid {uid}",
+            f" you are {you}",
             hint="sudo, or ask for status and ensure only",
         )
 
