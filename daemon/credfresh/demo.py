@@ -210,7 +210,7 @@ def _screen(
     heading: str, statuses: list[ProfileStatus], events: list[str], columns: int, lines: int
 ) -> str:
     """Return the screen: the heading wraps, so that it can be copied; other lines are cut."""
-    table = _table(statuses, colour=not os.environ.get("NO_COLOR")).splitlines()
+    table = _table(statuses, colour=summary.coloured(os.environ)).splitlines()
     above = sum(max(1, -(-len(line) // columns)) for line in heading.splitlines()) + 1
     room = max(0, lines - above - len(table) - 3)
     below = [*table, "", *events[max(0, len(events) - room) :], "", "Ctrl-C ends it."]

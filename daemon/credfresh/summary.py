@@ -115,6 +115,16 @@ def redrawn(text: str) -> str:
     return "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J"
 
 
+def obeys_codes(environ: Mapping[str, str]) -> bool:
+    """Say whether a terminal obeys escape sequences: those of an editor or a log may not."""
+    return environ.get("TERM") != "dumb"
+
+
+def coloured(environ: Mapping[str, str]) -> bool:
+    """Say whether a terminal is to be written to in colours; see https://no-color.org."""
+    return obeys_codes(environ) and not environ.get("NO_COLOR")
+
+
 def plain(text: str) -> str:
     """Return a text of others without control characters, which a terminal would obey."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

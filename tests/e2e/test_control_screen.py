@@ -76,6 +76,21 @@ def test_on_a_terminal_the_table_has_colours_and_fits(host: Host) -> None:
     assert "…" in plain.shown
 
 
+@pytest.mark.usefixtures("socket")
+def test_a_terminal_that_obeys_no_codes_gets_none(host: Host) -> None:
+    """In an editor's shell (TERM=dumb) a watch prints one table after the other."""
+    running(host)
+    once = Terminal(host, "status", "--config", str(host.config), TERM="dumb")
+    assert 0 == once.end()
+    watch = Terminal(host, "status", "--watch", "--config", str(host.config), TERM="dumb")
+    watch.wait_for("PROFILE")
+    watch.shown = ""
+    watch.wait_for("PROFILE")
+    watch.process.send_signal(signal.SIGINT)
+    assert 0 == watch.end()
+    assert "\x1b" not in once.shown + watch.shown
+
+
 class Console(Terminal):
     """A terminal that does not know its size, like a serial console."""
 

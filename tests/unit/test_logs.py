@@ -146,11 +146,14 @@ def test_on_a_terminal_lines_are_for_people() -> None:
     assert "{" not in stream.getvalue()
 
 
-@pytest.mark.parametrize(("no_color", "escape"), [("1", False), ("", True)])
-def test_who_wants_no_colours_gets_none(no_color: str, *, escape: bool) -> None:
-    """https://no-color.org: where the variable is set, and not empty."""
+@pytest.mark.parametrize(
+    ("environ", "escape"),
+    [({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_who_wants_no_colours_gets_none(environ: dict[str, str], *, escape: bool) -> None:
+    """https://no-color.org: where the variable is set, and not empty. Nor a terminal without."""
     stream = Stream(terminal=True)
-    configure_quietly(stream, NO_COLOR=no_color)("daemon_ready", settled=True)
+    configure_quietly(stream, **environ)("daemon_ready", settled=True)
 
     assert "daemon_ready" in stream.getvalue()
     assert escape == ("\x1b" in stream.getvalue())

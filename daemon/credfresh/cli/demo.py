@@ -19,7 +19,7 @@ from credfresh.control.attendant import ControlSocket
 from credfresh.demo import LIFETIME, Screen, Stage, default_directory, invitation
 from credfresh.settings import ControlSettings
 from credfresh.simulator import Simulator
-from credfresh.summary import ENTER_SCREEN, LEAVE_SCREEN
+from credfresh.summary import ENTER_SCREEN, LEAVE_SCREEN, obeys_codes
 
 
 @click.command("demo")
@@ -34,7 +34,7 @@ def command(limit: float | None) -> None:
     for name in ("NO_PROXY", "no_proxy"):  # to the simulated STS leads no proxy
         os.environ[name] = f"{os.environ.get(name, '')},127.0.0.1".lstrip(",")
     stage = Stage(default_directory())
-    live = sys.stdout.isatty()
+    live = sys.stdout.isatty() and obeys_codes(os.environ)
     with stage.enter(), Simulator(clock, grant_seconds=LIFETIME) as sts:
         stage.build(sts)
         try:

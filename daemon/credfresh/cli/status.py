@@ -16,7 +16,15 @@ from credfresh.cli.exits import Exit
 from credfresh.cli.options import client_options, json_option
 from credfresh.control.protocol import Status
 from credfresh.errors import ControlError
-from credfresh.summary import ENTER_SCREEN, LEAVE_SCREEN, advice, redrawn, table
+from credfresh.summary import (
+    ENTER_SCREEN,
+    LEAVE_SCREEN,
+    advice,
+    coloured,
+    obeys_codes,
+    redrawn,
+    table,
+)
 
 PUBLIC = (
     "profile",
@@ -83,7 +91,7 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
         click.echo(json.dumps(shape))
         return
     live = os.isatty(_STDOUT)
-    colour = live and not os.environ.get("NO_COLOR")
+    colour = live and coloured(os.environ)
     width = _size()[0] if live else None
     click.echo(table(profiles, colour=colour, width=width))
     for line in advice(profiles):
@@ -114,7 +122,7 @@ def _size() -> tuple[int, int]:
 
 def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
     """Show it again and again; return what was shown last."""
-    live = os.isatty(_STDOUT) and not as_json
+    live = os.isatty(_STDOUT) and obeys_codes(os.environ) and not as_json
     pause = threading.Event()
     signal.signal(signal.SIGTERM, _ended)  # `timeout` sends it: the screen is given back
     try:
@@ -147,7 +155,7 @@ def _ended(number: int, _frame: object) -> NoReturn:
 
 def _show_screen(report: dict[str, Any]) -> None:
     columns, lines = _size()
-    colour = not os.environ.get("NO_COLOR")
+    colour = coloured(os.environ)
     shown = table(report["profiles"], colour=colour, width=columns, height=max(3, lines - 2))
     whence = "" if report["from"] == "daemon" else f"no daemon answers: from {report['path']}. "
     click.echo(redrawn(f"{shown}\n\n{whence}Ctrl-C ends it."), nl=False)

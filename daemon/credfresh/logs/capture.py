@@ -16,6 +16,7 @@ from credfresh.logs.log import SEVERITY, Log
 from credfresh.logs.stream import reaches_journal
 from credfresh.model import Clock
 from credfresh.settings import LogSettings
+from credfresh.summary import coloured
 
 CLAMPED = {
     "botocore": 20,
@@ -41,7 +42,7 @@ def configure(
         stream,
         clock=clock,
         console=console,
-        colours=stream.isatty() and not environ.get("NO_COLOR"),
+        colours=stream.isatty() and coloured(environ),
         journal=reaches_journal(stream, environ.get("JOURNAL_STREAM")),
     )
     logging.root.handlers = [_Bridge(log)]
