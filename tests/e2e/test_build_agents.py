@@ -99,7 +99,7 @@ def test_job_sh_works_in_every_shell(agent: Agent, shell: list[str]) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
-def test_without_a_profile_it_does_nothing(agent: Agent, shell: list[str]) -> None:
+def test_without_a_profile_job_sh_does_nothing(agent: Agent, shell: list[str]) -> None:
     """A job that asks for no profile starts at once, in an unchanged environment."""
     done = agent.run(*shell, "-c", f". {agent.job} && env", AWS_ACCESS_KEY_ID="AKIAMINE")
     assert 0 == done.returncode, done.stderr
@@ -118,7 +118,7 @@ def test_a_job_whose_credentials_do_not_last_does_not_begin(agent: Agent, shell:
 
 
 @pytest.mark.parametrize("name", ["../../etc/x", "a b", "$(id)", "-h", ".hidden", "*"])
-def test_a_name_that_is_none_goes_nowhere(agent: Agent, name: str) -> None:
+def test_a_text_that_cannot_be_a_profiles_name_is_refused(agent: Agent, name: str) -> None:
     """A text that cannot be a profile's name is refused before it is used."""
     done = agent.run("sh", "-c", f". {agent.job}", CREDFRESH_PROFILE=name)
     assert 2 == done.returncode
@@ -136,7 +136,7 @@ def test_with_a_process_dir_the_job_reads_the_twin(host: Host) -> None:
 
 
 @pytest.mark.parametrize("twins", [False, True], ids=["file", "twin"])
-def test_buildkite_environment_hook(host: Host, twins: bool) -> None:  # noqa: FBT001 - a table
+def test_the_buildkite_hook_passes_on_exports_and_status(host: Host, twins: bool) -> None:  # noqa: FBT001 - a table
     """The agent's wrapper sources the hook, and uses its exports and its status."""
     agent = Agent(host, twins=twins)
     agent.start()
@@ -151,7 +151,7 @@ def test_buildkite_environment_hook(host: Host, twins: bool) -> None:  # noqa: F
 
 
 @pytest.mark.parametrize("twins", [False, True], ids=["file", "twin"])
-def test_github_job_started_hook(host: Host, twins: bool) -> None:  # noqa: FBT001 - a table
+def test_the_github_hook_sets_the_environment_and_can_fail_the_job(host: Host, twins: bool) -> None:  # noqa: FBT001 - a table
     """Its steps get what it writes to $GITHUB_ENV, and its failure fails the job.
 
     The runner runs it by `bash -e`; a hook of several parts may run it by `bash`.
@@ -179,7 +179,7 @@ def test_github_job_started_hook(host: Host, twins: bool) -> None:  # noqa: FBT0
     assert "" == handed_on.read_text()
 
 
-def test_gitlab_runner_pre_build_script(agent: Agent) -> None:
+def test_the_gitlab_script_sets_the_environment_and_can_stop_the_job(agent: Agent) -> None:
     """The script runs in the job's shell, and its failure keeps the job from starting."""
     text = (EXAMPLES / "gitlab-runner.toml").read_text()
     [runner] = tomllib.loads(text)["runners"]
@@ -193,7 +193,7 @@ def test_gitlab_runner_pre_build_script(agent: Agent) -> None:
     assert "arn:" not in refused.stdout
 
 
-def test_jenkins_sh_step(agent: Agent) -> None:
+def test_the_jenkins_step_runs_under_sh_xe(agent: Agent) -> None:
     """The step of the Jenkinsfile works in its environment, run by `sh -xe` as in Jenkins."""
     text = (EXAMPLES / "Jenkinsfile").read_text()
     [step] = re.findall(r"(?m)^ +sh '(.+)'$", text)

@@ -100,7 +100,7 @@ def test_check_prints_every_problem_with_place_and_hint(host: Host) -> None:
     assert "    hint: did you mean `role_arn`?" in result.stderr.splitlines()
 
 
-def test_check_says_what_is_worth_a_word(host: Host) -> None:
+def test_check_shows_notices_and_accepts_the_file(host: Host) -> None:
     """A notice is not a problem: the file is valid, in text and in JSON."""
     role = "arn:aws:iam::111111111111:role/development"
     host.configure(f"  a b:\n    role_arn: {role}\n    duration: 15m\n")
@@ -118,7 +118,7 @@ def test_check_says_what_is_worth_a_word(host: Host) -> None:
     assert "guarantee: a b: a reader finds at least 7m30s of life left" in text.stdout
 
 
-def test_check_warns_of_what_this_host_has_not(host: Host) -> None:
+def test_check_warns_of_what_this_host_lacks(host: Host) -> None:
     """What this host lacks is a warning: the configuration may be for another host."""
     own = "credentials_file: {path: /nonexistent/ours, owner: nobody-here, group: none-here}"
     role = "arn:aws:iam::111111111111:role/development"

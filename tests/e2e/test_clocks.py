@@ -74,7 +74,7 @@ def test_a_step_of_the_wall_clock_is_told_once_and_nothing_lapses(
 
 
 @pytest.mark.waits
-def test_after_a_suspend_all_is_renewed_at_once(host: Host, clocks: Clocks) -> None:
+def test_after_a_suspend_all_profiles_are_renewed_at_once(host: Host, clocks: Clocks) -> None:
     """Both clocks have advanced, so it is no jump, and all is renewed without delay."""
     daemon = running(host, clocks)
     calls, renewed = host.sts.count("AssumeRole"), len(daemon.events("credentials_renewed"))
@@ -94,7 +94,7 @@ def test_after_a_suspend_all_is_renewed_at_once(host: Host, clocks: Clocks) -> N
 @pytest.mark.parametrize(
     "seconds", [LIFE + 4.0, pytest.param(300.0, marks=[pytest.mark.long, pytest.mark.timeout(500)])]
 )
-def test_stopped_beyond_expiration_it_is_fresh_again_at_once(
+def test_a_daemon_stopped_beyond_expiration_is_fresh_again_at_once(
     host: Host, clocks: Clocks, seconds: float
 ) -> None:
     """After SIGSTOP until all has expired, SIGCONT brings fresh credentials within seconds."""

@@ -68,7 +68,7 @@ def test_every_command_explains_itself(name: str) -> None:
     ],
     ids=ascii,
 )
-def test_wrong_usage_is_2(arguments: list[str]) -> None:
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     """The error is one line, without a traceback."""
     result = run(*arguments)
 
@@ -78,7 +78,7 @@ def test_wrong_usage_is_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["run", "once", "check"])
-def test_a_directory_is_no_configuration(name: str) -> None:
+def test_a_directory_in_the_place_of_the_configuration_exits_with_78(name: str) -> None:
     """A directory is a bad configuration (78), not wrong usage."""
     result = run(name, "--config", "/tmp")
 
@@ -87,7 +87,7 @@ def test_a_directory_is_no_configuration(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["run", "once", "check"])
-def test_a_missing_configuration_is_78(name: str) -> None:
+def test_a_missing_configuration_exits_with_78(name: str) -> None:
     """The missing file is named, without a traceback."""
     result = run(name, "--config", "/nowhere/credfresh.yaml")
 
@@ -127,7 +127,7 @@ def on_terminal(host: Host, *arguments: str) -> tuple[int, str]:
     return process.returncode, shown.decode()
 
 
-def test_on_a_terminal_once_speaks_to_people(host: Host) -> None:
+def test_on_a_terminal_once_prints_text(host: Host) -> None:
     """Events are coloured lines of text."""
     status, shown = on_terminal(host, "once")
 
@@ -189,7 +189,7 @@ print("imported:", *sorted(heavy & sys.modules.keys()))
     ],
     ids=" ".join,
 )
-def test_a_command_imports_what_it_needs(
+def test_commands_that_look_at_a_file_do_not_import_the_sdk(
     host: Host, arguments: list[str], heavy: list[str]
 ) -> None:
     """Commands that only look at a file do not import the SDK."""
@@ -214,7 +214,7 @@ print("imported:", *sorted({"boto3", "botocore", "apscheduler"} & sys.modules.ke
 """
 
 
-def test_the_daemon_is_put_together_without_the_sdk(host: Host) -> None:
+def test_the_daemon_starts_without_importing_the_sdk(host: Host) -> None:
     """The SDK is not imported at the start: it is not needed while everything is fresh."""
     result = subprocess.run(
         [sys.executable, "-c", COMPOSED, str(host.config)],
@@ -239,7 +239,7 @@ def test_output_that_cannot_be_written_is_told() -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_output_beyond_a_limit_is_told_as_well(tmp_path: Path, unbuffered: str) -> None:
+def test_output_beyond_a_limit_of_file_size_is_told(tmp_path: Path, unbuffered: str) -> None:
     """A quota, or `ulimit -f`: some of it has been written."""
     limited = f'ulimit -f 1; exec "$@" > {tmp_path}/schema'
     done = subprocess.run(

@@ -32,7 +32,7 @@ def test_a_job_needs_no_configuration(host: Host, socket: Path) -> None:
     assert 0 == done.returncode
 
 
-def test_the_usual_place_is_the_service_s_directory(host: Host) -> None:
+def test_the_default_socket_is_in_the_runtime_directory(host: Host) -> None:
     """By default daemon and client use control.sock in $RUNTIME_DIRECTORY."""
     directory = host.root / "run"
     running(host, RUNTIME_DIRECTORY=str(directory))
@@ -47,7 +47,7 @@ def test_the_usual_place_is_the_service_s_directory(host: Host) -> None:
     assert 0 == done.returncode, done.stderr
 
 
-def test_without_a_place_there_is_no_socket(host: Host) -> None:
+def test_a_daemon_started_by_hand_has_no_socket_by_default(host: Host) -> None:
     """A daemon started by hand without `control` has no socket, and does not log that."""
     daemon = running(host)
     assert [] == daemon.events("control_opened")
@@ -89,7 +89,7 @@ def test_a_socket_that_somebody_took_away_is_put_back(host: Host, socket: Path) 
     assert 0 == ask(host, "status").returncode
 
 
-def test_many_who_ask_at_once_are_all_told(host: Host, socket: Path) -> None:
+def test_two_hundred_clients_at_once_are_all_answered(host: Host, socket: Path) -> None:
     """Two hundred clients with a connection each are all answered."""
     running(host)
     said: list[int] = []
@@ -105,7 +105,7 @@ def test_many_who_ask_at_once_are_all_told(host: Host, socket: Path) -> None:
     assert [3] * 200 == said
 
 
-def test_the_schema_knows_the_key() -> None:
+def test_the_json_schema_has_the_key_control() -> None:
     """The JSON Schema has `control`, so that editors complete it."""
     assert "control" in json_schema()["properties"]
 
@@ -120,7 +120,7 @@ def test_an_unknown_profile_is_a_usage_error(host: Host, socket: Path) -> None:
 
 
 @needs_root
-def test_others_may_ask_how_it_is_and_change_nothing(host: Host) -> None:
+def test_other_users_may_use_status_and_ensure_and_nothing_else(host: Host) -> None:
     """Others may use `status` and `ensure` only; 77 otherwise, and if the mode shuts them out."""
     with tempfile.TemporaryDirectory(prefix="credfresh-test-") as directory:
         Path(directory).chmod(0o755)

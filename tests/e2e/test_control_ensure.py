@@ -25,7 +25,7 @@ def _many_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_ensure_returns_at_once_for_what_lasts(host: Host, socket: Path) -> None:
+def test_ensure_returns_at_once_if_credentials_last_long_enough(host: Host, socket: Path) -> None:
     """STS is not called, and the life that is left is printed."""
     running(host)
     calls = host.sts.count("AssumeRole")
@@ -36,7 +36,7 @@ def test_ensure_returns_at_once_for_what_lasts(host: Host, socket: Path) -> None
     assert calls == host.sts.count("AssumeRole")
 
 
-def test_ensure_renews_what_does_not(host: Host, socket: Path) -> None:
+def test_ensure_renews_credentials_that_do_not_last_long_enough(host: Host, socket: Path) -> None:
     """`ensure` returns only once the file has the new credentials."""
     host.sts.grant_seconds = 120
     running(host)
@@ -74,7 +74,7 @@ def test_a_thousand_jobs_at_once_cost_one_call(host: Host, socket: Path) -> None
     assert calls + 1 == host.sts.count("AssumeRole")
 
 
-def test_ensure_fails_at_once_for_what_cannot_be(host: Host, socket: Path) -> None:
+def test_ensure_fails_at_once_beyond_what_a_renewal_brings(host: Host, socket: Path) -> None:
     """The exit status is 5, and the error says how much is possible."""
     running(host)
     done = host.command("ensure", "production", "--valid-for", "2h", "--socket", str(socket))
@@ -112,7 +112,7 @@ def test_ensure_waits_out_an_outage_until_its_timeout(host: Host, socket: Path) 
     assert 0 == waiting.wait(60)
 
 
-def test_a_daemon_that_ends_lets_who_waits_look_at_the_file(host: Host, socket: Path) -> None:
+def test_ensure_judges_by_the_file_when_the_daemon_ends(host: Host, socket: Path) -> None:
     """When the daemon ends, a waiting job judges by the file: 69 without credentials in it."""
     host.sts.inject(faults.internal_error(), times=1000)
     daemon = host.start("run")
@@ -145,7 +145,7 @@ def test_ensure_without_a_daemon_judges_the_file(host: Host) -> None:
         assert status == done.returncode, done.stderr
 
 
-def test_what_has_ended_is_not_enough_for_anybody(host: Host) -> None:
+def test_expired_credentials_fail_every_ensure(host: Host) -> None:
     """Expired credentials fail even a job that asks for 0 s."""
     host.sts.grant_seconds = 2
     host.start("once").wait()
@@ -160,7 +160,7 @@ def test_what_has_ended_is_not_enough_for_anybody(host: Host) -> None:
     assert "has 0s left" in done.stderr
 
 
-def test_ensure_without_daemon_and_configuration_judges_what_sdks_read(host: Host) -> None:
+def test_ensure_without_daemon_and_configuration_judges_the_file_of_the_sdks(host: Host) -> None:
     """Without daemon and configuration, the file in AWS_SHARED_CREDENTIALS_FILE is judged."""
     assert 0 == host.start("once").wait()
     done = subprocess.run(

@@ -14,7 +14,7 @@ from credfresh.control import protocol
 from host import COMMAND, ENVIRONMENTS, Host, ask, running
 
 
-def test_reload_says_what_came_of_it(host: Host, socket: Path) -> None:
+def test_reload_reports_added_and_removed_profiles(host: Host, socket: Path) -> None:
     """`reload` returns once the configuration is in force, with added and removed profiles."""
     running(host)
     host.configure(
@@ -83,7 +83,7 @@ def test_an_answer_in_json_is_whole_in_any_locale(host: Host, socket: Path, loca
     assert len(ENVIRONMENTS) == len(told["profiles"])
 
 
-def test_what_a_later_daemon_adds_to_its_answers_is_passed_over(host: Host) -> None:
+def test_unknown_fields_of_a_later_daemon_are_ignored(host: Host) -> None:
     """A client ignores unknown fields: after an upgrade the daemon may be of another version."""
     problem = {"source": "c.yaml", "line": 3, "column": 1, "path": "profiles", "reason": "missing"}
     answer = {"accepted": False, "problems": [problem | {"hint": None, "rule": 7}], "took_s": 1}

@@ -114,7 +114,7 @@ def test_a_terminal_without_a_size_is_written_to_as_one_of_80_columns(host: Host
 
 
 @pytest.mark.usefixtures("socket")
-def test_watch_gives_the_screen_back_to_whoever_ends_it(host: Host) -> None:
+def test_watch_gives_the_screen_back_at_sigterm(host: Host) -> None:
     """SIGTERM, which `timeout` sends, restores the screen and the cursor."""
     running(host)
     screen = Terminal(host, "status", "--watch", "--config", str(host.config))
@@ -126,7 +126,7 @@ def test_watch_gives_the_screen_back_to_whoever_ends_it(host: Host) -> None:
 
 
 @pytest.mark.usefixtures("socket")
-def test_watch_borrows_the_screen_and_gives_it_back(host: Host) -> None:
+def test_watch_fits_the_screen_and_gives_it_back_at_ctrl_c(host: Host) -> None:
     """The most urgent profiles are shown if not all fit; Ctrl-C restores the screen."""
     host.configure(
         "".join(
@@ -149,7 +149,7 @@ def test_watch_borrows_the_screen_and_gives_it_back(host: Host) -> None:
     assert "Traceback" not in screen.shown
 
 
-def test_watch_shows_it_again_and_again(host: Host, socket: Path) -> None:
+def test_watch_repeats_the_status_until_ctrl_c(host: Host, socket: Path) -> None:
     """`--watch` repeats the status until Ctrl-C; the exit status is that of the last one."""
     running(host)
     watching = subprocess.Popen(

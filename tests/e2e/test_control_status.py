@@ -33,7 +33,7 @@ def test_status_shows_every_profile(host: Host, socket: Path) -> None:
 
 
 @pytest.mark.usefixtures("socket")
-def test_status_in_json_is_for_programs(host: Host) -> None:
+def test_status_in_json_follows_its_schema(host: Host) -> None:
     """The JSON follows the documented schema and has no secret."""
     running(host)
     report = json.loads(ask(host, "status", "--json").stdout)
@@ -110,7 +110,7 @@ def test_a_table_can_be_written_in_any_locale(host: Host, encoding: str) -> None
     assert b"Traceback" not in done.stderr
 
 
-def test_whoever_has_closed_stdout_gets_the_exit_status(host: Host) -> None:
+def test_status_with_a_closed_stdout_gives_its_exit_status(host: Host) -> None:
     """A probe may need nothing but the status, and close stdout."""
     host.start("once").wait()
     done = subprocess.run(
@@ -124,7 +124,7 @@ def test_whoever_has_closed_stdout_gets_the_exit_status(host: Host) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_with_neither_daemon_nor_file_there_is_nothing_to_say(host: Host) -> None:
+def test_status_without_daemon_and_file_exits_with_69(host: Host) -> None:
     """The exit status is 69, and the error names the socket."""
     shown = host.command("status", "--socket", str(host.root / "nobody"))
 

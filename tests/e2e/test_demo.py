@@ -38,7 +38,9 @@ def stage_of(environment: dict[str, str]) -> Path:
     return Path(environment["XDG_RUNTIME_DIR"], f"credfresh-demo-{os.getuid()}")
 
 
-def test_off_a_terminal_it_prints_lines_and_ends_by_itself(environment: dict[str, str]) -> None:
+def test_off_a_terminal_the_demo_prints_lines_and_ends_by_itself(
+    environment: dict[str, str],
+) -> None:
     """The demo prints tables, events and commands to try as plain text, and leaves nothing."""
     result = subprocess.run(
         [COMMAND, "demo", "--for", "7s"],
@@ -57,7 +59,7 @@ def test_off_a_terminal_it_prints_lines_and_ends_by_itself(environment: dict[str
     assert not stage_of(environment).exists()
 
 
-def test_it_plays_whatever_the_umask(environment: dict[str, str]) -> None:
+def test_the_demo_works_with_any_umask(environment: dict[str, str]) -> None:
     """The demo's files are safe even with a umask that lets others write (Ubuntu's: the group)."""
     result = subprocess.run(
         [COMMAND, "demo", "--for", "3s"],
@@ -72,7 +74,7 @@ def test_it_plays_whatever_the_umask(environment: dict[str, str]) -> None:
     assert "daemon_ready" in result.stdout
 
 
-def test_it_plays_without_a_directory_for_this_login(environment: dict[str, str]) -> None:
+def test_the_demo_works_without_a_usable_runtime_directory(environment: dict[str, str]) -> None:
     """XDG_RUNTIME_DIR may name an unusable directory, as in a container or after `su`."""
     for directory in ("/nonexistent", "relative"):
         result = subprocess.run(
@@ -88,7 +90,7 @@ def test_it_plays_without_a_directory_for_this_login(environment: dict[str, str]
         assert 3 == result.stdout.count("credentials_renewed")
 
 
-def test_its_own_invitation_works(environment: dict[str, str]) -> None:
+def test_the_commands_that_the_demo_prints_work(environment: dict[str, str]) -> None:
     """The commands that the demo prints for another terminal work there."""
     with subprocess.Popen(
         [COMMAND, "demo"], env=environment, stdout=subprocess.PIPE, text=True
@@ -144,7 +146,7 @@ def on_terminal(environment: dict[str, str], columns: int, lines: int) -> str:
     return b"".join(shown).decode()
 
 
-def test_on_a_terminal_it_draws_a_table_with_bars(environment: dict[str, str]) -> None:
+def test_on_a_terminal_the_demo_draws_a_table_with_bars(environment: dict[str, str]) -> None:
     """The demo uses the alternate screen, and restores screen, cursor and line wrap."""
     text = on_terminal(environment, 100, 40)
 
@@ -155,9 +157,7 @@ def test_on_a_terminal_it_draws_a_table_with_bars(environment: dict[str, str]) -
 
 
 @pytest.mark.parametrize(("columns", "lines"), [(80, 24), (132, 43), (100, 18)])
-def test_what_it_draws_fits_the_terminal(
-    environment: dict[str, str], columns: int, lines: int
-) -> None:
+def test_the_demo_fits_the_terminal(environment: dict[str, str], columns: int, lines: int) -> None:
     """No screen is longer than the terminal, so the commands and the table stay visible."""
     screens = on_terminal(environment, columns, lines).split("\x1b[H")[1:]
 
@@ -170,7 +170,7 @@ def test_what_it_draws_fits_the_terminal(
         assert "Ctrl-C" in below
 
 
-def test_it_ends_when_nobody_reads_it_any_more(environment: dict[str, str]) -> None:
+def test_the_demo_ends_when_nobody_reads_its_output(environment: dict[str, str]) -> None:
     """A closed pipe ends it without a traceback, and its directory is removed."""
     with subprocess.Popen(
         [COMMAND, "demo"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -187,7 +187,7 @@ def test_it_ends_when_nobody_reads_it_any_more(environment: dict[str, str]) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a directory of another user's")
-def test_it_touches_nothing_of_another_user(environment: dict[str, str]) -> None:
+def test_the_demo_leaves_the_directory_of_another_user(environment: dict[str, str]) -> None:
     """If a directory of its name is another user's, it says so and leaves it."""
     stage = stage_of(environment)
     stage.mkdir()
@@ -209,7 +209,7 @@ def test_it_touches_nothing_of_another_user(environment: dict[str, str]) -> None
     assert (stage / "precious").exists()
 
 
-def test_what_a_killed_demo_leaves_is_swept_by_the_next(environment: dict[str, str]) -> None:
+def test_the_directory_of_a_killed_demo_is_removed_by_the_next(environment: dict[str, str]) -> None:
     """After SIGKILL the next demo works, and removes the directory."""
     stage = stage_of(environment)
     with subprocess.Popen([COMMAND, "demo"], env=environment, stdout=subprocess.DEVNULL) as demo:

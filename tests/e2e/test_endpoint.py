@@ -57,7 +57,7 @@ class Served:
             return False
 
 
-def test_it_serves_what_is_published(host: Host) -> None:
+def test_the_endpoint_serves_each_profile_for_its_token_alone(host: Host) -> None:
     """Each profile is served for its own token and for no other."""
     served = Served(host)
     host.start("run").wait_for("daemon_ready")
@@ -104,7 +104,7 @@ def test_tokens_outlive_the_daemon(host: Host) -> None:
     assert calls == host.sts.count("AssumeRole")
 
 
-def test_a_reload_takes_a_profile_away_and_the_endpoint_too(host: Host) -> None:
+def test_a_removed_profile_is_not_served_and_loses_its_token(host: Host) -> None:
     """A profile removed from the configuration is not served, and its token is removed."""
     served = Served(host)
     running = host.start("run")
@@ -171,7 +171,7 @@ def _asked(served: Served, name: str) -> int | dict[str, str]:
         return 0
 
 
-def test_what_stays_behind_in_a_directory_of_before_has_not_recovered(host: Host) -> None:
+def test_tokens_left_in_an_old_directory_are_not_told_to_have_recovered(host: Host) -> None:
     """Its tokens could not be removed when the endpoint went on elsewhere: nobody looks again."""
     served = Served(host)
     running = host.start("run")
@@ -190,7 +190,7 @@ def test_what_stays_behind_in_a_directory_of_before_has_not_recovered(host: Host
     assert [] == running.events("publish_recovered")
 
 
-def test_who_comes_back_to_a_taken_port_says_so_again(host: Host) -> None:
+def test_a_port_that_is_still_taken_after_a_reload_is_told_again(host: Host) -> None:
     """Endpoint and metrics were off in between: what was told before is no news of today."""
     served = Served(host)
     with (
@@ -245,7 +245,7 @@ def test_no_token_is_printed(host: Host) -> None:
 
 
 @needs_root  # to read /proc of a process that cannot dump core
-def test_it_is_off_unless_configured(host: Host) -> None:
+def test_the_endpoint_is_off_unless_configured(host: Host) -> None:
     """Without `endpoint` nothing listens, and there is no directory of tokens."""
     running = host.start("run")
     running.wait_for("daemon_ready")

@@ -58,7 +58,7 @@ def test_from_aws_files_to_published_credentials(host: Host) -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_it_goes_to_stdout_and_copies_no_secret(host: Host) -> None:
+def test_init_writes_to_stdout_and_copies_no_secret(host: Host) -> None:
     """Messages go to stderr, so that stdout can be piped."""
     done = init(host)
     assert 0 == done.returncode
@@ -68,7 +68,7 @@ def test_it_goes_to_stdout_and_copies_no_secret(host: Host) -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_nothing_is_overwritten(host: Host) -> None:
+def test_init_overwrites_nothing(host: Host) -> None:
     """An existing file stays as it is."""
     before = host.config.read_bytes()
     done = init(host, "--output", str(host.config))
@@ -78,7 +78,7 @@ def test_nothing_is_overwritten(host: Host) -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_what_could_not_be_written_whole_is_not_left_there(host: Host) -> None:
+def test_init_leaves_no_file_that_is_not_whole(host: Host) -> None:
     """A full disk, or a limit: the next try finds nothing in its way."""
     output = host.root / "starter.yaml"
     done = subprocess.run(
@@ -93,7 +93,7 @@ def test_what_could_not_be_written_whole_is_not_left_there(host: Host) -> None:
     assert not output.exists()
 
 
-def test_the_files_may_be_elsewhere(host: Host, aws: Path) -> None:
+def test_init_reads_the_files_that_the_sdks_variables_name(host: Host, aws: Path) -> None:
     """AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE are used, as by an SDK."""
     moved = host.root / "moved"
     aws.rename(moved)
@@ -108,7 +108,7 @@ def test_the_files_may_be_elsewhere(host: Host, aws: Path) -> None:
     assert f"credentials_file: {moved}/credentials" in found.stdout
 
 
-def test_a_file_that_cannot_be_read_is_named(host: Host, aws: Path) -> None:
+def test_init_names_a_file_that_cannot_be_read(host: Host, aws: Path) -> None:
     """The error has the file, and the line if there is one."""
     (aws / "config").write_text("role_arn = x\n")
     done = init(host)

@@ -70,7 +70,9 @@ def _running(host: Host, port: int, textfile: Path) -> Running:
     return running
 
 
-def test_it_serves_figures_health_and_a_page(running: Running, port: int, textfile: Path) -> None:
+def test_the_daemon_serves_metrics_health_and_a_page(
+    running: Running, port: int, textfile: Path
+) -> None:
     """Metrics, health, status page and textfile agree that all is fresh; then it stops cleanly."""
     asked = Asked(port)
 
@@ -106,7 +108,9 @@ def test_health_is_judged_by_the_file(host: Host, running: Running, port: int) -
     assert not running.ended
 
 
-def test_an_outage_shows(host: Host, running: Running, port: int) -> None:
+def test_an_outage_shows_in_metrics_and_not_in_health(
+    host: Host, running: Running, port: int
+) -> None:
     """Failures are counted by their kind, while published credentials keep it healthy."""
     asked = Asked(port)
     host.sts.grant_seconds = 3
@@ -146,7 +150,7 @@ def test_profiles_come_and_go_with_the_configuration(
     assert 'profile="development"' not in asked.get("/metrics")[1]
 
 
-def test_a_refused_reload_shows_and_changes_nothing(
+def test_a_refused_reload_shows_in_the_metrics_and_changes_nothing(
     host: Host, running: Running, port: int
 ) -> None:
     """The gauge is 0 until a configuration is accepted; everything else goes on."""
@@ -166,7 +170,7 @@ def test_a_refused_reload_shows_and_changes_nothing(
     wait_until(lambda: asked.value("credfresh_config_reload_success") == 1.0, "the acceptance")
 
 
-def test_another_instance_counts_from_the_next_start_on(
+def test_a_changed_instance_counts_from_the_next_start_on(
     host: Host, running: Running, port: int
 ) -> None:
     """Until then the sections bear the name of before, and are as good as they were."""
@@ -259,7 +263,7 @@ def test_no_secret_is_served(host: Host, running: Running, port: int, textfile: 
 
 
 @pytest.mark.parametrize("command", ["once", "check", "schema", "run"])
-def test_who_wants_no_metrics_does_not_pay_for_them(command: str) -> None:
+def test_commands_without_metrics_do_not_import_their_libraries(command: str) -> None:
     """Commands without metrics do not import their libraries."""
     program = (
         f"import sys, credfresh.cli.{command}, credfresh.cli.composition;"

@@ -13,7 +13,7 @@ def test_once_publishes_and_leaves(host: Host) -> None:
     assert set(ENVIRONMENTS) == set(host.sections())
 
 
-def test_once_again_asks_for_nothing(host: Host) -> None:
+def test_once_makes_no_call_for_fresh_profiles(host: Host) -> None:
     """Fresh profiles are left alone."""
     host.start("once").wait()
     calls = host.sts.count("AssumeRole")
@@ -22,7 +22,7 @@ def test_once_again_asks_for_nothing(host: Host) -> None:
     assert calls == host.sts.count("AssumeRole")
 
 
-def test_once_takes_away_what_was_disabled(host: Host) -> None:
+def test_once_removes_sections_of_disabled_profiles(host: Host) -> None:
     """Without a daemon, `once` removes sections of disabled profiles and leaves the others."""
     host.start("once").wait()
     calls = host.sts.count("AssumeRole")
@@ -34,7 +34,7 @@ def test_once_takes_away_what_was_disabled(host: Host) -> None:
     assert calls == host.sts.count("AssumeRole")
 
 
-def test_once_publishes_what_it_got_and_says_that_some_failed(host: Host) -> None:
+def test_once_exits_with_3_if_some_failed_and_publishes_the_others(host: Host) -> None:
     """If a role is refused, the exit status is 3, and the others are published."""
     host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
     running = host.start("once")
@@ -47,7 +47,7 @@ def test_once_publishes_what_it_got_and_says_that_some_failed(host: Host) -> Non
     assert "aws-setup" in str(failed["hint"])
 
 
-def test_once_beside_a_daemon_is_refused(host: Host) -> None:
+def test_once_beside_a_daemon_without_a_socket_is_refused(host: Host) -> None:
     """Without a control socket the daemon that keeps the file cannot be asked: 75."""
     daemon = host.start("run")
     daemon.wait_for("daemon_ready")
@@ -58,7 +58,7 @@ def test_once_beside_a_daemon_is_refused(host: Host) -> None:
     assert str(refused["hint"]).endswith("once asks its own daemon if control.socket is set")
 
 
-def test_once_beside_a_daemon_of_its_own_asks_that(host: Host) -> None:
+def test_once_beside_a_daemon_of_its_configuration_asks_it(host: Host) -> None:
     """`once` asks that daemon for what is not fresh; 0 if all is fresh then, and 3 otherwise."""
     role = "arn:aws:iam::222222222222:role/preproduction"
     host.sts.remove_role(role)
@@ -83,7 +83,7 @@ def test_once_beside_a_daemon_of_its_own_asks_that(host: Host) -> None:
     assert set(ENVIRONMENTS) == set(host.sections())
 
 
-def test_once_brings_nothing_back_that_was_withdrawn(host: Host) -> None:
+def test_once_brings_no_withdrawn_profile_back(host: Host) -> None:
     """A profile that was withdrawn by hand is not renewed by cron."""
     host.configure(extra=f"control:\n  socket: {host.root}/run/control.sock\n")
     host.start("run").wait_for("daemon_ready")
@@ -94,7 +94,7 @@ def test_once_brings_nothing_back_that_was_withdrawn(host: Host) -> None:
     assert "production" not in host.sections()
 
 
-def test_once_beside_another_daemon_is_refused(host: Host) -> None:
+def test_once_beside_a_daemon_of_another_configuration_is_refused(host: Host) -> None:
     """A daemon with another configuration is not asked, though it keeps the file: 75."""
     host.configure(extra=f"control:\n  socket: {host.root}/run/control.sock\n")
     host.start("run").wait_for("daemon_ready")

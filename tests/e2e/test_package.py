@@ -171,7 +171,7 @@ def test_the_manual_says_what_the_commands_say(tree: Path) -> None:
     assert "keep all profiles fresh" in shown.stdout.lower()
 
 
-def test_installed_it_works_and_waits_to_be_told_the_roles(debian: Debian) -> None:
+def test_the_installed_package_works_and_waits_for_its_roles(debian: Debian) -> None:
     """Anybody can run it; unedited it ends with 78; the demo works as the daemon's user."""
     assert "name your roles in /etc/credfresh/credfresh.yaml" in debian.install()
 
@@ -216,7 +216,7 @@ def test_an_upgrade_keeps_what_was_edited_and_published(debian: Debian) -> None:
     assert "the next version says more" in debian.do("cat /etc/credfresh/credfresh.yaml.dpkg-dist")
 
 
-def test_removed_it_leaves_what_jobs_use_and_purged_nothing_of_its_own(debian: Debian) -> None:
+def test_a_removal_leaves_credentials_and_a_purge_nothing_of_the_package(debian: Debian) -> None:
     """A removal leaves credentials and configuration, a purge only the administrator's files."""
     debian.install()
     debian.do("""
@@ -234,7 +234,7 @@ def test_removed_it_leaves_what_jobs_use_and_purged_nothing_of_its_own(debian: D
     )
 
 
-def test_without_systemd_it_makes_its_user_by_itself(debian: Debian) -> None:
+def test_without_systemd_the_package_makes_its_user(debian: Debian) -> None:
     """Without systemd-sysusers, as in an image, the package creates its user itself."""
     debian.do("rm /bin/systemd-sysusers")
     debian.install()
@@ -245,7 +245,7 @@ def test_without_systemd_it_makes_its_user_by_itself(debian: Debian) -> None:
 
 
 @pytest.mark.long
-def test_on_a_root_as_debian_makes_it(package: Path, tmp_path: Path) -> None:
+def test_the_package_installs_on_a_minimal_debian(package: Path, tmp_path: Path) -> None:
     """In a minimal root without Python and systemd, it brings what it needs and leaves nothing."""
     needed("debootstrap", "debootstrap")
     if os.geteuid() != 0:

@@ -39,7 +39,7 @@ def events(machine: Machine, cursor: str) -> str:
     return "\n".join(str(entry["MESSAGE"]) for entry in machine.journal(SERVICE, after=cursor))
 
 
-def test_enable_now_after_naming_the_roles(machine: Machine) -> None:
+def test_the_service_runs_once_the_roles_are_named(machine: Machine) -> None:
     """Unedited it fails once with the reason; edited it runs; removing the package stops it."""
     start = machine.cursor()
     refused = machine.run("systemctl", "enable", "--now", SERVICE, check=False)
@@ -64,7 +64,7 @@ def test_enable_now_after_naming_the_roles(machine: Machine) -> None:
     do(machine, "apt-get -q -y purge credfresh; test ! -e /run/credfresh")
 
 
-def test_an_upgrade_that_the_configuration_does_not_suit(machine: Machine) -> None:
+def test_an_upgrade_that_refuses_the_configuration_says_so(machine: Machine) -> None:
     """The upgrade succeeds, says that the new version does not start, and credentials stay."""
     do(machine, simulating())
     do(machine, f"systemctl enable --now {SERVICE}")
@@ -86,7 +86,7 @@ def test_an_upgrade_that_the_configuration_does_not_suit(machine: Machine) -> No
     assert published == do(machine, "cat /run/credfresh/credentials")
 
 
-def test_an_upgrade_is_noticed_by_nobody(machine: Machine) -> None:
+def test_no_reader_notices_an_upgrade(machine: Machine) -> None:
     """A new process with the new code goes on, and readers always find the same credentials."""
     do(machine, simulating())
     do(machine, f"systemctl enable --now {SERVICE}")
@@ -130,7 +130,7 @@ def handed_over(keys: str) -> str:
     return re.sub(r"(?ms)^\[ci-user\]\n.*?(?=^END)", lambda _: keys, example)
 
 
-def test_the_worked_example_of_an_encrypted_key(machine: Machine) -> None:
+def test_the_worked_example_of_an_encrypted_key_works(machine: Machine) -> None:
     """No key is on disk in the clear; a restart takes the next one over without a call."""
     do(machine, simulating())
     keys, following = (

@@ -117,7 +117,9 @@ FAILING = view(
 )
 
 
-def test_it_is_quiet_and_asks_nobody_else(browser: Browser, show: Callable[[View], Shown]) -> None:
+def test_the_page_causes_no_error_and_asks_only_its_own_server(
+    browser: Browser, show: Callable[[View], Shown]
+) -> None:
     """There is no error or policy violation, and every request goes to the page's own server."""
     shown = show(FAILING)
 
@@ -129,7 +131,7 @@ def test_it_is_quiet_and_asks_nobody_else(browser: Browser, show: Callable[[View
     assert [] == browser.complaints()
 
 
-def test_it_refreshes_without_losing_ones_place(
+def test_the_page_refreshes_and_keeps_the_focus(
     browser: Browser, show: Callable[[View], Shown]
 ) -> None:
     """Changes appear without a reload of the page, and a focused row keeps the focus."""
@@ -146,7 +148,9 @@ def test_it_refreshes_without_losing_ones_place(
     assert [] == browser.complaints()
 
 
-def test_it_says_so_when_nobody_answers(browser: Browser, show: Callable[[View], Shown]) -> None:
+def test_the_page_says_so_when_the_daemon_does_not_answer(
+    browser: Browser, show: Callable[[View], Shown]
+) -> None:
     """The page says since when it is old, until the daemon answers again."""
     shown = show(FAILING)
     shown.view = None
@@ -157,7 +161,7 @@ def test_it_says_so_when_nobody_answers(browser: Browser, show: Callable[[View],
     assert "no answer" not in browser.text("header")
 
 
-def test_it_says_so_when_others_always_come_first(
+def test_the_page_says_so_when_the_daemon_is_always_busy(
     browser: Browser, show: Callable[[View], Shown], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If other requests always come first, it retries for seconds and then says so."""
@@ -172,7 +176,7 @@ def test_it_says_so_when_others_always_come_first(
     assert "no answer" not in browser.text("header")
 
 
-def test_it_can_be_used_with_a_keyboard_alone(
+def test_the_page_can_be_used_with_a_keyboard_alone(
     browser: Browser, show: Callable[[View], Shown]
 ) -> None:
     """`/` filters while typing, arrows move between rows, Escape shows all, Enter picks a state."""
@@ -197,7 +201,9 @@ def test_it_can_be_used_with_a_keyboard_alone(
     assert [] == browser.complaints()
 
 
-def test_ten_thousand_profiles(browser: Browser, show: Callable[[View], Shown]) -> None:
+def test_ten_thousand_profiles_can_be_filtered_quickly(
+    browser: Browser, show: Callable[[View], Shown]
+) -> None:
     """The 500 most urgent are shown, any other can be filtered for, and typing stays quick."""
     show(view(*(figures(f"team-{n:05d}", age=n / 10) for n in range(10_000))))
     assert 500 == len(browser.rows())
@@ -211,7 +217,9 @@ def test_ten_thousand_profiles(browser: Browser, show: Callable[[View], Shown]) 
 
 
 @pytest.mark.parametrize("width", [375, 768, 1280, 2560])
-def test_nothing_is_cut_off(browser: Browser, show: Callable[[View], Shown], width: int) -> None:
+def test_the_page_needs_no_sideways_scrolling(
+    browser: Browser, show: Callable[[View], Shown], width: int
+) -> None:
     """From telephone to large screen nothing needs sideways scrolling."""
     browser.driver.set_window_size(max(width, 500), 860)
     browser.driver.execute_cdp_cmd(
@@ -231,7 +239,7 @@ def test_nothing_is_cut_off(browser: Browser, show: Callable[[View], Shown], wid
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_can_be_read_in_both_schemes(
+def test_texts_have_enough_contrast_in_both_schemes(
     browser: Browser, show: Callable[[View], Shown], scheme: str, tmp_path: Path
 ) -> None:
     """Every text has at least a contrast of 4.5 to 1 with its background (WCAG 2 AA)."""
@@ -294,7 +302,7 @@ return poor;
 """
 
 
-def test_the_real_daemon_is_shown(browser: Browser, host: Host) -> None:
+def test_an_open_page_follows_a_real_daemon(browser: Browser, host: Host) -> None:
     """An open page shows freshness, then an outage, then the recovery."""
     port = free_port()
     host.sts.grant_seconds = 60

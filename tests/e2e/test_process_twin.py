@@ -107,7 +107,7 @@ def test_the_keys_of_the_host_do_not_shadow_the_twin(host: Host) -> None:
     assert "InvalidClientTokenId" in identity(recipe | shadow)
 
 
-def test_killed_and_started_again_nothing_changes(host: Host) -> None:
+def test_a_restart_after_a_kill_writes_no_twin(host: Host) -> None:
     """A warm restart finds all twins right and writes none of them."""
     directory = with_twins(host)
     first = host.start("run")
@@ -166,7 +166,7 @@ def test_through_an_outage_the_twin_stays(host: Host) -> None:
     wait_until((directory / "development.json").exists, "the twin's return")
 
 
-def test_what_is_withdrawn_goes_through_every_door(host: Host) -> None:
+def test_a_withdrawal_removes_section_and_twin(host: Host) -> None:
     """`credfresh withdraw` removes section and twin at once; `renew` restores both."""
     directory, socket = host.root / "process", host.root / "run" / "control.sock"
     host.configure(extra=f"process_dir: {directory}\ncontrol:\n  socket: {socket}\n")

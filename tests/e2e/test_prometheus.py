@@ -126,7 +126,7 @@ def test_every_query_of_the_dashboard_finds_something(prometheus: Prometheus) ->
     assert [] == prometheus.ask("alerts")["alerts"]
 
 
-def test_what_is_scraped_is_what_is_so(prometheus: Prometheus, host: Host) -> None:
+def test_prometheus_scrapes_the_expirations_in_the_file(prometheus: Prometheus, host: Host) -> None:
     """Prometheus has the target up, and the expiration in the file for every profile."""
     expiration = "credfresh_credential_expiration_timestamp_seconds"
     wait_until(lambda: prometheus.has(f"min({expiration}) > 0"), "a scrape")

@@ -43,7 +43,7 @@ def test_sts_is_reached_through_a_proxy_that_opens_tls(
     assert {"development", "preproduction", "production"} == set(host.sections())
 
 
-def test_a_proxy_that_nobody_vouches_for_learns_nothing(
+def test_nothing_is_sent_through_an_untrusted_proxy(
     host: Host, proxy: OpeningProxy, sts: Simulator
 ) -> None:
     """Without AWS_CA_BUNDLE nothing is sent through the proxy, and the hint names the variable."""
@@ -57,7 +57,7 @@ def test_a_proxy_that_nobody_vouches_for_learns_nothing(
 
 
 @pytest.mark.parametrize("excepted", ["NO_PROXY", "no_proxy", None])
-def test_what_no_proxy_names_is_asked_directly(host: Host, excepted: str | None) -> None:
+def test_hosts_in_no_proxy_are_asked_directly(host: Host, excepted: str | None) -> None:
     """With a dead proxy, an attempt works only if NO_PROXY excludes the host."""
     dead = {"HTTP_PROXY": f"http://127.0.0.1:{free_port()}"}
     direct = {excepted: "169.254.169.254,127.0.0.1"} if excepted else {}

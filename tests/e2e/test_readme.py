@@ -59,7 +59,7 @@ def test_the_exit_statuses_are_those_of_the_commands() -> None:
     ]
 
 
-def test_the_set_up_commands_are_tried_where_everything_is_tried() -> None:
+def test_the_set_up_commands_are_part_of_ci_run() -> None:
     """The two commands that set up an environment are part of `.ci/run`."""
     gates = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     first = [block for block in blocks("sh") if block.startswith("sh .ci/")]
@@ -71,7 +71,7 @@ def test_the_set_up_commands_are_tried_where_everything_is_tried() -> None:
 @pytest.mark.parametrize(
     "block", [block for block in blocks("sh") if not block.startswith("sh .ci/")]
 )
-def test_the_commands_run(host: Host, block: str) -> None:
+def test_the_commands_of_the_readme_run(host: Host, block: str) -> None:
     """Each block succeeds in a shell where the configuration is and `once` has run."""
     assert 0 == host.start("once").wait()
     script = block.replace("/run/credfresh/credentials", str(host.credentials))

@@ -29,7 +29,7 @@ def reload(running: Running, event: str) -> dict[str, object]:
     return running.wait_for(event, count + 1)[-1]
 
 
-def test_a_signal_takes_over_what_has_changed(host: Host) -> None:
+def test_sighup_takes_over_what_has_changed(host: Host) -> None:
     """New profiles are published, removed ones leave the file, others cost no call."""
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -121,7 +121,7 @@ def test_a_storm_of_signals_ends_nothing(host: Host) -> None:
     assert calls == host.sts.count("AssumeRole")
 
 
-def test_the_log_level_follows(host: Host) -> None:
+def test_a_reload_changes_the_log_level(host: Host) -> None:
     """The new level counts from the reload on, and the old one again after the next."""
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -148,7 +148,7 @@ def control(host: Host, name: str = "control.sock", mode: str = "0600") -> str:
     return f'control: {{socket: {host.root / "run" / name}, mode: "{mode}"}}\n'
 
 
-def test_what_is_gone_leaves_in_one_write_and_what_stays_keeps_its_time(host: Host) -> None:
+def test_removed_profiles_leave_in_one_write_and_others_keep_their_times(host: Host) -> None:
     """Readers see all twenty removed profiles or none; the others keep their renewal times."""
     many = "".join(role(n % 3 + 1, f"extra{n}") for n in range(20))
     stays = role(1, "development") + role(2, "preproduction")
@@ -200,7 +200,7 @@ def test_a_burst_of_signals_is_few_reloads(host: Host) -> None:
     assert len(running.events("config_reloaded")) <= 10
 
 
-def test_another_file_and_another_mode_count_at_once(host: Host) -> None:
+def test_a_changed_file_and_a_changed_mode_count_at_once(host: Host) -> None:
     """A new file gets all sections without a call, and the old one loses ours; a mode applies."""
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -220,7 +220,7 @@ def test_another_file_and_another_mode_count_at_once(host: Host) -> None:
     assert 0 == running.stop()
 
 
-def test_another_socket_waits_for_a_restart_and_limits_do_not(host: Host) -> None:
+def test_a_changed_socket_waits_for_a_restart_and_limits_do_not(host: Host) -> None:
     """Each reload names the key that needs a restart, and the old socket answers until then."""
     host.configure(extra=control(host))
     running = host.start("run")

@@ -12,7 +12,7 @@ from credfresh.simulator import faults
 from host import ENVIRONMENTS, Host, wait_until
 
 
-def test_it_publishes_all_environments_and_leaves_them_at_the_end(host: Host) -> None:
+def test_the_daemon_publishes_all_environments_and_leaves_them_at_the_end(host: Host) -> None:
     """Three roles are assumed, published and usable; SIGTERM leaves the credentials on disk."""
     running = host.start("run")
     running.wait_for("daemon_ready")
@@ -33,7 +33,7 @@ def test_every_line_is_one_json_object_with_an_event(host: Host) -> None:
     assert all({"event", "level", "timestamp"} <= event.keys() for event in running.events())
 
 
-def test_it_renews_ahead_of_expiration(host: Host) -> None:
+def test_the_daemon_renews_ahead_of_expiration(host: Host) -> None:
     """Sessions of six seconds are renewed four times and never expire."""
     host.sts.grant_seconds = 6
     running = host.start("run")
@@ -46,7 +46,7 @@ def test_it_renews_ahead_of_expiration(host: Host) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_waits_for_what_is_in_flight(host: Host, number: int) -> None:
+def test_sigterm_waits_for_attempts_in_flight(host: Host, number: int) -> None:
     """Attempts in flight are waited for and published before the end."""
     host.sts.inject(faults.Latency(1.0), times=3)
     running = host.start("run")
@@ -73,7 +73,7 @@ def test_a_second_signal_forces_the_end(host: Host) -> None:
     assert 1 == running.wait()
 
 
-def test_killed_and_started_again_it_asks_for_nothing(host: Host) -> None:
+def test_a_restart_after_a_kill_makes_no_call(host: Host) -> None:
     """After SIGKILL the file is the state: no call is made, and its content stays."""
     first = host.start("run")
     first.wait_for("daemon_ready")
@@ -131,7 +131,7 @@ def test_a_second_daemon_on_the_file_is_refused(host: Host) -> None:
     assert f"pid={running.process.pid}" in "".join(second.lines)
 
 
-def test_a_bad_configuration_ends_it_with_78(host: Host) -> None:
+def test_a_bad_configuration_exits_with_78(host: Host) -> None:
     """Every problem is logged with its place, and no file is written."""
     host.configure("  production:\n    role_arn: nonsense\n    duration: 30s\n")
     running = host.start("run")

@@ -220,7 +220,7 @@ def test_a_token_becomes_the_build_host_and_that_the_deploy_role(
         assert "source_refused" == failed.value.code
 
 
-def test_a_role_for_instances_is_nobody_elses(aws: AwsServer) -> None:
+def test_a_role_for_instances_cannot_be_assumed_by_others(aws: AwsServer) -> None:
     """A user cannot assume a `build-host` that trusts EC2, nor a role that trusts `build-host`."""
     aws.role("build-host", POLICIES["trust-ec2.json"], account=TOOLS)
     asking = provider(aws, EnvironmentSource(), aws.user("ci", EVERYTHING, account=TOOLS))
@@ -237,7 +237,7 @@ def test_a_role_for_instances_is_nobody_elses(aws: AwsServer) -> None:
         assert asking.obtain(profile, None).lifetime > 3500
 
 
-def test_session_tags(aws: AwsServer) -> None:
+def test_the_role_takes_only_the_session_tag_that_it_requires(aws: AwsServer) -> None:
     """The required tag passes; another value, an additional tag and no tag are refused."""
     profile = deploy(aws, "trust-with-tags.json")
     asking = user(aws, "may-assume-and-tag.json")
@@ -259,7 +259,7 @@ def test_tags_need_tag_session_in_the_trust_policy(aws: AwsServer) -> None:
     assert asking.obtain(tagged, None).lifetime > 3500
 
 
-def test_source_identity(aws: AwsServer) -> None:
+def test_a_role_that_permits_it_takes_a_source_identity(aws: AwsServer) -> None:
     """A request with a source identity passes (ministack does not check sts:SetSourceIdentity)."""
     profile = deploy(aws, "trust-with-source-identity.json")
     asking = user(aws, "may-assume-and-set-source-identity.json")

@@ -104,7 +104,7 @@ class Model(pydantic.BaseModel):
     external_id: int
 
 
-def test_what_pydantic_refuses_is_not_repeated() -> None:
+def test_input_that_pydantic_refuses_is_not_repeated() -> None:
     """Our errors do not quote the input that was refused, as pydantic's ValidationError does."""
     with pytest.raises(pydantic.ValidationError) as leak:
         Model.model_validate({"external_id": CANARY, "aws_secret_access_key": CANARY})

@@ -99,7 +99,9 @@ def test_a_sticky_directory_passes(config: Path) -> None:
     assert load(config).profiles
 
 
-def test_the_directory_that_a_link_leads_to_counts(config: Path, tmp_path: Path) -> None:
+def test_the_directories_of_a_link_and_of_its_target_must_both_be_safe(
+    config: Path, tmp_path: Path
+) -> None:
     """The directory of a link and the one that it leads to must both be closed to others."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir(mode=0o755)

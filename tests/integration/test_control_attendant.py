@@ -75,7 +75,7 @@ def _home(tmp_path: Path) -> Iterator[Home]:
         yield home
 
 
-def test_a_mistake_of_ours_is_told_and_ends_nothing(
+def test_an_unforeseen_error_is_told_to_the_client_and_ends_nothing(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client gets `internal`, the log names the place, and the next client is served."""
@@ -93,7 +93,7 @@ def test_a_mistake_of_ours_is_told_and_ends_nothing(
     assert "profiles" in exchange(home.path)["answer"]
 
 
-def test_a_mistake_in_a_look_leaves_the_daemon_running(
+def test_an_unforeseen_error_in_a_look_leaves_the_daemon_running(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clients who asked before the mistake get no answer, and the main thread goes on."""
@@ -119,7 +119,7 @@ def test_without_a_configuration_file_a_reload_is_refused(home: Home) -> None:
     assert "no_reload" == answer["error"]["code"]
 
 
-def test_what_another_daemon_is_meant_to_do_is_not_done(home: Home) -> None:
+def test_a_request_for_another_instance_is_refused(home: Home) -> None:
     """A request that names other instances is refused: several daemons may run on a host."""
     asked = b'{"version": 1, "ask": "withdraw", "instances": ["%s"]}\n'
 
@@ -158,7 +158,9 @@ def _watchful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]
         clockwork.join()
 
 
-def test_all_who_ask_at_once_share_a_look(watchful: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_that_ask_status_at_once_share_one_answer(
+    watchful: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If a look is costly, clients take at most a tenth of the main thread's time."""
     home, looks = watchful, []
     real = home.sim.supervisor.roster.statuses
@@ -196,7 +198,7 @@ def asks(home: Home, client: socket.socket, request: bytes) -> None:
     wait_until(lambda: home.posted > before, "the question")
 
 
-def test_a_socket_that_was_deleted_is_back_and_who_is_connected_stays_so(watchful: Home) -> None:
+def test_a_deleted_socket_is_made_again_and_connected_clients_stay(watchful: Home) -> None:
     """If /run is cleaned up, the socket is made again; waiting clients still get their answers."""
     home = watchful
     with waiting(home) as client:
@@ -233,7 +235,7 @@ def test_a_server_that_has_ended_is_replaced(
         assert b"" == received(client)
 
 
-def test_what_else_stands_in_its_place_is_left_and_told_once(watchful: Home) -> None:
+def test_a_foreign_file_in_the_place_of_the_socket_is_left_and_told_once(watchful: Home) -> None:
     """When the other file is gone, the socket is made again; connected clients stay connected."""
     home = watchful
     with waiting(home) as client:
@@ -253,7 +255,7 @@ def test_what_else_stands_in_its_place_is_left_and_told_once(watchful: Home) -> 
             client.recv(1)
 
 
-def test_a_socket_that_was_moved_away_and_back_is_told_to_be_there(watchful: Home) -> None:
+def test_a_socket_that_was_moved_away_and_back_is_told_again(watchful: Home) -> None:
     """After `control_lost`, another `control_opened` says that clients get through again."""
     home = watchful
     aside = home.path.with_name("aside")
@@ -268,7 +270,7 @@ def test_a_socket_that_was_moved_away_and_back_is_told_to_be_there(watchful: Hom
     assert "profiles" in exchange(home.path)["answer"]
 
 
-def test_the_end_is_quick_and_leaves_nothing(home: Home) -> None:
+def test_closing_is_quick_and_leaves_no_socket(home: Home) -> None:
     """A client that waits is told that the daemon is stopping, and the socket is removed."""
     home.sim.provider.fault = lambda _: None
     ask = (

@@ -60,7 +60,7 @@ def left_by_a_dead_daemon(path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
-def test_it_has_its_mode_whatever_the_umask(path: Path, mode: int, umask: int) -> None:
+def test_the_socket_has_its_mode_whatever_the_umask(path: Path, mode: int, umask: int) -> None:
     """The socket has exactly the configured mode, and nothing is left after it is closed."""
     before = os.umask(umask)
     try:
@@ -113,7 +113,7 @@ def test_the_socket_has_the_configured_group(path: Path) -> None:
 
 
 @needs_root
-def test_a_group_that_may_not_be_given_is_said() -> None:
+def test_a_group_that_we_may_not_give_is_named() -> None:
     """The error says that only root may give the group, and nothing is left behind."""
     code = (
         "import os, sys\n"
@@ -142,7 +142,7 @@ def test_a_group_that_does_not_exist_is_named(path: Path) -> None:
     assert not path.exists()
 
 
-def test_what_a_dead_daemon_left_is_replaced(path: Path) -> None:
+def test_the_socket_of_a_dead_daemon_is_replaced(path: Path) -> None:
     """A dead socket is replaced, and the temporary socket of a dead daemon removed."""
     left_by_a_dead_daemon(path)
     left_by_a_dead_daemon(path.with_name(".control.sock.credfresh-0badcafe.tmp"))
@@ -173,7 +173,7 @@ def test_a_daemon_that_does_not_accept_counts_as_living(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "fifo", "link to a file"])
-def test_what_is_no_socket_is_not_touched(path: Path, kind: str) -> None:
+def test_a_file_that_is_no_socket_is_not_touched(path: Path, kind: str) -> None:
     """A file, directory, fifo or link at the path stays, and the error says what to do."""
     match kind:
         case "file":
@@ -219,7 +219,7 @@ def test_a_missing_directory_is_named(path: Path) -> None:
     assert "create the missing directory" in str(caught.value.hint)
 
 
-def test_what_stands_there_now_is_not_taken_away(path: Path) -> None:
+def test_a_socket_that_replaced_ours_is_not_removed(path: Path) -> None:
     """A daemon whose socket was replaced does not remove the other one at its end."""
     with opened(path) as listening:
         path.unlink()
@@ -229,7 +229,7 @@ def test_what_stands_there_now_is_not_taken_away(path: Path) -> None:
     assert path.exists()
 
 
-def test_a_name_as_long_as_a_socket_can_have(path: Path) -> None:
+def test_a_path_of_107_bytes_works(path: Path) -> None:
     """A path of 107 bytes works, though that of the temporary socket is longer."""
     deep = path.parent / ("d" * 40)
     deep.mkdir(mode=0o755)
@@ -243,7 +243,7 @@ def test_a_name_as_long_as_a_socket_can_have(path: Path) -> None:
         assert reachable(longest)
 
 
-def test_two_that_start_at_once_do_not_both_believe(path: Path) -> None:
+def test_of_two_daemons_that_start_at_once_one_gets_the_socket(path: Path) -> None:
     """Of two daemons that start on one path at once, exactly one finds its socket there."""
     sockets = [ListeningSocket(ControlSettings(str(path))) for _ in range(2)]
     barrier = threading.Barrier(2)
@@ -267,7 +267,7 @@ def test_two_that_start_at_once_do_not_both_believe(path: Path) -> None:
         listener.close()
 
 
-def test_killed_it_leaves_a_socket_that_its_successor_replaces(path: Path) -> None:
+def test_the_socket_of_a_killed_daemon_is_replaced_by_the_next(path: Path) -> None:
     """A daemon killed with SIGKILL leaves a dead socket, which the next one replaces."""
     code = (
         "import os, signal, sys\n"

@@ -56,7 +56,9 @@ def refused(path: Path, request: bytes) -> str:
     return code
 
 
-def test_a_question_is_handed_on_with_who_asks(oracle: Oracle, path: Path) -> None:
+def test_a_question_is_handed_on_with_the_pid_and_uid_of_the_client(
+    oracle: Oracle, path: Path
+) -> None:
     """The question carries the client's pid and uid, which the kernel vouches for."""
     assert {"said": "yes"} == exchange(path)["answer"]
 
@@ -65,9 +67,7 @@ def test_a_question_is_handed_on_with_who_asks(oracle: Oracle, path: Path) -> No
     assert (os.getpid(), os.geteuid()) == (question.peer.pid, question.peer.uid)
 
 
-def test_who_has_come_to_the_old_listener_is_served_after_a_move(
-    oracle: Oracle, path: Path
-) -> None:
+def test_clients_of_the_old_listener_are_served_after_a_move(oracle: Oracle, path: Path) -> None:
     """Clients of the old socket are answered, whether accepted or still in its backlog."""
     free, clients = threading.Event(), []
     oracle.keeps = lambda _: not free.wait(PATIENCE)
@@ -137,13 +137,13 @@ def test_garbage_is_answered_with_an_error(
     assert [] == oracle.questions
 
 
-def test_what_follows_the_request_is_not_read(oracle: Oracle, path: Path) -> None:
+def test_bytes_after_the_request_are_not_read(oracle: Oracle, path: Path) -> None:
     """A connection carries one question; further bytes are ignored."""
     assert {"said": "yes"} == exchange(path, STATUS + STATUS + b"x" * 1000)["answer"]
     assert 1 == len(oracle.questions)
 
 
-def test_a_client_that_leaves_is_told(oracle: Oracle, path: Path) -> None:
+def test_a_client_that_leaves_is_reported(oracle: Oracle, path: Path) -> None:
     """When a client disconnects, its ticket is reported as gone, and a late answer does no harm."""
     oracle.keeps = lambda _: True
     with connect(path) as client:
@@ -196,7 +196,7 @@ def hung_up(client: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def test_who_says_nothing_is_sent_away(
+def test_silent_clients_are_disconnected(
     oracle: Oracle, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that sends nothing gets `too_slow`; one that does not read is disconnected."""
@@ -211,7 +211,7 @@ def test_who_says_nothing_is_sent_away(
         assert len(received(deaf)) < 5_000_000
 
 
-def test_who_has_asked_may_wait_for_longer_than_he_had_to_ask(
+def test_a_client_that_has_asked_may_wait_for_longer_than_request_time(
     oracle: Oracle, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job waits for minutes where STS does not answer; who came later and is silent goes."""
@@ -225,7 +225,7 @@ def test_who_has_asked_may_wait_for_longer_than_he_had_to_ask(
         assert {"said": "yes"} == json.loads(received(waiting))["answer"]
 
 
-def test_when_all_places_are_taken_the_silent_lose_theirs(path: Path) -> None:
+def test_when_all_places_are_taken_silent_clients_lose_theirs(path: Path) -> None:
     """Three thousand silent clients do not keep a good one out; clients that wait stay."""
     with served(path) as oracle:
         oracle.keeps = lambda request: isinstance(request, Ensure)
@@ -254,7 +254,7 @@ def _many_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_out_of_descriptors_it_waits_and_goes_on(path: Path) -> None:
+def test_without_descriptors_accept_is_retried_later(path: Path) -> None:
     """Without free descriptors, accept is retried at a slow pace; the client is let in later."""
     code = (
         "import os, resource, socket, sys, threading\n"
@@ -301,7 +301,7 @@ def test_out_of_descriptors_it_waits_and_goes_on(path: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("ask", ["renew", "reload", "withdraw"])
-def test_others_may_not_change_anything(open_path: Path, ask: str) -> None:
+def test_other_users_may_ask_status_and_nothing_else(open_path: Path, ask: str) -> None:
     """Anybody who can connect may ask `status`; the rest is for root and the daemon's user."""
     code = (
         "import os, sys, socket\n"
@@ -333,7 +333,7 @@ def test_others_may_not_change_anything(open_path: Path, ask: str) -> None:
         assert "answer" in exchange(open_path, protocol.encode_request(Reload()))
 
 
-def test_at_the_end_everybody_is_let_go(path: Path) -> None:
+def test_closing_answers_and_disconnects_all_clients(path: Path) -> None:
     """Closing takes no time: pending answers are delivered, other clients are disconnected."""
     with served(path) as oracle:
         oracle.keeps = lambda _: True
@@ -351,7 +351,7 @@ def test_at_the_end_everybody_is_let_go(path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_thousand_wait_and_one_answer_serves_them(oracle: Oracle, path: Path) -> None:
+def test_an_answer_to_a_thousand_clients_is_rendered_once(oracle: Oracle, path: Path) -> None:
     """An answer to a thousand clients is rendered only once."""
     rendered = []
     oracle.keeps = lambda _: True

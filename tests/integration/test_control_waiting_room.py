@@ -93,7 +93,7 @@ def _lobby() -> Lobby:
     return lobby
 
 
-def test_a_fresh_profile_is_answered_without_a_call(lobby: Lobby) -> None:
+def test_ensure_of_a_fresh_profile_costs_no_call(lobby: Lobby) -> None:
     """The answer has the life left and the key id of the profile, but no secret."""
     lobby.ensure(1, "prod", 2700)
 
@@ -105,7 +105,9 @@ def test_a_fresh_profile_is_answered_without_a_call(lobby: Lobby) -> None:
     assert 2 == lobby.calls
 
 
-def test_an_old_one_is_renewed_once_for_all_and_answered_when_published(lobby: Lobby) -> None:
+def test_fifty_ensures_share_one_renewal_and_are_answered_when_it_is_published(
+    lobby: Lobby,
+) -> None:
     """Fifty clients cause one call; they are answered once the renewal is on disk."""
     lobby.wait(1200)
     lobby.disk_full = True
@@ -121,14 +123,14 @@ def test_an_old_one_is_renewed_once_for_all_and_answered_when_published(lobby: L
     assert lobby.outlet.urgent[-1], "somebody waits for it"
 
 
-def test_a_scheduled_renewal_waits_for_no_one(lobby: Lobby) -> None:
+def test_a_scheduled_renewal_is_not_urgent_to_publish(lobby: Lobby) -> None:
     """A renewal that no client waits for is not urgent to publish."""
     lobby.wait(2000, step=5.0)
     assert 4 == lobby.calls
     assert not lobby.outlet.urgent[-1]
 
 
-def test_one_that_the_publisher_rests_on_is_published_when_a_job_asks(lobby: Lobby) -> None:
+def test_a_renewal_in_hand_is_published_at_once_when_a_job_asks(lobby: Lobby) -> None:
     """A renewal in hand becomes urgent when a job asks for it, without another call to STS."""
     lobby.disk_full = True
     lobby.wait(1800, step=5.0)
@@ -163,7 +165,7 @@ def test_many_renewals_on_demand_are_published_together() -> None:
     assert {True} == set(lobby.outlet.urgent[before:])
 
 
-def test_a_crowd_whose_client_has_left_counts_no_more() -> None:
+def test_wishes_of_a_client_that_left_count_no_more() -> None:
     """Ctrl-C ends `renew`: what is asked for after that is published at once as ever."""
     names = [f"p{n}" for n in range(FEW + 1)]
     lobby = Lobby(settings(*(profile(name) for name in names)))
@@ -223,7 +225,7 @@ def test_withdraw_is_answered_when_the_sections_are_gone(lobby: Lobby) -> None:
     assert "fresh" == lobby.supervisor.roster["prod"].state(lobby.clock())
 
 
-def test_withdraw_of_what_was_never_published_is_answered() -> None:
+def test_withdraw_of_a_profile_that_was_never_published_is_answered() -> None:
     """A profile that never had credentials counts as withdrawn at once."""
     lobby = Lobby(settings(profile("dev")))
     lobby.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
@@ -233,7 +235,7 @@ def test_withdraw_of_what_was_never_published_is_answered() -> None:
     assert lobby.answers[1]["profiles"][0]["withdrawn"]
 
 
-def test_a_reload_that_takes_a_profile_out_is_told_to_those_who_wait() -> None:
+def test_clients_that_wait_for_a_removed_profile_are_answered_at_once() -> None:
     """A removed profile is answered at once to `ensure`, and with the others to `renew`."""
     lobby = Lobby(settings(profile("dev"), profile("prod")))
     lobby.provider.fault = lambda _: failure()
@@ -267,7 +269,7 @@ def test_keys_of_the_old_role_do_not_pass_for_those_of_the_new_one() -> None:
     assert lobby.answers[2]["reached"]
 
 
-def test_a_job_is_not_told_of_life_in_a_file_that_is_not_there(lobby: Lobby) -> None:
+def test_ensure_counts_no_life_in_a_file_that_is_not_there(lobby: Lobby) -> None:
     """While a directory is in the file's place, nobody can read what was published."""
     lobby.wait(60)
     [path] = {target.path for target in lobby.settings.targets}
@@ -328,7 +330,7 @@ def test_nobody_is_told_of_keys_in_a_section_that_is_not_there(lobby: Lobby) -> 
     assert lobby.answers[3]["profiles"][0]["renewed"]
 
 
-def test_a_reload_while_the_answer_is_on_its_way_does_not_pass_for_it() -> None:
+def test_a_renewal_in_flight_at_a_reload_does_not_count() -> None:
     """A renewal that was in flight at a reload does not count: the new request is made."""
     lobby = Lobby(settings(profile("prod")), hold=True)
     lobby.start()
@@ -388,7 +390,7 @@ def test_a_flood_of_unknown_names_costs_a_tenth_of_the_time(
     assert len(hints) > 500
 
 
-def test_who_asks_again_and_again_does_not_make_it_look_more_often(
+def test_a_costly_look_is_followed_by_a_pause_however_often_clients_ask(
     lobby: Lobby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A costly look at many waiting clients is followed by a pause nine times as long."""
@@ -430,7 +432,7 @@ def test_a_refused_section_denies_at_once(lobby: Lobby) -> None:
 
 @pytest.mark.parametrize("place", ["directory", "path"])
 @pytest.mark.parametrize("verb", ["renew", "withdraw"])
-def test_a_twin_that_cannot_be_written_is_told(place: str, verb: str) -> None:
+def test_a_twin_that_cannot_be_written_is_told_to_the_client(place: str, verb: str) -> None:
     """The answer reports the failed twin at once, though the section is renewed or gone."""
     twin = Twin("/run/process", "prod", FileTarget("/run/process"))
     lobby = Lobby(settings(replace(profile("prod"), twin=twin)))
@@ -449,7 +451,7 @@ def test_a_twin_that_cannot_be_written_is_told(place: str, verb: str) -> None:
     assert ("failed", "not ours", "look at it") == (told["code"], told["error"], told["hint"])
 
 
-def test_a_full_disk_is_told(lobby: Lobby) -> None:
+def test_a_full_disk_is_told_to_the_client(lobby: Lobby) -> None:
     """`renew` reports a full disk at once, `ensure` when its time is over."""
     lobby.wait(1200)
     lobby.disk_full = True
@@ -471,7 +473,7 @@ def test_a_full_disk_is_told(lobby: Lobby) -> None:
     assert "late" == lobby.supervisor.roster["prod"].state(lobby.clock())
 
 
-def test_who_leaves_is_not_answered(lobby: Lobby) -> None:
+def test_a_client_that_left_is_not_answered(lobby: Lobby) -> None:
     """A client that disconnects is forgotten by `ensure` and by `renew`."""
     lobby.wait(1200)
     lobby.ensure(1, "prod", 3590)

@@ -57,7 +57,7 @@ def test_a_new_file_is_created_for_its_readers_alone(path: Path) -> None:
     assert [] == temporaries(path)
 
 
-def test_foreign_bytes_stay_and_come_back(path: Path) -> None:
+def test_foreign_bytes_are_the_same_after_publish_renewal_and_withdrawal(path: Path) -> None:
     """After publishing, renewing and withdrawing, the file has its original bytes."""
     original = FOREIGN + b"; no final line end"
     path.write_bytes(original)
@@ -97,7 +97,7 @@ def test_an_open_file_stays_whole(path: Path) -> None:
         assert old == reader.read()
 
 
-def test_the_time_is_set_after_the_swap(path: Path) -> None:
+def test_the_mtime_is_set_after_the_swap(path: Path) -> None:
     """The mtime is set after the swap, so a reader that loaded just before sees a newer file."""
     steps = Steps()
     file = keeper(path, hook=steps)
@@ -109,7 +109,7 @@ def test_the_time_is_set_after_the_swap(path: Path) -> None:
     assert clock().wall - path.stat().st_mtime < 5
 
 
-def test_the_time_is_later_than_any_load_of_the_old_file(path: Path) -> None:
+def test_the_mtime_is_later_than_any_load_of_the_old_file(path: Path) -> None:
     """The mtime comes from the readers' clock, which is finer than the kernel's "now"."""
     needs_fine_times(path.parent)
     steps = Steps()
@@ -187,7 +187,7 @@ def test_owner_group_and_mode_are_as_configured(path: Path) -> None:
 
 
 @needs_root
-def test_what_is_not_configured_is_kept(path: Path) -> None:
+def test_a_group_that_is_not_configured_is_kept(path: Path) -> None:
     """A group that somebody gave the file stays if none is configured."""
     path.write_bytes(FOREIGN)
     os.chown(path, 0, 4321)
@@ -264,7 +264,7 @@ def test_drift_is_seen_and_repaired(path: Path, harm: str) -> None:
     assert not file.tick()
 
 
-def test_what_we_removed_ourselves_was_taken_by_nobody(path: Path) -> None:
+def test_a_section_that_we_removed_ourselves_is_not_told_as_taken(path: Path) -> None:
     """A section that comes back after a withdrawal, or is new, is not told as repaired."""
     file = keeper(path)
     file.publish(wanted(path, "dev"))
@@ -273,7 +273,7 @@ def test_what_we_removed_ourselves_was_taken_by_nobody(path: Path) -> None:
     assert () == file.publish(wanted(path, "dev", "production")).remarks
 
 
-def test_a_change_of_others_is_taken_in_and_asks_for_nothing_more(path: Path) -> None:
+def test_an_edit_by_others_causes_one_look_and_no_more(path: Path) -> None:
     """After an edit by others one look follows; later ticks trust the file's times."""
     file = keeper(path)
     asked = wanted(path, "dev")
@@ -399,7 +399,7 @@ def test_a_doubtful_mark_is_not_believed(path: Path, doubt: str) -> None:
     assert {} == keeper(path).standing({"dev": asked})
 
 
-def test_of_another_endpoint_key_ids_of_any_kind_are_believed(path: Path) -> None:
+def test_with_an_endpoint_url_marks_with_any_key_id_are_believed(path: Path) -> None:
     """LocalStack's key ids begin with LSIA; they must not make each `once` renew everything."""
     file = path.with_name("credfresh.yaml")
     one = publication("dev", path)
@@ -426,12 +426,12 @@ def _long_term(one: Publication) -> SessionCredentials:
     return replace(_grant(one).credentials, access_key_id="AKIAFAKE000000000000")
 
 
-def test_nothing_stands_where_there_is_no_file(path: Path) -> None:
+def test_a_missing_file_has_no_credentials_and_is_no_error(path: Path) -> None:
     """On a first start there are no credentials, and no error."""
     assert {} == keeper(path).standing({"dev": publication("dev", path).profile})
 
 
-def test_orphans_go_and_others_stay(path: Path) -> None:
+def test_removed_profiles_leave_the_file_and_other_instances_stay(path: Path) -> None:
     """A profile removed from the configuration leaves the file; another instance's stay."""
     publish_and_leave(path, wanted(path, "their"), instance="theirs")
     publish_and_leave(path, wanted(path, "dev", "production"), instance="ours")
@@ -443,7 +443,7 @@ def test_orphans_go_and_others_stay(path: Path) -> None:
     assert {"their", "dev"} == set(read_by_sdk(path))
 
 
-def test_a_withdrawn_section_goes(path: Path) -> None:
+def test_a_withdrawn_profile_loses_its_section_alone(path: Path) -> None:
     """A publication with `withdraw` removes its section and no other."""
     file = keeper(path)
     file.publish(wanted(path, "dev", "production"))
@@ -466,7 +466,7 @@ def test_a_foreign_section_is_refused_and_the_others_published(path: Path) -> No
     assert "ASIAFAKE000000000000" == key_of(path, "dev")
 
 
-def test_adopt_replaces_a_foreign_section_aloud(path: Path) -> None:
+def test_adopt_replaces_a_foreign_section_and_reports_it(path: Path) -> None:
     """With `adopt: true` a foreign section is replaced, and `section_adopted` reported."""
     path.write_bytes(FOREIGN)
 
@@ -476,7 +476,7 @@ def test_adopt_replaces_a_foreign_section_aloud(path: Path) -> None:
     assert "ASIAFAKE000000000000" == key_of(path, "foreign")
 
 
-def test_what_cannot_be_written_harms_no_other_profile(path: Path) -> None:
+def test_a_token_that_cannot_be_written_harms_no_other_profile(path: Path) -> None:
     """A token with a line end could forge lines: it is refused, and not quoted."""
     bad = publication("dev", path)
     evil = replace(_grant(bad).credentials, session_token="x\n[admin]")
@@ -489,7 +489,7 @@ def test_what_cannot_be_written_harms_no_other_profile(path: Path) -> None:
     assert {"production"} == set(read_by_sdk(path))
 
 
-def test_what_still_stands_is_known_as_ours_however_long_ago_it_expired(path: Path) -> None:
+def test_our_keys_are_recognised_however_long_ago_they_expired(path: Path) -> None:
     """Keys that we wrote are recognized though they expired days ago and their marks are gone."""
     days = 0.0
     file = SharedCredentialsFile(
@@ -571,7 +571,7 @@ def test_readers_never_find_half_a_file(path: Path) -> None:
     assert [] == problems
 
 
-def test_every_file_has_its_share(tmp_path: Path) -> None:
+def test_each_profile_goes_to_its_own_file(tmp_path: Path) -> None:
     """Each profile goes to its own file; outcomes are by path; a failing file stops no other."""
     good, bad = tmp_path / "good", tmp_path / "missing" / "bad"
     files = CredentialsFiles([FileTarget(str(good))], instance="test", clock=clock)
@@ -605,7 +605,7 @@ def test_a_file_that_is_wanted_no_more_is_cleared_and_let_go(tmp_path: Path) -> 
     assert not files.tick()
 
 
-def test_all_or_none_are_claimed(tmp_path: Path) -> None:
+def test_all_files_are_claimed_or_none(tmp_path: Path) -> None:
     """If another daemon keeps one of the files, none is claimed."""
     one, two = tmp_path / "one", tmp_path / "two"
     other = keeper(two)

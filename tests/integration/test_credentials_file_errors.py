@@ -115,7 +115,7 @@ def test_a_failure_before_the_swap_leaves_the_old_file(path: Path, step: str) ->
     assert "ASIAFAKE000000000002" == key_of(path, "dev")
 
 
-def test_while_a_publish_fails_no_look_asks_for_another(path: Path) -> None:
+def test_while_publishes_fail_no_tick_asks_for_another(path: Path) -> None:
     """A failed publish is retried with its backoff; no tick asks for one in between."""
     steps = Steps()
     file = keeper(path, hook=steps)
@@ -205,7 +205,7 @@ def test_a_file_of_somebody_else_is_refused(path: Path) -> None:
 
 
 @needs_root
-def test_a_directory_that_we_may_not_write(open_directory: Path) -> None:
+def test_a_directory_that_we_may_not_write_is_eacces(open_directory: Path) -> None:
     """The error is EACCES, and the hint names the uid that needs the right."""
     path = open_directory / "credentials"
 
@@ -217,7 +217,7 @@ def test_a_directory_that_we_may_not_write(open_directory: Path) -> None:
 
 
 @needs_root
-def test_a_group_that_we_may_not_give(open_directory: Path) -> None:
+def test_a_group_that_we_may_not_give_is_eperm(open_directory: Path) -> None:
     """The error is EPERM, and the hint names ways that do not need root."""
     path = open_directory / "credentials"
     os.chown(open_directory, 65_534, 65_534)
@@ -231,7 +231,7 @@ def test_a_group_that_we_may_not_give(open_directory: Path) -> None:
 
 
 @needs_root
-def test_without_root_all_is_well_in_a_directory_of_our_own(open_directory: Path) -> None:
+def test_publishing_works_without_root(open_directory: Path) -> None:
     """Leases, exchange and locks work without privileges."""
     path = open_directory / "credentials"
     os.chown(open_directory, 65_534, 65_534)

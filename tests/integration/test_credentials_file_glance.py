@@ -58,7 +58,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_glance_sees(path: Path, change: str) -> None:
+def test_a_glance_notices_every_kind_of_change(path: Path, change: str) -> None:
     """A glance notices changes of content, times, rights, file, directory and neighbours."""
     needs_fine_times(path.parent.parent)
     glance = glanced(path, AheadClock(2 * SETTLED))
@@ -67,12 +67,12 @@ def test_a_glance_sees(path: Path, change: str) -> None:
     assert not glance.unchanged()
 
 
-def test_what_has_just_changed_is_looked_at_again(path: Path) -> None:
+def test_a_file_that_has_just_changed_is_looked_at_again(path: Path) -> None:
     """Within a tick of the file system's clock a second change would not show in the times."""
     assert not glanced(path, AheadClock(SETTLED / 2)).unchanged()
 
 
-def test_a_look_that_takes_long_proves_no_more(path: Path) -> None:
+def test_the_age_of_a_change_counts_from_the_begin_of_the_look(path: Path) -> None:
     """The age of the last change counts from when the look began: later changes may not show."""
     at = AheadClock(SETTLED / 2)
     glance = Glance(at)
@@ -90,7 +90,7 @@ def test_a_glance_is_good_for_a_minute(path: Path) -> None:
     assert not glance.unchanged()
 
 
-def test_who_looked_at_nothing_knows_nothing() -> None:
+def test_a_glance_before_any_look_never_says_unchanged() -> None:
     """A glance that has recorded nothing never says `unchanged`."""
     assert not Glance(FakeClock()).unchanged()
 
@@ -134,7 +134,9 @@ def test_drift_from_rest_is_seen_by_the_next_look(
     assert file.tick()
 
 
-def test_a_file_at_rest_is_not_walked_to(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tick_opens_nothing_while_the_file_is_at_rest(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While the file is at rest, a tick opens nothing: it is what a daemon does all day."""
     file = at_rest(path)
     opened: list[object] = []
@@ -143,14 +145,14 @@ def test_a_file_at_rest_is_not_walked_to(path: Path, monkeypatch: pytest.MonkeyP
     assert [] == opened
 
 
-def test_another_mode_asked_for_is_seen_at_once(path: Path) -> None:
+def test_a_newly_configured_mode_is_seen_at_once(path: Path) -> None:
     """The file has not changed, but the mode that is wanted has."""
     file = at_rest(path)
     file.serve(FileTarget(str(path), 0o640))
     assert file.tick()
 
 
-def test_who_still_has_open_what_was_replaced_is_looked_after(path: Path) -> None:
+def test_a_late_write_is_noticed_although_the_new_file_is_at_rest(path: Path) -> None:
     """A late write into a replaced file is noticed, though a glance at the new file misses it."""
     later = AheadClock()
     file = SharedCredentialsFile(FileTarget(str(path)), instance="test", clock=later, pause=Waits())

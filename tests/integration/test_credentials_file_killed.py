@@ -120,7 +120,7 @@ def _house(tmp_path: Path) -> Iterator[House]:
         yield House(tmp_path / "credentials", stack)
 
 
-def test_an_older_late_write_is_found_too(house: House) -> None:
+def test_a_late_write_into_an_older_replaced_file_is_found(house: House) -> None:
     """A late write into the file before the last one is found as well."""
     rival = house.opened()
     house.publish()
@@ -133,7 +133,7 @@ def test_an_older_late_write_is_found_too(house: House) -> None:
     assert [] == temporaries(house.path)
 
 
-def test_late_writes_into_several_are_all_found(house: House) -> None:
+def test_late_writes_into_several_replaced_files_are_all_found(house: House) -> None:
     """Late writes into two different replaced files are both taken over."""
     first, second = house.published_late_twice()
     house.killed()
@@ -169,7 +169,7 @@ def test_a_late_write_outlives_the_publish_that_takes_it_over(house: House, step
     assert [] == temporaries(house.path)
 
 
-def test_another_s_write_into_ours_stands_beside_it(house: House) -> None:
+def test_a_write_into_the_new_file_stands_beside_a_late_write(house: House) -> None:
     """One rival wrote into the replaced file, another into the new one: both writes stand."""
     house.published_late().close()
     house.opened().write(OTHERS)
@@ -178,7 +178,7 @@ def test_another_s_write_into_ours_stands_beside_it(house: House) -> None:
     assert {"foreign", "dev", "late", "other"} == house.settle()
 
 
-def test_another_s_write_before_the_time_is_set_stands_beside_it(house: House) -> None:
+def test_a_write_into_the_new_file_before_its_time_is_set_stands_too(house: House) -> None:
     """A rival's change of the new file before we note its state stands, as does a late write."""
     rival = house.opened()
     house.steps.before["stamp"] = lambda: house.opened().write(OTHERS)
@@ -190,7 +190,7 @@ def test_another_s_write_before_the_time_is_set_stands_beside_it(house: House) -
     assert {"foreign", "dev", "late", "other"} == house.settle()
 
 
-def test_what_had_been_taken_over_is_not_undone(house: House) -> None:
+def test_a_late_write_that_was_taken_over_is_not_undone_by_another(house: House) -> None:
     """A late write was taken over, and another came into the file then replaced: both stand."""
     first = house.opened()
     house.publish()
@@ -205,7 +205,7 @@ def test_what_had_been_taken_over_is_not_undone(house: House) -> None:
     assert {"foreign", "dev", "late", "other"} == house.settle()
 
 
-def test_a_change_within_a_section_is_brought_home(house: House) -> None:
+def test_a_late_change_within_a_section_is_taken_over(house: House) -> None:
     """If nobody changed the current file, a late change within a section is applied to it."""
     needs_fine_times(house.path.parent)
     content = house.path.read_bytes()
@@ -225,7 +225,9 @@ def test_a_change_within_a_section_is_brought_home(house: House) -> None:
 
 
 @pytest.mark.parametrize("step", ["compare", "stamp", "sync_directory"])
-def test_a_change_within_a_section_is_brought_home_whenever_we_die(house: House, step: str) -> None:
+def test_a_late_change_within_a_section_is_taken_over_whenever_we_die(
+    house: House, step: str
+) -> None:
     """A late change within a section is applied even if we die before the swap is durable."""
     needs_fine_times(house.path.parent)
     content = house.path.read_bytes()
@@ -240,7 +242,7 @@ def test_a_change_within_a_section_is_brought_home_whenever_we_die(house: House,
     assert "AKIACHANGED" == key_of(house.path, "foreign")
 
 
-def test_no_section_of_ours_gives_way_to_what_stood_before(house: House) -> None:
+def test_no_section_of_ours_gives_way_to_an_older_one(house: House) -> None:
     """If the next daemon believes no mark, it has nothing in hand, and our sections still stay."""
     rival = house.opened()
     house.file.publish(wanted(house.path, "dev", "prod", serial=7))
@@ -271,7 +273,7 @@ def _locked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_what_cannot_be_read_and_was_not_written_is_in_the_way_of_nothing(
+def test_an_unreadable_replaced_file_without_late_writes_stops_nothing(
     house: House, locked_up: list[str]
 ) -> None:
     """A replaced file without late writes is removed even if only its former owner may read it."""
@@ -284,7 +286,7 @@ def test_what_cannot_be_read_and_was_not_written_is_in_the_way_of_nothing(
     assert [] == temporaries(house.path)
 
 
-def test_what_the_disk_has_lost_and_was_not_written_is_in_the_way_of_nothing(
+def test_a_lost_replaced_file_without_late_writes_stops_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the disk lost a replaced file without late writes in a power cut, the claim succeeds."""
@@ -300,9 +302,7 @@ def test_what_the_disk_has_lost_and_was_not_written_is_in_the_way_of_nothing(
     assert [] == temporaries(house.path)
 
 
-def test_a_claim_that_fails_at_one_of_several_holds_none_open(
-    house: House, locked_up: list[str]
-) -> None:
+def test_a_failed_claim_holds_no_replaced_file_open(house: House, locked_up: list[str]) -> None:
     """The claim is retried until it succeeds, so a failed one must not leave files open."""
     house.published_late_twice()
     house.killed()
@@ -318,7 +318,7 @@ def test_a_claim_that_fails_at_one_of_several_holds_none_open(
     assert 2 == len(temporaries(house.path))
 
 
-def test_what_was_never_put_in_place_brings_nothing_back(house: House) -> None:
+def test_a_temporary_that_was_never_swapped_restores_nothing(house: House) -> None:
     """A temporary from before the swap does not restore a section deleted by hand since."""
     house.path.write_bytes(house.path.read_bytes() + OTHERS)
     os.utime(house.path, (1e9, 1e9))
@@ -348,7 +348,7 @@ def test_only_temporaries_of_ours_are_swept(house: House, owner: int, *, swept: 
     assert swept != name.exists()
 
 
-def test_another_s_rename_over_ours_stands_beside_it(house: House) -> None:
+def test_a_rename_over_the_new_file_stands_beside_a_late_write(house: House) -> None:
     """A rival wrote into the replaced file, another renamed a copy over the new one: both stand."""
     copy = house.path.read_bytes()
     house.published_late().close()
@@ -361,7 +361,7 @@ def test_another_s_rename_over_ours_stands_beside_it(house: House) -> None:
     assert [] == temporaries(house.path)
 
 
-def test_who_still_has_it_open_is_waited_for_by_the_next(house: House) -> None:
+def test_the_next_daemon_waits_for_a_writer_of_a_replaced_file(house: House) -> None:
     """A rival that writes only after the next daemon has started loses nothing."""
     needs_leases(house.path.parent)
     rival = house.opened()
@@ -375,7 +375,7 @@ def test_who_still_has_it_open_is_waited_for_by_the_next(house: House) -> None:
     assert [] == temporaries(house.path)
 
 
-def test_what_is_half_written_is_waited_for_by_the_next(house: House) -> None:
+def test_the_next_daemon_waits_for_a_half_written_late_write(house: House) -> None:
     """A half-written late write is waited for, even if another rival's file is in place by then."""
     needs_leases(house.path.parent)
     copy = house.path.read_bytes()
@@ -398,7 +398,7 @@ def test_what_is_half_written_is_waited_for_by_the_next(house: House) -> None:
 
 
 @pytest.mark.parametrize("published", [True, False])
-def test_who_still_has_it_open_when_we_end_is_left_to_the_next(
+def test_a_writer_that_is_still_there_at_the_end_is_left_to_the_next_daemon(
     house: House, *, published: bool
 ) -> None:
     """An orderly end waits at most two seconds for a writer; the next daemon finds its write."""
@@ -416,7 +416,7 @@ def test_who_still_has_it_open_when_we_end_is_left_to_the_next(
     assert [] == temporaries(house.path)
 
 
-def test_an_orderly_end_leaves_no_late_write_to_the_next(house: House) -> None:
+def test_an_orderly_end_publishes_late_writes(house: House) -> None:
     """A late write is published before the end: the next daemon may not start for a long time."""
     house.published_late().close()
 
@@ -444,7 +444,7 @@ def test_an_end_with_a_full_disk_leaves_all_late_writes(house: House) -> None:
     assert [] == temporaries(house.path)
 
 
-def test_what_was_taken_over_and_deleted_since_stays_deleted(house: House) -> None:
+def test_a_late_section_deleted_after_it_was_taken_over_stays_deleted(house: House) -> None:
     """A section taken over and then deleted by hand stays deleted; its writer may add another."""
     needs_leases(house.path.parent)
     rival = house.published_late()
@@ -463,7 +463,7 @@ def test_what_was_taken_over_and_deleted_since_stays_deleted(house: House) -> No
     assert [] == temporaries(house.path)
 
 
-def test_what_stood_already_when_it_came_late_stays_deleted(house: House) -> None:
+def test_a_late_section_that_stood_already_and_was_deleted_stays_deleted(house: House) -> None:
     """A late section that already stood, and was deleted by hand, is not restored after a kill."""
     rival = house.opened()
     house.serial += 1
@@ -494,7 +494,7 @@ def test_a_late_write_outlives_a_claim_that_was_removed(house: House) -> None:
     assert {"foreign", "dev", "late"} == house.settle()
 
 
-def test_a_late_write_outlives_ten_attempts_in_vain(house: House) -> None:
+def test_a_late_write_outlives_a_publish_that_gave_up(house: House) -> None:
     """A late write survives a publish that gave up because of a busy rival, and a kill."""
     rival = house.opened()
     house.publish()
@@ -515,7 +515,7 @@ def test_a_late_write_outlives_ten_attempts_in_vain(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", ["my credentials", "crédentials"])
-def test_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
+def test_late_writes_are_found_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
     """The note of the replaced file works for names with spaces or other letters."""
     with ExitStack() as stack:
         house = House(tmp_path / name, stack)
@@ -526,7 +526,7 @@ def test_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
         assert [] == temporaries(house.path)
 
 
-def test_a_file_that_was_removed_since_stays_without_it(house: House) -> None:
+def test_a_removed_file_gets_no_late_write_back(house: House) -> None:
     """If somebody removed the file, its earlier content and late writes are not restored."""
     house.published_late().close()
     house.killed()

@@ -53,7 +53,7 @@ def _house(tmp_path: Path) -> Iterator[House]:
         yield House(tmp_path / "credentials", place)
 
 
-def test_what_was_read_long_after_its_last_change_is_known(
+def test_a_file_read_long_after_its_last_change_is_not_read_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file whose times prove that it has not changed is not read again."""
@@ -64,7 +64,7 @@ def test_what_was_read_long_after_its_last_change_is_known(
 
 
 @pytest.mark.parametrize("took", [0.0, 1.0])
-def test_what_was_read_right_after_a_change_proves_nothing(house: House, took: float) -> None:
+def test_a_file_read_right_after_a_change_is_compared_again(house: House, took: float) -> None:
     """A second write within one tick does not show in the times; the moment of reading counts."""
     house.since = GRAIN / 2
     house.learn(took=took)
@@ -73,7 +73,9 @@ def test_what_was_read_right_after_a_change_proves_nothing(house: House, took: f
     assert not house.confirms()
 
 
-def test_what_was_read_again_later_is_known(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_read_again_after_a_tick_is_not_read_once_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After the tick, one look that finds the same bytes is proof."""
     house.since = GRAIN / 2
     house.learn()
@@ -84,7 +86,7 @@ def test_what_was_read_again_later_is_known(house: House, monkeypatch: pytest.Mo
     assert house.confirms()
 
 
-def test_what_we_wrote_proves_nothing(house: House) -> None:
+def test_our_own_write_is_no_proof_of_what_stands(house: House) -> None:
     """Our own write is no proof: somebody may have written within the same tick."""
     house.knowledge.wrote(house.learn(), house.info)
     house.path.write_bytes(OTHER)
@@ -92,7 +94,7 @@ def test_what_we_wrote_proves_nothing(house: House) -> None:
     assert not house.confirms()
 
 
-def test_what_we_wrote_is_compared_where_it_lies(
+def test_our_own_write_is_compared_piece_by_piece(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What we wrote is compared piece by piece: ten thousand sections are 12 MB."""
@@ -115,7 +117,7 @@ def test_the_look_after_a_publish_reads_nothing_into_memory(
     file.release()
 
 
-def test_what_was_compared_later_is_known(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_after_a_tick_is_proof(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the tick, one comparison is proof as well."""
     house.knowledge.wrote(house.learn(), house.info)
     assert house.confirms()
@@ -124,7 +126,7 @@ def test_what_was_compared_later_is_known(house: House, monkeypatch: pytest.Monk
     assert house.confirms()
 
 
-def test_what_we_wrote_and_no_time_gives_away_is_compared(
+def test_a_change_of_equal_length_and_times_is_found_by_comparing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change that keeps length and times is found by comparing the bytes."""
@@ -136,7 +138,7 @@ def test_what_we_wrote_and_no_time_gives_away_is_compared(
     assert not house.confirms()
 
 
-def test_what_no_time_gives_away_is_put_back(
+def test_a_change_of_equal_length_and_times_is_repaired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change that keeps length and times is noticed by the tick and repaired by the publish."""
@@ -156,7 +158,7 @@ def test_what_no_time_gives_away_is_put_back(
     file.release()
 
 
-def test_another_version_is_read(house: House) -> None:
+def test_a_file_with_new_times_is_confirmed_only_by_its_bytes(house: House) -> None:
     """A file with new times is confirmed if its bytes are the same, and not otherwise."""
     needs_fine_times(house.path.parent)
     house.learn()
@@ -169,7 +171,7 @@ def test_another_version_is_read(house: House) -> None:
     assert not house.knowledge.confirms(house.place, house.path.stat())
 
 
-def test_a_rival_whom_no_time_gives_away_is_seen_at_the_swap(
+def test_a_rivals_write_of_equal_length_and_times_is_found_at_the_swap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rival's write that keeps length and times is found at the swap and kept."""
@@ -219,7 +221,7 @@ def _cut_for_a_moment(house: House) -> bytes:
 
 
 @pytest.mark.parametrize("happens", [_rewritten, _cut_for_a_moment])
-def test_what_changes_while_it_is_read_is_read_again(
+def test_a_file_that_changes_while_it_is_read_is_read_again(
     house: House, monkeypatch: pytest.MonkeyPatch, happens: Callable[[House], bytes]
 ) -> None:
     """A file that changes while it is read is read again, if its times or its length show it."""
@@ -236,7 +238,7 @@ def test_what_changes_while_it_is_read_is_read_again(
     assert house.path.read_bytes() == learnt
 
 
-def test_a_file_of_a_size_that_none_has_is_not_read(
+def test_a_file_that_is_too_large_is_not_read(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file above LARGEST could exhaust memory, so it is refused, and closed at each attempt."""

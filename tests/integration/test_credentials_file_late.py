@@ -94,7 +94,7 @@ def test_a_second_section_of_a_name_takes_none_away(path: Path) -> None:
     assert b"AKIANEW" in stands
 
 
-def test_a_name_that_stood_twice_is_mended(path: Path) -> None:
+def test_a_section_that_stood_twice_and_is_removed_once_stands_once(path: Path) -> None:
     """If a name stood twice and the rival removes one of the two, one is left."""
     house = House(path, FOREIGN + b"[x]\na = 1\n[x]\na = 2\n", "r+b")
     house.rewrite(lambda content: content.replace(b"[x]\na = 1\n", b""))
@@ -102,7 +102,7 @@ def test_a_name_that_stood_twice_is_mended(path: Path) -> None:
     assert 1 == house.settle().count(b"[x]")
 
 
-def test_what_is_written_before_the_first_header_stays(path: Path) -> None:
+def test_late_lines_before_the_first_header_stay(path: Path) -> None:
     """Lines before the first header are taken over as sections are."""
     house = House(path, mode="r+b")
     house.rewrite(lambda content: b"# a new first line\n" + content)
@@ -110,7 +110,7 @@ def test_what_is_written_before_the_first_header_stays(path: Path) -> None:
     assert house.settle().startswith(b"# a new first line\n" + FOREIGN)
 
 
-def test_what_one_rival_made_of_it_stands_as_it_made_it(path: Path) -> None:
+def test_the_order_and_comments_of_a_single_rival_are_kept(path: Path) -> None:
     """If nobody else wrote, the rival's order of sections and its comments are kept exactly."""
     path.write_bytes(FOREIGN + b"[b]\nk = 1\n")
     file = keeper(path, pause=Waits())
@@ -148,7 +148,7 @@ def test_keys_that_were_pasted_into_our_section_stay(path: Path) -> None:
     assert FOREIGN + pasted == house.settle()
 
 
-def test_what_is_half_written_is_not_published(path: Path) -> None:
+def test_a_half_written_late_write_is_not_published(path: Path) -> None:
     """While the writer is busy, sections that it has not written yet stay in the file."""
     needs_leases(path.parent)
     house = House(path, FOREIGN + b"[second]\naws_access_key_id = AKIASECOND\n", "r+b")
@@ -164,7 +164,7 @@ def test_what_is_half_written_is_not_published(path: Path) -> None:
     house.rival.close()
 
 
-def test_what_was_seen_and_not_published_counts_as_new_until_it_is(path: Path) -> None:
+def test_a_late_write_counts_as_new_until_it_is_published(path: Path) -> None:
     """A late write whose publish failed (disk full) is still found after the writer rewrites it."""
     house = House(path, mode="r+b")
     content = house.rival.read() or b""
@@ -189,7 +189,7 @@ def test_what_was_seen_and_not_published_counts_as_new_until_it_is(path: Path) -
     assert "late" in read_by_sdk(path)
 
 
-def test_a_section_that_was_deleted_stays_deleted(path: Path) -> None:
+def test_a_late_section_that_was_deleted_stays_deleted(path: Path) -> None:
     """A late section deleted by hand stays deleted; later ones of its writer are taken over."""
     needs_leases(path.parent)
     house = House(path)
@@ -207,7 +207,7 @@ def test_a_section_that_was_deleted_stays_deleted(path: Path) -> None:
     assert THEIRS not in stands
 
 
-def test_a_section_that_was_deleted_stays_deleted_where_nothing_else_changed(path: Path) -> None:
+def test_a_late_section_that_was_deleted_stays_deleted_if_nothing_else_changed(path: Path) -> None:
     """A late section that was deleted stays deleted, even if the file is then as before it."""
     path.write_bytes(FOREIGN)
     file = keeper(path, pause=Waits())
@@ -229,7 +229,7 @@ def test_a_section_that_was_deleted_stays_deleted_where_nothing_else_changed(pat
     assert {"foreign", "dev", "later"} == set(read_by_sdk(path))
 
 
-def test_what_came_late_outlives_a_link_that_leads_elsewhere_for_a_while(tmp_path: Path) -> None:
+def test_a_late_write_outlives_a_link_that_leads_elsewhere_for_a_while(tmp_path: Path) -> None:
     """While a link leads to another daemon's file, the late write is kept until it leads back."""
     here, there = tmp_path / "here", tmp_path / "there"
     for directory in (here, there):
@@ -259,7 +259,7 @@ def test_what_came_late_outlives_a_link_that_leads_elsewhere_for_a_while(tmp_pat
     other.release()
 
 
-def test_nothing_of_ours_stays_behind_where_the_link_led(tmp_path: Path) -> None:
+def test_no_temporary_stays_at_the_old_target_of_a_link(tmp_path: Path) -> None:
     """If the link was moved shortly before the end, no temporary stays at its old target."""
     here, there = tmp_path / "here", tmp_path / "there"
     for directory in (here, there):
@@ -292,7 +292,7 @@ def test_an_end_where_the_directory_is_gone_holds_nothing_open(tmp_path: Path) -
     assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
 
 
-def test_nothing_of_one_file_goes_into_another(tmp_path: Path) -> None:
+def test_late_writes_at_the_old_target_of_a_link_do_not_go_to_the_new(tmp_path: Path) -> None:
     """When the link leads elsewhere, late writes at the old target are left to its next keeper."""
     needs_leases(tmp_path)
     here, there = tmp_path / "here", tmp_path / "there"
@@ -355,7 +355,7 @@ def test_swaps_that_are_undone_push_no_late_write_out(
 
 
 @pytest.mark.parametrize("written", [True, False])
-def test_what_cannot_be_read_any_more_is_in_the_way_of_one_publish(
+def test_a_lost_replaced_file_makes_one_publish_fail(
     path: Path, monkeypatch: pytest.MonkeyPatch, *, written: bool
 ) -> None:
     """A replaced file that the disk has lost makes one publish fail; the next one works."""
@@ -375,7 +375,7 @@ def test_what_cannot_be_read_any_more_is_in_the_way_of_one_publish(
     assert "ASIAFAKE000000000003" == read_by_sdk(path)["dev"]["aws_access_key_id"]
 
 
-def test_a_sweep_that_failed_is_made_up_for(path: Path) -> None:
+def test_a_failed_sweep_loses_no_late_write(path: Path) -> None:
     """A failed sweep keeps the note about replaced files, so the late write is found afterwards."""
     path.write_bytes(FOREIGN)
     first = keeper(path, pause=Waits())
@@ -401,7 +401,7 @@ def test_a_sweep_that_failed_is_made_up_for(path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["/", ".", "..", "//"])
-def test_a_link_to_a_directory_leads_to_no_file(tmp_path: Path, target: str) -> None:
+def test_a_link_to_a_directory_is_refused(tmp_path: Path, target: str) -> None:
     """A link to a directory is refused; otherwise a file would be written in that directory."""
     link = tmp_path / "link"
     link.symlink_to(target)

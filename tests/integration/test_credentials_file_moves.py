@@ -73,7 +73,7 @@ class Swaps:
         monkeypatch.setattr(atomic, "exchange", noted)
 
 
-def test_what_cannot_leave_its_old_file_is_tried_again(tmp_path: Path) -> None:
+def test_a_profile_that_cannot_leave_its_old_file_is_tried_again(tmp_path: Path) -> None:
     """If the old file cannot be written, the new one is; the next publish clears the old one."""
     old, new = (tmp_path / name / "credentials" for name in ("old", "new"))
     for path in (old, new):
@@ -94,7 +94,7 @@ def test_what_cannot_leave_its_old_file_is_tried_again(tmp_path: Path) -> None:
     assert {str(new)} == set(files.publish(wanted(new, "dev", serial=2)))
 
 
-def test_each_file_says_for_its_own_profiles_what_stands(old: Path, new: Path) -> None:
+def test_a_section_of_the_same_name_in_another_file_does_not_count(old: Path, new: Path) -> None:
     """A section of the same name in another file counts for the other file's profile only."""
     new.parent.mkdir()
     files = keeping(old, new)
@@ -181,7 +181,7 @@ def test_the_claim_goes_with_the_file_to_its_other_path(old: Path) -> None:
     assert [] == temporaries(old)
 
 
-def test_what_is_told_names_the_path_of_today(old: Path) -> None:
+def test_reports_name_the_path_of_the_present_configuration(old: Path) -> None:
     """Reports name the path that the configuration has now, and its mode is applied."""
     link = old.with_name("link")
     link.symlink_to(old)
@@ -233,7 +233,7 @@ def test_a_profile_stands_in_its_new_file_before_it_leaves_the_old(
     assert all(swaps.seen)
 
 
-def test_what_cannot_be_published_in_its_new_file_stays_in_the_old(old: Path, new: Path) -> None:
+def test_a_profile_stays_in_its_old_file_until_the_new_one_has_it(old: Path, new: Path) -> None:
     """The old file is cleared and released only once the profile stands in the new one."""
     files = keeping(old)
     files.publish(wanted(old, "dev"))
@@ -268,7 +268,7 @@ def test_a_file_whose_directory_is_gone_is_let_go_when_nothing_is_wanted_of_it(
     files.release()
 
 
-def test_those_who_stay_are_renewed_while_another_waits_to_leave(old: Path, new: Path) -> None:
+def test_profiles_that_stay_are_renewed_while_another_waits_to_leave(old: Path, new: Path) -> None:
     """A new file that cannot be written stops no renewal of the profiles that stay."""
     files = keeping(old)
     files.publish(wanted(old, "dev", "stage"))
@@ -296,9 +296,7 @@ def test_two_profiles_change_places(old: Path, new: Path) -> None:
     assert [("dev",), ("stage",)] == sorted(removed)
 
 
-def test_a_section_that_another_profile_takes_over_is_not_kept_from_it(
-    old: Path, new: Path
-) -> None:
+def test_a_section_can_be_taken_over_by_another_profile_at_once(old: Path, new: Path) -> None:
     """Readers of that section get the new profile's credentials at once, and keep getting them."""
     files = keeping(old)
     files.publish(wanted(old, "dev"))
@@ -329,7 +327,9 @@ def test_a_profile_that_is_refused_in_its_new_file_stays_in_the_old(old: Path, n
     assert [set(), {"dev"}] == sections(old, new)
 
 
-def test_a_profile_with_nothing_in_hand_leaves_when_it_has_something(old: Path, new: Path) -> None:
+def test_a_moved_profile_stays_in_its_old_file_until_it_has_credentials(
+    old: Path, new: Path
+) -> None:
     """Until a moved profile has new credentials, its section stays in the old file."""
     new.parent.mkdir()
     files = keeping(old)

@@ -134,7 +134,7 @@ def _host(tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.mark.parametrize(("step", "number", "advice"), REFUSALS)
-def test_what_the_system_refuses_is_told_once_and_goes_out_when_it_can(
+def test_a_refused_write_is_told_once_and_made_when_the_system_allows_it(
     host: Host, step: str, number: int, advice: str
 ) -> None:
     """The old file stays whole, one event reports the failure and one its end, nothing is lost."""

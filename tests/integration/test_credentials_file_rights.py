@@ -101,7 +101,7 @@ def test_an_onlooker_never_sees_wider_rights_than_asked(
     assert seen == empty | {(GROUP, 0o640, True)} | ({(0, 0o600, True)} if standing else set())
 
 
-def test_what_was_replaced_is_no_wider_than_what_replaced_it(tmp_path: Path) -> None:
+def test_a_replaced_file_has_no_wider_rights_than_the_new_one(tmp_path: Path) -> None:
     """A tightened mode applies also to the replaced file, for as long as it is kept."""
     path = tmp_path / "credentials"
     publish_and_leave(path, wanted(path, "dev"))
@@ -185,7 +185,7 @@ def test_a_hard_link_planted_in_a_sticky_directory_is_refused(sticky: Path) -> N
 
 @needs_root
 @pytest.mark.parametrize("name", ["credentials.lock", "credentials.credfresh"])
-def test_side_files_that_others_planted_do_no_more_than_delay(sticky: Path, name: str) -> None:
+def test_planted_lock_files_do_no_more_than_delay(sticky: Path, name: str) -> None:
     """A planted lock costs ten seconds at most; a planted claim is an error with a hint."""
     path, waits = sticky / "credentials", Waits()
     (sticky / name).touch(mode=0o666)
@@ -213,7 +213,7 @@ def test_side_files_that_others_planted_do_no_more_than_delay(sticky: Path, name
         holder.stdin.close()
 
 
-def test_a_planted_mark_is_not_believed_and_taken_over_by_nobody(sticky: Path) -> None:
+def test_a_planted_mark_is_not_believed(sticky: Path) -> None:
     """Where others may add names, marks are not believed, and the section is renewed as ours."""
     path = sticky / "credentials"
     planted = publication("dev", path)
@@ -250,7 +250,7 @@ def test_a_directory_that_opens_up_while_we_run_stops_the_next_write(tmp_path: P
     assert "ASIAFAKE000000000002" == key_of(path, "dev")
 
 
-def test_what_others_could_redirect_is_known_beforehand(tmp_path: Path) -> None:
+def test_a_path_that_others_could_redirect_is_known_before_the_start(tmp_path: Path) -> None:
     """At load, a path that others could redirect is an error; a missing directory is not."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)

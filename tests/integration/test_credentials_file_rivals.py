@@ -158,7 +158,7 @@ def test_a_rival_that_comes_back_for_the_rest_is_waited_for(path: Path) -> None:
     assert "ASIAFAKE000000000001" == key_of(path, "dev")
 
 
-def test_a_shortened_file_of_some_age_is_somebody_s_decision(path: Path) -> None:
+def test_a_section_that_was_deleted_some_time_ago_stays_deleted(path: Path) -> None:
     """If the change is old, somebody has deleted a section by hand, and it stays deleted."""
     waits = Waits()
     file = keeper(path, pause=waits)
@@ -215,7 +215,7 @@ def test_a_rival_that_dribbles_delays_two_seconds_in_all(path: Path) -> None:
 
 
 @pytest.mark.parametrize("looks", [1, 3])
-def test_a_writer_that_keeps_the_replaced_file_open_is_looked_after(path: Path, looks: int) -> None:
+def test_a_writer_that_keeps_the_replaced_file_open_loses_nothing(path: Path, looks: int) -> None:
     """After any number of ticks, a write into a replaced file that is still open is not lost."""
     needs_leases(path.parent)
     waits = Waits()
@@ -261,7 +261,7 @@ def test_a_writer_that_stays_through_some_publishes_loses_nothing(path: Path) ->
     assert [] == temporaries(path)
 
 
-def test_who_comes_to_a_replaced_file_by_another_name_is_let_in_by_the_next_look(
+def test_a_rival_blocked_by_our_lease_is_let_in_by_the_next_tick(
     path: Path,
 ) -> None:
     """A rival is blocked in open(2) by our lease until the next tick, not for the kernel's 45 s."""
@@ -281,7 +281,7 @@ def test_who_comes_to_a_replaced_file_by_another_name_is_let_in_by_the_next_look
     assert "theirs" == read_by_sdk(path)["late"]["key"]
 
 
-def test_few_replaced_files_are_kept(path: Path) -> None:
+def test_at_most_four_replaced_files_are_kept(path: Path) -> None:
     """However many writers never close the file, at most four replaced files are kept."""
     file = keeper(path, pause=Waits())
     with ExitStack() as never:
@@ -296,7 +296,7 @@ def test_few_replaced_files_are_kept(path: Path) -> None:
     assert [] == temporaries(path)
 
 
-def test_not_many_are_kept_that_rivals_have_cut(path: Path) -> None:
+def test_at_most_sixteen_truncated_replaced_files_are_kept(path: Path) -> None:
     """However many writers truncate the file and never write it, at most 16 are kept."""
     file = keeper(path, pause=Waits())
     file.publish(wanted(path, "dev"))
@@ -390,7 +390,7 @@ def test_a_writer_that_comes_at_the_swap_gets_its_turn(
         (append_at_the_end, "nothing"),
     ],
 )
-def test_a_rival_at_the_swap_has_it_undone(
+def test_a_rivals_write_at_the_swap_undoes_the_swap(
     path: Path, how: Callable[[Path], None], watching: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a rival writes between our last look and the exchange, we start over from its content."""
@@ -414,7 +414,7 @@ def test_a_rival_at_the_swap_has_it_undone(
 
 @pytest.mark.parametrize("watching", ["leases", "nothing"])
 @pytest.mark.parametrize("finishes", ["while it is waited for", "before the next look"])
-def test_who_opened_ours_before_it_was_undone_loses_nothing(
+def test_a_rival_that_opened_the_new_file_before_the_swap_was_undone_loses_nothing(
     path: Path, watching: str, finishes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One rival has our swap undone, another had opened the new file by then: both writes stand."""
@@ -479,7 +479,7 @@ def test_a_file_that_grows_all_the_time_is_not_read_for_ever(
     assert "contended" == caught.value.code
 
 
-def test_a_writer_that_never_rests_is_an_error(path: Path) -> None:
+def test_a_rival_that_never_rests_is_an_error(path: Path) -> None:
     """After ten attempts that were undone the error is `contended`; the rival's bytes stand."""
     steps = Steps()
     file = keeper(path, hook=steps, pause=Waits())
@@ -538,7 +538,7 @@ def test_a_missing_exchange_is_said_once(path: Path, monkeypatch: pytest.MonkeyP
     assert [["exchange_unsupported"], [], [], []] == told
 
 
-def test_aws_configure_set_and_we_get_along(path: Path) -> None:
+def test_aws_configure_set_and_our_publishes_lose_nothing(path: Path) -> None:
     """AWS's own tool rewrites the file in place while we publish: the content of both stands."""
     aws = Path(sys.executable).with_name("aws")
     file = keeper(path)
@@ -567,7 +567,7 @@ def test_aws_configure_set_and_we_get_along(path: Path) -> None:
     assert f"ASIAFAKE{serial:012d}" == key_of(path, "dev")
 
 
-def test_a_script_with_flock_and_we_take_turns(path: Path) -> None:
+def test_a_script_with_flock_and_our_publishes_take_turns(path: Path) -> None:
     """Writers that hold `<file>.lock` are never overtaken: each of their updates stands."""
     script = """
         for n in $(seq 40); do
@@ -608,7 +608,7 @@ class TestLeftovers:
         assert -9 == died.returncode
 
     @pytest.mark.parametrize("step", ["write", "sync", "swap", "compare", "stamp"])
-    def test_they_are_swept(self, path: Path, step: str) -> None:
+    def test_leftovers_are_swept(self, path: Path, step: str) -> None:
         """A half-written, unswapped or replaced file is removed by the next daemon."""
         self.crash(path, step)
         assert 1 == len(temporaries(path))
@@ -620,7 +620,7 @@ class TestLeftovers:
         assert "ASIAFAKE000000000002" == key_of(path, "dev")
         assert {"foreign", "dev"} == set(read_by_sdk(path))
 
-    def test_a_rival_s_write_in_one_is_brought_home(self, path: Path) -> None:
+    def test_a_late_write_in_a_leftover_is_taken_over(self, path: Path) -> None:
         """A rival's write into a replaced file after the kill is taken over."""
         self.crash(path, "stamp")
         append_at_the_end(path.parent / temporaries(path)[0])
@@ -631,7 +631,7 @@ class TestLeftovers:
         assert "theirs" == read_by_sdk(path)["late"]["key"]
         assert "ASIAFAKE000000000002" == key_of(path, "dev")
 
-    def test_it_waits_for_the_first_publish(self, path: Path) -> None:
+    def test_a_late_write_in_a_leftover_waits_for_the_first_publish(self, path: Path) -> None:
         """A daemon that starts and stops without publishing does not lose the late write."""
         self.crash(path, "stamp")
         append_at_the_end(path.parent / temporaries(path)[0])
@@ -645,7 +645,7 @@ class TestLeftovers:
         assert [] == temporaries(path)
 
     @pytest.mark.parametrize("plant", ["directory", "link", "pipe", "other name"])
-    def test_nothing_else_is_swept(self, path: Path, plant: str) -> None:
+    def test_nothing_but_leftovers_is_swept(self, path: Path, plant: str) -> None:
         """A directory, link or pipe named like a temporary stays, as does a similar name."""
         name = path.with_name(".credentials.credfresh-01234567.tmp")
         match plant:

@@ -206,7 +206,7 @@ def last_write(house: House) -> Mapping[str, Publication]:
     return house.files.writes[-1]
 
 
-def test_it_publishes_every_profile_and_stops_when_told() -> None:
+def test_the_daemon_publishes_every_profile_and_stops_when_told() -> None:
     """All profiles are published, the daemon reports that it is ready, and it stops cleanly."""
     house = House(settings(profile("dev"), profile("production")))
     watcher = stop_when(house, lambda: "daemon_ready" in house.log.names())
@@ -219,7 +219,7 @@ def test_it_publishes_every_profile_and_stops_when_told() -> None:
     assert ["daemon_stopping", "daemon_stopped"] == house.log.names()[-2:]
 
 
-def test_it_renews_ahead_of_expiration() -> None:
+def test_the_daemon_renews_ahead_of_expiration() -> None:
     """Sessions of three seconds are renewed several times and never expire."""
     house = House(settings(profile()), QuickSts(lifetime=3.0))
     watcher = stop_when(house, lambda: house.sts.calls >= 4)
@@ -310,7 +310,7 @@ def test_once_ends_although_nothing_succeeds() -> None:
     assert 1 == house.sts.calls
 
 
-def test_another_daemon_on_the_file_ends_it_before_any_call() -> None:
+def test_a_second_daemon_on_the_file_is_refused_before_any_call() -> None:
     """A second daemon is refused before it calls STS."""
     house = House(settings(profile()))
     house.files.taken = True
@@ -321,7 +321,7 @@ def test_another_daemon_on_the_file_ends_it_before_any_call() -> None:
     assert 0 == house.sts.calls
 
 
-def test_what_is_in_flight_at_the_end_is_still_published() -> None:
+def test_attempts_in_flight_at_the_end_are_still_published() -> None:
     """A stop waits, up to a bound, for answers on their way, and publishes them."""
     house = House(settings(profile()))
     house.sts.gate.clear()
@@ -334,7 +334,7 @@ def test_what_is_in_flight_at_the_end_is_still_published() -> None:
     assert last_write(house)["production"].grant is not None
 
 
-def test_the_echo_of_a_signal_forces_nothing() -> None:
+def test_a_signal_that_comes_twice_at_once_forces_nothing() -> None:
     """timeout(1) signals its command twice at once: the attempt in flight still ends well."""
     house = House(settings(profile()))
     house.sts.gate.clear()
@@ -386,7 +386,7 @@ def test_a_second_signal_forces_the_end_while_the_disk_hangs() -> None:
     house.files.gate.set()
 
 
-def test_files_are_not_let_go_while_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_claim_is_kept_while_a_write_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the publisher's thread hangs in a write at the end, the claim is kept."""
     monkeypatch.setattr("credfresh.life.daemon.FLUSH", 0.1)
     house = House(settings(profile()))

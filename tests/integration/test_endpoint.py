@@ -91,10 +91,10 @@ def test_tokens_survive_restart_and_upgrade(directory: Path) -> None:
     assert (inode, 0) == ((directory / "production").stat().st_ino, chance.drawn)
 
 
-def test_what_is_new_in_the_directory_outlives_a_power_cut(
+def test_new_token_files_outlive_a_power_cut(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its names are made durable once, however many tokens came; where none did, nothing is."""
+    """Their names are made durable once, however many are new; where none is, nothing is synced."""
     synced: list[Path] = []
     monkeypatch.setattr(
         os, "fsync", lambda at: synced.append(Path(f"/proc/self/fd/{at}").readlink())
@@ -115,7 +115,7 @@ def test_each_token_is_drawn_by_itself(directory: Path) -> None:
     assert 2 == len(bring(tokens, directory, "production", "dev"))
 
 
-def test_a_removed_token_is_another_one_after_a_restart(directory: Path) -> None:
+def test_a_removed_token_is_replaced_by_another_at_a_restart(directory: Path) -> None:
     """To replace a token, its file is removed; but while the daemon runs, it is put back."""
     tokens = Tokens("test", Chance())
     before = bring(tokens, directory, "production")
@@ -129,8 +129,8 @@ def test_a_removed_token_is_another_one_after_a_restart(directory: Path) -> None
     assert before != bring(Tokens("test", chance), directory, "production")
 
 
-def test_what_was_brought_about_is_known_for_what_it_may_open_now(directory: Path) -> None:
-    """And for the readers that its file was made for: others must be given it first."""
+def test_known_tokens_open_only_what_they_may_open_now(directory: Path) -> None:
+    """They open it for the readers of their files: others must be given the token first."""
     tokens = Tokens("test", Chance())
     [token] = bring(tokens, directory, "production")
     wanted = token_file(directory)
@@ -175,7 +175,7 @@ def test_a_token_that_stands_in_another_file_too_opens_nothing_there(directory: 
     assert before.items() <= after.items()
 
 
-def test_a_copy_made_while_it_runs_opens_nothing_either(directory: Path) -> None:
+def test_a_token_copied_while_the_daemon_runs_opens_nothing(directory: Path) -> None:
     """Whichever of the two is looked at first; one in the place of a token gives way to it."""
     tokens = Tokens("test", Chance())
     before = bring(tokens, directory, "production", "dev")
@@ -187,7 +187,7 @@ def test_a_copy_made_while_it_runs_opens_nothing_either(directory: Path) -> None
 
 
 @pytest.mark.parametrize("what", ["altered", "mode"])
-def test_drift_is_repaired(directory: Path, what: str) -> None:
+def test_a_token_that_was_altered_or_opened_up_is_put_back(directory: Path, what: str) -> None:
     """A token that was altered, or whose mode is too wide, is put back."""
     needs_fine_times(directory.parent)
     tokens = Tokens("test", Chance())
@@ -203,7 +203,7 @@ def test_drift_is_repaired(directory: Path, what: str) -> None:
     assert 0o640 == stat.S_IMODE(path.stat().st_mode)
 
 
-def test_tokens_of_nobody_go_and_what_is_not_ours_stays(directory: Path) -> None:
+def test_unwanted_tokens_are_removed_and_foreign_files_stay(directory: Path) -> None:
     """Unwanted tokens of an earlier run are removed; those of another instance stay."""
     other = Tokens("other", Chance())
     bring(other, directory, "theirs")
@@ -219,10 +219,10 @@ def test_tokens_of_nobody_go_and_what_is_not_ours_stays(directory: Path) -> None
     assert {"production", "theirs", "notes", "tokens.credfresh"} == left
 
 
-def test_a_full_disk_closes_nothing_to_who_has_a_token(
+def test_tokens_open_what_they_may_though_a_full_disk_lost_their_files(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its file is gone and cannot be put back yet; for other readers it is made first."""
+    """A file that is gone cannot be put back yet; for other readers it is made first."""
     tokens = Tokens("test", Chance())
     before = bring(tokens, directory, "production")
     (directory / "production").unlink()
@@ -262,7 +262,7 @@ def test_a_token_that_cannot_be_removed_is_told(
     assert not (directory / "dev").exists()
 
 
-def test_what_is_larger_than_a_token_is_not_read(
+def test_a_file_larger_than_a_token_is_not_read(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a sticky directory anybody may leave a thousand large files: the main thread looks."""
@@ -333,7 +333,7 @@ def test_a_directory_that_others_may_write_is_refused(directory: Path) -> None:
     assert "writable_by_others" == caught.value.code
 
 
-def test_a_disk_that_fails_is_told_as_any_other_trouble(
+def test_a_failing_disk_is_a_publish_error(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failing disk raises a PublishError, which does not end the main thread."""
@@ -353,7 +353,7 @@ def test_a_disk_that_fails_is_told_as_any_other_trouble(
     assert ("read", "EIO") == (caught.value.step, caught.value.code)
 
 
-def test_another_daemon_is_refused(directory: Path) -> None:
+def test_a_second_daemon_on_the_directory_is_refused(directory: Path) -> None:
     """Two daemons in one directory would remove each other's tokens."""
     first = Tokens("test", Chance())
     bring(first, directory, "production")
@@ -375,7 +375,7 @@ def test_a_token_has_the_group_of_its_readers(directory: Path) -> None:
     assert 4711 == (directory / "production").stat().st_gid
 
 
-def test_the_protocol_on_a_socket() -> None:
+def test_the_endpoint_keeps_to_its_protocol_on_a_real_socket() -> None:
     """A wrong token is answered 401 on a connection that stays, and too long a header 431."""
     shelf = Shelf()
     shelf.update({"production": Publication(profile(), grant(profile(), clock()))})

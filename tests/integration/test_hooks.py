@@ -84,18 +84,18 @@ def _watched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 class TestWatch:
     """A run is watched equally well with and without a pidfd."""
 
-    def test_what_it_says_and_how_it_ends_is_told(self) -> None:
+    def test_the_watch_tells_output_and_end_of_a_process(self) -> None:
         """All output and the exit status are reported."""
         ended = sh("echo one; sleep 0.1; echo two; exit 3").carry_out()
         assert ("exit status 3", "one\ntwo") == (ended.failure, ended.output)
 
-    def test_one_that_closes_its_output_is_waited_for(self) -> None:
+    def test_a_command_that_closes_its_output_is_waited_for(self) -> None:
         """A command that closes its output and runs on is waited for."""
         ended = sh("exec >&- 2>&-; sleep 0.2; exit 4").carry_out()
         assert "exit status 4" == ended.failure
         assert ended.took >= 0.2
 
-    def test_at_the_limit_it_is_killed_and_reaped(self, tmp_path: Path) -> None:
+    def test_at_the_limit_a_command_is_killed_and_reaped(self, tmp_path: Path) -> None:
         """At the limit the command and its child are killed, and it is reaped."""
         pid, child, both = tmp_path / "pid", tmp_path / "child", tmp_path / "both"
         ended, said = at_its_limit(
@@ -116,17 +116,17 @@ class TestWatch:
 class TestRun:
     """A single run of a command."""
 
-    def test_what_it_prints_is_kept(self) -> None:
+    def test_stdout_and_stderr_are_kept_in_the_order_of_writing(self) -> None:
         """Standard output and standard error are kept in the order of writing."""
         ended = sh("echo one; echo two >&2; echo three").carry_out()
         assert (None, "one\ntwo\nthree") == (ended.failure, ended.output)
 
-    def test_its_status_is_told(self) -> None:
+    def test_the_exit_status_is_told(self) -> None:
         """The exit status is reported with the output."""
         ended = sh("echo no such agent; exit 3").carry_out()
         assert ("exit status 3", "no such agent") == (ended.failure, ended.output)
 
-    def test_a_signal_is_told(self) -> None:
+    def test_a_signal_that_ended_the_command_is_told(self) -> None:
         """A command that a signal ended fails, and the signal's number is reported."""
         assert "ended by signal 11" == sh("kill -SEGV $$").carry_out().failure
 
@@ -138,7 +138,7 @@ class TestRun:
             ("/etc", "cannot be started: Permission denied"),
         ],
     )
-    def test_what_cannot_be_started_says_why(self, command: str, failure: str) -> None:
+    def test_a_command_that_cannot_be_started_says_why(self, command: str, failure: str) -> None:
         """A command that cannot be started fails with the reason."""
         assert failure == Run(Order((command,), 10.0, {})).carry_out().failure
 
@@ -161,14 +161,14 @@ class TestRun:
         assert ended.failure is None
         assert time.monotonic() - began < 10
 
-    def test_of_a_flood_the_beginning_is_kept(self) -> None:
+    def test_only_the_beginning_of_much_output_is_kept(self) -> None:
         """All of 100 MB is read, so that the command can end, but only the beginning is kept."""
         ended = sh("echo begin; yes wide | head -c 100000000; exit 4", 60.0).carry_out()
         assert "exit status 4" == ended.failure
         assert ended.output.startswith("begin\nwide\nwide")
         assert MOST_OUTPUT - 10 < len(ended.output) < MOST_OUTPUT
 
-    def test_no_word_is_cut_in_two(self) -> None:
+    def test_long_output_is_cut_at_a_space(self) -> None:
         """The output is cut at a space: half a secret would not be recognized as one."""
         secret = "aB3" * 13 + "c"
         ended = sh(
@@ -176,11 +176,11 @@ class TestRun:
         ).carry_out()
         assert "x" * (MOST_OUTPUT - 20) == ended.output
 
-    def test_what_is_no_text_is_told_too(self) -> None:
+    def test_output_that_is_not_utf8_is_told_too(self) -> None:
         """Bytes that are not UTF-8 are replaced."""
         assert "\ufffd\ufffd!" == sh("printf '\\377\\376!'").carry_out().output
 
-    def test_its_environment_is_minimal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_environment_of_a_command_is_minimal(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The command gets none of our variables that may be secret or meant for us alone."""
         for name in ("NOTIFY_SOCKET", "AWS_SECRET_ACCESS_KEY", "CREDENTIALS_DIRECTORY", "HOME"):
             monkeypatch.setenv(name, "canary")
@@ -188,11 +188,11 @@ class TestRun:
         names = {line.partition("=")[0] for line in ended.output.splitlines()}
         assert {"PATH", "LANG", "CREDFRESH_PROFILE"} == names
 
-    def test_it_runs_in_the_root_directory(self) -> None:
+    def test_a_command_runs_in_the_root_directory(self) -> None:
         """Wherever the daemon was started: no file system is kept busy."""
         assert "/" == sh("pwd").carry_out().output
 
-    def test_it_inherits_no_descriptor(self) -> None:
+    def test_a_command_inherits_no_descriptor(self) -> None:
         """The command has only its three standard streams: no socket or lock of the daemon."""
         extra = os.open("/", os.O_RDONLY)
         os.set_inheritable(extra, True)  # noqa: FBT003 - the standard library's
@@ -200,21 +200,21 @@ class TestRun:
         os.close(extra)
         assert "4" == ended.output
 
-    def test_its_input_is_what_it_is_told(self) -> None:
+    def test_the_input_of_a_command_may_exceed_a_pipe(self) -> None:
         """The input may exceed what a pipe holds, and the command need not read it."""
         told = b"a name\n" * 100_000
         assert "100000" == sh("wc -l", told=told).carry_out().output
         assert sh("true", told=told).carry_out().failure is None
 
-    def test_one_that_was_killed_before_it_began_never_begins(self, tmp_path: Path) -> None:
+    def test_a_run_that_was_killed_before_it_began_starts_nothing(self, tmp_path: Path) -> None:
         """A run that was killed before it began (the daemon ended) starts nothing."""
         run = sh(f"touch {tmp_path}/began")
         run.kill("killed: the daemon ended")
         assert "killed: the daemon ended" == run.carry_out().failure
         assert not (tmp_path / "began").exists()
 
-    def test_one_that_hangs_while_it_is_started_holds_up_nobody(self, tmp_path: Path) -> None:
-        """Its disk does: other threads go on, and who kills it does not wait until it is there."""
+    def test_a_command_that_hangs_while_it_is_started_holds_up_nobody(self, tmp_path: Path) -> None:
+        """Its disk hangs: other threads go on, and who kills it does not wait until it is there."""
         needs_leases(tmp_path)
         command = tmp_path / "command"
         command.write_text(f"#!/bin/sh\nsleep 1\ntouch {tmp_path}/ended\n")
@@ -315,7 +315,7 @@ def _house(tmp_path: Path) -> Iterator[Houses]:
         house.hooks.close()
 
 
-def test_it_is_told_which_profile_was_renewed(house: Houses) -> None:
+def test_a_hook_is_told_which_profile_was_renewed(house: Houses) -> None:
     """The command's environment has name, section, file, key id and expiration."""
     one = house("env | grep CREDFRESH_ | sort", ["production"])
     one.renew("production")
@@ -331,7 +331,7 @@ def test_it_is_told_which_profile_was_renewed(house: Houses) -> None:
     ] == fields["output"].splitlines()
 
 
-def test_it_waits_until_the_bytes_are_on_disk(house: Houses) -> None:
+def test_a_hook_runs_once_the_renewal_is_on_disk(house: Houses) -> None:
     """A hook runs only once the renewal is published, when readers can see it."""
     one = house("true", ["production"])
     one.renew("production", written=False)
@@ -340,7 +340,7 @@ def test_it_waits_until_the_bytes_are_on_disk(house: Houses) -> None:
     assert ["hook_ran"] == [event for event, _ in one.settle()]
 
 
-def test_what_stood_at_the_start_was_not_renewed(house: Houses) -> None:
+def test_credentials_that_stand_at_the_start_run_no_hook(house: Houses) -> None:
     """After a restart that finds everything valid no hook runs, though the first publish writes."""
     one = house("true", ["production", "preproduction"])
     one.hooks._known = None
@@ -350,7 +350,7 @@ def test_what_stood_at_the_start_was_not_renewed(house: Houses) -> None:
     assert [] == one.settle()
 
 
-def test_the_same_keys_again_are_no_renewal(house: Houses) -> None:
+def test_publishing_the_same_keys_again_runs_no_hook(house: Houses) -> None:
     """Publishing known keys again (after drift or a reload) runs no hook."""
     one = house("true", ["production"])
     one.renew("production")
@@ -358,7 +358,7 @@ def test_the_same_keys_again_are_no_renewal(house: Houses) -> None:
     assert 1 == len(one.settle())
 
 
-def test_what_was_withdrawn_runs_nothing(house: Houses) -> None:
+def test_a_renewal_that_was_withdrawn_runs_no_hook(house: Houses) -> None:
     """A renewal that is withdrawn before it is on disk runs no hook."""
     one = house("true", ["production"])
     one.renew("production", written=False)
@@ -368,7 +368,7 @@ def test_what_was_withdrawn_runs_nothing(house: Houses) -> None:
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.long)])
-def test_at_most_four_run_at_once(house: Houses, tmp_path: Path, count: int) -> None:
+def test_at_most_four_hooks_run_at_once(house: Houses, tmp_path: Path, count: int) -> None:
     """However many profiles are renewed together, at most four hooks run; each gets its turn."""
     ran = tmp_path / "ran"
     one = house(f"sleep 0.02; echo $CREDFRESH_PROFILE >> {ran}", [f"p{n}" for n in range(count)])
@@ -379,7 +379,7 @@ def test_at_most_four_run_at_once(house: Houses, tmp_path: Path, count: int) -> 
     assert AT_ONCE == one.most
 
 
-def test_renewals_while_it_runs_are_one_more_run(house: Houses, tmp_path: Path) -> None:
+def test_renewals_during_a_run_cause_one_more_run(house: Houses, tmp_path: Path) -> None:
     """Renewals during a run cause one more run, which gets the last of them."""
     one = house(f"echo $CREDFRESH_ACCESS_KEY_ID >> {tmp_path}/seen; sleep 0.3", ["production"])
     for serial in range(1, 6):
@@ -388,7 +388,7 @@ def test_renewals_while_it_runs_are_one_more_run(house: Houses, tmp_path: Path) 
     assert ["ASIA1", "ASIA5"] == (tmp_path / "seen").read_text().split()
 
 
-def test_the_one_for_all_runs_once_for_a_publish(house: Houses) -> None:
+def test_the_hook_for_all_profiles_runs_once_for_a_publish(house: Houses) -> None:
     """The command for all profiles gets the names of the renewed ones, one per line."""
     one = house("", ["a", "b", "c"], whole="cat; echo; echo $CREDFRESH_CREDENTIALS_FILE")
     one.renew("c", "a")
@@ -397,7 +397,9 @@ def test_the_one_for_all_runs_once_for_a_publish(house: Houses) -> None:
     assert ["a", "c", "", one.settings.target.path] == fields["output"].splitlines()
 
 
-def test_the_one_for_all_is_told_of_every_publish_since_it_last_began(house: Houses) -> None:
+def test_the_hook_for_all_profiles_is_told_of_every_publish_since_it_last_began(
+    house: Houses,
+) -> None:
     """While it runs they are gathered, for one more run."""
     one = house("", ["a", "b", "c", "d"], whole="sleep 0.2; echo $(cat)")
     one.renew("a")
@@ -406,7 +408,7 @@ def test_the_one_for_all_is_told_of_every_publish_since_it_last_began(house: Hou
     assert ["a", "b c d"] == [fields["output"] for _, fields in one.settle()]
 
 
-def test_a_failure_is_told_and_concerns_nobody_else(house: Houses) -> None:
+def test_a_failed_hook_is_told_and_stops_no_other(house: Houses) -> None:
     """A failed command is reported with its output, and the other one runs."""
     one = house('[ "$CREDFRESH_PROFILE" = good ] || { echo broken; exit 3; }', ["bad", "good"])
     one.renew("bad", "good")
@@ -419,7 +421,7 @@ def test_a_failure_is_told_and_concerns_nobody_else(house: Houses) -> None:
     assert [hook.command[0]] * 2 == [each["command"] for _, each in told.values()]
 
 
-def test_at_the_end_what_runs_is_killed_and_what_waits_is_dropped(
+def test_at_the_end_running_hooks_are_killed_and_waiting_ones_dropped(
     house: Houses, tmp_path: Path
 ) -> None:
     """Running commands are killed and waiting ones dropped, quickly; each is reported."""
@@ -437,8 +439,8 @@ def test_at_the_end_what_runs_is_killed_and_what_waits_is_dropped(
     assert [] == [event for event, _ in one.settle() if event != "hook_failed"]
 
 
-def test_one_that_hangs_long_past_its_limit_is_not_waited_for(house: Houses) -> None:
-    """Its disk does: `once` ends even so, and lets the next one have the file."""
+def test_a_hook_that_hangs_long_past_its_limit_is_not_waited_for(house: Houses) -> None:
+    """Its disk hangs: `once` ends even so, and lets the next one have the file."""
     one = house("exec sleep 5", [f"p{n}" for n in range(AT_ONCE + 1)], timeout=3.0)
     one.renew(*one.settings.profiles)
     assert not one.desk.done()
@@ -446,7 +448,7 @@ def test_one_that_hangs_long_past_its_limit_is_not_waited_for(house: Houses) -> 
     assert one.desk.done()
 
 
-def test_another_command_counts_from_the_reload_on(house: Houses) -> None:
+def test_a_reload_decides_which_command_runs_from_then_on(house: Houses) -> None:
     """The settings in force when something is published decide which command runs."""
     one = house("echo old", ["production"])
     changed = replace(
@@ -458,7 +460,7 @@ def test_another_command_counts_from_the_reload_on(house: Houses) -> None:
     assert "new" == fields["output"]
 
 
-def test_what_was_refused_runs_once_it_stands(house: Houses) -> None:
+def test_a_refused_renewal_runs_its_hook_once_it_stands(house: Houses) -> None:
     """While a foreign section is in the way, no reader can see the new keys, so no hook runs."""
     one = house("true", ["production", "preproduction"])
     one.renew("production", "preproduction", written=False)
@@ -475,7 +477,7 @@ def test_what_was_refused_runs_once_it_stands(house: Houses) -> None:
     assert 2 == len(one.settle())
 
 
-def test_a_command_that_waits_is_another_one_after_a_reload(house: Houses) -> None:
+def test_a_reload_replaces_or_drops_commands_that_wait(house: Houses) -> None:
     """A waiting command is replaced by the new one, or dropped with its profile or its hook."""
     names = [f"p{n}" for n in range(AT_ONCE)]
     one = house("sleep 0.2; echo old", [*names, "changed", "gone", "bare"])
@@ -527,7 +529,7 @@ def test_whatever_goes_wrong_in_a_run_its_place_becomes_free(
     assert AT_ONCE + 1 == len(one.told)
 
 
-def test_the_lines_of_ten_thousand_that_fail_are_bounded(
+def test_failures_of_ten_thousand_hooks_are_a_bounded_number_of_lines(
     house: Houses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At most a hundred failures a minute are logged; the others are counted."""
@@ -548,7 +550,7 @@ def with_secret(publication: Publication, secret: str) -> Publication:
     return replace(publication, grant=replace(publication.grant, credentials=keys))
 
 
-def test_what_was_secret_when_it_began_is_not_repeated(house: Houses, tmp_path: Path) -> None:
+def test_secrets_of_when_a_command_began_are_redacted(house: Houses, tmp_path: Path) -> None:
     """Secrets of when a command began are redacted, even if renewed or removed since."""
     mine, other, go_on = "m" * 40, "o" * 40, tmp_path / "go-on"
     script = f"while ! [ -e {go_on} ]; do sleep 0.02; done; echo x{mine}x x{other}x"
@@ -567,9 +569,7 @@ def test_what_was_secret_when_it_began_is_not_repeated(house: Houses, tmp_path: 
 
 
 @pytest.mark.parametrize("told", [1, 3])
-def test_what_the_file_holds_is_not_repeated_though_newer_keys_are_in_hand(
-    house: Houses, told: int
-) -> None:
+def test_secrets_that_the_file_still_holds_are_redacted(house: Houses, told: int) -> None:
     """Secrets still in the file are redacted, though newer ones wait to be written."""
     one = house(f"echo x{'m' * 40}x", ["production", "audit"])
     one.hooks.update({"audit": with_secret(one._publication("audit", 1), "m" * 40)})
@@ -580,7 +580,7 @@ def test_what_the_file_holds_is_not_repeated_though_newer_keys_are_in_hand(
     assert ["x[redacted]x"] == [fields["output"] for _, fields in one.settle()]
 
 
-def test_a_command_that_a_reload_brings_repeats_no_secret_either(house: Houses) -> None:
+def test_a_command_that_a_reload_brings_has_its_secrets_redacted_too(house: Houses) -> None:
     """From then on the keys before the newest are remembered too."""
     one = house("", ["production", "audit"])
     bare = one.settings.profiles["production"]
@@ -596,8 +596,8 @@ def test_a_command_that_a_reload_brings_repeats_no_secret_either(house: Houses) 
     assert ["x[redacted]x"] == [fields["output"] for _, fields in one.settle()]
 
 
-def test_a_secret_is_not_repeated_as_json_may_spell_it(house: Houses) -> None:
-    """With a stroke before each slash."""
+def test_a_secret_is_redacted_as_json_may_spell_it(house: Houses) -> None:
+    """JSON may write a stroke before each slash."""
     secret = "Ab/" * 13 + "c"
     one = house(f"echo 'x{secret.replace('/', chr(92) + '/')}x'", ["production", "audit"])
     one.hooks.update({"audit": with_secret(one._publication("audit", 1), secret)})
@@ -607,7 +607,7 @@ def test_a_secret_is_not_repeated_as_json_may_spell_it(house: Houses) -> None:
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_secret_is_not_repeated_whatever_stands_beside_it(house: Houses, *, whole: bool) -> None:
+def test_a_secret_is_redacted_whatever_stands_beside_it(house: Houses, *, whole: bool) -> None:
     """Letters beside a secret could make it look like a path; known secrets are still redacted."""
     secret, token = "s" * 40, "t" * 80
     script = f"echo ASIA1/{secret} x{token}x"

@@ -135,7 +135,7 @@ def test_while_its_directory_is_broken_a_token_opens_what_it_may_open_now(home: 
 
 
 @pytest.mark.parametrize("part", ["endpoint", "metrics"])
-def test_a_port_that_is_free_again_is_listened_at(home: Home, part: str) -> None:
+def test_a_port_that_was_taken_is_listened_at_once_it_is_free(home: Home, part: str) -> None:
     """Within half a minute; that it was not to be had is told once."""
     address = TcpAddress("127.0.0.1", home.port)
     wanted = home.serving() if part == "endpoint" else home.measuring(listen=address)
@@ -162,7 +162,7 @@ def test_a_reload_changes_the_mode_of_the_textfile(home: Home) -> None:
     wait_until(lambda: 0o600 == stat.S_IMODE(path.stat().st_mode), "the mode")
 
 
-def test_what_became_of_each_publish_is_counted(home: Home) -> None:
+def test_publishes_are_counted_by_result(home: Home) -> None:
     """One place at a time: some are written while others are refused."""
     home.open(home.measuring(listen=TcpAddress("127.0.0.1", home.port)))
     full = PublishError("/a: full", path="/a", step="write", code="ENOSPC", hint=None)

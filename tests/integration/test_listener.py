@@ -120,7 +120,7 @@ def test_300_stalled_clients_do_not_delay_a_good_one(
 
 
 @pytest.mark.parametrize("stepped", [0, -3600], ids=["", "whose clock was set back"])
-def test_those_who_came_last_may_stay(
+def test_the_newest_connections_may_stay(
     listening: Callable[[Address], Listener], monkeypatch: pytest.MonkeyPatch, stepped: int
 ) -> None:
     """Others make way, of whatever hour they seem: a client that has just come is about to ask."""
@@ -141,7 +141,7 @@ def test_those_who_came_last_may_stay(
         one.close()
 
 
-def test_what_nobody_needs_to_send_is_not_taken(listening: Callable[[Address], Listener]) -> None:
+def test_long_headers_and_bodies_are_refused(listening: Callable[[Address], Listener]) -> None:
     """Neither long headers nor a body, whole or in chunks: it would be kept until the answer."""
     port = free_port()
     listening(TcpAddress("127.0.0.1", port))
@@ -156,7 +156,7 @@ def test_what_nobody_needs_to_send_is_not_taken(listening: Callable[[Address], L
 
 
 @pytest.mark.parametrize("at", ["half a request line", "an answer that is not read"])
-def test_more_than_there_is_room_for_make_way(
+def test_beyond_the_limit_the_oldest_connections_make_way(
     listening: Callable[[Address], Listener], at: str
 ) -> None:
     """With twice as many clients as allowed, the oldest are closed and a good one is served."""
@@ -189,7 +189,7 @@ def _held_at(port: int) -> int:
     return sum(row[9] != "0" for row in ours)
 
 
-def test_a_stalled_client_is_let_go(
+def test_a_stalled_client_is_disconnected(
     listening: Callable[[Address], Listener], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After SILENCE seconds a stalled client is disconnected and its answer dropped."""
@@ -207,7 +207,7 @@ def test_a_stalled_client_is_let_go(
         client.close()
 
 
-def test_it_ends_at_once_whoever_is_connected(
+def test_a_stop_does_not_wait_for_connections(
     listening: Callable[[Address], Listener],
 ) -> None:
     """A stop does not wait for connections, and the port is free again."""
@@ -228,7 +228,7 @@ def test_it_ends_at_once_whoever_is_connected(
     assert (200, b"ok\n") == get(port)
 
 
-def test_who_reads_too_slowly_is_let_go(
+def test_a_client_that_reads_too_slowly_is_disconnected(
     listening: Callable[[Address], Listener], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sip now and then is not silence, but what waits for the client takes our memory."""
@@ -302,7 +302,9 @@ def test_a_client_that_is_gone_is_not_logged(
     assert [] == [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
 
 
-def test_an_urgent_byte_keeps_nothing_awake(listening: Callable[[Address], Listener]) -> None:
+def test_a_client_that_sends_an_urgent_byte_is_disconnected(
+    listening: Callable[[Address], Listener],
+) -> None:
     """Nobody takes it, so that the system would tell of it again and again: who sends one goes."""
     port = free_port()
     listening(TcpAddress("127.0.0.1", port))
@@ -315,7 +317,9 @@ def test_an_urgent_byte_keeps_nothing_awake(listening: Callable[[Address], Liste
     assert (200, b"ok\n") == get(port)
 
 
-def test_out_of_descriptors_it_waits_for_one(listening: Callable[[Address], Listener]) -> None:
+def test_without_descriptors_clients_are_served_later(
+    listening: Callable[[Address], Listener],
+) -> None:
     """Clients that connect meanwhile are served later, and cost next to no work until then."""
     port = free_port()
     listening(TcpAddress("127.0.0.1", port))

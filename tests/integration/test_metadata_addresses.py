@@ -81,7 +81,7 @@ def test_the_instance_is_asked_at_its_own_address(sts: ScriptedServer) -> None:
     assert "21600" == metadata.requests[0].headers["x-aws-ec2-metadata-token-ttl-seconds"]
 
 
-def test_a_token_that_dies_on_its_way_is_bounded_and_the_hop_limit_is_named(
+def test_a_token_that_never_arrives_is_given_up_and_the_hop_limit_is_named(
     sts: ScriptedServer,
 ) -> None:
     """Behind a hop limit of 1, as in a container, the answer to PUT never arrives."""

@@ -57,7 +57,7 @@ def names() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
 
 
-def test_it_is_written_at_once_with_its_mode(keep: Callable[..., Kept]) -> None:
+def test_the_textfile_is_written_at_once_with_its_mode(keep: Callable[..., Kept]) -> None:
     """The file has the configured mode, whatever the umask."""
     before = os.umask(0o077)
     try:
@@ -102,7 +102,7 @@ def test_a_burst_of_changes_is_few_writes(keep: Callable[..., Kept]) -> None:
     assert len(kept.renders) <= 2 + (clock().boot - began) / MOST_WAIT
 
 
-def test_what_nobody_foresaw_is_an_event_and_tried_again(
+def test_an_unforeseen_error_is_an_event_and_tried_again(
     keep: Callable[..., Kept], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A close(2) that fails, as on NFS, must not end the thread that writes."""
@@ -116,7 +116,7 @@ def test_what_nobody_foresaw_is_an_event_and_tried_again(
     assert "unforeseen" == kept.log.of("textfile_failed")[0]["code"]
 
 
-def test_a_directory_that_refuses_is_an_event_and_tried_again(keep: Callable[..., Kept]) -> None:
+def test_an_unwritable_directory_is_an_event_and_tried_again(keep: Callable[..., Kept]) -> None:
     """The failure is logged once, and so is the recovery; the thread keeps trying."""
     kept = keep("missing/credfresh.prom")
     kept.wait_for(lambda: "textfile_failed" in kept.log.names())
@@ -135,7 +135,7 @@ def test_a_directory_that_refuses_is_an_event_and_tried_again(keep: Callable[...
     assert failed["hint"]
 
 
-def test_without_a_thread_it_is_an_event_and_tried_again(
+def test_a_thread_that_cannot_be_had_is_an_event_and_tried_again(
     keep: Callable[..., Kept], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the limit of tasks, a reload that asks for the textfile does not end the daemon."""
@@ -154,7 +154,7 @@ def test_without_a_thread_it_is_an_event_and_tried_again(
     kept.wait_for(lambda: "textfile_recovered" in kept.log.names())
 
 
-def test_nothing_old_is_written_when_the_daemon_is_silent(keep: Callable[..., Kept]) -> None:
+def test_nothing_is_written_while_the_main_thread_is_silent(keep: Callable[..., Kept]) -> None:
     """The file is left to grow old: by that, monitoring notices a daemon that hangs."""
     kept = keep()
     kept.wait_for(kept.path.exists)
@@ -167,7 +167,7 @@ def test_nothing_old_is_written_when_the_daemon_is_silent(keep: Callable[..., Ke
     assert b"# 1\n" == kept.path.read_bytes()
 
 
-def test_it_ends_at_once_and_leaves_or_takes_the_file(keep: Callable[..., Kept]) -> None:
+def test_closing_is_quick_and_leaves_or_removes_the_file(keep: Callable[..., Kept]) -> None:
     """The last figures stay, unless the configuration no longer has a textfile."""
     kept = keep()
     kept.wait_for(kept.path.exists)
@@ -179,7 +179,7 @@ def test_it_ends_at_once_and_leaves_or_takes_the_file(keep: Callable[..., Kept])
     assert not kept.path.exists()
 
 
-def test_a_file_that_is_being_written_does_not_outlive_its_end(tmp_path: Path) -> None:
+def test_a_file_that_is_written_during_the_close_is_removed_too(tmp_path: Path) -> None:
     """A reload that takes the file away keeps the main thread, which the figures are asked of."""
     path = tmp_path / "credfresh.prom"
     asked, answered = threading.Event(), threading.Event()
@@ -223,7 +223,7 @@ def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     assert [] == torn
 
 
-def test_a_link_in_its_place_is_replaced_not_followed(tmp_path: Path) -> None:
+def test_a_link_in_the_place_of_the_textfile_is_replaced_not_followed(tmp_path: Path) -> None:
     """Whoever can write to the directory cannot make us write elsewhere."""
     precious = tmp_path / "precious"
     precious.write_text("precious")
@@ -237,7 +237,7 @@ def test_a_link_in_its_place_is_replaced_not_followed(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_what_others_have_left_is_not_swept(tmp_path: Path) -> None:
+def test_temporaries_of_another_daemon_are_not_swept(tmp_path: Path) -> None:
     """Another daemon may be writing it."""
     other = tmp_path / ".credfresh.prom.credfresh-0123abcd.tmp"
     other.touch()
@@ -248,7 +248,7 @@ def test_what_others_have_left_is_not_swept(tmp_path: Path) -> None:
     assert other.exists()
 
 
-def test_what_took_long_is_not_done_again_at_once(
+def test_a_slow_write_is_followed_by_a_long_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With many profiles it is written less often: it costs 2 % of the time at most."""
@@ -268,7 +268,7 @@ def test_what_took_long_is_not_done_again_at_once(
     assert began[1] - began[0] > 0.02 * textfile.REST
 
 
-def test_what_a_killed_daemon_left_is_swept(tmp_path: Path) -> None:
+def test_temporaries_of_a_killed_daemon_are_swept(tmp_path: Path) -> None:
     """Its half-written temporary is removed; temporaries of other files stay."""
     left = tmp_path / ".credfresh.prom.credfresh-0123abcd.tmp"
     other = tmp_path / ".other.prom.credfresh-0123abcd.tmp"

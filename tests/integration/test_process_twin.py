@@ -54,7 +54,7 @@ def refuse(number: int) -> Callable[[], None]:
     return happens
 
 
-def test_it_makes_the_directory_and_all_that_a_process_needs(directory: Path) -> None:
+def test_a_publish_makes_the_directory_and_all_files_of_a_twin(directory: Path) -> None:
     """A single profile needs five files, and its command prints the credentials."""
     done = report(keeper(directory), wanted(directory, "production"))
 
@@ -205,7 +205,7 @@ def test_equal_bytes_are_not_written(directory: Path) -> None:
     assert before == inodes(directory)
 
 
-def test_another_mode_is_brought_about(directory: Path) -> None:
+def test_a_changed_mode_is_applied(directory: Path) -> None:
     """A reload that changes the mode changes that of an existing twin."""
     twins = keeper(directory)
     asked = wanted(directory, "production")
@@ -233,7 +233,7 @@ def test_orphans_go_at_a_reload_and_at_the_next_start(directory: Path) -> None:
     assert files == names(directory)
 
 
-def test_what_is_not_ours_stays(directory: Path) -> None:
+def test_foreign_files_stay(directory: Path) -> None:
     """Files of users and of other instances are neither removed nor overwritten."""
     publish_and_leave(directory, wanted(directory, "theirs"), instance="another")
     for name in ("notes.txt", "dev.json", "x.config", "y.json"):
@@ -250,7 +250,7 @@ def test_what_is_not_ours_stays(directory: Path) -> None:
     assert before == {name: (directory / name).read_bytes() for name in before}
 
 
-def test_once_what_stood_in_the_way_is_gone_it_is_told(directory: Path) -> None:
+def test_a_twin_is_reported_once_what_stood_in_its_way_is_gone(directory: Path) -> None:
     """Once a foreign file is gone the twin is written, and its own path is reported once more."""
     directory.mkdir()
     (directory / "dev.json").write_text("by hand")
@@ -278,7 +278,7 @@ def test_withdrawn_credentials_go_and_the_rest_stays(directory: Path) -> None:
     assert "ASIAFAKE000000000002" == key_of(directory)
 
 
-def test_with_nothing_in_hand_what_stands_is_left(directory: Path) -> None:
+def test_without_credentials_in_hand_a_standing_twin_is_left(directory: Path) -> None:
     """If a start has no credentials in hand, readers keep what stands."""
     asked = wanted(directory, "production")
     publish_and_leave(directory, asked)
@@ -298,7 +298,7 @@ def test_a_profile_without_credentials_is_listed_already(directory: Path) -> Non
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
-def test_a_full_disk_keeps_nothing_from_being_withdrawn(directory: Path, code: int) -> None:
+def test_withdrawn_twins_are_removed_even_on_a_full_disk(directory: Path, code: int) -> None:
     """Withdrawn twins are removed before anything is written."""
     steps = Steps()
     twins = keeper(directory, hook=steps)
@@ -342,7 +342,7 @@ def landed_there(publication: Publication, outcomes: object) -> bool:
 
 
 @pytest.mark.parametrize("what", ["altered", "removed", "mode", "config", "config removed"])
-def test_drift_is_repaired(directory: Path, what: str) -> None:
+def test_any_change_of_a_twin_is_noticed_and_repaired(directory: Path, what: str) -> None:
     """A tick notices whatever happens to a file of ours, and the next publish repairs it."""
     needs_fine_times(directory.parent)
     twins = keeper(directory)
@@ -429,7 +429,7 @@ def test_in_a_large_directory_a_lost_file_is_noticed_at_once(
     assert [False, False, True] == [twins.tick() for _ in range(3)]
 
 
-def test_the_directory_is_put_back(directory: Path) -> None:
+def test_a_deleted_directory_is_made_again(directory: Path) -> None:
     """If the whole directory is deleted, the next publish makes it again."""
     twins = keeper(directory)
     asked = wanted(directory, "production")
@@ -442,7 +442,7 @@ def test_the_directory_is_put_back(directory: Path) -> None:
     assert "ASIAFAKE000000000000" == key_of(directory)
 
 
-def test_another_daemon_is_refused(directory: Path) -> None:
+def test_a_second_daemon_on_the_directory_is_refused(directory: Path) -> None:
     """Two daemons would remove each other's twins."""
     first = keeper(directory)
     first.claim()
@@ -461,7 +461,7 @@ def test_another_daemon_is_refused(directory: Path) -> None:
     second.release()
 
 
-def test_another_daemon_is_refused_before_it_has_published_anything(directory: Path) -> None:
+def test_a_second_daemon_is_refused_before_anything_is_published(directory: Path) -> None:
     """A configured directory is claimed at the start."""
     first, second = (
         ProcessTwins([shared(directory)], instance=name, clock=clock) for name in ("one", "two")
@@ -514,7 +514,7 @@ def test_a_directory_that_others_may_write_is_refused(directory: Path, mode: int
 
 
 @pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir], ids=["pipe", "directory"])
-def test_what_is_no_file_is_told_and_waited_for_by_nobody(
+def test_a_pipe_in_the_place_of_a_twin_is_told_and_blocks_nothing(
     directory: Path, plant: Callable[[Path], None]
 ) -> None:
     """A pipe without a writer must not block the publish of all other twins."""
@@ -569,7 +569,7 @@ def test_a_link_in_the_place_of_a_twin_is_not_followed(directory: Path) -> None:
     assert "theirs" == elsewhere.read_text()
 
 
-def test_what_a_killed_daemon_left_is_swept(directory: Path) -> None:
+def test_temporaries_of_a_killed_daemon_are_swept(directory: Path) -> None:
     """Our temporaries are removed, also those of removed profiles; other files stay."""
     directory.mkdir()
     for name in (".production.json.credfresh-0123abcd.tmp", ".old.env.credfresh-0123abcd.tmp"):
@@ -631,7 +631,7 @@ def test_twins_stay_where_they_are_until_the_new_directory_can_be_written(direct
     twins.release()
 
 
-def test_what_is_withdrawn_leaves_the_old_directory_though_the_new_one_cannot_be_written(
+def test_withdrawn_twins_leave_the_old_directory_though_the_new_one_cannot_be_written(
     directory: Path,
 ) -> None:
     """Keys that are withdrawn by hand are removed wherever they stand."""
@@ -645,7 +645,7 @@ def test_what_is_withdrawn_leaves_the_old_directory_though_the_new_one_cannot_be
     twins.release()
 
 
-def test_what_is_withdrawn_takes_no_other_twin_along(directory: Path) -> None:
+def test_a_withdrawal_takes_no_other_twin_along(directory: Path) -> None:
     """Other twins stay in the old directory until they stand in the new one."""
     twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
     twins.publish(wanted(directory, "production", "dev"))
@@ -665,7 +665,7 @@ def test_what_is_withdrawn_takes_no_other_twin_along(directory: Path) -> None:
     twins.release()
 
 
-def test_in_a_move_no_reader_finds_nothing(directory: Path) -> None:
+def test_in_a_move_readers_always_find_a_twin(directory: Path) -> None:
     """The new directory is published before the old one is cleared."""
     twins = ProcessTwins([shared(directory)], instance="test", clock=clock)
     twins.claim()
@@ -685,7 +685,7 @@ def both(directory: Path) -> InOrder:
     )
 
 
-def test_killed_between_section_and_twin_the_next_start_brings_the_twin_up(
+def test_after_a_kill_between_section_and_twin_the_next_start_writes_the_twin(
     directory: Path,
 ) -> None:
     """The section is believed at the start, and it is never older than the twin."""
@@ -742,7 +742,7 @@ def test_a_twin_altered_by_hand_does_not_pass_for_a_newer_one(directory: Path) -
     assert '"Expiration": "2' in path.read_text()
 
 
-def test_a_twin_that_says_nothing_is_written_anew_at_a_start(directory: Path) -> None:
+def test_an_unreadable_twin_is_written_anew_at_a_start(directory: Path) -> None:
     """A twin that cannot be read does not count as newer."""
     asked = wanted(directory, "production")
     publish_and_leave(directory, asked)
@@ -783,7 +783,7 @@ def test_a_reader_never_finds_a_torn_twin(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["create", "attributes", "write", "sync", "verify", "swap"])
-def test_killed_at_any_step_the_old_twin_stands(directory: Path, step: str) -> None:
+def test_after_a_kill_at_any_step_the_old_twin_stands(directory: Path, step: str) -> None:
     """The next start publishes the new twin and leaves no temporary."""
     publish_and_leave(directory, wanted(directory, "production"))
     script = (

@@ -173,7 +173,7 @@ def test_a_planted_json_of_any_depth_stops_no_other_twin(
     assert "ASIAFAKE000000000000" == key_of(directory, "dev")
 
 
-def test_an_owner_that_does_not_exist_keeps_nothing_from_being_withdrawn(
+def test_a_twin_of_an_owner_that_does_not_exist_can_be_withdrawn(
     directory: Path, twins: ProcessDirectory
 ) -> None:
     """Owners are looked up only after withdrawn twins have been removed."""
@@ -214,7 +214,7 @@ def test_a_foreign_environment_is_not_written_over(
     assert not (directory / "production.json").exists()
 
 
-def test_what_came_while_a_twin_was_gone_is_not_written_over(
+def test_a_foreign_file_that_came_while_a_twin_was_gone_is_not_written_over(
     directory: Path, twins: ProcessDirectory
 ) -> None:
     """A profile that comes back finds a foreign file under its name, and is refused."""
@@ -228,7 +228,7 @@ def test_what_came_while_a_twin_was_gone_is_not_written_over(
     assert "DB_PASSWORD=mine\n" == (directory / "production.env").read_text()
 
 
-def test_what_stands_in_another_directory_in_the_place_of_ours_is_not_written_over(
+def test_files_in_a_directory_that_replaced_ours_are_not_written_over(
     directory: Path, twins: ProcessDirectory
 ) -> None:
     """Somebody replaces the directory while the daemon runs: files in the new one are foreign."""
@@ -253,7 +253,7 @@ def test_a_foreign_environment_stays_when_its_twin_goes(
     assert {"production.env"} == {entry.name for entry in directory.glob("production.*")}
 
 
-def test_a_foreign_environment_keeps_nothing_from_being_withdrawn(
+def test_a_twin_beside_a_foreign_environment_can_be_withdrawn(
     directory: Path, twins: ProcessDirectory
 ) -> None:
     """A foreign file beside a twin is no reason to leave its credentials readable."""

@@ -117,7 +117,7 @@ def test_a_twin_has_the_group_of_the_file_where_the_daemon_can_give_it(root: Pat
     assert (0o640, REPORTS) == rights(root / "build" / "process" / "for-reports.json")
 
 
-def test_what_everybody_may_read_is_closed_to_no_group(root: Path) -> None:
+def test_a_file_that_everybody_may_read_is_closed_to_no_group(root: Path) -> None:
     """With mode 0644 it does not matter which group a twin has."""
     with as_daemon():
         publish(profile_of(root, "reports", 0o644))

@@ -74,7 +74,7 @@ def test_a_clean_end_and_a_bad_configuration_begin_anew(
     assert 0 == service.delay()
 
 
-def test_of_several_runtime_directories_the_first_is_meant(service: Service) -> None:
+def test_failures_are_counted_in_the_first_runtime_directory(service: Service) -> None:
     """Systemd joins them by colons; failures are counted in the first one."""
     service.named = f"{service.runtime}:{service.runtime}-reports"
     for _ in range(3):
@@ -84,7 +84,7 @@ def test_of_several_runtime_directories_the_first_is_meant(service: Service) -> 
     assert [".failures"] == [path.name for path in service.runtime.iterdir()]
 
 
-def test_what_cannot_be_counted_is_kept_apart_too(service: Service) -> None:
+def test_without_a_counter_each_failure_costs_ten_seconds(service: Service) -> None:
     """If no counter can be written, each failure costs ten seconds."""
     service.named = str(service.runtime / "absent")
 
@@ -106,7 +106,7 @@ def test_failures_long_ago_are_forgotten(service: Service) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "nonsense", "-3", "1 2", "9" * 30])
-def test_a_counter_that_is_not_one_does_no_harm(service: Service, content: str) -> None:
+def test_a_malformed_counter_does_no_harm(service: Service, content: str) -> None:
     """Whatever the counter contains, the service starts within a minute."""
     (service.runtime / ".failures").write_text(content)
 

@@ -99,7 +99,7 @@ def test_a_request_may_arrive_in_pieces(sts: Simulator) -> None:
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 70000, 431),
     ],
 )
-def test_what_is_no_request_is_told_so_and_closed(
+def test_a_malformed_request_is_refused_and_its_connection_closed(
     sts: Simulator, request_bytes: bytes, status: int
 ) -> None:
     """Bad framing gets its HTTP status, the connection is closed, and others are still served."""

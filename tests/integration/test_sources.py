@@ -20,7 +20,7 @@ from sources import Provide, keys, obtain, refused, signers
 
 
 @pytest.mark.parametrize("section", ["ci", "profile ci"])
-def test_a_named_file_in_either_spelling(
+def test_a_named_file_may_spell_its_section_in_either_way(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, section: str
 ) -> None:
     """The section may be spelled as in a credentials file or as in a config file."""
@@ -78,7 +78,9 @@ def test_a_named_file_never_falls_back(
          "source_needs_mfa"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_use(provide: Provide, tmp_path: Path, text: str, code: str) -> None:
+def test_a_file_without_usable_keys_needs_a_human(
+    provide: Provide, tmp_path: Path, text: str, code: str
+) -> None:
     """Each flaw (no section, half a key, no INI, empty keys, MFA) has a code and needs a human."""
     path = tmp_path / "source"
     path.write_text(text)
@@ -99,7 +101,7 @@ def test_keys_that_cannot_be_sent_are_the_sources_fault(
     assert [] == sts.requests
 
 
-def test_a_profile_of_the_sdks_own_files(
+def test_a_profile_is_read_from_the_sdks_own_files(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
     """The SDK's variables name the files, but AWS_PROFILE has no effect."""
@@ -115,7 +117,7 @@ def test_a_profile_of_the_sdks_own_files(
     assert "tok" == sts.requests[0].headers["x-amz-security-token"]
 
 
-def test_a_profile_that_assumes_a_role(
+def test_a_profile_may_assume_a_role_of_its_own(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A source profile may assume a role of its own, within the same attempt."""
@@ -132,7 +134,9 @@ def test_a_profile_that_assumes_a_role(
     assert ["AKIABASE", "ASIAFROMAKIABASE", "ASIAFROMAKIABASE"] == signers(sts)
 
 
-def test_a_systemd_credential(provide: Provide, sts: ScriptedServer, tmp_path: Path) -> None:
+def test_a_systemd_credential_is_read_as_a_credentials_file(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
     """A systemd credential is a shared credentials file in $CREDENTIALS_DIRECTORY."""
     (tmp_path / "aws").write_text(keys("ci", "AKIASYSTEMD"))
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
@@ -140,14 +144,16 @@ def test_a_systemd_credential(provide: Provide, sts: ScriptedServer, tmp_path: P
     assert ["AKIASYSTEMD"] == signers(sts)
 
 
-def test_no_credentials_directory(provide: Provide) -> None:
+def test_without_a_credentials_directory_the_hint_names_the_directive(provide: Provide) -> None:
     """Without $CREDENTIALS_DIRECTORY the hint names the unit's directive."""
     error = refused(provide(SystemdCredentialSource("aws", "ci")))
     assert "source_missing" == error.code
     assert "LoadCredential=aws:" in str(error.hint)
 
 
-def test_the_environment(provide: Provide, sts: ScriptedServer) -> None:
+def test_keys_and_token_are_read_from_the_environment(
+    provide: Provide, sts: ScriptedServer
+) -> None:
     """The daemon's own variables provide the keys, and the token if there is one."""
     environ = {
         "AWS_ACCESS_KEY_ID": "AKIAENV",
@@ -159,14 +165,16 @@ def test_the_environment(provide: Provide, sts: ScriptedServer) -> None:
     assert "tok" == sts.requests[0].headers["x-amz-security-token"]
 
 
-def test_an_empty_and_a_half_environment(provide: Provide) -> None:
+def test_an_environment_without_keys_is_missing_and_with_half_a_key_incomplete(
+    provide: Provide,
+) -> None:
     """Without variables the source is missing, with half a key it is incomplete."""
     assert "source_missing" == refused(provide(EnvironmentSource())).code
     half = provide(EnvironmentSource(), {"AWS_ACCESS_KEY_ID": "AKIAENV"})
     assert "source_incomplete" == refused(half).code
 
 
-def test_the_default_chain(
+def test_the_default_chain_follows_aws_profile_and_reads_changed_files_again(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """AWS_PROFILE counts here, and changed files are read again."""
@@ -181,7 +189,7 @@ def test_the_default_chain(
     assert ["AKIACHAIN", "AKIACHAIN-NEXT"] == signers(sts)
 
 
-def test_the_default_chain_finds_nothing(provide: Provide) -> None:
+def test_a_default_chain_without_credentials_hints_at_naming_a_source(provide: Provide) -> None:
     """If there are no credentials anywhere, the hint is to name a source."""
     error = refused(provide(DefaultChain()))
     assert ("source_missing", Mend.HUMAN) == (error.code, error.mend)
@@ -189,7 +197,7 @@ def test_the_default_chain_finds_nothing(provide: Provide) -> None:
     assert str(error.hint).startswith("name a source:")
 
 
-def test_the_default_chain_is_led_astray(
+def test_the_hint_names_the_variables_that_lead_the_default_chain(
     provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hint quotes the variables that say where the SDK looks, if they are set."""
@@ -204,7 +212,9 @@ def test_the_default_chain_is_led_astray(
     assert "AWS_CONFIG_FILE" not in str(error.hint)
 
 
-def test_our_own_output_is_no_source(provide: Provide, tmp_path: Path, sts: ScriptedServer) -> None:
+def test_a_source_that_reads_what_we_write_is_refused(
+    provide: Provide, tmp_path: Path, sts: ScriptedServer
+) -> None:
     """A source with a key id that we issued reads what we write, and is refused."""
     path = tmp_path / "source"
     path.write_text(keys("ci", "ASIAOURS", "tok"))

@@ -36,7 +36,9 @@ def imds(request: Request) -> Answer:
     )
 
 
-def test_the_instance_profile_through_imdsv2(provide: Provide, sts: ScriptedServer) -> None:
+def test_keys_of_an_instance_are_asked_for_through_imdsv2(
+    provide: Provide, sts: ScriptedServer
+) -> None:
     """A session token, the role and its keys are asked for, once for two renewals."""
     with scripted(imds) as metadata:
         provider = provide(Ec2Source(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url})
@@ -48,7 +50,7 @@ def test_the_instance_profile_through_imdsv2(provide: Provide, sts: ScriptedServ
 
 
 @pytest.mark.parametrize("kind", ["instance", "container"])
-def test_a_role_that_has_been_replaced_is_taken_over(
+def test_a_replaced_role_of_an_instance_is_taken_over(
     provide: Provide, sts: ScriptedServer, kind: str
 ) -> None:
     """Who was denied attaches another role: the keys of the old one would last for hours."""
@@ -76,7 +78,7 @@ def test_a_role_that_has_been_replaced_is_taken_over(
 
 
 @pytest.mark.parametrize("place", ["container", "instance"])
-def test_a_named_profile_without_keys_takes_none_of_the_surroundings(
+def test_a_named_profile_without_keys_takes_none_of_instance_or_container(
     provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     """They are another principal's."""
@@ -94,7 +96,7 @@ def test_a_named_profile_without_keys_takes_none_of_the_surroundings(
         assert not server.requests
 
 
-def test_the_metadata_is_not_asked_how_sts_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_instance_metadata_is_not_asked_for_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     """`auto` would have every start wait for it."""
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
     monkeypatch.setenv("AWS_DEFAULTS_MODE", "auto")
@@ -105,7 +107,7 @@ def test_the_metadata_is_not_asked_how_sts_is_reached(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
-def test_an_instance_that_gives_no_token_is_not_asked_the_old_way(
+def test_an_instance_that_gives_no_token_is_not_asked_through_imdsv1(
     provide: Provide, status: int
 ) -> None:
     """IMDSv1 is never used: without a session token the source fails."""
@@ -116,7 +118,7 @@ def test_an_instance_that_gives_no_token_is_not_asked_the_old_way(
     assert "hop limit" in str(error.hint)
 
 
-def test_an_instance_without_a_profile(provide: Provide) -> None:
+def test_an_instance_without_a_role_is_a_missing_source(provide: Provide) -> None:
     """If IMDS answers but no role is attached, the source is missing."""
 
     def bare(request: Request) -> Answer:
@@ -127,7 +129,7 @@ def test_an_instance_without_a_profile(provide: Provide) -> None:
     assert "source_missing" == error.code
 
 
-def test_no_instance_metadata_at_all(provide: Provide) -> None:
+def test_without_instance_metadata_the_source_fails_within_20_s(provide: Provide) -> None:
     """If nothing listens, the source fails within 20 s."""
     url = f"http://127.0.0.1:{free_port()}"
     began = time.monotonic()
@@ -135,7 +137,7 @@ def test_no_instance_metadata_at_all(provide: Provide) -> None:
     assert time.monotonic() - began < 20.0
 
 
-def test_the_container_endpoint_with_its_token_file(
+def test_keys_of_a_container_are_asked_for_with_the_token_of_its_file(
     provide: Provide, sts: ScriptedServer, tmp_path: Path
 ) -> None:
     """The authorization token is read from its file, and keys are used until near expiry."""
@@ -173,7 +175,9 @@ def test_keys_near_expiry_are_asked_for_again(provide: Provide, sts: ScriptedSer
         ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.com/"}, "source_failed"),
     ],
 )
-def test_no_container_endpoint(provide: Provide, environ: dict[str, str], code: str) -> None:
+def test_without_a_container_endpoint_the_source_is_missing(
+    provide: Provide, environ: dict[str, str], code: str
+) -> None:
     """Without the variable the source is missing; plain HTTP to another host is refused."""
     assert code == refused(provide(EcsSource(), environ)).code
 
@@ -183,7 +187,9 @@ def test_no_container_endpoint(provide: Provide, environ: dict[str, str], code: 
     ["null", "[]", '{"AccessKeyId": "ASIA"}', container_json("ASIA").replace("Z", "")],
     ids=["null", "list", "half", "no zone"],
 )
-def test_an_answer_of_the_container_endpoint_that_is_none(provide: Provide, body: str) -> None:
+def test_a_malformed_answer_of_the_container_endpoint_is_blamed(
+    provide: Provide, body: str
+) -> None:
     """The message blames the answer, not the address."""
     with scripted(lambda _: Answer(body=body)) as container:
         error = refused(provide(EcsSource(), {"AWS_CONTAINER_CREDENTIALS_FULL_URI": container.url}))
@@ -199,7 +205,7 @@ def by_credential_source(path: Path, word: str) -> FileSource:
 
 @pytest.mark.parametrize("place", ["container", "instance"])
 @pytest.mark.parametrize("way", ["named", "chain", "credential_source"])
-def test_an_answer_of_the_surroundings_that_does_not_end_is_not_read(
+def test_an_endless_answer_of_instance_or_container_is_not_read(
     provide: Provide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, way: str
 ) -> None:
     """An answer longer than 1 MiB fails the source, whatever has sent it."""

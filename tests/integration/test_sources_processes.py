@@ -117,7 +117,9 @@ def test_a_process_that_fails_is_not_quoted(provide: Provide, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("printed", ["", "SECRET not json", '{"Version": 2}', '{"Version": 1}'])
-def test_a_process_that_prints_nonsense(provide: Provide, tmp_path: Path, printed: str) -> None:
+def test_nonsense_that_a_process_prints_is_not_quoted(
+    provide: Provide, tmp_path: Path, printed: str
+) -> None:
     """Output that is not the expected JSON is not quoted."""
     error = refused(provide(ProcessSource(script(tmp_path, f"print({printed!r})"))))
     assert "source_failed" == error.code
@@ -136,7 +138,7 @@ def test_an_account_id_that_is_a_number_hinders_nothing(
     assert ["A"] == signers(sts)
 
 
-def test_a_program_that_is_not_there(provide: Provide) -> None:
+def test_a_missing_program_is_named(provide: Provide) -> None:
     """The error names the missing program."""
     error = refused(provide(ProcessSource(("/no/such/program",))))
     assert ("source_unreadable", Mend.HUMAN) == (error.code, error.mend)

@@ -20,7 +20,9 @@ from credfresh.sts import StsProvider
 from sources import Provide, container_json, obtain, refused, signers
 
 
-def test_a_source_is_looked_up_once_for_all_who_wait(provide: Provide, sts: ScriptedServer) -> None:
+def test_a_source_is_looked_up_once_for_all_attempts_that_wait(
+    provide: Provide, sts: ScriptedServer
+) -> None:
     """Sixteen concurrent attempts cost the metadata service one request."""
 
     def slow(_: Request) -> Answer:
@@ -36,7 +38,7 @@ def test_a_source_is_looked_up_once_for_all_who_wait(provide: Provide, sts: Scri
     assert {"ASIASLOW"} == set(signers(sts))
 
 
-def test_a_broken_source_fails_for_all_who_wait_and_recovers(
+def test_a_broken_source_fails_for_all_attempts_that_wait_and_recovers(
     provide: Provide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting attempts share the failure of one lookup, and the next lookup succeeds."""

@@ -50,7 +50,9 @@ def test_web_identity_rereads_its_token(
     assert "runner" == sts.requests[0].form["RoleSessionName"]
 
 
-def test_web_identity_refused(provide: Provide, sts: ScriptedServer, tmp_path: Path) -> None:
+def test_a_refused_web_identity_is_a_failure_of_the_source(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
     """STS's message about the token is reported as a failure of the source."""
     (tmp_path / "token").write_text("a.b.c")
     sts.script = lambda _: Answer(400, error_xml("InvalidIdentityToken", "Token audience is wrong"))
@@ -122,7 +124,7 @@ def test_a_failed_lookup_logs_nothing(
     assert [] == [r for r in caplog.records if r.levelname in {"WARNING", "ERROR"}]
 
 
-def test_web_identity_without_its_token_file(provide: Provide, tmp_path: Path) -> None:
+def test_a_missing_token_file_is_named(provide: Provide, tmp_path: Path) -> None:
     """The error names the missing file."""
     missing = str(tmp_path / "gone")
     error = refused(provide(WebIdentitySource(missing, "arn:aws:iam::111111111111:role/o")))
@@ -192,7 +194,7 @@ def test_a_fifo_as_the_token_file_of_a_profile_is_refused_at_once(
     assert error.message.endswith(f"{tmp_path}/token is a FIFO, not a regular file")
 
 
-def test_web_identity_against_moto(moto: AwsServer, tmp_path: Path) -> None:
+def test_web_identity_works_against_moto(moto: AwsServer, tmp_path: Path) -> None:
     """A server of another project grants the unsigned request, and AssumeRole with its keys."""
     (tmp_path / "token").write_text("a.b.c")
     provider = StsProvider(

@@ -89,14 +89,16 @@ def listening(reply: bytes | None) -> Iterator[str]:
     thread.join()
 
 
-def test_connection_refused() -> None:
+def test_a_refused_connection_concerns_the_endpoint() -> None:
     """If nothing listens, every profile of the endpoint is concerned."""
     error = failure(f"http://127.0.0.1:{free_port()}")
     assert ("EndpointConnectionError", Mend.TIME, Scope.ENDPOINT) == told(error)
     assert "127.0.0.1" in error.message
 
 
-def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_does_not_resolve_gets_a_hint_about_dns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The message says that the name does not resolve, and the hint mentions DNS."""
 
     def unknown(*_: object) -> None:
@@ -109,20 +111,20 @@ def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "DNS" in str(error.hint)
 
 
-def test_hung_up_without_an_answer(sts: ScriptedServer) -> None:
+def test_a_connection_closed_without_an_answer_concerns_the_endpoint(sts: ScriptedServer) -> None:
     """A connection closed without an answer concerns the endpoint."""
     sts.script = lambda _: Answer(body=None)
     assert ("ConnectionClosedError", Mend.TIME, Scope.ENDPOINT) == told(failure(sts.url))
 
 
-def test_a_reset_in_the_middle_of_the_answer() -> None:
+def test_a_reset_in_the_middle_of_the_answer_concerns_the_endpoint() -> None:
     """A reset while the answer is read concerns the endpoint."""
     with listening(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n<Assume") as url:
         error = failure(url)
     assert (Mend.TIME, Scope.ENDPOINT) == (error.mend, error.scope)
 
 
-def test_an_answer_cut_short(sts: ScriptedServer) -> None:
+def test_a_truncated_answer_concerns_the_endpoint_and_is_not_quoted(sts: ScriptedServer) -> None:
     """A truncated answer concerns the endpoint, and secrets in it are not quoted."""
     body = grant_xml(secret=SECRET, token=TOKEN)[:600]
     sts.script = lambda _: Answer(body=body, length=5000)
@@ -173,7 +175,7 @@ def test_a_black_hole_ends_with_the_connect_timeout() -> None:
     assert time.monotonic() - began < 10.0
 
 
-def test_tls_with_a_server_that_speaks_none() -> None:
+def test_a_failed_tls_handshake_gets_a_hint_about_the_bundle() -> None:
     """The hint of a failed TLS handshake mentions AWS_CA_BUNDLE."""
     with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
         error = failure(url.replace("http:", "https:"))
@@ -190,7 +192,7 @@ def test_tls_with_a_server_that_speaks_none() -> None:
         ("empty.pem", "no certificate in it"),
     ],
 )
-def test_a_bundle_that_cannot_be_read(
+def test_an_unreadable_bundle_is_named_with_its_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str, why: str
 ) -> None:
     """The message quotes the variable, its file and the reason."""
@@ -204,7 +206,7 @@ def test_a_bundle_that_cannot_be_read(
     assert "certificates" in str(error.hint)
 
 
-def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused_with_the_reason(tmp_path: Path) -> None:
     """A self-signed certificate is refused, and the message says why."""
     certificate = _self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -229,7 +231,7 @@ def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
     ("status", "code"),
     [(500, "InternalFailure"), (503, "ServiceUnavailable"), (502, "BadGateway")],
 )
-def test_a_sick_server(sts: ScriptedServer, status: int, code: str) -> None:
+def test_a_status_of_5xx_concerns_the_endpoint(sts: ScriptedServer, status: int, code: str) -> None:
     """Status 5xx concerns the endpoint, and time mends it."""
     sts.script = lambda _: Answer(status, error_xml(code))
     assert (code, Mend.TIME, Scope.ENDPOINT) == told(failure(sts.url))
@@ -240,7 +242,7 @@ def test_a_sick_server(sts: ScriptedServer, status: int, code: str) -> None:
     ["Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException",
      "SlowDown"],
 )  # fmt: skip
-def test_throttling_in_every_spelling(sts: ScriptedServer, code: str) -> None:
+def test_throttling_is_recognised_in_every_spelling(sts: ScriptedServer, code: str) -> None:
     """Throttling, by whatever code, concerns the profile, and has no time if STS names none."""
     sts.script = lambda _: Answer(400, error_xml(code, "Rate exceeded"))
     error = failure(sts.url)
@@ -259,7 +261,7 @@ def test_throttling_in_every_spelling(sts: ScriptedServer, code: str) -> None:
         ({"Retry-After": "9" * 400}, None),
     ],
 )
-def test_throttling_that_names_a_time(
+def test_the_time_that_a_throttling_answer_names_is_understood(
     sts: ScriptedServer, headers: dict[str, str], seconds: float | None
 ) -> None:
     """Retry-After is in seconds, AWS's own header in milliseconds; nonsense is ignored."""
@@ -267,7 +269,7 @@ def test_throttling_that_names_a_time(
     assert seconds == failure(sts.url).retry_after
 
 
-def test_throttling_until_a_date(sts: ScriptedServer) -> None:
+def test_a_date_in_retry_after_is_understood(sts: ScriptedServer) -> None:
     """A date in Retry-After is converted to seconds from now."""
     at = formatdate(time.time() + 30, usegmt=True)  # noqa: TID251 - the server's clock
     sts.script = lambda _: Answer(503, error_xml("SlowDown"), {"Retry-After": at})
@@ -292,7 +294,7 @@ def test_throttling_until_a_date(sts: ScriptedServer) -> None:
         ("NeverHeardOf", Mend.TIME, Scope.PROFILE, "None"),
     ],
 )
-def test_what_sts_refuses(
+def test_each_refusal_of_sts_has_code_mend_scope_and_hint(
     sts: ScriptedServer, code: str, mend: Mend, scope: Scope, hint: str
 ) -> None:
     """Each refusal has its code, who can mend it, whom it concerns, and a hint."""
@@ -304,7 +306,7 @@ def test_what_sts_refuses(
 
 
 @pytest.mark.parametrize("slow", [7200.0, -7200.0])
-def test_a_wrong_clock_is_called_a_clock(sts: ScriptedServer, slow: float) -> None:
+def test_a_wrong_clock_is_blamed_for_a_refused_signature(sts: ScriptedServer, slow: float) -> None:
     """If a signature is refused while clocks differ by two hours, the clock is blamed."""
     sts.script = lambda _: Answer(403, error_xml("SignatureDoesNotMatch"))
     error = failure(sts.url, slow=slow)
@@ -313,14 +315,16 @@ def test_a_wrong_clock_is_called_a_clock(sts: ScriptedServer, slow: float) -> No
     assert ("behind" if slow > 0 else "ahead of") in error.message
 
 
-def test_a_signature_expired_is_a_clock_even_without_a_date(sts: ScriptedServer) -> None:
+def test_a_wrong_clock_is_blamed_for_an_expired_signature_even_without_a_date(
+    sts: ScriptedServer,
+) -> None:
     """STS's own text about an expired signature suffices."""
     text = "Signature expired: 20261124T120000Z is now earlier than 20261124T140000Z"
     sts.script = lambda _: Answer(403, error_xml("SignatureDoesNotMatch", text), date="")
     assert failure(sts.url).message.startswith("clock: ")
 
 
-def test_a_refusal_without_an_error_key(sts: ScriptedServer) -> None:
+def test_a_refusal_in_the_style_of_s3_is_understood(sts: ScriptedServer) -> None:
     """Some STS servers answer in the style of S3, or without a code."""
     sts.script = lambda _: Answer(
         403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
@@ -358,9 +362,7 @@ def test_a_refusal_whose_body_cannot_be_read_is_told_by_its_status(
 
 
 @pytest.mark.parametrize("expiration", ["1800000000000", "2027-13-45T00:00:00Z", SECRET])
-def test_a_time_that_nobody_can_read_is_no_answer_of_sts(
-    sts: ScriptedServer, expiration: str
-) -> None:
+def test_an_unreadable_expiration_is_not_quoted(sts: ScriptedServer, expiration: str) -> None:
     """An unreadable Expiration is not quoted; something other than STS may have answered."""
     sts.script = lambda _: Answer(body=grant_xml(expiration=expiration))
     error = failure(sts.url)
@@ -376,7 +378,7 @@ def test_a_message_that_quotes_the_token_is_cleaned(sts: ScriptedServer) -> None
     assert "It is wrong." == failure(sts.url).message
 
 
-def test_arguments_that_the_sdk_refuses(sts: ScriptedServer) -> None:
+def test_arguments_that_the_sdk_refuses_need_a_human(sts: ScriptedServer) -> None:
     """Parameters that the SDK refuses need a human, and nothing is sent."""
     provider = StsProvider(
         {"ci": EnvironmentSource()}, StsLimits(endpoint_url=sts.url), clock=clock, environ=KEYS

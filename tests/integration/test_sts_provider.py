@@ -84,7 +84,7 @@ def test_what_a_profile_leaves_out_is_not_sent(sts: ScriptedServer) -> None:
     )
 
 
-def test_the_source_signs_and_for_a_chained_profile_the_parent(sts: ScriptedServer) -> None:
+def test_requests_are_signed_by_the_source_or_by_the_parent(sts: ScriptedServer) -> None:
     """The source's key signs, or the parent's for a chained profile, with its token."""
     asking = provider(sts.url)
     asking.obtain(profile(), None)
@@ -133,7 +133,7 @@ def test_a_request_is_signed_for_the_region_of_its_profile(sts: ScriptedServer) 
     assert regions == [r.headers["authorization"].split("/")[2] for r in sts.requests]
 
 
-def test_the_profiles_endpoint_goes_before_everybodys_and_that_before_the_environments(
+def test_the_profiles_endpoint_goes_before_that_of_sts_and_that_before_the_environments(
     sts: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The profile's endpoint_url comes before that of `sts`, and AWS_ENDPOINT_URL_STS is last."""
@@ -205,7 +205,9 @@ def test_a_shorter_grant_is_a_success(sts: ScriptedServer) -> None:
         ("<html>captive portal</html>", "KeyError"),
     ],
 )
-def test_a_grant_that_is_no_use_is_a_failure(sts: ScriptedServer, body: str, code: str) -> None:
+def test_an_expired_or_incomplete_grant_is_a_failure(
+    sts: ScriptedServer, body: str, code: str
+) -> None:
     """An expired or incomplete grant, or a 200 that is no grant, is an error that time mends."""
     sts.script = lambda _: Answer(body=body)
     with pytest.raises(RenewalError) as failed:
@@ -256,7 +258,7 @@ def test_refused_keys_are_looked_up_again_at_once_and_once(
     assert ["AKIAOLD", "AKIANEW"] == [r.key_id for r in sts.requests]
 
 
-def test_the_same_keys_are_not_tried_twice(sts: ScriptedServer) -> None:
+def test_refused_keys_that_have_not_changed_are_not_tried_twice(sts: ScriptedServer) -> None:
     """If the keys are unchanged, there is no second request, and the source is blamed."""
     sts.script = lambda _: Answer(403, error_xml("ExpiredToken"))
     with pytest.raises(RenewalError) as failed:
@@ -289,7 +291,7 @@ MAY_ASSUME = {
 }
 
 
-def test_a_chain_of_three_roles_against_ministack(ministack: AwsServer) -> None:
+def test_a_chain_of_three_roles_works_against_ministack(ministack: AwsServer) -> None:
     """Each of three roles trusts only the one before it, and the last can be assumed."""
     key_id, secret = ministack.user("chain-ci", MAY_ASSUME)
     arns = ["arn:aws:iam::000000000000:user/chain-ci"]
@@ -340,7 +342,7 @@ def test_ministack_refuses_a_wrong_secret_and_we_name_the_source(ministack: AwsS
     )
 
 
-def test_renewal_against_motos_server(moto: AwsServer) -> None:
+def test_renewal_works_against_motos_server(moto: AwsServer) -> None:
     """Each call to moto grants the hour that was asked for, with other keys."""
     asking = provider(moto.url)
     grant = asking.obtain(profile(), None)

@@ -83,7 +83,7 @@ def test_a_key_five_minutes_late_rings(alarm: Alarm, now: Callable[[], float]) -
     assert "late" == alarm.wait()
 
 
-def test_a_hundred_due_at_once_all_ring(alarm: Alarm, now: Callable[[], float]) -> None:
+def test_a_hundred_keys_due_at_once_all_ring(alarm: Alarm, now: Callable[[], float]) -> None:
     """By default APScheduler would lose most of a hundred jobs that are due together."""
     at = now() + 0.1
     for n in range(100):
@@ -92,7 +92,7 @@ def test_a_hundred_due_at_once_all_ring(alarm: Alarm, now: Callable[[], float]) 
     assert {f"p{n}" for n in range(100)} == {alarm.wait() for _ in range(100)}
 
 
-def test_arming_again_from_the_ring_never_loses_the_alarm(now: Callable[[], float]) -> None:
+def test_a_key_armed_again_while_it_rings_rings_again(now: Callable[[], float]) -> None:
     """APScheduler would delete a job that re-arms its own id while it runs."""
     rung: queue.SimpleQueue[int] = queue.SimpleQueue()
     count = 0
@@ -112,7 +112,7 @@ def test_arming_again_from_the_ring_never_loses_the_alarm(now: Callable[[], floa
     timers.stop()
 
 
-def test_what_comes_before_all_others_rings_first(alarm: Alarm, now: Callable[[], float]) -> None:
+def test_a_key_armed_before_all_others_rings_first(alarm: Alarm, now: Callable[[], float]) -> None:
     """The scheduler's thread sleeps until the first key; arming an earlier one wakes it."""
     began = now()
     for key, after in [("hour", 3600.0), ("later", 0.6), ("day", 86400.0), ("sooner", 0.3)]:
@@ -122,9 +122,7 @@ def test_what_comes_before_all_others_rings_first(alarm: Alarm, now: Callable[[]
     assert now() < began + 5
 
 
-def test_what_comes_after_one_that_was_disarmed_rings(
-    alarm: Alarm, now: Callable[[], float]
-) -> None:
+def test_a_key_after_a_disarmed_one_rings(alarm: Alarm, now: Callable[[], float]) -> None:
     """When the thread wakes for a key that was disarmed meanwhile, the next one still rings."""
     first = now() + 0.2
     alarm.timers.arm("first", first)
@@ -138,7 +136,7 @@ def test_what_comes_after_one_that_was_disarmed_rings(
     assert "second" == rung
 
 
-def test_none_is_lost_and_none_is_early_however_they_cross(now: Callable[[], float]) -> None:
+def test_no_alarm_is_lost_or_early_when_two_threads_arm(now: Callable[[], float]) -> None:
     """Two threads arm keys, some in the past, while the job runs and is rescheduled."""
     dice = random.Random(7)
     rung: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
@@ -177,7 +175,7 @@ def test_arming_anew_forgets_the_old_time(alarm: Alarm, now: Callable[[], float]
     assert alarm.timers.armed("a")
 
 
-def test_it_sleeps_until_the_nearest_of_those_that_are_left(now: Callable[[], float]) -> None:
+def test_the_scheduler_sleeps_until_the_nearest_key_that_is_armed(now: Callable[[], float]) -> None:
     """Times that have passed or were disarmed must not keep the scheduler awake."""
     timers = ApschedulerTimers(print)
     alarms = timers._alarms
@@ -194,7 +192,7 @@ def test_it_sleeps_until_the_nearest_of_those_that_are_left(now: Callable[[], fl
     assert alarms.get_next_run_time() is None
 
 
-def test_times_that_count_no_more_take_no_room(now: Callable[[], float]) -> None:
+def test_arming_the_same_keys_for_ever_takes_no_more_memory(now: Callable[[], float]) -> None:
     """Arming the same keys for months needs no more memory, and they still ring in order."""
     rung: list[str] = []
     timers = ApschedulerTimers(rung.append)
@@ -223,7 +221,7 @@ def test_a_disarmed_key_is_silent(alarm: Alarm, now: Callable[[], float]) -> Non
     assert alarm.silent()
 
 
-def test_it_is_woken_only_if_it_has_slept_through_an_alarm(
+def test_the_scheduler_is_woken_only_if_it_has_slept_through_an_alarm(
     alarm: Alarm, now: Callable[[], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a suspend or clock step the scheduler is woken, but only if an alarm was missed."""
@@ -237,7 +235,7 @@ def test_it_is_woken_only_if_it_has_slept_through_an_alarm(
     assert [True] == woken
 
 
-def test_what_is_armed_before_the_start_rings_after_it(now: Callable[[], float]) -> None:
+def test_keys_armed_before_the_start_ring_after_it(now: Callable[[], float]) -> None:
     """A warm start arms all profiles before any thread runs."""
     rung: queue.SimpleQueue[str] = queue.SimpleQueue()
     timers = ApschedulerTimers(rung.put)
@@ -258,7 +256,7 @@ def test_a_probe_is_answered_in_the_schedulers_thread(alarm: Alarm) -> None:
     assert alarm.silent(0.1)
 
 
-def test_who_probes_never_waits_for_a_scheduler_that_hangs(alarm: Alarm) -> None:
+def test_a_probe_never_waits_for_a_scheduler_that_hangs(alarm: Alarm) -> None:
     """The scheduler may hang with its own lock held, and a probe must return all the same."""
     hangs, over = threading.Event(), threading.Event()
 
@@ -279,7 +277,7 @@ def test_who_probes_never_waits_for_a_scheduler_that_hangs(alarm: Alarm) -> None
     assert answered.wait(10)
 
 
-def test_it_stops_in_good_order_while_it_rings(now: Callable[[], float]) -> None:
+def test_the_scheduler_stops_without_an_error_during_a_ring(now: Callable[[], float]) -> None:
     """A stop during a ring lets the scheduler's thread end without an error."""
     rung = threading.Event()
 

@@ -60,14 +60,14 @@ def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path, drop_in: st
     assert "" == verify(lay_out(tmp_path, UNIT.read_text(), drop_in))
 
 
-def test_a_typo_would_be_noticed(tmp_path: Path) -> None:
+def test_a_misspelled_directive_would_be_noticed(tmp_path: Path) -> None:
     """A misspelled directive, which systemd ignores, causes a message."""
     text = UNIT.read_text().replace("UMask=", "UMaks=")
 
     assert "UMaks" in verify(lay_out(tmp_path, text))
 
 
-def test_the_drop_in_for_later_systemd(tmp_path: Path) -> None:
+def test_the_drop_in_is_accepted_by_systemd_253(tmp_path: Path) -> None:
     """Version 253 accepts the drop-in; an earlier one only complains about `notify-reload`."""
     said = verify(lay_out(tmp_path, UNIT.read_text(), "notify-reload"))
 
@@ -87,7 +87,7 @@ def test_the_exposure_is_small(tmp_path: Path, drop_in: str | None) -> None:
     assert 0 == result.returncode, result.stdout
 
 
-def test_the_threshold_bites(tmp_path: Path) -> None:
+def test_a_unit_without_its_system_call_filter_exceeds_the_threshold(tmp_path: Path) -> None:
     """Without its system call filter the unit exceeds the threshold."""
     text = re.sub(r"^SystemCallFilter=.*\n", "", UNIT.read_text(), flags=re.MULTILINE)
     unit = lay_out(tmp_path, text)
@@ -95,7 +95,7 @@ def test_the_threshold_bites(tmp_path: Path) -> None:
     assert 0 != analyze("security", "--offline=true", "--threshold=13", str(unit)).returncode
 
 
-def test_each_directive_that_stays_open_has_its_reason(tmp_path: Path) -> None:
+def test_each_directive_that_stays_open_has_a_reason_in_the_unit(tmp_path: Path) -> None:
     """Comments of the unit that begin with Open name everything that systemd still marks."""
     unit = lay_out(tmp_path, UNIT.read_text())
     table = analyze("security", "--offline=true", "--no-pager", str(unit)).stdout

@@ -69,7 +69,7 @@ def engine(bao: Bao, auth: VaultAuth, *, address: str | None = None, ca: bool = 
     return bao.engine(auth, clock, address=address, ca=ca)
 
 
-def test_what_is_written_is_read(hub: Engine) -> None:
+def test_a_version_that_is_written_is_read_back(hub: Engine) -> None:
     """Versions are counted from one, and the newest is read."""
     assert 0 == hub.read("written").number
     assert 1 == hub.write("written", {"a": CANARY}, 0)
@@ -102,7 +102,7 @@ def test_a_version_ends_when_it_was_said_to(hub: Engine, bao: Bao) -> None:
     assert {"role": "arn:aws:iam::111111111111:role/x"} == about["custom_metadata"]
 
 
-def test_what_has_expired_is_read_as_nothing(hub: Engine) -> None:
+def test_an_expired_version_is_read_as_none(hub: Engine) -> None:
     """The engine deletes an expired version itself, but goes on counting."""
     hub.describe("gone", lifetime=1)
     hub.write("gone", {"a": CANARY}, 0)
@@ -114,7 +114,7 @@ def test_what_has_expired_is_read_as_nothing(hub: Engine) -> None:
     assert 2 == hub.write("gone", {"a": "new"}, 1)
 
 
-def test_a_deleted_secret_is_gone_with_all_that_was_said_of_it(hub: Engine) -> None:
+def test_a_deleted_secret_is_gone_with_its_metadata(hub: Engine) -> None:
     """After a deletion a secret reads as if it had never existed."""
     hub.write("deleted", {"a": "1"}, 0)
     hub.delete("deleted")
@@ -122,7 +122,7 @@ def test_a_deleted_secret_is_gone_with_all_that_was_said_of_it(hub: Engine) -> N
     assert (0, None) == (hub.read("deleted").number, hub.read("deleted").document)
 
 
-def test_reading_without_the_right_says_what_to_ask_for(bao: Bao, tmp_path: Path) -> None:
+def test_a_missing_permission_is_named(bao: Bao, tmp_path: Path) -> None:
     """A missing permission needs a human, and the message names path and operation."""
     token = bao.token("default")
 
@@ -145,7 +145,7 @@ def test_a_host_may_read_and_not_write(bao: Bao, hub: Engine, tmp_path: Path) ->
     assert "EngineForbidden" == caught.value.code
 
 
-def test_nobody_there_is_an_endpoint_that_fails(bao: Bao, tmp_path: Path) -> None:
+def test_a_refused_connection_concerns_the_endpoint(bao: Bao, tmp_path: Path) -> None:
     """A refused connection concerns the endpoint, so every profile of that engine."""
     nowhere = f"https://127.0.0.1:{free_port()}"
 
@@ -156,7 +156,7 @@ def test_nobody_there_is_an_endpoint_that_fails(bao: Bao, tmp_path: Path) -> Non
     assert ("EngineUnreachable", Scope.ENDPOINT, Mend.TIME) == (error.code, error.scope, error.mend)
 
 
-def test_what_answers_without_end_is_not_read(bao: Bao, tmp_path: Path) -> None:
+def test_an_endless_answer_is_not_read(bao: Bao, tmp_path: Path) -> None:
     """An answer over 1 MiB is not read on: each worker could hold one in memory."""
     with (
         scripted(lambda _: Answer(body="x" * (MOST_ANSWER + 1))) as other,
@@ -172,7 +172,7 @@ def test_what_answers_without_end_is_not_read(bao: Bao, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 502, 504])
 @pytest.mark.parametrize("login", [TokenFileLogin, lambda path: AppRole(path, path)])
-def test_an_engine_in_trouble_is_an_endpoint_that_fails(
+def test_an_engine_in_trouble_concerns_the_endpoint(
     tmp_path: Path, status: int, login: Callable[[str], VaultAuth]
 ) -> None:
     """It is so for all who ask, be it a balancer that says so; no login has been refused by it."""
@@ -186,7 +186,7 @@ def test_an_engine_in_trouble_is_an_endpoint_that_fails(
 
 
 @pytest.mark.parametrize("lent", [{}, {"lease_duration": "soon", "renewable": True}])
-def test_a_login_that_is_answered_with_nonsense_is_one_that_fails(
+def test_a_login_that_is_answered_with_nonsense_fails(
     tmp_path: Path, lent: dict[str, object]
 ) -> None:
     """A nonsensical answer is a failed login like any other, and the token is not quoted."""
@@ -200,7 +200,7 @@ def test_a_login_that_is_answered_with_nonsense_is_one_that_fails(
     assert CANARY not in str(caught.value)
 
 
-def test_a_secret_that_is_no_object_is_an_error_of_the_engine(tmp_path: Path) -> None:
+def test_a_secret_that_is_no_object_is_refused(tmp_path: Path) -> None:
     """A list instead of an object is refused before its fields are used."""
     answer = json.dumps({"data": {"data": ["x"], "metadata": {"version": 1}}})
     auth = written(tmp_path / "token", "t")
@@ -210,7 +210,7 @@ def test_a_secret_that_is_no_object_is_an_error_of_the_engine(tmp_path: Path) ->
     assert "EngineError" == caught.value.code
 
 
-def test_nothing_that_comes_of_an_engine_ends_a_hub(tmp_path: Path) -> None:
+def test_an_unforeseen_error_of_an_engine_does_not_end_a_hub(tmp_path: Path) -> None:
     """An unforeseen error is reported as `engine_failed`, and the hub goes on."""
 
     class Odd(Engine):
@@ -226,7 +226,7 @@ def test_nothing_that_comes_of_an_engine_ends_a_hub(tmp_path: Path) -> None:
     hub.close()
 
 
-def test_an_engine_in_trouble_is_not_asked_as_often_as_profiles_renew(tmp_path: Path) -> None:
+def test_an_engine_in_trouble_is_asked_once_a_second_at_most(tmp_path: Path) -> None:
     """A failing engine is asked only every FLOOR seconds, however often profiles renew."""
     asked = []
 
@@ -262,7 +262,7 @@ def test_a_fifo_as_ca_file_holds_up_nothing(tmp_path: Path) -> None:
     assert f"{tmp_path}/ca: Not a regular file" == caught.value.message
 
 
-def test_a_certificate_of_a_stranger_is_named(bao: Bao, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused_with_the_reason(bao: Bao, tmp_path: Path) -> None:
     """Without ca_file the server is not trusted: the message has OpenSSL's reason."""
     with pytest.raises(RenewalError) as caught:
         engine(bao, written(tmp_path / "token", "t"), ca=False).read("x")
@@ -284,7 +284,7 @@ def test_without_a_ca_file_the_systems_certificates_are_trusted(
     assert 0 == engine(bao, login, ca=False).read("trusted").number
 
 
-def test_what_the_variables_of_requests_name_counts_before_the_systems(
+def test_requests_ca_bundle_counts_before_the_systems_certificates(
     bao: Bao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """REQUESTS_CA_BUNDLE comes before the system's certificates."""
@@ -374,8 +374,8 @@ def test_rights_that_a_role_was_given_since_need_another_login(bao: Bao, tmp_pat
     assert 0 == host.read("any").number
 
 
-def test_what_a_policy_does_not_permit_costs_few_logins(tmp_path: Path) -> None:
-    """Each is one more token that the engine keeps, and profiles are denied for weeks."""
+def test_operations_that_a_policy_denies_cost_few_logins(tmp_path: Path) -> None:
+    """Each login is one more token that the engine keeps, and profiles are denied for weeks."""
     login = json.dumps({"auth": {"client_token": "t", "lease_duration": 3600, "renewable": True}})
     file = written(tmp_path / "file", CANARY).path
     own = ShiftedClock()
@@ -407,7 +407,7 @@ def test_a_wrong_secret_id_concerns_every_profile_of_the_source(bao: Bao, tmp_pa
 
 
 @pytest.mark.timeout(60)
-def test_those_who_wait_for_a_login_share_its_failure(tmp_path: Path) -> None:
+def test_threads_that_wait_for_a_login_share_its_failure(tmp_path: Path) -> None:
     """One after the other, each with its timeouts, they would be past their deadlines."""
     everybody = threading.Barrier(9)
 

@@ -128,7 +128,7 @@ def test_a_host_whose_clock_is_wrong_goes_by_the_engines(
     assert 2380 < own().until(got.expires_at) <= 2402
 
 
-def test_a_host_that_asks_early_gets_what_stands(
+def test_a_host_that_asks_early_gets_the_present_credentials(
     hub: Engine, bao: Bao, tmp_path: Path, prefix: str
 ) -> None:
     """A hub that did not mean to renew yet is not late, and its credentials are returned again."""
@@ -139,7 +139,7 @@ def test_a_host_that_asks_early_gets_what_stands(
     assert 1 == key_of(follows.obtain(followed(), None))
 
 
-def test_a_host_that_has_nothing_takes_what_is_valid(
+def test_a_host_without_credentials_takes_valid_ones_of_a_late_hub(
     hub: Engine, bao: Bao, tmp_path: Path, prefix: str
 ) -> None:
     """Credentials of a late hub are better than none."""
@@ -156,7 +156,7 @@ def test_a_profile_that_no_hub_has_is_named(bao: Bao, tmp_path: Path, prefix: st
     assert "NoSuchSecret" == caught.value.code
 
 
-def test_what_others_write_below_the_prefix_is_refused(
+def test_a_secret_without_our_mark_is_refused(
     hub: Engine, bao: Bao, tmp_path: Path, prefix: str
 ) -> None:
     """A secret without our mark is refused."""
@@ -206,7 +206,7 @@ def test_a_withdrawn_profile_is_gone_from_the_engine(hub: Engine) -> None:
     assert 1 == hub.read("production").number
 
 
-def test_what_was_followed_is_not_published_again(
+def test_a_grant_that_was_followed_is_not_published_by_a_hub(
     hub: Engine, bao: Bao, tmp_path: Path, prefix: str
 ) -> None:
     """A grant that was followed is not published by a hub."""

@@ -149,7 +149,7 @@ def test_a_profile_that_the_engine_refuses_keeps_no_other_waiting() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_what_is_renewed_just_before_the_end_is_published() -> None:
+def test_a_renewal_just_before_the_end_is_published() -> None:
     """`once` ends as soon as the files are written: the engine may have had only the first."""
 
     def end(name: str) -> None:
@@ -294,7 +294,7 @@ def failing(
     return hub
 
 
-def test_what_a_hub_that_follows_is_told_says_nothing_of_its_own_source() -> None:
+def test_answers_to_a_hub_that_follows_prove_nothing_of_its_source() -> None:
     """Its keys may be revoked: neither credentials of another hub nor their lack prove them."""
     engine = Memory()
     hub = Hub(engine, name="b", clock=clock, roll=lambda: 0.0, emit=EventLog())
@@ -386,7 +386,7 @@ def test_a_hub_whose_lease_another_one_has_taken_leads_no_more() -> None:
     assert ["hub_leads", "hub_follows"] == log.names()
 
 
-def test_what_came_from_another_engine_makes_no_hub_late() -> None:
+def test_credentials_of_another_engine_make_no_hub_late() -> None:
     """A reload may name another source: what stands there is better than what is not wanted."""
     follow = VaultProvider({}, Engines(clock=clock, salt="x"), clock=clock, salt="x")
     for ago, key in ((0.0, "ASIANEWER00000000000"), (1900.0, "ASIALATE000000000000")):
@@ -396,7 +396,7 @@ def test_what_came_from_another_engine_makes_no_hub_late() -> None:
         assert key == follow.follow(engine, profile()).credentials.access_key_id
 
 
-def test_what_was_renewed_while_it_was_published_waits_again() -> None:
+def test_a_renewal_during_its_own_publication_waits_again() -> None:
     """The older of the two has gone out; the newer has not."""
     backlog = Backlog()
     backlog.note(renewed("a"))
@@ -408,8 +408,8 @@ def test_what_was_renewed_while_it_was_published_waits_again() -> None:
     assert list(newer.items()) == backlog.waiting()
 
 
-def test_what_has_expired_is_not_published() -> None:
-    """It waited for the engine longer than it lived."""
+def test_expired_credentials_are_not_published_in_the_engine() -> None:
+    """They waited for the engine for longer than they lived."""
     engine = Memory()
     old = grant(profile(), clock() + -3601.0)
     Mirror(engine, writer="a", clock=clock).publish("production", Publication(profile(), old))
@@ -418,7 +418,9 @@ def test_what_has_expired_is_not_published() -> None:
 
 
 @pytest.mark.parametrize("delete_expired", [True, False])
-def test_versions_have_an_end_unless_they_shall_not(*, delete_expired: bool) -> None:
+def test_versions_are_deleted_at_expiration_unless_configured_otherwise(
+    *, delete_expired: bool
+) -> None:
     """An agent that takes those which will be deleted for deleted ones needs it so."""
     engine = Memory()
     engine.where = replace(engine.where, delete_expired=delete_expired)

@@ -30,7 +30,7 @@ class ShortSighted:
         return [(fd, what) for fd, what in ready if not (before and fd == self._first)]
 
 
-def test_what_is_said_between_two_glances_of_one_poll_is_heard(
+def test_output_that_comes_during_a_poll_is_not_missed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Poll looks at one descriptor after the other; output before the end must not be missed."""

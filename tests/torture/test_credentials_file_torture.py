@@ -159,7 +159,7 @@ def test_no_update_of_a_rival_is_lost(stage: Arena, setting: Setting, manners: s
 
 @needs_root
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_disk_that_is_full_every_other_moment_tears_nothing(
+def test_a_disk_that_is_full_every_other_moment_tears_no_read(
     stage: Arena, setting: Setting
 ) -> None:
     """On a file system of 64 KiB that is filled and cleared, each read finds a whole file."""

@@ -50,12 +50,12 @@ def _opened(tmp_path: Path) -> Iterator[int]:
         (standing(group=MINE + 1), False),
     ],
 )
-def test_mode_owner_and_group_have_to_fit(info: os.stat_result, *, fits: bool) -> None:
+def test_another_mode_owner_or_group_is_drift(info: os.stat_result, *, fits: bool) -> None:
     """A file with another mode, owner or group than was asked for counts as drifted."""
     assert fits == access(0o640, ME, MINE).fits(info)
 
 
-def test_what_the_configuration_does_not_name_fits() -> None:
+def test_any_owner_and_group_fit_if_none_is_configured() -> None:
     """Without an owner or a group in the configuration, any owner and group will do."""
     assert access().fits(standing(owner=OTHER, group=MINE + 1))
 
@@ -63,7 +63,7 @@ def test_what_the_configuration_does_not_name_fits() -> None:
 @pytest.mark.parametrize(
     ("euid", "mode", "kept"), [(0, 0o600, True), (1000, 0o640, True), (1000, 0o600, False)]
 )
-def test_the_group_that_stands_is_kept(
+def test_the_group_of_the_standing_file_is_kept_if_none_is_configured(
     opened: int, euid: int, mode: int, *, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Root always keeps it; others may be unable to, and try only if the group has rights."""
@@ -94,7 +94,7 @@ def test_a_group_is_looked_up_among_the_groups() -> None:
         (standing(links=2), False, True, None),
     ],
 )
-def test_content_that_others_may_have_put_there_is_not_passed_on(
+def test_a_file_that_others_may_have_written_is_refused(
     info: os.stat_result, *, known: bool, private: bool, code: str | None
 ) -> None:
     """It passes if we know it, or if only we can have written it; a foreign owner never passes."""
@@ -111,7 +111,9 @@ def test_content_that_others_may_have_put_there_is_not_passed_on(
     ("files", "directory"),
     [(0o600, 0o700), (0o640, 0o750), (0o660, 0o750), (0o644, 0o755), (0o641, 0o751)],
 )
-def test_a_directory_lets_in_who_may_read_and_nobody_write(files: int, directory: int) -> None:
+def test_a_directory_is_open_to_the_readers_of_its_files_and_to_no_writer(
+    files: int, directory: int
+) -> None:
     """Anybody who may write there could put another twin in the place of ours."""
     assert directory == folder.mode_for(files)
 

@@ -25,7 +25,7 @@ def test_the_nearest_expiry_goes_first() -> None:
     assert ["never", "soon", "late"] == admission.admit(100.0, slots=10)
 
 
-def test_no_more_than_the_free_workers() -> None:
+def test_no_more_attempts_start_than_workers_are_free() -> None:
     """A profile that finds no free worker stays in the queue."""
     admission = Admission(calls_per_second=1000)
     for n in range(5):
@@ -46,7 +46,7 @@ def test_the_rate_is_kept_over_time() -> None:
     assert 500 <= started <= 526
 
 
-def test_it_says_when_the_rate_allows_the_next() -> None:
+def test_next_in_says_when_the_rate_allows_another_attempt() -> None:
     """`next_in` says how long to sleep, and None when nothing waits for the rate."""
     admission = Admission(calls_per_second=2)
     assert admission.next_in(0.0) is None
@@ -58,7 +58,7 @@ def test_it_says_when_the_rate_allows_the_next() -> None:
     assert ["p1"] == admission.admit(0.5, slots=5)
 
 
-def test_what_waits_for_a_worker_wakes_nobody() -> None:
+def test_next_in_is_none_while_every_worker_is_busy() -> None:
     """While every worker is busy `next_in` is None: the attempt starts when one is free (I6)."""
     admission = Admission(calls_per_second=1000)
     for n in range(2):
@@ -71,7 +71,7 @@ def test_what_waits_for_a_worker_wakes_nobody() -> None:
     assert ["p1"] == admission.admit(10.0, slots=1)
 
 
-def test_those_that_wait_for_the_rate_start_together() -> None:
+def test_attempts_that_wait_for_the_rate_start_together() -> None:
     """One wake-up starts what the rate allows in half a second, and no more."""
     admission = Admission(calls_per_second=64)
     for n in range(70):
@@ -114,7 +114,7 @@ def test_a_success_opens_the_endpoint_again() -> None:
     assert ["p1", "p2"] == admission.admit(1.0, slots=10)
 
 
-def test_a_failed_probe_lets_the_next_one_probe() -> None:
+def test_a_failed_probe_is_followed_by_another_probe() -> None:
     """While the endpoint stays silent there is always one probe, never two."""
     admission = Admission(calls_per_second=1000)
     ended(admission, HERE, Scope.ENDPOINT)
@@ -191,7 +191,7 @@ def test_no_endpoint_takes_all_workers_while_there_is_another() -> None:
     assert ["there"] == admission.admit(1.0, slots=4)
 
 
-def test_an_endpoint_alone_may_have_them_all() -> None:
+def test_the_only_endpoint_may_take_all_workers() -> None:
     """With one endpoint in use there is no other to leave a worker to."""
     admission = Admission(calls_per_second=1000)
     admission.limit(1000, 8, [HERE, Lane(HERE.endpoint, "other")])
@@ -201,7 +201,7 @@ def test_an_endpoint_alone_may_have_them_all() -> None:
     assert 8 == len(admission.admit(0.0, slots=8))
 
 
-def test_hung_threads_of_one_endpoint_never_use_up_all() -> None:
+def test_hung_threads_of_one_endpoint_leave_workers_to_others() -> None:
     """With as many hung threads as workers there, no more attempts go there until one ends."""
     admission = shared(workers=4)
     for n in range(100):
@@ -217,7 +217,7 @@ def test_hung_threads_of_one_endpoint_never_use_up_all() -> None:
     assert ["here4"] == admission.admit(11.0, slots=4)
 
 
-def test_lanes_that_nobody_takes_any_more_are_forgotten() -> None:
+def test_unused_lanes_are_forgotten() -> None:
     """What was suspected of an endpoint is forgotten when it leaves the configuration."""
     admission = shared(workers=8)
     ended(admission, HERE, Scope.ENDPOINT)
@@ -229,7 +229,7 @@ def test_lanes_that_nobody_takes_any_more_are_forgotten() -> None:
     assert ["p0", "p1"] == admission.admit(0.0, slots=10)
 
 
-def test_a_probe_that_said_nothing_leaves_the_next_one_to_probe() -> None:
+def test_a_probe_that_made_no_call_is_followed_by_another_probe() -> None:
     """An attempt that made no call proves nothing: one probe still goes first."""
     admission = Admission(calls_per_second=1000)
     ended(admission, HERE, Scope.ENDPOINT)

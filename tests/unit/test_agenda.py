@@ -56,7 +56,7 @@ def test_a_chore_can_be_hastened_and_removed() -> None:
     assert [0.0, 1.0] == turns
 
 
-def test_a_late_turn_is_not_made_up_for() -> None:
+def test_a_chore_that_missed_turns_runs_once() -> None:
     """After a suspend a chore runs once, not once for each turn that it missed."""
     turns: list[float] = []
     agenda = Agenda()

@@ -29,7 +29,7 @@ def exposed() -> set[str]:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_is_tried_and_explained(rule: dict[str, Any]) -> None:
+def test_every_alert_is_tested_and_explained(rule: dict[str, Any]) -> None:
     """Each has a section that its runbook names, and tests that see it fire and stay silent."""
     name = rule["alert"]
 
@@ -49,7 +49,7 @@ def test_no_alert_is_explained_that_does_not_exist() -> None:
 @pytest.mark.parametrize(
     "text", [DASHBOARD, str(RULES), TRIED], ids=["dashboard", "rules", "tests"]
 )
-def test_only_metrics_that_exist_are_asked_for(text: str) -> None:
+def test_alerts_and_dashboard_query_only_metrics_that_exist(text: str) -> None:
     """Dashboard, rules and tests do not wait for a metric that was renamed."""
     assert set(OURS.findall(text)) <= exposed()
 

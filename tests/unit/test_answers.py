@@ -37,7 +37,7 @@ def whole(body: Body) -> bytes:
 
 
 @pytest.mark.parametrize("size", [0, 5, MOST_ANSWER])
-def test_an_answer_is_read_whole(size: int) -> None:
+def test_an_answer_as_long_as_the_bound_is_read_whole(size: int) -> None:
     """An answer that is as long as the bound is read to its end, and its connection is kept."""
     body = Body(size)
     assert size == len(whole(body))
@@ -45,7 +45,7 @@ def test_an_answer_is_read_whole(size: int) -> None:
 
 
 @pytest.mark.parametrize("more", [1, 1 << 40])
-def test_of_a_longer_one_little_more_than_the_bound_is_read(more: int) -> None:
+def test_a_longer_answer_is_not_read_to_its_end(more: int) -> None:
     """The error comes soon after the bound, and the connection is closed."""
     body = Body(MOST_ANSWER + more)
     with pytest.raises(AnswerTooLongError, match="it is longer than 1 MiB"):

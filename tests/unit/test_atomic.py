@@ -90,7 +90,7 @@ def test_the_mode_is_exactly_what_was_asked(directory: int, asked: int) -> None:
 
 
 @needs_root
-def test_owner_and_group_are_given(directory: int) -> None:
+def test_root_can_set_any_owner_and_group(directory: int) -> None:
     """Root can give a file to anybody."""
     temporary = atomic.create(directory, "credentials")
 
@@ -102,7 +102,7 @@ def test_owner_and_group_are_given(directory: int) -> None:
 
 
 @needs_root
-def test_a_setgid_directory_keeps_its_say(directory: int) -> None:
+def test_a_new_file_gets_the_group_of_a_setgid_directory(directory: int) -> None:
     """Where no group is asked for, a new file gets the group of its directory."""
     os.fchown(directory, 0, 4321)
     os.fchmod(directory, 0o2700)
@@ -114,7 +114,7 @@ def test_a_setgid_directory_keeps_its_say(directory: int) -> None:
     temporary.drop()
 
 
-def test_a_default_acl_keeps_its_named_readers(directory: int) -> None:
+def test_named_readers_of_a_default_acl_can_read(directory: int) -> None:
     """They can read as soon as the mode gives rights to the group class: the mask follows it."""
     os.setxattr(directory, "system.posix_acl_default", READER)
     temporary = atomic.create(directory, "credentials")
@@ -189,7 +189,7 @@ def test_exchange_swaps_two_names(directory: int, tmp_path: Path) -> None:
     assert ("b", "a") == ((tmp_path / "a").read_text(), (tmp_path / "b").read_text())
 
 
-def test_exchange_needs_both(directory: int, tmp_path: Path) -> None:
+def test_exchange_fails_if_either_name_is_gone(directory: int, tmp_path: Path) -> None:
     """A name that is gone raises FileNotFoundError."""
     (tmp_path / "a").write_text("a")
 
@@ -217,7 +217,7 @@ def test_fill_never_overwrites(
     assert "new" == (tmp_path / "name").read_text()
 
 
-def test_a_file_system_without_exchange_is_no_error(
+def test_exchange_returns_false_if_the_file_system_cannot(
     directory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`exchange` returns False, and the caller renames plainly."""

@@ -54,12 +54,12 @@ def test_a_refused_certificate_is_found_however_deep_it_lies(error: BaseExceptio
 
 
 @pytest.mark.parametrize("error", [OSError(111, "refused"), _ReasonedError("WRONG_VERSION_NUMBER")])
-def test_nothing_is_said_of_a_certificate_that_nobody_refused(error: Exception) -> None:
+def test_other_failures_of_a_connection_name_no_certificate(error: Exception) -> None:
     """Other failures of a connection, and of TLS, give None."""
     assert mistrust(error) is None
 
 
-def test_a_circle_of_errors_ends() -> None:
+def test_a_cycle_of_causes_is_not_followed_for_ever() -> None:
     """An error that is its own cause is followed for ten steps."""
     error = RuntimeError()
     error.__cause__ = error

@@ -37,7 +37,7 @@ def states(sim: Simulation) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("order", [NAMES, NAMES[::-1]])
-def test_when_all_are_renewed_each_is_assumed_with_the_new_keys_of_the_one_before(
+def test_each_role_of_a_chain_is_assumed_with_its_parents_new_keys(
     order: tuple[str, ...],
 ) -> None:
     """This holds for a chain of any depth, in whatever order renewals are asked for."""
@@ -54,7 +54,7 @@ def test_when_all_are_renewed_each_is_assumed_with_the_new_keys_of_the_one_befor
     assert [None, *fresh] == sim.provider.parents[4:]
 
 
-def test_nobody_is_assumed_through_a_role_that_has_left_the_configuration() -> None:
+def test_no_profile_is_assumed_with_keys_of_a_role_that_was_replaced() -> None:
     """While STS refuses the new role, profiles chained to it keep what they have and are late.
 
     Valid keys of the old role are in memory all the time.
@@ -76,7 +76,7 @@ def test_nobody_is_assumed_through_a_role_that_has_left_the_configuration() -> N
     assert dict.fromkeys(NAMES, "fresh") == states(sim)
 
 
-def test_one_that_waits_for_its_turn_in_the_chain_is_waited_for_as_well() -> None:
+def test_a_chain_waits_for_its_hung_head_and_does_not_fail() -> None:
     """The whole chain is due and its head hangs: the others wait for it and do not fail."""
     sim = Simulation(chain())
     sim.start()
@@ -94,7 +94,7 @@ def test_one_that_waits_for_its_turn_in_the_chain_is_waited_for_as_well() -> Non
     assert [] == sim.log.of("renewal_failed")
 
 
-def test_all_profiles_of_a_source_come_back_with_it() -> None:
+def test_all_profiles_of_a_source_recover_with_it() -> None:
     """They succeed within seconds of the first, not when their own five minutes have passed."""
     names = [f"team-{number}" for number in range(12)]
     sim = Simulation(settings(*(profile(name) for name in names)), roll=0.9)
@@ -113,7 +113,7 @@ def test_all_profiles_of_a_source_come_back_with_it() -> None:
     assert [0] * 12 == [entry.failures for entry in sim.supervisor.roster]
 
 
-def test_the_profiles_of_another_source_are_not_called_with_it() -> None:
+def test_profiles_of_another_source_keep_the_time_of_their_next_attempt() -> None:
     """A profile that fails with another source keeps the time of its own next attempt."""
     sim = Simulation(settings(profile("a", source="one"), profile("b", source="two")), roll=0.9)
     sim.start()

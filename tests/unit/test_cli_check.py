@@ -14,12 +14,12 @@ FOLLOWER = replace(profile(source="hub"), duration=43_200)
 HOST = replace(settings(FOLLOWER), sources={"hub": HUB})
 
 
-def test_a_follower_is_promised_nothing_before_the_hub_was_asked() -> None:
+def test_a_follower_has_no_guarantee_before_the_hub_was_asked() -> None:
     """The hub decides how long a session lasts."""
     assert guarantee_of(FOLLOWER, HOST, None) is None
 
 
-def test_a_follower_is_promised_what_the_hub_leaves_it() -> None:
+def test_a_follower_is_guaranteed_the_life_left_after_the_hub_renews() -> None:
     """It is the life that is left when the host asks, soon after the hub renews."""
     given = replace(grant(FOLLOWER, FakeClock()()), upstream=Upstream(1700.0, "host"))
 
@@ -29,7 +29,7 @@ def test_a_follower_is_promised_what_the_hub_leaves_it() -> None:
     assert 1800 < least < 1900
 
 
-def test_others_are_promised_what_was_configured_or_granted() -> None:
+def test_the_guarantee_follows_from_what_was_configured_or_granted() -> None:
     """The shorter of the two counts; a profile that was refused is promised nothing."""
     own = profile()
     short = grant(own, FakeClock()(), lifetime=900.0)

@@ -18,7 +18,7 @@ def found(*targets: FileTarget, control: ControlSettings | None = None) -> tuple
     return lacks(replace(settings, target=targets[0], profiles=profiles, control=control))
 
 
-def test_what_is_here_is_not_missed(tmp_path: Path) -> None:
+def test_nothing_is_reported_where_nothing_is_missing(tmp_path: Path) -> None:
     """The file itself need not exist, and an account may be given by its number."""
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "credentials")
@@ -29,7 +29,7 @@ def test_what_is_here_is_not_missed(tmp_path: Path) -> None:
     )
 
 
-def test_each_thing_is_missed_once(tmp_path: Path) -> None:
+def test_each_missing_thing_is_reported_once(tmp_path: Path) -> None:
     """It is reported once however many profiles name it; a link counts as its target."""
     link, gone = tmp_path / "link", str(tmp_path / "gone/credentials")
     link.symlink_to(gone)
@@ -49,20 +49,20 @@ def test_each_thing_is_missed_once(tmp_path: Path) -> None:
     assert "service" not in told[0].hint  # which makes /run/credfresh alone
 
 
-def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
+def test_a_directory_in_the_place_of_the_file_is_reported(tmp_path: Path) -> None:
     """The daemon would start, and fail at every write."""
     [told] = found(FileTarget(str(tmp_path)))
     assert ("credentials_file.path", f"{tmp_path} is a directory") == (told.key, told.reason)
 
 
-def test_what_cannot_be_looked_at_is_not_missed(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_looked_at_is_not_reported(tmp_path: Path) -> None:
     """A link that leads to itself is reported when it is written to."""
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     assert () == found(FileTarget(f"{loop}/credentials"))
 
 
-def test_each_place_that_is_written_needs_its_directory(tmp_path: Path) -> None:
+def test_a_missing_directory_is_reported_for_each_place_that_is_written(tmp_path: Path) -> None:
     """Without it the daemon would not start, or would fail at every write."""
     gone = tmp_path / "gone"
     settings = accepted(
@@ -84,7 +84,7 @@ def test_each_place_that_is_written_needs_its_directory(tmp_path: Path) -> None:
     ] == [lack.key for lack in lacks(settings)]
 
 
-def test_a_file_in_the_place_of_a_directory_is_told(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_a_directory_is_reported(tmp_path: Path) -> None:
     """A directory in the place of a file is told as well: the daemon could use neither."""
     (tmp_path / "file").touch()
     (tmp_path / "directory").mkdir()
@@ -102,7 +102,7 @@ def test_a_file_in_the_place_of_a_directory_is_told(tmp_path: Path) -> None:
     ] == [(lack.key, lack.reason) for lack in lacks(settings)]
 
 
-def test_a_way_that_others_may_redirect_is_told(tmp_path: Path) -> None:
+def test_a_path_that_others_may_redirect_is_reported(tmp_path: Path) -> None:
     """The daemon would refuse such a path; one through a sticky directory passes."""
     for name, mode in (("open", 0o777), ("sticky", 0o1777)):
         (tmp_path / name).mkdir()

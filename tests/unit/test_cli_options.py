@@ -29,9 +29,7 @@ def asks(socket: str | None, config: str | None) -> None:
     ("value", "worker", "client"),
     [("/x", "/x", "/x /x"), ("", DEFAULT_CONFIG, "None None"), (None, DEFAULT_CONFIG, "None None")],
 )
-def test_an_empty_variable_is_one_that_is_not_set(
-    value: str | None, worker: str, client: str
-) -> None:
+def test_an_empty_variable_counts_as_unset(value: str | None, worker: str, client: str) -> None:
     """An empty path names no file, and could only lead to the message that it does not exist."""
     names = ("CREDFRESH_CONFIG", "CREDFRESH_SOCKET")
     runner = CliRunner(env=dict.fromkeys(names, value))
@@ -60,7 +58,7 @@ def test_a_shell_completes_files_where_a_file_is_named(command: str) -> None:
         (["help"], "did you mean '--help'?"),
     ],
 )
-def test_who_mistypes_is_told_what_was_meant(given: list[str], told: str) -> None:
+def test_a_mistyped_word_gets_a_suggestion(given: list[str], told: str) -> None:
     """The message suggests it where it can be known."""
     result = CliRunner().invoke(cli, given)
     assert 2 == result.exit_code

@@ -23,14 +23,16 @@ def refusing(code: str) -> Any:
     return ask
 
 
-def test_a_busy_daemon_leaves_what_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_keeps_what_it_shows_while_the_daemon_is_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It is busy for a moment: that is no reason to stop watching."""
     monkeypatch.setattr(status, "_report", refusing("busy"))
 
     assert SHOWN is status._again(WHERE, SHOWN)
 
 
-def test_any_other_refusal_ends_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_other_refusal_ends_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was shown before is not shown as if it were new."""
     monkeypatch.setattr(status, "_report", refusing("not_allowed"))
 

@@ -12,7 +12,7 @@ from credfresh.config.file import load
 from credfresh.errors import ConfigError
 
 
-def test_it_is_paused_for_a_block_and_no_longer() -> None:
+def test_the_garbage_collector_is_paused_for_a_block_and_no_longer() -> None:
     """What is made in that block stays for good, and need not be looked at."""
     with collector.paused():
         during = gc.isenabled()
@@ -20,7 +20,7 @@ def test_it_is_paused_for_a_block_and_no_longer() -> None:
     assert (False, True) == (during, gc.isenabled())
 
 
-def test_a_configuration_with_mistakes_leaves_it_on(tmp_path: Path) -> None:
+def test_a_configuration_with_mistakes_leaves_the_garbage_collector_on(tmp_path: Path) -> None:
     """A daemon reads many bad configurations, and must collect after each of them."""
     path = tmp_path / "credfresh.yaml"
     path.write_text("profiles: 1\n")

@@ -36,7 +36,7 @@ def test_a_renewal_is_one_line_that_says_the_times_first() -> None:
     )
 
 
-def test_what_went_wrong_and_what_to_do_stand_below() -> None:
+def test_error_and_hint_stand_on_lines_of_their_own() -> None:
     """Error and hint get lines of their own, in the order in which they are read."""
     assert [
         "20:35:32 ✕ publish_failed         path=/run/x step=sync code=ENOSPC",
@@ -53,21 +53,21 @@ def test_what_went_wrong_and_what_to_do_stand_below() -> None:
     )
 
 
-def test_a_moment_of_another_day_keeps_its_date() -> None:
+def test_a_time_of_another_day_keeps_its_date() -> None:
     """Around midnight no time can be taken for one of today."""
     [line] = lines("error", "profile_expired", expiration="2026-11-23T23:59:59Z")
 
     assert line.endswith("expiration=2026-11-23T23:59:59")
 
 
-def test_values_cannot_be_taken_for_others() -> None:
+def test_ambiguous_values_are_quoted() -> None:
     """Text with spaces and empty text are quoted; true is spelt as in the configuration."""
     [line] = lines("info", "x", path="a b", hint_less="", clean=True, none=[])
 
     assert line.endswith('path="a b" hint_less="" clean=true none=[]')
 
 
-def test_places_of_an_error_stand_one_below_the_other() -> None:
+def test_the_frames_of_an_error_stand_one_below_the_other() -> None:
     """The innermost place is the last, as in a traceback."""
     _, *below = lines("error", "unexpected_error", frames=["a:1 f", "b:2 g"])
 
@@ -83,7 +83,7 @@ def test_places_of_an_error_stand_one_below_the_other() -> None:
         ("info", "endpoint_recovered", "\x1b[32m"),
     ],
 )
-def test_colour_says_how_it_goes(level: str, event: str, colour: str) -> None:
+def test_lines_are_coloured_by_how_it_went(level: str, event: str, colour: str) -> None:
     """Errors are red, warnings yellow, successes green; the sign says the same without colour."""
     [line] = lines(level, event, colours=True)
 

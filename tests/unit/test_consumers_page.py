@@ -19,7 +19,7 @@ WORDS: dict[Outcome, str] = {
 }
 
 
-def test_the_table_is_the_matrix() -> None:
+def test_the_table_of_the_page_equals_the_matrix_of_clients() -> None:
     """Rows and their order are equal; `tests/e2e/clients` holds the matrix to what is seen."""
     rows = [
         f"| {client.what} | {' | '.join(WORDS[client.expected[door]] for door in DOORS)} |"
@@ -51,7 +51,7 @@ def test_every_variable_of_the_recipe_is_named() -> None:
     assert "the profile under both names" in text
 
 
-def test_the_recipe_for_the_environment_is_what_was_run() -> None:
+def test_the_recipe_of_the_page_is_the_line_that_s3cmd_is_tried_with() -> None:
     """The line that makes variables of a twin is the one that s3cmd is tried with."""
     [recipe] = re.findall(r"(?m)^keys='.+'$", PAGE.read_text())
     assert recipe in Path(BY_ENVIRONMENT).read_text().splitlines()

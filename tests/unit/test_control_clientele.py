@@ -56,7 +56,7 @@ def _hall() -> Iterator[Hall]:
         socket.socket.close(one)
 
 
-def test_there_is_room_for_as_many_as_there_are_places(hall: Hall) -> None:
+def test_no_client_leaves_while_places_are_free(hall: Hall) -> None:
     """No client has to leave; each is found by its descriptor and by its ticket."""
     for _ in range(8):
         client, leaves = hall.enters(OWN)
@@ -66,7 +66,7 @@ def test_there_is_room_for_as_many_as_there_are_places(hall: Hall) -> None:
     assert 8 == len(hall.clients) == len(list(hall.clients))
 
 
-def test_who_has_been_silent_longest_leaves_first(hall: Hall) -> None:
+def test_the_client_that_was_silent_longest_leaves_first(hall: Hall) -> None:
     """Silent clients leave in the order in which they came; one that waits for an answer stays."""
     waiting, _ = hall.enters(OWN, State.WAITING)
     silent = [hall.enters(OWN)[0] for _ in range(7)]
@@ -76,7 +76,7 @@ def test_who_has_been_silent_longest_leaves_first(hall: Hall) -> None:
     assert None is hall.clients.holder(silent[0].ticket)
 
 
-def test_where_nobody_is_silent_the_newcomer_leaves(hall: Hall) -> None:
+def test_a_new_client_leaves_if_all_others_wait_for_answers(hall: Hall) -> None:
     """A client that has been promised an answer is not dropped for a new one."""
     for _ in range(8):
         hall.enters(OWN, State.WAITING)
@@ -85,7 +85,7 @@ def test_where_nobody_is_silent_the_newcomer_leaves(hall: Hall) -> None:
     assert 8 == len(hall.clients)
 
 
-def test_one_user_leaves_places_to_the_others(hall: Hall) -> None:
+def test_one_user_gets_at_most_three_quarters_of_the_places(hall: Hall) -> None:
     """One user gets three quarters at most; one of the user's silent clients makes room."""
     silent = [hall.enters(MALLORY)[0] for _ in range(6)]
     _, leaves = hall.enters(MALLORY)
@@ -93,7 +93,7 @@ def test_one_user_leaves_places_to_the_others(hall: Hall) -> None:
     assert [None, None] == [hall.enters(BUILD)[1] for _ in range(2)]
 
 
-def test_when_all_is_full_the_one_with_most_places_gives_one(hall: Hall) -> None:
+def test_when_full_the_user_with_most_places_loses_one(hall: Hall) -> None:
     """The user with most places loses a client, whoever comes; users with few lose none."""
     deploy = [hall.enters(DEPLOY)[0] for _ in range(2)]
     build = [hall.enters(BUILD)[0] for _ in range(6)]
@@ -102,7 +102,7 @@ def test_when_all_is_full_the_one_with_most_places_gives_one(hall: Hall) -> None
     assert all(hall.clients.holder(client.ticket) for client in deploy)
 
 
-def test_who_has_left_is_forgotten(hall: Hall) -> None:
+def test_a_client_that_left_gives_its_place_back(hall: Hall) -> None:
     """A client that has left gives its place back, to the same user too."""
     for _ in range(50):
         client, leaves = hall.enters(BUILD, State.ANSWERED)
@@ -112,7 +112,9 @@ def test_who_has_left_is_forgotten(hall: Hall) -> None:
     assert None is hall.clients.at(client.socket.fileno())
 
 
-def test_the_rest_of_the_daemon_keeps_its_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_leave_512_descriptors_to_the_rest_of_the_daemon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Of the limit 512 descriptors are kept back; clients get the rest, from 8 to 2048 places."""
     limits = {"soft": 1024, "hard": 524288}
 

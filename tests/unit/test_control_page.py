@@ -50,12 +50,12 @@ def test_every_reason_for_which_ensure_fails_is_listed_and_no_other() -> None:
         f"{server.REQUEST_TIME:.0f} seconds for its request and {server.ANSWER_TIME:.0f}",
     ],
 )
-def test_every_bound_is_that_of_the_code(bound: str) -> None:
+def test_every_bound_on_the_page_is_that_of_the_code(bound: str) -> None:
     """The page states each bound, so that nobody has to find out by trying."""
     assert bound in " ".join(PAGE.split())
 
 
-def test_the_example_is_understood() -> None:
+def test_the_requests_on_the_page_are_valid() -> None:
     """So are all other requests that the page shows."""
     shown = re.findall(r'(?m)^    (\{"version": 1, "ask".*\})$|echo \'(\{.*?\})\'', PAGE)
 

@@ -83,7 +83,7 @@ def test_a_request_arrives_as_it_was_sent(request_: Request) -> None:
         b'{"version": 1, "ask": "status", "n": ' + b"9" * 5000 + b"}",
     ],
 )
-def test_what_is_no_request_is_refused(line: bytes) -> None:
+def test_a_malformed_request_is_refused(line: bytes) -> None:
     """The error has a code and a short sentence, whatever was sent, and does not repeat it."""
     error = refusal(line)
 
@@ -121,7 +121,7 @@ NEARLY = st.fixed_dictionaries(
     | st.text(max_size=300).map(str.encode)
     | NEARLY.map(lambda said: json.dumps(said).encode())
 )
-def test_nothing_else_comes_out_of_any_bytes(line: bytes) -> None:
+def test_any_bytes_are_decoded_to_a_request_or_an_error(line: bytes) -> None:
     """The result is a request that can be sent, or a RequestError that can be sent back."""
     request, refused = None, None
     try:
@@ -138,12 +138,12 @@ def test_nothing_else_comes_out_of_any_bytes(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("version", ["2", '"1"', "null", "true", "1.0", "1.5", "[]"])
-def test_another_version_is_refused_by_name(version: str) -> None:
+def test_another_version_of_the_protocol_is_refused_with_a_code_of_its_own(version: str) -> None:
     """The code tells a client of a later version that it has to do without that version."""
     assert "unsupported_version" == refusal(f'{{"version": {version}, "ask": "x"}}'.encode()).code
 
 
-def test_names_are_asked_for_once() -> None:
+def test_a_profile_named_twice_is_asked_for_once() -> None:
     """A profile that is named twice is renewed once."""
     assert Renew(("b", "a")) == protocol.decode_request(
         b'{"version": 1, "ask": "renew", "profiles": ["b", "a", "b"]}'
@@ -186,7 +186,7 @@ def test_an_error_arrives_with_its_code_and_hint() -> None:
         b"[[" * 9999,
     ],
 )
-def test_what_answers_and_is_no_daemon_is_named(line: bytes) -> None:
+def test_an_answer_of_another_service_is_an_error(line: bytes) -> None:
     """A client that was pointed at another service raises RequestError and does not crash."""
     with pytest.raises(RequestError) as caught:
         protocol.decode_answer(line, Status())
@@ -203,7 +203,7 @@ def test_what_answers_and_is_no_daemon_is_named(line: bytes) -> None:
         (Reload(), {"accepted": False, "problems": [{"reason": "no such key"}]}),
     ],
 )
-def test_an_answer_without_what_is_read_of_it_is_named(
+def test_an_answer_that_lacks_a_field_is_an_error(
     request_: Request, answer: dict[str, object]
 ) -> None:
     """A client does not end in a traceback where a daemon leaves something out."""
@@ -212,14 +212,14 @@ def test_an_answer_without_what_is_read_of_it_is_named(
     assert "bad_answer" == caught.value.code
 
 
-def test_the_answer_of_a_later_version_is_named() -> None:
+def test_an_answer_of_a_later_version_is_an_error_that_names_it() -> None:
     """The error says which version the daemon speaks."""
     with pytest.raises(RequestError, match="version 2"):
         protocol.decode_answer(json.dumps({"version": 2, "answer": {}}).encode(), Status())
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
-def test_who_may_ask_what(request_: Request) -> None:
+def test_everybody_may_ask_status_and_ensure_and_others_nothing_else(request_: Request) -> None:
     """Status and ensure are for all who may connect, the rest for root and the daemon's user."""
     for uid in (0, 998):
         protocol.check_right(request_, uid=uid, own=998)
@@ -234,7 +234,7 @@ def test_who_may_ask_what(request_: Request) -> None:
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
-def test_only_the_daemon_that_is_meant_answers(request_: Request) -> None:
+def test_a_request_for_another_instance_is_refused(request_: Request) -> None:
     """A request that names no daemon is for any; otherwise one of its names must fit."""
     for name in request_.instances or ("other",):
         protocol.check_instance(request_, name)
@@ -244,7 +244,7 @@ def test_only_the_daemon_that_is_meant_answers(request_: Request) -> None:
         assert "another_daemon" == caught.value.code
 
 
-def test_its_bounds_are_those_of_the_configuration() -> None:
+def test_the_bounds_of_the_protocol_are_those_of_the_configuration() -> None:
     """Clients do without the configuration's code; what it accepts they can ask for."""
     assert words.MOST_NAME == protocol.MOST_NAME
     assert words.MOST_DURATION == protocol.MOST_VALID_FOR

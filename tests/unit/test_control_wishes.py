@@ -84,7 +84,7 @@ class Crowd:
         return outcome.code
 
 
-def test_what_lasts_long_enough_needs_nothing() -> None:
+def test_an_ensure_that_holds_already_costs_no_renewal() -> None:
     """An `ensure` that holds already is granted at once, and costs no call."""
     crowd = Crowd(FRESH)
     ticket = crowd.wish(Ensure(2700))
@@ -94,7 +94,7 @@ def test_what_lasts_long_enough_needs_nothing() -> None:
     assert not crowd.wishes
 
 
-def test_no_life_at_all_is_never_enough() -> None:
+def test_expired_credentials_never_satisfy_an_ensure() -> None:
     """A job that asks for no particular life does not begin with expired credentials either."""
     crowd = Crowd(MISSING)
     ticket = crowd.wish(Ensure(0))
@@ -107,7 +107,7 @@ def test_no_life_at_all_is_never_enough() -> None:
     assert "withdrawn" == crowd.code(crowd.wish(Ensure(0)))
 
 
-def test_what_lasts_too_short_is_renewed_once_for_any_number_of_askers() -> None:
+def test_one_renewal_serves_any_number_of_ensures() -> None:
     """A hundred jobs cost one renewal; all are granted when it is published."""
     crowd = Crowd(OLD)
     tickets = [crowd.wish(Ensure(2700)) for _ in range(100)]
@@ -121,7 +121,7 @@ def test_what_lasts_too_short_is_renewed_once_for_any_number_of_askers() -> None
     assert dict.fromkeys(tickets, Granted()) == crowd.told
 
 
-def test_what_is_only_in_memory_is_published_at_once_and_not_renewed() -> None:
+def test_credentials_in_memory_are_published_at_once_and_not_renewed() -> None:
     """A grant that rests with the publisher is hurried once, however often a wish is looked at."""
     crowd = Crowd(replace(OLD, in_hand=3590.0, landed=False))
     ticket = crowd.wish(Ensure(2700))
@@ -137,7 +137,7 @@ def test_what_is_only_in_memory_is_published_at_once_and_not_renewed() -> None:
     assert Granted() == crowd.told[ticket]
 
 
-def test_the_longest_of_many_wishes_does_not_cost_another_call() -> None:
+def test_short_and_long_ensures_share_one_renewal() -> None:
     """One renewal serves short and long wishes."""
     crowd = Crowd(OLD)
     for valid_for in (2000, 2500, 3500, 3595):
@@ -149,7 +149,7 @@ def test_the_longest_of_many_wishes_does_not_cost_another_call() -> None:
 
 
 @pytest.mark.parametrize(("valid_for", "possible"), [(3595, True), (3596, False), (43200, False)])
-def test_a_wish_beyond_any_grant_fails_at_once(valid_for: float, possible: bool) -> None:  # noqa: FBT001 - a table
+def test_an_ensure_beyond_any_grant_fails_at_once(valid_for: float, possible: bool) -> None:  # noqa: FBT001 - a table
     """The answer names the most that can be had, and no call is made."""
     crowd = Crowd(OLD)
     ticket = crowd.wish(Ensure(valid_for))
@@ -163,13 +163,13 @@ def test_a_wish_beyond_any_grant_fails_at_once(valid_for: float, possible: bool)
         assert [] == crowd.renewals
 
 
-def test_more_than_a_renewal_brings_is_granted_while_it_is_there() -> None:
+def test_an_ensure_beyond_a_renewal_is_granted_by_what_is_published() -> None:
     """What stands published may have more life left than a renewal would bring."""
     crowd = Crowd(replace(FRESH, life_left=7000.0, longest=3600.0))
     assert Granted() == crowd.told[crowd.wish(Ensure(6000))]
 
 
-def test_a_grant_much_shorter_than_asked_denies_who_waits() -> None:
+def test_a_much_shorter_grant_denies_longer_ensures() -> None:
     """The answer names the life that can be had from now on."""
     crowd = Crowd(MISSING)
     ticket = crowd.wish(Ensure(2700))
@@ -180,7 +180,7 @@ def test_a_grant_much_shorter_than_asked_denies_who_waits() -> None:
     assert ("impossible", 895.0) == (outcome.code, outcome.most)
 
 
-def test_on_demand_renewals_are_apart() -> None:
+def test_jobs_that_ask_all_the_time_cost_two_renewals_a_minute() -> None:
     """Jobs that start every second and want nearly a whole session cost two calls a minute."""
     crowd = Crowd(FRESH)
     brought = 0
@@ -201,12 +201,14 @@ def test_on_demand_renewals_are_apart() -> None:
 
 
 @pytest.mark.parametrize(("longest", "apart"), [(3600, 30.0), (600, 30.0), (300, 15.0), (20, 1.0)])
-def test_the_distance_follows_the_session(longest: float, apart: float) -> None:
+def test_on_demand_renewals_are_thirty_seconds_or_a_twentieth_of_a_session_apart(
+    longest: float, apart: float
+) -> None:
     """Renewals lie thirty seconds apart, or a twentieth of a short session."""
     assert apart == floor(longest)
 
 
-def test_a_wish_to_renew_within_that_time_gets_the_last_outcome() -> None:
+def test_a_renew_too_soon_after_the_last_gets_its_outcome() -> None:
     """Within 30 s of a renewal it gets that outcome at once, good or bad; later, a new one."""
     crowd = Crowd(FRESH)
     first = crowd.wish(Renew())
@@ -226,7 +228,7 @@ def test_a_wish_to_renew_within_that_time_gets_the_last_outcome() -> None:
     assert 2 == len(crowd.renewals)
 
 
-def test_the_distance_counts_from_the_start_of_what_was_asked_for() -> None:
+def test_the_distance_between_renewals_counts_from_the_start_of_the_attempt() -> None:
     """A renewal that had to wait for its turn is not followed by another at once."""
     crowd = Crowd(FRESH)
     crowd.wish(Renew())
@@ -241,7 +243,7 @@ def test_the_distance_counts_from_the_start_of_what_was_asked_for() -> None:
     assert 2 == len(crowd.renewals), "a renewal by schedule delays no wish"
 
 
-def test_a_wish_to_renew_waits_for_one_that_is_on_its_way() -> None:
+def test_a_renew_waits_for_the_outcome_of_its_own_attempt() -> None:
     """The outcome of the attempt before the wish does not count."""
     crowd = Crowd(replace(FRESH, failure=OUTAGE))
     first, second = crowd.wish(Renew()), crowd.wish(Renew())
@@ -253,7 +255,7 @@ def test_a_wish_to_renew_waits_for_one_that_is_on_its_way() -> None:
     assert 1 == len(crowd.renewals)
 
 
-def test_a_wish_to_renew_is_granted_when_it_is_published() -> None:
+def test_a_renew_is_granted_when_it_is_published() -> None:
     """A full disk denies it, but only if a write has failed since the wish."""
     crowd = Crowd(replace(FRESH, unwritten=DISK_FULL, writes=7))
     ticket = crowd.wish(Renew())
@@ -286,7 +288,7 @@ def test_an_outage_is_waited_for_until_the_timeout() -> None:
     assert Granted() == crowd.told[long]
 
 
-def test_a_refused_role_is_told_at_once_after_one_try() -> None:
+def test_a_refused_role_denies_at_once_after_one_attempt() -> None:
     """Waiting does not mend a trust policy. For a while, later jobs cause no other try."""
     crowd = Crowd(replace(MISSING, failure=DENIED, attempts=3))
     first = crowd.wish(Ensure(2700))
@@ -305,7 +307,7 @@ def test_a_refused_role_is_told_at_once_after_one_try() -> None:
     assert Granted() == crowd.told[fourth]
 
 
-def test_a_section_of_somebody_else_is_told_at_once() -> None:
+def test_a_foreign_section_denies_at_once() -> None:
     """Whatever the daemon has in hand, readers find somebody else's keys there."""
     crowd = Crowd(replace(FRESH, refusal=DENIED))
     tickets = [crowd.wish(Ensure(10)), crowd.wish(Renew())]
@@ -313,7 +315,7 @@ def test_a_section_of_somebody_else_is_told_at_once() -> None:
     assert [] == crowd.renewals
 
 
-def test_a_withdrawn_profile_is_not_brought_back_by_a_job() -> None:
+def test_an_ensure_does_not_bring_back_a_withdrawn_profile() -> None:
     """Jobs are denied, whether they ask after the withdrawal or have waited since before it."""
     crowd = Crowd(OLD)
     waiting = crowd.wish(Ensure(2700))
@@ -325,7 +327,7 @@ def test_a_withdrawn_profile_is_not_brought_back_by_a_job() -> None:
     assert 1 == len(crowd.renewals)
 
 
-def test_who_brings_a_profile_back_does_not_wait() -> None:
+def test_a_renew_that_brings_a_profile_back_is_not_delayed() -> None:
     """The distance between renewals does not count after a withdrawal."""
     crowd = Crowd(FRESH)
     crowd.wish(Renew())
@@ -339,7 +341,7 @@ def test_who_brings_a_profile_back_does_not_wait() -> None:
     assert 2 == len(crowd.renewals)
 
 
-def test_a_withdrawal_is_granted_when_nothing_stands_there() -> None:
+def test_a_withdrawal_is_granted_when_its_section_is_gone() -> None:
     """It is not granted before, and denied if the disk cannot be written."""
     crowd = Crowd(replace(MISSING, withdrawn=True, unwritten=DISK_FULL, writes=2))
     first = crowd.wish(Withdraw())
@@ -366,7 +368,7 @@ def test_a_withdrawal_that_is_undone_meanwhile_has_failed() -> None:
 
 
 @pytest.mark.parametrize("wish", [Ensure(2700), Renew(), Withdraw()])
-def test_a_profile_that_leaves_is_told_to_all_who_wait(wish: Wish) -> None:
+def test_removing_a_profile_denies_all_wishes_for_it(wish: Wish) -> None:
     """Each wish is denied when a reload removes its profile."""
     crowd = Crowd(replace(OLD, withdrawn=isinstance(wish, Withdraw)))
     ticket = crowd.wish(wish)
@@ -375,7 +377,7 @@ def test_a_profile_that_leaves_is_told_to_all_who_wait(wish: Wish) -> None:
     assert "removed" == crowd.code(ticket)
 
 
-def test_who_goes_away_is_forgotten() -> None:
+def test_wishes_of_a_client_that_left_are_forgotten() -> None:
     """The renewal that it asked for goes on: others may profit."""
     crowd = Crowd(OLD)
     crowd.wishes.forget(crowd.wish(Ensure(2700)))
@@ -385,7 +387,7 @@ def test_who_goes_away_is_forgotten() -> None:
     assert not crowd.wishes
 
 
-def test_a_profile_that_comes_back_is_another_one() -> None:
+def test_a_profile_removed_and_brought_back_begins_anew() -> None:
     """The last renewal of the old profile does not delay one of the new."""
     crowd = Crowd(FRESH)
     crowd.wish(Renew())
@@ -398,7 +400,7 @@ def test_a_profile_that_comes_back_is_another_one() -> None:
     assert 2 == len(crowd.renewals)
 
 
-def test_no_time_at_all_is_a_look() -> None:
+def test_a_timeout_of_zero_causes_no_renewal() -> None:
     """`--timeout 0s` causes no renewal, and is answered at once."""
     crowd = Crowd(OLD)
     assert "timeout" == crowd.code(crowd.wish(Ensure(2700), timeout=0))
@@ -414,7 +416,7 @@ def test_no_time_at_all_is_a_look() -> None:
         max_size=60,
     )
 )
-def test_whatever_happens_renewals_are_apart_and_everybody_is_answered(
+def test_whatever_happens_renewals_are_apart_and_every_wish_has_one_outcome(
     steps: list[tuple[str, float]],
 ) -> None:
     """Each wish has exactly one outcome, at its deadline at the latest."""

@@ -49,12 +49,12 @@ class Maker:
         return agenda
 
 
-def test_nothing_is_made_before_it_is_needed() -> None:
+def test_no_provider_is_made_before_it_is_needed() -> None:
     """A command that asks nothing of its provider does not pay for one."""
     assert 0 == Maker().made
 
 
-def test_however_many_ask_at_once_it_is_made_once() -> None:
+def test_a_provider_is_made_once_however_many_ask() -> None:
     """On a cold start all workers ask at once."""
     maker = Maker()
     maker.go_on.clear()
@@ -73,7 +73,7 @@ def test_however_many_ask_at_once_it_is_made_once() -> None:
     assert [Grant] * 8 == [type(each) for each in came]
 
 
-def test_it_is_made_soon_after_the_start_though_nobody_asks() -> None:
+def test_a_provider_is_made_soon_after_the_start_though_nobody_asks() -> None:
     """It does not wait for long: what is installed may be replaced while the daemon runs."""
     maker = Maker()
     agenda = maker.agenda()
@@ -91,7 +91,9 @@ def test_it_is_made_soon_after_the_start_though_nobody_asks() -> None:
     assert 1 == maker.made
 
 
-def test_without_a_thread_it_is_made_a_little_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_thread_a_provider_is_made_a_little_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Where the limit of tasks is reached, the daemon goes on and tries again."""
     maker = Maker()
     agenda = maker.agenda()
@@ -110,7 +112,7 @@ def test_without_a_thread_it_is_made_a_little_later(monkeypatch: pytest.MonkeyPa
     assert maker.asked.wait(10)
 
 
-def test_what_cannot_be_made_fails_the_attempts_and_is_tried_again() -> None:
+def test_a_provider_that_cannot_be_made_fails_attempts_and_is_tried_again() -> None:
     """The failure is told before anybody needs it; each attempt tries again, and may succeed."""
     maker = Maker()
     maker.fails = True

@@ -75,7 +75,9 @@ def layers(of: str) -> list[str]:
         ("credfresh.disk", "in `disk`"),
     ],
 )
-def test_the_layers_are_those_of_the_contract(package: str, heading: str) -> None:
+def test_the_tables_of_layers_are_the_contracts_of_import_linter(
+    package: str, heading: str
+) -> None:
     """Each table of layers is one that import-linter holds, in its order, and no module escapes."""
     held = layers(package)
     page = [
@@ -89,7 +91,7 @@ def test_the_layers_are_those_of_the_contract(package: str, heading: str) -> Non
     assert set(re.findall(r"\w+", " ".join(held))) == parts - {"__init__"}
 
 
-def test_the_doors_are_those_of_the_contracts() -> None:
+def test_the_table_of_doors_is_the_contracts_of_import_linter() -> None:
     """The table of doors has each third party, and its one door."""
     held = {
         ", ".join(c["forbidden_modules"]): {

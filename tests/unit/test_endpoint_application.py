@@ -55,7 +55,7 @@ class Served:
         self.headers = dict(headers)
 
 
-def test_who_shows_the_token_gets_the_credentials() -> None:
+def test_a_request_with_the_token_gets_the_credentials() -> None:
     """The answer has the four keys of the container protocol, each of which some SDK wants."""
     served = Served()
 
@@ -75,7 +75,7 @@ def test_who_shows_the_token_gets_the_credentials() -> None:
 @pytest.mark.parametrize(
     "token", [None, "", "x", TOKEN[:-1], f"{TOKEN}x", TOKEN.upper(), "another", "\0", f" {TOKEN}"]
 )
-def test_without_the_right_token_there_is_nothing(token: str | None) -> None:
+def test_a_request_without_the_right_token_gets_an_empty_401(token: str | None) -> None:
     """The body is empty, so no SDK takes a refusal for credentials."""
     assert ("401", b"") == Served().ask(token=token)
 
@@ -93,7 +93,7 @@ def test_without_the_right_token_there_is_nothing(token: str | None) -> None:
         "/credentials/PRODUCTION",
     ],
 )
-def test_a_name_that_is_none_is_answered_like_a_wrong_token(path: str) -> None:
+def test_an_unknown_name_is_answered_like_a_wrong_token(path: str) -> None:
     """A client without a token learns nothing of which profiles there are."""
     assert ("401", b"") == Served().ask(path)
 
@@ -144,7 +144,7 @@ def test_tokens_are_compared_in_constant_time(
 
 
 @pytest.mark.parametrize("host", ["", "evil.example", "evil.example:9465", "127.0.0.1.evil", "a b"])
-def test_another_host_is_refused(host: str) -> None:
+def test_a_foreign_host_header_is_refused(host: str) -> None:
     """A web page whose own name was made to point here sends that name in the Host header."""
     assert ("421", b"") == Served().ask(host=host)
 
@@ -156,12 +156,12 @@ def test_the_names_of_this_host_are_accepted(host: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "HEAD", "OPTIONS", "DELETE"])
-def test_nothing_can_be_done_but_ask(method: str) -> None:
+def test_only_get_is_allowed(method: str) -> None:
     """Any method but GET is refused, with an empty body."""
     assert ("405", b"") == Served().ask(method=method)
 
 
-def test_no_answer_leads_elsewhere_or_lets_a_page_read_it() -> None:
+def test_no_answer_redirects_or_opens_itself_to_other_origins() -> None:
     """No answer has a redirect, or a header that opens it to other origins."""
     served = Served()
     for token in (TOKEN, "wrong"):
@@ -170,7 +170,7 @@ def test_no_answer_leads_elsewhere_or_lets_a_page_read_it() -> None:
 
 
 @pytest.mark.parametrize("why", ["expired", "withdrawn", "gone", "never"])
-def test_without_credentials_there_is_no_success(why: str) -> None:
+def test_without_credentials_the_answer_is_503(why: str) -> None:
     """An SDK that gets 200 believes what it is told; 503 makes it ask again."""
     served = Served()
     match why:
@@ -186,7 +186,7 @@ def test_without_credentials_there_is_no_success(why: str) -> None:
     assert ("503", b"") == served.ask()
 
 
-def test_it_comes_back_by_itself() -> None:
+def test_a_renewal_after_an_expiry_is_served_at_once() -> None:
     """After an expiry the next renewal is served from the moment it is there."""
     served = Served()
     served.clock.advance(3600)
@@ -197,7 +197,7 @@ def test_it_comes_back_by_itself() -> None:
     assert b"ASIAFAKE000000000001" in served.ask()[1]
 
 
-def test_with_nothing_in_hand_what_is_offered_stays() -> None:
+def test_a_publication_without_a_grant_takes_nothing_away() -> None:
     """A publication without a grant takes nothing away."""
     served = Served()
     served.shelf.update({"production": Publication(profile())})
@@ -205,7 +205,7 @@ def test_with_nothing_in_hand_what_is_offered_stays() -> None:
     assert "200" == served.ask()[0]
 
 
-def test_a_step_of_the_wall_clock_ends_what_has_expired() -> None:
+def test_credentials_expired_by_either_clock_are_not_served() -> None:
     """What has expired by either of the two clocks is not served."""
     served = Served()
     served.clock.step(3600)
@@ -222,7 +222,7 @@ def test_the_account_is_told_only_where_asked_for() -> None:
     assert "111111111111" == json.loads(served.ask()[1])["AccountId"]
 
 
-def test_an_odd_name_is_asked_for_by_its_file_name() -> None:
+def test_a_profile_is_asked_for_by_the_name_of_its_twin() -> None:
     """In the path stands the name that the profile's twin has."""
     served = Served()
     served.shelf.update({"team/x": served.granted("team/x")})

@@ -94,7 +94,7 @@ def composed_names() -> Iterator[str]:
                     pass
 
 
-def test_what_the_code_tells_is_declared() -> None:
+def test_every_event_that_the_code_emits_is_declared() -> None:
     """No call tells an event, or a field of one, that is not in the list."""
     found = list(tellings())
     assert len(found) > 20
@@ -106,7 +106,7 @@ def test_names_of_events_stand_in_the_code_as_a_whole() -> None:
     assert [] == list(composed_names())
 
 
-def test_what_is_declared_is_told() -> None:
+def test_every_declared_event_is_emitted() -> None:
     """No event is left over in the list after the code that told it is gone."""
     elsewhere = [path for path in PACKAGE.rglob("*.py") if path.name != "events.py"]
     source = "".join(path.read_text(encoding="utf-8") for path in elsewhere)

@@ -54,7 +54,7 @@ class Place:
         return self.drifted
 
 
-def test_what_remembers_is_published_first() -> None:
+def test_the_destination_believed_at_a_start_is_published_first() -> None:
     """After a crash in between, the place that a start believes is never older than the other."""
     turns: list[str] = []
     both = InOrder(Place("section", turns), Place("twin", turns))
@@ -64,7 +64,7 @@ def test_what_remembers_is_published_first() -> None:
     assert ["publish section", "publish twin"] == turns
 
 
-def test_one_that_fails_stops_no_other() -> None:
+def test_a_failing_destination_stops_no_other() -> None:
     """The outcomes of all are returned."""
     turns: list[str] = []
     full = {"/credentials": broken("/credentials")}
@@ -73,7 +73,7 @@ def test_one_that_fails_stops_no_other() -> None:
     assert full | {"/process": FINE} == both.publish({})
 
 
-def test_only_what_remembers_is_believed() -> None:
+def test_only_the_first_destination_is_believed_at_a_start() -> None:
     """At a start only the first is read; the others are brought to what it says."""
     turns: list[str] = []
     InOrder(Place("section", turns), Place("twin", turns)).standing({})
@@ -93,7 +93,7 @@ def test_a_claim_that_is_refused_claims_nothing() -> None:
     assert ["claim section", "release section", "release twin"] == turns
 
 
-def test_a_tick_looks_after_all() -> None:
+def test_a_tick_reaches_every_destination() -> None:
     """Drift in one of them does not keep the next from its tick."""
     turns: list[str] = []
     section, twins = Place("section", turns), Place("twin", turns)
@@ -121,6 +121,6 @@ TWIN = "/run/credfresh/process/production.json"
         ({}, False),
     ],
 )
-def test_only_what_stands_everywhere_has_landed(outcomes: Outcomes, expected: bool) -> None:  # noqa: FBT001 - a case
+def test_a_publication_lands_if_it_lands_everywhere(outcomes: Outcomes, expected: bool) -> None:  # noqa: FBT001 - a case
     """A profile is as fresh as the worst place where it is published."""
     assert expected == has_landed(granted(with_twin(DIRECTORY)), outcomes)

@@ -74,7 +74,7 @@ def test_the_expiration_is_last_under_a_name_that_no_sdk_reads() -> None:
 
 
 @pytest.mark.parametrize("key", ["aws_security_token", "aws_credential_scope", "aws_expiration"])
-def test_nothing_is_there_that_some_sdk_takes_otherwise(key: str) -> None:
+def test_no_key_is_written_that_some_sdk_reads_otherwise(key: str) -> None:
     """Botocore prefers `aws_security_token` to the session token; most others do not know it."""
     assert key not in keys(section(account_id=True))
 

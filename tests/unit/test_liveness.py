@@ -257,7 +257,7 @@ def test_the_next_attempt_is_eligible_after_the_floor_and_before_the_cap(
 
 
 @pytest.mark.parametrize(("count", "a_second"), [(1, 50.0), (200, 50.0), (300, 10.0)])
-def test_all_recover_within_the_cap_and_the_rate(count: int, a_second: float) -> None:
+def test_all_profiles_recover_within_the_cap_and_the_rate(count: int, a_second: float) -> None:
     """An outage outlasts every expiration; then it takes cap + profiles / rate + one call."""
     profiles = [profile(f"p{n}", duration=900) for n in range(count)]
     sim = Simulation(settings(*profiles, sts=StsLimits(calls_per_second=a_second)))
@@ -286,7 +286,7 @@ def test_a_black_hole_of_a_hundred_profiles_delays_no_other_endpoint() -> None:
 
 
 @pytest.mark.parametrize(("count", "mend"), [(200, Mend.HUMAN), (60, Mend.TIME)])
-def test_those_that_fail_never_use_up_the_rate(count: int, mend: Mend) -> None:
+def test_failing_profiles_never_use_up_the_rate(count: int, mend: Mend) -> None:
     """Profiles that fail could use more than the rate: one that is fresh still has its turn."""
     failing = [profile(f"failing{n}") for n in range(count)]
     limits = StsLimits(calls_per_second=1.0)

@@ -94,7 +94,7 @@ def test_a_planted_lock_is_not_followed(place: Place, tmp_path: Path, plant: str
     assert not target.exists()
 
 
-def test_side_files_are_for_us_alone(place: Place, tmp_path: Path) -> None:
+def test_lock_files_can_be_opened_by_nobody_else(place: Place, tmp_path: Path) -> None:
     """A lock that nobody else can open cannot be held by anybody else."""
     lock = WriteLock()
     before = os.umask(0)
@@ -124,7 +124,7 @@ def test_the_life_lock_excludes_a_second_daemon_and_names_the_first(place: Place
     LifeLock(place, "two").close()
 
 
-def test_what_is_not_to_be_had_is_not_held_open(place: Place, tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_had_leaks_no_descriptor(place: Place, tmp_path: Path) -> None:
     """A daemon that is refused, or waits in vain, tries again for weeks and leaks no descriptor."""
     life, lock = LifeLock(place, "one"), WriteLock()
     assert lock.take(place, 0.0, Waits()) is None

@@ -78,7 +78,7 @@ def test_the_time_has_milliseconds(stream: Stream) -> None:
     assert 1_800_000_000 == EPOCH
 
 
-def test_a_field_with_nothing_to_say_is_left_out(stream: Stream) -> None:
+def test_a_field_that_is_none_is_left_out(stream: Stream) -> None:
     """None is left out; 0, false and the empty text are not."""
     log_to(stream)("config_refused", file="", line=0, hint=None)
 
@@ -123,7 +123,7 @@ def test_line_ends_in_a_value_start_no_line(stream: Stream) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
-def test_no_text_is_too_odd_for_a_line(encoding: str) -> None:
+def test_characters_that_the_stream_cannot_encode_are_escaped(encoding: str) -> None:
     """Characters that the stream cannot encode, and lone surrogates, are escaped."""
     stream = Stream(encoding=encoding)
     odd = "d\u00e9p\u00f4t \u20ac \U0001f511 \udcff"
@@ -150,7 +150,7 @@ def test_on_a_terminal_lines_are_for_people() -> None:
     ("environ", "escape"),
     [({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
 )
-def test_who_wants_no_colours_gets_none(environ: dict[str, str], *, escape: bool) -> None:
+def test_no_color_takes_the_colours_away(environ: dict[str, str], *, escape: bool) -> None:
     """https://no-color.org: where the variable is set, and not empty. Nor a terminal without."""
     stream = Stream(terminal=True)
     configure_quietly(stream, **environ)("daemon_ready", settled=True)
@@ -338,7 +338,7 @@ class Patient:
         return self.there_is()
 
 
-def test_who_does_not_read_is_waited_for_once(tmp_path: Path) -> None:
+def test_a_stream_that_nobody_reads_is_waited_for_once(tmp_path: Path) -> None:
     """Neither again for each line that is lost, nor for each piece of a long one."""
     patience = 1000 * PATIENCE
     with (tmp_path / "log").open("w", encoding="utf-8") as file:
@@ -367,7 +367,7 @@ def test_who_does_not_read_is_waited_for_once(tmp_path: Path) -> None:
     assert ["0123456789" * 9] * 2 == (tmp_path / "log").read_text().splitlines()
 
 
-def test_a_full_disk_costs_lines_which_are_counted() -> None:
+def test_lines_that_a_full_disk_costs_are_counted() -> None:
     """One is kept, and comes first when there is room again; the others are only counted."""
     file = Disk()
     with io.TextIOWrapper(io.BufferedWriter(file), encoding="utf-8") as stream:
@@ -473,7 +473,7 @@ def test_talkative_libraries_stay_at_info_whatever_the_level(stream: Stream, nam
 
 
 @pytest.mark.usefixtures("process")
-def test_a_new_level_is_followed_by_all(stream: Stream) -> None:
+def test_a_new_level_applies_to_events_and_records_of_libraries(stream: Stream) -> None:
     """After a reload, events of ours and records of libraries keep to it."""
     log = configure(LogSettings(level="error"), stream=stream, clock=FakeClock())
     logging.getLogger("botocore").info("not yet")
@@ -549,8 +549,8 @@ def test_an_uncaught_error_is_one_line(stream: Stream) -> None:
 @pytest.mark.parametrize(
     "text", [SECRET_KEY, f"key={SECRET_KEY};", TOKEN, f"<{TOKEN}>", "A1b/" * 40, "eyJhbGciOiJ.e30."]
 )
-def test_what_looks_like_a_secret_is_taken_out(stream: Stream, text: str) -> None:
-    """It is found in a text, in a list and in a mapping."""
+def test_values_that_look_like_secrets_are_redacted(stream: Stream, text: str) -> None:
+    """They are found in a text, in a list and in a mapping."""
     log_to(stream)(
         "unexpected_error", where=text, error_type={"a": [text]}, frames=["x", (text, 1)]
     )
@@ -560,7 +560,7 @@ def test_what_looks_like_a_secret_is_taken_out(stream: Stream, text: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["secret_access_key", "session_token", "Password"])
-def test_what_is_called_a_secret_is_taken_out(name: str) -> None:
+def test_fields_that_are_called_like_secrets_are_redacted(name: str) -> None:
     """The name is enough, whatever the value looks like."""
     assert {"a": {name: REDACTED}} == redact({"a": {name: "short"}})
 
@@ -576,12 +576,12 @@ def test_what_is_called_a_secret_is_taken_out(name: str) -> None:
         "https://sts.eu-west-1.amazonaws.com",
     ],
 )
-def test_what_an_operator_needs_stays(text: str) -> None:
+def test_key_ids_arns_and_paths_are_not_redacted(text: str) -> None:
     """Key ids, ARNs, paths, digests and addresses are not taken out."""
     assert {"x": text, "n": 7, "t": True} == redact({"x": text, "n": 7, "t": True})
 
 
-def test_of_what_is_no_plain_value_only_the_type_is_said() -> None:
+def test_only_the_type_of_an_object_is_logged() -> None:
     """The text of an error or object that got into a field by mistake is not written."""
     assert {"x": "<ValueError>", "y": ["<bytes>"]} == redact(
         {"x": ValueError("hunter2"), "y": [b"hunter2"]}

@@ -88,21 +88,21 @@ def test_the_note_about_a_line_end_is_proven_too_and_comes_off_again() -> None:
     assert mark.with_line_end(noted, "") == BLOCK
 
 
-def test_a_note_needs_a_block() -> None:
+def test_a_line_end_note_needs_a_proven_block() -> None:
     """`with_line_end` refuses bytes that are no proven block."""
     with pytest.raises(ValueError, match="not a block"):
         mark.with_line_end(BLOCK[1:], "")
 
 
 @pytest.mark.parametrize("missing", ["role", "request", "issued", "expires"])
-def test_a_proven_block_that_says_too_little_is_not_believed(missing: str) -> None:
+def test_a_proven_block_that_lacks_a_field_is_not_believed(missing: str) -> None:
     """The sum proves who wrote it, not that it says enough for a warm restart."""
     head, _, rest = BLOCK.partition(f" {missing}=".encode())
     assert mark.parse(head + b" " + rest.partition(b" ")[2]) is None
 
 
 @pytest.mark.parametrize("stamp", ["2026-13-24T12:00:00Z", "yesterday", "", "2026-11-24T12:00:00"])
-def test_a_time_that_is_none_is_not_believed(stamp: str) -> None:
+def test_a_malformed_time_is_not_believed(stamp: str) -> None:
     """A malformed time gives no mark, and no traceback."""
     assert mark.parse(BLOCK.replace(b"2026-11-24T12:00:00Z", stamp.encode())) is None
 
@@ -111,7 +111,7 @@ def test_a_time_that_is_none_is_not_believed(stamp: str) -> None:
     "bad", ["two\nlines", "cr\r", "", "a b", "naïve", "nul\0", "tab\t", "\x85", "\u2028"]
 )
 @pytest.mark.parametrize("field", ["instance", "role", "request", "key", "aws_session_token"])
-def test_what_would_break_the_line_is_refused_by_name(field: str, bad: str) -> None:
+def test_a_value_that_cannot_stand_on_one_line_is_refused(field: str, bad: str) -> None:
     """A value that cannot stand on one plain line is refused, and is not repeated."""
     said = SAID._replace(
         instance=bad if field == "instance" else SAID.instance,

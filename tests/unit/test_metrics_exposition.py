@@ -62,7 +62,7 @@ def test_a_profile_without_credentials_has_its_series() -> None:
     assert 4 == len(found["credfresh_renewals_total"])
 
 
-def test_the_figures_of_a_profile() -> None:
+def test_the_figures_of_a_profile_are_those_of_the_view() -> None:
     """Expiration, renewal, last success, failures and attempts are those of the view."""
     found = samples(view(figures(failures=2)))
     profile = ("production",)
@@ -85,7 +85,7 @@ def test_a_profile_that_is_missing_on_disk_has_no_expiration() -> None:
     assert 0 == found["credfresh_healthy"][()]
 
 
-def test_a_skew_that_nobody_told_is_not_a_number() -> None:
+def test_an_unknown_skew_is_nan() -> None:
     """Before the first answer of STS the skew is NaN, which no alert compares."""
     assert math.isnan(samples(view(figures()))["credfresh_clock_skew_seconds"][()])
 
@@ -102,7 +102,7 @@ def test_a_profile_name_cannot_break_the_format() -> None:
     assert [('a"b\\c d',)] == list(found["credfresh_consecutive_failures"])
 
 
-def test_neither_arn_nor_key_id_is_in_it() -> None:
+def test_no_arn_and_no_key_id_is_in_the_metrics() -> None:
     """Every process of the host may read the metrics, so `detail` adds nothing to them."""
     text = render(view(figures(failures=1), detail=True)).decode()
 

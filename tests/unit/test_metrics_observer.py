@@ -38,7 +38,7 @@ class Counter:
             errand.run()
 
 
-def test_many_who_ask_at_once_cost_one_snapshot() -> None:
+def test_requests_within_a_second_share_one_snapshot() -> None:
     """All who ask within a second get the same view."""
     counter = Counter()
 
@@ -48,7 +48,7 @@ def test_many_who_ask_at_once_cost_one_snapshot() -> None:
     assert 1 == len({id(view) for view in views})
 
 
-def test_after_a_second_it_looks_again() -> None:
+def test_a_view_that_is_a_second_old_is_not_served_again() -> None:
     """A view that is a second old is not served again."""
     counter = Counter()
     first = counter.observer.view()
@@ -57,7 +57,7 @@ def test_after_a_second_it_looks_again() -> None:
     assert counter.observer.view() is not first
 
 
-def test_what_took_long_to_make_is_good_for_longer() -> None:
+def test_a_costly_view_is_served_for_longer() -> None:
     """Whoever asks without end costs a twentieth of the time at most."""
     counter = Counter(took=1.0)
 
@@ -70,7 +70,7 @@ def test_what_took_long_to_make_is_good_for_longer() -> None:
     assert 2 == counter.taken
 
 
-def test_who_needs_a_newer_one_gets_it() -> None:
+def test_a_view_asked_for_since_a_moment_is_newer_than_that() -> None:
     """With `since` the view is newer, so a change is in whatever is written after it."""
     counter = Counter()
     first = counter.observer.view()
@@ -104,7 +104,7 @@ def test_a_silent_main_thread_is_asked_once() -> None:
     assert counter.observer.view() is not None
 
 
-def test_an_answer_that_nobody_waited_for_is_not_told_later() -> None:
+def test_an_answer_that_nobody_waited_for_is_not_served_later() -> None:
     """The main thread hung once, and nobody asked for an hour: how things were then is no news."""
     counter = Counter()
     counter.hangs = True
@@ -119,7 +119,7 @@ def test_an_answer_that_nobody_waited_for_is_not_told_later() -> None:
     assert counter.clock() == view.snapshot.taken
 
 
-def test_what_is_to_be_newer_than_a_change_is() -> None:
+def test_a_view_asked_for_since_a_change_contains_it() -> None:
     """An answer that was taken before the change will not do, however new it is."""
     counter = Counter()
     counter.hangs = True
@@ -134,7 +134,7 @@ def test_what_is_to_be_newer_than_a_change_is() -> None:
     assert counter.clock() == view.snapshot.taken
 
 
-def test_closing_frees_who_waits() -> None:
+def test_closing_frees_callers_that_wait() -> None:
     """A caller that waits gets None when the observer is closed."""
     counter = Counter(patience=60)
     counter.hangs = True

@@ -53,7 +53,7 @@ def shown(what: View, text: str = "", state: str = "") -> Parsed:
     return Parsed(page.render(what, Filter(text, state), hostname="build-7"))
 
 
-def test_it_says_that_all_is_well() -> None:
+def test_the_page_says_that_all_is_well() -> None:
     """The page has a headline, the next renewal, and a row for each profile."""
     parsed = shown(view(figures("dev", renew_in=900), figures("production")))
 
@@ -71,7 +71,7 @@ def test_it_says_that_all_is_well() -> None:
         ("late", "1 of 2 profiles is late"),
     ],
 )
-def test_it_says_what_is_wrong(state: State, headline: str) -> None:
+def test_the_page_says_what_is_wrong(state: State, headline: str) -> None:
     """The headline names what an operator must know first."""
     assert headline in shown(view(figures("dev"), figures("production", state))).words
 
@@ -84,7 +84,7 @@ def test_failures_are_told_in_words() -> None:
     assert "retry in 21 s" in words
 
 
-def test_the_most_urgent_come_first() -> None:
+def test_the_most_urgent_profiles_come_first() -> None:
     """First comes what readers suffer from already, then what fails, then the least life left."""
     parsed = shown(
         view(
@@ -119,7 +119,7 @@ def test_ten_thousand_profiles_are_shown_as_the_500_most_urgent() -> None:
     assert ["team-00042"] == shown(many, "TEAM-00042").rows()
 
 
-def test_filters_by_state_and_text() -> None:
+def test_profiles_are_filtered_by_state_and_text() -> None:
     """Both filters hold together, and an empty result is said."""
     some = view(figures("dev"), figures("dev-late", "late"), figures("production", "late"))
 
@@ -138,14 +138,14 @@ def test_without_detail_nothing_that_identifies_is_shown() -> None:
     assert [] == [word for word in SECRETIVE if word in text]
 
 
-def test_with_detail_the_operator_sees_it_all() -> None:
+def test_with_detail_role_key_id_error_and_hint_are_shown() -> None:
     """The page shows ARN, key id, error and hint where the configuration allows them."""
     text = page.render(view(figures(failures=1), detail=True), Filter(), hostname="build-7")
 
     assert [] == [word for word in SECRETIVE if word not in text]
 
 
-def test_whatever_is_not_ours_is_escaped() -> None:
+def test_names_errors_and_queries_are_escaped() -> None:
     """Names, errors and queries cannot become markup."""
     evil = '<script>alert("x")</script>'
     one = figures(evil, failures=1, trouble=TROUBLE._replace(message=evil, hint=evil))
@@ -158,7 +158,7 @@ def test_whatever_is_not_ours_is_escaped() -> None:
         assert "img" not in {tag for tag, _ in parsed.tags}
 
 
-def test_it_is_self_contained_and_keeps_its_own_policy() -> None:
+def test_the_page_is_self_contained_and_keeps_its_own_policy() -> None:
     """It loads nothing, has no inline style or handler, and the policy's hashes are of its text."""
     parsed = shown(view(figures(failures=2), figures("dev", "expired", age=4000)))
 
@@ -176,7 +176,7 @@ def test_it_is_self_contained_and_keeps_its_own_policy() -> None:
     assert not re.search(r"url\(|@import|https?:", parsed.contents["style"])
 
 
-def test_the_timeline_can_be_heard() -> None:
+def test_screen_readers_are_given_the_times_of_the_timeline() -> None:
     """Screen readers are given the times that the drawing shows."""
     parsed = shown(view(figures(failures=2)))
     labels = [a["aria-label"] for tag, a in parsed.tags if tag == "svg" and a.get("role") == "img"]
@@ -203,7 +203,7 @@ def test_a_quarter_of_an_hour_can_be_seen_beside_half_a_day() -> None:
     assert axis.at(EPOCH + 900) - NOW > 8
 
 
-def test_the_filter_does_not_tell_what_is_not_shown() -> None:
+def test_the_filter_does_not_search_what_is_not_shown() -> None:
     """Without detail nobody can guess an account id by filtering for it."""
     assert [] == shown(view(figures()), "111111111111").rows()
     assert ["production"] == shown(view(figures(), detail=True), "111111111111").rows()

@@ -43,12 +43,12 @@ def test_our_sections_are_found_with_key_and_expiration() -> None:
     ],
     ids=["altered", "torn", "another's", "second of its name", "copied", "empty"],
 )
-def test_what_is_not_provably_ours_does_not_count(data: bytes) -> None:
+def test_a_section_that_is_not_provably_ours_does_not_count(data: bytes) -> None:
     """An altered, torn, copied, shadowed or foreign section is not taken for ours."""
     assert {} == scan(data, "test")
 
 
-def test_a_file_that_is_gone_is_none(tmp_path: Path) -> None:
+def test_a_missing_file_reads_as_none(tmp_path: Path) -> None:
     """No file, a directory, a fifo and a dangling link are all no file."""
     looks = Reader()
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
@@ -86,7 +86,9 @@ def test_a_file_just_written_is_read_again(tmp_path: Path) -> None:
     assert looks.sections(str(file), "test", young) is not looks.sections(str(file), "test", young)
 
 
-def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_too_large_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What somebody has filled must not take the daemon's memory."""
     file = tmp_path / "credentials"
     file.write_bytes(block("dev"))
@@ -95,7 +97,7 @@ def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.Monke
     assert Reader().sections(str(file), "test", LATER) is None
 
 
-def test_a_twin_stands_when_there_is_something_in_it(tmp_path: Path) -> None:
+def test_a_missing_or_empty_twin_does_not_stand(tmp_path: Path) -> None:
     """A missing twin, an empty one, and a directory in its place do not stand."""
     file = tmp_path / "twin.json"
     assert not stands(str(file))

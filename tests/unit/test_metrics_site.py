@@ -77,7 +77,7 @@ def test_readiness_follows_what_the_service_manager_was_told() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz"])
-def test_a_main_thread_that_is_silent_is_not_healthy(path: str) -> None:
+def test_while_the_main_thread_is_silent_every_path_answers_503(path: str) -> None:
     """Without a snapshot every path answers 503: nothing old is served as new."""
     answer = Asked(None, path)
 
@@ -107,7 +107,7 @@ def test_names_of_this_host_are_answered(host: str) -> None:
      "127.0.0.1:9464@evil.example", "[::1].evil.example", "10.0.0.1", "[::1", "a b", ":9464"],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/nothing"])
-def test_a_name_that_was_bound_to_us_is_refused(host: str, path: str) -> None:
+def test_a_foreign_host_header_is_refused(host: str, path: str) -> None:
     """A page's own host name in the Host header is DNS rebinding, and gets nothing."""
     answer = Asked(WELL, path, host=host)
 
@@ -120,7 +120,7 @@ def test_a_unix_socket_answers_to_any_name() -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT"])
-def test_nothing_can_be_changed(method: str) -> None:
+def test_only_get_and_head_are_allowed(method: str) -> None:
     """Methods other than GET and HEAD are refused."""
     answer = Asked(WELL, method=method)
 
@@ -149,7 +149,7 @@ def test_every_answer_is_closed_to_other_origins(path: str) -> None:
     assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'sha256-")
 
 
-def test_a_wish_in_the_query_is_followed() -> None:
+def test_the_query_chooses_the_rows_of_the_page() -> None:
     """`q` and `state` choose the rows; a query that is too long is ignored."""
     assert b'id="p-dev"' not in Asked(WELL, query="q=prod").body
     assert b'id="p-production"' not in Asked(ILL, query="state=fresh").body
@@ -186,10 +186,10 @@ def test_a_flood_of_requests_for_metrics_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(("later", "body"), [(1.0, b"old"), (3600.0, b"new")])
-def test_who_comes_while_metrics_are_made_gets_none_of_long_ago(
+def test_metrics_of_long_ago_are_not_served_while_new_ones_are_made(
     later: float, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of a moment ago do, so that nobody waits; else two scrapers at once alert falsely."""
+    """Those of a moment ago are, so that nobody waits; else two scrapers at once alert falsely."""
     clock, began, go_on = FakeClock(), threading.Event(), threading.Event()
     site = Site(lambda: WELL, hosts=None, hostname="build-7", clock=clock)
     monkeypatch.setattr(exposition, "render", lambda _: b"old")
@@ -242,7 +242,7 @@ def test_a_flood_of_requests_for_the_page_costs_one_rendering_a_view(
     assert 2 == len(counted.made)
 
 
-def test_few_pages_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bounded_number_of_pages_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of the oldest filters go first; the page of everything stays as long as its view."""
     counted = Counted(monkeypatch, took=0.0)
     site = Site(lambda: WELL, hosts=None, hostname="build-7", clock=counted.clock)

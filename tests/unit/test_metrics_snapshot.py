@@ -39,7 +39,7 @@ def simulate(*names: str) -> Simulation:
     return sim
 
 
-def test_every_profile_is_in_it_from_the_start() -> None:
+def test_a_snapshot_has_every_profile_from_the_start() -> None:
     """Before the first answer each profile is missing, without expiration or success."""
     sim = Simulation(settings(profile("a"), profile("b")), hold=True)
     sim.start()
@@ -54,7 +54,7 @@ def test_every_profile_is_in_it_from_the_start() -> None:
     assert shot.reloaded
 
 
-def test_attempts_are_counted_by_what_became_of_them() -> None:
+def test_attempts_are_counted_by_result() -> None:
     """A snapshot has successes, failures of each kind, and the failures in a row since when."""
     sim = simulate("a")
     began = sim.clock().wall
@@ -87,7 +87,7 @@ def test_a_recovery_ends_the_failure() -> None:
     assert "fresh" == one.state
 
 
-def test_what_was_granted_for_another_request_is_late() -> None:
+def test_credentials_granted_for_another_request_are_late() -> None:
     """`status` says so too: a reload names another role, and STS refuses it."""
     sim = simulate("a")
     sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
@@ -101,7 +101,7 @@ def test_what_was_granted_for_another_request_is_late() -> None:
     assert "late" == one.state == told.state
 
 
-def test_what_could_not_be_written_is_told() -> None:
+def test_a_profile_that_could_not_be_written_says_why() -> None:
     """The hint is told as well: nothing else on the page says why a profile is late."""
     sim = simulate("a")
     path = sim.settings.target.path
@@ -143,7 +143,7 @@ def test_an_alarm_that_does_not_ring_is_lag() -> None:
     assert 42 == round(taken(sim).lag)
 
 
-def test_the_newest_answer_tells_how_the_clocks_differ() -> None:
+def test_the_clock_skew_is_that_of_the_newest_answer() -> None:
     """What was off before the clock was set right is off no more."""
     sim = simulate("a", "b", "c")
     for name, skew, age in (("a", 300.0, 900.0), ("b", 2.0, 10.0), ("c", None, 0.0)):
@@ -166,7 +166,7 @@ def test_a_refused_reload_is_remembered() -> None:
     assert unfold(take(desk, {}, None)).reloaded
 
 
-def test_no_secret_is_in_it() -> None:
+def test_no_secret_is_in_a_snapshot() -> None:
     """Neither a secret key nor a token leaves the main thread."""
     sim = simulate("a")
 

@@ -22,7 +22,7 @@ def judged(sections: Sections | None, state: State = "fresh") -> View:
     return judge(snapshot(figures("production", state)), lambda _path: sections)
 
 
-def test_what_stands_as_it_was_published_counts() -> None:
+def test_a_profile_that_stands_as_published_keeps_its_state() -> None:
     """If the file holds the key that was published, the daemon's own judgement counts."""
     view = judged({"production": Held(KEY, EXPIRES)})
 
@@ -66,7 +66,7 @@ def test_an_older_version_put_back_counts_with_its_own_expiration() -> None:
 
 
 @pytest.mark.parametrize("state", ["expired", "missing", "refused"])
-def test_what_is_not_valid_is_not_healthy(state: State) -> None:
+def test_an_expired_missing_or_refused_profile_is_unhealthy(state: State) -> None:
     """Whatever stands in the file, an expired, missing or refused profile is unhealthy."""
     view = judged({"production": Held(KEY, EXPIRES)}, state)
 
@@ -74,12 +74,12 @@ def test_what_is_not_valid_is_not_healthy(state: State) -> None:
     assert [state] == [one.state for one in view.unhealthy()]
 
 
-def test_late_is_still_healthy() -> None:
+def test_a_late_profile_is_healthy() -> None:
     """A profile past its renewal has credentials that work: no reader is harmed yet."""
     assert judged({"production": Held(KEY, EXPIRES)}, "late").healthy
 
 
-def test_one_file_is_looked_at_once() -> None:
+def test_a_file_of_many_profiles_is_looked_at_once() -> None:
     """Ten profiles of one file cost one look."""
     looks: list[str] = []
 
@@ -92,7 +92,7 @@ def test_one_file_is_looked_at_once() -> None:
     assert ["/run/credfresh/credentials"] == looks
 
 
-def test_a_twin_that_is_gone_is_missing_too() -> None:
+def test_a_profile_whose_twin_is_gone_is_missing() -> None:
     """A profile that is published in two places is judged by the worse."""
     one = figures("production")
     twin = Twin("/run/credfresh/process", "production", FileTarget("/run/credfresh/process"))

@@ -111,7 +111,7 @@ def test_a_reload_is_told_with_its_time_in_one_datagram(
         ({"WATCHDOG_USEC": "-1"}, None),
     ],
 )
-def test_the_watchdog_is_for_whom_systemd_names(
+def test_the_watchdog_counts_only_for_the_process_that_systemd_names(
     environ: dict[str, str], limit: float | None
 ) -> None:
     """$WATCHDOG_USEC counts for the process of $WATCHDOG_PID, or for any where that is not set."""

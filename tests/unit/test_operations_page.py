@@ -41,7 +41,7 @@ def test_every_kind_of_source_says_how_its_key_is_rotated() -> None:
     assert sorted([*SOURCE_KINDS, "default"]) == sorted(named)
 
 
-def test_what_people_see_is_what_is_said() -> None:
+def test_messages_that_the_page_quotes_are_messages_of_the_code() -> None:
     """A search of the page for the text of a message finds it."""
     seen = " ".join(first_cells("what you see"))
     said = {

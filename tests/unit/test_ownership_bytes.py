@@ -342,7 +342,7 @@ class TestFileForLonger(File.TestCase):  # type: ignore[misc,valid-type]  # hypo
 
 @settings(max_examples=150, deadline=None)
 @given(data=any_bytes, put=st.sets(st.sampled_from(NAMES)))
-def test_whatever_stands_survives_us(data: bytes, put: set[str]) -> None:
+def test_foreign_bytes_survive_any_merge(data: bytes, put: set[str]) -> None:
     """In any bytes at all, with no key of ours known, only proven blocks are rewritten."""
     wanted = pieces(*(piece(name, 1) for name in sorted(put)))
     before = ownership.read(data)
@@ -366,7 +366,7 @@ def test_whatever_stands_survives_us(data: bytes, put: set[str]) -> None:
     leave=st.sets(st.sampled_from(NAMES)),
     withdraw=st.sets(st.sampled_from(NAMES)),
 )
-def test_any_merge_of_anything_is_final(
+def test_a_second_merge_changes_nothing_more(
     data: bytes, put: set[str], leave: set[str], withdraw: set[str]
 ) -> None:
     """In any bytes at all, a second merge adopts, repairs and withdraws nothing more."""
@@ -381,7 +381,7 @@ def test_any_merge_of_anything_is_final(
 
 @settings(max_examples=60, deadline=None)
 @given(data=any_bytes)
-def test_an_ini_library_sees_only_our_sections_come(data: bytes) -> None:
+def test_an_ini_library_finds_every_foreign_line_and_ours(data: bytes) -> None:
     """Where configupdater reads the file, it finds every foreign line and ours, and no other."""
     theirs = as_updated(data)
     if theirs is None or any(name in ownership.read(data).named for name in NAMES):

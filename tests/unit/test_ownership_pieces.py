@@ -73,7 +73,7 @@ def test_region_account_and_adoption_follow_the_profile() -> None:
     assert made.adopt
 
 
-def test_what_cannot_be_written_is_refused_without_repeating_it() -> None:
+def test_a_value_that_cannot_be_written_is_refused_without_repeating_it() -> None:
     """A token with a line end in it could inject a section."""
     evil = replace(GRANT.credentials, session_token=f"{SECRET}\n[default]")
     with pytest.raises(ValueError, match=r"^aws_session_token: ") as refused:
@@ -81,13 +81,13 @@ def test_what_cannot_be_written_is_refused_without_repeating_it() -> None:
     assert SECRET not in str(refused.value)
 
 
-def test_without_a_grant_there_is_no_piece() -> None:
+def test_a_publication_without_a_grant_makes_no_piece() -> None:
     """Asking for one is a mistake of the caller, and raises ValueError."""
     with pytest.raises(ValueError, match="nothing in hand"):
         ownership.piece(Publication(PROFILE), "host")
 
 
-def test_a_file_says_what_it_holds_of_ours() -> None:
+def test_each_proven_section_of_ours_is_read_back() -> None:
     """A warm restart finds each proven section with its mark and values, and nobody else's."""
     ours, other = piece("prod"), piece("stage", instance="other")
     altered = block(piece("dev")).replace(SECRET, "edited")
@@ -95,7 +95,7 @@ def test_a_file_says_what_it_holds_of_ours() -> None:
     assert (Owned("prod", ours.mark, ours.values),) == ownership.owned(document, INSTANCE)
 
 
-def test_a_proven_section_that_says_too_little_is_passed_over() -> None:
+def test_a_proven_section_that_lacks_a_field_is_passed_over() -> None:
     """A start does not fail over what another version, or somebody, wrote with a right sum."""
     told = block(piece("prod")).replace(" role=", " rolle=").encode()
     document = ownership.read(mark.with_line_end(told, "") + block(piece("dev")).encode())
@@ -103,7 +103,7 @@ def test_a_proven_section_that_says_too_little_is_passed_over() -> None:
     assert ["dev"] == [each.section for each in ownership.owned(document, INSTANCE)]
 
 
-def test_what_was_read_back_says_the_same() -> None:
+def test_credentials_that_were_read_back_need_no_write() -> None:
     """A restarted daemon that believes the marks finds nothing to write."""
     ours = piece("prod", region="eu-west-1")
     standing = merge(b"[a]\nk = v", pieces(ours))
@@ -113,7 +113,7 @@ def test_what_was_read_back_says_the_same() -> None:
     assert standing.data == merge(standing.data, pieces(again)).data
 
 
-def test_the_foreign_part_is_measured() -> None:
+def test_the_size_of_the_foreign_part_is_known() -> None:
     """The foreign part is all that is not provably ours, which a rival may have cut short."""
     foreign = b"[a]\nk = v\n"
     document = merge(foreign, pieces(piece("prod"), piece("stage"))).document
@@ -132,7 +132,7 @@ def test_flaws_keep_their_lines_as_sections_come_and_go() -> None:
     assert outcome.flaws == merge(outcome.data, pieces(piece("prod"))).flaws
 
 
-def test_the_aws_cli_may_set_a_key_in_our_section(tmp_path: Path) -> None:
+def test_a_key_that_the_aws_cli_sets_in_our_section_stays(tmp_path: Path) -> None:
     """`aws configure set` writes among our lines: its key stays, ours are made whole."""
     ours, other = piece("prod"), piece("stage")
     path = tmp_path / "credentials"
@@ -146,7 +146,7 @@ def test_the_aws_cli_may_set_a_key_in_our_section(tmp_path: Path) -> None:
     assert () == outcome.refused
 
 
-def test_a_rival_that_rewrites_the_file_without_comments_is_survived() -> None:
+def test_our_sections_are_recognised_after_a_rewrite_without_comments() -> None:
     """A rewrite by configparser loses every mark: sections are known again by our keys."""
     ours = pieces(piece("prod"), piece("stage"))
     rival = configparser.RawConfigParser()

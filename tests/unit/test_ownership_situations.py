@@ -34,11 +34,11 @@ def merged(
 class TestNew:
     """A profile that does not stand yet."""
 
-    def test_it_is_appended(self) -> None:
+    def test_a_new_section_is_appended(self) -> None:
         """It comes last, with nothing between it and what was there."""
         assert "[a]\nk = v\n" + block(OURS) == result("[a]\nk = v\n", OURS)
 
-    def test_an_empty_file_takes_it(self) -> None:
+    def test_an_empty_file_takes_new_sections(self) -> None:
         """A file that was empty then holds our blocks and nothing else."""
         assert block(OURS) + block(STAGE) == result("", OURS, STAGE)
 
@@ -63,26 +63,26 @@ class TestNew:
 class TestOurs:
     """A section that stands as we wrote it."""
 
-    def test_it_is_updated_where_it_stands(self) -> None:
+    def test_our_section_is_updated_where_it_stands(self) -> None:
         """A renewal changes the block in its place and moves nothing."""
         stood = "# top\n" + block(OURS) + "# bottom\n[z]\n"
         assert stood.replace(block(OURS), block(NEWER)) == result(stood, NEWER)
 
-    def test_what_stands_below_it_stays_below_it(self) -> None:
+    def test_foreign_keys_below_our_block_stay_below_it(self) -> None:
         """A foreign key that has no effect on credentials stays under our block."""
         stood = block(OURS) + "# why\noutput = json\ns3 =\n  max = 1\n\n"
         assert stood.replace(block(OURS), block(NEWER)) == result(stood, NEWER)
 
-    def test_an_orphan_is_removed(self) -> None:
+    def test_the_section_of_a_removed_profile_goes(self) -> None:
         """The section of a profile that left the configuration is taken out of the file."""
         outcome = merged("# top\n" + block(OURS) + "# bottom\n")
         assert (b"# top\n# bottom\n", ("prod",)) == (outcome.data, outcome.removed)
 
-    def test_a_profile_with_nothing_in_hand_is_left(self) -> None:
+    def test_the_section_of_a_profile_with_nothing_in_hand_stays(self) -> None:
         """Nothing is taken from readers because a renewal has yet to come."""
         assert block(OURS) == result(block(OURS), leave={"prod"})
 
-    def test_a_withdrawn_profile_goes(self) -> None:
+    def test_the_section_of_a_withdrawn_profile_goes(self) -> None:
         """Its section is removed, and is told as removed."""
         assert merged(block(OURS), withdraw={"prod"}).removed == ("prod",)
 
@@ -91,17 +91,17 @@ class TestOurs:
         stood = "[a]\nk = 1\n" + block(OURS) + "# why\noutput = json\n"
         assert "[a]\nk = 1\n[prod]\n# why\noutput = json\n" == result(stood)
 
-    def test_what_continues_our_value_goes_with_it(self) -> None:
+    def test_a_line_that_continues_our_value_goes_with_it(self) -> None:
         """Without our block an indented line below it would have nothing to continue."""
         stood = "[a]\nk =\n" + block(OURS) + "  continued\nx = 1\n"
         assert "[a]\nk =\n[prod]\nx = 1\n" == result(stood)
 
-    def test_a_copy_of_it_goes(self) -> None:
+    def test_a_copy_of_our_section_goes(self) -> None:
         """One of two identical sections is enough, and botocore cannot read a file with two."""
         outcome = merged(block(OURS) + "[z]\n" + block(OURS), OURS)
         assert (block(OURS) + "[z]\n", ()) == (outcome.data.decode(), outcome.flaws)
 
-    def test_another_instance_owns_its_own(self) -> None:
+    def test_a_section_of_another_instance_is_left(self) -> None:
         """What another daemon wrote is neither an orphan nor ours to replace."""
         theirs = block(piece("prod", instance="other"))
         assert theirs == result(theirs)
@@ -113,14 +113,14 @@ class TestOurs:
 class TestAltered:
     """A section that we wrote and somebody changed."""
 
-    def test_it_is_put_back_while_its_key_is_ours(self) -> None:
+    def test_an_altered_section_is_put_back_while_its_key_is_ours(self) -> None:
         """Drift in a section whose key we issued is repaired."""
         stood = "[a]\n" + block(OURS).replace(SECRET, "edited") + "[z]\n"
         outcome = merged(stood, OURS, issued=("ASIAPROD0",))
         assert "[a]\n" + block(OURS) + "[z]\n" == outcome.data.decode()
         assert outcome.repaired == ("prod",)
 
-    def test_it_was_taken_when_another_key_stands_in_it(self) -> None:
+    def test_an_altered_section_with_another_key_is_taken(self) -> None:
         """Somebody pasted keys over ours: not a byte of them is touched."""
         stood = block(OURS).replace("ASIAPROD0\naws_secret", "AKIAHUMAN\naws_secret")
         outcome = merged(stood, NEWER, issued=("ASIAPROD0", "ASIAPROD1"))
@@ -130,30 +130,30 @@ class TestAltered:
     @pytest.mark.parametrize(
         "id_line", ["AWS_ACCESS_KEY_ID: AKIAHUMAN", "aws_access_key_id =\n  AKIAHUMAN"]
     )
-    def test_a_key_is_found_however_it_is_spelled(self, id_line: str) -> None:
+    def test_a_key_id_is_found_however_it_is_spelled(self, id_line: str) -> None:
         """A key id counts as readers take it: in upper case, or continued on the next line."""
         stood = block(OURS).replace("aws_access_key_id = ASIAPROD0", id_line)
         outcome = merged(stood, NEWER, issued=("ASIAPROD0", "ASIAPROD1"))
         assert (stood, "taken") == (outcome.data.decode(), outcome.refused[0].code)
 
-    def test_a_key_pasted_below_ours_takes_it_too(self) -> None:
+    def test_a_section_with_a_key_id_pasted_below_ours_is_taken(self) -> None:
         """A second key id in the section is somebody else's, wherever it stands."""
         stood = block(OURS) + "aws_access_key_id=AKIAHUMAN\n"
         outcome = merged(stood, NEWER, issued=("ASIAPROD0", "ASIAPROD1"))
         assert (stood, "taken") == (outcome.data.decode(), outcome.refused[0].code)
 
-    def test_an_orphan_with_such_a_key_leaves_it_behind(self) -> None:
+    def test_an_orphan_leaves_a_pasted_key_id_behind(self) -> None:
         """Our block is removed, but a key id that was pasted below it stays."""
         stood = block(OURS) + "aws_access_key_id = AKIAHUMAN\n"
         assert "[prod]\naws_access_key_id = AKIAHUMAN\n" == result(stood)
 
-    def test_one_that_lost_its_mark_is_put_back_by_its_key(self) -> None:
+    def test_a_section_that_lost_its_mark_is_put_back_by_its_key_id(self) -> None:
         """Many programs that write this file drop every comment; the keys are still ours."""
         stood = "".join(line for line in block(OURS).splitlines(keepends=True) if line[0] != "#")
         outcome = merged(stood, OURS, issued=("ASIAPROD0",))
         assert (block(OURS), ("prod",)) == (outcome.data.decode(), outcome.repaired)
 
-    def test_one_that_lost_its_keys_is_put_back_by_its_mark(self) -> None:
+    def test_a_section_that_lost_its_keys_is_put_back_by_its_mark(self) -> None:
         """A section cut short is completed."""
         stood = "".join(block(OURS).splitlines(keepends=True)[:2])
         assert block(OURS) == result(stood, OURS, issued=("ASIAPROD0",))
@@ -164,7 +164,7 @@ class TestAltered:
         stood = ("[a]\n" + block(OURS) + "[z]\n").replace("\n", "\r\n")
         assert "[a]\r\n" + block(OURS) + "[z]\r\n" == result(stood, OURS, issued=("ASIAPROD0",))
 
-    def test_a_foreign_key_inside_it_moves_below(self) -> None:
+    def test_a_foreign_key_inside_our_block_moves_below_it(self) -> None:
         """`aws configure set` adds its line after the last key: the line stays, ours are whole."""
         lines = block(OURS).splitlines(keepends=True)
         stood = "".join([*lines[:3], "output = json\n", "# why\n", *lines[3:]])
@@ -175,12 +175,12 @@ class TestAltered:
         "line",
         ["role_arn = x\n", "AWS_Security_Token: x\n", "aws_session_token=x\n  y\n", "  tail\n"],
     )
-    def test_a_line_that_rules_credentials_gives_way(self, line: str) -> None:
+    def test_a_key_that_outranks_ours_is_removed(self, line: str) -> None:
         """A key that outranks or repeats ours is removed as drift, and so is a continued value."""
         outcome = merged(block(OURS) + line + "# kept\n", OURS)
         assert (block(OURS) + "# kept\n", ("prod",)) == (outcome.data.decode(), outcome.repaired)
 
-    def test_a_region_of_theirs_stays_until_we_write_one(self) -> None:
+    def test_a_foreign_region_stays_until_we_write_one(self) -> None:
         """Only where we write the key ourselves would theirs be a second one."""
         stood = block(OURS) + "region = eu-west-3\n"
         assert block(NEWER) + "region = eu-west-3\n" == result(stood, NEWER)
@@ -205,7 +205,7 @@ class TestAltered:
         assert stood == outcome.data.decode()
         assert [(2, "left_alone", False)] == [(f.line, f.code, f.fatal) for f in outcome.flaws]
 
-    def test_a_withdrawn_name_that_others_hold_is_no_news(self) -> None:
+    def test_withdrawing_a_profile_does_not_concern_a_foreign_section_of_its_name(self) -> None:
         """Withdrawing a profile does not concern a foreign section of its name."""
         outcome = merged(LONG_TERM, withdraw={"prod", "never-stood"})
         assert (LONG_TERM, (), ()) == (outcome.data.decode(), outcome.removed, outcome.flaws)
@@ -232,13 +232,13 @@ class TestForeign:
             "[prod]\n# credfresh v=2 instance=build-host\n",
         ],
     )
-    def test_it_is_never_touched(self, stood: str) -> None:
+    def test_a_foreign_section_is_never_touched(self, stood: str) -> None:
         """Whatever some reader takes for the section makes the merge refuse ours."""
         outcome = merged(stood, OURS, STAGE)
         assert stood + block(STAGE) == outcome.data.decode()
         assert [("profile-prod", "foreign")] == [(r.profile, r.code) for r in outcome.refused]
 
-    def test_the_refusal_says_where_and_what_to_do(self) -> None:
+    def test_a_refusal_says_where_and_what_to_do(self) -> None:
         """An operator is given the line and the way out."""
         assert merged("# c\n" + LONG_TERM, OURS).refused == (
             Refusal(
@@ -249,12 +249,12 @@ class TestForeign:
             ),
         )
 
-    def test_names_differ_by_case(self) -> None:
+    def test_names_of_sections_differ_by_case(self) -> None:
         """No reader takes [PROD] for [prod]."""
         stood = LONG_TERM.replace("[prod]", "[PROD]")
         assert stood + block(OURS) == result(stood, OURS)
 
-    def test_adoption_replaces_what_rules_and_keeps_the_rest(self) -> None:
+    def test_adoption_replaces_credentials_and_keeps_other_settings(self) -> None:
         """The keys are ours from now on; comments and other settings are still theirs."""
         stood = (
             "[a]\n[ prod ] # mine\n# since 2019\n  output = json\naws_access_key_id = AKIAHUMAN\n"
@@ -279,7 +279,7 @@ class TestForeign:
     @pytest.mark.parametrize(
         "stood", [LONG_TERM * 2, "[prod]\nk = 1\n  [x]\n", "[a]\r[prod]\nk = 1\n"]
     )
-    def test_adoption_needs_plain_bounds(self, stood: str) -> None:
+    def test_adoption_needs_a_section_with_clear_bounds(self, stood: str) -> None:
         """Where readers disagree on the bounds of a section, it cannot be replaced."""
         outcome = merged(stood, piece("prod", adopt=True))
         assert (stood, "foreign") == (outcome.data.decode(), outcome.refused[0].code)
@@ -329,7 +329,7 @@ class TestBroken:
     """A file that SDKs cannot read."""
 
     @pytest.mark.parametrize("stood", ["[a]\nstray", "[unclosed", "\0\0", "[a]\n[a]", "k = v"])
-    def test_it_is_spliced_all_the_same(self, stood: str) -> None:
+    def test_a_broken_file_is_spliced_all_the_same(self, stood: str) -> None:
         """The bounds of our section are clear in any file, and some readers read on."""
         outcome = merged(stood, OURS)
         assert outcome.data.decode().startswith(stood + "\n[prod]\n")
@@ -340,7 +340,7 @@ class TestBroken:
 class TestLineEnd:
     """The line end that we had to add, in whatever order the sections go."""
 
-    def test_it_moves_on_to_the_next_of_ours(self) -> None:
+    def test_a_line_end_note_moves_on_to_our_next_section(self) -> None:
         """Whichever section goes first, the last one of ours takes the line end with it."""
         both = result("x", OURS, STAGE)
         only_stage, only_prod = result(both, STAGE), result(both, OURS)
@@ -348,40 +348,40 @@ class TestLineEnd:
         assert only_prod.startswith("x\n[prod]\n")
         assert ["x", "x"] == [result(only_stage), result(only_prod)]
 
-    def test_it_moves_on_to_one_that_comes_as_the_other_goes(self) -> None:
+    def test_a_line_end_note_moves_on_to_a_section_that_replaces_ours(self) -> None:
         """A profile that is renamed in the configuration leaves no trace either."""
         renamed = result(result("x", OURS), STAGE)
         assert renamed.startswith("x\n[stage]\n")
         assert "x" == result(renamed)
 
-    def test_it_stays_when_a_foreign_line_follows(self) -> None:
+    def test_an_added_line_end_stays_when_a_foreign_line_follows(self) -> None:
         """Two foreign lines never become one."""
         assert "x\n# y" == result(result("x", OURS) + "# y")
         assert "x\n[y]\n" == result(result("x", OURS) + "[y]\n")
 
-    def test_it_stays_when_the_line_before_is_another(self) -> None:
+    def test_a_line_end_that_somebody_else_wrote_stays(self) -> None:
         """A line end that somebody else wrote is not ours to take, wherever our section is now."""
         stood = result("x", OURS).replace("x\n", "x\n# inserted\n")
         assert "x\n# inserted\n" == result(stood)
 
-    def test_it_survives_renewals(self) -> None:
+    def test_a_line_end_note_survives_renewals(self) -> None:
         """The note about it is carried from block to block."""
         assert "x" == result(result(result("x", OURS), NEWER))
 
-    def test_it_survives_a_repair_and_an_altered_withdrawal(self) -> None:
+    def test_a_line_end_note_survives_a_repair_and_an_altered_withdrawal(self) -> None:
         """The note is believed even in a block that no longer proves itself."""
         altered = result("x", OURS).replace(SECRET, "edited")
         known = ("ASIAPROD0",)
         assert "x" == result(result(altered, NEWER, issued=known))
         assert "x" == result(altered, issued=known, withdraw={"prod"})
 
-    def test_a_stale_note_is_forgotten(self) -> None:
+    def test_a_stale_line_end_note_is_dropped(self) -> None:
         """When the text that a note is about is gone, the next renewal drops the note."""
         stood = result("x", OURS)[2:]
         assert block(NEWER) == result(stood, NEWER)
         assert not result(stood)
 
-    def test_two_texts_without_an_end_are_two_notes(self) -> None:
+    def test_each_text_without_a_line_end_has_its_own_note(self) -> None:
         """Each line end goes with its own section."""
         twice = result(result("x", OURS) + "# y", OURS, STAGE)
         assert "x\n# y" == result(twice)
@@ -389,7 +389,7 @@ class TestLineEnd:
         assert result(twice, STAGE).startswith("x\n# y\n[stage]\n")
 
 
-def test_nothing_that_is_returned_shows_a_secret() -> None:
+def test_no_repr_of_the_pure_core_shows_a_secret() -> None:
     """No repr of the pure core shows a secret, be it ours or foreign."""
     outcome = merged(block(OURS) + LONG_TERM, NEWER, STAGE)
     parts = (outcome, outcome.document, outcome.document.sections, NEWER)

@@ -22,7 +22,7 @@ def refusal(path: Path) -> PublishError:
     return caught.value
 
 
-def test_it_leads_to_directory_and_name(tmp_path: Path) -> None:
+def test_a_plain_path_is_resolved_to_its_directory_and_name(tmp_path: Path) -> None:
     """A plain path is its directory, open, and a name in it; the file need not exist."""
     with resolved(f"{tmp_path}/credentials") as place:
         assert "credentials" == place.name
@@ -31,7 +31,7 @@ def test_it_leads_to_directory_and_name(tmp_path: Path) -> None:
         assert os.path.samestat(os.fstat(place.directory), tmp_path.stat())
 
 
-def test_it_follows_links_of_directories_and_files(tmp_path: Path) -> None:
+def test_links_of_directories_and_files_are_followed(tmp_path: Path) -> None:
     """Absolute and relative links are followed to the real file, past any `..`."""
     (tmp_path / "real" / "deep").mkdir(parents=True)
     (tmp_path / "real" / "credentials").touch()
@@ -73,7 +73,7 @@ def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, mode: int)
     assert f"chmod go-w {tmp_path}/open" in (error.hint or "")
 
 
-def test_what_lies_behind_a_link_is_judged_too(tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_judged_too(tmp_path: Path) -> None:
     """A trusted link does not make its target trusted."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
@@ -152,7 +152,7 @@ def test_a_device_at_the_path_is_refused() -> None:
     assert "not_a_file" == refusal(Path("/dev/null")).code
 
 
-def test_without_a_descriptor_left_it_says_so(tmp_path: Path) -> None:
+def test_without_a_descriptor_left_the_hint_names_the_limit(tmp_path: Path) -> None:
     """The hint names LimitNOFILE, even where the very first directory cannot be opened."""
     with no_descriptors():
         error = refusal(tmp_path / "credentials")

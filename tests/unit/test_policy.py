@@ -26,7 +26,7 @@ def rhythm(salt: str) -> Rhythm:
     return policy.rhythm(salt, shortest=3600, busy=needed / 50.0)
 
 
-def test_half_the_life_less_the_jitter_is_the_default() -> None:
+def test_by_default_a_grant_is_renewed_at_half_its_life_less_the_jitter() -> None:
     """A one-hour grant is renewed between 43 % and 48 % of its life."""
     made = policy.plan(grant(profile(), NOW, lifetime=3600), RenewBefore())
 
@@ -57,12 +57,12 @@ def test_jitter_stays_within_its_bounds(key: str, lifetime: float) -> None:
     assert 0.02 * lifetime <= policy.jitter(key, lifetime) <= 0.07 * lifetime
 
 
-def test_jitter_is_drawn_once() -> None:
+def test_the_same_key_id_always_gives_the_same_jitter() -> None:
     """The same key id gives the same jitter, in this process and in every other."""
     assert policy.jitter("ASIAFAKE000000000000", 3600) == pytest.approx(244.6069, abs=1e-3)
 
 
-def test_jitter_spreads() -> None:
+def test_jitter_spreads_renewals_over_most_of_its_width() -> None:
     """A thousand grants made together are renewed over most of the jitter's width."""
     drawn = sorted(policy.jitter(f"ASIA{n:016d}", 3600) for n in range(1000))
 
@@ -87,7 +87,7 @@ def test_first_retry_comes_within_two_seconds() -> None:
         (Mend.HUMAN, 5, 300),
     ],
 )
-def test_the_cap_follows_who_can_mend_it_and_the_life_left(
+def test_the_cap_depends_on_who_can_mend_it_and_on_the_life_left(
     mend: Mend, life_left: float, cap: float
 ) -> None:
     """The less life is left, the sooner it is tried again; a human is given five minutes."""
@@ -117,7 +117,7 @@ def test_what_the_server_asks_is_honoured_within_the_cap() -> None:
     assert 60 == policy.retry_delay(1, Mend.THROTTLE, 3600, 0.0, retry_after=7200)
 
 
-def test_a_grant_much_shorter_than_asked_is_told_apart() -> None:
+def test_a_grant_below_nine_tenths_of_what_was_asked_is_much_shorter() -> None:
     """A grant of nine tenths of what was asked is not remarkable."""
     assert policy.much_shorter(grant(profile(duration=3600), NOW, lifetime=900))
     assert not policy.much_shorter(grant(profile(duration=3600), NOW, lifetime=3599))
@@ -127,7 +127,7 @@ RHYTHMS = st.builds(Rhythm, st.floats(0, policy.LONGEST_STEP), st.floats(0.01, 5
 
 
 @given(KEYS, LIFETIMES, st.floats(0, 1e6), RHYTHMS)
-def test_whatever_the_rhythm_the_jitter_keeps_its_bounds(
+def test_jitter_keeps_its_bounds_with_any_rhythm(
     key: str, lifetime: float, since: float, rhythm: Rhythm
 ) -> None:
     """Every grant is renewed 2 % to 7 % of its life ahead of `renew_before`."""
@@ -179,7 +179,7 @@ def test_with_few_calls_a_second_bursts_lie_close() -> None:
 
 
 @given(KEYS, LIFETIMES, RHYTHMS)
-def test_a_follower_asks_before_the_jitter_of_the_one_it_follows_is_used_up(
+def test_a_follower_asks_before_its_hubs_jitter_is_used_up(
     key: str, lifetime: float, rhythm: Rhythm
 ) -> None:
     """Readers of what a follower publishes find `renew_before` of life, here half of it."""
@@ -194,7 +194,7 @@ def test_a_follower_asks_before_the_jitter_of_the_one_it_follows_is_used_up(
     assert renews_after + 0.0025 * lifetime - 1e-5 <= asks_after <= 0.5 * lifetime + 1e-5
 
 
-def test_a_follower_asks_at_the_end_if_it_is_to_ask_after_it() -> None:
+def test_a_follower_asks_at_expiration_at_the_latest() -> None:
     """Whoever it follows may say what he likes."""
     leader = grant(profile(), NOW, lifetime=3600.0)
     follower = replace(leader, upstream=Upstream(renews_after=86_400.0, salt="host"))

@@ -18,12 +18,12 @@ from fakes import FakeClock, MemoryDestination, grant, profile
 PATH = profile().target.path
 
 
-def test_nothing_asked_is_nothing_due() -> None:
+def test_an_idle_coalescer_is_never_due() -> None:
     """An idle coalescer wakes nobody."""
     assert Coalescer().due_at() is None
 
 
-def test_it_waits_for_quiet() -> None:
+def test_a_publish_waits_for_quiet() -> None:
     """A publish starts 50 ms after the last of a flow of renewals."""
     coalescer = Coalescer()
     coalescer.note(10.0, urgent=False)
@@ -32,7 +32,7 @@ def test_it_waits_for_quiet() -> None:
     assert 10.08 == coalescer.due_at()
 
 
-def test_it_waits_half_a_second_at_most() -> None:
+def test_a_publish_waits_half_a_second_at_most() -> None:
     """A flow that never pauses is published 500 ms after its first renewal."""
     coalescer = Coalescer()
     for n in range(100):
@@ -41,7 +41,7 @@ def test_it_waits_half_a_second_at_most() -> None:
     assert 10.5 == coalescer.due_at()
 
 
-def test_an_urgent_one_goes_at_once() -> None:
+def test_an_urgent_publish_goes_at_once() -> None:
     """A profile with nothing valid published does not wait for quiet."""
     coalescer = Coalescer()
     coalescer.ended(5.0, took=0.1)
@@ -52,7 +52,7 @@ def test_an_urgent_one_goes_at_once() -> None:
 
 
 @pytest.mark.parametrize(("took", "rest"), [(0.0002, 0.05), (1.0, 0.5)])
-def test_urgent_ones_in_a_row_share_writes(took: float, rest: float) -> None:
+def test_urgent_publishes_in_a_row_share_writes(took: float, rest: float) -> None:
     """A cold start does not write the file once per profile; it rests half a second at most."""
     coalescer = Coalescer()
     coalescer.ended(10.0, took=took)
@@ -61,7 +61,7 @@ def test_urgent_ones_in_a_row_share_writes(took: float, rest: float) -> None:
     assert 10.0 + rest == coalescer.due_at()
 
 
-def test_it_rests_many_times_what_the_last_one_took() -> None:
+def test_a_publish_is_followed_by_a_rest_of_many_times_what_it_took() -> None:
     """Writing costs at most 0.4 % of the time, as long as the rest is not limited."""
     coalescer = Coalescer()
     coalescer.ended(10.0, took=0.03)
@@ -70,7 +70,7 @@ def test_it_rests_many_times_what_the_last_one_took() -> None:
     assert 17.5 == coalescer.due_at()
 
 
-def test_the_rest_is_limited() -> None:
+def test_the_rest_after_a_publish_is_limited() -> None:
     """A slow disk delays no renewal beyond the limit, by a wait or by a rest."""
     coalescer = Coalescer(limit=9.0)
     coalescer.ended(10.0, took=3.0)
@@ -79,7 +79,7 @@ def test_the_rest_is_limited() -> None:
     assert 19.5 == coalescer.due_at()
 
 
-def test_short_sessions_allow_no_long_rest() -> None:
+def test_short_sessions_shorten_the_rest_after_a_publish() -> None:
     """The shortest granted session counts: a rest must not use up the life that is left."""
     coalescer = Coalescer()
     coalescer.ended(10.0, took=3.0, shortest=40.0)
@@ -88,7 +88,7 @@ def test_short_sessions_allow_no_long_rest() -> None:
     assert 10.3 == pytest.approx(coalescer.due_at())
 
 
-def test_what_takes_long_waits_longer_for_quiet() -> None:
+def test_slow_publishes_wait_longer_for_quiet() -> None:
     """A burst of renewals that comes in parts is one write of a large file, not several."""
     coalescer = Coalescer()
     coalescer.ended(10.0, took=0.1)
@@ -109,7 +109,7 @@ def test_a_flow_that_never_pauses_is_not_waited_for_long() -> None:
         assert due == coalescer.due_at()
 
 
-def test_what_comes_in_during_a_publish_waits_for_the_next() -> None:
+def test_a_renewal_that_comes_in_during_a_publish_waits_for_the_next() -> None:
     """`started` takes what is there; a later renewal begins a new round."""
     coalescer = Coalescer()
     coalescer.note(10.0, urgent=True)
@@ -168,7 +168,7 @@ def publication(name: str = "production", *, path: str = PATH) -> Publication:
     return Publication(one, grant(one, FakeClock()()))
 
 
-def test_the_first_publish_brings_the_destination_to_what_stands(bench: Bench) -> None:
+def test_the_first_publish_tells_the_destination_everything(bench: Bench) -> None:
     """At start the destination is told everything once, without waiting."""
     bench.publisher.start({"production": publication()})
 
@@ -176,7 +176,7 @@ def test_the_first_publish_brings_the_destination_to_what_stands(bench: Bench) -
     assert [{"production"}] == [set(write) for write in bench.destination.writes]
 
 
-def test_an_urgent_update_is_written_with_all_that_stood(bench: Bench) -> None:
+def test_each_publish_hands_over_all_that_should_stand(bench: Bench) -> None:
     """Each publish hands over everything that should stand, and reports only what is new."""
     bench.publisher.start({"production": publication()})
     bench.next_report()
@@ -240,7 +240,7 @@ def test_stopping_writes_what_waits(bench: Bench) -> None:
     assert {"production"} == set(bench.destination.writes[-1])
 
 
-def test_it_is_idle_when_all_that_was_asked_has_been_tried(bench: Bench) -> None:
+def test_the_publisher_is_idle_once_all_that_was_asked_has_been_tried(bench: Bench) -> None:
     """`once` ends then: what waits for quiet, or is being written, has not been tried yet."""
     bench.publisher.start({})
     bench.next_report()
@@ -254,7 +254,7 @@ def test_it_is_idle_when_all_that_was_asked_has_been_tried(bench: Bench) -> None
     assert bench.publisher.idle()
 
 
-def test_stopping_waits_for_no_quiet(bench: Bench) -> None:
+def test_stopping_writes_without_waiting_for_quiet(bench: Bench) -> None:
     """A stop, whose time is short, writes also an update that is not urgent."""
     bench.publisher.start({})
     bench.next_report()
@@ -264,7 +264,7 @@ def test_stopping_waits_for_no_quiet(bench: Bench) -> None:
     assert {"production"} == set(bench.destination.writes[-1])
 
 
-def test_it_sleeps_until_something_has_its_turn(bench: Bench) -> None:
+def test_the_publisher_sleeps_until_something_is_due(bench: Bench) -> None:
     """A publisher with nothing to do sleeps, and wakes for what comes first."""
     bench.publisher._changed = slumber = Slumber()
     bench.publisher.start({"production": publication()})
@@ -277,7 +277,7 @@ def test_it_sleeps_until_something_has_its_turn(bench: Bench) -> None:
     assert {"dev"} == set(bench.next_report().landed)
 
 
-def test_what_is_forgotten_before_it_could_be_written_never_lands(bench: Bench) -> None:
+def test_a_profile_forgotten_before_its_write_never_lands(bench: Bench) -> None:
     """A profile withdrawn while the disk was full is not written when there is room again."""
     bench.publisher.start({})
     bench.next_report()
@@ -324,7 +324,7 @@ def test_a_look_that_fails_is_followed_by_a_publish(bench: Bench) -> None:
     assert 2 == len(bench.destination.writes)
 
 
-def test_the_dead_slow_down_no_retry_of_the_living() -> None:
+def test_expired_profiles_slow_down_no_retry_of_valid_ones() -> None:
     """A failed write is tried again by the life that is left, also beside expired profiles."""
     bench = Bench(roll=1.0)
     slumber = bench.publisher._changed = Slumber()
@@ -364,7 +364,7 @@ def test_a_probe_is_answered_by_the_publishing_thread(bench: Bench) -> None:
     assert written == len(bench.destination.writes)
 
 
-def test_a_publisher_whose_thread_is_gone_says_so(bench: Bench) -> None:
+def test_a_probe_of_a_dead_publisher_returns_false(bench: Bench) -> None:
     """`probe` returns False when the thread is dead."""
     bench.publisher.start({})
     bench.publisher.stop(10)
@@ -372,7 +372,7 @@ def test_a_publisher_whose_thread_is_gone_says_so(bench: Bench) -> None:
     assert not bench.publisher.probe(lambda: None)
 
 
-def test_a_look_is_taken_when_asked_for(bench: Bench) -> None:
+def test_drift_is_looked_for_when_asked_and_published_again(bench: Bench) -> None:
     """What has drifted is published again then."""
     bench.publisher.start({"production": publication()})
     bench.next_report()
@@ -387,7 +387,7 @@ def test_a_look_is_taken_when_asked_for(bench: Bench) -> None:
     assert 2 == len(bench.destination.writes)
 
 
-def test_a_publish_is_looked_at_once_more(bench: Bench) -> None:
+def test_a_publish_is_followed_by_a_look_for_late_writes(bench: Bench) -> None:
     """A rival may write late: the look comes when it has had the time to, whoever asks."""
     answered: queue.SimpleQueue[str] = queue.SimpleQueue()
     bench.publisher.start({"production": publication()})
@@ -403,7 +403,7 @@ def test_a_publish_is_looked_at_once_more(bench: Bench) -> None:
     assert bench.destination.looks.get(timeout=10) is None
 
 
-def test_publishes_that_never_pause_do_not_put_the_look_off(bench: Bench) -> None:
+def test_frequent_publishes_put_the_look_for_drift_off_by_ten_seconds_at_most(bench: Bench) -> None:
     """Where a fleet publishes every few seconds, drift is still seen within ten."""
     bench.publisher.start({"production": publication()})
     bench.next_report()

@@ -6,7 +6,7 @@ from credfresh.life.rate_limited import MOST, WINDOW, RateLimited
 from fakes import EventLog, FakeClock
 
 
-def test_the_first_of_a_kind_are_told_and_the_rest_counted() -> None:
+def test_the_first_lines_of_a_kind_are_told_and_the_rest_counted() -> None:
     """After a minute one line says how many more there were, and which profile was the last."""
     clock, log = FakeClock(), EventLog()
     limited = RateLimited(log, clock)
@@ -27,7 +27,7 @@ def test_the_first_of_a_kind_are_told_and_the_rest_counted() -> None:
     assert "renewal_failed" == log.names()[-1]
 
 
-def test_nothing_is_lost_at_the_end() -> None:
+def test_withheld_lines_are_counted_at_the_end() -> None:
     """The lines withheld when the daemon stops are counted before it does, once."""
     clock, log = FakeClock(), EventLog()
     limited = RateLimited(log, clock)
@@ -40,7 +40,7 @@ def test_nothing_is_lost_at_the_end() -> None:
     assert [7] == [fields["lines"] for fields in log.of("lines_withheld")]
 
 
-def test_nothing_is_lost_where_the_next_minute_begins_before_anybody_looks() -> None:
+def test_withheld_lines_are_counted_before_the_first_line_of_the_next_minute() -> None:
     """Where the main thread was busy, the count comes before the next line."""
     clock, log = FakeClock(), EventLog()
     limited = RateLimited(log, clock)
@@ -53,7 +53,7 @@ def test_nothing_is_lost_where_the_next_minute_begins_before_anybody_looks() -> 
     assert [7] == [fields["lines"] for fields in log.of("lines_withheld")]
 
 
-def test_what_cloudtrail_is_searched_by_is_always_told() -> None:
+def test_credentials_renewed_is_never_withheld() -> None:
     """No line with an access key id is withheld."""
     clock, log = FakeClock(), EventLog()
     limited = RateLimited(log, clock)

@@ -10,14 +10,14 @@ from credfresh.credentials_file.reconcile import carry_over
 BASE = b"# top\n[a]\nk=1\n[b]\nk=1\n"
 
 
-def test_what_one_added_is_added() -> None:
+def test_a_section_that_one_writer_added_is_added() -> None:
     """A new section is appended to what the other wrote."""
     assert BASE + b"[d]\nk=4\n[c]\nk=3\n" == carry_over(
         BASE, BASE + b"[c]\nk=3\n", BASE + b"[d]\nk=4\n"
     )
 
 
-def test_what_one_changed_is_changed() -> None:
+def test_a_section_that_one_writer_changed_is_changed() -> None:
     """The other rival's change of another section stays."""
     altered = BASE.replace(b"[a]\nk=1", b"[a]\nk=2")
     onto = BASE.replace(b"[b]\nk=1", b"[b]\nk=3")
@@ -25,12 +25,12 @@ def test_what_one_changed_is_changed() -> None:
     assert b"# top\n[a]\nk=2\n[b]\nk=3\n" == carry_over(BASE, altered, onto)
 
 
-def test_what_one_removed_is_removed() -> None:
+def test_a_section_that_one_writer_removed_is_removed() -> None:
     """The other rival's addition at the end of the file stays."""
     assert b"# top\n[b]\nk=1\n[c]\n" == carry_over(BASE, b"# top\n[b]\nk=1\n", BASE + b"[c]\n")
 
 
-def test_what_both_changed_stands_as_it_stands() -> None:
+def test_a_section_that_both_writers_changed_stays_as_it_stands() -> None:
     """The change that stands in the file is the later one."""
     altered = BASE.replace(b"[a]\nk=1", b"[a]\nk=2")
     onto = BASE.replace(b"[a]\nk=1", b"[a]\nk=3")
@@ -49,7 +49,7 @@ _FILES = st.lists(
 
 
 @given(_FILES, _FILES)
-def test_nothing_to_carry_changes_nothing(base: bytes, onto: bytes) -> None:
+def test_without_changes_the_file_stays_as_it_is(base: bytes, onto: bytes) -> None:
     """Without changes the file stays as it is; onto an unchanged file all sections are carried."""
     assert onto == carry_over(base, base, onto)
     assert sorted(onto.split(b"[")) == sorted(carry_over(base, onto, base).split(b"["))

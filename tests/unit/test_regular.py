@@ -23,7 +23,7 @@ def _fifo(tmp_path: Path) -> str:
     return str(tmp_path / "fifo")
 
 
-def test_a_file_is_opened(tmp_path: Path) -> None:
+def test_a_regular_file_is_opened(tmp_path: Path) -> None:
     """This holds directly, and through a link."""
     (tmp_path / "file").write_text("text")
     (tmp_path / "link").symlink_to("file")
@@ -36,7 +36,7 @@ def test_a_file_is_opened(tmp_path: Path) -> None:
     [("fifo", "Not a regular file"), ("/dev/null", "Not a regular file"), (".", "Is a directory"),
      ("absent", "No such file or directory")],
 )  # fmt: skip
-def test_what_is_no_file_is_refused_at_once(path: str, why: str, fifo: str) -> None:
+def test_what_is_no_regular_file_is_refused_at_once(path: str, why: str, fifo: str) -> None:
     """The error says why, and no descriptor is left open."""
     before = open_files()
     with pytest.raises(OSError, match=why) as caught:
@@ -45,7 +45,7 @@ def test_what_is_no_file_is_refused_at_once(path: str, why: str, fifo: str) -> N
     assert before == open_files()
 
 
-def test_no_client_command_waits_for_who_writes_a_fifo(fifo: str) -> None:
+def test_no_client_command_waits_for_the_writer_of_a_fifo(fifo: str) -> None:
     """A FIFO may stand in the place of configuration, credentials file or SDK configuration."""
     with pytest.raises(ConfigError, match="not a regular file"):
         excerpt(fifo, {})
@@ -54,7 +54,7 @@ def test_no_client_command_waits_for_who_writes_a_fifo(fifo: str) -> None:
     assert shadow({"AWS_CONFIG_FILE": fifo}) is None
 
 
-def test_init_takes_the_null_device_for_no_file() -> None:
+def test_init_takes_the_null_device_for_an_absent_file() -> None:
     """People set AWS_CONFIG_FILE to it so that no file counts."""
     nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     done = CliRunner().invoke(init.command, env=nothing)
@@ -63,7 +63,7 @@ def test_init_takes_the_null_device_for_no_file() -> None:
 
 
 @pytest.mark.timeout(20)
-def test_init_does_not_wait_for_who_writes_a_fifo(fifo: str) -> None:
+def test_init_does_not_wait_for_the_writer_of_a_fifo(fifo: str) -> None:
     """It refuses the file, and says which variable to change."""
     done = CliRunner().invoke(init.command, env={"AWS_CONFIG_FILE": fifo})
     assert isinstance(done.exception, CredfreshError)

@@ -64,7 +64,7 @@ def bad(count: int = 1) -> ConfigError:
     )
 
 
-def test_a_good_one_is_taken(source: FakeSource, log: EventLog) -> None:
+def test_a_valid_configuration_is_taken(source: FakeSource, log: EventLog) -> None:
     """Its settings are returned and applied; no event is told before they are carried out."""
     source.now = settings(profile("production"), profile("extra"))
     taken = Reloader(OLD, source, log).take()
@@ -75,7 +75,7 @@ def test_a_good_one_is_taken(source: FakeSource, log: EventLog) -> None:
     assert [] == log.names()
 
 
-def test_a_bad_one_is_told_and_changes_nothing(source: FakeSource, log: EventLog) -> None:
+def test_a_bad_configuration_is_told_and_changes_nothing(source: FakeSource, log: EventLog) -> None:
     """Each mistake is told with its place, then one line sums up."""
     source.now = bad(2)
     problems = Reloader(OLD, source, log).take()
@@ -91,7 +91,7 @@ def test_a_bad_one_is_told_and_changes_nothing(source: FakeSource, log: EventLog
     )
 
 
-def test_a_bad_one_of_a_thousand_mistakes_does_not_flood_the_log(
+def test_a_configuration_with_a_thousand_mistakes_does_not_flood_the_log(
     source: FakeSource, log: EventLog
 ) -> None:
     """The first mistakes are told, and how many there are."""
@@ -103,7 +103,7 @@ def test_a_bad_one_of_a_thousand_mistakes_does_not_flood_the_log(
 
 
 @pytest.mark.parametrize("error", [OSError(SECRET), MemoryError(), RuntimeError(SECRET)])
-def test_what_nobody_foresaw_is_a_refusal_too(
+def test_an_unforeseen_error_refuses_the_configuration(
     source: FakeSource, log: EventLog, error: Exception
 ) -> None:
     """No error of reading takes the daemon down, and no event repeats what was read."""
@@ -159,7 +159,7 @@ def test_the_provider_stays_unless_its_sources_or_limits_change(
     assert 1 == source.providers
 
 
-def test_what_cannot_change_while_running_is_named(source: FakeSource, log: EventLog) -> None:
+def test_keys_that_need_a_restart_are_named(source: FakeSource, log: EventLog) -> None:
     """The operator learns which keys wait for a restart; the others take effect at once."""
     source.now = replace(OLD, instance="another", log=LogSettings(level="debug", format="json"))
     taken = Reloader(OLD, source, log).take()
@@ -168,7 +168,7 @@ def test_what_cannot_change_while_running_is_named(source: FakeSource, log: Even
     assert ("instance", "log.format") == taken.needs_restart
 
 
-def test_what_waits_for_a_restart_is_named_until_it_is_taken_back(
+def test_keys_that_need_a_restart_are_named_until_they_are_changed_back(
     source: FakeSource, log: EventLog
 ) -> None:
     """The settings are compared with those of the start, not with those of the last reload."""
@@ -303,7 +303,9 @@ def test_a_file_that_stays_away_is_a_change_and_so_is_its_return(
     assert [False, True, False] == looks(reloader)
 
 
-def test_what_was_just_read_is_no_change(tmp_path: Path, source: FakeSource, log: EventLog) -> None:
+def test_a_file_that_was_just_read_has_not_changed(
+    tmp_path: Path, source: FakeSource, log: EventLog
+) -> None:
     """A file that a signal has made us read is not read again by watching it."""
     path = tmp_path / "c.yaml"
     path.write_text("a")

@@ -113,7 +113,7 @@ def _house(tmp_path: Path) -> Iterator[House]:
         yield House(replace(config, path=str(tmp_path / "c.yaml")), manager, address)
 
 
-def test_all_parts_go_over(house: House) -> None:
+def test_a_reload_reaches_all_parts(house: House) -> None:
     """Profiles, workers, log and attendants follow; the result says what changed."""
     house.sim.start()
     known: list[Settings] = []
@@ -138,7 +138,7 @@ def test_all_parts_go_over(house: House) -> None:
     assert done is house.desk.last_reload
 
 
-def test_it_is_told_when_everybody_has_followed(house: House) -> None:
+def test_config_reloaded_is_logged_once_all_parts_have_followed(house: House) -> None:
     """Once config_reloaded is in the log, nothing that has left the file is served any more."""
     house.sim.start()
     told: list[int] = []
@@ -151,7 +151,7 @@ def test_it_is_told_when_everybody_has_followed(house: House) -> None:
     assert 1 == len(house.sim.log.of("config_reloaded"))
 
 
-def test_a_refused_one_moves_nothing(house: House) -> None:
+def test_a_refused_reload_changes_nothing(house: House) -> None:
     """Settings, profiles, due times and workers are what they were, and renewals go on."""
     house.sim.start()
     before = {e.profile.name: (e.grant, e.due) for e in house.sim.supervisor.roster}
@@ -187,7 +187,7 @@ def test_a_provider_that_was_replaced_is_gone_when_the_reload_is_over(house: Hou
     assert [True, True, False] == [made() is None for made in house.made]
 
 
-def test_a_wish_is_met_at_the_next_turn_and_many_wishes_are_one(house: House) -> None:
+def test_signals_before_the_next_turn_are_one_reload(house: House) -> None:
     """A burst of signals reads the file once."""
     house.sim.start()
     house.turn()
@@ -199,7 +199,7 @@ def test_a_wish_is_met_at_the_next_turn_and_many_wishes_are_one(house: House) ->
     assert 1 == len(house.applied)
 
 
-def test_the_file_is_watched_only_where_that_is_wanted(house: House) -> None:
+def test_the_file_is_watched_only_with_reload_auto(house: House) -> None:
     """With `reload: auto` a change is taken at the second look; with `reload: signal` never."""
     house.sim.start()
     path = Path(house.desk.settings.path)
@@ -272,7 +272,7 @@ def test_a_touched_file_brings_back_nothing_that_was_withdrawn(house: House) -> 
     assert calls == len(house.sim.provider.calls)
 
 
-def test_another_order_of_the_profiles_is_nothing_else(house: House) -> None:
+def test_another_order_of_the_profiles_is_no_change(house: House) -> None:
     """A notice that now names another profile as its first is not told again."""
     watching(house)
     said = house.desk.settings
@@ -355,7 +355,7 @@ def test_ready_is_told_when_all_are_fresh(house: House) -> None:
     assert not [line for line in house.told() if "READY" in line]
 
 
-def test_until_then_each_publish_is_looked_at(house: House) -> None:
+def test_before_ready_each_publish_is_looked_at_once(house: House) -> None:
     """Before READY each publish makes it look, so it is told at once; afterwards none does."""
     house.turn()
     house.sim.start()
@@ -370,7 +370,7 @@ def test_until_then_each_publish_is_looked_at(house: House) -> None:
     assert [] == house.told()
 
 
-def test_twins_are_brought_to_what_stands_before_ready_is_told(house: House) -> None:
+def test_twins_are_published_before_ready_is_told(house: House) -> None:
     """All may be fresh in the file from the start while the directory of twins is empty."""
     shared = FileTarget("/run/credfresh/process")
     twin = Twin(shared.path, "dev", shared)
@@ -386,7 +386,7 @@ def test_twins_are_brought_to_what_stands_before_ready_is_told(house: House) -> 
 
 
 @pytest.mark.parametrize("ready", ["settled", "fresh"])
-def test_who_waits_for_a_human_holds_up_only_who_asked_for_fresh(
+def test_a_refused_role_holds_up_ready_only_with_ready_fresh(
     house: House, ready: Literal["settled", "fresh"]
 ) -> None:
     """A refused role is settled; with `ready: fresh` that is not enough."""
@@ -399,7 +399,7 @@ def test_who_waits_for_a_human_holds_up_only_who_asked_for_fresh(
     assert ("READY=1" in house.told()) is (ready == "settled")
 
 
-def test_a_transient_failure_is_waited_for_but_not_for_ever(house: House) -> None:
+def test_a_transient_failure_holds_up_ready_for_five_minutes(house: House) -> None:
     """Each look extends systemd's timeout; after five minutes READY is told all the same."""
     house.sim.provider.fault = lambda _: failure()
     house.sim.start()
@@ -416,7 +416,7 @@ def test_a_transient_failure_is_waited_for_but_not_for_ever(house: House) -> Non
     assert [{"settled": False}] == house.sim.log.of("daemon_ready")
 
 
-def test_a_reload_before_that_tells_no_readiness(house: House) -> None:
+def test_a_reload_before_ready_does_not_tell_ready(house: House) -> None:
     """READY after a reload would end the start-up before it is ready."""
     house.sim.provider.fault = lambda _: failure()
     house.sim.start()

@@ -13,7 +13,7 @@ from credfresh.settings import Profile
 from fakes import FakeClock, FakeProvider, failure, profile
 
 
-def test_a_grant_is_the_result() -> None:
+def test_an_attempt_returns_the_grant() -> None:
     """What the provider grants comes back as it is."""
     clock = FakeClock()
 
@@ -23,7 +23,7 @@ def test_a_grant_is_the_result() -> None:
     assert profile().request == result.request
 
 
-def test_a_failure_is_a_result_too() -> None:
+def test_an_attempt_returns_a_failure_and_does_not_raise_it() -> None:
     """A failure that the provider names is returned, not raised."""
     provider = FakeProvider(FakeClock())
     error = failure("Throttling")
@@ -45,7 +45,7 @@ class Broken:
 
 
 @pytest.mark.parametrize("error", [KeyError("AssumeRoleResult"), ValueError("wJalr-secret")])
-def test_what_a_provider_did_not_foresee_is_a_failed_attempt(error: Exception) -> None:
+def test_an_unforeseen_error_of_a_provider_is_a_failed_attempt(error: Exception) -> None:
     """An unforeseen error is a failure that time may mend, told by its type and nothing else."""
     result = renewer.attempt(Broken(error), profile(), None)
 

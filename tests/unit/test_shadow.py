@@ -24,25 +24,25 @@ def _recipe(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_with_the_whole_recipe_nothing_hides_the_twin(recipe: dict[str, str]) -> None:
+def test_the_whole_recipe_leaves_nothing_that_hides_the_twin(recipe: dict[str, str]) -> None:
     """`shadow` has nothing to say then."""
     assert shadow(recipe) is None
 
 
-def test_without_a_twin_there_is_none_to_hide(tmp_path: Path) -> None:
+def test_without_a_twin_nothing_is_said_to_hide_it(tmp_path: Path) -> None:
     """The config may be somebody else's, may be missing, or none may be named."""
     (tmp_path / "config").write_text("[profile production]\n")
     for environ in ({}, {"AWS_CONFIG_FILE": str(tmp_path / "config")}, {"AWS_CONFIG_FILE": "/x"}):
         assert shadow(environ | {"AWS_ACCESS_KEY_ID": "AKIA"}) is None
 
 
-def test_keys_in_the_environment_hide_it(recipe: dict[str, str]) -> None:
+def test_keys_in_the_environment_hide_the_twin(recipe: dict[str, str]) -> None:
     """Keys in the environment come before everything else."""
     assert "AWS_ACCESS_KEY_ID" in str(shadow(recipe | {"AWS_ACCESS_KEY_ID": "AKIA"}))
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_section_of_the_same_name_hides_it(
+def test_a_section_of_the_same_name_hides_the_twin(
     recipe: dict[str, str],
     tmp_path: Path,
     named: bool,  # noqa: FBT001 - a case

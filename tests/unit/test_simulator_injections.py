@@ -30,7 +30,7 @@ def plan(*injections: Injection, action: str = "AssumeRole", role: str = "r") ->
     return made
 
 
-def test_of_one_slot_the_first_injected_goes_first() -> None:
+def test_faults_of_one_slot_strike_in_the_order_of_injection() -> None:
     """A throttle twice and then a hang are a script of three requests."""
     script = injection(faults.throttle(), times=2), injection(faults.Hang())
     expected = [faults.throttle(), faults.throttle(), faults.Hang(), None]
@@ -69,7 +69,7 @@ def test_after_lets_matching_requests_pass() -> None:
     assert plan(late).outcome is None
 
 
-def test_without_times_it_strikes_until_withdrawn() -> None:
+def test_an_injection_without_times_strikes_until_withdrawn() -> None:
     """It strikes any number of times, and a withdrawal ends it at once."""
     lasting = injection(faults.Reset(), times=None)
     assert [faults.Reset()] * 50 == [plan(lasting).outcome for _ in range(50)]

@@ -215,7 +215,7 @@ def test_a_date_that_is_missing_or_none_makes_an_incomplete_signature(date: str 
 @pytest.mark.parametrize(
     ("off", "refused"), [(-901, True), (-900, False), (900, False), (901, True)]
 )
-def test_the_time_of_signing_may_be_off_by_so_much(off: float, refused: bool) -> None:  # noqa: FBT001 - a table
+def test_the_time_of_signing_may_be_off_by_the_limit(off: float, refused: bool) -> None:  # noqa: FBT001 - a table
     """Exactly the limit passes, to either side."""
     claim = read_claim(signed())
     stated = datetime.strptime(f"{claim.timestamp}+0000", "%Y%m%dT%H%M%SZ%z")
@@ -227,7 +227,7 @@ def test_the_time_of_signing_may_be_off_by_so_much(off: float, refused: bool) ->
         check_time(claim, claim.signed_at + off, 900)
 
 
-def test_a_claim_can_be_printed() -> None:
+def test_the_repr_of_a_claim_shows_no_secret() -> None:
     """Its repr has neither signature nor token."""
     claim = read_claim(signed(token=TOKEN))
     assert TOKEN == claim.token

@@ -79,7 +79,7 @@ USABLE = {
 
 
 @pytest.mark.parametrize("config", USABLE.values(), ids=USABLE.keys())
-def test_a_role_that_needs_nobody_becomes_a_profile(config: str) -> None:
+def test_a_role_that_needs_no_human_becomes_a_profile(config: str) -> None:
     """Any source of keys will do, and the whole configuration is valid."""
     result = made(config)
     assert ("a",) == result.profiles
@@ -134,7 +134,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_what_needs_somebody_is_left_out_with_the_reason(case: str) -> None:
+def test_a_profile_that_needs_a_human_is_left_out_with_the_reason(case: str) -> None:
     """The head of the file has the reason, a comment the profile; what is left is valid."""
     result = made(f"{UNUSABLE[case]}\n[profile good]\n{BY_KEYS}")
     why = dict(result.left_out)
@@ -210,7 +210,7 @@ def test_every_setting_is_taken_over() -> None:
     assert prod.source == other.source == "default-keys"
 
 
-def test_a_chain_is_a_chain() -> None:
+def test_a_source_profile_is_taken_over() -> None:
     """The parent is kept, wherever it stands; a chained session lasts an hour at most."""
     result = made(
         """
@@ -228,7 +228,7 @@ def test_a_chain_is_a_chain() -> None:
     assert "not 43200s: a role assumed with a role lasts 1h at most" in result.text
 
 
-def test_what_hangs_on_something_refused_is_left_out_with_it() -> None:
+def test_profiles_chained_to_a_refused_one_are_left_out_with_it() -> None:
     """A role that `check` does not accept takes along the profiles that are chained to it."""
     result = made(
         """
@@ -251,7 +251,7 @@ def test_what_hangs_on_something_refused_is_left_out_with_it() -> None:
 
 
 @pytest.mark.parametrize("seconds", ["899", "43201", "1h", "-5", "99999999999"])
-def test_a_duration_that_aws_does_not_accept_is_said(seconds: str) -> None:
+def test_a_duration_that_aws_does_not_accept_is_replaced_and_named(seconds: str) -> None:
     """The file names it, and asks for the hour that AWS takes instead."""
     result = made(
         f"[profile a]\nrole_arn = DEPLOY\nsource_profile = default\nduration_seconds = {seconds}\n"
@@ -260,7 +260,7 @@ def test_a_duration_that_aws_does_not_accept_is_said(seconds: str) -> None:
     assert f"duration_seconds is '{seconds}'" in result.text
 
 
-def test_the_default_profile_does_not_become_everybody_s() -> None:
+def test_a_role_in_the_default_profile_gets_another_name() -> None:
     """A role in [default] is published under another name."""
     found = settings("[default]\nrole_arn = DEPLOY\nsource_profile = k\n", f"[k]\n{KEYS}")
     assert "default-role" == found.profiles["default"].section
@@ -310,7 +310,7 @@ def test_a_configuration_in_a_place_that_it_names_is_refused() -> None:
 
 
 @pytest.mark.parametrize("bad", ["eu-west-1a", "Ireland!", "eu-west1"])
-def test_what_is_no_region_is_for_nobody(bad: str) -> None:
+def test_an_invalid_region_is_not_taken_over(bad: str) -> None:
     """An availability zone under [default] would make a configuration that is refused."""
     role = "[profile x]\nrole_arn = DEPLOY\nsource_profile = default\n"
     config = f"[default]\nregion = {bad}\n{role}[profile other]\nregion = eu-west-1\n"
@@ -346,7 +346,7 @@ def test_no_secret_is_kept_of_what_was_read() -> None:
     assert [True, False] == [p.session_keys for p in found.profiles.values()]
 
 
-def test_a_section_twice_is_said() -> None:
+def test_a_repeated_section_is_reported() -> None:
     """SDKs for Python refuse such a file as a whole."""
     found = read(AwsFile(CONFIG_PATH, USABLE["a section twice"]), None)
     assert (f"{CONFIG_PATH}: [profile a] is there twice; botocore refuses such a file",) == (
@@ -413,7 +413,7 @@ def test_whatever_the_files_say_the_starter_is_valid_and_holds_no_secret(
     assert all(line.isprintable() for line in result.text.split("\n"))
 
 
-def test_where_a_role_is_asked_for_is_taken_over() -> None:
+def test_settings_of_the_endpoint_are_taken_over() -> None:
     """FIPS endpoints, or a test server, are then asked from the first call on."""
     text = f"[profile a]\n{BY_KEYS}use_fips_endpoint = True\n[profile b]\n{BY_KEYS}"
     text += "endpoint_url = http://localhost:4566\nservices = mine\n[services mine]\n"
@@ -423,7 +423,7 @@ def test_where_a_role_is_asked_for_is_taken_over() -> None:
     assert "# `services` is not taken over" in made(text).text
 
 
-def test_that_the_arguments_of_a_process_are_copied_is_said() -> None:
+def test_copied_arguments_of_a_process_are_reported() -> None:
     """They may hold a secret, and the file that is written is not kept secret."""
     text = f"{BY_OTHER}credential_process = /opt/bin/keys --token hunter2\n"
     assert "arguments are copied as they stand" in made(text).text

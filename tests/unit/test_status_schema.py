@@ -25,7 +25,7 @@ def shape(*profiles: dict[str, Any]) -> dict[str, Any]:
     return {"version": 1, "from": "daemon", "profiles": shown}
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_of_status_has_and_explains_every_key() -> None:
     """It has the keys of the command, all of them required, and explains each."""
     Draft202012Validator.check_schema(SCHEMA)
     one = SCHEMA["$defs"]["profile"]
@@ -34,7 +34,7 @@ def test_the_schema_is_one() -> None:
     assert list(State.__args__) == one["properties"]["state"]["enum"]  # type: ignore[attr-defined] # Literal
 
 
-def test_profiles_in_every_state_fit_it() -> None:
+def test_profiles_in_every_state_fit_the_schema() -> None:
     """They are looked at before the first attempt, in failure, expired and withdrawn."""
     sim = Simulation(settings(profile("good"), profile("bad"), profile("gone")))
     seen: list[dict[str, Any]] = []
@@ -70,7 +70,7 @@ def test_profiles_in_every_state_fit_it() -> None:
         ("more", 1),
     ],
 )
-def test_another_shape_does_not_fit_it(key: str, value: object) -> None:
+def test_another_shape_does_not_fit_the_schema(key: str, value: object) -> None:
     """Each of these changes makes the validation fail."""
     sim = Simulation(settings(profile("good")))
     sim.start()

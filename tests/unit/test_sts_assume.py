@@ -105,7 +105,7 @@ def test_a_missing_part_is_named(name: str, value: object) -> None:
         datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
     ],
 )
-def test_an_expiration_that_nobody_can_spell_is_a_failure(when: datetime) -> None:
+def test_an_expiration_that_cannot_be_rendered_is_a_failure(when: datetime) -> None:
     """In UTC its year has five digits, or none; it would reach the log, the file and the twin."""
     with pytest.raises(RenewalError, match="readable Expiration"):
         granted(answer(SENT.wall + 3600, None, Expiration=when), PROFILE, SENT, 0.0)
@@ -118,7 +118,7 @@ def test_an_answer_without_credentials_is_a_failure(odd: dict[str, Any]) -> None
         granted(odd, PROFILE, SENT, 0.0)
 
 
-def test_every_argument_is_one_that_assume_role_has() -> None:
+def test_every_argument_that_is_sent_is_one_of_assume_role() -> None:
     """Botocore's own model of AssumeRole knows every name that we send."""
     full: Profile = replace(
         PROFILE,

@@ -50,12 +50,12 @@ def test_refused_keys_concern_the_source_but_not_where_a_parent_signed(code: str
     assert (Scope.PROFILE, Mend.TIME) == (chained.scope, chained.mend)
 
 
-def test_what_a_parent_signed_says_as_much_about_the_endpoint() -> None:
+def test_a_failure_of_a_chained_profile_counts_for_its_endpoint() -> None:
     """A failing STS fails for chained profiles too: one probe goes there, not all of them."""
     assert Scope.ENDPOINT == refusal({"Error": {"Code": "InternalFailure"}}, PARENT).scope
 
 
-def test_what_sts_says_is_repeated() -> None:
+def test_the_message_of_sts_is_repeated() -> None:
     """An operator reads in it who may not assume what."""
     assert "not you" == refusal({"Error": {"Code": "AccessDenied", "Message": "not you"}}).message
 
@@ -80,7 +80,7 @@ def test_throttles_are_the_sdks_own_list() -> None:
         {"Error": {"Code": ["list"], "Message": {"a": 1}}},
     ],
 )
-def test_no_answer_is_too_odd(response: dict[str, Any]) -> None:
+def test_any_answer_can_be_classified(response: dict[str, Any]) -> None:
     """Servers that are not AWS's may leave out anything, or put anything anywhere."""
     error = refusal(response)
     assert error.code
@@ -98,7 +98,7 @@ def test_an_unknown_code_is_judged_by_its_status() -> None:
 
 
 @pytest.mark.parametrize("status", [302, 307, 402, 403, 407])
-def test_a_refusal_without_a_code_is_nobodys_own(status: int) -> None:
+def test_a_refusal_without_a_code_concerns_the_endpoint(status: int) -> None:
     """A redirect, a portal or a proxy answers all alike, so it is told once for all."""
     page = refusal({"ResponseMetadata": {"HTTPStatusCode": status}})
     assert (f"HTTP{status}", Mend.TIME, Scope.ENDPOINT) == (page.code, page.mend, page.scope)
@@ -125,7 +125,7 @@ def test_an_unforeseen_error_is_named_and_not_quoted(error: Exception) -> None:
     assert told.__cause__ is None
 
 
-def test_an_endpoint_that_fips_has_not_is_for_a_human() -> None:
+def test_an_endpoint_without_fips_needs_a_human() -> None:
     """The SDK refuses the combination before anything is sent."""
     told = classify(sdk.EndpointProviderError(msg="FIPS and custom endpoint"), SOURCE, wall=WALL)
     assert (Mend.HUMAN, Scope.NONE) == (told.mend, told.scope)
@@ -172,8 +172,8 @@ def test_scrubbing_keeps_arns_and_drops_what_looks_secret() -> None:
     secret=st.text(string.ascii_letters + string.digits + "+/", min_size=8, max_size=400),
     after=st.text(max_size=60),
 )
-def test_a_known_secret_never_survives(before: str, secret: str, after: str) -> None:
-    """It is taken out of any text, and the result is one bounded line."""
+def test_scrubbing_takes_out_known_secrets(before: str, secret: str, after: str) -> None:
+    """A secret that is known is taken out of any text; the result is one bounded line."""
     line = scrubbed(f"{before}{secret}{after}", (secret,))
     assert secret not in line or secret in scrubbed(before + after)
     assert len(line) <= MOST
@@ -184,6 +184,6 @@ def test_a_known_secret_never_survives(before: str, secret: str, after: str) -> 
     before=st.sampled_from(["", "key=", "'", " ", "token: ", "arn:aws:iam::1:role/x "]),
     secret=st.text(string.ascii_letters + string.digits + "+/", min_size=40, max_size=1500),
 )
-def test_what_looks_like_a_secret_never_survives(before: str, secret: str) -> None:
+def test_scrubbing_takes_out_what_looks_like_a_secret_of_aws(before: str, secret: str) -> None:
     """An unknown secret of AWS's shapes (40 characters and up) is recognised."""
     assert secret not in scrubbed(f"{before}{secret} and more")

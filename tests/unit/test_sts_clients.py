@@ -17,7 +17,7 @@ from credfresh.settings import StsLimits
 from credfresh.sts.clients import USER_AGENT, Clients, Endpoint, client_config, timestamp
 
 
-def test_the_regions_own_endpoint_whatever_the_environment_prefers(
+def test_the_regional_endpoint_is_asked_whatever_the_environment_prefers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is used unless another is configured; AWS_PROFILE and the legacy mode have no say."""
@@ -43,7 +43,7 @@ def test_the_regions_own_endpoint_whatever_the_environment_prefers(
     assert clients.at(Endpoint("us-east-1")) is clients.at(Endpoint("us-east-1"))
 
 
-def test_one_attempt_with_bounded_patience() -> None:
+def test_the_sdk_makes_one_attempt_with_bounded_timeouts() -> None:
     """The scheduler does the retries, and workers written off may hold connections too."""
     limits = StsLimits(connect_timeout=1.5, read_timeout=4.0, max_concurrency=16)
     config: Any = client_config(limits)  # its options are not in the stubs
@@ -86,13 +86,13 @@ def test_a_time_without_a_zone_is_utc(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-13-01T00:00:00Z", "2026-11-28T25:00:00Z"])
-def test_what_is_no_time_is_an_error(text: str) -> None:
+def test_a_malformed_time_is_an_error(text: str) -> None:
     """The attempt fails as it does with botocore's own parser."""
     with pytest.raises(ValueError, match=r".*"):
         timestamp(text)
 
 
-def test_who_we_are_is_told() -> None:
+def test_the_user_agent_names_credfresh_first() -> None:
     """CloudTrail shows credfresh first, then the SDK."""
     assert USER_AGENT.startswith(f"credfresh/{__version__} Boto3/{boto3.__version__} Botocore/1")
 
@@ -105,7 +105,7 @@ def test_who_we_are_is_told() -> None:
         ("AWS_REQUEST_CHECKSUM_CALCULATION", "bogus", "request_checksum_calculation"),
     ],
 )
-def test_what_the_environment_has_wrong_is_for_a_human(
+def test_a_bad_value_in_the_environment_needs_a_human(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
 ) -> None:
     """No client can be made with such a value; the hint says where to look."""
@@ -116,7 +116,9 @@ def test_what_the_environment_has_wrong_is_for_a_human(
     assert "AWS_* in the environment" in str(failed.value.hint)
 
 
-def test_what_makes_no_client_is_told_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_cannot_be_made_is_a_failure_of_the_endpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """No call was made: it does not prove endpoint and source well, and is told once."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "127.0.0.1:1")
     clients = Clients(StsLimits())

@@ -127,7 +127,7 @@ def test_the_request_is_the_one_of_the_sdks_client(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("region", ["us-iso-east-1", "us-isob-east-1", "eu-west-1"])
-def test_a_host_that_the_rules_of_endpoints_alone_know(
+def test_requests_go_to_the_host_that_the_sdks_endpoint_rules_name(
     monkeypatch: pytest.MonkeyPatch, region: str
 ) -> None:
     """Signed requests go to the host that the SDK's rules of endpoints name."""
@@ -137,7 +137,7 @@ def test_a_host_that_the_rules_of_endpoints_alone_know(
     assert told(by_the_client(Endpoint(region))) == told(line.sent)
 
 
-def test_keys_that_no_key_can_be_are_sent_for_sts_to_refuse() -> None:
+def test_malformed_keys_are_sent_for_sts_to_refuse() -> None:
     """They were pasted with typographic quotes: STS refuses them, and no endpoint is blamed."""
     pasted = SourceKeys("\u201cAKIAPASTED\u201d", "s3cret", "t0ken\u200b")
     line = Line()
@@ -148,7 +148,7 @@ def test_keys_that_no_key_can_be_are_sent_for_sts_to_refuse() -> None:
     assert all(isinstance(value, bytes) or str(value).isascii() for value in values)
 
 
-def test_sts_is_told_who_asks() -> None:
+def test_the_user_agent_names_credfresh() -> None:
     """CloudTrail shows the user agent, which names credfresh."""
     line = Line()
     on(line, Endpoint("eu-west-1"))(arguments(FULL), KEYS)
@@ -171,7 +171,7 @@ def test_a_refusal_is_the_sdks_error() -> None:
     assert 403 == refused.value.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def test_arguments_that_cannot_be_are_refused_before_anything_is_sent() -> None:
+def test_invalid_arguments_are_refused_before_anything_is_sent() -> None:
     """They fail the SDK's own validation, as with its client."""
     line = Line()
     with pytest.raises(ParamValidationError):
@@ -179,7 +179,7 @@ def test_arguments_that_cannot_be_are_refused_before_anything_is_sent() -> None:
     assert line.sent is None
 
 
-def test_limits_hold_for_what_is_sent() -> None:
+def test_timeouts_and_limits_of_connections_are_as_configured() -> None:
     """Timeouts and number of connections are as configured; dead connections are noticed."""
     limits = StsLimits(connect_timeout=1.5, read_timeout=4.0, max_concurrency=16)
     http = vars(vars(Clients(limits).at(Endpoint("eu-west-1")))["_line"].http_session)

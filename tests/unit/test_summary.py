@@ -28,7 +28,7 @@ def status(
     )
 
 
-def test_what_to_do_is_said_once_for_all_profiles_that_want_it() -> None:
+def test_a_hint_is_given_once_for_all_profiles_that_need_it() -> None:
     """The most urgent comes first, and thousands of profiles make a few lines."""
     wanting = [
         {"profile": f"p{n}", "state": "late", "seconds_left": n, "hint": f"mend {n % 9}"}
@@ -79,7 +79,7 @@ def test_without_profiles_only_the_header_stands() -> None:
     assert summary.table([]).startswith("PROFILE")
 
 
-def test_colour_only_where_asked() -> None:
+def test_the_table_is_coloured_only_on_request() -> None:
     """No escape sequence goes into a pipe."""
     assert "\x1b" not in summary.table([status().as_json()])
     assert "\x1b[32m" in summary.table([status().as_json()], colour=True)
@@ -124,7 +124,7 @@ def test_an_error_is_shown_in_a_terminal_of_the_usual_width() -> None:
     assert "█" in summary.table(failing[:1], width=80)
 
 
-def test_more_profiles_than_lines_leaves_the_most_urgent() -> None:
+def test_with_more_profiles_than_lines_the_most_urgent_are_shown() -> None:
     """Expired profiles come first, then late ones, then those with the least life left."""
     profiles = [status(f"p{n}", left=60.0 * n).as_json() for n in range(1, 101)]
     profiles[70]["state"], profiles[80]["state"] = "late", "expired"
@@ -136,7 +136,7 @@ def test_more_profiles_than_lines_leaves_the_most_urgent() -> None:
     assert 101 == len(summary.table(profiles, height=101 + 1).split("\n"))
 
 
-def test_a_terminal_obeys_nothing_of_what_others_wrote() -> None:
+def test_escape_sequences_in_texts_of_others_are_shown_not_obeyed() -> None:
     """An escape sequence in an error text is shown, not carried out."""
     drawn = summary.table([status(error="no\x1b]0;title\x07\nline").as_json()])
 

@@ -24,7 +24,7 @@ def test_a_cold_start_renews_at_once() -> None:
     assert ["credentials_renewed"] == [n for n in sim.log.names() if n.startswith("cred")]
 
 
-def test_it_renews_about_half_way() -> None:
+def test_a_session_is_renewed_about_half_way() -> None:
     """A one-hour session is renewed between 42 % and 48 % of its life."""
     sim = simulate()
     sim.start()
@@ -124,7 +124,7 @@ def test_a_failure_says_how_long_what_is_published_lasts() -> None:
     assert rfc3339(stands.credentials.expiration) == later["expiration"]
 
 
-def test_all_have_been_tried_when_the_last_that_was_due_has_had_its_answer() -> None:
+def test_all_profiles_are_tried_once_every_due_attempt_has_ended() -> None:
     """`once` ends then, without waiting for profiles that need no renewal."""
     sim = simulate(profile("a"), profile("b"), profile("fresh"), hold=True)
     sim.start({"fresh": grant(profile("fresh"), sim.clock())})
@@ -140,7 +140,7 @@ def test_all_have_been_tried_when_the_last_that_was_due_has_had_its_answer() -> 
 
 
 @pytest.mark.parametrize("what", ["withdrawn", "changed", "gone"])
-def test_an_answer_that_is_not_wanted_any_more_counts_for_the_floor(what: str) -> None:
+def test_an_answer_that_is_dropped_counts_for_the_floor(what: str) -> None:
     """The next attempt, however it comes about, starts no sooner than a second after it (I6)."""
     sim = simulate(hold=True)
     sim.start()
@@ -174,7 +174,7 @@ def test_a_much_shorter_grant_is_a_success_told_once() -> None:
     assert 7 <= len(sim.provider.calls) <= 9
 
 
-def test_a_renewal_that_was_to_come_too_early_is_told_with_both_figures() -> None:
+def test_a_clamped_renew_before_is_told_with_both_figures() -> None:
     """It has what was wished and what became of it, like the notice about a configuration."""
     sim = simulate(profile(renew_before=RenewBefore(share=None, seconds=3000.0)))
     sim.provider.lifetime = 1800
@@ -184,7 +184,7 @@ def test_a_renewal_that_was_to_come_too_early_is_told_with_both_figures() -> Non
     assert (1800, 3000, 1440) == (told["granted_s"], told["renew_before_s"], told["clamped_s"])
 
 
-def test_draining_starts_nothing_and_takes_what_ends() -> None:
+def test_draining_starts_no_attempt_and_takes_those_that_end() -> None:
     """After drain no attempt starts, and one in flight may still bring its credentials home."""
     sim = simulate(hold=True)
     sim.start()
@@ -200,7 +200,7 @@ def test_draining_starts_nothing_and_takes_what_ends() -> None:
     assert sim.supervisor.roster["production"].grant is not None
 
 
-def test_attempts_are_counted_by_what_became_of_them() -> None:
+def test_attempts_are_counted_by_result() -> None:
     """Every attempt is a success, or a failure by who can mend it."""
     sim = simulate()
     ends = [

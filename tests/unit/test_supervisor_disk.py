@@ -43,7 +43,7 @@ def test_on_expired_remove_withdraws_the_section_and_success_brings_it_back() ->
     assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
 
 
-def test_memory_ahead_of_disk_is_late() -> None:
+def test_a_renewal_that_could_not_be_published_makes_its_profile_late() -> None:
     """While a renewal could not be published the profile is late, judged by what is on disk."""
     sim = simulate()
     sim.start()
@@ -54,7 +54,7 @@ def test_memory_ahead_of_disk_is_late() -> None:
     assert 1 == sim.log.names().count("credentials_renewed") - 1
 
 
-def test_a_refused_section_is_told_and_settled() -> None:
+def test_a_refused_section_is_told_and_counts_as_settled() -> None:
     """A section that is somebody else's is refused, and a human has to mend that."""
     sim = simulate()
     sim.start()
@@ -104,7 +104,7 @@ def test_a_line_that_hides_the_file_from_botocore_is_in_the_status_until_it_is_m
         assert bool(flaw) == bool(status.last_error) == bool(status.hint)
 
 
-def test_a_file_that_fails_is_told_again_at_a_reload_only_if_it_is_described_otherwise() -> None:
+def test_a_failing_file_is_told_again_at_a_reload_only_if_its_settings_changed() -> None:
     """Someone who corrected its group, and wrongly, learns that from the log."""
     a, b = profile("a", path="/a"), profile("b", path="/b")
     sim = simulate(a, b)
@@ -125,7 +125,7 @@ def test_a_file_that_fails_is_told_again_at_a_reload_only_if_it_is_described_oth
     assert ["/a"] == [e["path"] for e in sim.log.of("publish_recovered")]
 
 
-def test_what_is_in_hand_and_not_yet_on_disk_is_not_settled() -> None:
+def test_a_renewal_that_is_not_yet_on_disk_is_not_settled() -> None:
     """Readers that start once the service is up must find it on disk."""
     sim = simulate()
     sim.disk_full = True
@@ -152,7 +152,7 @@ def test_a_renewal_that_is_not_on_disk_yet_does_not_tell_the_expiry_again() -> N
     assert 1 == sim.log.names().count("profile_expired")
 
 
-def test_what_lapses_again_after_it_was_written_late_is_told_again() -> None:
+def test_a_second_expiry_after_a_late_write_is_told_again() -> None:
     """A full disk through one expiration and an STS outage through the next are two outages."""
     sim = simulate(profile(duration=900))
     sim.start()
@@ -183,7 +183,7 @@ def test_a_renamed_section_counts_only_once_it_stands_under_its_new_name() -> No
     assert "fresh" == status.state
 
 
-def test_what_stood_at_the_start_counts_only_where_it_stood() -> None:
+def test_a_section_that_stood_at_the_start_counts_only_where_it_stood() -> None:
     """Nothing can be written from the start on: no reader finds another file, or another name."""
     one = profile()
     for other in (replace(one, section="deploy"), profile(path="/elsewhere")):

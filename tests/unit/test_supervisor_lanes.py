@@ -71,7 +71,7 @@ def test_a_source_failure_holds_back_the_other_profiles_of_the_source() -> None:
     assert 1 == sim.log.names().count("source_recovered")
 
 
-def test_what_another_hub_gave_says_nothing_of_the_source() -> None:
+def test_credentials_of_another_hub_do_not_prove_the_source_well() -> None:
     """A hub whose keys are revoked and that follows another one is not told to be well."""
     sim = simulate(*(profile(f"p{n}", source="ci") for n in range(3)))
     broken = RenewalError("no", code="source_missing", mend=Mend.TIME, scope=Scope.SOURCE)
@@ -90,7 +90,7 @@ def test_what_another_hub_gave_says_nothing_of_the_source() -> None:
     assert 1 == sim.log.names().count("source_recovered")
 
 
-def test_an_attempt_that_no_beat_has_ended_is_overdue() -> None:
+def test_an_attempt_past_its_deadline_that_no_beat_has_ended_is_overdue() -> None:
     """Inside its deadline an attempt is no cause for worry; past it, the beats have stopped."""
     sim = simulate(hold=True)
     sim.start()
@@ -138,7 +138,7 @@ def test_threads_that_hang_for_ever_never_stop_another_endpoint() -> None:
     assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
 
 
-def test_no_next_start_is_named_while_no_worker_is_free() -> None:
+def test_pump_names_no_next_start_while_no_worker_is_free() -> None:
     """The main loop sleeps until an attempt ends, and does not spin."""
     sim = simulate(*(profile(f"p{n}") for n in range(20)), hold=True)
     sim.start()

@@ -18,7 +18,7 @@ from fakes import FakeProvider, failure, profile, settings
 from simulation import simulate
 
 
-def test_a_profile_that_waits_for_its_turn_is_not_asked_for_once_it_is_gone() -> None:
+def test_a_queued_profile_that_is_removed_makes_no_call() -> None:
     """Its role may be gone as well: the refused call would stand in somebody's audit log."""
     sim = simulate(profile("a"), profile("b"), sts=StsLimits(max_concurrency=1), hold=True)
     sim.start()
@@ -88,7 +88,7 @@ def test_a_reload_takes_in_new_profiles_and_lets_old_ones_go() -> None:
     assert not sim.timers.armed("old")
 
 
-def test_a_reload_renews_what_asks_for_something_else_now() -> None:
+def test_a_reload_renews_profiles_whose_request_changed() -> None:
     """A changed request is renewed at once, and its old credentials stay until then."""
     sim = simulate(profile("production"))
     sim.start()
@@ -133,7 +133,7 @@ def test_a_profile_that_stays_as_it_is_follows_the_rhythm_of_all() -> None:
     assert entry.due == policy.plan(entry.grant, RenewBefore(), rhythm).renew_at
 
 
-def test_an_answer_to_a_request_that_was_changed_meanwhile_is_asked_for_again() -> None:
+def test_an_answer_to_a_request_that_changed_is_dropped_and_asked_for_again() -> None:
     """What comes back for the old request is not published under the new one."""
     sim = simulate(profile("production"), hold=True)
     sim.start()
@@ -146,7 +146,7 @@ def test_an_answer_to_a_request_that_was_changed_meanwhile_is_asked_for_again() 
     assert 7200 == pytest.approx(sim.life_left("production"), abs=10)
 
 
-def test_an_endpoint_is_not_blamed_for_what_the_one_before_it_did() -> None:
+def test_a_new_endpoint_is_not_blamed_for_an_attempt_at_the_old_one() -> None:
     """An attempt that hung when a reload moved its profile does not count for the new endpoint."""
     old, new = "http://old", "http://new"
     sim = simulate(profile("production", endpoint_url=old))
@@ -171,7 +171,7 @@ def test_an_endpoint_is_not_blamed_for_what_the_one_before_it_did() -> None:
     assert [old, old] == [event["endpoint"] for event in sim.log.of("endpoint_failed")]
 
 
-def test_a_source_that_a_reload_mended_is_not_blamed_for_the_lookup_before() -> None:
+def test_a_new_source_is_not_blamed_for_a_lookup_of_the_old_one() -> None:
     """A lookup that hung when a reload named another source does not count for the new one."""
     sim = simulate(profile("production"))
     sim.provider.fault = lambda _: failure("source_timeout", scope=Scope.SOURCE)
@@ -245,7 +245,7 @@ def test_a_request_that_flaps_keeps_the_floor() -> None:
     assert all(b - a >= policy.FLOOR - 0.1 for a, b in itertools.pairwise(boots))
 
 
-def test_a_profile_that_comes_back_while_its_attempt_is_in_flight_makes_no_second_one() -> None:
+def test_a_profile_brought_back_during_its_attempt_makes_no_second_one() -> None:
     """A new attempt is made only when the old one has ended and its answer was dropped."""
     sim = simulate(profile("old"), profile("kept"), hold=True)
     sim.start()
@@ -301,7 +301,7 @@ def test_a_profile_whose_attempt_ended_after_its_removal_comes_back_armed() -> N
     assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
 
 
-def test_a_reload_tries_what_fails_again_at_once_and_tells_of_it_only_if_it_changed() -> None:
+def test_a_reload_retries_failing_profiles_and_tells_only_of_changed_ones() -> None:
     """After a trust policy was mended, a reload spares the wait of five minutes."""
     sim = simulate(profile("a"), profile("b"))
     sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
@@ -321,7 +321,7 @@ def test_a_reload_tries_what_fails_again_at_once_and_tells_of_it_only_if_it_chan
     assert {"a", "b"} == {e["profile"] for e in sim.log.of("renewal_recovered")}
 
 
-def test_a_source_that_a_reload_took_away_broken_is_told_again_when_it_comes_back_so() -> None:
+def test_a_source_removed_while_broken_is_told_again_when_it_comes_back() -> None:
     """Its end was never told, so the first event says nothing about its state now."""
     sim = simulate(profile("a", source="old"))
     sim.provider.fault = lambda _: failure("NoKeys", mend=Mend.HUMAN, scope=Scope.SOURCE)
@@ -336,7 +336,7 @@ def test_a_source_that_a_reload_took_away_broken_is_told_again_when_it_comes_bac
     assert ["old", "old"] == [e["source"] for e in sim.log.of("source_failed")]
 
 
-def test_an_endpoint_that_a_reload_took_away_dead_is_told_again_when_it_comes_back_so() -> None:
+def test_an_endpoint_removed_while_dead_is_told_again_when_it_comes_back() -> None:
     """Its end was never told, so it is told again; an endpoint that stays in use is told once."""
     there = profile("there", endpoint_url="https://there.example")
     sim = simulate(profile("a"), there)
@@ -351,7 +351,7 @@ def test_an_endpoint_that_a_reload_took_away_dead_is_told_again_when_it_comes_ba
     assert {"https://there.example": 2, "sts.eu-west-1": 1} == Counter(told)
 
 
-def test_a_broken_source_is_told_again_at_a_reload_only_if_it_is_described_otherwise() -> None:
+def test_a_broken_source_is_told_again_at_a_reload_only_if_its_settings_changed() -> None:
     """Someone who mended it, and wrongly, learns that; nothing else is told twice."""
     sim = simulate(profile("a", source="one"), profile("b", source="two"))
     sim.provider.fault = lambda _: failure("NoKeys", mend=Mend.HUMAN, scope=Scope.SOURCE)

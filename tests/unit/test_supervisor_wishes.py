@@ -11,7 +11,7 @@ from fakes import profile, settings
 from simulation import simulate
 
 
-def test_a_wish_renews_now_and_only_once() -> None:
+def test_a_renew_causes_one_attempt_now() -> None:
     """A wish causes one attempt now; more wishes while that is in flight change nothing."""
     sim = simulate(profile("a"), profile("b"), hold=True)
     sim.workers.hold = False
@@ -30,7 +30,7 @@ def test_a_wish_renews_now_and_only_once() -> None:
     assert not sim.supervisor.renew("unknown")
 
 
-def test_wishes_in_a_burst_keep_the_floor() -> None:
+def test_renews_in_a_burst_keep_the_floor() -> None:
     """However many there are, attempts for one profile are a second apart (I6)."""
     sim = simulate()
     sim.start()
@@ -43,7 +43,7 @@ def test_wishes_in_a_burst_keep_the_floor() -> None:
     assert all(b - a >= policy.FLOOR for a, b in itertools.pairwise(boots))
 
 
-def test_a_withdrawn_profile_leaves_and_rests_until_it_is_asked_for() -> None:
+def test_a_withdrawn_profile_leaves_and_rests_until_a_renew_names_it() -> None:
     """Its section goes at once, no call is made for it for a day, and a wish brings it back."""
     sim = simulate(profile("a"), profile("b"))
     sim.start()
@@ -74,7 +74,7 @@ def test_a_withdrawn_profile_leaves_and_rests_until_it_is_asked_for() -> None:
     assert entry.error is None
 
 
-def test_what_is_in_flight_when_its_profile_is_withdrawn_is_not_published() -> None:
+def test_an_attempt_in_flight_at_a_withdrawal_is_not_published() -> None:
     """Its answer is dropped, even if the profile was asked for again before it came."""
     sim = simulate(hold=True)
     sim.start()
@@ -99,7 +99,7 @@ def test_what_is_in_flight_when_its_profile_is_withdrawn_is_not_published() -> N
     assert "ASIAFAKE000000000002" == told[0]["access_key_id"]
 
 
-def test_one_that_waits_for_its_turn_makes_no_call_when_it_is_withdrawn() -> None:
+def test_a_queued_profile_that_is_withdrawn_makes_no_call() -> None:
     """It leaves the queue, and the profiles behind it get their turns."""
     sim = simulate(profile("a"), profile("b"))
     sim.workers.count = 0

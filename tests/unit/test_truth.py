@@ -176,7 +176,7 @@ WHO_MENDS = pytest.mark.parametrize(
 
 @WHO_MENDS
 @pytest.mark.parametrize("place", ["directory", "path"])
-def test_a_closed_twin_holds_up_the_start_only_if_time_may_open_it(
+def test_a_failing_twin_holds_up_the_start_unless_a_human_must_mend_it(
     place: str, code: str, *, human: bool, tmp_path: Path
 ) -> None:
     """The profile is late; it waits for a human where rights or mounts must change."""
@@ -225,7 +225,7 @@ def test_a_closed_twin_hides_no_renewal_that_is_overdue(tmp_path: Path) -> None:
     assert not sim.supervisor.roster.settled(sim.clock())
 
 
-def test_keys_of_the_old_role_are_late_for_the_new_one() -> None:
+def test_a_profile_published_with_keys_of_its_old_role_is_late() -> None:
     """The keys are valid, but are not what the configuration asks for."""
     one = profile()
     sim = started(one)
@@ -242,8 +242,8 @@ def test_keys_of_the_old_role_are_late_for_the_new_one() -> None:
     assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
 
 
-def test_what_lapsed_before_it_could_be_written_is_removed_all_the_same() -> None:
-    """With `on_expired: remove` it goes, however long the disk was full and STS out."""
+def test_credentials_that_expire_before_their_write_are_removed() -> None:
+    """With `on_expired: remove` they go, however long the disk was full and STS out."""
     sim = started(profile(on_expired="remove"))
     sim.run(1800, step=10)
     sim.disk_full = True

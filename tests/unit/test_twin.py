@@ -39,7 +39,7 @@ def test_the_expiration_ends_in_z() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", said)
 
 
-def test_it_fits_into_the_smallest_buffer() -> None:
+def test_the_json_fits_into_the_smallest_buffer() -> None:
     """The SDK for Go 1 reads at most 8 KiB; AWS's tokens have up to some 1,500 characters."""
     long = replace(KEYS, session_token="t" * 4096)
 
@@ -66,12 +66,12 @@ def test_the_account_is_there_only_where_asked_for(asked: bool) -> None:  # noqa
         pytest.param(b"[" * 100_000, id="deep"),
     ],
 )
-def test_what_we_did_not_render_has_no_expiration_for_us(data: bytes) -> None:
+def test_json_that_we_did_not_render_has_no_expiration(data: bytes) -> None:
     """A file that somebody put there is not taken for ours."""
     assert twin.expiration_of(data) is None
 
 
-def test_what_we_rendered_is_known_again() -> None:
+def test_json_that_we_rendered_is_recognised() -> None:
     """This holds with and without an account."""
     for account_id in (False, True):
         data = twin.credentials_json(replace(profile(), account_id=account_id), KEYS)
@@ -100,7 +100,7 @@ def test_names_that_look_alike_stay_apart() -> None:
 @pytest.mark.parametrize(
     "path", ["/run/a b", "/run/it's", '/run/"x"', "/run/$HOME", "run/x", "/run//x", "/"]
 )
-def test_a_path_that_some_sdk_would_take_apart_is_none(path: str) -> None:
+def test_a_path_that_some_sdk_would_split_does_not_match(path: str) -> None:
     """minio-go splits at spaces and knows no quotes, Go strips them, others use a shell."""
     assert not twin.PATH.fullmatch(path)
 
@@ -129,7 +129,7 @@ def test_the_default_profile_has_no_prefix() -> None:
     assert b"\n[default]\n" in twin.config([with_twin(DIRECTORY, "default")], "test")
 
 
-def test_a_config_without_the_twins_of_others() -> None:
+def test_a_config_has_only_profiles_with_a_twin() -> None:
     """A profile that has no twin is not in it."""
     assert b"[" not in twin.config([profile()], "test")
 

@@ -28,7 +28,7 @@ class Leader:
 
 
 @pytest.mark.parametrize("scope", [Scope.SOURCE, Scope.ENDPOINT])
-def test_it_gives_up_at_a_failure_a_minute_after_the_first(scope: Scope) -> None:
+def test_a_hub_gives_up_at_a_failure_a_minute_after_the_first(scope: Scope) -> None:
     """Time alone does not count: no attempt may have been due since the first failure."""
     leader = Leader()
     leader.fails(scope)
@@ -42,7 +42,7 @@ def test_it_gives_up_at_a_failure_a_minute_after_the_first(scope: Scope) -> None
 
 
 @pytest.mark.parametrize("scope", [Scope.PROFILE, Scope.NONE])
-def test_what_one_profile_fails_with_does_not_count(scope: Scope) -> None:
+def test_failures_of_single_profiles_do_not_count(scope: Scope) -> None:
     """A role that refuses this hub refuses every hub."""
     leader = Leader()
     for _ in range(3):
@@ -63,7 +63,7 @@ def test_one_success_is_enough_to_go_on_leading() -> None:
     assert not leader.fitness.gives_up()
 
 
-def test_a_success_takes_a_failure_back_that_nobody_has_acted_on() -> None:
+def test_a_success_cancels_a_decision_that_nobody_has_acted_on() -> None:
     """The hub looks only once a beat, and may have recovered until then."""
     leader = Leader()
     leader.fails()
@@ -74,7 +74,7 @@ def test_a_success_takes_a_failure_back_that_nobody_has_acted_on() -> None:
     assert not leader.fitness.gives_up()
 
 
-def test_failures_from_before_it_led_do_not_count() -> None:
+def test_failures_from_before_the_hub_led_do_not_count() -> None:
     """The hub may have followed for hours since them."""
     leader = Leader()
     leader.fails()
@@ -85,7 +85,7 @@ def test_failures_from_before_it_led_do_not_count() -> None:
     assert not leader.fitness.gives_up()
 
 
-def test_each_time_takes_twice_as_long_until_a_success() -> None:
+def test_the_patience_doubles_each_time_until_a_success() -> None:
     """If STS is down all hubs fail: they must not hand the lease around each minute."""
     leader = Leader()
 

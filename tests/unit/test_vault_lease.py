@@ -63,7 +63,7 @@ def look(own: Lease, engine: Engine, now: float) -> None:
             own.wrote(version, now)
 
 
-def test_the_first_to_come_leads() -> None:
+def test_the_first_hub_leads() -> None:
     """A lease that nobody holds is taken at the first look."""
     engine, own = Engine(), Lease("a")
     look(own, engine, 0.0)
@@ -122,7 +122,7 @@ def test_a_lease_that_was_given_back_is_taken_at_once() -> None:
     assert second.held(2.0)
 
 
-def test_who_wakes_up_after_another_took_over_is_told_by_the_record() -> None:
+def test_a_paused_leader_learns_from_the_record_that_another_leads() -> None:
     """A paused leader does not believe in its lease, and its write is fenced off."""
     engine, first, second = Engine(), Lease("a"), Lease("b")
     look(first, engine, 0.0)
@@ -135,7 +135,7 @@ def test_who_wakes_up_after_another_took_over_is_told_by_the_record() -> None:
     assert "b" == engine.holder
 
 
-def test_the_record_says_who_and_survives_what_it_does_not_know() -> None:
+def test_a_record_names_its_holder_and_one_of_unknown_form_has_none() -> None:
     """A record of an unknown form has no holder."""
     assert Record(3, "a") == lease.decoded(3, lease.encoded("a"))
     assert Record(4, None) == lease.decoded(4, lease.encoded(None))

@@ -22,7 +22,7 @@ def published(*, lifetime: float = 3600.0, key: str = "ASIAFAKE000000000000") ->
     return secret.of_grant(given, profile(), renews_after=lifetime * 0.45, writer="hub-1")
 
 
-def test_a_secret_survives_the_engine() -> None:
+def test_a_secret_is_decoded_as_it_was_encoded() -> None:
     """What is decoded equals what was encoded."""
     one = published()
 
@@ -48,7 +48,7 @@ def test_the_document_is_the_json_of_credential_process() -> None:
     assert str(document["Expiration"]).endswith("Z")
 
 
-def test_what_is_said_of_a_secret_holds_none() -> None:
+def test_the_metadata_of_a_secret_has_no_key_and_no_token() -> None:
     """Whoever may list secrets can read their metadata, which has no key and no token."""
     text = json.dumps(secret.described(published()))
 
@@ -69,7 +69,9 @@ def test_what_is_said_of_a_secret_holds_none() -> None:
         ({"Expiration": "2001-01-01T00:00:00Z"}, "its Expiration is not after its issue"),
     ],
 )
-def test_what_is_none_of_ours_is_refused_by_field(change: dict[str, object], said: str) -> None:
+def test_a_foreign_document_is_refused_with_the_name_of_the_field(
+    change: dict[str, object], said: str
+) -> None:
     """The message names the field and repeats no value."""
     document = secret.encoded(published()) | change
 

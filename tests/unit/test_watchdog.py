@@ -80,7 +80,7 @@ def _kennel() -> Kennel:
     return Kennel()
 
 
-def test_it_is_fed_when_every_part_has_answered(kennel: Kennel) -> None:
+def test_the_watchdog_is_fed_when_every_part_has_answered(kennel: Kennel) -> None:
     """Each quarter of WatchdogSec each part is asked once, and systemd is told once."""
     kennel.run(LIMIT)
 
@@ -90,7 +90,7 @@ def test_it_is_fed_when_every_part_has_answered(kennel: Kennel) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_it_is_not_fed_while_one_part_is_silent(kennel: Kennel, part: str) -> None:
+def test_the_watchdog_is_not_fed_while_one_part_is_silent(kennel: Kennel, part: str) -> None:
     """This holds for any part: the three others do not make up for it."""
     kennel.silent = {part}
 
@@ -144,7 +144,7 @@ def test_late_answers_of_an_earlier_round_feed_nobody(kennel: Kennel) -> None:
     assert ["fed"] == kennel.listener.heard
 
 
-def test_a_dead_part_triggers_it_at_once_and_for_as_long_as_we_live(kennel: Kennel) -> None:
+def test_a_dead_part_triggers_the_watchdog_at_once_and_at_every_look(kennel: Kennel) -> None:
     """A dead part is not waited for; it is told once, and the trigger is sent at every look."""
     kennel.dead = {"publisher"}
 

@@ -102,7 +102,7 @@ def test_a_job_runs_and_its_worker_is_used_again() -> None:
     assert 1 == len(names)
 
 
-def test_no_more_than_the_count_are_free(hold: Hold) -> None:
+def test_a_running_job_takes_a_slot(hold: Hold) -> None:
     """A running job takes a slot until it is finished."""
     workers = Workers(2)
     hold.hang(workers, 1)
@@ -125,7 +125,7 @@ def test_a_hung_worker_is_replaced(hold: Hold) -> None:
     workers.stop()
 
 
-def test_at_most_twice_the_count_exist(hold: Hold) -> None:
+def test_at_most_twice_the_count_of_threads_exist(hold: Hold) -> None:
     """When as many hang as may be written off, no job is started, and `exhausted` says so."""
     workers = Workers(2)
     for ticket in range(4):
@@ -138,7 +138,7 @@ def test_at_most_twice_the_count_exist(hold: Hold) -> None:
     workers.stop()
 
 
-def test_those_that_run_count_among_twice_the_count(hold: Hold) -> None:
+def test_running_threads_count_among_twice_the_count(hold: Hold) -> None:
     """With most of that number hung, fewer jobs than the count may run."""
     workers = Workers(2)
     for ticket in range(3):

@@ -27,7 +27,7 @@ def _place(tmp_path: Path) -> Iterator[Place]:
         yield place
 
 
-def test_it_is_durable_and_whole_when_it_is_handed_over(
+def test_a_temporary_is_whole_and_synced_when_it_is_handed_over(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is synced after all bytes are in it, and before anybody can have it."""
@@ -48,9 +48,7 @@ def test_it_is_durable_and_whole_when_it_is_handed_over(
     temporary.drop()
 
 
-def test_a_system_that_writes_a_little_at_a_time_is_asked_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_short_writes_are_continued(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """write(2) may take less than it is given."""
     write = os.write
     monkeypatch.setattr(os, "write", lambda to, data: write(to, data[:1000]))
@@ -69,7 +67,7 @@ def test_a_system_that_writes_a_little_at_a_time_is_asked_again(
         lambda file: file.truncate(len(DATA) + 1),
     ],
 )
-def test_what_is_not_what_was_meant_is_never_handed_over(
+def test_bytes_that_differ_from_what_was_meant_are_never_handed_over(
     place: Place, tmp_path: Path, harm: Callable[[object], None]
 ) -> None:
     """A faulty disk or a disturbed write is found before the swap, and leaves nothing behind."""
@@ -89,7 +87,7 @@ def test_what_is_not_what_was_meant_is_never_handed_over(
 
 
 @pytest.mark.parametrize("step", ["create", "attributes", "write", "sync", "verify"])
-def test_nothing_is_left_of_what_failed(place: Place, tmp_path: Path, step: str) -> None:
+def test_a_failed_write_leaves_nothing_behind(place: Place, tmp_path: Path, step: str) -> None:
     """Whichever step fails, neither a name nor an open file is left."""
 
     def refuse(now: str) -> None:

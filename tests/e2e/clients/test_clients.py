@@ -49,7 +49,7 @@ PRESENT = [client for client in sdk_clients.ALL if client.missing is None]
 
 
 @pytest.mark.parametrize("client", sdk_clients.ALL, ids=lambda client: client.name)
-def test_it_is_installed(client: Client) -> None:
+def test_every_documented_client_is_installed(client: Client) -> None:
     """In CI every client that the documentation names is installed."""
     if client.missing is not None:
         assert not os.environ.get("CI"), f"not installed: {client.missing}"
@@ -63,7 +63,7 @@ def _root() -> Iterator[Path]:
         yield Path(root)
 
 
-def test_what_is_expected_is_seen(root: Path) -> None:
+def test_every_client_does_at_every_door_what_the_documentation_says(root: Path) -> None:
     """Every client does at every door what the documentation says, all at the same time.
 
     Then STS is down until all credentials have expired; clients that renew by themselves work
@@ -119,7 +119,7 @@ def least_life(twin: Path, seconds: float) -> float:
 
 
 @pytest.mark.long
-def test_a_twin_that_is_gone_comes_back(root: Path) -> None:
+def test_clients_survive_a_twin_that_is_gone_for_a_while(root: Path) -> None:
     """With `on_expired: remove` the twin is missing for a while, which clients survive as well."""
     cells = [
         Cell(c, "twin", on_expired="remove") for c in PRESENT if c.expected["twin"] == "renews"

@@ -57,7 +57,9 @@ OTHERS: Mapping[str, tuple[Change, frozenset[str]]] = {
 
 
 @pytest.mark.parametrize("layout", OTHERS)
-def test_a_layout_is_chosen_because_everybody_reads_it(layout: str, tmp_path: Path) -> None:
+def test_every_client_reads_our_layout_and_some_cannot_read_the_others(
+    layout: str, tmp_path: Path
+) -> None:
     """All clients read our layout, and each layout that some cannot read is not ours."""
     change, lost = OTHERS[layout]
     clients = [c for c in sdk_clients.ALL if c.name in READERS and c.missing is None]

@@ -56,7 +56,7 @@ def _hardened(installed: Service) -> Iterator[Service]:
         machine.run("userdel", "analyst")
 
 
-def test_systemd_understands_every_word(hardened: Service) -> None:
+def test_systemd_verifies_the_installed_unit_and_drop_ins(hardened: Service) -> None:
     """`systemd-analyze verify` prints nothing about the installed unit and drop-ins."""
     verify = ("systemd-analyze", "verify", "--man=no", "credfresh.service")
 
@@ -79,7 +79,7 @@ def test_the_exposure_is_small_while_it_runs(hardened: Service) -> None:
     assert float(figure[1]) <= 1.3, done.stdout
 
 
-def test_the_process_has_nothing_that_it_could_misuse(hardened: Service) -> None:
+def test_the_process_has_no_capability_and_a_filter_of_system_calls(hardened: Service) -> None:
     """The process can gain no capability, its system calls are filtered, and it dumps no core."""
     process = hardened.outside(f"/proc/{hardened.pid}")
     status = dict(re.findall(r"^(\w+):\t(.*)$", (process / "status").read_text(), re.MULTILINE))
@@ -131,7 +131,7 @@ def test_a_reader_may_ask_and_not_command(hardened: Service) -> None:
     assert before + 1 == hardened.sts.count()
 
 
-def test_its_figures_leave_the_sandbox(hardened: Service) -> None:
+def test_the_metrics_can_be_read_outside_the_sandbox(hardened: Service) -> None:
     """The listener and the textfile, both read from outside, have every profile."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with (
@@ -147,7 +147,7 @@ def test_its_figures_leave_the_sandbox(hardened: Service) -> None:
     assert len(PROFILES) == len(re.findall(rf"^{name}\{{", textfile.read_text(), re.MULTILINE))
 
 
-def test_the_journal_knows_what_is_urgent(hardened: Service) -> None:
+def test_entries_of_the_journal_have_the_priority_of_their_level(hardened: Service) -> None:
     """Each entry of the journal is a line of JSON, with the priority of its level."""
     good = hardened.config
     hardened.spoil()

@@ -18,7 +18,7 @@ DENIED = "arn:aws:iam::222222222200:role/development"
 STATUS = re.compile(r"12/12 fresh, next [a-z]+ in \d+m\d\ds")
 
 
-def test_it_is_up_when_its_profiles_are_fresh(service: Service) -> None:
+def test_the_service_is_up_when_its_profiles_are_fresh(service: Service) -> None:
     """While STS hangs, the start is extended beyond its timeout, and the status line shows why."""
     service.drop_in("hasty", "[Service]\nTimeoutStartSec=5s\n")
     service.sts.inject(faults.Hang(), times=None)
@@ -40,9 +40,7 @@ def test_it_is_up_when_its_profiles_are_fresh(service: Service) -> None:
 
 
 @pytest.mark.parametrize("ready", ["settled", "fresh"])
-def test_what_a_human_must_mend_holds_the_start_only_if_so_wished(
-    service: Service, ready: str
-) -> None:
+def test_a_denied_role_holds_the_start_only_with_ready_fresh(service: Service, ready: str) -> None:
     """A denied role counts as settled for `ready: settled`; for `fresh` the start waits on."""
     denied = service.sts.inject(faults.access_denied(), times=None, role=DENIED)
     service.configure(f"ready: {ready}\n")
@@ -136,7 +134,7 @@ def test_credentials_outlive_the_service(service: Service) -> None:
     assert calls == service.sts.count()
 
 
-def test_after_a_kill_it_serves_again_at_once(service: Service) -> None:
+def test_after_a_kill_the_service_answers_again_at_once(service: Service) -> None:
     """After SIGKILL the file stays, and a new daemon answers without a call (-rP shows when)."""
     service.start()
     calls, killed = service.sts.count(), service.pid
@@ -197,7 +195,7 @@ def test_a_key_that_cannot_be_opened_does_not_flood_the_journal(service: Service
     assert "auto-restart" == service.show("SubState")
 
 
-def test_root_who_runs_once_beside_the_service_asks_it(service: Service) -> None:
+def test_once_run_by_root_beside_the_service_asks_it(service: Service) -> None:
     """Root asks the daemon; without one, `once` ends with 78: paths are not safe for root."""
     service.start()
     calls = service.sts.count()
@@ -212,7 +210,7 @@ def test_root_who_runs_once_beside_the_service_asks_it(service: Service) -> None
     assert refused["hint"].startswith("run this as that user")
 
 
-def test_an_order_for_another_daemon_does_not_reach_this_one(service: Service) -> None:
+def test_a_command_for_another_configuration_is_refused(service: Service) -> None:
     """Without a configured socket, a command refuses a daemon that keeps another configuration."""
     service.start()
     published = service.outside(CREDENTIALS).read_bytes()

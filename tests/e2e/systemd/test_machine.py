@@ -35,7 +35,7 @@ def traces() -> set[str]:
     return {path.name for path in cgroups.rglob("credfresh-machine-*")}
 
 
-def test_it_is_gone_when_the_tests_are_killed() -> None:
+def test_the_machine_is_gone_when_the_tests_are_killed() -> None:
     """If the process that booted a machine is killed, its processes and its cgroup are gone."""
     if reason := why_not():
         pytest.skip(reason)
@@ -52,7 +52,7 @@ def test_it_is_gone_when_the_tests_are_killed() -> None:
     wait_until(lambda: not mine & traces(), "no cgroup is left")
 
 
-def test_it_is_gone_when_its_guard_is_killed() -> None:
+def test_the_machine_is_gone_when_its_guard_is_killed() -> None:
     """If a machine's guard is killed, an empty cgroup is left, which the next machine removes."""
     machine = Machine({})
     first = Path(f"/proc/{machine.pid}")
@@ -65,7 +65,7 @@ def test_it_is_gone_when_its_guard_is_killed() -> None:
         assert f"credfresh-machine-{guard}" not in traces()
 
 
-def test_its_files_and_its_network_are_its_own(machine: Machine) -> None:
+def test_the_files_and_the_network_of_a_machine_are_its_own(machine: Machine) -> None:
     """Files written in the machine are not on the host, and its network has only loopback."""
     machine.write("/usr/bin/only-there", "")
 
@@ -78,7 +78,7 @@ def test_its_files_and_its_network_are_its_own(machine: Machine) -> None:
     assert "lo" == machine.run("ls", "/sys/class/net").stdout.strip()
 
 
-def test_the_watch_sees_a_lapse(tmp_path: Path) -> None:
+def test_the_watch_notices_missing_and_invalid_keys(tmp_path: Path) -> None:
     """`Watch` notices a missing section, and keys that are not of a valid session."""
     file = tmp_path / "credentials"
     with Simulator(clock) as sts:

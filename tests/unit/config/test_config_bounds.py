@@ -52,7 +52,7 @@ def _policy(characters: int) -> str:
         "region: us-gov-east-1\nendpoint_url: https://sts.example.com",
     ],
 )
-def test_what_is_on_the_edge_is_accepted(keys: str) -> None:
+def test_values_at_the_bounds_are_accepted(keys: str) -> None:
     """The documented bounds themselves are allowed."""
     assert production(one_profile(keys)).name == "production"
 
@@ -171,7 +171,7 @@ def test_what_is_on_the_edge_is_accepted(keys: str) -> None:
         ("credentials_file: /run/x", "must be a mapping of keys (got text)"),
     ],
 )
-def test_what_is_beyond_the_edge_is_refused_at_load(keys: str, reason: str) -> None:
+def test_values_beyond_the_bounds_are_refused_at_load(keys: str, reason: str) -> None:
     """Each mistake is the only problem, with its reason and the value that was given."""
     problem = only_problem(one_profile(keys))
     assert problem.reason.startswith(reason)
@@ -255,7 +255,7 @@ def test_each_part_of_a_bad_arn_is_named(arn: str, reason: str) -> None:
         ("0240", "must let the owner read and write"),
     ],
 )
-def test_modes_that_would_hurt_are_refused(mode: str, reason: str) -> None:
+def test_modes_that_would_do_harm_are_refused(mode: str, reason: str) -> None:
     """The credentials file is data: its owner reads and writes it, and never everybody."""
     text = one_profile().replace("credentials}", f"credentials, mode: '{mode}'}}")
     problem = only_problem(text)
@@ -276,7 +276,9 @@ def test_modes_that_would_hurt_are_refused(mode: str, reason: str) -> None:
         ("{mode: 640}", "path", "is required"),
     ],
 )
-def test_the_target_is_a_file_by_its_absolute_path(keys: str, path: str, reason: str) -> None:
+def test_the_path_of_the_credentials_file_must_be_absolute_and_name_a_file(
+    keys: str, path: str, reason: str
+) -> None:
     """What could not be a credentials file is refused before anything is written."""
     text = one_profile().replace("{path: /run/credfresh/credentials}", keys)
     problem = only_problem(text)
@@ -330,7 +332,7 @@ def test_the_target_is_a_file_by_its_absolute_path(keys: str, path: str, reason:
         ),
     ],
 )
-def test_the_rest_of_the_file_has_bounds_too(top: str, path: str | None, reason: str) -> None:
+def test_keys_beside_the_profiles_have_bounds_too(top: str, path: str | None, reason: str) -> None:
     """Every key beside the profiles is judged by itself."""
     text = one_profile(top=top + "\n")
     problem = only_problem(text)
@@ -356,7 +358,7 @@ def test_the_name_of_a_profile_is_judged_where_it_stands(name: str, reason: str)
     assert (problem.line, problem.column) == (4, 3)
 
 
-def test_a_wrong_type_everywhere_is_a_problem_everywhere() -> None:
+def test_each_key_refuses_a_wrong_type_by_itself() -> None:
     """Each key of a profile refuses a list or a mapping, by itself and without a traceback."""
     keys = {
         "role_arn",

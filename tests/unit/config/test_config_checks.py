@@ -76,7 +76,7 @@ def test_unknown_keys_at_every_level_are_named_with_what_was_meant() -> None:
         ("policy: file://policy.json", "policy", "no file is read"),
     ],
 )
-def test_what_people_bring_along_is_answered(line: str, path: str, hint: str) -> None:
+def test_habits_from_aws_files_get_hints(line: str, path: str, hint: str) -> None:
     """Keys of ~/.aws/config, zones for regions, shell variables and text for keys have hints."""
     problem = only_problem(
         one_profile(line, defaults="{duration: 1h}"), {"AWS_REGION": "eu-west-1"}
@@ -169,13 +169,13 @@ def test_a_template_is_not_filled_in() -> None:
         ("${ACCOUNT}:role/deploy", "`$` is not expanded"),
     ],
 )
-def test_an_arn_of_something_else_says_what_to_name(resource: str, hint: str) -> None:
+def test_an_arn_of_no_role_says_what_to_name(resource: str, hint: str) -> None:
     """These are shown in a console beside the role's own ARN."""
     text = one_profile().replace("111111111111:role/deploy", resource)
     assert (only_problem(text).hint or "").startswith(hint)
 
 
-def test_a_letter_that_only_looks_like_one_is_shown_as_what_it_is() -> None:
+def test_a_letter_that_only_looks_like_ascii_is_shown_escaped() -> None:
     """A Cyrillic letter pasted into a key or a name looks right, so it is shown escaped."""
     text = one_profile("r\u0435gion: eu-west-1").replace("role/deploy", "role/d\u0435ploy")
     problems = refused(text)
@@ -199,7 +199,9 @@ def test_a_letter_that_only_looks_like_one_is_shown_as_what_it_is() -> None:
          [("profiles.a.region", "is required"), ("profiles.a.role_arn", "is required")]),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_named(text: str, expected: list[tuple[str, str]]) -> None:
+def test_a_configuration_without_profiles_or_required_keys_says_what_is_missing(
+    text: str, expected: list[tuple[str, str]]
+) -> None:
     """A configuration that keeps nothing fresh is a mistake."""
     assert found(text) == expected
 
@@ -210,7 +212,7 @@ def test_a_disabled_profile_is_still_read() -> None:
     assert [path for path, _ in found(text)] == ["profiles.b.role_arn", "profiles.b.durration"]
 
 
-def test_two_profiles_on_one_section_of_one_file() -> None:
+def test_two_profiles_must_not_publish_to_one_section_of_one_file() -> None:
     """The problem is at the second profile and names the first; a link does not hide it."""
     text = profiles(
         """
@@ -229,7 +231,7 @@ def test_two_profiles_on_one_section_of_one_file() -> None:
     ]
 
 
-def test_one_file_with_two_rights() -> None:
+def test_one_file_must_not_have_two_modes_owners_or_groups() -> None:
     """Two different descriptions of one file would change its mode for ever."""
     text = profiles(
         """
@@ -247,7 +249,7 @@ def test_one_file_with_two_rights() -> None:
     ]
 
 
-def test_the_default_section_needs_consent() -> None:
+def test_the_default_section_needs_allow_default() -> None:
     """It is needed for the profile's name and for `section`; with `allow_default` both pass."""
     text = profiles("default: {role_arn: ROLE}\na: {role_arn: ROLE, section: default}")
     assert [path for path, _ in found(text)] == [
@@ -279,13 +281,13 @@ def test_source_and_source_profile_exclude_each_other() -> None:
         ),
     ],
 )
-def test_a_chain_that_is_a_cycle_is_printed(text: str, ring: str) -> None:
+def test_a_cycle_of_source_profiles_is_told_once(text: str, ring: str) -> None:
     """It is told once, at its first profile, whatever other profiles lead into it."""
     problem = only_problem(profiles(text))
     assert (problem.path, problem.reason) == ("profiles.a.source_profile", f"is a cycle: {ring}")
 
 
-def test_a_chain_of_thousands_ends() -> None:
+def test_a_chain_of_thousands_costs_no_recursion() -> None:
     """Neither a long chain nor a long cycle costs recursion or a page of names."""
     links = [f"p{n}: {{role_arn: ROLE, source_profile: p{n + 1}}}" for n in range(3_000)]
     chain = profiles("\n".join([*links, "p3000: {role_arn: ROLE}"]))
@@ -340,7 +342,7 @@ def test_a_parent_must_exist_and_be_enabled() -> None:
         f"{{web_identity: {{token_file: /x, role_arn: '{ROLE}'}}}}",
     ],
 )
-def test_role_credentials_last_an_hour(source: str) -> None:
+def test_sessions_of_role_credentials_may_last_an_hour_at_most(source: str) -> None:
     """STS refuses more to a role's credentials, so the configuration is refused."""
     top = f"sources: {{role: {source}}}\n"
     problem = only_problem(one_profile("source: role\nduration: 2h", top=top))
@@ -427,7 +429,7 @@ def test_a_chained_profile_does_not_use_the_sdks_own_chain() -> None:
     assert accepted(text, environment).profiles
 
 
-def test_what_a_chained_session_takes_over_cannot_be_set_again() -> None:
+def test_a_chained_profile_cannot_set_inherited_tags_or_source_identity_again() -> None:
     """STS refuses a transitive tag that is set again, and another source identity."""
     text = profiles(
         """
@@ -449,7 +451,7 @@ def test_what_a_chained_session_takes_over_cannot_be_set_again() -> None:
     ]
 
 
-def test_what_a_chain_began_with_cannot_be_set_again_further_down() -> None:
+def test_no_profile_further_down_a_chain_can_set_inherited_tags_again() -> None:
     """A transitive tag and a source identity go through sessions that say nothing of them."""
     text = profiles(
         """
@@ -567,7 +569,7 @@ def test_places_in_one_directory_do_not_collide() -> None:
 
 
 @pytest.mark.parametrize("metrics", ["textfile: /run/credfresh/a.prom", "listen: '127.0.0.1:9464'"])
-def test_metrics_in_one_place_are_enough(metrics: str) -> None:
+def test_metrics_may_have_a_textfile_or_a_port_alone(metrics: str) -> None:
     """They may go to a file for a collector or to a port to scrape: neither needs the other."""
     found = accepted(profiles("a: {role_arn: ROLE}", top=f"metrics: {{{metrics}}}\n"))
     assert {"a"} == set(found.profiles)
@@ -582,7 +584,7 @@ def test_an_address_has_one_spelling(address: str) -> None:
     assert TcpAddress("::1", 9464) == listen
 
 
-def test_a_lock_is_in_the_way_of_a_file_whichever_is_named_first() -> None:
+def test_a_file_named_like_the_lock_of_another_is_refused() -> None:
     """The daemon keeps the lock beside the other file, and would take the one for the other."""
     problem = only_problem(
         profiles(

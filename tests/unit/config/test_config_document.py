@@ -129,7 +129,7 @@ def test_a_tab_that_indents_is_named(loader: type) -> None:
     assert (problem.line, problem.reason) == (2, "a tab cannot indent")
 
 
-def test_half_a_character_is_named() -> None:
+def test_half_of_a_surrogate_pair_is_named() -> None:
     """JSON writes an emoji as two escaped halves, which YAML does not have."""
     problem = only_problem(one_profile('external_id: "\\ud800"'))
     assert problem.reason.endswith("names no character")
@@ -190,7 +190,7 @@ def test_a_value_that_yaml_would_take_for_something_else_is_refused(
     assert "secret" not in str(problem)
 
 
-def test_a_space_that_is_missing_in_braces_is_what_is_said() -> None:
+def test_a_missing_space_in_braces_is_named() -> None:
     """YAML takes all of it for a key."""
     problem = refused("log: {level:info}")[-1]
     assert (problem.path, problem.reason) == ("log.'level:info'", "has no value")
@@ -294,7 +294,7 @@ def test_both_parsers_agree_on_a_good_file() -> None:
     assert parse(data, "c.yaml", loader=yaml.BaseLoader) == parse(data, "c.yaml")
 
 
-def test_no_cause_hangs_on_the_error() -> None:
+def test_a_config_error_has_no_cause_that_quotes_the_file() -> None:
     """A traceback of ConfigError shows no parser's or validator's error: those quote the file."""
     for text in (b"\xff", "a: 'x", "a: b: c", one_profile("duration: x")):
         with pytest.raises(ConfigError) as caught:

@@ -62,9 +62,7 @@ def test_every_spelling_is_read_as_the_parser_reads_it(text: str, tmp_path: Path
         'instance: "build\\x2d7"\n',
     ],
 )
-def test_what_the_daemon_is_called_is_read_as_the_parser_reads_it(
-    line: str, tmp_path: Path
-) -> None:
+def test_the_instance_is_read_as_the_parser_reads_it(line: str, tmp_path: Path) -> None:
     """A client recognises its daemon by the name; a file that names none has none."""
     text = "credentials_file: {path: /run/c}\n" + REST
     for whole in (line + text, text + line):
@@ -78,7 +76,7 @@ def test_what_the_daemon_is_called_is_read_as_the_parser_reads_it(
     st.sampled_from(["\n", "# control: {socket: /no}\n", "\n\n", ""]),
     st.sampled_from(["/run/a b", "/run/x.sock", "/run/'x", "/run/x#y", "/run/x: y", "/run/é"]),
 )
-def test_any_order_gives_the_same(
+def test_keys_may_come_in_any_order(
     tmp_path_factory: pytest.TempPathFactory, order: list[str], control: str, gap: str, path: str
 ) -> None:
     """Keys may come in any order, in lines or braces, with values that need quotes."""
@@ -93,7 +91,7 @@ def test_any_order_gives_the_same(
     assert Excerpt(path, "/run/c") == looked_at(text, tmp_path_factory.getbasetemp())
 
 
-def test_what_the_file_does_not_say_is_where_systemd_puts_it(tmp_path: Path) -> None:
+def test_an_absent_socket_is_where_systemd_puts_it(tmp_path: Path) -> None:
     """The default is the same as the daemon's."""
     text = "credentials_file: {path: /run/c}\n" + REST
     assert looked_at(text, tmp_path) == Excerpt(None, "/run/c")
@@ -112,7 +110,7 @@ def test_a_file_that_says_nothing_is_no_error(text: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["{", "control: {socket: /run/s", b"\xff\xfe", "- a\n"])
-def test_what_is_no_yaml_is_refused(text: str | bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_yaml_is_refused(text: str | bytes, tmp_path: Path) -> None:
     """The error has the place of the mistake."""
     with pytest.raises(ConfigError, match=r"credfresh\.yaml:\d"):
         looked_at(text, tmp_path)

@@ -30,7 +30,7 @@ def test_a_doubtful_profile_is_accepted_with_a_notice(
 @pytest.mark.parametrize(
     "keys", ["", "duration: 30m", "renew_before: 80%", "renew_before: 48m", "section: a.b_C-1"]
 )
-def test_nothing_is_said_about_what_is_in_order(keys: str) -> None:
+def test_usual_values_cause_no_notice(keys: str) -> None:
     """Values at the edge of what is usual cause no notice."""
     assert accepted(one_profile(keys)).notices == ()
 
@@ -46,7 +46,9 @@ def test_a_notice_about_many_profiles_is_said_once() -> None:
 
 
 @pytest.mark.parametrize(("count", "said"), [(83, False), (84, True)])
-def test_a_pace_that_renewals_take_more_than_half_of_is_said(count: int, *, said: bool) -> None:
+def test_a_rate_of_which_renewals_need_more_than_half_causes_a_notice(
+    count: int, *, said: bool
+) -> None:
     """Each profile needs a call every (3600 - 1800 - 252) s; both figures are told."""
     text = profiles(
         "\n".join(f"p{n}: {{role_arn: ROLE}}" for n in range(count)),
@@ -67,7 +69,7 @@ def test_a_pace_that_renewals_take_more_than_half_of_is_said(count: int, *, said
         ("0664", ["credentials_file_readable_by_all", "credentials_file_writable_by_group"]),
     ],
 )
-def test_a_wide_mode_is_said_with_its_file(mode: str, events: list[str]) -> None:
+def test_a_wide_mode_causes_a_notice_with_its_file(mode: str, events: list[str]) -> None:
     """Each notice has the path and the mode of the file."""
     text = one_profile().replace("credentials}", f"credentials, mode: '{mode}'}}")
     notices = accepted(text).notices

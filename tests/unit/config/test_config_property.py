@@ -86,14 +86,14 @@ def outcome(data: bytes) -> Settings | ConfigError:
         return error
 
 
-def test_the_example_that_is_mutated_is_good() -> None:
+def test_the_example_that_is_mutated_is_valid() -> None:
     """Otherwise the mutants would only find mistakes of the example."""
     assert isinstance(outcome("\n".join(LINES).encode()), Settings)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=mutants())
-def test_only_config_error_comes_out_and_no_secret(data: bytes) -> None:
+def test_a_mutated_file_gives_only_config_error_and_no_secret(data: bytes) -> None:
     """No other error is attached, no line has a secret, and positions are within the file."""
     error = outcome(data)
     if isinstance(error, Settings):
@@ -112,7 +112,7 @@ def test_only_config_error_comes_out_and_no_secret(data: bytes) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.one_of(st.binary(max_size=60), st.text("[]{}:-?&*!|>'\"%@`#,~ \n\tab", max_size=40)))
-def test_noise_is_answered(data: bytes | str) -> None:
+def test_any_noise_gives_a_config_error(data: bytes | str) -> None:
     """Bytes and YAML's own punctuation, in any order, give a ConfigError."""
     error = outcome(data.encode() if isinstance(data, str) else data)
     assert isinstance(error, ConfigError)

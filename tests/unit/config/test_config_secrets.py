@@ -59,7 +59,7 @@ WORD = "hunter2"
         f"- {WORD}\n",
     ],
 )
-def test_what_may_be_secret_by_its_place_is_not_repeated(text: str) -> None:
+def test_values_of_keys_that_may_be_secret_are_not_repeated(text: str) -> None:
     """This holds for the message and for all that is attached to the error."""
     assert WORD not in repr(refused(text))
 
@@ -71,7 +71,7 @@ def test_what_may_be_secret_by_its_place_is_not_repeated(text: str) -> None:
         "renew_before", "region", "endpoint_url", "fips", "on_expired", "enabled", KEY,
     ],
 )  # fmt: skip
-def test_what_looks_like_a_key_is_not_repeated_wherever_it_stands(key: str) -> None:
+def test_a_text_that_looks_like_an_aws_key_is_repeated_nowhere(key: str) -> None:
     """A secret access key that is pasted as any value, or as a key, is not shown."""
     text = TOP + f"defaults: {{region: eu-west-1}}\nprofiles: {{a: {{{key}: {KEY}}}}}\n"
     assert KEY not in repr(refused(text))
@@ -111,7 +111,7 @@ def test_keys_tokens_and_digests_look_secret(text: str) -> None:
         "credfresh-build-host-017.internal.example.com-production",
     ],
 )
-def test_what_an_operator_must_see_does_not_look_secret(text: str) -> None:
+def test_key_ids_arns_paths_and_hosts_do_not_look_secret(text: str) -> None:
     """The access key id is the CloudTrail join key; ARNs, paths and hosts are no secrets."""
     assert not looks_secret(text)
     assert shown(text) == repr(text)
@@ -122,7 +122,7 @@ def test_a_long_value_is_cut() -> None:
     assert shown("x y " * 1_000) == f"{'x y ' * 22!r}… (4,000 characters)"
 
 
-def test_a_guess_is_never_a_secret() -> None:
+def test_a_suggestion_never_shows_a_secret() -> None:
     """Did-you-mean names what stands elsewhere in the file, so it is guarded too."""
     assert closest(KEY[:-1] + "Z", [KEY]) is None
     assert closest("prod", ["production", "staging"]) == "production"

@@ -29,7 +29,7 @@ from credfresh.settings import (
 )
 
 
-def test_what_is_absent_has_its_default() -> None:
+def test_absent_keys_have_their_defaults() -> None:
     """A profile with a role alone gets the documented defaults."""
     settings = accepted(one_profile())
     target = FileTarget("/run/credfresh/credentials", 0o600, None, None)
@@ -50,7 +50,7 @@ def test_what_is_absent_has_its_default() -> None:
     assert (settings.ready, settings.path, settings.notices) == ("settled", "c.yaml", ())
 
 
-def test_the_endpoint_of_all_is_that_of_each_profile_without_its_own() -> None:
+def test_sts_endpoint_url_counts_for_profiles_without_their_own() -> None:
     """`sts.endpoint_url` is the endpoint of every profile that sets none itself."""
     own = "endpoint_url: https://own.example"
     settings = accepted(
@@ -152,7 +152,7 @@ def test_every_kind_of_source_arrives() -> None:
     }
 
 
-def test_the_rest_of_the_file_arrives() -> None:
+def test_keys_beside_the_profiles_reach_the_settings() -> None:
     """The sections beside the profiles end in the settings."""
     settings = accepted(
         one_profile(
@@ -200,7 +200,7 @@ def test_a_chained_profile_does_not_inherit_the_source() -> None:
     assert settings.profiles["b"].source == "default"
 
 
-def test_a_chained_profile_asks_for_something_else_where_one_above_does() -> None:
+def test_the_request_of_a_chained_profile_changes_with_its_parents() -> None:
     """Session tags and source identity pass on: what is in hand does not have the new ones."""
     text = """
         a: {role_arn: ROLE, source_profile: b}
@@ -212,7 +212,7 @@ def test_a_chained_profile_asks_for_something_else_where_one_above_does() -> Non
     assert all(plain[name].request != tagged[name].request for name in "abc")
 
 
-def test_what_defaults_ask_of_sts_does_not_concern_a_follower_of_a_hub() -> None:
+def test_defaults_for_sts_do_not_concern_a_follower_of_a_hub() -> None:
     """The hub decides how long its session lasts and when it is renewed."""
     text = """\
 credentials_file: {path: /run/credfresh/credentials}
@@ -223,7 +223,7 @@ profiles: {production: {}}
     assert accepted(text).profiles.keys() == {"production"}
 
 
-def test_a_follower_of_another_engine_asks_for_something_else() -> None:
+def test_the_request_of_a_follower_changes_with_its_engine() -> None:
     """Another server's, or another namespace's, of the same name is another role's credentials."""
     text = """\
 credentials_file: {path: /run/credfresh/credentials}
@@ -278,7 +278,7 @@ def test_profiles_keep_the_order_of_the_file() -> None:
         ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "us-east-2"}, "us-east-2"),
     ],
 )
-def test_the_region_of_the_environment_is_asked_and_not_published(
+def test_a_region_of_the_environment_is_asked_and_not_published(
     environment: dict[str, str], region: str
 ) -> None:
     """AWS_REGION, then AWS_DEFAULT_REGION say whose STS is asked; only the file's is written."""
@@ -418,7 +418,7 @@ def test_the_control_socket_is_in_the_runtime_directory_unless_said(top: str, mo
     assert accepted(text).control is None
 
 
-def test_a_socket_has_a_name_that_fits() -> None:
+def test_the_path_of_a_socket_has_at_most_107_bytes() -> None:
     """unix(7) allows 107 bytes and a NUL; UTF-8 counts by its bytes."""
     assert accepted(one_profile(top=f"control: {{socket: /{'x' * 106}}}\n")).control
     for name in ("x" * 107, "é" * 54):

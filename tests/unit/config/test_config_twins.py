@@ -17,7 +17,7 @@ def test_without_process_dir_there_are_no_twins() -> None:
 
 
 @pytest.mark.parametrize("slash", ["", "/", "//"])
-def test_each_profile_has_one_under_its_own_name(slash: str) -> None:
+def test_each_profile_has_a_twin_under_its_own_name(slash: str) -> None:
     """It is not the name of the section, which several files may have."""
     twin = production(
         one_profile("section: x", top=f"process_dir: /run/credfresh/process{slash}\n")
@@ -27,7 +27,7 @@ def test_each_profile_has_one_under_its_own_name(slash: str) -> None:
     assert "/run/credfresh/process/production.json" == twin.path
 
 
-def test_what_all_share_has_the_rights_of_the_default_file() -> None:
+def test_files_that_all_profiles_share_have_the_rights_of_the_default_file() -> None:
     """Readers of the default file are the readers of the directory."""
     text = one_profile(top=DIRECTORY).replace(
         "credentials}", 'credentials, mode: "0640", group: build}'
@@ -38,7 +38,7 @@ def test_what_all_share_has_the_rights_of_the_default_file() -> None:
     ).twin_directories
 
 
-def test_readers_of_another_file_may_pass_through() -> None:
+def test_readers_of_another_file_may_pass_through_the_directory() -> None:
     """They open their own twin by its name, and cannot list the others."""
     text = profiles(
         """
