@@ -1,13 +1,13 @@
-"""Waits at once for a process's output and for its end."""
+"""Waits at once for a process's output and for its end, and kills it with its children."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
-from typing import IO
 
 if sys.version_info < (3, 11, 4):
     # Such a Python holds up all threads while a command starts, and its disk may hang (gh-104372).
@@ -18,20 +18,22 @@ LOOKED_FOR = 0.05
 
 
 class ProcessWatch:
-    """Waits for what a process prints, and for its end.
+    """Waits for what a process prints into the pipe that is its standard output, and for its end.
 
     If no descriptor of the process can be had (an old kernel, a filter of system calls, too many
     open files), its end is checked for every `LOOKED_FOR` seconds.
     """
 
-    def __init__(self, pid: int, pipe: IO[bytes]) -> None:
-        self._pid = pid
-        self._pipe = pipe
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdout is None:
+            raise ValueError("its standard output is no pipe")
+        self._pid = process.pid
+        self._pipe = process.stdout
         self._poll = select.poll()
-        self._poll.register(pipe, select.POLLIN)
+        self._poll.register(self._pipe, select.POLLIN)
         self._end: int | None = None
         with contextlib.suppress(OSError):
-            self._end = os.pidfd_open(pid)
+            self._end = os.pidfd_open(self._pid)
             self._poll.register(self._end, select.POLLIN)
 
     def wait(self, seconds: float) -> tuple[bool, bool]:
@@ -46,15 +48,26 @@ class ProcessWatch:
             ready |= self._poll.poll(0)
         return self._pipe.fileno() in ready, ended or self._end in ready
 
-    def says_no_more(self) -> None:
-        """Stop waiting for output: its end of file has been read."""
-        self._poll.unregister(self._pipe)
+    def read(self, most: int) -> bytes:
+        """Return up to `most` bytes of output; at its end nothing, and wait for no more of it."""
+        read = os.read(self._pipe.fileno(), most)
+        if not read:
+            self._poll.unregister(self._pipe)
+        return read
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the pipe, and give the descriptor of the process back."""
+        self._pipe.close()
         if self._end is not None:
             os.close(self._end)
 
     def _has_ended(self) -> bool:
         # Not reaped: until the caller reaps it, no other process can have its number.
         return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process that leads a group, with all of the group."""
+    # We may not kill a command that runs as another user by now (setuid).
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import subprocess
-from typing import IO, cast
+from typing import IO
 
 import pytest
 
@@ -37,8 +37,7 @@ def test_output_that_comes_during_a_poll_is_not_missed(
     real = select.poll
     monkeypatch.setattr(select, "poll", lambda: ShortSighted(real()))
     with subprocess.Popen(("/bin/echo", "last"), stdout=subprocess.PIPE) as process:
-        pipe = cast("IO[bytes]", process.stdout)
-        watch = ProcessWatch(process.pid, pipe)
+        watch = ProcessWatch(process)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # waits, does not reap
         assert (True, True) == watch.wait(10.0)
         watch.close()

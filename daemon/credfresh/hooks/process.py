@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, cast
 
-from credfresh.watch import ProcessWatch
+from credfresh.watch import ProcessWatch, kill_group
 
 MOST_OUTPUT = 2000
 """Bytes of output that are kept: the first ones. All after them is read and dropped."""
@@ -79,9 +77,7 @@ class Run:
         self._killed = self._killed or why
         # Not once it has been waited for: another process may have its number by then.
         if self._process is not None and self._process.returncode is None:
-            # We may not kill a command that runs as another user by now (setuid).
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            kill_group(self._process)
 
     def _start(self, told: int) -> subprocess.Popen[bytes] | None:
         if self._killed:
@@ -110,17 +106,12 @@ class Run:
 
     def _listen(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
         """Read until the command has ended and its output as well, or until it must be killed."""
-        pipe = cast("IO[bytes]", process.stdout)
         kept = bytearray()
-        watch = ProcessWatch(process.pid, pipe)
-        try:
+        with contextlib.closing(ProcessWatch(process)) as watch:
             while True:
                 says, ended = watch.wait(max(0.0, deadline - time.monotonic()))
                 if says:
-                    read = os.read(pipe.fileno(), 65536)
-                    kept += read[: MOST_OUTPUT - len(kept)]
-                    if not read:
-                        watch.says_no_more()
+                    kept += watch.read(65536)[: MOST_OUTPUT - len(kept)]
                 elif ended:
                     return bytes(kept)
                 if ended:
@@ -129,9 +120,6 @@ class Run:
                     if not ended:
                         self.kill(f"killed after {self._order.timeout:g} s")
                     return bytes(kept)
-        finally:
-            watch.close()
-            pipe.close()
 
 
 def _text(output: bytes) -> str:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from typing import IO, cast
 
 from credfresh.errors import Mend, RenewalError, Scope
-from credfresh.watch import ProcessWatch
+from credfresh.watch import ProcessWatch, kill_group
 
 MOST_OUTPUT = 64 << 10
 """Bytes that a process may print: credentials are two or three thousand."""
@@ -89,29 +86,19 @@ class BoundedProcess:
         After its end, what it has printed is read without waiting for more: a child of it may hold
         the output open for ever.
         """
-        pipe = cast("IO[bytes]", self._process.stdout)
         printed = bytearray()
-        watch = ProcessWatch(self._process.pid, pipe)
-        try:
+        with contextlib.closing(ProcessWatch(self._process)) as watch:
             while len(printed) <= MOST_OUTPUT:
                 left = max(0.0, deadline - time.monotonic())
                 says, ended = watch.wait(left)
                 if says:
-                    read = os.read(pipe.fileno(), MOST_OUTPUT + 1 - len(printed))
-                    printed += read
-                    if not read:
-                        watch.says_no_more()
+                    printed += watch.read(MOST_OUTPUT + 1 - len(printed))
                 elif ended or not left:
                     return bytes(printed), ended
-            return bytes(printed), False
-        finally:
-            watch.close()
-            pipe.close()
+        return bytes(printed), False
 
     def _kill(self) -> None:
-        # We may not kill a command that runs as another user by now (setuid).
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill_group(self._process)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=REAPED_WITHIN)
 
