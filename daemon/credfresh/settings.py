@@ -167,12 +167,15 @@ class StsLimits:
     endpoint_url: str | None = None
 
 
+LogFormat = Literal["auto", "json", "console"]
+
+
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     """What the log shows."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "json", "console"] = "auto"
+    format: LogFormat = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -26,18 +26,16 @@ from credfresh.logs import Log, configure, follow
 from credfresh.model import Roll
 from credfresh.notify import Notifier, watchdog_limit
 from credfresh.renewer import Provider
-from credfresh.settings import LogSettings, Settings
+from credfresh.settings import LogFormat, LogSettings, Settings
 
 if TYPE_CHECKING:
     from credfresh.life.daemon import Daemon
     from credfresh.life.desk import Attendant
     from credfresh.life.ports import Outlet
 
-LogFormat = Literal["auto", "json", "console"]
-
 format_option = click.option(
     "--log-format",
-    type=click.Choice(["auto", "json", "console"]),
+    type=click.Choice(get_args(LogFormat)),
     help="instead of the configuration's log.format",
 )
 
@@ -79,7 +77,7 @@ def trust(settings: Settings) -> None:
 
 
 def start(
-    path: str, log_format: str | None, load: Callable[[str], Settings] = load_to_run
+    path: str, log_format: LogFormat | None, load: Callable[[str], Settings] = load_to_run
 ) -> tuple[Settings, Log]:
     """Load the configuration and open the log, for `run` and `once`.
 
@@ -88,13 +86,11 @@ def start(
         SystemExit: it is not valid; each problem has been logged.
     """
     collector.settle()
-    at_first = LogSettings(format=cast("LogFormat", log_format or "auto"))
+    at_first = LogSettings(format=log_format or "auto")
     log = configure(at_first, stream=sys.stdout, clock=clock)
     with problems_logged(log):
         settings = load(path)
-    wished = (
-        replace(settings.log, format=cast("LogFormat", log_format)) if log_format else settings.log
-    )
+    wished = replace(settings.log, format=log_format) if log_format else settings.log
     log = configure(wished, stream=sys.stdout, clock=clock)
     for notice in settings.notices:
         log(notice.event, **dict(notice.fields))

@@ -21,7 +21,7 @@ from credfresh.control.client import ask
 from credfresh.control.protocol import MOST_TIMEOUT, Renew, Status
 from credfresh.errors import AlreadyRunningError, ConfigError, ControlError
 from credfresh.logs import Log
-from credfresh.settings import Settings
+from credfresh.settings import LogFormat, Settings
 
 PATIENCE = 10.0
 """Seconds that a hub waits to learn whether it leads: this run is its only one."""
@@ -30,7 +30,7 @@ PATIENCE = 10.0
 @click.command("once")
 @config_option
 @format_option
-def command(path: str, log_format: str | None) -> None:
+def command(path: str, log_format: LogFormat | None) -> None:
     """Renew what is due, publish, leave: for cron, containers and images.
 
     Where a daemon of the same configuration keeps the file, it is asked to do that.

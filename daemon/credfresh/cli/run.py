@@ -7,12 +7,13 @@ import click
 from credfresh.cli.composition import compose, format_option, refusal_logged, serving, start
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
+from credfresh.settings import LogFormat
 
 
 @click.command("run")
 @config_option
 @format_option
-def command(path: str, log_format: str | None) -> None:
+def command(path: str, log_format: LogFormat | None) -> None:
     """Keep all profiles fresh until SIGTERM or SIGINT.
 
     Stays in the foreground and logs to stdout. The first signal waits for answers on their way
