@@ -3,20 +3,20 @@
     GET /credentials/NAME
     Authorization: TOKEN
 
-Any local process can connect, and so can a browser on this host for a web page that it shows: if
-the page's name was pointed at 127.0.0.1, that name is in the Host header, and is refused. Only an
-answer with credentials has a body, and none redirects.
+Any local process can connect, and so can a browser on this host for a web page that it shows: a
+Host header that does not name us is refused. Only an answer with credentials has a body, and none
+redirects.
 """
 
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from credfresh.endpoint.shelf import Shelf
+from credfresh.host_header import host_in
 from credfresh.model import Clock
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PREFIX = "/credentials/"
 
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]*)?")
 _NOBODY = (b"\0",)
 """Compared with what is shown for an unknown name: never equal, as no header can hold a NUL."""
 
@@ -56,8 +55,7 @@ class Application:
         return [body]
 
     def _answer(self, environ: WSGIEnvironment) -> tuple[HTTPStatus, bytes]:
-        host = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
-        if host is None or host[1].lower() not in self._hosts:
+        if host_in(environ.get("HTTP_HOST", "")) not in self._hosts:
             return HTTPStatus.MISDIRECTED_REQUEST, b""
         if environ["REQUEST_METHOD"] != "GET":
             return HTTPStatus.METHOD_NOT_ALLOWED, b""

@@ -1,21 +1,21 @@
 """Answers over HTTP: `/metrics`, `/healthz`, `/readyz`, and the status page at `/`.
 
-Any local process can ask, and so can any web page that a browser on this host shows: if the page's
-name was pointed at 127.0.0.1, that name is in the Host header, and is refused. Nothing can be
-changed here, there are no cookies, and only pages of the same origin may read answers.
+Any local process can ask, and so can any web page that a browser on this host shows: a Host header
+that does not name us is refused. Nothing can be changed here, there are no cookies, and only pages
+of the same origin may read answers.
 """
 
 from __future__ import annotations
 
 import io
 import math
-import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from credfresh.host_header import host_in
 from credfresh.metrics import exposition, page
 from credfresh.metrics.pages import Pages
 from credfresh.metrics.view import View
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TEXT = "text/plain; charset=utf-8"
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
-"""Names under which this host answers; on any port, since a tunnel has another one."""
+"""Names under which this host answers."""
 
 MOST_NAMED = 20
 """Profiles that `/healthz` names at most."""
@@ -41,8 +41,6 @@ OVERDUE = 30.0
 BUSY = b"too many filters at once: ask again in a second\n"
 
 SILENT = b"the daemon's main thread does not answer\n"
-
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]*)?")
 
 HEADERS = (
     ("Cache-Control", "no-store"),
@@ -104,7 +102,8 @@ class Site:
         return wrapper(body) if wrapper else [answer.body]
 
     def _answer(self, environ: WSGIEnvironment) -> Answer:
-        if not self._known(environ.get("HTTP_HOST", "")):
+        host = host_in(environ.get("HTTP_HOST", ""))
+        if self._hosts is not None and host not in self._hosts:
             return Answer("421 Misdirected Request", TEXT, b"ask for localhost\n")
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             allowed = (("Allow", "GET, HEAD"),)
@@ -116,12 +115,6 @@ class Site:
         if view is None:
             return Answer("503 Service Unavailable", TEXT, SILENT)
         return answer(view, environ.get("QUERY_STRING", ""))
-
-    def _known(self, host: str) -> bool:
-        if self._hosts is None:
-            return True
-        match = _HOST.fullmatch(host)
-        return match is not None and match[1].lower() in self._hosts
 
     def _metrics(self, view: View, _query: str) -> Answer:
         # While another thread renders, the previous text is sent, so that probes need not wait,
