@@ -62,7 +62,7 @@ class Line:
 def on(line: Line, endpoint: Endpoint) -> AssumeRole:
     """Return the operation at an endpoint, over this line."""
     assume_role = Clients(StsLimits()).at(endpoint)
-    vars(assume_role)["_line"].http_session = line
+    vars(assume_role)["_http"].http_session = line
     return assume_role
 
 
@@ -182,7 +182,7 @@ def test_invalid_arguments_are_refused_before_anything_is_sent() -> None:
 def test_timeouts_and_limits_of_connections_are_as_configured() -> None:
     """Timeouts and number of connections are as configured; dead connections are noticed."""
     limits = StsLimits(connect_timeout=1.5, read_timeout=4.0, max_concurrency=16)
-    http = vars(vars(Clients(limits).at(Endpoint("eu-west-1")))["_line"].http_session)
+    http = vars(vars(Clients(limits).at(Endpoint("eu-west-1")))["_http"].http_session)
     assert (1.5, 4.0) == (http["_timeout"].connect_timeout, http["_timeout"].read_timeout)
     assert 32 == http["_max_pool_connections"]
     assert len(http["_socket_options"]) == 2

@@ -26,6 +26,7 @@ BACKLOG = 4096
 """Connections that may wait for accept; the kernel's own limit is net.core.somaxconn, 4096."""
 
 _UNCHANGED = -1  # to chown(2)
+_ELSEWHERE = "or give control.socket another path"
 
 
 class ListeningSocket:
@@ -106,10 +107,14 @@ class ListeningSocket:
         except FileNotFoundError:
             return
         if not stat.S_ISSOCK(info.st_mode):
-            raise self._refusal("in_the_way", "is there already, and is no socket", "move it away")
+            raise self._refusal(
+                "in_the_way", "is there already, and is no socket", f"move it away, {_ELSEWHERE}"
+            )
         if not trusted_owner(info.st_uid):
             raise self._refusal(
-                "foreign_owner", f"is a socket of uid {info.st_uid}", "find out who listens there"
+                "foreign_owner",
+                f"is a socket of uid {info.st_uid}",
+                f"find out who listens there, {_ELSEWHERE}",
             )
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
             reached = probe.connect_ex(f"/proc/self/fd/{place.directory}/{place.name}")
@@ -140,7 +145,7 @@ class ListeningSocket:
             path=self._path,
             step="listen",
             code=code,
-            hint=f"{hint}, or give control.socket another path" if "group" not in code else hint,
+            hint=hint,
         )
 
     @contextmanager

@@ -112,7 +112,7 @@ class WaitingRoom:
         def renew(name: str) -> None:
             self._desk.supervisor.renew(name, awaited=few)
 
-        publish = self._desk.supervisor.hurry
+        publish = self._desk.supervisor.publish_now
         for one, outcome in self._wishes.look(now.boot, facts_of, renew, publish):
             batch = self._batches.get(one.ticket)
             if batch is None:

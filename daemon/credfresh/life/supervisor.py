@@ -128,7 +128,7 @@ class Supervisor:
             self._schedule.arm(entry, self._clock())
         return True
 
-    def hurry(self, name: str) -> None:
+    def publish_now(self, name: str) -> None:
         """Publish at once what is in memory for this profile."""
         entry = self.roster.get(name)
         if entry is not None:

@@ -63,7 +63,7 @@ class ProcessTwins:
             failed = any(isinstance(outcome, PublishError) for outcome in outcomes.values())
             waits = failed and not share
             act = self._directories[path].withdraw if waits else self._directories[path].publish
-            done = _foreseen(act, path, wanted if waits else share)
+            done = _outcomes(act, path, wanted if waits else share)
             error = done.get(path)
             if not share and isinstance(error, PublishError) and error.nowhere:
                 done = {path: PublishReport(written=False)}
@@ -87,7 +87,7 @@ class ProcessTwins:
             known.share(shared)
 
 
-def _foreseen(
+def _outcomes(
     act: Callable[[Wanted], dict[str, PublishReport | PublishError]], path: str, wanted: Wanted
 ) -> dict[str, PublishReport | PublishError]:
     try:

@@ -25,7 +25,7 @@ from botocore.utils import parse_timestamp
 from credfresh import __version__
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.settings import Profile, StsLimits
-from credfresh.sts.direct import AssumeRole, line
+from credfresh.sts.direct import AssumeRole, http_endpoint
 from credfresh.sts.scrub import scrubbed
 
 if TYPE_CHECKING:  # the stubs are not there at run time
@@ -165,7 +165,8 @@ class Clients:
 
     def _anonymous(self, endpoint: Endpoint) -> STSClient:
         client = self._client(endpoint, signature_version=UNSIGNED)
-        bounded = line(client, client.meta.endpoint_url, self._limits, self._trusted).http_session
+        url = client.meta.endpoint_url
+        bounded = http_endpoint(client, url, self._limits, self._trusted).http_session
         # If a handler of this event returns an answer, botocore sends no request itself.
         events: Any = client.meta.events  # the stubs let no handler return one
         events.register("before-send.sts", lambda request, **_: bounded.send(request))

@@ -54,7 +54,7 @@ class AssumeRole:
     ) -> None:
         service = client.meta.service_model
         self.url, self.signed_for = destination(client)
-        self._line = line(client, self.url, limits, trusted)
+        self._http = http_endpoint(client, self.url, limits, trusted)
         self._user_agent = user_agent
         self._operation = service.operation_model(_OPERATION)
         self._serializer = create_serializer(service.protocol)
@@ -74,7 +74,7 @@ class AssumeRole:
         request = create_request_object(asked)
         signs = ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
         SigV4Auth(signs, *self.signed_for).add_auth(request)
-        sent = self._line.http_session.send(self._line.prepare_request(request))
+        sent = self._http.http_session.send(self._http.prepare_request(request))
         answer = convert_to_response_dict(sent, self._operation)
         refused = answer["status_code"] >= _REFUSED
         try:
@@ -111,7 +111,7 @@ def destination(client: STSClient) -> tuple[str, tuple[str, str]]:
     return url, (service, region)
 
 
-def line(client: STSClient, url: str, limits: StsLimits, trusted: Any) -> HttpEndpoint:
+def http_endpoint(client: STSClient, url: str, limits: StsLimits, trusted: Any) -> HttpEndpoint:
     """Return what sends requests as the client would, through the environment's proxies, too.
 
     Answers are read up to a bound. Workers that were written off may hold a connection each.
