@@ -65,7 +65,10 @@ class PublishReport:
     """Which line hides the whole file from botocore, and why; None if none does."""
 
 
-Outcomes = Mapping[str, PublishReport | PublishError]
+Outcome = PublishReport | PublishError
+"""The outcome of one publish of one target: what is on disk now, or why it could not be written."""
+
+Outcomes = Mapping[str, Outcome]
 """The outcome of one publish, by the `path` of each target: one failing file stops no other.
 
 Twins are in it by their directory, and by their own path only if they fail, or no longer do.

@@ -11,7 +11,7 @@ from credfresh.disk.locks import Pause
 from credfresh.disk.paths import FOREIGN_OWNER, WRITABLE_BY_OTHERS, resolved
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock, Grant
-from credfresh.publication import Publication, PublishReport, Wanted
+from credfresh.publication import Outcome, Publication, PublishReport, Wanted
 from credfresh.settings import FileTarget, Profile
 
 
@@ -92,14 +92,14 @@ class CredentialsFiles:
                 continue  # the first publish reports it
         return grants
 
-    def publish(self, wanted: Wanted) -> dict[str, PublishReport | PublishError]:
+    def publish(self, wanted: Wanted) -> dict[str, Outcome]:
         """Make every file equal to what is wanted of it; return what became of each, by path."""
         shares = self._shares(wanted)
         leaving = {
             path: moves.moving(self._stood.get(path, {}), share, wanted)
             for path, share in shares.items()
         }
-        outcomes: dict[str, PublishReport | PublishError] = {}
+        outcomes: dict[str, Outcome] = {}
         for path in sorted(shares, key=lambda path: not shares[path]):  # what is to go, last
             outcome = self._publish(path, {**shares[path], **leaving[path]})
             if not shares[path] and isinstance(outcome, PublishError) and outcome.nowhere:
@@ -157,7 +157,7 @@ class CredentialsFiles:
         self._stood.pop(path, None)
         del self._targets[path]
 
-    def _publish(self, path: str, share: Wanted) -> PublishReport | PublishError:
+    def _publish(self, path: str, share: Wanted) -> Outcome:
         outcome = _published(self._files[path], path, share)
         self._stood[path] = moves.remembered(self._stood.get(path, {}), share, outcome)
         return outcome
@@ -174,9 +174,7 @@ class CredentialsFiles:
         self._targets[path] = target
 
 
-def _published(
-    file: SharedCredentialsFile, path: str, share: Wanted
-) -> PublishReport | PublishError:
+def _published(file: SharedCredentialsFile, path: str, share: Wanted) -> Outcome:
     try:
         return file.publish(share)
     except PublishError as error:

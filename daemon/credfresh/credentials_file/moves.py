@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from credfresh.disk.paths import resolved, same_place
 from credfresh.errors import PublishError
-from credfresh.publication import Outcomes, Publication, PublishReport, Wanted
+from credfresh.publication import Outcome, Outcomes, Publication, PublishReport, Wanted
 
 
 def same_file(one: str, other: str) -> bool:
@@ -48,16 +48,12 @@ def arrived(publication: Publication, outcomes: Outcomes) -> bool:
     return all(refusal.profile != profile.name for refusal in outcome.refused)
 
 
-def remembered(
-    stood: Wanted, share: Wanted, outcome: PublishReport | PublishError
-) -> Mapping[str, Publication]:
+def remembered(stood: Wanted, share: Wanted, outcome: Outcome) -> Mapping[str, Publication]:
     """Return what may stand in a file after a publish; if it failed, also what stood before."""
     return share if isinstance(outcome, PublishReport) else {**stood, **share}
 
 
-def together(
-    first: PublishReport, second: PublishReport | PublishError
-) -> PublishReport | PublishError:
+def together(first: PublishReport, second: Outcome) -> Outcome:
     """Return the report on two publishes of one file."""
     if isinstance(second, PublishError):
         return second

@@ -17,7 +17,7 @@ from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock
 from credfresh.process_twin.files import Files, Kept, same
 from credfresh.process_twin.sweep import sweep
-from credfresh.publication import Publication, PublishReport, Remark, Wanted
+from credfresh.publication import Outcome, Publication, PublishReport, Remark, Wanted
 from credfresh.settings import FileTarget, Profile
 
 LOOKED_AT = 1000
@@ -72,7 +72,7 @@ class ProcessDirectory:
             self._life.close()
             self._life = None
 
-    def publish(self, wanted: Wanted) -> dict[str, PublishReport | PublishError]:
+    def publish(self, wanted: Wanted) -> dict[str, Outcome]:
         """Make the directory equal to what is wanted; report on it, and on each failing twin."""
         before, self._failed = self._failed, {}
         try:
@@ -86,7 +86,7 @@ class ProcessDirectory:
         mended = dict.fromkeys(before.keys() - self._failed.keys(), PublishReport(written=False))
         return {self._shared.path: report, **self._failed, **mended}
 
-    def withdraw(self, wanted: Wanted) -> dict[str, PublishReport | PublishError]:
+    def withdraw(self, wanted: Wanted) -> dict[str, Outcome]:
         """Take away the credentials of profiles that `wanted` withdraws; leave all else."""
         gone = {name: p.profile.twin for name, p in wanted.items() if p.withdraw and p.profile.twin}
         if not gone:

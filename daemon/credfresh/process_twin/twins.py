@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock
 from credfresh.process_twin.directory import ProcessDirectory
-from credfresh.publication import Publication, PublishReport, Wanted
+from credfresh.publication import Outcome, Publication, PublishReport, Wanted
 from credfresh.settings import FileTarget
 
 
@@ -45,7 +45,7 @@ class ProcessTwins:
         for directory in self._directories.values():
             directory.release()
 
-    def publish(self, wanted: Wanted) -> dict[str, PublishReport | PublishError]:
+    def publish(self, wanted: Wanted) -> dict[str, Outcome]:
         """Make every directory equal to what is wanted of it; see `publication.Outcomes`."""
         shares: dict[str, dict[str, Publication]] = {path: {} for path in self._directories}
         shared: dict[str, FileTarget] = {}
@@ -56,7 +56,7 @@ class ProcessTwins:
                 shared[twin.directory] = twin.shared
         for target in shared.values():
             self._directory(target)
-        outcomes: dict[str, PublishReport | PublishError] = {}
+        outcomes: dict[str, Outcome] = {}
         # Twins that move stand in the new directory before they leave the old one. If they cannot
         # be put there, readers keep what they have, except what is to be withdrawn.
         for path, share in sorted(shares.items(), key=lambda each: not each[1]):
@@ -88,8 +88,8 @@ class ProcessTwins:
 
 
 def _outcomes(
-    act: Callable[[Wanted], dict[str, PublishReport | PublishError]], path: str, wanted: Wanted
-) -> dict[str, PublishReport | PublishError]:
+    act: Callable[[Wanted], dict[str, Outcome]], path: str, wanted: Wanted
+) -> dict[str, Outcome]:
     try:
         return act(wanted)
     except Exception as error:  # noqa: BLE001 - what nobody foresaw stops nothing else
