@@ -40,8 +40,8 @@ import bench_together
 import meter
 import others
 import report
-from hammer import hammer
 from stage import FastSts
+from torn_reads import hammer
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 PROFILES = 100
