@@ -113,7 +113,7 @@ def _judge_file(
     found = {status.profile: status for status in where.statuses_in_file(unreached)}
     status = found.get(request.profile)
     left = status.seconds_left if status is not None else 0.0
-    reached = left > 0 and left >= request.valid_for
+    reached = protocol.suffices(left, request.valid_for)
     if as_json:
         shape = {
             "version": 1,

@@ -115,6 +115,11 @@ PRIVILEGED = (Renew, Reload, Withdraw)
 """Requests for root and the daemon's user alone; the others are for all who may connect."""
 
 
+def suffices(life_left: float, valid_for: float) -> bool:
+    """Say whether an `Ensure` holds; no life at all never suffices, even if `valid_for` is 0."""
+    return life_left > 0 and life_left >= valid_for
+
+
 def encode_request(request: Request) -> bytes:
     """Return a request as its line."""
     said: dict[str, Any] = {"version": VERSION, "ask": type(request).__name__.lower()}

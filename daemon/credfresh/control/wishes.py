@@ -12,6 +12,8 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Literal
 
+from credfresh.control.protocol import suffices
+
 MARGIN = 5.0
 """Seconds of a grant that cannot be promised, because asking and publishing take time."""
 
@@ -209,7 +211,7 @@ class Wishes:
     ) -> Outcome | None:
         if facts.refusal is not None:
             return _denied("refused", facts.refusal)
-        if _enough(facts.life_left, valid_for):
+        if suffices(facts.life_left, valid_for):
             return Granted()
         if facts.withdrawn:
             return _WITHDRAWN
@@ -274,14 +276,9 @@ def floor(longest: float) -> float:
     return min(MOST_APART, longest * SHARE_APART)
 
 
-def _enough(life: float, valid_for: float) -> bool:
-    """Say whether so much `life` suffices; none at all never does, even if `valid_for` is 0."""
-    return life > 0 and life >= valid_for
-
-
 def _in_hand(one: Waiting, facts: Facts) -> bool:
     """Say whether a wish is an `Ensure` for which the credentials in memory would suffice."""
-    return isinstance(one.wish, Ensure) and _enough(facts.in_hand, one.wish.valid_for)
+    return isinstance(one.wish, Ensure) and suffices(facts.in_hand, one.wish.valid_for)
 
 
 def _judge_end(one: Waiting, facts: Facts) -> Outcome | None:
