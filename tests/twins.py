@@ -71,6 +71,12 @@ def report(twins: ProcessDirectory, asked: Wanted) -> PublishReport:
     return outcome
 
 
+def recipe(directory: Path, name: str = "production") -> dict[str, str]:
+    """Return the environment that `NAME.env` says."""
+    said = (directory / f"{name}.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in said if not line.startswith("#"))
+
+
 def key_of(directory: Path, name: str = "production") -> str:
     """Return the access key id in a twin."""
     return str(json.loads((directory / f"{name}.json").read_text())["AccessKeyId"])

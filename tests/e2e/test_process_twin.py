@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from credfresh.simulator import faults
 from host import COMMAND, ENVIRONMENTS, Host, wait_until
+from twins import key_of, recipe
 
 CLIENT = """
 import sys, boto3
@@ -31,14 +31,7 @@ def with_twins(host: Host) -> Path:
 
 def environment(host: Host, directory: Path, name: str) -> dict[str, str]:
     """Return the host's environment with that of `NAME.env` added."""
-    said = (directory / f"{name}.env").read_text().splitlines()
-    recipe = dict(line.split("=", 1) for line in said if not line.startswith("#"))
-    return host.environment | recipe
-
-
-def key_of(directory: Path, name: str) -> str:
-    """Return the access key id in a twin."""
-    return str(json.loads((directory / f"{name}.json").read_text())["AccessKeyId"])
+    return host.environment | recipe(directory, name)
 
 
 def test_twin_and_section_hold_the_same_credentials(host: Host) -> None:

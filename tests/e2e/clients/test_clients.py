@@ -30,6 +30,7 @@ from loopback import loopback_only
 from s3_front import s3_front
 from sdk_clients import DOORS, Client
 from sdk_matrix import Cell, Matrix
+from twins import recipe
 
 pytestmark = [needs_root, pytest.mark.timeout(300)]
 
@@ -212,9 +213,8 @@ def environment(host: Host, cell: Cell) -> dict[str, str]:
                 "AWS_CONFIG_FILE": empty,
             }
         case "twin":
-            lines = (process / f"{cell.name}.env").read_text().splitlines()
-            recipe = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
-            return {"AWS_SHARED_CREDENTIALS_FILE": str(host.credentials)} | recipe
+            every = {"AWS_SHARED_CREDENTIALS_FILE": str(host.credentials)}
+            return every | recipe(process, cell.name)
         case "endpoint":
             token = host.root / "tokens" / cell.name
             shown = {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token)}

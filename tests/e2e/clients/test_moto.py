@@ -17,6 +17,7 @@ from loopback import loopback_only
 from s3_front import S3Front
 from sdk_clients import Door
 from sdk_matrix import Cell, Matrix
+from twins import recipe
 
 pytestmark = [needs_root, pytest.mark.timeout(180)]
 
@@ -60,8 +61,7 @@ def environment(host: Host, cell: Cell) -> dict[str, str]:
     """Return the variables of the recipe for a door."""
     process = host.root / "process"
     if cell.door == "twin":
-        lines = (process / f"{cell.name}.env").read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+        return recipe(process, cell.name)
     return {
         "AWS_SHARED_CREDENTIALS_FILE": str(host.credentials),
         "AWS_CONFIG_FILE": str(process / "empty"),
