@@ -82,7 +82,7 @@ MOVED = pytest.mark.parametrize(
 
 
 @MOVED
-def test_what_stands_in_the_old_place_is_missing_in_the_new_one(moved: Profile) -> None:
+def test_a_profile_that_stands_only_in_its_old_place_is_missing(moved: Profile) -> None:
     """After a reload to a place that cannot be written, its readers find nothing until it can."""
     one = profile()
     sim = started(one)
@@ -97,7 +97,7 @@ def test_what_stands_in_the_old_place_is_missing_in_the_new_one(moved: Profile) 
 
 
 @MOVED
-def test_what_stood_at_the_start_is_missing_in_the_new_place(moved: Profile) -> None:
+def test_a_profile_that_stood_at_the_start_is_missing_in_its_new_place(moved: Profile) -> None:
     """The same holds if nothing could be written since the start."""
     one = profile()
     sim = Simulation(settings(one))
@@ -110,7 +110,7 @@ def test_what_stood_at_the_start_is_missing_in_the_new_place(moved: Profile) -> 
 
 
 @MOVED
-def test_what_was_to_be_withdrawn_from_the_old_place_is_missing_in_the_new_one(
+def test_a_profile_to_be_withdrawn_from_its_old_place_is_missing_in_the_new_one(
     moved: Profile,
 ) -> None:
     """The disk was full, and the reload that moves the profile brings it back without keys."""
@@ -127,7 +127,7 @@ def test_what_was_to_be_withdrawn_from_the_old_place_is_missing_in_the_new_one(
 
 
 @MOVED
-def test_a_refusal_is_of_the_place_that_it_was_about(moved: Profile) -> None:
+def test_a_refusal_counts_only_for_the_place_that_it_was_about(moved: Profile) -> None:
     """Who moves the profile out of the way of somebody's section learns what is wrong now."""
     one = profile()
     sim = started(one)
