@@ -153,11 +153,13 @@ class FakeWorkers:
     def finish(self, ticket: int) -> None:
         self.held.pop(ticket, None)
 
-    def write_off(self, ticket: int) -> None:
-        self.held.pop(ticket)
+    def write_off(self, ticket: int) -> bool:
+        if self.held.pop(ticket, None) is None:
+            return False
         self.hung.append(ticket)
         if not self.keep_hung:
             self.end_hung()
+        return True
 
     def recovered(self) -> list[int]:
         ended, self._ended = self._ended, []

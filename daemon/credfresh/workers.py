@@ -72,11 +72,17 @@ class Workers:
         if worker is not None:
             self._idle.append(worker)
 
-    def write_off(self, ticket: int) -> None:
-        """Give up the worker of a job past its deadline; the worker ends when its job does."""
-        worker = self._busy.pop(ticket)
+    def write_off(self, ticket: int) -> bool:
+        """Give up the worker of a job past its deadline; the worker ends when its job does.
+
+        False if there is none: the job could not be started, and nobody has been told yet.
+        """
+        worker = self._busy.pop(ticket, None)
+        if worker is None:
+            return False
         worker.give_up()
         self._hung[ticket] = worker
+        return True
 
     def recovered(self) -> list[int]:
         """Return the tickets that were written off and whose threads have ended since."""

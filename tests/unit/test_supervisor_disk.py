@@ -7,7 +7,7 @@ from dataclasses import replace
 from credfresh.errors import Mend, PublishError
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
-from fakes import failure, grant, profile, settings
+from fakes import failure, profile, settings
 from simulation import simulate
 
 
@@ -181,18 +181,3 @@ def test_a_renamed_section_counts_only_once_it_stands_under_its_new_name() -> No
     sim.settle()
     [status] = sim.supervisor.roster.statuses(sim.clock())
     assert "fresh" == status.state
-
-
-def test_a_section_that_stood_at_the_start_counts_only_where_it_stood() -> None:
-    """Nothing can be written from the start on: no reader finds another file, or another name."""
-    one = profile()
-    for other in (replace(one, section="deploy"), profile(path="/elsewhere")):
-        sim = simulate(one)
-        sim.disk_full = True
-        sim.start({one.name: grant(one, sim.clock())})
-        assert 3600.0 == sim.life_left(one.name)
-
-        sim.supervisor.reload(settings(other))
-        sim.settle()
-
-        assert 0.0 == sim.life_left(one.name)

@@ -7,7 +7,8 @@ import pytest
 from credfresh import policy
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.life.entry import Phase
-from credfresh.life.ports import Finished
+from credfresh.life.ports import Due, Finished
+from credfresh.settings import StsLimits
 from fakes import failure, grant, profile
 from simulation import simulate
 
@@ -166,3 +167,26 @@ def test_without_threads_an_attempt_fails_and_the_next_one_is_armed(
 
     sim.run(policy.CAP)
     assert "fresh" == entry.state(sim.clock())
+
+
+def test_an_attempt_without_a_thread_that_a_suspend_overtakes_fails_as_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The host sleeps before its failure is heard: no thread of its source counts as hung."""
+    one, other = profile("one", source="a"), profile("other", source="b")
+    sim = simulate(one, other, sts=StsLimits(max_concurrency=1))
+
+    def refuse(_ticket: int, _job: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sim.workers, "start", refuse)
+        sim.supervisor.start({})
+        sim.supervisor.handle(Due("one"))
+        sim.supervisor.pump()
+        sim.clock.advance(policy.ATTEMPT_LIMIT)
+        sim.supervisor.beat()
+
+    sim.run(policy.CAP)
+    assert 0 == sim.supervisor.in_flight
+    assert "fresh" == sim.supervisor.roster["one"].state(sim.clock())

@@ -125,6 +125,15 @@ def test_a_hung_worker_is_replaced(hold: Hold) -> None:
     workers.stop()
 
 
+def test_a_job_without_a_thread_leaves_nothing_to_write_off() -> None:
+    """It could not be started, and its owner gives it up before it hears of that."""
+    workers = Workers(1)
+
+    assert not workers.write_off(1)
+    assert 1 == workers.free
+    assert [] == workers.recovered()
+
+
 def test_at_most_twice_the_count_of_threads_exist(hold: Hold) -> None:
     """When as many hang as may be written off, no job is started, and `exhausted` says so."""
     workers = Workers(2)

@@ -144,10 +144,10 @@ class Attempts:
     def _give_up(self, flight: Flight) -> RenewalError:
         error = hung(flight.progress)
         del self._flights[flight.ticket]
-        self._workers.write_off(flight.ticket)
-        self._hung[flight.ticket] = flight.lane
         self._admission.finished(flight.lane, error.scope)
-        self._admission.hangs(flight.lane)
+        if self._workers.write_off(flight.ticket):
+            self._hung[flight.ticket] = flight.lane
+            self._admission.hangs(flight.lane)
         return error
 
 

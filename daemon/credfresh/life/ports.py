@@ -53,8 +53,8 @@ class Workers(Protocol):
     def finish(self, ticket: int) -> None:
         """Take back the thread of a job that has reported."""
 
-    def write_off(self, ticket: int) -> None:
-        """Give up the thread of a job that hangs."""
+    def write_off(self, ticket: int) -> bool:
+        """Give up the thread of a job that hangs; False if it has none."""
 
     def recovered(self) -> list[int]:
         """Return the tickets that were written off and have ended since, each once."""
