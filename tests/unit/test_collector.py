@@ -20,6 +20,16 @@ def test_the_garbage_collector_is_paused_for_a_block_and_no_longer() -> None:
     assert (False, True) == (during, gc.isenabled())
 
 
+def test_a_pause_of_the_garbage_collector_outlasts_one_within_it() -> None:
+    """A command pauses it, and so does the configuration that it reads."""
+    with collector.paused():
+        with collector.paused():
+            pass
+        between = gc.isenabled()
+
+    assert (False, True) == (between, gc.isenabled())
+
+
 def test_a_configuration_with_mistakes_leaves_the_garbage_collector_on(tmp_path: Path) -> None:
     """A daemon reads many bad configurations, and must collect after each of them."""
     path = tmp_path / "credfresh.yaml"

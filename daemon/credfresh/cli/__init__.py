@@ -63,7 +63,9 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         with collector.paused():
-            return cast("click.Command", importlib.import_module(f"credfresh.cli.{name}").command)
+            module = importlib.import_module(f"credfresh.cli.{name}")
+            collector.keep()
+        return cast("click.Command", module.command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

@@ -88,8 +88,9 @@ def start(
     collector.settle()
     at_first = LogSettings(format=log_format or "auto")
     log = configure(at_first, stream=sys.stdout, clock=clock)
-    with problems_logged(log):
+    with problems_logged(log), collector.paused():
         settings = load(path)
+        collector.keep()
     wished = replace(settings.log, format=log_format) if log_format else settings.log
     log = configure(wished, stream=sys.stdout, clock=clock)
     for notice in settings.notices:

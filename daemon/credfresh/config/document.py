@@ -79,8 +79,7 @@ def _feed(builder: _Builder, text: str, loader: Loader) -> bool:
 
 
 def _events(text: str, loader: Loader) -> Iterator[yaml.Event]:
-    events: Iterator[yaml.Event] = yaml.parse(text, Loader=loader)
-    return events
+    return iter(loader(text).get_event, None)  # yaml.parse asks twice for each
 
 
 def _whole(builder: _Builder, findings: Findings) -> Document:

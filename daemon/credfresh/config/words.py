@@ -7,6 +7,7 @@ with a reason and a hint, neither of which repeats the word.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from credfresh.settings import RenewBefore
 
@@ -192,6 +193,7 @@ def region(value: object) -> str:
     raise RefusedError("must be an AWS region", hint="regions look like `eu-west-1`")
 
 
+@cache  # thousands of profiles are in a few regions
 def is_of_aws(region: str) -> bool:
     """Say whether a region looks like AWS's; an STS at an endpoint of its own may have others."""
     return re.fullmatch(r"[a-z]+(?:-[a-z]+)+-[0-9]+|aws-global", region) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
@@ -80,8 +79,8 @@ class Entry:
     """How many attempts in a row have failed."""
     failing_since: Instant | None = None
     """When the first of them ended."""
-    results: Counter[Result] = field(default_factory=Counter)
-    """What became of the attempts since the start."""
+    results: dict[Result, int] = field(default_factory=dict)
+    """What became of the attempts since the start: how many ended in each way."""
     not_before: float = 0.0
     """Boot-clock second before which no attempt may start (I6)."""
     told_expired: bool = False
@@ -192,14 +191,15 @@ class Entry:
 
     def attempt_ended(self, now: Instant, result: Grant | RenewalError) -> None:
         """Count it, and keep the floor between this attempt and the next."""
-        self.results["success" if isinstance(result, Grant) else _RESULTS[result.mend]] += 1
+        became = "success" if isinstance(result, Grant) else _RESULTS[result.mend]
+        self.results[became] = self.results.get(became, 0) + 1
         self.failing_since = None if isinstance(result, Grant) else self.failing_since or now
         self.not_before = now.boot + policy.FLOOR
 
     @property
     def attempts(self) -> int:
         """How many attempts have ended since the start."""
-        return self.results.total()
+        return sum(self.results.values())
 
     def failed_with(self) -> tuple[Scope, str] | None:
         """Return the endpoint or source that made the last attempt fail, if one did."""
