@@ -56,8 +56,7 @@ class Mutant:
 
     def apply(self, home: Path) -> None:
         """Copy the package to `home`, with the mistake in it."""
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "daemon", home / "daemon", ignore=ignored)
+        shutil.copytree(ROOT / "daemon", home / "daemon")
         target = home / self.file
         target.write_text(target.read_text().replace(self.was, self.becomes))
 
