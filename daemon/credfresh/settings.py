@@ -105,6 +105,8 @@ class Profile:
     transitive_tag_keys: tuple[str, ...] = ()
     source_identity: str | None = None
     endpoint_url: str | None = None
+    any_key_id: bool = False
+    """Whether key ids need not look like AWS's: the file or the environment names another STS."""
     fips: bool = False
     publish_region: bool = True
     """Whether `region` is written beside the keys (true if the profile or defaults set it)."""

@@ -399,15 +399,25 @@ def test_a_doubtful_mark_is_not_believed(path: Path, doubt: str) -> None:
     assert {} == keeper(path).standing({"dev": asked})
 
 
-def test_with_an_endpoint_url_marks_with_any_key_id_are_believed(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sts", "environment"),
+    [
+        ("sts: {endpoint_url: 'http://127.0.0.1:4566'}\n", {}),
+        ("", {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:4566"}),
+    ],
+)
+def test_where_another_sts_is_named_marks_with_any_key_id_are_believed(
+    path: Path, sts: str, environment: dict[str, str]
+) -> None:
     """LocalStack's key ids begin with LSIA; they must not make each `once` renew everything."""
     file = path.with_name("credfresh.yaml")
     one = publication("dev", path)
     elsewhere = parse(
-        f"credentials_file: {{path: {path}}}\nsts: {{endpoint_url: 'http://127.0.0.1:4566'}}\n"
+        f"credentials_file: {{path: {path}}}\n{sts}"
         "defaults: {region: eu-west-1}\n"
         f"profiles: {{dev: {{role_arn: '{one.profile.role_arn}'}}}}\n".encode(),
         str(file),
+        environment=environment,
     ).profiles["dev"]
     credentials = replace(_grant(one).credentials, access_key_id="LSIAFAKE000000000000")
     publish_and_leave(

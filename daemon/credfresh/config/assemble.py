@@ -8,7 +8,7 @@ from typing import assert_never
 
 from credfresh import policy, principals, settings
 from credfresh.config import schema, source_shapes
-from credfresh.config.checks import Case, region_of, sts_endpoint
+from credfresh.config.checks import Case, elsewhere, region_of, sts_endpoint
 from credfresh.config.drafts import Draft
 from credfresh.config.endpoint import endpoint_of
 from credfresh.config.identity import default_instance
@@ -97,6 +97,7 @@ def _profile(  # noqa: PLR0917 - all that a profile is made of
     rhythm: settings.Rhythm,
 ) -> settings.Profile:
     shape = draft.profile
+    endpoint = sts_endpoint(draft, case.file)
     return settings.Profile(
         name=draft.name,
         section=draft.section,
@@ -115,7 +116,8 @@ def _profile(  # noqa: PLR0917 - all that a profile is made of
         session_tags=shape.session_tags or (),
         transitive_tag_keys=shape.transitive_tag_keys or (),
         source_identity=shape.source_identity,
-        endpoint_url=sts_endpoint(draft, case.file),
+        endpoint_url=endpoint,
+        any_key_id=endpoint is not None or elsewhere(surroundings.environment),
         fips=bool(shape.fips),
         publish_region=shape.region is not None,
         adopt=bool(shape.adopt),
@@ -149,6 +151,7 @@ def _followed(profile: settings.Profile, engine: principals.VaultEngine) -> sett
         role_arn=f"vault:{engine.mount}/{engine.prefix}/{profile.name}",
         duration=MOST_DURATION,
         endpoint_url=engine.address,
+        any_key_id=True,
         source_request=f"{engine.address} {engine.namespace}",  # another engine's is another role
         account_id=False,  # only the hub knows the role, and so its account
     )

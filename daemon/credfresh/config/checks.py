@@ -144,7 +144,7 @@ def _region(draft: Draft, case: Case) -> None:
         case.add(path, reason, "set `region` here or under `defaults`")
     elif sts_endpoint(draft, case.file):
         return
-    elif draft.profile.region and not (is_of_aws(region) or _elsewhere(case.environment)):
+    elif draft.profile.region and not (is_of_aws(region) or elsewhere(case.environment)):
         where = ("defaults", "region") if "region" in draft.inherited else path
         if where not in case.findings.faulty:  # said once for all that inherit it
             reason = f"must be an AWS region (got {shown(region)})"
@@ -158,8 +158,8 @@ def _region(draft: Draft, case: Case) -> None:
             case.add_to(draft, "region", reason, "credentials do not cross partitions")
 
 
-def _elsewhere(environment: Mapping[str, str]) -> bool:
-    """Say whether the environment names another STS, whose regions may have other names."""
+def elsewhere(environment: Mapping[str, str]) -> bool:
+    """Say whether the environment names another STS: its regions and key ids may look otherwise."""
     return any(environment.get(name) for name in ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"))
 
 

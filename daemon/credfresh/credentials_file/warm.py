@@ -40,8 +40,7 @@ def believed(
 def _grant(owned: ownership.Owned, profile: Profile, now: Instant) -> Grant | None:
     said, values = owned.mark, dict(owned.values)
     asked = float(profile.duration)
-    any_key = profile.endpoint_url is not None
-    if not mark.sane(said, now=now.wall, asked=asked, any_key=any_key):
+    if not mark.sane(said, now=now.wall, asked=asked, any_key=profile.any_key_id):
         return None
     if values.get("aws_access_key_id") != said.key:
         return None

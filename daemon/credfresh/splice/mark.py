@@ -166,7 +166,7 @@ def sane(mark: Mark, *, now: float, asked: float, any_key: bool = False) -> bool
     """Say whether a mark can be believed at a start.
 
     It must be issued at most 5 minutes after `now`, and last at most 5 minutes longer than `asked`
-    seconds; its key id must start with ASIA (unless `any_key`: an `endpoint_url` is set).
+    seconds; its key id must start with ASIA (unless `any_key`: another STS gave it).
     """
     return (
         mark.issued <= now + TOLERANCE

@@ -104,6 +104,7 @@ def test_every_key_of_a_profile_arrives() -> None:
         transitive_tag_keys=("team",),
         source_identity="build",
         endpoint_url="http://127.0.0.1:4566",
+        any_key_id=True,
         adopt=True,
         account_id=True,
         on_expired="remove",
