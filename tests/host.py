@@ -20,7 +20,7 @@ from credfresh.simulator import Simulator
 
 COMMAND = str(Path(sys.executable).with_name("credfresh"))
 ENVIRONMENTS = ("development", "preproduction", "production")
-PATIENCE = 20.0
+PATIENCE = 40.0
 
 
 def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:

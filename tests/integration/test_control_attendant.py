@@ -25,7 +25,7 @@ from host import wait_until
 from simulation import Simulation
 
 
-class Home:
+class Harness:
     """A desk whose main thread is a thread of the test, with a control socket at `path`."""
 
     def __init__(self, path: Path) -> None:
@@ -68,15 +68,15 @@ class Home:
         self.attendant.close()
 
 
-@pytest.fixture(name="home")
-def _home(tmp_path: Path) -> Iterator[Home]:
+@pytest.fixture(name="harness")
+def _harness(tmp_path: Path) -> Iterator[Harness]:
     tmp_path.chmod(0o755)
-    with Home(tmp_path / "control.sock") as home:
-        yield home
+    with Harness(tmp_path / "control.sock") as harness:
+        yield harness
 
 
 def test_an_unforeseen_error_is_told_to_the_client_and_ends_nothing(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client gets `internal`, the log names the place, and the next client is served."""
 
@@ -84,17 +84,17 @@ def test_an_unforeseen_error_is_told_to_the_client_and_ends_nothing(
         raise ZeroDivisionError("with what may be a secret")
 
     with monkeypatch.context() as patched:
-        patched.setattr(home.desk, "reload", broken)
-        answer = exchange(home.path, b'{"version": 1, "ask": "reload"}\n')
+        patched.setattr(harness.desk, "reload", broken)
+        answer = exchange(harness.path, b'{"version": 1, "ask": "reload"}\n')
     assert "internal" == answer["error"]["code"]
-    [told] = home.log.of("unexpected_error")
+    [told] = harness.log.of("unexpected_error")
     assert ("attendant", "ZeroDivisionError") == (told["where"], told["error_type"])
     assert "secret" not in str(told)
-    assert "profiles" in exchange(home.path)["answer"]
+    assert "profiles" in exchange(harness.path)["answer"]
 
 
 def test_an_unforeseen_error_in_a_look_leaves_the_daemon_running(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clients who asked before the mistake get no answer, and the main thread goes on."""
 
@@ -102,37 +102,37 @@ def test_an_unforeseen_error_in_a_look_leaves_the_daemon_running(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(home.sim.supervisor.roster, "statuses", broken)
-        with connect(home.path) as client:
+        patched.setattr(harness.sim.supervisor.roster, "statuses", broken)
+        with connect(harness.path) as client:
             client.sendall(STATUS)
-            wait_until(lambda: bool(home.log.of("unexpected_error")), "the mistake")
+            wait_until(lambda: bool(harness.log.of("unexpected_error")), "the mistake")
             client.settimeout(0.1)
             with pytest.raises(TimeoutError):
                 client.recv(1)
-    assert home.thread.is_alive()
-    assert "profiles" in exchange(home.path)["answer"]
+    assert harness.thread.is_alive()
+    assert "profiles" in exchange(harness.path)["answer"]
 
 
-def test_without_a_configuration_file_a_reload_is_refused(home: Home) -> None:
+def test_without_a_configuration_file_a_reload_is_refused(harness: Harness) -> None:
     """The answer says that there is nothing to read again."""
-    answer = exchange(home.path, b'{"version": 1, "ask": "reload"}\n')
+    answer = exchange(harness.path, b'{"version": 1, "ask": "reload"}\n')
     assert "no_reload" == answer["error"]["code"]
 
 
-def test_a_request_for_another_instance_is_refused(home: Home) -> None:
+def test_a_request_for_another_instance_is_refused(harness: Harness) -> None:
     """A request that names other instances is refused: several daemons may run on a host."""
     asked = b'{"version": 1, "ask": "withdraw", "instances": ["%s"]}\n'
 
-    answer = exchange(home.path, asked % b"other")
+    answer = exchange(harness.path, asked % b"other")
     assert "another_daemon" == answer["error"]["code"]
-    assert not any(entry.withdrawn for entry in home.sim.supervisor.roster)
+    assert not any(entry.withdrawn for entry in harness.sim.supervisor.roster)
 
-    home.sim.settle()
-    instance = home.desk.settings.instance.encode()
-    with connect(home.path) as client:
+    harness.sim.settle()
+    instance = harness.desk.settings.instance.encode()
+    with connect(harness.path) as client:
         client.sendall(asked % instance)
         wait_until(
-            lambda: all(entry.withdrawn for entry in home.sim.supervisor.roster), "it is done"
+            lambda: all(entry.withdrawn for entry in harness.sim.supervisor.roster), "it is done"
         )
 
 
@@ -140,39 +140,39 @@ WAITS = b'{"version": 1, "ask": "ensure", "profile": "dev", "valid_for_s": 600, 
 
 
 @pytest.fixture(name="watchful")
-def _watchful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    """A home that checks its socket every 0.05 s, and whose main thread turns every 0.02 s."""
+def _watchful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
+    """A harness that checks its socket every 0.05 s, and whose main thread turns every 0.02 s."""
     monkeypatch.setattr(attendant, "LOOK", 0.05)
     tmp_path.chmod(0o755)
-    with Home(tmp_path / "control.sock") as home:
+    with Harness(tmp_path / "control.sock") as harness:
         over = threading.Event()
 
         def turns() -> None:
             while not over.wait(0.02):
-                home.inbox.put(Errand(lambda: None))
+                harness.inbox.put(Errand(lambda: None))
 
         clockwork = threading.Thread(target=turns)
         clockwork.start()
-        yield home
+        yield harness
         over.set()
         clockwork.join()
 
 
 def test_clients_that_ask_status_at_once_share_one_answer(
-    watchful: Home, monkeypatch: pytest.MonkeyPatch
+    watchful: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a look is costly, clients take at most a tenth of the main thread's time."""
-    home, looks = watchful, []
-    real = home.sim.supervisor.roster.statuses
+    harness, looks = watchful, []
+    real = harness.sim.supervisor.roster.statuses
 
     def slow(now: Any) -> Any:
         looks.append(now.boot)
         threading.Event().wait(0.1)
         return real(now)
 
-    monkeypatch.setattr(home.sim.supervisor.roster, "statuses", slow)
+    monkeypatch.setattr(harness.sim.supervisor.roster, "statuses", slow)
     for _ in range(2):
-        clients = [connect(home.path) for _ in range(50)]
+        clients = [connect(harness.path) for _ in range(50)]
         for client in clients:
             client.sendall(STATUS)
         assert all(b'"answer"' in received(client) for client in clients)
@@ -182,103 +182,103 @@ def test_clients_that_ask_status_at_once_share_one_answer(
     assert all(later - sooner >= 0.9 for sooner, later in itertools.pairwise(looks))
 
 
-def waiting(home: Home) -> socket.socket:
+def waiting(harness: Harness) -> socket.socket:
     """Return a client that waits for a profile whose renewal fails."""
-    home.sim.supervisor.roster["dev"].published = None
-    home.sim.provider.fault = lambda _: failure()
-    client = connect(home.path)
-    asks(home, client, WAITS)
+    harness.sim.supervisor.roster["dev"].published = None
+    harness.sim.provider.fault = lambda _: failure()
+    client = connect(harness.path)
+    asks(harness, client, WAITS)
     return client
 
 
-def asks(home: Home, client: socket.socket, request: bytes) -> None:
+def asks(harness: Harness, client: socket.socket, request: bytes) -> None:
     """Send a request, and wait until it is in the inbox of the main thread."""
-    before = home.posted
+    before = harness.posted
     client.sendall(request)
-    wait_until(lambda: home.posted > before, "the question")
+    wait_until(lambda: harness.posted > before, "the question")
 
 
-def test_a_deleted_socket_is_made_again_and_connected_clients_stay(watchful: Home) -> None:
+def test_a_deleted_socket_is_made_again_and_connected_clients_stay(watchful: Harness) -> None:
     """If /run is cleaned up, the socket is made again; waiting clients still get their answers."""
-    home = watchful
-    with waiting(home) as client:
-        home.path.unlink()
-        wait_until(lambda: len(home.log.of("control_opened")) == 2, "another socket")
-        assert "profiles" in exchange(home.path)["answer"]
+    harness = watchful
+    with waiting(harness) as client:
+        harness.path.unlink()
+        wait_until(lambda: len(harness.log.of("control_opened")) == 2, "another socket")
+        assert "profiles" in exchange(harness.path)["answer"]
 
         def withdraw() -> None:
-            home.desk.supervisor.withdraw(["dev"])
-            home.desk.agenda.hasten(home.attendant.look)
+            harness.desk.supervisor.withdraw(["dev"])
+            harness.desk.agenda.hasten(harness.attendant.look)
 
-        home.inbox.put(Errand(withdraw))
+        harness.inbox.put(Errand(withdraw))
         assert b"withdrawn" in received(client)
-    assert [] == home.log.of("control_lost")
+    assert [] == harness.log.of("control_lost")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_server_that_has_ended_is_replaced(
-    watchful: Home, monkeypatch: pytest.MonkeyPatch
+    watchful: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever its thread died of: who was in is let go, and who comes next is served."""
-    home = watchful
-    first = home.attendant._server
+    harness = watchful
+    first = harness.attendant._server
     assert first is not None
 
     def dies(_timeout: float | None) -> None:
         raise SystemExit
 
-    with waiting(home) as client:
+    with waiting(harness) as client:
         monkeypatch.setattr(first, "_turn", dies)
-        connect(home.path).close()
-        wait_until(lambda: len(home.log.of("control_opened")) == 2, "another server")
-        assert "profiles" in exchange(home.path)["answer"]
+        connect(harness.path).close()
+        wait_until(lambda: len(harness.log.of("control_opened")) == 2, "another server")
+        assert "profiles" in exchange(harness.path)["answer"]
         assert b"" == received(client)
 
 
-def test_a_foreign_file_in_the_place_of_the_socket_is_left_and_told_once(watchful: Home) -> None:
+def test_a_foreign_file_in_the_place_of_the_socket_is_left_and_told_once(watchful: Harness) -> None:
     """When the other file is gone, the socket is made again; connected clients stay connected."""
-    home = watchful
-    with waiting(home) as client:
-        other = home.path.with_name("other")
+    harness = watchful
+    with waiting(harness) as client:
+        other = harness.path.with_name("other")
         other.write_text("somebody's")
-        other.replace(home.path)
-        wait_until(lambda: bool(home.log.of("control_lost")), "the loss")
+        other.replace(harness.path)
+        wait_until(lambda: bool(harness.log.of("control_lost")), "the loss")
         threading.Event().wait(0.3)
-        assert "somebody's" == home.path.read_text()
-        assert 1 == len(home.log.of("control_lost"))
+        assert "somebody's" == harness.path.read_text()
+        assert 1 == len(harness.log.of("control_lost"))
 
-        home.path.unlink()
-        wait_until(lambda: len(home.log.of("control_opened")) == 2, "another socket")
-        assert "profiles" in exchange(home.path)["answer"]
+        harness.path.unlink()
+        wait_until(lambda: len(harness.log.of("control_opened")) == 2, "another socket")
+        assert "profiles" in exchange(harness.path)["answer"]
         client.settimeout(0.1)
         with pytest.raises(TimeoutError):
             client.recv(1)
 
 
-def test_a_socket_that_was_moved_away_and_back_is_told_again(watchful: Home) -> None:
+def test_a_socket_that_was_moved_away_and_back_is_told_again(watchful: Harness) -> None:
     """After `control_lost`, another `control_opened` says that clients get through again."""
-    home = watchful
-    aside = home.path.with_name("aside")
-    aside.hardlink_to(home.path)
-    other = home.path.with_name("other")
+    harness = watchful
+    aside = harness.path.with_name("aside")
+    aside.hardlink_to(harness.path)
+    other = harness.path.with_name("other")
     other.touch()
-    other.replace(home.path)
-    wait_until(lambda: bool(home.log.of("control_lost")), "the loss")
-    aside.replace(home.path)
-    wait_until(lambda: len(home.log.of("control_opened")) == 2, "the socket")
+    other.replace(harness.path)
+    wait_until(lambda: bool(harness.log.of("control_lost")), "the loss")
+    aside.replace(harness.path)
+    wait_until(lambda: len(harness.log.of("control_opened")) == 2, "the socket")
 
-    assert "profiles" in exchange(home.path)["answer"]
+    assert "profiles" in exchange(harness.path)["answer"]
 
 
-def test_closing_is_quick_and_leaves_no_socket(home: Home) -> None:
+def test_closing_is_quick_and_leaves_no_socket(harness: Harness) -> None:
     """A client that waits is told that the daemon is stopping, and the socket is removed."""
-    home.sim.provider.fault = lambda _: None
+    harness.sim.provider.fault = lambda _: None
     ask = (
         b'{"version": 1, "ask": "ensure", "profile": "dev", "valid_for_s": 3594, "timeout_s": 60}\n'
     )
-    home.sim.supervisor.roster["dev"].published = None
-    with connect(home.path) as client:
-        asks(home, client, ask)
-        home.attendant.close()
+    harness.sim.supervisor.roster["dev"].published = None
+    with connect(harness.path) as client:
+        asks(harness, client, ask)
+        harness.attendant.close()
         assert b"stopping" in received(client)
-    assert not home.path.exists()
+    assert not harness.path.exists()

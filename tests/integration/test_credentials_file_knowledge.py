@@ -18,7 +18,7 @@ from disk import FOREIGN, Steps, Waits, keeper, key_of, needs_fine_times, read_b
 OTHER = FOREIGN.replace(b"theirs", b"THEIRS")
 
 
-class House:
+class Harness:
     """A file, our knowledge of it, and a wall clock that is `since` seconds past its change."""
 
     def __init__(self, path: Path, place: Place) -> None:
@@ -47,61 +47,61 @@ class House:
         return self.knowledge.confirms(self.place, self.info)
 
 
-@pytest.fixture(name="house")
-def _house(tmp_path: Path) -> Iterator[House]:
+@pytest.fixture(name="harness")
+def _harness(tmp_path: Path) -> Iterator[Harness]:
     with resolved(f"{tmp_path}/credentials") as place:
-        yield House(tmp_path / "credentials", place)
+        yield Harness(tmp_path / "credentials", place)
 
 
 def test_a_file_read_long_after_its_last_change_is_not_read_again(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file whose times prove that it has not changed is not read again."""
-    house.learn()
+    harness.learn()
     monkeypatch.setattr(knowledge, "look", lambda *_: pytest.fail("it was read"))
 
-    assert house.confirms()
+    assert harness.confirms()
 
 
 @pytest.mark.parametrize("took", [0.0, 1.0])
-def test_a_file_read_right_after_a_change_is_compared_again(house: House, took: float) -> None:
+def test_a_file_read_right_after_a_change_is_compared_again(harness: Harness, took: float) -> None:
     """A second write within one tick does not show in the times; the moment of reading counts."""
-    house.since = GRAIN / 2
-    house.learn(took=took)
-    house.path.write_bytes(OTHER)
+    harness.since = GRAIN / 2
+    harness.learn(took=took)
+    harness.path.write_bytes(OTHER)
 
-    assert not house.confirms()
+    assert not harness.confirms()
 
 
 def test_a_file_read_again_after_a_tick_is_not_read_once_more(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the tick, one look that finds the same bytes is proof."""
-    house.since = GRAIN / 2
-    house.learn()
-    house.since = 1.0
-    assert house.confirms()
+    harness.since = GRAIN / 2
+    harness.learn()
+    harness.since = 1.0
+    assert harness.confirms()
     monkeypatch.setattr(knowledge, "look", lambda *_: pytest.fail("it was read"))
 
-    assert house.confirms()
+    assert harness.confirms()
 
 
-def test_our_own_write_is_no_proof_of_what_stands(house: House) -> None:
+def test_our_own_write_is_no_proof_of_what_stands(harness: Harness) -> None:
     """Our own write is no proof: somebody may have written within the same tick."""
-    house.knowledge.wrote(house.learn(), house.info)
-    house.path.write_bytes(OTHER)
+    harness.knowledge.wrote(harness.learn(), harness.info)
+    harness.path.write_bytes(OTHER)
 
-    assert not house.confirms()
+    assert not harness.confirms()
 
 
 def test_our_own_write_is_compared_piece_by_piece(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What we wrote is compared piece by piece: ten thousand sections are 12 MB."""
-    house.knowledge.wrote(house.learn(), house.info)
+    harness.knowledge.wrote(harness.learn(), harness.info)
     monkeypatch.setattr(standing, "read", lambda _: pytest.fail("it was read"))
 
-    assert house.confirms()
+    assert harness.confirms()
 
 
 def test_the_look_after_a_publish_reads_nothing_into_memory(
@@ -117,25 +117,27 @@ def test_the_look_after_a_publish_reads_nothing_into_memory(
     file.release()
 
 
-def test_a_comparison_after_a_tick_is_proof(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_after_a_tick_is_proof(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After the tick, one comparison is proof as well."""
-    house.knowledge.wrote(house.learn(), house.info)
-    assert house.confirms()
+    harness.knowledge.wrote(harness.learn(), harness.info)
+    assert harness.confirms()
     monkeypatch.setattr(knowledge, "look", lambda *_: pytest.fail("it was looked into"))
 
-    assert house.confirms()
+    assert harness.confirms()
 
 
 def test_a_change_of_equal_length_and_times_is_found_by_comparing(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change that keeps length and times is found by comparing the bytes."""
     for module in (standing, knowledge):
         monkeypatch.setattr(module, "identity", _by_inode_and_size)
-    house.knowledge.wrote(house.learn(), house.info)
-    house.path.write_bytes(OTHER)
+    harness.knowledge.wrote(harness.learn(), harness.info)
+    harness.path.write_bytes(OTHER)
 
-    assert not house.confirms()
+    assert not harness.confirms()
 
 
 def test_a_change_of_equal_length_and_times_is_repaired(
@@ -158,17 +160,17 @@ def test_a_change_of_equal_length_and_times_is_repaired(
     file.release()
 
 
-def test_a_file_with_new_times_is_confirmed_only_by_its_bytes(house: House) -> None:
+def test_a_file_with_new_times_is_confirmed_only_by_its_bytes(harness: Harness) -> None:
     """A file with new times is confirmed if its bytes are the same, and not otherwise."""
-    needs_fine_times(house.path.parent)
-    house.learn()
-    house.path.write_bytes(FOREIGN)
-    os.utime(house.path, (1e9, 1e9))
-    assert house.knowledge.confirms(house.place, house.path.stat())
-    house.path.write_bytes(OTHER)
-    os.utime(house.path, (1e9, 1e9))
+    needs_fine_times(harness.path.parent)
+    harness.learn()
+    harness.path.write_bytes(FOREIGN)
+    os.utime(harness.path, (1e9, 1e9))
+    assert harness.knowledge.confirms(harness.place, harness.path.stat())
+    harness.path.write_bytes(OTHER)
+    os.utime(harness.path, (1e9, 1e9))
 
-    assert not house.knowledge.confirms(house.place, house.path.stat())
+    assert not harness.knowledge.confirms(harness.place, harness.path.stat())
 
 
 def test_a_rivals_write_of_equal_length_and_times_is_found_at_the_swap(
@@ -210,50 +212,50 @@ def test_a_rival_that_takes_our_section_away_right_after_the_swap_is_seen(tmp_pa
     file.release()
 
 
-def _rewritten(house: House) -> bytes:
-    house.path.write_bytes(OTHER)
+def _rewritten(harness: Harness) -> bytes:
+    harness.path.write_bytes(OTHER)
     return FOREIGN
 
 
-def _cut_for_a_moment(house: House) -> bytes:
-    del house
+def _cut_for_a_moment(harness: Harness) -> bytes:
+    del harness
     return b""
 
 
 @pytest.mark.parametrize("happens", [_rewritten, _cut_for_a_moment])
 def test_a_file_that_changes_while_it_is_read_is_read_again(
-    house: House, monkeypatch: pytest.MonkeyPatch, happens: Callable[[House], bytes]
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, happens: Callable[[Harness], bytes]
 ) -> None:
     """A file that changes while it is read is read again, if its times or its length show it."""
-    os.utime(house.path, (1e9, 1e9))
+    os.utime(harness.path, (1e9, 1e9))
     found, pread = [happens], os.pread
 
     def overtaken(descriptor: int, count: int, offset: int) -> bytes:
-        return found.pop()(house) if found else pread(descriptor, count, offset)
+        return found.pop()(harness) if found else pread(descriptor, count, offset)
 
     monkeypatch.setattr(os, "pread", overtaken)
 
-    learnt = house.learn().data
+    learnt = harness.learn().data
 
-    assert house.path.read_bytes() == learnt
+    assert harness.path.read_bytes() == learnt
 
 
 def test_a_file_that_is_too_large_is_not_read(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file above LARGEST could exhaust memory, so it is refused, and closed at each attempt."""
     monkeypatch.setattr(standing, "LARGEST", len(FOREIGN) - 1)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
 
     with pytest.raises(OSError, match="too large"):
-        house.learn()
+        harness.learn()
 
     assert before == len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
 
 
-def test_a_file_that_is_gone_is_not_confirmed(house: House) -> None:
+def test_a_file_that_is_gone_is_not_confirmed(harness: Harness) -> None:
     """A removed file is never confirmed, even if the last state of it was known."""
-    house.knowledge.distrust()
-    house.path.unlink()
+    harness.knowledge.distrust()
+    harness.path.unlink()
 
-    assert not house.confirms()
+    assert not harness.confirms()

@@ -33,7 +33,7 @@ from disk import (
 THEIRS = b"[late]\nkey = theirs\n"
 
 
-class House:
+class Harness:
     """A file, its keeper, and a rival that opened the file two publishes ago."""
 
     def __init__(self, path: Path, content: bytes = FOREIGN, mode: str = "ab") -> None:
@@ -68,27 +68,27 @@ def _path(tmp_path: Path) -> Path:
 
 def test_two_rivals_in_a_row_both_keep_their_update(path: Path) -> None:
     """A second rival writes into the file that was replaced to take over the first one's write."""
-    house = House(path)
+    harness = Harness(path)
     second = path.open("ab", buffering=0)
-    house.rival.write(THEIRS)
-    house.rival.close()
-    assert house.file.tick()
-    house.file.publish(house.asked)
+    harness.rival.write(THEIRS)
+    harness.rival.close()
+    assert harness.file.tick()
+    harness.file.publish(harness.asked)
     second.write(b"[later]\nkey = too\n")
     second.close()
 
-    house.settle()
+    harness.settle()
 
     assert {"foreign", "dev", "late", "later"} == set(read_by_sdk(path))
 
 
 def test_a_second_section_of_a_name_takes_none_away(path: Path) -> None:
     """A rival that appends a section of an existing name gets what it wrote: both stand."""
-    house = House(path)
-    house.rival.write(b"[foreign]\naws_access_key_id = AKIANEW\n")
-    house.rival.close()
+    harness = Harness(path)
+    harness.rival.write(b"[foreign]\naws_access_key_id = AKIANEW\n")
+    harness.rival.close()
 
-    stands = house.settle()
+    stands = harness.settle()
 
     assert b"AKIAFOREIGN" in stands
     assert b"AKIANEW" in stands
@@ -96,18 +96,18 @@ def test_a_second_section_of_a_name_takes_none_away(path: Path) -> None:
 
 def test_a_section_that_stood_twice_and_is_removed_once_stands_once(path: Path) -> None:
     """If a name stood twice and the rival removes one of the two, one is left."""
-    house = House(path, FOREIGN + b"[x]\na = 1\n[x]\na = 2\n", "r+b")
-    house.rewrite(lambda content: content.replace(b"[x]\na = 1\n", b""))
+    harness = Harness(path, FOREIGN + b"[x]\na = 1\n[x]\na = 2\n", "r+b")
+    harness.rewrite(lambda content: content.replace(b"[x]\na = 1\n", b""))
 
-    assert 1 == house.settle().count(b"[x]")
+    assert 1 == harness.settle().count(b"[x]")
 
 
 def test_late_lines_before_the_first_header_stay(path: Path) -> None:
     """Lines before the first header are taken over as sections are."""
-    house = House(path, mode="r+b")
-    house.rewrite(lambda content: b"# a new first line\n" + content)
+    harness = Harness(path, mode="r+b")
+    harness.rewrite(lambda content: b"# a new first line\n" + content)
 
-    assert house.settle().startswith(b"# a new first line\n" + FOREIGN)
+    assert harness.settle().startswith(b"# a new first line\n" + FOREIGN)
 
 
 def test_the_order_and_comments_of_a_single_rival_are_kept(path: Path) -> None:
@@ -129,11 +129,11 @@ def test_the_order_and_comments_of_a_single_rival_are_kept(path: Path) -> None:
 
 def test_a_comment_before_a_new_section_stays(path: Path) -> None:
     """The comment stays with the new section, below our renewed block."""
-    house = House(path)
-    house.rival.write(b"\n# by the vault tool\n" + THEIRS)
-    house.rival.close()
+    harness = Harness(path)
+    harness.rival.write(b"\n# by the vault tool\n" + THEIRS)
+    harness.rival.close()
 
-    stands = house.settle()
+    stands = harness.settle()
 
     assert stands.endswith(b"\n# by the vault tool\n" + THEIRS)
     assert b"ASIAFAKE000000000002" in stands
@@ -141,50 +141,50 @@ def test_a_comment_before_a_new_section_stays(path: Path) -> None:
 
 def test_keys_that_were_pasted_into_our_section_stay(path: Path) -> None:
     """If a late write replaces our block by other keys, the section is somebody else's (I8)."""
-    house = House(path, mode="r+b")
+    harness = Harness(path, mode="r+b")
     pasted = b"[dev]\naws_access_key_id = AKIALONGTERM\naws_secret_access_key = x\n"
-    house.rewrite(lambda _: FOREIGN + pasted)
+    harness.rewrite(lambda _: FOREIGN + pasted)
 
-    assert FOREIGN + pasted == house.settle()
+    assert FOREIGN + pasted == harness.settle()
 
 
 def test_a_half_written_late_write_is_not_published(path: Path) -> None:
     """While the writer is busy, sections that it has not written yet stay in the file."""
     needs_leases(path.parent)
-    house = House(path, FOREIGN + b"[second]\naws_access_key_id = AKIASECOND\n", "r+b")
-    content = house.rival.read() or b""
-    house.rival.seek(0)
-    house.rival.truncate()
-    house.rival.write(content[: content.index(b"[second]")])
+    harness = Harness(path, FOREIGN + b"[second]\naws_access_key_id = AKIASECOND\n", "r+b")
+    content = harness.rival.read() or b""
+    harness.rival.seek(0)
+    harness.rival.truncate()
+    harness.rival.write(content[: content.index(b"[second]")])
 
-    assert house.file.tick()
-    house.file.publish(house.asked)
+    assert harness.file.tick()
+    harness.file.publish(harness.asked)
 
     assert "AKIASECOND" == read_by_sdk(path)["second"]["aws_access_key_id"]
-    house.rival.close()
+    harness.rival.close()
 
 
 def test_a_late_write_counts_as_new_until_it_is_published(path: Path) -> None:
     """A late write whose publish failed (disk full) is still found after the writer rewrites it."""
-    house = House(path, mode="r+b")
-    content = house.rival.read() or b""
-    house.rival.write(THEIRS)
+    harness = Harness(path, mode="r+b")
+    content = harness.rival.read() or b""
+    harness.rival.write(THEIRS)
 
     def full() -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    house.steps.before["write"] = full
+    harness.steps.before["write"] = full
     with pytest.raises(PublishError):
-        house.file.publish(house.asked)
-    house.rival.seek(0)
-    house.rival.truncate()
-    house.rival.write(content[:10])
-    house.file.publish(wanted(path, "dev", serial=3))
+        harness.file.publish(harness.asked)
+    harness.rival.seek(0)
+    harness.rival.truncate()
+    harness.rival.write(content[:10])
+    harness.file.publish(wanted(path, "dev", serial=3))
     assert "late" not in read_by_sdk(path)
-    house.rival.write(content[10:] + THEIRS)
-    house.rival.close()
+    harness.rival.write(content[10:] + THEIRS)
+    harness.rival.close()
 
-    house.settle()
+    harness.settle()
 
     assert "late" in read_by_sdk(path)
 
@@ -192,16 +192,16 @@ def test_a_late_write_counts_as_new_until_it_is_published(path: Path) -> None:
 def test_a_late_section_that_was_deleted_stays_deleted(path: Path) -> None:
     """A late section deleted by hand stays deleted; later ones of its writer are taken over."""
     needs_leases(path.parent)
-    house = House(path)
-    house.rival.write(THEIRS)
-    assert THEIRS in house.settle()
+    harness = Harness(path)
+    harness.rival.write(THEIRS)
+    assert THEIRS in harness.settle()
     path.write_bytes(path.read_bytes().replace(THEIRS, b""))
     os.utime(path, (1e9, 1e9))
-    assert THEIRS not in house.settle()
-    house.rival.write(b"[later]\nkey = too\n")
-    house.rival.close()
+    assert THEIRS not in harness.settle()
+    harness.rival.write(b"[later]\nkey = too\n")
+    harness.rival.close()
 
-    stands = house.settle()
+    stands = harness.settle()
 
     assert b"[later]" in stands
     assert THEIRS not in stands
@@ -360,16 +360,16 @@ def test_a_lost_replaced_file_makes_one_publish_fail(
 ) -> None:
     """A replaced file that the disk has lost makes one publish fail; the next one works."""
     without_leases(monkeypatch)
-    house = House(path)
-    lost = os.fstat(house.rival.fileno()).st_ino
+    harness = Harness(path)
+    lost = os.fstat(harness.rival.fileno()).st_ino
     if written:
-        house.rival.write(THEIRS)
+        harness.rival.write(THEIRS)
     unreadable(monkeypatch, lost)
     asked = wanted(path, "dev", serial=3)
-    with house.rival:  # keeps its inode number from being reused
+    with harness.rival:  # keeps its inode number from being reused
         with pytest.raises(PublishError) as caught:
-            house.file.publish(asked)
-        house.file.publish(asked)
+            harness.file.publish(asked)
+        harness.file.publish(asked)
 
     assert ("splice", "EIO") == (caught.value.step, caught.value.code)
     assert "ASIAFAKE000000000003" == read_by_sdk(path)["dev"]["aws_access_key_id"]

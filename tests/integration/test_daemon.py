@@ -147,7 +147,7 @@ class Clumsy:
         raise ZeroDivisionError("with what may be a secret")
 
 
-class House:
+class Harness:
     """A daemon with its doubles, run in a thread of the test.
 
     `stopping` is called in its main thread when the daemon starts to stop.
@@ -185,7 +185,7 @@ class House:
             self.stopping()
 
 
-def stop_when(house: House, condition: Callable[[], bool]) -> threading.Thread:
+def stop_when(harness: Harness, condition: Callable[[], bool]) -> threading.Thread:
     """Stop the daemon once the condition holds (or after ten seconds)."""
 
     def watch() -> None:
@@ -194,74 +194,74 @@ def stop_when(house: House, condition: Callable[[], bool]) -> threading.Thread:
             if condition():
                 break
             pause.wait(0.01)
-        house.daemon.stop()
+        harness.daemon.stop()
 
     thread = threading.Thread(target=watch)
     thread.start()
     return thread
 
 
-def last_write(house: House) -> Mapping[str, Publication]:
+def last_write(harness: Harness) -> Mapping[str, Publication]:
     """Return what was published last."""
-    return house.files.writes[-1]
+    return harness.files.writes[-1]
 
 
 def test_the_daemon_publishes_every_profile_and_stops_when_told() -> None:
     """All profiles are published, the daemon reports that it is ready, and it stops cleanly."""
-    house = House(settings(profile("dev"), profile("production")))
-    watcher = stop_when(house, lambda: "daemon_ready" in house.log.names())
+    harness = Harness(settings(profile("dev"), profile("production")))
+    watcher = stop_when(harness, lambda: "daemon_ready" in harness.log.names())
 
-    assert house.daemon.run()
+    assert harness.daemon.run()
 
     watcher.join()
-    assert {"dev", "production"} == {n for n, p in last_write(house).items() if p.grant}
-    assert not house.files.claimed
-    assert ["daemon_stopping", "daemon_stopped"] == house.log.names()[-2:]
+    assert {"dev", "production"} == {n for n, p in last_write(harness).items() if p.grant}
+    assert not harness.files.claimed
+    assert ["daemon_stopping", "daemon_stopped"] == harness.log.names()[-2:]
 
 
 def test_the_daemon_renews_ahead_of_expiration() -> None:
     """Sessions of three seconds are renewed several times and never expire."""
-    house = House(settings(profile()), QuickSts(lifetime=3.0))
-    watcher = stop_when(house, lambda: house.sts.calls >= 4)
+    harness = Harness(settings(profile()), QuickSts(lifetime=3.0))
+    watcher = stop_when(harness, lambda: harness.sts.calls >= 4)
 
-    house.daemon.run()
+    harness.daemon.run()
 
     watcher.join()
-    assert 0 == house.log.names().count("profile_expired")
-    assert house.log.names().count("credentials_renewed") >= 3
+    assert 0 == harness.log.names().count("profile_expired")
+    assert harness.log.names().count("credentials_renewed") >= 3
 
 
 def test_messages_without_end_hold_up_neither_beat_nor_attempt_nor_the_end() -> None:
     """A flood of errands takes much of the main thread's time, but chores still get their turns."""
     flood = Flood()
-    house = House(settings(profile()), attendants=[flood])
-    watcher = stop_when(house, lambda: flood.turns > 3 and "daemon_ready" in house.log.names())
+    harness = Harness(settings(profile()), attendants=[flood])
+    watcher = stop_when(harness, lambda: flood.turns > 3 and "daemon_ready" in harness.log.names())
 
-    assert house.daemon.run()
+    assert harness.daemon.run()
 
     watcher.join()
     assert flood.turns > 3
     assert not flood.spent
-    assert ["daemon_ready", "daemon_stopping", "daemon_stopped"] == house.log.names()[-3:]
+    assert ["daemon_ready", "daemon_stopping", "daemon_stopped"] == harness.log.names()[-3:]
 
 
 def test_no_mistake_of_an_attendant_ends_the_daemon_or_keeps_a_renewal_from_anybody() -> None:
     """Each failure is logged without its text, sessions are renewed, and the end is clean."""
     clumsy = Clumsy()
     flood = Flood()
-    house = House(
+    harness = Harness(
         settings(profile()), QuickSts(lifetime=3.0), attendants=[flood, clumsy], outlets=[clumsy]
     )
-    watcher = stop_when(house, lambda: house.sts.calls >= 3)
+    watcher = stop_when(harness, lambda: harness.sts.calls >= 3)
 
-    assert house.daemon.run()
+    assert harness.daemon.run()
 
     watcher.join()
     assert {"chore", "changed", "published", "errand", "update", "close"} == clumsy.failed.keys()
-    told = house.log.of("unexpected_error")
+    told = harness.log.of("unexpected_error")
     assert {"attendant"} == {each["where"] for each in told}
     assert "secret" not in str(told)
-    assert 0 == house.log.names().count("profile_expired")
+    assert 0 == harness.log.names().count("profile_expired")
     assert flood.turns > 3
 
 
@@ -273,16 +273,16 @@ def test_after_a_signal_the_file_is_looked_at_no_more_often_than_before(
     monkeypatch.setattr("credfresh.life.reloading.POLL", pause)
     monkeypatch.setattr(Reloader, "changed", lambda _: looks.append(clock().boot))
     config = replace(settings(profile()), reload="auto")
-    house = House(config, source=SameSettings(config))
+    harness = Harness(config, source=SameSettings(config))
 
     def seen_enough() -> bool:
-        if not before and "daemon_ready" in house.log.names():
+        if not before and "daemon_ready" in harness.log.names():
             os.kill(os.getpid(), signal.SIGHUP)
             before.append(len(looks))
-        return "config_reloaded" in house.log.names() and len(looks) >= before[0] + 12
+        return "config_reloaded" in harness.log.names() and len(looks) >= before[0] + 12
 
-    watcher = stop_when(house, seen_enough)
-    assert house.daemon.run()
+    watcher = stop_when(harness, seen_enough)
+    assert harness.daemon.run()
 
     watcher.join()
     began, *later = looks[before[0] + 2 :]
@@ -291,110 +291,110 @@ def test_after_a_signal_the_file_is_looked_at_no_more_often_than_before(
 
 def test_once_tries_every_profile_and_returns() -> None:
     """`once` needs no signal: it ends when every profile has been tried and published."""
-    house = House(settings(profile("dev"), profile("production", source_profile="dev")))
+    harness = Harness(settings(profile("dev"), profile("production", source_profile="dev")))
 
-    statuses = house.daemon.once()
+    statuses = harness.daemon.once()
 
     assert ["fresh", "fresh"] == [s.state for s in statuses]
-    assert 2 == house.sts.calls
+    assert 2 == harness.sts.calls
 
 
 def test_once_ends_although_nothing_succeeds() -> None:
     """One attempt is enough; the child of a parent that failed needs none of its own."""
-    house = House(settings(profile("dev"), profile("production", source_profile="dev")))
-    house.sts.refuse = True
+    harness = Harness(settings(profile("dev"), profile("production", source_profile="dev")))
+    harness.sts.refuse = True
 
-    statuses = house.daemon.once()
+    statuses = harness.daemon.once()
 
     assert ["missing", "missing"] == [s.state for s in statuses]
-    assert 1 == house.sts.calls
+    assert 1 == harness.sts.calls
 
 
 def test_a_second_daemon_on_the_file_is_refused_before_any_call() -> None:
     """A second daemon is refused before it calls STS."""
-    house = House(settings(profile()))
-    house.files.taken = True
+    harness = Harness(settings(profile()))
+    harness.files.taken = True
 
     with pytest.raises(AlreadyRunningError):
-        house.daemon.run()
+        harness.daemon.run()
 
-    assert 0 == house.sts.calls
+    assert 0 == harness.sts.calls
 
 
 def test_attempts_in_flight_at_the_end_are_still_published() -> None:
     """A stop waits, up to a bound, for answers on their way, and publishes them."""
-    house = House(settings(profile()))
-    house.sts.gate.clear()
-    house.stopping = house.sts.gate.set
-    watcher = stop_when(house, lambda: house.sts.calls == 1)
+    harness = Harness(settings(profile()))
+    harness.sts.gate.clear()
+    harness.stopping = harness.sts.gate.set
+    watcher = stop_when(harness, lambda: harness.sts.calls == 1)
 
-    assert house.daemon.run()
+    assert harness.daemon.run()
 
     watcher.join()
-    assert last_write(house)["production"].grant is not None
+    assert last_write(harness)["production"].grant is not None
 
 
 def test_a_signal_that_comes_twice_at_once_forces_nothing() -> None:
     """timeout(1) signals its command twice at once: the attempt in flight still ends well."""
-    house = House(settings(profile()))
-    house.sts.gate.clear()
+    harness = Harness(settings(profile()))
+    harness.sts.gate.clear()
 
     def echo() -> None:
-        house.daemon.stop()
-        house.sts.gate.set()  # the answer arrives after the second signal
+        harness.daemon.stop()
+        harness.sts.gate.set()  # the answer arrives after the second signal
 
-    house.stopping = echo
-    watcher = stop_when(house, lambda: house.sts.calls == 1)
+    harness.stopping = echo
+    watcher = stop_when(harness, lambda: harness.sts.calls == 1)
 
-    assert house.daemon.run()
+    assert harness.daemon.run()
 
     watcher.join()
-    assert [{"clean": True}] == house.log.of("daemon_stopped")
+    assert [{"clean": True}] == harness.log.of("daemon_stopped")
 
 
 def test_a_second_signal_forces_the_end() -> None:
     """A hanging attempt delays the end only until the second signal."""
-    house = House(settings(profile()))
-    house.sts.gate.clear()
-    insist = threading.Timer(1.5 * ECHO, house.daemon.stop)
-    house.stopping = insist.start
-    watcher = stop_when(house, lambda: house.sts.calls == 1)
+    harness = Harness(settings(profile()))
+    harness.sts.gate.clear()
+    insist = threading.Timer(1.5 * ECHO, harness.daemon.stop)
+    harness.stopping = insist.start
+    watcher = stop_when(harness, lambda: harness.sts.calls == 1)
     began = clock().boot
 
-    assert not house.daemon.run()
+    assert not harness.daemon.run()
 
     assert clock().boot - began < DRAIN / 2
-    house.sts.gate.set()
+    harness.sts.gate.set()
     watcher.join()
     insist.join()
-    assert [{"clean": False}] == house.log.of("daemon_stopped")
+    assert [{"clean": False}] == harness.log.of("daemon_stopped")
 
 
 def test_a_second_signal_forces_the_end_while_the_disk_hangs() -> None:
     """A hanging last publish delays the end only until the second signal."""
-    house = House(settings(profile()))
-    house.files.gate.clear()
-    insist = threading.Timer(1.5 * ECHO, house.daemon.stop)
-    house.stopping = insist.start
-    watcher = stop_when(house, lambda: house.files.busy)
+    harness = Harness(settings(profile()))
+    harness.files.gate.clear()
+    insist = threading.Timer(1.5 * ECHO, harness.daemon.stop)
+    harness.stopping = insist.start
+    watcher = stop_when(harness, lambda: harness.files.busy)
     began = clock().boot
 
-    assert not house.daemon.run()
+    assert not harness.daemon.run()
 
     assert clock().boot - began < FLUSH / 2
     watcher.join()
-    house.files.gate.set()
+    harness.files.gate.set()
 
 
 def test_the_claim_is_kept_while_a_write_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the publisher's thread hangs in a write at the end, the claim is kept."""
     monkeypatch.setattr("credfresh.life.daemon.FLUSH", 0.1)
-    house = House(settings(profile()))
-    house.files.gate.clear()
-    watcher = stop_when(house, lambda: house.files.busy)
+    harness = Harness(settings(profile()))
+    harness.files.gate.clear()
+    watcher = stop_when(harness, lambda: harness.files.busy)
 
-    assert not house.daemon.run()
+    assert not harness.daemon.run()
 
     watcher.join()
-    assert house.files.claimed
-    house.files.gate.set()
+    assert harness.files.claimed
+    harness.files.gate.set()

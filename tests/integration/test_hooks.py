@@ -237,7 +237,7 @@ class TestRun:
 
 
 @dataclass
-class House:
+class Harness:
     """The main thread of a daemon, as far as hooks need it."""
 
     settings: Settings
@@ -290,14 +290,14 @@ class House:
         return Publication(self.settings.profiles.get(name) or profile(name), grant)
 
 
-Houses = Callable[..., House]
+Harnesses = Callable[..., Harness]
 
 
-@pytest.fixture(name="house")
-def _house(tmp_path: Path) -> Iterator[Houses]:
-    houses: list[House] = []
+@pytest.fixture(name="harness")
+def _harness(tmp_path: Path) -> Iterator[Harnesses]:
+    harnesses: list[Harness] = []
 
-    def build(script: str, names: list[str], *, whole: str = "", timeout: float = 10.0) -> House:
+    def build(script: str, names: list[str], *, whole: str = "", timeout: float = 10.0) -> Harness:
         settings = accepted(
             f"credentials_file: {{path: {tmp_path}/credentials}}\ndefaults: {{region: eu-west-1}}\n"
             "profiles: {a: {role_arn: 'arn:aws:iam::111111111111:role/deploy'}}\n"
@@ -306,18 +306,18 @@ def _house(tmp_path: Path) -> Iterator[Houses]:
         plain = settings.profiles["a"]
         profiles = {n: replace(plain, name=n, section=n, on_renew=hook) for n in names}
         all_of_them = Hook(("/bin/sh", "-c", whole), timeout) if whole else None
-        house = House(replace(settings, profiles=profiles, on_renew=all_of_them))
-        houses.append(house)
-        return house
+        harness = Harness(replace(settings, profiles=profiles, on_renew=all_of_them))
+        harnesses.append(harness)
+        return harness
 
     yield build
-    for house in houses:
-        house.hooks.close()
+    for harness in harnesses:
+        harness.hooks.close()
 
 
-def test_a_hook_is_told_which_profile_was_renewed(house: Houses) -> None:
+def test_a_hook_is_told_which_profile_was_renewed(harness: Harnesses) -> None:
     """The command's environment has name, section, file, key id and expiration."""
-    one = house("env | grep CREDFRESH_ | sort", ["production"])
+    one = harness("env | grep CREDFRESH_ | sort", ["production"])
     one.renew("production")
     [(event, fields)] = one.settle()
     assert "hook_ran" == event
@@ -331,18 +331,18 @@ def test_a_hook_is_told_which_profile_was_renewed(house: Houses) -> None:
     ] == fields["output"].splitlines()
 
 
-def test_a_hook_runs_once_the_renewal_is_on_disk(house: Houses) -> None:
+def test_a_hook_runs_once_the_renewal_is_on_disk(harness: Harnesses) -> None:
     """A hook runs only once the renewal is published, when readers can see it."""
-    one = house("true", ["production"])
+    one = harness("true", ["production"])
     one.renew("production", written=False)
     assert [] == one.settle()
     one.renew("production")
     assert ["hook_ran"] == [event for event, _ in one.settle()]
 
 
-def test_credentials_that_stand_at_the_start_run_no_hook(house: Houses) -> None:
+def test_credentials_that_stand_at_the_start_run_no_hook(harness: Harnesses) -> None:
     """After a restart that finds everything valid no hook runs, though the first publish writes."""
-    one = house("true", ["production", "preproduction"])
+    one = harness("true", ["production", "preproduction"])
     one.hooks._known = None
     standing = {"production": one._publication("production", 1)}
     one.hooks.update(standing)
@@ -350,17 +350,17 @@ def test_credentials_that_stand_at_the_start_run_no_hook(house: Houses) -> None:
     assert [] == one.settle()
 
 
-def test_publishing_the_same_keys_again_runs_no_hook(house: Houses) -> None:
+def test_publishing_the_same_keys_again_runs_no_hook(harness: Harnesses) -> None:
     """Publishing known keys again (after drift or a reload) runs no hook."""
-    one = house("true", ["production"])
+    one = harness("true", ["production"])
     one.renew("production")
     one.renew("production")
     assert 1 == len(one.settle())
 
 
-def test_a_renewal_that_was_withdrawn_runs_no_hook(house: Houses) -> None:
+def test_a_renewal_that_was_withdrawn_runs_no_hook(harness: Harnesses) -> None:
     """A renewal that is withdrawn before it is on disk runs no hook."""
-    one = house("true", ["production"])
+    one = harness("true", ["production"])
     one.renew("production", written=False)
     one.hooks.update({"production": None})
     one.publish({"production": one._publication("production", 1)})
@@ -368,10 +368,10 @@ def test_a_renewal_that_was_withdrawn_runs_no_hook(house: Houses) -> None:
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.long)])
-def test_at_most_four_hooks_run_at_once(house: Houses, tmp_path: Path, count: int) -> None:
+def test_at_most_four_hooks_run_at_once(harness: Harnesses, tmp_path: Path, count: int) -> None:
     """However many profiles are renewed together, at most four hooks run; each gets its turn."""
     ran = tmp_path / "ran"
-    one = house(f"sleep 0.02; echo $CREDFRESH_PROFILE >> {ran}", [f"p{n}" for n in range(count)])
+    one = harness(f"sleep 0.02; echo $CREDFRESH_PROFILE >> {ran}", [f"p{n}" for n in range(count)])
     one.renew(*one.settings.profiles)
     one.settle()
     assert sorted(one.settings.profiles) == sorted(ran.read_text().split())
@@ -379,18 +379,18 @@ def test_at_most_four_hooks_run_at_once(house: Houses, tmp_path: Path, count: in
     assert AT_ONCE == one.most
 
 
-def test_renewals_during_a_run_cause_one_more_run(house: Houses, tmp_path: Path) -> None:
+def test_renewals_during_a_run_cause_one_more_run(harness: Harnesses, tmp_path: Path) -> None:
     """Renewals during a run cause one more run, which gets the last of them."""
-    one = house(f"echo $CREDFRESH_ACCESS_KEY_ID >> {tmp_path}/seen; sleep 0.3", ["production"])
+    one = harness(f"echo $CREDFRESH_ACCESS_KEY_ID >> {tmp_path}/seen; sleep 0.3", ["production"])
     for serial in range(1, 6):
         one.renew("production", serial=serial)
     one.settle()
     assert ["ASIA1", "ASIA5"] == (tmp_path / "seen").read_text().split()
 
 
-def test_the_hook_for_all_profiles_runs_once_for_a_publish(house: Houses) -> None:
+def test_the_hook_for_all_profiles_runs_once_for_a_publish(harness: Harnesses) -> None:
     """The command for all profiles gets the names of the renewed ones, one per line."""
-    one = house("", ["a", "b", "c"], whole="cat; echo; echo $CREDFRESH_CREDENTIALS_FILE")
+    one = harness("", ["a", "b", "c"], whole="cat; echo; echo $CREDFRESH_CREDENTIALS_FILE")
     one.renew("c", "a")
     [(event, fields)] = one.settle()
     assert ("hook_ran", None) == (event, fields["profile"])
@@ -398,19 +398,19 @@ def test_the_hook_for_all_profiles_runs_once_for_a_publish(house: Houses) -> Non
 
 
 def test_the_hook_for_all_profiles_is_told_of_every_publish_since_it_last_began(
-    house: Houses,
+    harness: Harnesses,
 ) -> None:
     """While it runs they are gathered, for one more run."""
-    one = house("", ["a", "b", "c", "d"], whole="sleep 0.2; echo $(cat)")
+    one = harness("", ["a", "b", "c", "d"], whole="sleep 0.2; echo $(cat)")
     one.renew("a")
     one.renew("d", "c")
     one.renew("b", "c", serial=2)
     assert ["a", "b c d"] == [fields["output"] for _, fields in one.settle()]
 
 
-def test_a_failed_hook_is_told_and_stops_no_other(house: Houses) -> None:
+def test_a_failed_hook_is_told_and_stops_no_other(harness: Harnesses) -> None:
     """A failed command is reported with its output, and the other one runs."""
-    one = house('[ "$CREDFRESH_PROFILE" = good ] || { echo broken; exit 3; }', ["bad", "good"])
+    one = harness('[ "$CREDFRESH_PROFILE" = good ] || { echo broken; exit 3; }', ["bad", "good"])
     one.renew("bad", "good")
     told = {fields["profile"]: (event, fields) for event, fields in one.settle()}
     assert "hook_ran" == told["good"][0]
@@ -422,10 +422,10 @@ def test_a_failed_hook_is_told_and_stops_no_other(house: Houses) -> None:
 
 
 def test_at_the_end_running_hooks_are_killed_and_waiting_ones_dropped(
-    house: Houses, tmp_path: Path
+    harness: Harnesses, tmp_path: Path
 ) -> None:
     """Running commands are killed and waiting ones dropped, quickly; each is reported."""
-    one = house(f"echo $$ >> {tmp_path}/pids; exec sleep 60", [f"p{n}" for n in range(6)])
+    one = harness(f"echo $$ >> {tmp_path}/pids; exec sleep 60", [f"p{n}" for n in range(6)])
     one.renew(*one.settings.profiles)
     pids = tmp_path / "pids"
     assert comes(lambda: pids.exists() and len(pids.read_text().split()) == AT_ONCE)
@@ -439,18 +439,18 @@ def test_at_the_end_running_hooks_are_killed_and_waiting_ones_dropped(
     assert [] == [event for event, _ in one.settle() if event != "hook_failed"]
 
 
-def test_a_hook_that_hangs_long_past_its_limit_is_not_waited_for(house: Houses) -> None:
+def test_a_hook_that_hangs_long_past_its_limit_is_not_waited_for(harness: Harnesses) -> None:
     """Its disk hangs: `once` ends even so, and lets the next one have the file."""
-    one = house("exec sleep 5", [f"p{n}" for n in range(AT_ONCE + 1)], timeout=3.0)
+    one = harness("exec sleep 5", [f"p{n}" for n in range(AT_ONCE + 1)], timeout=3.0)
     one.renew(*one.settings.profiles)
     assert not one.desk.done()
     one.desk.clock = lambda: Instant(0.0, 3.0 + OVERDUE)
     assert one.desk.done()
 
 
-def test_a_reload_decides_which_command_runs_from_then_on(house: Houses) -> None:
+def test_a_reload_decides_which_command_runs_from_then_on(harness: Harnesses) -> None:
     """The settings in force when something is published decide which command runs."""
-    one = house("echo old", ["production"])
+    one = harness("echo old", ["production"])
     changed = replace(
         one.settings.profiles["production"], on_renew=Hook(("/bin/echo", "new"), 10.0)
     )
@@ -460,9 +460,9 @@ def test_a_reload_decides_which_command_runs_from_then_on(house: Houses) -> None
     assert "new" == fields["output"]
 
 
-def test_a_refused_renewal_runs_its_hook_once_it_stands(house: Houses) -> None:
+def test_a_refused_renewal_runs_its_hook_once_it_stands(harness: Harnesses) -> None:
     """While a foreign section is in the way, no reader can see the new keys, so no hook runs."""
-    one = house("true", ["production", "preproduction"])
+    one = harness("true", ["production", "preproduction"])
     one.renew("production", "preproduction", written=False)
     both = {n: one._publication(n, 1) for n in one.settings.profiles}
 
@@ -477,10 +477,10 @@ def test_a_refused_renewal_runs_its_hook_once_it_stands(house: Houses) -> None:
     assert 2 == len(one.settle())
 
 
-def test_a_reload_replaces_or_drops_commands_that_wait(house: Houses) -> None:
+def test_a_reload_replaces_or_drops_commands_that_wait(harness: Harnesses) -> None:
     """A waiting command is replaced by the new one, or dropped with its profile or its hook."""
     names = [f"p{n}" for n in range(AT_ONCE)]
-    one = house("sleep 0.2; echo old", [*names, "changed", "gone", "bare"])
+    one = harness("sleep 0.2; echo old", [*names, "changed", "gone", "bare"])
     one.renew(*one.settings.profiles)
     profiles = dict(one.settings.profiles)
     del profiles["gone"]
@@ -494,10 +494,10 @@ def test_a_reload_replaces_or_drops_commands_that_wait(house: Houses) -> None:
 
 
 def test_without_threads_a_command_fails_and_the_main_thread_goes_on(
-    house: Houses, monkeypatch: pytest.MonkeyPatch
+    harness: Harnesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the limit of tasks the hook is reported as failed, and the next renewal runs one."""
-    one = house("true", ["production"])
+    one = harness("true", ["production"])
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -511,10 +511,10 @@ def test_without_threads_a_command_fails_and_the_main_thread_goes_on(
 
 
 def test_whatever_goes_wrong_in_a_run_its_place_becomes_free(
-    house: Houses, monkeypatch: pytest.MonkeyPatch
+    harness: Harnesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run with a bug frees its place; otherwise four bugs of ours would end all hooks."""
-    one = house("true", ["production"])
+    one = harness("true", ["production"])
 
     def fail(_: Run) -> None:
         raise ZeroDivisionError
@@ -530,10 +530,10 @@ def test_whatever_goes_wrong_in_a_run_its_place_becomes_free(
 
 
 def test_failures_of_ten_thousand_hooks_are_a_bounded_number_of_lines(
-    house: Houses, monkeypatch: pytest.MonkeyPatch
+    harness: Harnesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At most a hundred failures a minute are logged; the others are counted."""
-    one = house("true", [f"p{n}" for n in range(150)])
+    one = harness("true", [f"p{n}" for n in range(150)])
     monkeypatch.setattr(Run, "carry_out", lambda _: Ended("exit status 3", "", 0.0))
     one.renew(*one.settings.profiles)
     one.settle()
@@ -550,11 +550,11 @@ def with_secret(publication: Publication, secret: str) -> Publication:
     return replace(publication, grant=replace(publication.grant, credentials=keys))
 
 
-def test_secrets_of_when_a_command_began_are_redacted(house: Houses, tmp_path: Path) -> None:
+def test_secrets_of_when_a_command_began_are_redacted(harness: Harnesses, tmp_path: Path) -> None:
     """Secrets of when a command began are redacted, even if renewed or removed since."""
     mine, other, go_on = "m" * 40, "o" * 40, tmp_path / "go-on"
     script = f"while ! [ -e {go_on} ]; do sleep 0.02; done; echo x{mine}x x{other}x"
-    one = house(script, ["production", "audit"])
+    one = harness(script, ["production", "audit"])
     for name, secret in (("production", mine), ("audit", other)):
         one.hooks.update({name: with_secret(one._publication(name, 1), secret)})
     one.publish({"production": one._publication("production", 1)})
@@ -569,9 +569,9 @@ def test_secrets_of_when_a_command_began_are_redacted(house: Houses, tmp_path: P
 
 
 @pytest.mark.parametrize("told", [1, 3])
-def test_secrets_that_the_file_still_holds_are_redacted(house: Houses, told: int) -> None:
+def test_secrets_that_the_file_still_holds_are_redacted(harness: Harnesses, told: int) -> None:
     """Secrets still in the file are redacted, though newer ones wait to be written."""
-    one = house(f"echo x{'m' * 40}x", ["production", "audit"])
+    one = harness(f"echo x{'m' * 40}x", ["production", "audit"])
     one.hooks.update({"audit": with_secret(one._publication("audit", 1), "m" * 40)})
     for _ in range(told):
         one.hooks.update({"audit": with_secret(one._publication("audit", 2), "n" * 40)})
@@ -580,9 +580,9 @@ def test_secrets_that_the_file_still_holds_are_redacted(house: Houses, told: int
     assert ["x[redacted]x"] == [fields["output"] for _, fields in one.settle()]
 
 
-def test_a_command_that_a_reload_brings_has_its_secrets_redacted_too(house: Houses) -> None:
+def test_a_command_that_a_reload_brings_has_its_secrets_redacted_too(harness: Harnesses) -> None:
     """From then on the keys before the newest are remembered too."""
-    one = house("", ["production", "audit"])
+    one = harness("", ["production", "audit"])
     bare = one.settings.profiles["production"]
     hooked = replace(bare, on_renew=Hook(("/bin/echo", f"x{'m' * 40}x"), 10.0))
     profiles = dict(one.settings.profiles) | {"production": hooked}
@@ -596,10 +596,10 @@ def test_a_command_that_a_reload_brings_has_its_secrets_redacted_too(house: Hous
     assert ["x[redacted]x"] == [fields["output"] for _, fields in one.settle()]
 
 
-def test_a_secret_is_redacted_as_json_may_spell_it(house: Houses) -> None:
+def test_a_secret_is_redacted_as_json_may_spell_it(harness: Harnesses) -> None:
     """JSON may write a stroke before each slash."""
     secret = "Ab/" * 13 + "c"
-    one = house(f"echo 'x{secret.replace('/', chr(92) + '/')}x'", ["production", "audit"])
+    one = harness(f"echo 'x{secret.replace('/', chr(92) + '/')}x'", ["production", "audit"])
     one.hooks.update({"audit": with_secret(one._publication("audit", 1), secret)})
     one.renew("production")
 
@@ -607,11 +607,11 @@ def test_a_secret_is_redacted_as_json_may_spell_it(house: Houses) -> None:
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_secret_is_redacted_whatever_stands_beside_it(house: Houses, *, whole: bool) -> None:
+def test_a_secret_is_redacted_whatever_stands_beside_it(harness: Harnesses, *, whole: bool) -> None:
     """Letters beside a secret could make it look like a path; known secrets are still redacted."""
     secret, token = "s" * 40, "t" * 80
     script = f"echo ASIA1/{secret} x{token}x"
-    one = house("" if whole else script, ["production"], whole=script if whole else "")
+    one = harness("" if whole else script, ["production"], whole=script if whole else "")
     one.renew("production")
 
     [(event, fields)] = one.settle()

@@ -33,7 +33,7 @@ from programs import free_port
 from simulation import Simulation
 
 
-class Home:
+class Harness:
     """A desk, and both attendants at it."""
 
     def __init__(self, directory: Path) -> None:
@@ -98,79 +98,81 @@ class Home:
             client.close()
 
 
-@pytest.fixture(name="home")
-def _home(tmp_path: Path) -> Iterator[Home]:
+@pytest.fixture(name="harness")
+def _harness(tmp_path: Path) -> Iterator[Harness]:
     tmp_path.chmod(0o700)
-    home = Home(tmp_path)
-    yield home
-    home.endpoint.close()
-    home.metrics.close()
+    harness = Harness(tmp_path)
+    yield harness
+    harness.endpoint.close()
+    harness.metrics.close()
 
 
-def test_a_profile_in_two_groups_is_given_for_the_token_of_either(home: Home) -> None:
+def test_a_profile_in_two_groups_is_given_for_the_token_of_either(harness: Harness) -> None:
     """Each has a file of its own, and none is the other's."""
     chance = iter(range(256))
-    home.endpoint = Endpoint("test", home.log, lambda size: bytes([next(chance)]) * size)
-    home.open(home.serving(release=["production"], audit=["production"]))
-    home.endpoint.update({"production": Publication(profile(), grant(profile(), home.clock()))})
-    tokens = [(home.directory / "tokens" / name).read_text() for name in ("release", "audit")]
+    harness.endpoint = Endpoint("test", harness.log, lambda size: bytes([next(chance)]) * size)
+    harness.open(harness.serving(release=["production"], audit=["production"]))
+    harness.endpoint.update(
+        {"production": Publication(profile(), grant(profile(), harness.clock()))}
+    )
+    tokens = [(harness.directory / "tokens" / name).read_text() for name in ("release", "audit")]
 
     assert 2 == len(set(tokens))
-    assert [200, 200] == [home.get("/credentials/production", token)[0] for token in tokens]
+    assert [200, 200] == [harness.get("/credentials/production", token)[0] for token in tokens]
 
 
-def test_while_its_directory_is_broken_a_token_opens_what_it_may_open_now(home: Home) -> None:
+def test_while_its_directory_is_broken_a_token_opens_what_it_may_open_now(harness: Harness) -> None:
     """A reload that takes a profile from it counts at once; what it opens still, it goes on to."""
-    home.open(home.serving(deploy=["production", "dev"]))
+    harness.open(harness.serving(deploy=["production", "dev"]))
     for one in (profile(), profile("dev")):
-        home.endpoint.update({one.name: Publication(one, grant(one, home.clock()))})
-    token = (home.directory / "tokens" / "deploy").read_text()
-    (home.directory / "tokens").chmod(0o777)
+        harness.endpoint.update({one.name: Publication(one, grant(one, harness.clock()))})
+    token = (harness.directory / "tokens" / "deploy").read_text()
+    (harness.directory / "tokens").chmod(0o777)
 
-    home.reload(home.serving(deploy=["production"]))
+    harness.reload(harness.serving(deploy=["production"]))
 
-    assert ["publish_failed"] == home.log.names()
-    assert 200 == home.get("/credentials/production", token)[0]
-    assert 401 == home.get("/credentials/dev", token)[0]
+    assert ["publish_failed"] == harness.log.names()
+    assert 200 == harness.get("/credentials/production", token)[0]
+    assert 401 == harness.get("/credentials/dev", token)[0]
 
 
 @pytest.mark.parametrize("part", ["endpoint", "metrics"])
-def test_a_port_that_was_taken_is_listened_at_once_it_is_free(home: Home, part: str) -> None:
+def test_a_port_that_was_taken_is_listened_at_once_it_is_free(harness: Harness, part: str) -> None:
     """Within half a minute; that it was not to be had is told once."""
-    address = TcpAddress("127.0.0.1", home.port)
-    wanted = home.serving() if part == "endpoint" else home.measuring(listen=address)
-    with socket.create_server(("127.0.0.1", home.port)):
-        home.open(wanted)
+    address = TcpAddress("127.0.0.1", harness.port)
+    wanted = harness.serving() if part == "endpoint" else harness.measuring(listen=address)
+    with socket.create_server(("127.0.0.1", harness.port)):
+        harness.open(wanted)
         for _ in range(3):
-            home.turn(after=AGAIN)
-    assert ["listen_failed"] == home.log.names()
+            harness.turn(after=AGAIN)
+    assert ["listen_failed"] == harness.log.names()
 
-    home.turn(after=AGAIN)
+    harness.turn(after=AGAIN)
 
-    assert ["listen_failed", "listen_recovered"] == home.log.names()
-    assert home.get("/readyz")[0] in {401, 503}
+    assert ["listen_failed", "listen_recovered"] == harness.log.names()
+    assert harness.get("/readyz")[0] in {401, 503}
 
 
-def test_a_reload_changes_the_mode_of_the_textfile(home: Home) -> None:
+def test_a_reload_changes_the_mode_of_the_textfile(harness: Harness) -> None:
     """The file stays where it is, and is what the configuration says."""
-    path = home.directory / "credfresh.prom"
-    home.open(home.measuring(textfile=str(path), textfile_mode=0o640))
+    path = harness.directory / "credfresh.prom"
+    harness.open(harness.measuring(textfile=str(path), textfile_mode=0o640))
     wait_until(path.exists, "the file")
 
-    home.reload(home.measuring(textfile=str(path), textfile_mode=0o600))
+    harness.reload(harness.measuring(textfile=str(path), textfile_mode=0o600))
 
     wait_until(lambda: 0o600 == stat.S_IMODE(path.stat().st_mode), "the mode")
 
 
-def test_publishes_are_counted_by_result(home: Home) -> None:
+def test_publishes_are_counted_by_result(harness: Harness) -> None:
     """One place at a time: some are written while others are refused."""
-    home.open(home.measuring(listen=TcpAddress("127.0.0.1", home.port)))
+    harness.open(harness.measuring(listen=TcpAddress("127.0.0.1", harness.port)))
     full = PublishError("/a: full", path="/a", step="write", code="ENOSPC", hint=None)
     wrote, same = PublishReport(written=True), PublishReport(written=False)
 
-    home.desk.published(Published({"/a": full, "/b": wrote, "/c": wrote, "/d": same}, {}, 0.1))
-    home.desk.published(Published({"/a": full, "/b": full}, {}, 0.1))
+    harness.desk.published(Published({"/a": full, "/b": wrote, "/c": wrote, "/d": same}, {}, 0.1))
+    harness.desk.published(Published({"/a": full, "/b": full}, {}, 0.1))
 
-    text = home.get("/metrics")[1]
+    text = harness.get("/metrics")[1]
     for result, count in (("failed", 3), ("written", 2), ("unchanged", 1)):
         assert f'credfresh_file_writes_total{{result="{result}"}} {count}.0\n' in text

@@ -28,7 +28,7 @@ class Socket(socket.socket):
         return self.number
 
 
-class Hall:
+class Harness:
     """A clientele, and the sockets of a test's clients."""
 
     def __init__(self, places: int = 8) -> None:
@@ -48,68 +48,68 @@ class Hall:
         return client, leaves
 
 
-@pytest.fixture(name="hall")
-def _hall() -> Iterator[Hall]:
-    hall = Hall()
-    yield hall
-    for one in hall.sockets:
+@pytest.fixture(name="harness")
+def _harness() -> Iterator[Harness]:
+    harness = Harness()
+    yield harness
+    for one in harness.sockets:
         socket.socket.close(one)
 
 
-def test_no_client_leaves_while_places_are_free(hall: Hall) -> None:
+def test_no_client_leaves_while_places_are_free(harness: Harness) -> None:
     """No client has to leave; each is found by its descriptor and by its ticket."""
     for _ in range(8):
-        client, leaves = hall.enters(OWN)
+        client, leaves = harness.enters(OWN)
         assert leaves is None
-        assert client is hall.clients.at(client.socket.fileno())
-        assert client is hall.clients.holder(client.ticket)
-    assert 8 == len(hall.clients) == len(list(hall.clients))
+        assert client is harness.clients.at(client.socket.fileno())
+        assert client is harness.clients.holder(client.ticket)
+    assert 8 == len(harness.clients) == len(list(harness.clients))
 
 
-def test_the_client_that_was_silent_longest_leaves_first(hall: Hall) -> None:
+def test_the_client_that_was_silent_longest_leaves_first(harness: Harness) -> None:
     """Silent clients leave in the order in which they came; one that waits for an answer stays."""
-    waiting, _ = hall.enters(OWN, State.WAITING)
-    silent = [hall.enters(OWN)[0] for _ in range(7)]
-    assert silent[0] is hall.enters(OWN)[1]
-    assert silent[1] is hall.enters(OWN)[1]
-    assert waiting is hall.clients.holder(waiting.ticket)
-    assert None is hall.clients.holder(silent[0].ticket)
+    waiting, _ = harness.enters(OWN, State.WAITING)
+    silent = [harness.enters(OWN)[0] for _ in range(7)]
+    assert silent[0] is harness.enters(OWN)[1]
+    assert silent[1] is harness.enters(OWN)[1]
+    assert waiting is harness.clients.holder(waiting.ticket)
+    assert None is harness.clients.holder(silent[0].ticket)
 
 
-def test_a_new_client_leaves_if_all_others_wait_for_answers(hall: Hall) -> None:
+def test_a_new_client_leaves_if_all_others_wait_for_answers(harness: Harness) -> None:
     """A client that has been promised an answer is not dropped for a new one."""
     for _ in range(8):
-        hall.enters(OWN, State.WAITING)
-    client, leaves = hall.enters(OWN)
+        harness.enters(OWN, State.WAITING)
+    client, leaves = harness.enters(OWN)
     assert client is leaves
-    assert 8 == len(hall.clients)
+    assert 8 == len(harness.clients)
 
 
-def test_one_user_gets_at_most_three_quarters_of_the_places(hall: Hall) -> None:
+def test_one_user_gets_at_most_three_quarters_of_the_places(harness: Harness) -> None:
     """One user gets three quarters at most; one of the user's silent clients makes room."""
-    silent = [hall.enters(MALLORY)[0] for _ in range(6)]
-    _, leaves = hall.enters(MALLORY)
+    silent = [harness.enters(MALLORY)[0] for _ in range(6)]
+    _, leaves = harness.enters(MALLORY)
     assert silent[0] is leaves
-    assert [None, None] == [hall.enters(BUILD)[1] for _ in range(2)]
+    assert [None, None] == [harness.enters(BUILD)[1] for _ in range(2)]
 
 
-def test_when_full_the_user_with_most_places_loses_one(hall: Hall) -> None:
+def test_when_full_the_user_with_most_places_loses_one(harness: Harness) -> None:
     """The user with most places loses a client, whoever comes; users with few lose none."""
-    deploy = [hall.enters(DEPLOY)[0] for _ in range(2)]
-    build = [hall.enters(BUILD)[0] for _ in range(6)]
-    assert build[0] is hall.enters(0)[1]
-    assert build[1] is hall.enters(DEPLOY)[1]
-    assert all(hall.clients.holder(client.ticket) for client in deploy)
+    deploy = [harness.enters(DEPLOY)[0] for _ in range(2)]
+    build = [harness.enters(BUILD)[0] for _ in range(6)]
+    assert build[0] is harness.enters(0)[1]
+    assert build[1] is harness.enters(DEPLOY)[1]
+    assert all(harness.clients.holder(client.ticket) for client in deploy)
 
 
-def test_a_client_that_left_gives_its_place_back(hall: Hall) -> None:
+def test_a_client_that_left_gives_its_place_back(harness: Harness) -> None:
     """A client that has left gives its place back, to the same user too."""
     for _ in range(50):
-        client, leaves = hall.enters(BUILD, State.ANSWERED)
+        client, leaves = harness.enters(BUILD, State.ANSWERED)
         assert leaves is None
-        hall.clients.leave(client)
-    assert 0 == len(hall.clients)
-    assert None is hall.clients.at(client.socket.fileno())
+        harness.clients.leave(client)
+    assert 0 == len(harness.clients)
+    assert None is harness.clients.at(client.socket.fileno())
 
 
 def test_clients_leave_512_descriptors_to_the_rest_of_the_daemon(

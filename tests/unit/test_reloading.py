@@ -36,7 +36,7 @@ class Knotted(FakeProvider):
         self.itself = self
 
 
-class House:
+class Harness:
     """The main thread's parts of a daemon on a simulation, and a socket in place of systemd."""
 
     def __init__(self, config: Settings, manager: socket.socket, address: str) -> None:
@@ -103,328 +103,330 @@ class House:
                 return said
 
 
-@pytest.fixture(name="house")
-def _house(tmp_path: Path) -> Iterator[House]:
+@pytest.fixture(name="harness")
+def _harness(tmp_path: Path) -> Iterator[Harness]:
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
         manager.settimeout(0)
         config = settings(profile("dev"), profile("production"))
-        yield House(replace(config, path=str(tmp_path / "c.yaml")), manager, address)
+        yield Harness(replace(config, path=str(tmp_path / "c.yaml")), manager, address)
 
 
-def test_a_reload_reaches_all_parts(house: House) -> None:
+def test_a_reload_reaches_all_parts(harness: Harness) -> None:
     """Profiles, workers, log and attendants follow; the result says what changed."""
-    house.sim.start()
+    harness.sim.start()
     known: list[Settings] = []
-    house.desk.on_reloaded.append(known.append)
-    house.now = replace(
+    harness.desk.on_reloaded.append(known.append)
+    harness.now = replace(
         settings(profile("production"), profile("extra"), sts=StsLimits(max_concurrency=3)),
         notices=(Notice("short_session", (("profile", "extra"), ("profiles", 1))),),
     )
 
-    done = house.reloading.reload()
-    house.sim.settle()
+    done = harness.reloading.reload()
+    harness.sim.settle()
 
     assert ({"extra"}, {"dev"}) == (set(done.changes.added), set(done.changes.removed))
-    assert house.now is house.desk.settings
-    assert [house.now] == known == house.applied
-    assert 3 == house.workers.free
-    assert ["production", "extra"] == [e.profile.name for e in house.sim.supervisor.roster]
-    assert [{"added": 1, "removed": 1, "changed": 0, "needs_restart": None}] == house.sim.log.of(
+    assert harness.now is harness.desk.settings
+    assert [harness.now] == known == harness.applied
+    assert 3 == harness.workers.free
+    assert ["production", "extra"] == [e.profile.name for e in harness.sim.supervisor.roster]
+    assert [{"added": 1, "removed": 1, "changed": 0, "needs_restart": None}] == harness.sim.log.of(
         "config_reloaded"
     )
-    assert "short_session" in house.sim.log.names()
-    assert done is house.desk.last_reload
+    assert "short_session" in harness.sim.log.names()
+    assert done is harness.desk.last_reload
 
 
-def test_config_reloaded_is_logged_once_all_parts_have_followed(house: House) -> None:
+def test_config_reloaded_is_logged_once_all_parts_have_followed(harness: Harness) -> None:
     """Once config_reloaded is in the log, nothing that has left the file is served any more."""
-    house.sim.start()
+    harness.sim.start()
     told: list[int] = []
-    house.desk.on_reloaded.append(lambda _: told.append(len(house.sim.log.of("config_reloaded"))))
-    house.now = settings(profile("production"))
+    harness.desk.on_reloaded.append(
+        lambda _: told.append(len(harness.sim.log.of("config_reloaded")))
+    )
+    harness.now = settings(profile("production"))
 
-    house.reloading.reload()
+    harness.reloading.reload()
 
     assert [0] == told
-    assert 1 == len(house.sim.log.of("config_reloaded"))
+    assert 1 == len(harness.sim.log.of("config_reloaded"))
 
 
-def test_a_refused_reload_changes_nothing(house: House) -> None:
+def test_a_refused_reload_changes_nothing(harness: Harness) -> None:
     """Settings, profiles, due times and workers are what they were, and renewals go on."""
-    house.sim.start()
-    before = {e.profile.name: (e.grant, e.due) for e in house.sim.supervisor.roster}
+    harness.sim.start()
+    before = {e.profile.name: (e.grant, e.due) for e in harness.sim.supervisor.roster}
     known: list[Settings] = []
-    house.desk.on_reloaded.append(known.append)
-    old, house.now = house.desk.settings, WRONG
+    harness.desk.on_reloaded.append(known.append)
+    old, harness.now = harness.desk.settings, WRONG
 
-    done = house.reloading.reload()
+    done = harness.reloading.reload()
 
     assert WRONG.problems == done.problems
-    assert old is house.desk.settings
-    assert [] == known == house.applied
-    assert before == {e.profile.name: (e.grant, e.due) for e in house.sim.supervisor.roster}
-    house.sim.run(24 * 3600, step=10)
-    assert 0 == house.sim.log.names().count("profile_expired")
-    assert house.sim.log.names().count("credentials_renewed") > 2 * 24
+    assert old is harness.desk.settings
+    assert [] == known == harness.applied
+    assert before == {e.profile.name: (e.grant, e.due) for e in harness.sim.supervisor.roster}
+    harness.sim.run(24 * 3600, step=10)
+    assert 0 == harness.sim.log.names().count("profile_expired")
+    assert harness.sim.log.names().count("credentials_renewed") > 2 * 24
 
 
-def test_a_provider_that_was_replaced_is_gone_when_the_reload_is_over(house: House) -> None:
+def test_a_provider_that_was_replaced_is_gone_when_the_reload_is_over(harness: Harness) -> None:
     """Each holds an SDK's session of megabytes, and the collector of cycles runs seldom."""
-    house.sim.start()
+    harness.sim.start()
     gc.disable()
     try:
         for timeout in (5.0, 6.0, 7.0):
-            house.now = replace(house.desk.settings, sts=StsLimits(read_timeout=timeout))
-            house.reloading.reload()
-            house.sim.settle()
-            house.sim.supervisor.renew("dev")
-            house.sim.run(30)
+            harness.now = replace(harness.desk.settings, sts=StsLimits(read_timeout=timeout))
+            harness.reloading.reload()
+            harness.sim.settle()
+            harness.sim.supervisor.renew("dev")
+            harness.sim.run(30)
     finally:
         gc.enable()
 
-    assert [True, True, False] == [made() is None for made in house.made]
+    assert [True, True, False] == [made() is None for made in harness.made]
 
 
-def test_signals_before_the_next_turn_are_one_reload(house: House) -> None:
+def test_signals_before_the_next_turn_are_one_reload(harness: Harness) -> None:
     """A burst of signals reads the file once."""
-    house.sim.start()
-    house.turn()
+    harness.sim.start()
+    harness.turn()
     for _ in range(100):
-        house.reloading.ask()
-    house.turn()
-    house.turn()
+        harness.reloading.ask()
+    harness.turn()
+    harness.turn()
 
-    assert 1 == len(house.applied)
+    assert 1 == len(harness.applied)
 
 
-def test_the_file_is_watched_only_with_reload_auto(house: House) -> None:
+def test_the_file_is_watched_only_with_reload_auto(harness: Harness) -> None:
     """With `reload: auto` a change is taken at the second look; with `reload: signal` never."""
-    house.sim.start()
-    path = Path(house.desk.settings.path)
+    harness.sim.start()
+    path = Path(harness.desk.settings.path)
     path.write_text("changed")
-    assert IDLE == house.reloading.look(house.sim.clock())
-    assert [] == house.applied
+    assert IDLE == harness.reloading.look(harness.sim.clock())
+    assert [] == harness.applied
 
-    house.now = replace(house.desk.settings, reload="auto")
-    house.reloading.ask()
-    house.turn()
-    house.now = replace(house.now, ready="fresh")
+    harness.now = replace(harness.desk.settings, reload="auto")
+    harness.reloading.ask()
+    harness.turn()
+    harness.now = replace(harness.now, ready="fresh")
     path.write_text("changed again")
     applied = []
     for _ in range(3):
-        assert POLL == house.reloading.look(house.sim.clock())
-        applied.append(len(house.applied))
+        assert POLL == harness.reloading.look(harness.sim.clock())
+        applied.append(len(harness.applied))
     assert [1, 2, 2] == applied
 
 
-def test_the_file_is_watched_as_soon_as_a_client_s_reload_wants_it(house: House) -> None:
+def test_the_file_is_watched_as_soon_as_a_client_s_reload_wants_it(harness: Harness) -> None:
     """`credfresh reload` takes over `reload: auto` as a signal does, not within an hour."""
-    house.sim.start()
-    house.turn()
-    house.now = replace(house.desk.settings, reload="auto")
-    assert house.desk.reload is not None
-    house.desk.reload()
-    house.now = replace(house.now, ready="fresh")
-    Path(house.desk.settings.path).write_text("changed")
+    harness.sim.start()
+    harness.turn()
+    harness.now = replace(harness.desk.settings, reload="auto")
+    assert harness.desk.reload is not None
+    harness.desk.reload()
+    harness.now = replace(harness.now, ready="fresh")
+    Path(harness.desk.settings.path).write_text("changed")
     for _ in range(3):
-        house.sim.run(POLL)
-        house.turn()
+        harness.sim.run(POLL)
+        harness.turn()
 
-    assert ["settled", "fresh"] == [each.ready for each in house.applied]
+    assert ["settled", "fresh"] == [each.ready for each in harness.applied]
 
 
-def touched(house: House, text: str = "x") -> None:
+def touched(harness: Harness, text: str = "x") -> None:
     """Change the configuration file, and look until the daemon has taken it."""
-    path = Path(house.desk.settings.path)
+    path = Path(harness.desk.settings.path)
     path.write_text((path.read_text() if path.exists() else "") + text)
     for _ in range(3):
-        house.reloading.look(house.sim.clock())
+        harness.reloading.look(harness.sim.clock())
 
 
-def watching(house: House) -> None:
+def watching(harness: Harness) -> None:
     """Start with `reload: auto` in force, and `dev` withdrawn by hand."""
-    house.sim.start()
-    house.now = replace(house.desk.settings, reload="auto")
-    house.reloading.reload()
-    house.sim.settle()
-    house.sim.supervisor.withdraw(["dev"])
-    house.sim.settle()
-    house.sim.log.events.clear()
-    house.told()
+    harness.sim.start()
+    harness.now = replace(harness.desk.settings, reload="auto")
+    harness.reloading.reload()
+    harness.sim.settle()
+    harness.sim.supervisor.withdraw(["dev"])
+    harness.sim.settle()
+    harness.sim.log.events.clear()
+    harness.told()
 
 
-def test_a_touched_file_brings_back_nothing_that_was_withdrawn(house: House) -> None:
+def test_a_touched_file_brings_back_nothing_that_was_withdrawn(harness: Harness) -> None:
     """A file that says what is in force changes nothing and is not told, with `reload: auto`."""
-    watching(house)
+    watching(harness)
     known: list[Settings] = []
-    house.desk.on_reloaded.append(known.append)
-    calls = len(house.sim.provider.calls)
+    harness.desk.on_reloaded.append(known.append)
+    calls = len(harness.sim.provider.calls)
 
-    touched(house)
-    house.sim.run(120)
+    touched(harness)
+    harness.sim.run(120)
 
-    assert house.sim.supervisor.roster["dev"].withdrawn
+    assert harness.sim.supervisor.roster["dev"].withdrawn
     assert [] == known
-    assert [] == house.sim.log.of("config_reloaded")
-    assert [] == house.told()
-    assert calls == len(house.sim.provider.calls)
+    assert [] == harness.sim.log.of("config_reloaded")
+    assert [] == harness.told()
+    assert calls == len(harness.sim.provider.calls)
 
 
-def test_another_order_of_the_profiles_is_no_change(house: House) -> None:
+def test_another_order_of_the_profiles_is_no_change(harness: Harness) -> None:
     """A notice that now names another profile as its first is not told again."""
-    watching(house)
-    said = house.desk.settings
-    house.now = replace(
+    watching(harness)
+    said = harness.desk.settings
+    harness.now = replace(
         said,
         profiles=dict(reversed(list(said.profiles.items()))),
         notices=(Notice("short_session", (("profile", "production"), ("profiles", 2))),),
     )
 
-    touched(house)
+    touched(harness)
 
-    assert house.sim.supervisor.roster["dev"].withdrawn
-    assert [] == house.sim.log.of("config_reloaded") + house.sim.log.of("short_session")
+    assert harness.sim.supervisor.roster["dev"].withdrawn
+    assert [] == harness.sim.log.of("config_reloaded") + harness.sim.log.of("short_session")
 
 
-def test_a_reload_by_hand_brings_back_what_was_withdrawn(house: House) -> None:
+def test_a_reload_by_hand_brings_back_what_was_withdrawn(harness: Harness) -> None:
     """The file says what is in force, but a withdrawal by hand is undone by hand."""
-    watching(house)
+    watching(harness)
 
-    house.reloading.ask()
-    house.turn()
+    harness.reloading.ask()
+    harness.turn()
 
-    assert not house.sim.supervisor.roster["dev"].withdrawn
-    assert 1 == len(house.sim.log.of("config_reloaded"))
+    assert not harness.sim.supervisor.roster["dev"].withdrawn
+    assert 1 == len(harness.sim.log.of("config_reloaded"))
 
 
-def test_a_refused_file_that_says_again_what_is_in_force_is_accepted(house: House) -> None:
+def test_a_refused_file_that_says_again_what_is_in_force_is_accepted(harness: Harness) -> None:
     """That the trouble is over is told; what was withdrawn by hand stays withdrawn."""
-    watching(house)
-    good, house.now = house.now, WRONG
-    touched(house)
-    assert house.desk.last_reload is not None
-    assert WRONG.problems == house.desk.last_reload.problems
-    house.turn()
-    house.told()
+    watching(harness)
+    good, harness.now = harness.now, WRONG
+    touched(harness)
+    assert harness.desk.last_reload is not None
+    assert WRONG.problems == harness.desk.last_reload.problems
+    harness.turn()
+    harness.told()
 
-    house.now = good
-    touched(house)
+    harness.now = good
+    touched(harness)
 
-    assert () == house.desk.last_reload.problems
-    assert [{"added": 0, "removed": 0, "changed": 0, "needs_restart": None}] == house.sim.log.of(
+    assert () == harness.desk.last_reload.problems
+    assert [{"added": 0, "removed": 0, "changed": 0, "needs_restart": None}] == harness.sim.log.of(
         "config_reloaded"
     )
-    assert "refused" not in "".join(house.told())
-    assert house.sim.supervisor.roster["dev"].withdrawn
+    assert "refused" not in "".join(harness.told())
+    assert harness.sim.supervisor.roster["dev"].withdrawn
 
 
-def test_systemd_is_told_of_each_reload_and_of_a_refused_one(house: House) -> None:
+def test_systemd_is_told_of_each_reload_and_of_a_refused_one(harness: Harness) -> None:
     """RELOADING with its time, then READY, however it went; the status line says what is wrong."""
-    house.sim.start()
-    house.turn()
-    house.told()
+    harness.sim.start()
+    harness.turn()
+    harness.told()
 
-    house.now = WRONG
-    house.reloading.reload()
-    begun, status, ready = house.told()
+    harness.now = WRONG
+    harness.reloading.reload()
+    begun, status, ready = harness.told()
     assert begun.startswith("RELOADING=1\nMONOTONIC_USEC=")
     assert "STATUS=2/2 fresh" in status
     assert status.endswith("; reload refused: c.yaml:3: ready: is wrong")
     assert "READY=1" == ready
 
-    house.now = house.desk.settings
-    house.reloading.reload()
-    begun, status, ready = house.told()
+    harness.now = harness.desk.settings
+    harness.reloading.reload()
+    begun, status, ready = harness.told()
     assert "refused" not in status
 
 
-def test_ready_is_told_when_all_are_fresh(house: House) -> None:
+def test_ready_is_told_when_all_are_fresh(harness: Harness) -> None:
     """It is told once, with the event; after that the status line is kept up to date."""
-    house.sim.start()
-    assert 1.0 < house.turn()
-    told = house.told()
+    harness.sim.start()
+    assert 1.0 < harness.turn()
+    told = harness.told()
 
     assert "READY=1" == told[0]
     assert told[1].startswith("STATUS=2/2 fresh, next ")
-    assert [{"settled": True}] == house.sim.log.of("daemon_ready")
-    assert house.desk.ready
-    house.sim.run(120)
-    house.turn()
-    assert not [line for line in house.told() if "READY" in line]
+    assert [{"settled": True}] == harness.sim.log.of("daemon_ready")
+    assert harness.desk.ready
+    harness.sim.run(120)
+    harness.turn()
+    assert not [line for line in harness.told() if "READY" in line]
 
 
-def test_before_ready_each_publish_is_looked_at_once(house: House) -> None:
+def test_before_ready_each_publish_is_looked_at_once(harness: Harness) -> None:
     """Before READY each publish makes it look, so it is told at once; afterwards none does."""
-    house.turn()
-    house.sim.start()
+    harness.turn()
+    harness.sim.start()
     told = Published({}, {}, 0.0)
-    [listener] = house.desk.on_published
+    [listener] = harness.desk.on_published
     listener(told)
-    assert 1.0 < house.turn()
-    assert "READY=1" in house.told()
+    assert 1.0 < harness.turn()
+    assert "READY=1" in harness.told()
 
     listener(told)
-    assert 1.0 < house.turn()
-    assert [] == house.told()
+    assert 1.0 < harness.turn()
+    assert [] == harness.told()
 
 
-def test_twins_are_published_before_ready_is_told(house: House) -> None:
+def test_twins_are_published_before_ready_is_told(harness: Harness) -> None:
     """All may be fresh in the file from the start while the directory of twins is empty."""
     shared = FileTarget("/run/credfresh/process")
     twin = Twin(shared.path, "dev", shared)
-    house.desk.settings = settings(replace(profile("dev"), twin=twin), profile("production"))
-    house.sim.start()
-    house.turn()
-    assert "READY=1" not in house.told()
+    harness.desk.settings = settings(replace(profile("dev"), twin=twin), profile("production"))
+    harness.sim.start()
+    harness.turn()
+    assert "READY=1" not in harness.told()
 
-    [listener] = house.desk.on_published
+    [listener] = harness.desk.on_published
     listener(Published({}, {}, 0.0))
-    house.turn()
-    assert "READY=1" in house.told()
+    harness.turn()
+    assert "READY=1" in harness.told()
 
 
 @pytest.mark.parametrize("ready", ["settled", "fresh"])
 def test_a_refused_role_holds_up_ready_only_with_ready_fresh(
-    house: House, ready: Literal["settled", "fresh"]
+    harness: Harness, ready: Literal["settled", "fresh"]
 ) -> None:
     """A refused role is settled; with `ready: fresh` that is not enough."""
-    house.desk.settings = replace(house.desk.settings, ready=ready)
+    harness.desk.settings = replace(harness.desk.settings, ready=ready)
     denied = failure("AccessDenied", mend=Mend.HUMAN)
-    house.sim.provider.fault = lambda name: denied if name == "dev" else None
-    house.sim.start()
-    house.turn()
+    harness.sim.provider.fault = lambda name: denied if name == "dev" else None
+    harness.sim.start()
+    harness.turn()
 
-    assert ("READY=1" in house.told()) is (ready == "settled")
+    assert ("READY=1" in harness.told()) is (ready == "settled")
 
 
-def test_a_transient_failure_holds_up_ready_for_five_minutes(house: House) -> None:
+def test_a_transient_failure_holds_up_ready_for_five_minutes(harness: Harness) -> None:
     """Each look extends systemd's timeout; after five minutes READY is told all the same."""
-    house.sim.provider.fault = lambda _: failure()
-    house.sim.start()
-    assert 1.0 == house.turn()
-    assert "EXTEND_TIMEOUT_USEC=10000000" == house.told()[0]
+    harness.sim.provider.fault = lambda _: failure()
+    harness.sim.start()
+    assert 1.0 == harness.turn()
+    assert "EXTEND_TIMEOUT_USEC=10000000" == harness.told()[0]
 
-    house.sim.run(LIMIT - 1)
-    house.turn()
-    assert "READY=1" not in house.told()
-    house.sim.run(2)
-    house.turn()
+    harness.sim.run(LIMIT - 1)
+    harness.turn()
+    assert "READY=1" not in harness.told()
+    harness.sim.run(2)
+    harness.turn()
 
-    assert "READY=1" in house.told()
-    assert [{"settled": False}] == house.sim.log.of("daemon_ready")
+    assert "READY=1" in harness.told()
+    assert [{"settled": False}] == harness.sim.log.of("daemon_ready")
 
 
-def test_a_reload_before_ready_does_not_tell_ready(house: House) -> None:
+def test_a_reload_before_ready_does_not_tell_ready(harness: Harness) -> None:
     """READY after a reload would end the start-up before it is ready."""
-    house.sim.provider.fault = lambda _: failure()
-    house.sim.start()
-    house.turn()
-    house.told()
-    house.reloading.reload()
+    harness.sim.provider.fault = lambda _: failure()
+    harness.sim.start()
+    harness.turn()
+    harness.told()
+    harness.reloading.reload()
 
-    assert "READY=1" not in house.told()
+    assert "READY=1" not in harness.told()
 
 
 def test_the_publisher_delays_by_the_shortest_session() -> None:

@@ -30,7 +30,7 @@ class Listener(Notifier):
         self.heard.append("triggered")
 
 
-class Kennel:
+class Harness:
     """A watchdog, its parts, and the inbox through which they answer."""
 
     def __init__(self) -> None:
@@ -75,80 +75,80 @@ class Kennel:
             self.clock.advance(pause)
 
 
-@pytest.fixture(name="kennel")
-def _kennel() -> Kennel:
-    return Kennel()
+@pytest.fixture(name="harness")
+def _harness() -> Harness:
+    return Harness()
 
 
-def test_the_watchdog_is_fed_when_every_part_has_answered(kennel: Kennel) -> None:
+def test_the_watchdog_is_fed_when_every_part_has_answered(harness: Harness) -> None:
     """Each quarter of WatchdogSec each part is asked once, and systemd is told once."""
-    kennel.run(LIMIT)
+    harness.run(LIMIT)
 
-    assert ["fed"] * 4 == kennel.listener.heard
-    assert list(PARTS) * 4 == kennel.asked
-    assert [] == kennel.log.names()
+    assert ["fed"] * 4 == harness.listener.heard
+    assert list(PARTS) * 4 == harness.asked
+    assert [] == harness.log.names()
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_watchdog_is_not_fed_while_one_part_is_silent(kennel: Kennel, part: str) -> None:
+def test_the_watchdog_is_not_fed_while_one_part_is_silent(harness: Harness, part: str) -> None:
     """This holds for any part: the three others do not make up for it."""
-    kennel.silent = {part}
+    harness.silent = {part}
 
-    kennel.run(10 * LIMIT)
+    harness.run(10 * LIMIT)
 
-    assert [] == kennel.listener.heard
+    assert [] == harness.listener.heard
 
 
-def test_a_main_thread_that_takes_nothing_from_its_inbox_feeds_nobody(kennel: Kennel) -> None:
+def test_a_main_thread_that_takes_nothing_from_its_inbox_feeds_nobody(harness: Harness) -> None:
     """All parts answer, but the main thread does not take the answers: the daemon hangs."""
     for _ in range(100):
-        kennel.clock.advance(kennel.watchdog.look(kennel.clock()))
+        harness.clock.advance(harness.watchdog.look(harness.clock()))
 
-    assert [] == kennel.listener.heard
+    assert [] == harness.listener.heard
 
 
-def test_a_silent_part_is_named_once_before_the_watchdog_bites(kennel: Kennel) -> None:
+def test_a_silent_part_is_named_once_before_the_watchdog_bites(harness: Harness) -> None:
     """The log says which part does not answer, at half of WatchdogSec, and says it once."""
-    kennel.silent = {"publisher"}
+    harness.silent = {"publisher"}
 
-    kennel.run(3 * LIMIT)
+    harness.run(3 * LIMIT)
 
-    assert [{"parts": "publisher", "for_s": 60, "limit_s": LIMIT}] == kennel.log.of("part_silent")
-    assert ["part_silent"] == kennel.log.names()
+    assert [{"parts": "publisher", "for_s": 60, "limit_s": LIMIT}] == harness.log.of("part_silent")
+    assert ["part_silent"] == harness.log.names()
 
 
-def test_a_part_that_comes_back_is_told_and_feeds_again(kennel: Kennel) -> None:
+def test_a_part_that_comes_back_is_told_and_feeds_again(harness: Harness) -> None:
     """A slow part is asked again at each look: one lost question does no harm."""
-    kennel.silent = {"scheduler"}
-    kennel.run(LIMIT / 2 + 1)
-    kennel.silent = set()
-    kennel.run(LIMIT / 4)
+    harness.silent = {"scheduler"}
+    harness.run(LIMIT / 2 + 1)
+    harness.silent = set()
+    harness.run(LIMIT / 4)
 
-    assert ["part_silent", "part_recovered"] == kennel.log.names()
-    assert ["fed"] == kennel.listener.heard
+    assert ["part_silent", "part_recovered"] == harness.log.names()
+    assert ["fed"] == harness.listener.heard
 
 
-def test_late_answers_of_an_earlier_round_feed_nobody(kennel: Kennel) -> None:
+def test_late_answers_of_an_earlier_round_feed_nobody(harness: Harness) -> None:
     """What a part answered before the last feeding does not count for the next."""
-    kennel.silent = {"scheduler"}
-    kennel.run(LIMIT / 2)
-    first, second = kennel.late
+    harness.silent = {"scheduler"}
+    harness.run(LIMIT / 2)
+    first, second = harness.late
     first()
-    kennel.deliver()
-    assert ["fed"] == kennel.listener.heard
+    harness.deliver()
+    assert ["fed"] == harness.listener.heard
 
-    kennel.run(LIMIT / 4)
+    harness.run(LIMIT / 4)
     second()
-    kennel.deliver()
+    harness.deliver()
 
-    assert ["fed"] == kennel.listener.heard
+    assert ["fed"] == harness.listener.heard
 
 
-def test_a_dead_part_triggers_the_watchdog_at_once_and_at_every_look(kennel: Kennel) -> None:
+def test_a_dead_part_triggers_the_watchdog_at_once_and_at_every_look(harness: Harness) -> None:
     """A dead part is not waited for; it is told once, and the trigger is sent at every look."""
-    kennel.dead = {"publisher"}
+    harness.dead = {"publisher"}
 
-    kennel.run(LIMIT)
+    harness.run(LIMIT)
 
-    assert ["triggered"] * 4 == kennel.listener.heard
-    assert [{"parts": "publisher"}] == kennel.log.of("watchdog_triggered")
+    assert ["triggered"] * 4 == harness.listener.heard
+    assert [{"parts": "publisher"}] == harness.log.of("watchdog_triggered")
