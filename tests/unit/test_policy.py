@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -138,6 +139,17 @@ def test_jitter_keeps_its_bounds_with_any_rhythm(
     early = 0.5 * lifetime - (made.renew_at.boot - NOW.boot - since)
 
     assert 0.02 * lifetime - 1e-5 <= early <= 0.07 * lifetime + 1e-5
+
+
+def test_jitter_keeps_its_bounds_wherever_the_shared_moments_lie() -> None:
+    """The nearest of them may be earlier or later than the bounds; then it is the next one."""
+    grants = [grant(profile(), NOW, lifetime=3600.0, key=f"ASIA{n:016d}") for n in range(20)]
+    for one, phase in product(grants, range(0, 512, 8)):
+        made = policy.plan(one, RenewBefore(), Rhythm(float(phase), 512.0))
+
+        early = 1800 - (made.renew_at.boot - NOW.boot)
+
+        assert 72 <= early <= 252
 
 
 def test_many_grants_are_renewed_together() -> None:
