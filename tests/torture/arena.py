@@ -275,12 +275,18 @@ def fill(path: Path, stop: Path, seed: int) -> dict[str, object]:
 
 
 def full(path: Path, seconds: float, seed: int) -> dict[str, object]:
-    """Publish and read for `seconds` on a file system that is filled and cleared all the time."""
+    """Publish and read for `seconds` on a file system that is filled and cleared all the time.
+
+    They begin with the first publish: on a busy machine it takes the processes as long to start.
+    """
     path.write_bytes(foreign_text())
     path.chmod(0o600)
+    began_with = path.stat().st_ino
     stop, enough = path.with_name("stop"), path.with_name("enough")
     filler = start("fill", path, enough, seed)
     others = [start("publish", path, stop, 0.002), start("read", path, stop)]
+    while path.stat().st_ino == began_with and others[0].poll() is None:
+        pause(0.01)
     pause(seconds)
     while not enough.exists():
         with contextlib.suppress(OSError):  # the file system is full
