@@ -8,6 +8,7 @@ mutant survives, or cannot be applied because the code has moved on.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import re
@@ -22,9 +23,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("boto3", "botocore.session", "hypothesis", "pydantic", "apscheduler.schedulers.background")
-# Some of their tests wait more than they compute.
-CHILDREN = 2 * (os.cpu_count() or 1)
+HEAVY = (
+    "boto3",
+    "botocore.session",
+    "hypothesis.extra.pytestplugin",
+    "pydantic",
+    "apscheduler.schedulers.background",
+    "pytest_timeout",
+    "xdist.plugin",
+)
+# A test that dies of something that does not come has waited for it, up to a minute.
+CHILDREN = 6 * (os.cpu_count() or 1)
 # pytest warns that it did not import hypothesis itself.
 LOADED = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 # An error of the mutant itself, which any test would notice.
@@ -81,6 +90,7 @@ def verdicts(mutants: list[Mutant]) -> Iterator[tuple[Mutant, str]]:
     # Each mutant dies in a forked child, which need not import these again.
     for heavy in HEAVY:
         importlib.import_module(heavy)
+    gc.freeze()  # nor look at them again whenever pytest collects garbage
     waiting = list(reversed(mutants))
     with tempfile.TemporaryDirectory(prefix="credfresh-mutants-") as scratch:
         running: dict[int, tuple[Mutant, Path]] = {}
