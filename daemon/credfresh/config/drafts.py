@@ -54,7 +54,7 @@ class Draft:
 def drafts_of(file: schema.ConfigFile, findings: Findings) -> dict[str, Draft]:
     """Return the enabled profiles, in the order of the file; fill in what they inherit.
 
-    The file's own models are filled: to copy ten thousand first takes longer than to validate them.
+    The file's own models are filled: to copy each takes half as long as to validate it.
     """
     given = {key: value for key, value in file.defaults or () if value is not None}
     wrong_defaults, wrong_in = _faulty(findings)
