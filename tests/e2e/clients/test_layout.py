@@ -63,6 +63,9 @@ def test_every_client_reads_our_layout_and_some_cannot_read_the_others(
     """All clients read our layout, and each layout that some cannot read is not ours."""
     change, lost = OTHERS[layout]
     clients = [c for c in sdk_clients.ALL if c.name in READERS and c.missing is None]
+    expected = lost & {client.name for client in clients}
+    if lost and not expected:
+        pytest.skip(f"none of the clients that cannot read it is here: {' '.join(sorted(lost))}")
     cells = [Cell(client, "file") for client in clients]
     empty, file = tmp_path / "empty", tmp_path / "credentials"
     empty.touch()
@@ -80,8 +83,7 @@ def test_every_client_reads_our_layout_and_some_cannot_read_the_others(
 
         refusing = {cell.client.name for cell in cells if not served(matrix, cell)}
 
-    expected = lost & {client.name for client in clients}
-    assert expected <= refusing if expected else refusing == set(), [c.answers for c in cells]
+    assert expected <= refusing if lost else refusing == set(), [c.answers for c in cells]
 
 
 def served(matrix: Matrix, cell: Cell) -> bool:
