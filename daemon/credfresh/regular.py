@@ -36,21 +36,20 @@ def must_be_regular(path: str) -> None:
     os.close(only_regular(path, os.O_RDONLY | os.O_CLOEXEC))
 
 
-Version = tuple[int, ...]
-"""A value that differs between versions of a file."""
+Identity = tuple[int, int, int, int, int]
+"""Device, inode, size, mtime and ctime in ns: while they are the same, so is the content, but for
+writes within one tick of the file system's clock (up to 10 ms). A chmod changes it too: it may make
+a file readable."""
 
 
-def version_of(path: str) -> Version | None:
-    """Return the version of the file at `path`; None while there is no file."""
+def identity(info: os.stat_result) -> Identity:
+    """Return what tells one state of a file from another."""
+    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+def identity_at(path: str) -> Identity | None:
+    """Return the identity of the file at `path`; None while there is no file."""
     try:
-        return version(os.stat(path))  # noqa: PTH116 - called all the time: no Path to build
+        return identity(os.stat(path))  # noqa: PTH116 - called all the time: no Path to build
     except OSError:
         return None
-
-
-def version(found: os.stat_result) -> Version:
-    """Return the version of a file of which this was `found`.
-
-    The change time is part of it: a chmod may make a file readable.
-    """
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

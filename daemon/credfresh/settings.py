@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Literal
 
 from credfresh.principals import DEFAULT_SOURCE, Principal, Source, VaultEngine, VaultSource
-from credfresh.regular import Version
+from credfresh.regular import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +272,8 @@ class Settings:
     """Where a hub publishes, too."""
     on_renew: Hook | None = None
     """The command that is run once after each publish that brought renewed credentials."""
-    version: Version | None = field(default=None, compare=False, repr=False)
-    """The version of the file that was read; None if there was no file."""
+    identity: Identity | None = field(default=None, compare=False, repr=False)
+    """The identity of the file that was read; None if there was no file."""
     notices: tuple[Notice, ...] = field(default=(), compare=False)
     """Notices follow from the rest and the order of the profiles, which matters to nothing else."""
 

@@ -12,6 +12,7 @@ from credfresh.credentials_file import knowledge, standing
 from credfresh.credentials_file.knowledge import GRAIN, Knowledge
 from credfresh.disk.paths import Place, resolved
 from credfresh.model import Instant
+from credfresh.regular import Identity
 from credfresh.splice.holding import Document
 from disk import FOREIGN, Steps, Waits, keeper, key_of, needs_fine_times, read_by_sdk, wanted
 
@@ -192,7 +193,7 @@ def test_a_rivals_write_of_equal_length_and_times_is_found_at_the_swap(
     file.release()
 
 
-def _by_inode_and_size(info: os.stat_result) -> standing.Identity:
+def _by_inode_and_size(info: os.stat_result) -> Identity:
     return (info.st_dev, info.st_ino, info.st_size, 0, 0)
 
 

@@ -14,7 +14,7 @@ from credfresh import collector
 from credfresh.config.decoding import MOST_BYTES
 from credfresh.config.parse import parse
 from credfresh.errors import ConfigError, Problem
-from credfresh.regular import Version, version
+from credfresh.regular import Identity, identity
 from credfresh.settings import Settings
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -53,11 +53,11 @@ def load(
             environment=os.environ if environment is None else environment,
             hostname=socket.gethostname() if hostname is None else hostname,
         )
-        return replace(settings, version=seen)
+        return replace(settings, identity=seen)
 
 
-def _read(path: str) -> tuple[bytes, Version]:
-    """Return what the file holds, and its version from before it was read."""
+def _read(path: str) -> tuple[bytes, Identity]:
+    """Return what the file holds, and its identity from before it was read."""
     try:
         # Not blocking: a fifo would hold us for ever before fstat can say what it is.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -67,7 +67,7 @@ def _read(path: str) -> tuple[bytes, Version]:
         found = os.fstat(descriptor)
         _judge(path, found)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(MOST_BYTES + 1), version(found)
+            return file.read(MOST_BYTES + 1), identity(found)
     except OSError as error:
         raise _unreadable(path, error) from None
     finally:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from credfresh.credentials_file.standing import Identity, Patience, Standing, identity, look
+from credfresh.credentials_file.standing import Patience, Standing, look
 from credfresh.disk import atomic
 from credfresh.disk.locks import Pause
 from credfresh.disk.paths import Place
 from credfresh.model import Clock
+from credfresh.regular import Identity, identity
 from credfresh.splice import ownership
 from credfresh.splice.holding import Document
 

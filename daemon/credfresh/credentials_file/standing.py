@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from credfresh.disk.locks import Pause, Watch, unwatch, watch
 from credfresh.disk.paths import Place
+from credfresh.regular import Identity, identity
 
 STEP = 0.005
 """Seconds between two looks at a file that somebody is writing."""
@@ -20,16 +21,7 @@ LARGEST = 1 << 28
 """The largest file that is read, in bytes. More would be somebody's mistake, and exhaust the
 daemon's memory."""
 
-Identity = tuple[int, int, int, int, int]
-"""Device, inode, size, mtime and ctime in ns: while they are the same, so is the content, but for
-writes within one tick of the file system's clock (up to 10 ms)."""
-
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
-
-def identity(info: os.stat_result) -> Identity:
-    """Return what tells one state of a file from another."""
-    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
 class Version(NamedTuple):

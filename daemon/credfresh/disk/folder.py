@@ -20,6 +20,7 @@ from credfresh.disk.atomic import Attributes
 from credfresh.disk.paths import Place, resolved
 from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
+from credfresh.regular import Identity, identity
 from credfresh.settings import FileTarget
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -28,9 +29,6 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MOST = 1 << 26
 """Bytes that are read of one file: fifty times the largest of ours with ten thousand profiles. What
 is longer is not ours, and must not use up the daemon's memory."""
-
-Identity = tuple[int, int, int, int]
-"""Inode, size, mtime and ctime in ns: while they are the same, so is the file."""
 
 
 @contextmanager
@@ -103,17 +101,12 @@ def _no_file(place: Place) -> PublishError:
     )
 
 
-def identity(place: Place) -> Identity | None:
-    """Return what tells one state of a file from another; None where there is none."""
+def identity_at(place: Place) -> Identity | None:
+    """Return the identity of the file at a place; None while there is none."""
     try:
-        return identity_of(os.stat(place.name, dir_fd=place.directory, follow_symlinks=False))
+        return identity(os.stat(place.name, dir_fd=place.directory, follow_symlinks=False))
     except FileNotFoundError:
         return None
-
-
-def identity_of(info: os.stat_result) -> Identity:
-    """Return the identity of a file from its stat(2)."""
-    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def put(

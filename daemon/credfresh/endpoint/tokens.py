@@ -20,6 +20,7 @@ from credfresh.disk.locks import LifeLock
 from credfresh.disk.paths import Place
 from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
+from credfresh.regular import Identity
 from credfresh.settings import FileTarget, TokenFile
 
 LOCK = "tokens"
@@ -40,7 +41,7 @@ class _Kept:
     target: FileTarget
     rights: FileTarget
     """Those of the target, closed to a group that is not its readers'."""
-    file: folder.Identity | None
+    file: Identity | None
 
 
 class Tokens:
@@ -125,7 +126,7 @@ class Tokens:
         self, place: Place, target: FileTarget, rights: FileTarget, taken: Container[str]
     ) -> str:
         kept = self._kept.get(place.name)
-        if kept is not None and kept.rights == rights and kept.file == folder.identity(place):
+        if kept is not None and kept.rights == rights and kept.file == folder.identity_at(place):
             return kept.token
         steps = Steps(place.path)
         found = folder.read(place, steps, most=self._size)
@@ -148,7 +149,7 @@ class Tokens:
                 attributes = access.attributes(None)
             folder.put(place, token.encode(), attributes, steps, durable=False)
             self._changed = True
-        self._kept[place.name] = _Kept(token, target, rights, folder.identity(place))
+        self._kept[place.name] = _Kept(token, target, rights, folder.identity_at(place))
         return token
 
     def _make(self) -> str:

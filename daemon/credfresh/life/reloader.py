@@ -12,7 +12,7 @@ from typing import Protocol
 from credfresh.errors import ConfigError, CredfreshError, Problem, unforeseen
 from credfresh.events import Emit
 from credfresh.life.roster import Changes
-from credfresh.regular import version_of
+from credfresh.regular import identity_at
 from credfresh.renewer import Provider
 from credfresh.settings import Settings
 
@@ -80,8 +80,8 @@ class Reloader:
         self._began_with = settings
         self._source = source
         self._emit = emit
-        # Not the version of today: it may have been written since it was read.
-        self._seen = self._last = settings.version or version_of(settings.path)
+        # Not the identity of today: it may have been written since it was read.
+        self._seen = self._last = settings.identity or identity_at(settings.path)
         self._missed = 0
 
     def changed(self) -> bool:
@@ -89,7 +89,7 @@ class Reloader:
 
         True once for each change; for a file that is gone, once it stays away.
         """
-        before, self._last = self._last, version_of(self._settings.path)
+        before, self._last = self._last, identity_at(self._settings.path)
         self._missed = self._missed + 1 if self._last is None else 0
         if self._last == self._seen or self._last != before or 0 < self._missed < GONE:
             return False
@@ -98,7 +98,7 @@ class Reloader:
 
     def take(self) -> Taken | tuple[Problem, ...]:
         """Read and judge the configuration; return its problems if the old one stays."""
-        self._seen = self._last = version_of(self._settings.path)
+        self._seen = self._last = identity_at(self._settings.path)
         try:
             settings = self._source.load()
             old = self._settings

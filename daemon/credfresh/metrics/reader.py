@@ -9,8 +9,9 @@ import threading
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
+from credfresh.regular import Identity, identity, only_regular
 from credfresh.splice import mark
 
 MOST_BYTES = 64 << 20
@@ -33,15 +34,13 @@ class Held(NamedTuple):
 Sections = Mapping[str, Held]
 """Our proven sections of one file, by name."""
 
-_Identity = tuple[int, ...]
-
 
 class Reader:
     """Looks at files, and reads one again only when it may have changed. For any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[_Identity, Sections]] = {}
+        self._known: dict[str, tuple[Identity, Sections]] = {}
 
     def sections(self, path: str, instance: str, wall: float) -> Sections | None:
         """Return the sections of `instance` in the file now; None if it cannot be read.
@@ -50,32 +49,22 @@ class Reader:
         """
         with self._lock:
             try:
-                # Not blocking: to open a fifo in its place would block for ever.
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+                with open(path, "rb", opener=only_regular) as file:
+                    return self._read(path, file, instance, wall)
             except OSError:
                 self._known.pop(path, None)
                 return None
-            try:
-                info = os.fstat(descriptor)
-                if not stat.S_ISREG(info.st_mode) or info.st_size > MOST_BYTES:
-                    return None
-                return self._read(path, descriptor, info, instance, wall)
-            except OSError:
-                return None
-            finally:
-                os.close(descriptor)
 
-    def _read(
-        self, path: str, descriptor: int, info: os.stat_result, instance: str, wall: float
-    ) -> Sections:
-        identity = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-        known = self._known.get(path)
-        if known is not None and known[0] == identity:
+    def _read(self, path: str, file: BinaryIO, instance: str, wall: float) -> Sections | None:
+        info = os.fstat(file.fileno())
+        if info.st_size > MOST_BYTES:
+            return None
+        now, known = identity(info), self._known.get(path)
+        if known is not None and known[0] == now:
             return known[1]
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            found = MappingProxyType(scan(file.read(MOST_BYTES), instance))
+        found = MappingProxyType(scan(file.read(MOST_BYTES), instance))
         if wall - info.st_ctime > GRAIN:
-            self._known[path] = (identity, found)
+            self._known[path] = (now, found)
         return found
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from credfresh import twin
 from credfresh.disk import folder
-from credfresh.disk.folder import Identity
 from credfresh.disk.locks import LifeLock
 from credfresh.disk.paths import Place
 from credfresh.disk.steps import Hook, Steps, claimed
@@ -18,6 +17,7 @@ from credfresh.model import Clock
 from credfresh.process_twin.files import Files, Kept, same
 from credfresh.process_twin.sweep import sweep
 from credfresh.publication import Outcome, Publication, PublishReport, Remark, Wanted
+from credfresh.regular import Identity
 from credfresh.settings import FileTarget, Profile
 
 LOOKED_AT = 1000

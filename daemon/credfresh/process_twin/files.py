@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from credfresh import twin
 from credfresh.disk import folder
 from credfresh.disk.access import Access, for_readers, group_of
-from credfresh.disk.folder import Found, Identity
+from credfresh.disk.folder import Found
 from credfresh.disk.paths import Place
 from credfresh.disk.steps import Hook, Steps
 from credfresh.errors import PublishError
 from credfresh.model import Clock, Grant, rfc3339
 from credfresh.publication import Publication
+from credfresh.regular import Identity, identity
 from credfresh.settings import FileTarget, Twin
 
 SUFFIXES = ("json", "env", "config")
@@ -44,7 +45,7 @@ class _Entry:
 
 def same(place: Place, files: Mapping[str, Identity | None]) -> bool:
     """Say whether each of these files is what it was."""
-    return all(folder.identity(folder.beside(place, name)) == was for name, was in files.items())
+    return all(folder.identity_at(folder.beside(place, name)) == was for name, was in files.items())
 
 
 class Files:
@@ -99,7 +100,7 @@ class Files:
         }
         newer = grant is not None and self._newer(where.name, grant, credentials.found, rights)
         if grant is None or newer:
-            kept[credentials.place.name] = folder.identity(credentials.place)
+            kept[credentials.place.name] = folder.identity_at(credentials.place)
         else:
             data = twin.credentials_json(profile, grant.credentials)
             kept[credentials.place.name] = self._bring(credentials, data, rights, durable=True)
@@ -203,13 +204,13 @@ class Files:
         access, found = self._access(rights), entry.found
         right = found.info if found is not None and found.data == data else None
         if right is not None and access.fits(right) and access.trusts(right):
-            return folder.identity_of(right)
+            return identity(right)
         with entry.steps("attributes"):
             attributes = access.attributes(None)
         info = folder.put(entry.place, data, attributes, entry.steps, durable=durable)
         self.changed = True
         self.written += len(data)
-        return folder.identity_of(info)
+        return identity(info)
 
     def _remove(self, entry: _Entry) -> None:
         if folder.remove(entry.place, entry.steps):

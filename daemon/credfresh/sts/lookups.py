@@ -36,7 +36,7 @@ from credfresh.principals import (
     SystemdCredentialSource,
     WebIdentitySource,
 )
-from credfresh.regular import version_of
+from credfresh.regular import Identity, identity_at
 from credfresh.sts import metadata
 from credfresh.sts.bounded import bound
 from credfresh.sts.clients import Clients, Endpoint
@@ -69,13 +69,13 @@ class Lookup:
     elsewhere: bool = False
     asks_sts: bool = False
 
-    def seen(self) -> tuple[tuple[int, ...] | None, ...]:
+    def seen(self) -> tuple[Identity | None, ...]:
         """Return a value that changes when one of the files does."""
-        return tuple(version_of(path) for path in self.files)
+        return tuple(identity_at(path) for path in self.files)
 
     def missing(self) -> str:
         """Say why nothing was found: the SDK passes over files that it cannot read."""
-        there = [path for path in self.files if version_of(path) is not None]
+        there = [path for path in self.files if identity_at(path) is not None]
         if not there:
             return "no such file" if self.files and not self.elsewhere else "not found"
         closed = [path for path in there if not os.access(path, os.R_OK)]
