@@ -45,23 +45,19 @@ def notices_for(
     The field `profile` names the first of them in the order of the file. `on_renew` is the hook for
     all profiles; `needed` and `allowed` are calls a second.
     """
-    counted: dict[tuple[str, tuple[tuple[str, str | int | float], ...]], list[str]] = {}
+    counted: dict[Notice, list[str]] = {}
     for profile in profiles.values():
-        for event, fields in _about(profile):
-            counted.setdefault((event, fields), []).append(profile.name)
-    about_files = (notice for target in targets for notice in _about_file(target))
-    about_all = (Notice(*about) for about in _about_hook(on_renew))
-    pace = (("calls_per_second", allowed), ("needed_per_second", float(f"{needed:.3g}")))
-    about_pace = (Notice("calls_per_second_low", pace),) if needed > BUSY * allowed else ()
-    return (
-        *about_files,
-        *about_all,
-        *about_pace,
-        *(
-            Notice(event, (("profile", names[0]), ("profiles", len(names)), *fields))
-            for (event, fields), names in counted.items()
-        ),
-    )
+        for notice in _about_profile(profile):
+            counted.setdefault(notice, []).append(profile.name)
+    found = [notice for target in targets for notice in _about_file(target)]
+    found += _about_hook(on_renew)
+    if needed > BUSY * allowed:
+        pace = (("calls_per_second", allowed), ("needed_per_second", float(f"{needed:.3g}")))
+        found.append(Notice("calls_per_second_low", pace))
+    for notice, names in counted.items():
+        whose = (("profile", names[0]), ("profiles", len(names)))
+        found.append(Notice(notice.event, (*whose, *notice.fields)))
+    return tuple(found)
 
 
 def guarantee(profile: Profile) -> float:
@@ -69,27 +65,24 @@ def guarantee(profile: Profile) -> float:
     return min(profile.renew_before.of(profile.duration), MOST_RENEW_BEFORE * profile.duration)
 
 
-def _about(
-    profile: Profile,
-) -> Iterator[tuple[str, tuple[tuple[str, str | int | float], ...]]]:
+def _about_profile(profile: Profile) -> Iterator[Notice]:
     wished = profile.renew_before.of(profile.duration)
     if wished > MOST_RENEW_BEFORE * profile.duration:
         most = int(MOST_RENEW_BEFORE * profile.duration)
-        yield "renew_before_clamped", (("renew_before_s", int(wished)), ("clamped_s", most))
+        fields = (("renew_before_s", int(wished)), ("clamped_s", most))
+        yield Notice("renew_before_clamped", fields)
     if profile.duration <= BOTOCORE_WINDOW:
-        yield "short_session", (("duration_s", profile.duration),)
+        yield Notice("short_session", (("duration_s", profile.duration),))
     elif (least := guarantee(profile)) < BOTOCORE_WINDOW:
-        yield "short_guarantee", (("guarantee_s", int(least)),)
+        yield Notice("short_guarantee", (("guarantee_s", int(least)),))
     if not _USUAL.fullmatch(profile.section):
-        yield "unusual_section_name", (("section", profile.section),)
+        yield Notice("unusual_section_name", (("section", profile.section),))
     yield from _about_hook(profile.on_renew)
 
 
-def _about_hook(
-    hook: Hook | None,
-) -> Iterator[tuple[str, tuple[tuple[str, str | int | float], ...]]]:
+def _about_hook(hook: Hook | None) -> Iterator[Notice]:
     if hook is not None and hook.command[0].rpartition("/")[2] in NEED_RIGHTS:
-        yield "hook_needs_rights", (("command", hook.command[0]),)
+        yield Notice("hook_needs_rights", (("command", hook.command[0]),))
 
 
 def _about_file(target: FileTarget) -> Iterator[Notice]:
