@@ -19,9 +19,9 @@ from credfresh.config.spelling import (
     Directory,
     Duration,
     ExternalId,
+    FileName,
     FilePath,
     Flag,
-    GroupName,
     HookTimeout,
     Label,
     Listen,
@@ -111,7 +111,7 @@ class Endpoint(Strict):
     """A loopback address (127.0.0.1:9465)."""
     token_dir: Directory
     """Absolute path of a directory for the files that hold the tokens."""
-    groups: dict[GroupName, ProfileNames] | None = None
+    groups: dict[FileName, ProfileNames] | None = None
     """Profiles that one token gives together; a profile in no group has a token of its own."""
 
 

@@ -11,11 +11,11 @@ from pydantic import Discriminator, Tag
 
 from credfresh.config.spelling import (
     Command,
+    FileName,
     FilePath,
     Present,
     RoleArn,
     SessionName,
-    SystemdName,
     Text,
 )
 from credfresh.config.strict import Strict
@@ -80,7 +80,7 @@ class WebIdentitySource(Strict):
 class SystemdCredentialSource(Strict):
     """A file that systemd hands to the service (LoadCredential=)."""
 
-    systemd_credential: SystemdName
+    systemd_credential: FileName
     """Its name in $CREDENTIALS_DIRECTORY; the format is that of a credentials file."""
     profile: Text
     """The section of it that holds the principal's keys."""

@@ -16,6 +16,7 @@ def _json(kind: str, **more: object) -> WithJsonSchema:
 
 _WORD = r"^[A-Za-z0-9_+=,.@-]+$"
 _DURATION = _json("string", pattern="^[0-9]+(s|m|h)$", examples=["1h", "90m"])
+_LABEL = _json("string", pattern="^[A-Za-z0-9._-]{1,64}$")
 _ARN = "^arn:(" + "|".join(arn.PARTITIONS) + "):iam::"
 
 Text = Annotated[str, PlainValidator(words.text), _json("string", minLength=1)]
@@ -86,9 +87,9 @@ Rate = Annotated[
 Threads = Annotated[
     int, PlainValidator(words.max_concurrency), _json("integer", minimum=1, maximum=64)
 ]
-Label = Annotated[
-    str, PlainValidator(words.instance), _json("string", pattern="^[A-Za-z0-9._-]{1,64}$")
-]
+Label = Annotated[str, PlainValidator(words.label), _LABEL]
+FileName = Annotated[str, PlainValidator(words.file_name), _LABEL]
+SourceName = Annotated[str, PlainValidator(words.source_name), _LABEL]
 ListenTcp = Annotated[
     TcpAddress,
     PlainValidator(addresses.listen_tcp),
@@ -98,19 +99,10 @@ ListenTcp = Annotated[
         examples=["127.0.0.1:9465"],
     ),
 ]
-GroupName = Annotated[
-    str, PlainValidator(words.group_name), _json("string", pattern="^[A-Za-z0-9._-]{1,64}$")
-]
 ProfileNames = Annotated[
     tuple[str, ...],
     PlainValidator(words.profile_names),
     _json("array", minItems=1, uniqueItems=True, items={"type": "string"}),
-]
-SystemdName = Annotated[
-    str, PlainValidator(words.systemd_credential), _json("string", pattern="^[A-Za-z0-9._-]{1,64}$")
-]
-SourceName = Annotated[
-    str, PlainValidator(words.source_name), _json("string", pattern="^[A-Za-z0-9._-]{1,64}$")
 ]
 ProfileName = Annotated[
     str, PlainValidator(words.profile_name), _json("string", minLength=1, maxLength=128)
@@ -118,7 +110,7 @@ ProfileName = Annotated[
 Section = Annotated[str, PlainValidator(words.section), _json("string", minLength=1, maxLength=128)]
 Region = Annotated[str, PlainValidator(words.region), _json("string", pattern="^[a-z0-9-]{1,63}$")]
 Url = Annotated[str, PlainValidator(urls.endpoint_url), _json("string", pattern="^https?://")]
-EngineUrl = Annotated[str, PlainValidator(urls.engine_url), _json("string", pattern="^https?://")]
+EngineUrl = Annotated[str, PlainValidator(urls.url), _json("string", pattern="^https?://")]
 Segments = Annotated[
     str, PlainValidator(words.segments), _json("string", pattern="^[A-Za-z0-9_-][A-Za-z0-9._/-]*$")
 ]

@@ -13,26 +13,22 @@ _MAYBE_SECRET = re.compile(r"[@?]|:(?!//|:|\d+(?:[]/]|$))")
 """A user or a query in a URL, or what may be a password: what follows a `:` and is no port."""
 
 
-def engine_url(value: object) -> str:
-    """Accept https://HOST[:PORT], or http://, which is judged later, with the keys beside it."""
-    return _url(value)
-
-
 def endpoint_url(value: object) -> str:
     """Accept https://HOST[:PORT], or http:// to this host alone: requests carry signatures."""
-    word = _url(value)
+    word = url(value)
     if is_plaintext(word):
         raise RefusedError("must be https, except to this host", hint="http:// only to 127.0.0.1")
     return word
 
 
-def is_plaintext(url: str) -> bool:
+def is_plaintext(address: str) -> bool:
     """Say whether an accepted URL leads off this host without TLS."""
-    parts = urllib.parse.urlsplit(url)
+    parts = urllib.parse.urlsplit(address)
     return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
 
 
-def _url(value: object) -> str:
+def url(value: object) -> str:
+    """Accept https://HOST[:PORT] or http://; whether http is right there is the caller's to say."""
     word = text(value)
     try:
         parts = urllib.parse.urlsplit(word)

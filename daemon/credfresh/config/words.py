@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from credfresh.principals import DEFAULT_SOURCE
 from credfresh.settings import RenewBefore
 
 LEAST_DURATION = 900
@@ -199,9 +200,17 @@ def is_of_aws(region: str) -> bool:
     return re.fullmatch(r"[a-z]+(?:-[a-z]+)+-[0-9]+|aws-global", region) is not None
 
 
-def group_name(value: object) -> str:
-    """Accept the name of a group of profiles: a file is called so."""
-    word = _label(value)
+def label(value: object) -> str:
+    """Accept 1 to 64 of `[A-Za-z0-9._-]`."""
+    word = text(value)
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", word):
+        return word
+    raise RefusedError("must be 1 to 64 letters, digits, dots, dashes and underscores")
+
+
+def file_name(value: object) -> str:
+    """Accept a label that a file can be called by."""
+    word = label(value)
     if word in {".", ".."}:
         raise RefusedError("must be the name of a file")
     return word
@@ -219,35 +228,15 @@ def profile_names(value: object) -> tuple[str, ...]:
     return names
 
 
-def instance(value: object) -> str:
-    """Accept what marks our sections as ours: 1 to 64 of `[A-Za-z0-9._-]`."""
-    return _label(value)
-
-
 def source_name(value: object) -> str:
     """Accept the name of a source."""
-    if value == "default":
+    if value == DEFAULT_SOURCE:
         raise RefusedError(
             "is reserved: `default` is the SDK's own chain",
             hint="give the source another name",
             got="",
         )
-    return _label(value)
-
-
-def systemd_credential(value: object) -> str:
-    """Accept the name of a file in $CREDENTIALS_DIRECTORY."""
-    word = _label(value)
-    if word in {".", ".."}:
-        raise RefusedError("must be the name of a file")
-    return word
-
-
-def _label(value: object) -> str:
-    word = text(value)
-    if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", word):
-        return word
-    raise RefusedError("must be 1 to 64 letters, digits, dots, dashes and underscores")
+    return label(value)
 
 
 def section(value: object) -> str:
