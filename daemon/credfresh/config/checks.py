@@ -11,6 +11,7 @@ from credfresh.config.drafts import Draft
 from credfresh.config.echo import Path, did_you_mean, shown
 from credfresh.config.findings import Findings, Place
 from credfresh.config.words import is_of_aws, spell
+from credfresh.principals import DEFAULT_SOURCE
 
 CHAINED_DURATION = 3600
 """Seconds; the most that STS grants to role credentials (role chaining), whatever the role says."""
@@ -74,8 +75,8 @@ def _source_exists(draft: Draft, case: Case) -> None:
             hint = "`source_profile` is another profile of this file, `source` a principal"
             case.add_to(draft, "source_profile", "cannot stand beside `source`", hint)
         return
-    if draft.source != "default" and not case.has("sources", draft.source):
-        known = ("default", *case.names("sources"))
+    if draft.source != DEFAULT_SOURCE and not case.has("sources", draft.source):
+        known = (DEFAULT_SOURCE, *case.names("sources"))
         names = ", ".join(map(shown, known[:10]))
         hint = did_you_mean(draft.source, known) or f"describe it under `sources`; known: {names}"
         case.add_to(draft, "source", f"no such source (got {shown(draft.source)})", hint)

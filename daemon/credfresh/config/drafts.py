@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from credfresh.config import schema
 from credfresh.config.findings import Findings
+from credfresh.principals import DEFAULT_SOURCE
 from credfresh.settings import RenewBefore
 
 DURATION = 3600
@@ -44,7 +45,7 @@ class Draft:
     @property
     def source(self) -> str:
         """The name of the source, where there is no `source_profile`."""
-        return self.profile.source or "default"
+        return self.profile.source or DEFAULT_SOURCE
 
     def sound(self, *keys: str) -> bool:
         """Say whether all of `keys` were accepted, so that a check may rely on them."""

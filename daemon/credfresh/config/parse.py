@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from credfresh.config import document, schema
+from credfresh.config import document
 from credfresh.config.assemble import assemble
 from credfresh.config.checks import Case, check_profiles
 from credfresh.config.collisions import check_places
@@ -52,7 +52,7 @@ def parse(
     read = document.read(data, findings, loader or document.FASTEST)
     file = judge_shape(read, findings)
     case = Case(file, read.place, drafts_of(file, findings), around.environment, findings)
-    _check_presence(case, file)
+    _check_presence(case)
     check_profiles(case)
     check_fleet(case)
     check_chains(case)
@@ -67,8 +67,8 @@ def parse(
     return assemble(case, targets, source, around)
 
 
-def _check_presence(case: Case, file: schema.ConfigFile) -> None:
+def _check_presence(case: Case) -> None:
     if case.drafts or case.findings.problems:
         return
-    reason = "every profile is disabled" if file.profiles else "has no profile"
+    reason = "every profile is disabled" if case.file.profiles else "has no profile"
     case.add(("profiles",), reason, "there must be one to keep fresh")

@@ -8,6 +8,7 @@ from credfresh.config import schema, source_shapes
 from credfresh.config.checks import Case
 from credfresh.config.drafts import Draft
 from credfresh.config.echo import Path, did_you_mean, shown
+from credfresh.principals import DEFAULT_SOURCE
 from credfresh.settings import FileTarget
 from credfresh.twin import safe_name
 
@@ -155,9 +156,11 @@ def _target(mapping: schema.CredentialsFile) -> FileTarget:
 
 def check_sections(case: Case, targets: Mapping[str, FileTarget], resolve: Resolve) -> None:
     """Check that a section has one profile, and that no source reads what we write."""
+    if ("credentials_file",) in case.findings.faulty:
+        return
     owners: dict[tuple[str, str], str] = {}
     for draft in case.drafts.values():
-        if not draft.sound("section", "credentials_file") or "credentials_file" in _faulty(case):
+        if not draft.sound("section", "credentials_file"):
             continue
         published = (targets[draft.name].path, draft.section)
         owner = owners.setdefault(published, draft.name)
@@ -169,10 +172,6 @@ def check_sections(case: Case, targets: Mapping[str, FileTarget], resolve: Resol
             case.add(path, reason, "give one of them another `section` or `credentials_file`")
     written = {(resolve(path), section): owner for (path, section), owner in owners.items()}
     _check_sources(case, written, resolve)
-
-
-def _faulty(case: Case) -> frozenset[str]:
-    return frozenset(str(path[0]) for path in case.findings.faulty if len(path) == 1)
 
 
 def _check_sources(case: Case, written: Mapping[tuple[str, str], str], resolve: Resolve) -> None:
@@ -196,7 +195,9 @@ def _check_sources(case: Case, written: Mapping[tuple[str, str], str], resolve: 
     section = case.environment.get("AWS_PROFILE", "default")
     owner = written.get((resolve(shared), section)) if shared else None
     users = [
-        d for d in case.drafts.values() if d.source == "default" and not d.profile.source_profile
+        d
+        for d in case.drafts.values()
+        if d.source == DEFAULT_SOURCE and not d.profile.source_profile
     ]
     if owner is not None and users:
         reason = f"the SDK's own chain reads the section that profile {shown(owner)} publishes"

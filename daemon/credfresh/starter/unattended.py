@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from credfresh.config.checks import CHAINED_DURATION
-from credfresh.config.words import LEAST_DURATION, MOST_DURATION
+from credfresh.config.words import LEAST_DURATION, MOST_DURATION, spell
 from credfresh.starter.aws_files import AwsProfile
 
 MOST_IN_A_ROW = 16
@@ -265,10 +265,7 @@ def _duration(asked: str, *, chained: bool) -> Line | str:
         return Line(
             "duration", "1h", f"not {seconds}s: a role assumed with a role lasts 1h at most"
         )
-    for unit, size in (("h", 3600), ("m", 60)):
-        if seconds % size == 0:
-            return Line("duration", f"{seconds // size}{unit}")
-    return Line("duration", f"{seconds}s")
+    return Line("duration", spell(seconds))
 
 
 def _label(name: str, suffix: str) -> str:
