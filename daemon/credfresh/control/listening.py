@@ -13,12 +13,10 @@ import grp
 import os
 import socket
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from credfresh.disk import atomic
 from credfresh.disk.paths import Place, resolved, trusted_owner
-from credfresh.disk.steps import failure
+from credfresh.disk.steps import Steps
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.settings import ControlSettings
 
@@ -35,7 +33,8 @@ class ListeningSocket:
     def __init__(self, settings: ControlSettings) -> None:
         self._settings = settings
         self._path = settings.socket
-        self._ours: tuple[int, int] | None = None
+        self._steps = Steps(settings.socket)
+        self._ours: os.stat_result | None = None
 
     def open(self) -> socket.socket:
         """Return a listening, non-blocking socket; it replaces what a dead daemon left at the path.
@@ -45,7 +44,7 @@ class ListeningSocket:
             PublishError: the socket cannot be made, or something else is at the path.
         """
         group = self._group()
-        with resolved(self._path, any_kind=True) as place, self._failures():
+        with resolved(self._path, any_kind=True) as place, self._steps("listen"):
             _sweep(place)
             self._judge_standing(place)
             listener = socket.socket(
@@ -60,19 +59,21 @@ class ListeningSocket:
 
     def stands(self) -> bool:
         """Say whether the socket at the path is still ours."""
-        try:
-            return _identity(os.stat(self._path)) == self._ours  # noqa: PTH116 - its errors are wanted
-        except OSError:
-            return False
+        with contextlib.suppress(OSError):
+            return self._is_ours(os.stat(self._path))  # noqa: PTH116 - its errors are wanted
+        return False
 
     def close(self) -> None:
         """Remove the socket, if it is still ours."""
         if self._ours is None:
             return
         with contextlib.suppress(OSError, PublishError), resolved(self._path, any_kind=True) as at:
-            if _identity(_look(at, at.name)) == self._ours:
+            if self._is_ours(_look(at, at.name)):
                 os.unlink(at.name, dir_fd=at.directory)
         self._ours = None
+
+    def _is_ours(self, info: os.stat_result) -> bool:
+        return self._ours is not None and os.path.samestat(info, self._ours)
 
     def _put(self, listener: socket.socket, place: Place, group: int | None) -> None:
         # When a socket is bound, its file gets the descriptor's mode (less the umask): so nobody
@@ -83,7 +84,9 @@ class ListeningSocket:
         listener.bind(f"/proc/self/fd/{place.directory}/{temporary}")
         try:
             if group is not None:
-                self._give(temporary, place, group)
+                at = place.directory
+                with self._steps("attributes"):
+                    os.chown(temporary, _UNCHANGED, group, dir_fd=at, follow_symlinks=False)
             os.chmod(temporary, self._settings.mode, dir_fd=place.directory)
             listener.listen(BACKLOG)
             info = _look(place, temporary)
@@ -92,13 +95,7 @@ class ListeningSocket:
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=place.directory)
             raise
-        self._ours = _identity(info)
-
-    def _give(self, name: str, place: Place, group: int) -> None:
-        try:
-            os.chown(name, _UNCHANGED, group, dir_fd=place.directory, follow_symlinks=False)
-        except OSError as error:
-            raise failure(self._path, "attributes", error) from error
+        self._ours = info
 
     def _judge_standing(self, place: Place) -> None:
         """Refuse to replace what is at the path, unless it is a socket that a dead daemon left."""
@@ -148,20 +145,9 @@ class ListeningSocket:
             hint=hint,
         )
 
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise failure(self._path, "listen", error) from error
-
 
 def _look(place: Place, name: str) -> os.stat_result:
     return os.stat(name, dir_fd=place.directory, follow_symlinks=False)
-
-
-def _identity(info: os.stat_result) -> tuple[int, int]:
-    return info.st_dev, info.st_ino
 
 
 def _sweep(place: Place) -> None:
