@@ -81,7 +81,7 @@ class Hooks:
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
-        self._desk: Desk | None = None
+        self._desk: Desk
         self._limited: RateLimited | None = None
         self._known: dict[str, str] | None = None
         """The access key id that was last seen for each profile; None before the first look."""
@@ -160,14 +160,15 @@ class Hooks:
             if publication.grant is not None
             and self._renewed.get(name) == publication.grant.credentials.access_key_id
         }
-        if not stands or self._desk is None:
+        if not stands:
             return
         settings = self._desk.settings
         for name, grant in stands.items():
             del self._renewed[name]
-            profile = settings.profiles.get(name)
-            if profile is not None and profile.on_renew is not None:
-                self._wish(name, _Wish(profile.on_renew, _variables(profile, grant)))
+            hook = _hook(settings, name)
+            if hook is not None:
+                variables = _variables(settings.profiles[name], grant)
+                self._wish(name, _Wish(hook, variables))
         if settings.on_renew is not None:
             names = frozenset(stands)
             variables = {"CREDFRESH_CREDENTIALS_FILE": settings.target.path}
@@ -195,12 +196,11 @@ class Hooks:
         """Drop waiting commands that are not configured any more, and update those that changed."""
         self._hooked = _hooked(settings)
         for name in list(self._waiting):
-            profile = settings.profiles.get(name)
-            now = settings.on_renew if name == WHOLE else profile and profile.on_renew
-            if now is None:
+            hook = _hook(settings, name)
+            if hook is None:
                 del self._waiting[name]
-            elif isinstance(now, Hook):
-                self._waiting[name] = replace(self._waiting[name], hook=now)
+            else:
+                self._waiting[name] = replace(self._waiting[name], hook=hook)
         for name in self._refused.keys() - settings.profiles.keys():
             del self._refused[name]
 
@@ -213,7 +213,7 @@ class Hooks:
         self._waiting[name] = waiting.merged(wish) if waiting else wish
 
     def _start(self) -> None:
-        while self._desk is not None and len(self._running) < AT_ONCE:
+        while len(self._running) < AT_ONCE:
             name = next((name for name in self._waiting if name not in self._running), None)
             if name is None:
                 return
@@ -235,8 +235,7 @@ class Hooks:
             ended = run.carry_out()
         except Exception as error:  # noqa: BLE001 - whatever it is, others must be able to run
             ended = Ended(unforeseen(error), "", 0.0)
-        if self._desk is not None:
-            self._desk.post(Errand(partial(self._ended, name, ended)))
+        self._desk.post(Errand(partial(self._ended, name, ended)))
 
     def _ended(self, name: str, ended: Ended) -> None:
         running = self._running.pop(name, None)
@@ -269,6 +268,14 @@ class Hooks:
 
 def _hooked(settings: Settings) -> bool:
     return bool(settings.on_renew or any(p.on_renew for p in settings.profiles.values()))
+
+
+def _hook(settings: Settings, name: str) -> Hook | None:
+    """Return the command of a profile, or that for the whole publish."""
+    if name == WHOLE:
+        return settings.on_renew
+    profile = settings.profiles.get(name)
+    return None if profile is None else profile.on_renew
 
 
 def _variables(profile: Profile, grant: Grant) -> dict[str, str]:
