@@ -204,7 +204,7 @@ class Engine:
 
     def _renew_or_log_in(self, client: hvac.Client, *, renew: bool) -> None:
         sent = self._clock()
-        said: logins.Lent | None = None
+        said: logins.TokenTerms | None = None
         if renew:
             client.token = self._token
             try:
@@ -218,7 +218,7 @@ class Engine:
         self._renewable = bool(said and said.renewable)
         self._renew_at = policy.renewal(sent, lifetime, self._salt) if lifetime > 0 else None
 
-    def _log_in(self, client: hvac.Client) -> logins.Lent | None:
+    def _log_in(self, client: hvac.Client) -> logins.TokenTerms | None:
         client.token = ""
         try:
             return logins.log_in(client, self.where.auth)
@@ -233,7 +233,7 @@ class Engine:
         client: hvac.Client | None = getattr(self._local, "client", None)
         if client is None:
             if self.where.ca_file is not None:
-                logins.judge(self.where.ca_file)
+                logins.must_be_usable(self.where.ca_file)
             client = hvac.Client(
                 url=self.where.address,
                 namespace=self.where.namespace,
@@ -241,11 +241,11 @@ class Engine:
                 timeout=(CONNECT, READ),  # type: ignore[arg-type] # requests takes both
                 token="",
             )
-            client.session.hooks["response"].append(self._hear)
+            client.session.hooks["response"].append(self._bound)
             self._local.client = client
         return client
 
-    def _hear(self, answer: requests.Response, *_: object, **_more: object) -> None:
+    def _bound(self, answer: requests.Response, *_: object, **_more: object) -> None:
         """Limit how much is read of an answer that has just begun; a response hook for requests."""
         answer.raw = Bounded(answer.raw)
         self._local.date = answer.headers.get("Date")

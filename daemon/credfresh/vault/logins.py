@@ -20,14 +20,14 @@ from credfresh.regular import must_be_regular, only_regular
 from credfresh.vault.failures import LOGIN
 
 
-class Lent(NamedTuple):
+class TokenTerms(NamedTuple):
     """What the engine says of a token. `lifetime` is in seconds, 0 if the token does not expire."""
 
     lifetime: float
     renewable: bool
 
 
-def log_in(client: hvac.Client, auth: VaultAuth) -> Lent | None:
+def log_in(client: hvac.Client, auth: VaultAuth) -> TokenTerms | None:
     """Log in; return what the engine says of the token, None if the token is read from a file.
 
     The client's token is set in either case.
@@ -52,16 +52,16 @@ def log_in(client: hvac.Client, auth: VaultAuth) -> Lent | None:
             answer = client.auth.kubernetes.login(role, _read(token_file), mount_point=mount)
         case CertLogin(certificate, key, role, mount):
             for path in (certificate, key):
-                judge(path)
+                must_be_usable(path)
             answer = client.auth.cert.login(
                 name=role or "", cert_pem=certificate, key_pem=key, mount_point=mount
             )
-    return _lent(answer)
+    return _terms(answer)
 
 
-def renew(client: hvac.Client) -> Lent:
+def renew(client: hvac.Client) -> TokenTerms:
     """Renew the client's token; return what the engine says of it."""
-    return _lent(client.auth.token.renew_self())
+    return _terms(client.auth.token.renew_self())
 
 
 def name_of(auth: VaultAuth) -> str:
@@ -76,12 +76,12 @@ def name_of(auth: VaultAuth) -> str:
     return names[type(auth)]
 
 
-def _lent(answer: Mapping[str, Any]) -> Lent:
+def _terms(answer: Mapping[str, Any]) -> TokenTerms:
     said = answer["auth"]
-    return Lent(float(said["lease_duration"]), bool(said["renewable"]))
+    return TokenTerms(float(said["lease_duration"]), bool(said["renewable"]))
 
 
-def judge(path: str) -> None:
+def must_be_usable(path: str) -> None:
     """Refuse a file for which OpenSSL would wait, or which it could not open.
 
     Raises:
