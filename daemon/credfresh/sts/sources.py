@@ -160,10 +160,10 @@ class _Source:
         """
         now = self._clock().boot
         with self._lock:
-            flight = self._flight
-            mine = flight is None or now - flight.since > WRITTEN_OFF
-            if mine or flight is None:
-                flight = self._flight = _Flight(now)
+            flight, mine = self._flight, False
+            if flight is None or now - flight.since > WRITTEN_OFF:
+                flight, mine = _Flight(now), True
+                self._flight = flight
         outcome = self._fly(flight, endpoint, held, keep) if mine else self._wait(flight)
         if isinstance(outcome, RenewalError):
             raise outcome
