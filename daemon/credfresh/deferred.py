@@ -82,5 +82,5 @@ class Soon:
             threading.Thread(target=self._do, name="credfresh-soon", daemon=True).start()
         except RuntimeError:  # the system gives no more threads: try again a little later
             return SOON
-        self._do = None
+        self._do = None  # it may hold a provider that a reload replaces
         return math.inf

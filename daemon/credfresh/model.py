@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Instant:
     """One moment on both clocks.
 

@@ -49,16 +49,7 @@ def credentials_json(profile: Profile, credentials: SessionCredentials) -> bytes
 
     `Version` must be a number and `Expiration` must end in Z, or some SDKs refuse it.
     """
-    said: dict[str, object] = {
-        "Version": 1,
-        "AccessKeyId": credentials.access_key_id,
-        "SecretAccessKey": credentials.secret_access_key,
-        "SessionToken": credentials.session_token,
-        "Expiration": rfc3339(credentials.expiration),
-    }
-    if profile.published_account is not None:
-        said["AccountId"] = profile.published_account
-    return _rendered(said)
+    return _rendered({"Version": 1, **_fields(profile, credentials, "SessionToken")})
 
 
 def container_json(profile: Profile, credentials: SessionCredentials) -> bytes:
@@ -66,15 +57,7 @@ def container_json(profile: Profile, credentials: SessionCredentials) -> bytes:
 
     The token has another name here than in a `credential_process`, and there is no version.
     """
-    said: dict[str, object] = {
-        "AccessKeyId": credentials.access_key_id,
-        "SecretAccessKey": credentials.secret_access_key,
-        "Token": credentials.session_token,
-        "Expiration": rfc3339(credentials.expiration),
-    }
-    if profile.published_account is not None:
-        said["AccountId"] = profile.published_account
-    return json.dumps(said).encode()
+    return json.dumps(_fields(profile, credentials, "Token")).encode()
 
 
 def expiration_of(data: bytes) -> str | None:
@@ -116,6 +99,18 @@ def env(twin: Twin, instance: str) -> bytes:
 def marked(data: bytes, instance: str) -> bool:
     """Say whether a config file is one that this instance wrote."""
     return data.startswith(f"{MARK}{instance}\n".encode())
+
+
+def _fields(profile: Profile, credentials: SessionCredentials, token: str) -> dict[str, object]:
+    """Return what both kinds of JSON hold; `token` is the name that the session token has there."""
+    account = profile.published_account
+    return {
+        "AccessKeyId": credentials.access_key_id,
+        "SecretAccessKey": credentials.secret_access_key,
+        token: credentials.session_token,
+        "Expiration": rfc3339(credentials.expiration),
+        **({} if account is None else {"AccountId": account}),
+    }
 
 
 def _section(profile: Profile, twin: Twin) -> str:
