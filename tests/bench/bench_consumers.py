@@ -18,7 +18,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -26,20 +25,16 @@ from time import perf_counter
 
 from botocore.configloader import load_config
 
+from credfresh.cli.clock import clock
 from credfresh.endpoint.application import Application
 from credfresh.endpoint.shelf import Shelf
 from credfresh.listener import Listener
-from credfresh.model import Grant, Instant, SessionCredentials
+from credfresh.model import Grant, SessionCredentials
 from credfresh.process_twin.directory import ProcessDirectory
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget, Profile, RenewBefore, TcpAddress, Twin
 
 RUNS = 400
-
-
-def clock() -> Instant:
-    """Return the real time."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real
 
 
 def publication(directory: Path, number: int, serial: int = 0) -> Publication:

@@ -13,12 +13,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from floors import WarmClient
-from stage import Daemon, FastSts, stage
+from stage import Daemon, FastSts, stage, wait
 
 PROFILES = 100
 ROUNDS = (1, 4)
@@ -57,13 +56,13 @@ def _of_daemon(sts: FastSts, rounds: int) -> int:
         out = at.directory / "callgrind"
         daemon = Daemon(at, prefix=_counted(out))
         try:
-            _wait(QUIET)
+            wait(QUIET)
             for _ in range(rounds):
                 done = sts.calls + PROFILES
                 daemon.process.send_signal(signal.SIGUSR1)
                 while sts.calls < done:
-                    _wait(0.2)
-                _wait(QUIET)
+                    wait(0.2)
+                wait(QUIET)
         finally:
             daemon.stop()
         return _total(out)
@@ -77,10 +76,6 @@ def _total(out: Path) -> int:
     return next(
         int(line.split()[1]) for line in out.read_text().splitlines() if line.startswith("totals:")
     )
-
-
-def _wait(seconds: float) -> None:
-    threading.Event().wait(seconds)
 
 
 def main() -> int:

@@ -21,13 +21,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import threading
 from dataclasses import asdict, dataclass
 
 import meter
 from bench_renewal import RENEWED_AFTER, window
 from floors import WarmClient, compose, imports, one_read
-from stage import Daemon, FastSts, Stage, stage
+from stage import Daemon, FastSts, Stage, stage, wait
 
 SIZES = (1, 100, 1_000, 10_000)
 MOST_CALLS = 600
@@ -151,7 +150,7 @@ def _at_rest(
     with at.daemon() as daemon:
         starts.append((daemon.ready_s, floor))
         calls = sts.calls - before
-        _wait(times.settle)
+        wait(times.settle)
         rest = _watched(daemon, times.rest)
         ready, floor = sorted(starts, key=lambda start: start[0] / start[1])[RESTARTS // 2]
         return ready, floor, calls, rest, meter.rss(daemon.pid)
@@ -168,7 +167,7 @@ def _steady(
 ) -> tuple[meter.Reading, int, float]:
     at.furnish()
     with at.daemon() as daemon:
-        _wait(5.0)
+        wait(5.0)
         pace = max(5.0, at.profiles / (3600 * RENEWED_AFTER))
         least = floor.cpu_per_call(30, a_second=pace)
         before = sts.calls
@@ -191,7 +190,7 @@ def _cold(at: Stage, floor: WarmClient) -> _Cold:
     at.credentials.unlink()
     with at.daemon() as daemon:
         used = daemon.reading()
-        _wait(1.0)
+        wait(1.0)
         last = daemon.last_published() - daemon.began_wall
         return _Cold(
             last,
@@ -203,12 +202,8 @@ def _cold(at: Stage, floor: WarmClient) -> _Cold:
 
 def _watched(daemon: Daemon, seconds: float) -> meter.Reading:
     before = daemon.reading()
-    _wait(seconds)
+    wait(seconds)
     return daemon.reading().since(before)
-
-
-def _wait(seconds: float) -> None:
-    threading.Event().wait(seconds)
 
 
 def main() -> int:

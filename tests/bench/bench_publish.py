@@ -27,18 +27,14 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
+from credfresh.cli.clock import clock
 from credfresh.credentials_file import SharedCredentialsFile
-from credfresh.model import Grant, Instant, SessionCredentials
+from credfresh.model import Grant, SessionCredentials
 from credfresh.publication import Publication
 from credfresh.settings import FileTarget, Profile, RenewBefore
 
 FOREIGN = b"# theirs\n[foreign]\naws_access_key_id = AKIA\n"
 RUNS = {100: 200, 1_000: 60, 10_000: 25}
-
-
-def clock() -> Instant:
-    """Return the real time."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - real disk
 
 
 def publication(number: int, serial: int, path: Path) -> Publication:

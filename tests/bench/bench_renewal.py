@@ -27,7 +27,6 @@ import math
 import statistics
 import sys
 import tempfile
-import threading
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -37,7 +36,9 @@ import bench_publish
 import meter
 from floors import WarmClient
 from others import PEERS, home, spent
-from stage import Daemon, FastSts, clock, moment, names, stage
+from stage import Daemon, FastSts, moment, names, stage, wait
+
+from credfresh.cli.clock import clock
 
 SIZES = (1, 10, 100, 1_000, 10_000)
 SIZES_AWAY = (100, 10_000)
@@ -139,18 +140,18 @@ def window(
         with stage(profiles, sts.url) as at:
             at.furnish(life=life)
             with at.daemon() as daemon:
-                _wait(SETTLE)
+                wait(SETTLE)
                 before = floor.cpu_per_call(calls, a_second=pace)
                 published, asked, began = _publishes(daemon), sts.calls, daemon.reading()
                 began_wall = clock().wall
-                _wait(seconds)
+                wait(seconds)
                 used, asked = daemon.reading().since(began), sts.calls - asked
                 published = _publishes(daemon) - published
                 after = floor.cpu_per_call(calls, a_second=pace)
                 found = Window(used, asked, published, (before + after) / 2)
                 if away is None:
                     return found
-                _wait(SETTLE)  # until the last are published
+                wait(SETTLE)  # until the last are published
                 renewed, waits = told(daemon, since=began_wall, until=began_wall + seconds)
                 moments = [moment - renewed[0] for moment in renewed]
                 bursts = floor.cpu_per_call_at(moments)
@@ -250,10 +251,6 @@ def told(daemon: Daemon, *, since: float, until: float) -> tuple[list[float], li
 
 def _publishes(daemon: Daemon) -> int:
     return len(daemon.events("file_published"))
-
-
-def _wait(seconds: float) -> None:
-    threading.Event().wait(seconds)
 
 
 def main() -> int:

@@ -22,17 +22,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from credfresh.model import Instant
+from credfresh.cli.clock import clock
 from credfresh.simulator import Simulator
 
 ROLE = "arn:aws:iam::222222222222:role/deploy"
 GRANT = b"HTTP/1.1 200 "
 END = b"</AssumeRoleResponse>\n"
-
-
-def clock() -> Instant:
-    """Return both real clocks."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - requests are signed by it
 
 
 def serve(pipe: Connection) -> None:

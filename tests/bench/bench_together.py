@@ -23,7 +23,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,7 +31,9 @@ from bench_load import MOST_CALLS
 from bench_renewal import Window, told
 from clocks import Clocks
 from floors import WarmClient, crowd, imports
-from stage import Daemon, FastSts, clock, stage
+from stage import Daemon, FastSts, stage, wait
+
+from credfresh.cli.clock import clock
 
 THREADS = 16
 """The default `sts.max_concurrency`."""
@@ -61,12 +62,12 @@ def together(profiles: int, sts: FastSts, rounds: int) -> Window:
     with stage(profiles, sts.url, calls_per_second=MOST_CALLS) as at:
         at.furnish(fresh=True)
         with at.daemon() as daemon:
-            _wait(3.0)
+            wait(3.0)
             before = floor.cpu_per_call(300)
             published, calls = len(daemon.events("file_published")), sts.calls
             began, since = daemon.reading(), clock().wall
             _renew_all(daemon, profiles, sts, rounds)
-            _wait(1.0)  # the last publish
+            wait(1.0)  # the last publish
             used = daemon.reading().since(began)
             published = len(daemon.events("file_published")) - published
             calls = sts.calls - calls
@@ -83,14 +84,14 @@ def cold(profiles: int, delay: float) -> Cold:
         floor = imports() + crowd(sts.url, profiles, THREADS)
         limits = {"calls_per_second": MOST_CALLS, "max_concurrency": THREADS}
         with stage(profiles, sts.url, **limits) as at, at.daemon() as daemon:
-            _wait(1.0)
+            wait(1.0)
             return Cold(daemon.last_published() - daemon.began_wall, floor)
 
 
 def memory(profiles: int, sts: FastSts) -> float:
     """Return the megabytes of a daemon that has renewed and published all its profiles."""
     with stage(profiles, sts.url, calls_per_second=MOST_CALLS) as at, at.daemon() as daemon:
-        _wait(2.0)
+        wait(2.0)
         return meter.rss(daemon.pid)
 
 
@@ -124,12 +125,8 @@ def _renew_all(daemon: Daemon, profiles: int, sts: FastSts, rounds: int) -> None
         done = sts.calls + profiles
         os.kill(daemon.pid, signal.SIGUSR1)
         while sts.calls < done:
-            _wait(0.05)
-        _wait(PAUSE)
-
-
-def _wait(seconds: float) -> None:
-    threading.Event().wait(seconds)
+            wait(0.05)
+        wait(PAUSE)
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from typing import Any, Self
 import meter
 
 from credfresh import policy
+from credfresh.cli.clock import clock
 from credfresh.config import file as config_file
 from credfresh.credentials_file import SharedCredentialsFile
-from credfresh.model import Grant, Instant, SessionCredentials
+from credfresh.model import Grant, SessionCredentials
 from credfresh.publication import Publication
 from credfresh.settings import Profile, Settings
 
@@ -35,9 +37,9 @@ PATIENCE = 300.0
 SOURCE = "[ci]\naws_access_key_id = AKIAFAKE\naws_secret_access_key = fake\n"
 
 
-def clock() -> Instant:
-    """Return the real time."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))  # noqa: TID251 - a real daemon lives by it
+def wait(seconds: float) -> None:
+    """Let time pass."""
+    threading.Event().wait(seconds)
 
 
 def names(count: int) -> list[str]:
