@@ -31,8 +31,6 @@ from botocore.config import Config
 from programs import free_port
 
 REGION = "eu-west-1"
-ACCOUNT = "000000000000"
-"""Ministack's account; its root keys are test/test."""
 
 
 @dataclass(frozen=True, slots=True)

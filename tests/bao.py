@@ -286,12 +286,6 @@ class Bao:
             PATIENCE,
         )
 
-    def restart(self) -> None:
-        """Kill the server and start it again on the same data."""
-        self.node.kill()
-        self.node.start()
-        self.unseal()
-
     def pause(self) -> None:
         """Stop the process, to be resumed."""
         self.node.signal(signal.SIGSTOP)

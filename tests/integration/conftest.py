@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,14 @@ def moto() -> Iterator[aws_servers.AwsServer]:
     """Run moto's server."""
     with aws_servers.moto_server() as server:
         yield server
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """Return a directory that other users can reach, unlike pytest's; its path is short."""
+    with tempfile.TemporaryDirectory(prefix="credfresh-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture

@@ -22,11 +22,9 @@ from disk import needs_root
 
 
 @pytest.fixture(name="path")
-def _path() -> Iterator[Path]:
-    # Not pytest's directory: the path of the temporary, too, must fit into 108 bytes.
-    with tempfile.TemporaryDirectory(prefix="credfresh-test-") as directory:
-        Path(directory).chmod(0o755)
-        yield Path(directory, "control.sock")
+def _path(open_directory: Path) -> Path:
+    # Not in pytest's directory: the path of the temporary, too, must fit into 108 bytes.
+    return open_directory / "control.sock"
 
 
 @contextmanager

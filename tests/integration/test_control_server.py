@@ -10,7 +10,6 @@ import select
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -36,11 +35,8 @@ def _path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(name="open_path")
-def _open_path() -> Iterator[Path]:
-    """Return a path that other users can reach; pytest's own directories are closed to them."""
-    with tempfile.TemporaryDirectory(prefix="credfresh-test-") as directory:
-        Path(directory).chmod(0o755)
-        yield Path(directory, "control.sock")
+def _open_path(open_directory: Path) -> Path:
+    return open_directory / "control.sock"
 
 
 @pytest.fixture(name="oracle")

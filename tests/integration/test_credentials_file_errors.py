@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,14 +48,6 @@ else:
 @pytest.fixture(name="path")
 def _path(tmp_path: Path) -> Path:
     return tmp_path / "credentials"
-
-
-@pytest.fixture(name="open_directory")
-def _open_directory() -> Iterator[Path]:
-    """Return a directory that other users can reach, unlike pytest's."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,7 @@ import os
 import stat
 import struct
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +34,12 @@ READER, GROUP = 1234, 4321
 ALL = 0xFFFFFFFF
 
 
-@pytest.fixture(name="shared")
-def _shared() -> Iterator[Path]:
-    """Return a directory that other users can reach, unlike pytest's."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
 @pytest.fixture(name="sticky")
-def _sticky(shared: Path) -> Path:
+def _sticky(open_directory: Path) -> Path:
     """Return a directory where everybody may add names, like /tmp."""
-    (shared / "open").mkdir()
-    (shared / "open").chmod(0o1777)
-    return shared / "open"
+    (open_directory / "open").mkdir()
+    (open_directory / "open").chmod(0o1777)
+    return open_directory / "open"
 
 
 def can_read(path: Path, uid: int, gid: int = NOBODY) -> bool:
@@ -61,7 +52,7 @@ def can_read(path: Path, uid: int, gid: int = NOBODY) -> bool:
 @needs_root
 @pytest.mark.parametrize("standing", [True, False])
 def test_an_onlooker_never_sees_wider_rights_than_asked(
-    shared: Path,
+    open_directory: Path,
     standing: bool,  # noqa: FBT001 - a case
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -69,7 +60,7 @@ def test_an_onlooker_never_sees_wider_rights_than_asked(
 
     Group rights are only ever those of the configured group.
     """
-    path = shared / "credentials"
+    path = open_directory / "credentials"
     if standing:
         path.write_bytes(FOREIGN)
         path.chmod(0o600)
@@ -78,7 +69,7 @@ def test_an_onlooker_never_sees_wider_rights_than_asked(
     def looked_at(call: Callable[..., Any]) -> Callable[..., Any]:
         def called(*arguments: Any, **more: Any) -> Any:
             result = call(*arguments, **more)
-            for entry in os.scandir(shared):
+            for entry in os.scandir(open_directory):
                 if entry.name.endswith((".tmp", "credentials")):
                     info = entry.stat(follow_symlinks=False)
                     seen.add((info.st_gid, stat.S_IMODE(info.st_mode), info.st_size > 0))
@@ -116,12 +107,12 @@ def test_a_replaced_file_has_no_wider_rights_than_the_new_one(tmp_path: Path) ->
 
 
 @needs_root
-def test_named_readers_of_the_directory_keep_reading(shared: Path) -> None:
+def test_named_readers_of_the_directory_keep_reading(open_directory: Path) -> None:
     """A default ACL lets its reader read the first file and each that replaces it."""
-    path = shared / "credentials"
+    path = open_directory / "credentials"
     entries = [(1, 6, ALL), (2, 4, READER), (4, 0, ALL), (0x10, 4, ALL), (0x20, 0, ALL)]
     acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
-    os.setxattr(shared, "system.posix_acl_default", acl)
+    os.setxattr(open_directory, "system.posix_acl_default", acl)
     file = keeper(path, mode=0o640)
 
     for serial in range(3):
@@ -132,11 +123,11 @@ def test_named_readers_of_the_directory_keep_reading(shared: Path) -> None:
 
 
 @needs_root
-def test_each_file_has_its_own_readers(shared: Path) -> None:
+def test_each_file_has_its_own_readers(open_directory: Path) -> None:
     """Of two files for two groups, neither group can read the other's."""
     targets = [
-        FileTarget(str(shared / "build"), 0o640, None, str(GROUP)),
-        FileTarget(str(shared / "deploy"), 0o640, "nobody", str(GROUP + 1)),
+        FileTarget(str(open_directory / "build"), 0o640, None, str(GROUP)),
+        FileTarget(str(open_directory / "deploy"), 0o640, "nobody", str(GROUP + 1)),
     ]
     files = CredentialsFiles(targets, instance="test", clock=clock)
     asked = {}
@@ -149,8 +140,8 @@ def test_each_file_has_its_own_readers(shared: Path) -> None:
     files.publish(asked)
 
     readers = [(GROUP, GROUP), (GROUP + 1, GROUP + 1), (NOBODY, NOBODY)]
-    assert [True, False, False] == [can_read(shared / "build", *who) for who in readers]
-    assert [False, True, True] == [can_read(shared / "deploy", *who) for who in readers]
+    assert [True, False, False] == [can_read(open_directory / "build", *who) for who in readers]
+    assert [False, True, True] == [can_read(open_directory / "deploy", *who) for who in readers]
     files.release()
 
 
