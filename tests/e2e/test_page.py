@@ -15,7 +15,7 @@ from selenium.webdriver.common.keys import Keys
 
 from credfresh.cli.clock import clock
 from credfresh.listener import Listener
-from credfresh.metrics.pages import Pages
+from credfresh.metrics.page_cache import PageCache
 from credfresh.metrics.site import LOCAL_HOSTS, Site
 from credfresh.metrics.view import View
 from credfresh.settings import TcpAddress
@@ -167,7 +167,7 @@ def test_the_page_says_so_when_the_daemon_is_always_busy(
     """If other requests always come first, it retries for seconds and then says so."""
     shown = show(view(figures("dev")))
     with monkeypatch.context() as flood:
-        flood.setattr(Pages, "get", lambda *_: None)
+        flood.setattr(PageCache, "get", lambda *_: None)
         shown.view = FAILING
         wait_until(lambda: "no answer since" in browser.text("header"), "the end of its patience")
         assert "dev is fresh" in browser.text("h1")

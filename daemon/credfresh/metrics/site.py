@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 from credfresh.host_header import host_in
 from credfresh.metrics import exposition, page
-from credfresh.metrics.pages import Pages
+from credfresh.metrics.page_cache import PageCache
 from credfresh.metrics.view import View
 from credfresh.model import Clock
 
@@ -78,7 +78,7 @@ class Site:
         self._view = view
         self._clock = clock
         self._hosts = hosts
-        self._pages = Pages(hostname=hostname, clock=clock)
+        self._cache = PageCache(hostname=hostname, clock=clock)
         self._lock = threading.Lock()
         self._exposed = b""
         self._exposed_until = -math.inf
@@ -150,7 +150,7 @@ class Site:
     def _page(self, view: View, query: str) -> Answer:
         asked = parse_qs(query) if len(query) <= page.MOST_QUERY else {}
         chosen = page.Filter(asked.get("q", [""])[0], asked.get("state", [""])[0])
-        body = self._pages.get(view, chosen)
+        body = self._cache.get(view, chosen)
         if body is None:
             return Answer("503 Service Unavailable", TEXT, BUSY, (("Retry-After", "1"),))
         return Answer("200 OK", "text/html; charset=utf-8", body)

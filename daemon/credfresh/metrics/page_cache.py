@@ -22,7 +22,7 @@ MOST_KEPT = 16
 EVERYTHING = page.Filter()
 
 
-class Pages:
+class PageCache:
     """Renders and keeps pages. Any thread may ask."""
 
     def __init__(self, *, hostname: str, clock: Clock) -> None:
