@@ -200,7 +200,7 @@ class Publisher:
         with self._changed:
             self._coalescer.ended(now.boot, took, self._shortest())
             self._failures = self._failures + 1 if failed else 0
-            self._retry_at = now.boot + self._delay() if failed else None
+            self._retry_at = now.boot + self._delay(now) if failed else None
             # Publishes in quick succession put the look off, but not beyond LOOK after the last.
             self._look_at = max(now.boot, min(now.boot + SECOND_LOOK, self._looked + LOOK))
             self._busy = False
@@ -217,9 +217,8 @@ class Publisher:
             paths = dict.fromkeys(p.profile.target.path for p in self._wanted.values())
             return {path: PublishError.unforeseen(path, error) for path in paths}
 
-    def _delay(self) -> float:
+    def _delay(self, now: Instant) -> float:
         """Return the seconds until the next attempt to write what could not be written."""
-        now = self._clock()
         lives = [now.until(p.grant.expires_at) for p in self._pending.values() if p.grant]
         soonest = min((life for life in lives if life > 0), default=0.0)
         return policy.retry_delay(self._failures, Mend.TIME, soonest, self._roll())

@@ -42,7 +42,7 @@ _NO_FILES = {
 _NOBODY = "-"
 """Keys for the clients, which sign nothing that is sent with them."""
 
-_Way = TypeVar("_Way")
+_Made = TypeVar("_Made")
 
 USER_AGENT = (
     f"credfresh/{__version__} Boto3/{boto3.__version__} Botocore/{botocore.__version__}"
@@ -132,20 +132,20 @@ class Clients:
         return self._once(self._unsigned, endpoint, self._anonymous)
 
     def _once(
-        self, made: dict[Endpoint, _Way], endpoint: Endpoint, make: Callable[[Endpoint], _Way]
-    ) -> _Way:
-        way = made.get(endpoint)
-        if way is not None:
-            return way
+        self, made: dict[Endpoint, _Made], endpoint: Endpoint, make: Callable[[Endpoint], _Made]
+    ) -> _Made:
+        found = made.get(endpoint)
+        if found is not None:
+            return found
         with self._lock:
             if endpoint in made:
                 return made[endpoint]
             try:
-                way = made[endpoint] = make(endpoint)
+                found = made[endpoint] = make(endpoint)
             except (ValueError, BotoCoreError) as error:
                 code, said = type(error).__name__, scrubbed(str(error))
             else:
-                return way
+                return found
         raise RenewalError(
             f"the SDK makes no client for STS: {said}",
             code=code,
