@@ -1,6 +1,6 @@
-"""Finds the causes of an error, which libraries wrap, and the places that it came through.
+"""Finds the causes of an error, which libraries wrap, and the frames that it came through.
 
-Texts and local variables are left out of places: they might hold a secret.
+Texts and local variables are left out of frames: they might hold a secret.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def beneath(error: BaseException) -> Iterator[BaseException]:
         at = next((each for each in below if isinstance(each, BaseException)), None)
 
 
-def mistrust(error: BaseException) -> str | None:
+def certificate_refusal(error: BaseException) -> str | None:
     """Return why a server's certificate was refused, in OpenSSL's words; None if none was."""
     refused = (each for each in beneath(error) if isinstance(each, ssl.SSLCertVerificationError))
     return next((each.verify_message for each in refused), None)
 
 
-def places(trace: TracebackType | None) -> list[str]:
+def frames(trace: TracebackType | None) -> list[str]:
     """Return the places that an error came through, innermost last: `FILE:LINE FUNCTION`."""
     return [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)]

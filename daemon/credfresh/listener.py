@@ -196,7 +196,7 @@ class Listening:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._listener: Listener | None = None
-        self._deaf: str | None = None
+        self._failing: str | None = None
 
     @property
     def alive(self) -> bool:
@@ -210,15 +210,15 @@ class Listening:
         try:
             listener.open()
         except CredfreshError as error:
-            if self._deaf != error.message:
-                self._deaf = error.message
+            if self._failing != error.message:
+                self._failing = error.message
                 self._emit(
                     "listen_failed", address=spell(address), error=error.message, hint=error.hint
                 )
             return False
         self._listener = listener
-        if self._deaf is not None:
-            self._deaf = None
+        if self._failing is not None:
+            self._failing = None
             self._emit("listen_recovered", address=spell(address))
         return True
 

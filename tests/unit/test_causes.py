@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from credfresh.causes import beneath, mistrust
+from credfresh.causes import beneath, certificate_refusal
 
 
 class _WrappingError(Exception):
@@ -50,13 +50,13 @@ def _caused(*, cause: BaseException | None = None, context: BaseException | None
 )
 def test_a_refused_certificate_is_found_however_deep_it_lies(error: BaseException) -> None:
     """OpenSSL's message is found, whichever way the libraries in between carry its error."""
-    assert mistrust(error) == "certificate has expired"
+    assert certificate_refusal(error) == "certificate has expired"
 
 
 @pytest.mark.parametrize("error", [OSError(111, "refused"), _ReasonedError("WRONG_VERSION_NUMBER")])
 def test_other_failures_of_a_connection_name_no_certificate(error: Exception) -> None:
     """Other failures of a connection, and of TLS, give None."""
-    assert mistrust(error) is None
+    assert certificate_refusal(error) is None
 
 
 def test_a_cycle_of_causes_is_not_followed_for_ever() -> None:

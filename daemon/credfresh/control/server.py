@@ -86,13 +86,13 @@ class Server:
         self._left = left
         self._own = os.geteuid()
         self._clients = Clientele(places(), privileged=frozenset({0, self._own}))
-        self._deaf = False
+        self._paused = False
         self._sweep_at = 0.0
         self._answers: SimpleQueue[_Answer | socket.socket] = SimpleQueue()
         self._stop = False
-        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.epoll()
-        self._poll.register(self._bell, select.EPOLLIN)
+        self._poll.register(self._wakeup, select.EPOLLIN)
         self._poll.register(listener, select.EPOLLIN)
         self._thread = threading.Thread(target=self._run, name="credfresh-control", daemon=True)
 
@@ -120,7 +120,7 @@ class Server:
     def stop(self, patience: float) -> None:
         """Disconnect all clients, and end; waits at most `patience` seconds for that."""
         self._stop = True
-        self._ring()
+        self._wake()
         if self._thread.is_alive():
             self._thread.join(patience)
         # A thread that hangs keeps its descriptors: it might use a closed one when it is reused.
@@ -129,19 +129,19 @@ class Server:
                 self._let_go(client)
             self._listener.close()
             self._poll.close()
-            os.close(self._bell)
+            os.close(self._wakeup)
 
     def _send(self, answer: _Answer | socket.socket) -> None:
         self._answers.put(answer)
-        self._ring()
+        self._wake()
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         with contextlib.suppress(OSError):
-            os.eventfd_write(self._bell, 1)
+            os.eventfd_write(self._wakeup, 1)
 
     def _run(self) -> None:
         while not self._stop:
-            self._turn(_SWEEP if self._clients or self._deaf else None)
+            self._turn(_SWEEP if self._clients or self._paused else None)
         give_up = self._clock().boot + _SWEEP
         self._take_answers()
         for client in self._clients:
@@ -151,24 +151,24 @@ class Server:
             self._turn(0.05)
 
     def _turn(self, timeout: float | None) -> None:
-        knocks = False
+        arrivals = False
         for descriptor, _ in self._poll.poll(timeout, MOST_CLIENTS):
-            if descriptor == self._bell:
+            if descriptor == self._wakeup:
                 with contextlib.suppress(BlockingIOError):
-                    os.eventfd_read(self._bell)
+                    os.eventfd_read(self._wakeup)
             elif descriptor == self._listener.fileno():
-                knocks = not self._stop
+                arrivals = not self._stop
             elif client := self._clients.at(descriptor):
                 self._attend(client)
         # Last, since a new client may get the descriptor of one that has left above.
-        if knocks:
+        if arrivals:
             self._let_in()
         self._take_answers()
         now = self._clock().boot
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP
-            if self._deaf:
-                self._deaf = False
+            if self._paused:
+                self._paused = False
                 self._poll.modify(self._listener, select.EPOLLIN)
             for client in [c for c in self._clients if c.deadline <= now]:
                 self._too_late(client)
@@ -188,7 +188,7 @@ class Server:
             except BlockingIOError:
                 return False
             except OSError:  # out of descriptors: accept nobody until the next sweep
-                self._deaf = True
+                self._paused = True
                 self._poll.modify(self._listener, 0)
                 return False
             self._admit(accepted)

@@ -43,8 +43,8 @@ DRAIN = 15.0
 FLUSH = 10.0
 """Seconds that the last publish is given after that."""
 
-HEED = 0.1
-"""Seconds within which another signal ends that."""
+SIGNAL_POLL = 0.1
+"""Seconds within which another signal ends that wait."""
 
 ECHO = 0.2
 """Seconds in which another signal is the same wish: timeout(1) signals its child, then all."""
@@ -203,7 +203,7 @@ class Daemon:
     def _handle(self, message: Message | Errand | Signal) -> None:
         match message:
             case Signal(number):
-                self._heed(number)
+                self._act_on(number)
             case Errand(run):
                 self._desk.guard(run)
             case Published():
@@ -214,7 +214,7 @@ class Daemon:
         if isinstance(message, Finished | Published):
             self._desk.changed()
 
-    def _heed(self, number: int) -> None:
+    def _act_on(self, number: int) -> None:
         match number:
             case signal.SIGHUP if self._reloading is not None:
                 self._reloading.ask()
@@ -282,7 +282,7 @@ class Daemon:
         It has no time any more once more signals have come than were `asked`.
         """
         give_up = self._clock().boot + FLUSH
-        while not (flushed := self._publisher.stop(HEED)) and self._signals == asked:
+        while not (flushed := self._publisher.stop(SIGNAL_POLL)) and self._signals == asked:
             if self._clock().boot >= give_up:
                 break
             self._handle_within(0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from credfresh.causes import places
+from credfresh.causes import frames
 from credfresh.events import Emit
 
 
@@ -29,7 +29,7 @@ class Guard:
                 "unexpected_error",
                 where="attendant",
                 error_type=type(error).__name__,
-                frames=places(error.__traceback__),
+                frames=frames(error.__traceback__),
             )
             return False
         return True

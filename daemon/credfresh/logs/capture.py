@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TextIO
 
-from credfresh.causes import places
+from credfresh.causes import frames
 from credfresh.events import Level
 from credfresh.logs.log import SEVERITY, Log
 from credfresh.logs.stream import reaches_journal
@@ -78,7 +78,7 @@ class _Bridge(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         fields: dict[str, object] = {"logger": record.name, "message": _message(record)}
         if error is not None:
-            fields |= {"error_type": type(error).__name__, "frames": places(error.__traceback__)}
+            fields |= {"error_type": type(error).__name__, "frames": frames(error.__traceback__)}
         self._log.tell(level, "library", fields)
 
 
@@ -99,6 +99,6 @@ def _hook(
     def told(
         kind: type[BaseException], _error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        log("unexpected_error", where=where, error_type=kind.__name__, frames=places(trace))
+        log("unexpected_error", where=where, error_type=kind.__name__, frames=frames(trace))
 
     return told

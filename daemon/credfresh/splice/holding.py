@@ -130,7 +130,7 @@ def remainder(stretch: bytes, block: int, taken: Collection[str] = ()) -> bytes:
     return b"".join(kept)
 
 
-def speaks(stretch: bytes) -> bool:
+def has_content(stretch: bytes) -> bool:
     """Say whether a text holds more than comments and blank lines."""
     return any(line.kind not in ("blank", "comment") for line in lines(stretch))
 

@@ -231,7 +231,7 @@ def _left_alone(document: Document, names: Iterable[str]) -> Iterator[Flaw]:
 
 def _headless(stretch: bytes, rest: bytes, note: str = "") -> Draft:
     """Return what is left of a section without its block; its header stays only if it must."""
-    return Draft(b"", holding.header(stretch) + rest if holding.speaks(rest) else rest, note)
+    return Draft(b"", holding.header(stretch) + rest if holding.has_content(rest) else rest, note)
 
 
 def _remember(document: Document, said: Mapping[str, Piece]) -> Document:

@@ -19,7 +19,7 @@ from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
 from credfresh.answers import AnswerTooLongError, http_time
-from credfresh.causes import beneath, mistrust
+from credfresh.causes import beneath, certificate_refusal
 from credfresh.errors import Mend, RenewalError, Scope, unforeseen
 from credfresh.sts.assume import server_time
 from credfresh.sts.codes import CLOCK_CODES, THROTTLES, Rule, rule_of
@@ -217,7 +217,7 @@ def _transport(error: sdk.BotoCoreError) -> RenewalError:
     hint = "look at network, proxy and endpoint_url"
     match error:
         case sdk.SSLError():
-            refused = mistrust(error)
+            refused = certificate_refusal(error)
             what, hint = f"TLS with {where} failed", _TLS_HINT
             if refused:
                 what = f"{what}: its certificate is not trusted: {refused}"

@@ -6,7 +6,7 @@ import hvac.exceptions
 import requests.exceptions
 
 from credfresh.answers import AnswerTooLongError
-from credfresh.causes import mistrust
+from credfresh.causes import certificate_refusal
 from credfresh.errors import Mend, RenewalError, Scope
 
 UNREACHABLE = "EngineUnreachable"
@@ -81,7 +81,7 @@ def _unreachable(error: requests.exceptions.RequestException, address: str) -> R
     why, hint = f"cannot be reached ({type(error).__name__})", None
     match error:
         case requests.exceptions.SSLError():
-            refused = mistrust(error)
+            refused = certificate_refusal(error)
             why = f"its certificate is not trusted{f': {refused}' if refused else ''}"
             hint = "set ca_file"
         case requests.exceptions.Timeout():
