@@ -182,34 +182,24 @@ def _source(shape: source_shapes.Source) -> principals.Source:  # noqa: PLR0911 
 
 
 def _sts(shape: schema.Sts | None) -> settings.StsLimits:
-    given = shape.model_dump(exclude_none=True) if shape else {}
-    return settings.StsLimits(**given)
+    return settings.StsLimits(**shape.given()) if shape else settings.StsLimits()
 
 
 def _hook(shape: schema.OnRenew | None) -> settings.Hook | None:
-    if shape is None:
-        return None
-    plain = settings.Hook(shape.command)
-    return plain if shape.timeout is None else replace(plain, timeout=float(shape.timeout))
+    return settings.Hook(**shape.given()) if shape else None
 
 
 def _metrics(shape: schema.Metrics | None) -> settings.MetricsSettings:
-    given = {key: value for key, value in shape or () if value is not None}
-    return settings.MetricsSettings(**given)
+    return settings.MetricsSettings(**shape.given()) if shape else settings.MetricsSettings()
 
 
 def _log(shape: schema.Log | None) -> settings.LogSettings:
-    given = shape.model_dump(exclude_none=True) if shape else {}
-    return settings.LogSettings(**given)
+    return settings.LogSettings(**shape.given()) if shape else settings.LogSettings()
 
 
 def _control(
     shape: schema.Control | None, environment: Mapping[str, str]
 ) -> settings.ControlSettings | None:
-    shape = shape or schema.Control()
-    path = shape.socket or control_socket(environment)
-    if path is None:
-        return None
-    plain = settings.ControlSettings(path)
-    mode = plain.mode if shape.mode is None else shape.mode
-    return settings.ControlSettings(path, mode, shape.group)
+    given = shape.given() if shape else {}
+    given.setdefault("socket", control_socket(environment))
+    return settings.ControlSettings(**given) if given["socket"] else None

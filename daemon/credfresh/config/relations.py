@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from credfresh.config import schema, source_shapes
+from credfresh.config import source_shapes
 from credfresh.config.checks import Case
 from credfresh.config.drafts import Draft
 from credfresh.config.echo import Path, did_you_mean, shown
@@ -117,18 +117,17 @@ def targets_of(case: Case, resolve: Resolve) -> dict[str, FileTarget]:
     Two paths that lead to one file are one target under the path that came first; two
     descriptions of one file that differ are a problem.
     """
-    first = _target(case.file.credentials_file)
+    first = FileTarget(**case.file.credentials_file.given())
     by_file = {resolve(first.path): (first, "`credentials_file`")}
-    resolved = {first.path: resolve(first.path)}
     found = {"": first}
     for draft in case.drafts.values():
         mapping = draft.profile.credentials_file
         if mapping is None or not draft.sound("credentials_file"):
             found[draft.name] = first
             continue
-        target = _target(mapping)
-        real = resolved.setdefault(target.path, resolve(target.path))
-        known, whose = by_file.setdefault(real, (target, f"profile {shown(draft.name)}"))
+        target = FileTarget(**mapping.given())
+        own = target, f"profile {shown(draft.name)}"
+        known, whose = by_file.setdefault(resolve(target.path), own)
         if known.rights != target.rights:
             reason = f"the same file has another mode, owner or group in {whose}"
             hint = 'absent keys count with their defaults (mode "0600"); say the same in both'
@@ -146,12 +145,6 @@ def check_metrics(case: Case) -> None:
     if not (metrics.textfile or metrics.listen or faulty):
         reason = "has neither `textfile` nor `listen`"
         case.add(("metrics",), reason, "set one of them, or take `metrics` out")
-
-
-def _target(mapping: schema.CredentialsFile) -> FileTarget:
-    plain = FileTarget(mapping.path)
-    mode = plain.mode if mapping.mode is None else mapping.mode
-    return FileTarget(mapping.path, mode, mapping.owner, mapping.group)
 
 
 def check_sections(case: Case, targets: Mapping[str, FileTarget], resolve: Resolve) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -15,3 +17,7 @@ class Strict(BaseModel):
         use_attribute_docstrings=True,
         defer_build=True,  # the whole file's validator holds all others, and is built once
     )
+
+    def given(self) -> dict[str, Any]:
+        """Return the values of the keys that the file sets; the others have their defaults."""
+        return {key: value for key, value in self if value is not None}

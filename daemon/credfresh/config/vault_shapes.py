@@ -112,16 +112,9 @@ METHODS: dict[tuple[str, ...], type[Strict]] = {
 
 def engine_of(shape: Vault) -> principals.VaultEngine:
     """Return the settings of an engine that has passed every check."""
-    plain = principals.VaultEngine(shape.address, _auth(shape.auth))
-    return principals.VaultEngine(
-        address=shape.address,
-        auth=plain.auth,
-        mount=shape.mount or plain.mount,
-        prefix=shape.prefix or plain.prefix,
-        namespace=shape.namespace,
-        ca_file=shape.ca_file,
-        delete_expired=not isinstance(shape, HubVault) or shape.delete_expired is not False,
-    )
+    given = shape.given() | {"auth": _auth(shape.auth)}
+    given.pop("allow_plaintext", None)  # a check has dealt with it
+    return principals.VaultEngine(**given)
 
 
 def methods_of(shape: VaultAuth) -> list[str]:
@@ -131,13 +124,12 @@ def methods_of(shape: VaultAuth) -> list[str]:
 
 def _auth(shape: VaultAuth) -> principals.VaultAuth:
     if shape.approle is not None:
-        given = shape.approle.model_dump(exclude_none=True)
-        return principals.AppRole(**given)
+        return principals.AppRole(**shape.approle.given())
     if shape.jwt is not None:
-        return principals.JwtLogin(**shape.jwt.model_dump(exclude_none=True))
+        return principals.JwtLogin(**shape.jwt.given())
     if shape.kubernetes is not None:
         token = {"token_file": SERVICE_ACCOUNT}
-        return principals.KubernetesLogin(**token | shape.kubernetes.model_dump(exclude_none=True))
+        return principals.KubernetesLogin(**token | shape.kubernetes.given())
     if shape.cert is not None:
-        return principals.CertLogin(**shape.cert.model_dump(exclude_none=True))
+        return principals.CertLogin(**shape.cert.given())
     return principals.TokenFileLogin(shape.token_file or "")
