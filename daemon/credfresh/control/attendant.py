@@ -15,7 +15,7 @@ from credfresh.control.waiting_room import WaitingRoom
 from credfresh.errors import CredfreshError
 from credfresh.events import Emit
 from credfresh.life.desk import Desk, Errand
-from credfresh.life.reloader import Reload, brief
+from credfresh.life.reloader import Reload
 from credfresh.model import Instant
 from credfresh.settings import ControlSettings
 from credfresh.statuses import ProfileStatus
@@ -170,7 +170,7 @@ class ControlSocket:
         tickets, self._want_status = self._want_status, []
         statuses = self._desk.supervisor.roster.statuses(now)
         instance, last = self._desk.settings.instance, self._desk.last_reload
-        refused = brief(last.problems[0]) if last is not None and last.problems else None
+        refused = last.refusal if last is not None else None
         if self._server is not None:
             self._server.answer(tickets, lambda: status_as_json(instance, statuses, refused))
         ended = self._desk.clock().boot

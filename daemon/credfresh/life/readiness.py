@@ -33,20 +33,17 @@ class Readiness:
         self._notifier = notifier
         self._emit = emit
         self._give_up: float | None = None
-        self._ready = False
-        self._brought = False
+        self._published_once = False
         """Whether a first publish has ended, well or not."""
-        self.trouble: str | None = None
-        """What the status line says beside the state of the profiles."""
         # Whoever waits for us learns at once that what it needs is on disk.
         desk.on_published.append(self._published)
 
     def look(self, now: Instant) -> float:
         """Judge, tell, and return the seconds until the next look."""
-        if not self._ready:
+        if not self._desk.ready:
             self._consider(now)
         self._notifier.status(self._line(now))
-        return max(UP, EACH * len(self._desk.supervisor.roster)) if self._ready else WAITING
+        return max(UP, EACH * len(self._desk.supervisor.roster)) if self._desk.ready else WAITING
 
     def reloading(self) -> None:
         """A reload begins."""
@@ -55,12 +52,12 @@ class Readiness:
     def reloaded(self, now: Instant) -> None:
         """It has ended, however it went."""
         self._notifier.status(self._line(now))
-        if self._ready:
+        if self._desk.ready:
             self._notifier.ready()
 
     def _published(self, _published: Published) -> None:
-        self._brought = True
-        if not self._ready:
+        self._published_once = True
+        if not self._desk.ready:
             self._desk.agenda.hasten(self.look)
 
     def _consider(self, now: Instant) -> None:
@@ -69,10 +66,10 @@ class Readiness:
         settings = self._desk.settings
         # What stood in the files says nothing of the twins: they may be gone, or never have been.
         settled = (
-            self._brought or not settings.twin_directories
+            self._published_once or not settings.twin_directories
         ) and self._desk.supervisor.roster.settled(now, fresh=settings.ready == "fresh")
         if settled or now.boot >= self._give_up:
-            self._ready = self._desk.ready = True
+            self._desk.ready = True
             self._notifier.ready()
             self._emit("daemon_ready", settled=settled)
         else:
@@ -83,4 +80,6 @@ class Readiness:
             (e.profile.name, e.state(now), None if e.withdrawn else now.until(e.due))
             for e in self._desk.supervisor.roster
         )
-        return f"{line}; {self.trouble}" if self.trouble else line
+        last = self._desk.last_reload
+        refusal = last.refusal if last is not None else None
+        return f"{line}; reload refused: {refusal}" if refusal is not None else line

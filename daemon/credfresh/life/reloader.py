@@ -71,6 +71,11 @@ class Reload:
     problems: tuple[Problem, ...] = ()
     needs_restart: tuple[str, ...] = ()
 
+    @property
+    def refusal(self) -> str | None:
+        """Why the old settings stay, in one line; None if they do not."""
+        return brief(self.problems[0]) if self.problems else None
+
 
 class Reloader:
     """Judges what stands in the configuration file now."""

@@ -9,7 +9,7 @@ from credfresh.errors import Problem
 from credfresh.events import Emit
 from credfresh.life.desk import Desk
 from credfresh.life.readiness import Readiness
-from credfresh.life.reloader import POLL, Reload, Reloader, Taken, brief
+from credfresh.life.reloader import POLL, Reload, Reloader, Taken
 from credfresh.life.roster import Changes
 from credfresh.model import Instant
 from credfresh.publisher import Publisher
@@ -71,20 +71,20 @@ class Reloading:
         """
         taken = self._reloader.take()
         if isinstance(taken, Taken) and not taken.other:
-            if self._readiness.trouble is not None:  # a file that was refused has been mended
+            last = self._desk.last_reload
+            if last is not None and last.problems:  # a file that was refused has been mended
                 self._tell(Changes(), taken)
-                self._end(Reload(needs_restart=taken.needs_restart), None)
+                self._end(Reload(needs_restart=taken.needs_restart))
             return
         self._readiness.reloading()
         self._conclude(taken)
 
     def _conclude(self, taken: Taken | tuple[Problem, ...]) -> Reload:
         if isinstance(taken, Taken):
-            return self._end(self._take_over(taken), None)
-        return self._end(Reload(problems=taken), f"reload refused: {brief(taken[0])}")
+            return self._end(self._take_over(taken))
+        return self._end(Reload(problems=taken))
 
-    def _end(self, done: Reload, trouble: str | None) -> Reload:
-        self._readiness.trouble = trouble
+    def _end(self, done: Reload) -> Reload:
         self._desk.last_reload = done
         self._readiness.reloaded(self._desk.clock())
         return done
