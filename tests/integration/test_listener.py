@@ -258,7 +258,7 @@ def test_a_client_that_reads_too_slowly_is_disconnected(
 def test_while_nobody_is_connected_nothing_wakes_up(
     listening: Callable[[Address], Listener],
 ) -> None:
-    """The loop of a listener without connections sleeps; with connections it wakes each second."""
+    """The loop of a listener without connections sleeps."""
     port = free_port()
     listening(TcpAddress("127.0.0.1", port))
     get(port)

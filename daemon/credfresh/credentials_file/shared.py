@@ -20,7 +20,7 @@ from credfresh.disk import atomic, writing
 from credfresh.disk.access import Access
 from credfresh.disk.locks import Pause
 from credfresh.disk.paths import Place, resolved
-from credfresh.disk.steps import Hook, Steps, claimed
+from credfresh.disk.steps import StepHook, Steps, claimed
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock, Grant
 from credfresh.publication import PublishReport, Wanted
@@ -45,7 +45,7 @@ class SharedCredentialsFile:
         instance: str,
         clock: Clock,
         pause: Pause | None = None,
-        hook: Hook | None = None,
+        hook: StepHook | None = None,
     ) -> None:
         self._path = target.path
         self._instance = instance

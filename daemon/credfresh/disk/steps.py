@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from credfresh.errors import AlreadyRunningError, PublishError
 
-Hook = Callable[[str], None]
+StepHook = Callable[[str], None]
 """Called with the name of each step before it is taken, so that tests can come in between."""
 
 _HINTS = {
@@ -55,7 +55,7 @@ _CHOWN = (
 class Steps:
     """Names each step of one write, and turns what the system refuses into a PublishError."""
 
-    def __init__(self, path: str, hook: Hook | None = None) -> None:
+    def __init__(self, path: str, hook: StepHook | None = None) -> None:
         self.path = path
         self._hook = hook
 

@@ -1,7 +1,7 @@
 """Whether every part of the daemon has shown life since the watchdog was last fed. Pure.
 
-A roll is called in rounds: in each, every part has to answer once. A part that is asked twice may
-answer twice, and an answer that belongs to an earlier round proves nothing about this one.
+The parts are asked in rounds: in each, every part has to answer once. A part that is asked twice
+may answer twice, and an answer that belongs to an earlier round proves nothing about this one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Vitals:
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """Who has not answered, in the order of the roll."""
+        """Who has not answered, in the order of the parts."""
         return tuple(part for part in self._parts if part in self._silent)
 
     def answer(self, part: str, number: int) -> bool:

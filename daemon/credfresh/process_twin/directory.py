@@ -11,7 +11,7 @@ from credfresh import twin
 from credfresh.disk import folder
 from credfresh.disk.locks import LifeLock
 from credfresh.disk.paths import Place
-from credfresh.disk.steps import Hook, Steps, claimed
+from credfresh.disk.steps import StepHook, Steps, claimed
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock
 from credfresh.process_twin.files import Files, Kept, same
@@ -34,7 +34,7 @@ class ProcessDirectory:
     """
 
     def __init__(
-        self, shared: FileTarget, *, instance: str, clock: Clock, hook: Hook | None = None
+        self, shared: FileTarget, *, instance: str, clock: Clock, hook: StepHook | None = None
     ) -> None:
         self._shared = shared
         self._instance = instance

@@ -10,7 +10,7 @@ from credfresh.disk import folder
 from credfresh.disk.access import Access, for_readers, group_of
 from credfresh.disk.folder import Found
 from credfresh.disk.paths import Place
-from credfresh.disk.steps import Hook, Steps
+from credfresh.disk.steps import StepHook, Steps
 from credfresh.errors import PublishError
 from credfresh.model import Clock, Grant, rfc3339
 from credfresh.publication import Publication
@@ -55,7 +55,7 @@ class Files:
     or is replaced; the caller resets it once that is durable.
     """
 
-    def __init__(self, instance: str, clock: Clock, hook: Hook | None) -> None:
+    def __init__(self, instance: str, clock: Clock, hook: StepHook | None) -> None:
         self._instance = instance
         self._clock = clock
         self._hook = hook
