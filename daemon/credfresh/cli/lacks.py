@@ -5,13 +5,12 @@ The configuration may be meant for another host.
 
 from __future__ import annotations
 
-import grp
-import pwd
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from credfresh.credentials_file import distrusted
+from credfresh.disk.access import Account, number_of
 from credfresh.disk.paths import WRITABLE_BY_OTHERS
 from credfresh.settings import FileTarget, Settings, UnixAddress
 
@@ -85,12 +84,9 @@ def _open_to_others(key: str, targets: Iterable[FileTarget]) -> Iterator[Lack]:
             yield Lack(key, error.message, error.hint or "")
 
 
-def _of_account(what: str, name: str | None, mapping: str) -> Iterator[Lack]:
-    known: Callable[[str], object] = pwd.getpwnam if what == "owner" else grp.getgrnam
-    if name is None or name.isdecimal():
-        return
+def _of_account(what: Account, name: str | None, mapping: str) -> Iterator[Lack]:
     try:
-        known(name)
+        number_of(what, name)
     except KeyError:
         hint = f"create it, or correct {mapping}.{what}"
         yield Lack(f"{mapping}.{what}", f"no {what} is called {name} here", hint)

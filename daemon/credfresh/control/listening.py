@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import grp
 import os
 import socket
 import stat
 
 from credfresh.disk import atomic
+from credfresh.disk.access import number_of
 from credfresh.disk.paths import Place, resolved, trusted_owner
 from credfresh.disk.steps import Steps
 from credfresh.errors import AlreadyRunningError, PublishError
@@ -124,15 +124,12 @@ class ListeningSocket:
             )
 
     def _group(self) -> int | None:
-        name = self._settings.group
-        if name is None or name.isdecimal():
-            return None if name is None else int(name)
         try:
-            return grp.getgrnam(name).gr_gid
+            return number_of("group", self._settings.group)
         except KeyError:
             raise self._refusal(
                 "unknown_group",
-                f"no group is called {name}",
+                f"no group is called {self._settings.group}",
                 "create it, or correct control.group",
             ) from None
 

@@ -7,6 +7,7 @@ import os
 import pwd
 import stat
 from dataclasses import replace
+from typing import Literal
 
 from credfresh.disk import atomic
 from credfresh.disk.atomic import Attributes
@@ -25,6 +26,9 @@ _GROUP_BITS = 0o070
 _UNMAPPED = 65534
 """The number under which a user namespace shows all groups that it does not have (Linux's default
 of kernel.overflowgid)."""
+
+
+Account = Literal["owner", "group"]
 
 
 class Access:
@@ -138,12 +142,10 @@ class Access:
             )
         return self._ids
 
-    def _look_up(self, what: str, name: str | None) -> int | None:
+    def _look_up(self, what: Account, name: str | None) -> int | None:
         """Return the number of an account; once, since a directory service may be slow."""
-        if name is None or name.isdecimal():
-            return None if name is None else int(name)
         try:
-            return pwd.getpwnam(name).pw_uid if what == "owner" else grp.getgrnam(name).gr_gid
+            return number_of(what, name)
         except KeyError:
             raise PublishError(
                 f"{self._target.path}: no {what} is called {name}",
@@ -152,6 +154,17 @@ class Access:
                 code=f"unknown_{what}",
                 hint=f"create it, or correct credentials_file.{what}",
             ) from None
+
+
+def number_of(what: Account, name: str | None) -> int | None:
+    """Return the number of an account that the configuration names, perhaps by its number.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    if name is None or name.isdecimal():
+        return None if name is None else int(name)
+    return pwd.getpwnam(name).pw_uid if what == "owner" else grp.getgrnam(name).gr_gid
 
 
 def group_of(target: FileTarget) -> int | None:
