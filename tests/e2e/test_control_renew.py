@@ -10,7 +10,7 @@ from host import ENVIRONMENTS, Host, running, wait_until
 
 
 def test_renew_returns_with_new_credentials_on_disk(host: Host, socket: Path) -> None:
-    """`renew` renews one profile or all; repeated too soon, it makes no call and succeeds."""
+    """`renew` renews one profile or all; repeated too soon, it makes no call, and says so."""
     running(host)
     before = host.sections()
     done = host.command("renew", "production", "--socket", str(socket))
@@ -19,11 +19,18 @@ def test_renew_returns_with_new_credentials_on_disk(host: Host, socket: Path) ->
     assert done.stdout.startswith("production: renewed, valid until 2")
     assert {"production"} == {n for n in before if before[n] != after[n]}
     calls = host.sts.count("AssumeRole")
-    assert 0 == host.command("renew", "production", "--socket", str(socket)).returncode
+    again = host.command("renew", "production", "--socket", str(socket))
+    assert 0 == again.returncode
+    assert again.stdout == done.stdout.replace("renewed", "renewed moments ago")
+    assert "STS was not asked again" in again.stderr
+    assert "" == done.stderr
     assert calls == host.sts.count("AssumeRole")
 
     done = host.command("renew", "--json", "--socket", str(socket))
-    assert set(ENVIRONMENTS) == {p["profile"] for p in json.loads(done.stdout)["profiles"]}
+    outcomes = json.loads(done.stdout)["profiles"]
+    assert {n: n == "production" for n in ENVIRONMENTS} == {
+        each["profile"]: each["earlier"] for each in outcomes
+    }
     assert after["development"] != host.sections()["development"]
     assert calls + 2 == host.sts.count("AssumeRole")
 

@@ -42,6 +42,7 @@ class Crowd:
         self.hurried: list[float] = []
         self.wishes = Wishes()
         self.told: dict[int, Outcome] = {}
+        self.earlier: set[int] = set()
         self._tickets = 0
 
     def wish(self, wish: Wish, timeout: float = 60.0) -> int:
@@ -66,6 +67,8 @@ class Crowd:
         for one, outcome in decided:
             assert one.ticket not in self.told
             self.told[one.ticket] = outcome
+            if one.earlier:
+                self.earlier.add(one.ticket)
 
     def ended(self, **facts: object) -> None:
         """End an attempt, after which these facts hold; look."""
@@ -241,6 +244,20 @@ def test_the_distance_between_renewals_counts_from_the_start_of_the_attempt() ->
     crowd.look(20.0)
     crowd.wish(Renew())
     assert 2 == len(crowd.renewals), "a renewal by schedule delays no wish"
+
+
+def test_a_renew_that_gets_the_last_outcome_is_known_by_it() -> None:
+    """Else somebody who has just replaced a key would take it for tried."""
+    crowd = Crowd(FRESH)
+    first, second = crowd.wish(Renew()), crowd.wish(Renew())
+    crowd.renewed()
+    third = crowd.wish(Renew())
+    crowd.look(30.0)
+    fourth = crowd.wish(Renew())
+    crowd.renewed()
+
+    assert dict.fromkeys((first, second, third, fourth), Granted()) == crowd.told
+    assert {third} == crowd.earlier
 
 
 def test_a_renew_waits_for_the_outcome_of_its_own_attempt() -> None:

@@ -10,6 +10,8 @@ import click
 from credfresh.cli import say
 from credfresh.cli.exits import Exit
 
+_EARLIER_HINT = "if you have changed something since, ask again in half a minute"
+
 
 def show(answer: dict[str, Any], verb: str, *, as_json: bool) -> None:
     """Tell what became of each profile; leave with 3 if some could not be `verb`."""
@@ -21,10 +23,18 @@ def show(answer: dict[str, Any], verb: str, *, as_json: bool) -> None:
         for profile in profiles:
             if profile[verb]:
                 until = f", valid until {profile['expiration']}" if profile["expiration"] else ""
-                click.echo(f"{profile['profile']}: {verb}{until}")
+                click.echo(f"{profile['profile']}: {_verb(profile, verb)}{until}")
         for profile in failed:
-            say(f"{profile['profile']}: not {verb}: {profile['error']}", profile["hint"])
+            said = f"{profile['profile']}: not {_verb(profile, verb)}: {profile['error']}"
+            say(said, profile["hint"])
+        if any(profile.get("earlier") for profile in profiles):
+            say("`moments ago`: STS was not asked again", _EARLIER_HINT)
         if not profiles:
             click.echo("no profile is meant")
     if failed:
         raise SystemExit(Exit.SOME_FAILED)
+
+
+def _verb(profile: dict[str, Any], verb: str) -> str:
+    """Return what was done; an outcome that is not of this request says so."""
+    return f"{verb} moments ago" if profile.get("earlier") else verb

@@ -21,7 +21,8 @@ def command(
 
     Returns when the new credentials are published. A profile that was renewed on demand moments
     ago (30 seconds, or a twentieth of its session) is not renewed again: its last outcome is
-    told. One that was withdrawn comes back if it is named. For root and the daemon's own user.
+    told, and marked so. One that was withdrawn comes back if it is named. For root and the
+    daemon's own user.
 
     Exit status: 0 all are renewed; 3 some are not; 2 no such profile; 69 no daemon; 77 not
     allowed.

@@ -20,6 +20,7 @@ from credfresh.control.wishes import (
     Outcome,
     Renew,
     Trouble,
+    Waiting,
     Wish,
     Wishes,
     Withdraw,
@@ -119,7 +120,7 @@ class WaitingRoom:
                 asked = one.wish.valid_for if isinstance(one.wish, Ensure) else 0.0
                 self._answer(one.ticket, self._ensured(one.profile, asked, outcome, now))
                 continue
-            batch.told[one.profile] = self._told(batch.verb, one.profile, outcome)
+            batch.told[one.profile] = self._told(batch.verb, one, outcome)
             if len(batch.told) == len(batch.profiles):
                 self._finish(one.ticket)
         ended = self._desk.clock().boot
@@ -225,15 +226,16 @@ class WaitingRoom:
             }
         return answer
 
-    def _told(self, verb: str, name: str, outcome: Outcome) -> dict[str, Any]:
+    def _told(self, verb: str, one: Waiting, outcome: Outcome) -> dict[str, Any]:
         """Return the part of an answer that is about one of several profiles."""
-        entry = self._desk.supervisor.roster.get(name)
+        entry = self._desk.supervisor.roster.get(one.profile)
         published = entry.published if entry is not None else None
         credentials = None if published is None else published.credentials
         denied = outcome if isinstance(outcome, Denied) else None
         return {
-            "profile": name,
+            "profile": one.profile,
             verb: denied is None,
+            "earlier": one.earlier,
             "expiration": None if credentials is None else rfc3339(credentials.expiration),
             "access_key_id": None if credentials is None else credentials.access_key_id,
             "code": denied.code if denied else None,

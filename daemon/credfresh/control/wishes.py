@@ -122,6 +122,8 @@ class Waiting:
     """How many attempts had ended when it was made: only later ones count."""
     writes: int
     """The value of `Facts.writes` when it was made: only later writes count."""
+    earlier: bool = False
+    """Whether the outcome of the last attempt is the answer to it, too."""
     hurried: bool = False
     """Whether it has been asked already that the credentials in memory be published at once."""
 
@@ -142,13 +144,13 @@ class Wishes:
         self, ticket: int, profile: str, wish: Wish, facts: Facts, *, now: float, deadline: float
     ) -> None:
         """Add a wish; its outcome comes from a later `look`."""
-        after = facts.attempts
         rests = self._rests(profile, facts, now) and not self._pending(profile, facts)
-        if isinstance(wish, Renew) and rests:
-            after -= 1  # the outcome of the last attempt is the answer to this wish, too
+        earlier = isinstance(wish, Renew) and rests
+        after = facts.attempts - int(earlier)
         if isinstance(wish, Withdraw):
             self._asked.pop(profile, None)  # a `renew` that brings it back need not wait
-        self._waiting.append(Waiting(ticket, profile, wish, deadline, after, facts.writes))
+        waiting = Waiting(ticket, profile, wish, deadline, after, facts.writes, earlier=earlier)
+        self._waiting.append(waiting)
 
     def forget(self, ticket: int) -> None:
         """Forget the wishes of a client that has gone away."""
