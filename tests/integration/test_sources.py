@@ -194,7 +194,7 @@ def test_a_default_chain_without_credentials_hints_at_naming_a_source(provide: P
     error = refused(provide(DefaultChain()))
     assert ("source_missing", Mend.HUMAN) == (error.code, error.mend)
     assert error.message.endswith("default chain: not found"), "no file was named to be missed"
-    assert str(error.hint).startswith("name a source:")
+    assert str(error.hint).endswith("or name another `source`")
 
 
 def test_the_hint_names_the_variables_that_lead_the_default_chain(

@@ -60,39 +60,39 @@ class CredentialsFile(Strict):
     mode: Mode | None = None
     """Permission bits, octal; "0600" if absent."""
     owner: Account | None = None
-    """The user whose file it shall be; the daemon's own if absent."""
+    """Name or number of its owner; the daemon's own user if absent. Only root may name another."""
     group: Account | None = None
-    """The group whose file it shall be; the directory's choice if absent."""
+    """Name or number of its group; the choice of the directory if absent."""
 
 
 class Sts(Strict):
-    """What the daemon allows itself against AWS STS."""
+    """Limits and endpoint for the calls to AWS STS."""
 
     calls_per_second: Rate | None = None
-    """Calls a second at most, over all profiles; 50 if absent (AWS's quota is 600)."""
+    """Calls a second over all profiles, 0.1 to 600; 50 if absent. AWS's quota is 600."""
     max_concurrency: Threads | None = None
-    """Calls at the same time at most; 16 if absent."""
+    """Calls at the same time, 1 to 64; 16 if absent."""
     connect_timeout: ConnectTimeout | None = None
     """1s to 20s; 3s if absent."""
     read_timeout: ReadTimeout | None = None
     """1s to 30s; 10s if absent."""
     endpoint_url: Url | None = None
-    """Another STS endpoint for all profiles; the regional endpoint of AWS if absent."""
+    """Another STS endpoint for all profiles; AWS_ENDPOINT_URL_STS or the region's own if absent."""
 
 
 class Control(Strict):
-    """The socket on which the running daemon is asked."""
+    """The socket on which commands reach the running daemon."""
 
     socket: SocketPath | None = None
     """Absolute path; control.sock in the service's RuntimeDirectory if absent."""
     mode: SocketMode | None = None
     """Who may connect, and so ask for status and ensure: 0600, 0660 or 0666; "0600" if absent."""
     group: Account | None = None
-    """The group whose socket it shall be; the directory's choice if absent."""
+    """Name or number of its group; the choice of the directory if absent."""
 
 
 class Metrics(Strict):
-    """Where figures about the daemon are put, for Prometheus and for people."""
+    """Where the daemon publishes figures, for Prometheus and for people."""
 
     textfile: Textfile | None = None
     """A file for the textfile collector of Prometheus's node_exporter; its name ends in .prom."""
@@ -105,14 +105,14 @@ class Metrics(Strict):
 
 
 class Endpoint(Strict):
-    """Credentials served on loopback as to a container, to whoever shows a token."""
+    """Credentials served on loopback, as containers get them, to clients that show a token."""
 
     listen: ListenTcp
     """A loopback address (127.0.0.1:9465)."""
     token_dir: Directory
     """Absolute path of a directory for the files that hold the tokens."""
     groups: dict[FileName, ProfileNames] | None = None
-    """Profiles that one token gives together; a profile in no group has a token of its own."""
+    """Profiles that one token gives access to; a profile in no group has a token of its own."""
 
 
 class Log(Strict):
@@ -125,7 +125,7 @@ class Log(Strict):
 
 
 class OnRenew(Strict):
-    """A command that is run once renewed credentials are on disk."""
+    """A command to run when renewed credentials are on disk."""
 
     command: Command
     """The command as a list: an absolute path and its arguments; no shell reads it."""
@@ -134,16 +134,16 @@ class OnRenew(Strict):
 
 
 class Defaults(Strict):
-    """What a profile has unless it says otherwise."""
+    """Values for all profiles that do not set their own."""
 
     source: Text | None = None
     """The source that assumes the role: a name under `sources`, or default (if absent)."""
     region: Region | None = None
-    """The AWS region whose STS is asked; written beside the keys where it is set."""
+    """The region whose STS is asked, also written beside the keys; AWS_REGION if absent."""
     duration: Duration | None = None
     """How long a session lasts, 15m to 12h; 1h if absent."""
     renew_before: BeforeExpiry | None = None
-    """How long before expiration to renew: a share or a duration; 50% if absent."""
+    """How long before expiration to renew: 1% to 80%, or a duration; 50% if absent."""
     role_session_name: SessionName | None = None
     """The name of the session in CloudTrail; credfresh-HOSTNAME-PROFILE if absent."""
     policy: Policy | None = None
@@ -163,11 +163,11 @@ class Defaults(Strict):
     credentials_file: CredentialsFile | None = None
     """Another file to publish in."""
     allow_default: Flag | None = None
-    """Whether the section may be `default`, which every process on the host falls back to."""
+    """Whether the section may be `default`, for processes that name no profile; false if absent."""
     account_id: Flag | None = None
-    """Whether to write aws_account_id; it moves DynamoDB to other host names."""
+    """Whether to write aws_account_id; SDKs then use other host names for DynamoDB and Kinesis."""
     on_expired: Literal["keep", "remove"] | None = None
-    """What becomes of a section whose credentials have expired; keep if absent."""
+    """Whether to keep or remove a section whose credentials have expired; keep if absent."""
     enabled: Flag | None = None
     """false: as if the profile were not in the file."""
     on_renew: OnRenew | None = None
@@ -175,10 +175,10 @@ class Defaults(Strict):
 
 
 class Profile(Defaults):
-    """One role to keep assumed, and the section where its credentials are published."""
+    """One role to keep assumed, and where its credentials are published."""
 
     role_arn: RoleArn | None = None
-    """The role to assume; required, except where `source` follows a hub."""
+    """The role to assume. Required, unless `source` follows a hub."""
     source_profile: Text | None = None
     """Assume the role with the credentials of this other profile (role chaining)."""
     section: Section | None = None
@@ -186,7 +186,7 @@ class Profile(Defaults):
     external_id: ExternalId | None = None
     """The external ID that the role's trust policy asks for."""
     adopt: Flag | None = None
-    """Whether a section that is there already, not written by credfresh, may be replaced."""
+    """Whether to replace a section of this name that credfresh did not write; false if absent."""
 
 
 class ConfigFile(Strict):
@@ -195,11 +195,11 @@ class ConfigFile(Strict):
     model_config = ConfigDict(title="credfresh configuration")
 
     credentials_file: CredentialsFile
-    """The shared credentials file that is kept."""
+    """The shared credentials file that credfresh keeps fresh."""
     process_dir: Directory | None = None
-    """Absolute path of a directory for the refreshable twins; none are kept if absent."""
+    """Absolute path of a directory for the refreshable twins; no twins if absent."""
     instance: Label | None = None
-    """What marks our sections as this daemon's; a hash of this file's path if absent."""
+    """The name that marks sections as this daemon's; a hash of this file's path if absent."""
     sources: dict[SourceName, Source] | None = Field(
         None,
         json_schema_extra={
@@ -209,13 +209,13 @@ class ConfigFile(Strict):
     )
     """The principals that may assume roles. The name `default` is the SDK's own chain."""
     sts: Sts | None = None
-    """What the daemon allows itself against AWS STS."""
+    """Limits and endpoint for the calls to AWS STS."""
     control: Control | None = None
-    """The socket on which the running daemon is asked."""
+    """The socket on which commands reach the running daemon."""
     metrics: Metrics | None = None
-    """Where figures about the daemon are put; nowhere if absent."""
+    """Where the daemon publishes figures; nowhere if absent."""
     endpoint: Endpoint | None = None
-    """Credentials served on loopback; not at all if absent."""
+    """Credentials served on loopback, to clients that show a token; nobody listens if absent."""
     log: Log | None = None
     """What the log shows."""
     ready: Literal["settled", "fresh"] | None = None
@@ -223,10 +223,10 @@ class ConfigFile(Strict):
     reload: Literal["signal", "auto"] | None = None
     """When this file is read again: at SIGHUP, or also when it changes; signal if absent."""
     on_renew: OnRenew | None = None
-    """A command that is run once after each publish that brought renewed credentials."""
+    """A command that is run once after each publish with renewed credentials."""
     vault: HubVault | None = None
     """A KV v2 engine where a hub publishes too, for hosts that follow; nowhere if absent."""
     defaults: Defaults | None = None
-    """What a profile has unless it says otherwise."""
+    """Values for all profiles that do not set their own."""
     profiles: dict[ProfileName, Profile]
     """The roles to keep assumed, by name."""

@@ -122,8 +122,8 @@ class Lookups:
                 return Lookup(
                     "credentials in the SDK's default chain",
                     partial(self._chain, name, None),
-                    f"{self._led()}name a source: environment, files, container and instance have"
-                    " none",
+                    f"{self._led()}neither environment, AWS files, container nor instance have any:"
+                    " give one of them keys, or name another `source`",
                     files=self._sdk_files(),
                     elsewhere=True,
                 )
