@@ -144,12 +144,12 @@ def parent_unusable(parent: str, error: RenewalError | None) -> RenewalError:
     )
 
 
-def withdrawn(name: str) -> RenewalError:
+def withdrawn() -> RenewalError:
     """Return the failure of a profile that is not renewed because it was withdrawn by hand."""
     return RenewalError(
         "was withdrawn by hand",
         code="Withdrawn",
         mend=Mend.HUMAN,
         scope=Scope.NONE,
-        hint=f"`credfresh renew {name}`, a reload or a restart brings it back",
+        hint="`credfresh renew` with its name, a reload or a restart brings it back",
     )

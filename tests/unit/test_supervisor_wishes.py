@@ -131,6 +131,8 @@ def test_a_reload_brings_back_what_was_withdrawn() -> None:
     sim.start()
     sim.supervisor.withdraw(["a", "b"])
     sim.run(60)
+    statuses = sim.supervisor.roster.statuses(sim.clock())
+    assert 1 == len({status.hint for status in statuses}), "`status` shows it once for all"
     sim.supervisor.reload(settings(profile("a"), profile("b", duration=7200)))
     sim.run(5)
 

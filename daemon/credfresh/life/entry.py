@@ -180,7 +180,7 @@ class Entry:
         published = self.published
         self.forget()
         self.withdrawn, self.published = True, published  # until the publisher says otherwise
-        self.error = withdrawn(self.profile.name)
+        self.error = withdrawn()
         if self.phase is not Phase.IN_FLIGHT:
             self.phase = Phase.WITHDRAWN
 
