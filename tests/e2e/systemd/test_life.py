@@ -12,7 +12,7 @@ import pytest
 
 from credfresh.simulator import faults
 from host import wait_until
-from service import CONFIG, CREDENTIALS, PROFILES, Service, took
+from service import CONFIG, CREDENTIALS, PROFILES, UNIT, Service, took
 
 DENIED = "arn:aws:iam::222222222200:role/development"
 STATUS = re.compile(r"12/12 fresh, next [a-z]+ in \d+m\d\ds")
@@ -230,6 +230,32 @@ def test_a_command_for_another_configuration_is_refused(service: Service) -> Non
         assert 0 == service.ask(*order.split(), "--config", CONFIG).returncode
         if order == "reload":
             service.write_config(f"instance: moved\n{own}")  # applies from the next start on
+
+
+def test_a_second_daemon_has_a_unit_of_its_own(service: Service) -> None:
+    """It is made as docs/operations.md says: a copy of the unit, and other paths."""
+    service.start()
+    machine, config = service.machine, "/etc/credfresh/other.yaml"
+    unit = machine.run("systemctl", "cat", UNIT).stdout
+    for old, new in (
+        ("credfresh run\n", f"credfresh run --config {config}\n"),
+        ("credfresh reload\n", f"credfresh reload --config {config}\n"),
+        ("RuntimeDirectory=credfresh\n", "RuntimeDirectory=other\n"),
+    ):
+        assert 1 == unit.count(old)
+        unit = unit.replace(old, new)
+    machine.write("/etc/systemd/system/other.service", unit)
+    machine.write(config, service.config.replace("/run/credfresh/", "/run/other/"))
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "other")
+    machine.run("systemctl", "reload", "other")
+
+    assert 0 == service.ask("status", "--config", config).returncode
+    machine.run("systemctl", "stop", "other")
+    assert service.readable("agent", "/run/other/credentials")
+    assert 69 == service.ask("renew", "--config", config, check=False).returncode
+    assert 0 == service.ask("renew").returncode
+    shutil.rmtree(service.outside("/run/other"))
 
 
 @pytest.mark.parametrize("read_timeout", ["1s", pytest.param("30s", marks=pytest.mark.long)])
