@@ -64,7 +64,7 @@ def test_status_tells_what_is_wrong(host: Host) -> None:
     assert "missing" in line
     assert 1 == line.count("AccessDenied")
     [hint] = [line for line in shown.stderr.splitlines() if line.startswith("hint: ")]
-    assert hint.startswith("hint: preproduction: the role must exist")
+    assert hint.startswith("hint: preproduction: check that the role")
 
 
 def test_without_a_daemon_the_marks_of_the_file_are_shown(host: Host) -> None:

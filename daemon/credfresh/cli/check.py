@@ -33,7 +33,8 @@ from credfresh.summary import duration
 def command(path: str, *, online: bool, as_json: bool) -> None:
     """Validate the configuration.
 
-    What it names and this host has not is a warning: it may be meant for another host.
+    Directories, users and groups that this host does not have are warnings, because the file may
+    be meant for another host.
 
     Exit status: 0 valid; 78 not valid; 3 valid, but with --online some roles were refused.
     """

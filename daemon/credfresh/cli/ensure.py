@@ -51,11 +51,11 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """Return once the published credentials of PROFILE last that long.
+    """Return once the published credentials of PROFILE last as long as asked.
 
-    What a job runs first. If they do not last long enough they are renewed; however many jobs
-    ask at once, that is one call. A wish that no renewal can fulfil fails at once and says what
-    can be had. Where no daemon answers, the credentials file is judged.
+    A job runs this first. If they do not last long enough they are renewed, with one call however
+    many jobs ask. If no renewal can bring that much life, this fails at once and names the most
+    that can be had. If no daemon answers, the credentials file decides.
 
     Exit status: 0 they do; 5 they do not; 2 no such profile; 69 no daemon, and the file does not
     suffice; 77 not allowed.

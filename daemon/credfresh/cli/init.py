@@ -22,10 +22,9 @@ def command(output: str | None) -> None:
     """Write a starter configuration from the roles in your own AWS files.
 
     Reads $AWS_CONFIG_FILE (else ~/.aws/config) and $AWS_SHARED_CREDENTIALS_FILE (else
-    ~/.aws/credentials). Every role that can be assumed with nobody there becomes a profile; the
-    others are named with the reason. No key and no token of those files is copied, but the
-    arguments of a credential_process are. The configuration goes to stdout, or to a file that is
-    not there yet.
+    ~/.aws/credentials). Every role that can be assumed unattended becomes a profile; the others
+    are named with the reason. No key and no token of those files is copied, but the arguments of
+    a credential_process are. The configuration goes to stdout, or to a new file.
 
     Exit status: 0 written; 1 a file cannot be read, or is there already.
     """

@@ -33,7 +33,7 @@ PATIENCE = 10.0
 def command(path: str, log_format: LogFormat | None) -> None:
     """Renew what is due, publish, leave: for cron, containers and images.
 
-    Where a daemon of the same configuration keeps the file, it is asked to do that.
+    If a daemon with the same configuration runs, it is asked on its control socket to do this.
 
     Exit status: 0 all profiles are fresh; 3 some failed or were refused (the others are
     published); 75 another daemon keeps the file; 77 not allowed; 78 bad configuration.

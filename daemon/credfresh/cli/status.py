@@ -53,8 +53,8 @@ _STDOUT = 1  # sys.stdout is None where somebody has closed it
 def command(socket: str | None, config: str | None, *, as_json: bool, watch: bool) -> None:
     """Show how every profile is: state, life left, next renewal, last error.
 
-    Below the table stands what to do. The running daemon is asked; where none answers, the marks
-    in the credentials file say what they can.
+    Says below the table what to do. Asks the running daemon; if none answers, shows what the marks
+    in the credentials file say.
 
     Exit status: 0 all are fresh; 4 some are not; 69 no daemon, and no file to look at; 77 not
     allowed.

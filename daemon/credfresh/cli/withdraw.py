@@ -21,8 +21,8 @@ def command(
 
     For a compromised role, or at the end of a host's life. Returns when our sections are gone;
     what is not ours stays. Nothing renews these profiles until `credfresh renew` names them, a
-    reload is accepted, or the daemon starts again. AWS knows nothing of it: to end sessions that
-    are out already, revoke them there. For root and the daemon's own user.
+    reload is accepted, or the daemon starts again. This ends no session at AWS: revoke it there.
+    For root and the daemon's own user.
 
     Exit status: 0 gone; 3 some are not; 2 no such profile; 69 no daemon; 77 not allowed.
     """

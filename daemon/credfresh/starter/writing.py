@@ -24,7 +24,7 @@ _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 _HEADER = """\
 # A starter configuration for credfresh, made by `credfresh init` from
 {files}
-# Look through it, put it to /etc/credfresh/credfresh.yaml, and let each role be tried:
+# Read it through, save it as /etc/credfresh/credfresh.yaml, and try each role:
 #
 #   credfresh check --online --config FILE
 {left_out}
@@ -35,7 +35,7 @@ credentials_file:
 
 _EXAMPLE = """\
 profiles:
-  # No role that can be assumed with nobody there was found: this one is an example.
+  # No role that can be assumed unattended was found: this one is an example.
   production:
     role_arn: arn:{partition}:iam::111111111111:role/deploy
 """
@@ -154,7 +154,7 @@ def _rendered(
     roles = [draft for draft in left_out if draft.lines]
     if roles:
         parts.append(
-            "  # Left out: see above. With a principal that needs nobody, take the `#` away.\n"
+            "  # Left out: see above. With a source that works unattended, remove the `#`.\n"
             + "".join(_commented(_profile(draft)) for draft in roles)
         )
     return "\n".join(parts)

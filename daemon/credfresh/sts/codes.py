@@ -74,26 +74,31 @@ class Rule:
 
 _DENIED = Rule(
     Mend.HUMAN,
-    hint="the role must exist under this very ARN, its trust policy name the principal of {caller}"
-    " (and its ExternalId, tags, source identity), and that principal be allowed sts:AssumeRole on"
-    " it: docs/aws-setup.md, section 7",
+    hint="check that the role has exactly this ARN, that its trust policy names the principal of"
+    " {caller} (and admits its ExternalId, tags, source identity), and that this principal is"
+    " allowed sts:AssumeRole on it: docs/aws-setup.md, section 7",
 )
 _EXPIRED = Rule(
-    Mend.TIME, Scope.SOURCE, "the keys of {caller} have expired: whatever renews them has not"
+    Mend.TIME,
+    Scope.SOURCE,
+    "the keys of {caller} have expired: check what should have renewed them",
 )
 _UNKNOWN_KEY = Rule(
     Mend.HUMAN,
     Scope.SOURCE,
-    "the keys of {caller} are unknown to STS: deleted, inactive, or of another partition",
+    "STS does not know the keys of {caller}: they were deleted or deactivated, or belong to another"
+    " partition; give it valid ones",
 )
 _WRONG_SIGNATURE = Rule(
-    Mend.HUMAN, Scope.SOURCE, "the secret access key of {caller} does not belong to its key id"
+    Mend.HUMAN,
+    Scope.SOURCE,
+    "the secret access key of {caller} does not belong to its key id: correct it there",
 )
 _POLICY = Rule(Mend.HUMAN, hint="look at policy, policy_arns and session_tags")
 _SICK = Rule(
     Mend.TIME,
     Scope.ENDPOINT,
-    "trouble at the endpoint, tried again by itself; for AWS's own: the AWS Health Dashboard",
+    "the endpoint has a fault; it is tried again by itself. If it is AWS's: AWS Health Dashboard",
 )
 
 RULES = {
@@ -108,7 +113,9 @@ RULES = {
     "SignatureDoesNotMatch": _WRONG_SIGNATURE,
     "InvalidSignatureException": _WRONG_SIGNATURE,
     "IncompleteSignature": _WRONG_SIGNATURE,
-    "OptInRequired": Rule(Mend.HUMAN, hint="the account is not signed up for this region"),
+    "OptInRequired": Rule(
+        Mend.HUMAN, hint="enable this region for the account, or set another region"
+    ),
     "RegionDisabledException": Rule(
         Mend.HUMAN,
         hint="activate STS in that region (IAM console, Account settings) or set another region",
