@@ -53,7 +53,7 @@ class Ec2Source(Strict):
 
 
 class EcsSource(Strict):
-    """The task role of this ECS container."""
+    """The task role of this ECS container, or the EKS Pod Identity of this pod."""
 
     ecs_container: Present
     """Always true."""
