@@ -35,16 +35,16 @@ def test_check_lists_every_problem_in_json(host: Host) -> None:
     assert all(problem["line"] > 0 for problem in report["problems"])
 
 
-def test_check_online_names_who_was_refused(host: Host) -> None:
+def test_check_online_names_who_was_not_granted(host: Host) -> None:
     """Each role is tried once, nothing is published, and a refusal comes with a hint."""
     host.sts.inject(faults.access_denied(), role="arn:aws:iam::333333333333:role/production")
     result = host.command("check", "--online", "--config", str(host.config))
 
     assert 3 == result.returncode
-    assert "production: refused: AccessDenied: " in result.stdout
+    assert "production: not granted: AccessDenied: " in result.stdout
     assert 1 == result.stdout.count("AccessDenied")
     assert "development: granted for 1h00m" in result.stdout
-    assert result.stdout.endswith(f"{host.config}: valid, 3 profiles, 1 refused\n")
+    assert result.stdout.endswith(f"{host.config}: valid, 3 profiles, 1 not granted\n")
     assert "hint:" in result.stdout
     assert not host.credentials.exists()
 

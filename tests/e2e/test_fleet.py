@@ -78,7 +78,7 @@ def test_what_a_hub_withdraws_is_gone_from_the_engine_and_not_from_hosts(fleet: 
     assert "production" not in hub.sections()
     late = fleet.host("late")
     look = ("check", "--online", "--config", str(late.config))
-    missed = "production: refused: NoSuchSecret"
+    missed = "production: not granted: NoSuchSecret"
     wait_until(lambda: missed in late.command(*look).stdout, "the secret is gone")
     assert before == keys(host)
 
@@ -158,7 +158,7 @@ def test_check_online_on_a_host_tries_each_secret(fleet: Fleet) -> None:
     tried = host.command("check", "--online", "--config", str(host.config))
 
     assert 3 == tried.returncode
-    assert 3 == tried.stdout.count("refused: NoSuchSecret")
+    assert 3 == tried.stdout.count("not granted: NoSuchSecret")
 
 
 @pytest.mark.timeout(180)

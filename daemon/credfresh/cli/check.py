@@ -36,7 +36,7 @@ def command(path: str, *, online: bool, as_json: bool) -> None:
     Directories, users and groups that this host does not have are warnings, because the file may
     be meant for another host.
 
-    Exit status: 0 valid; 78 not valid; 3 valid, but with --online some roles were refused.
+    Exit status: 0 valid; 78 not valid; 3 valid, but with --online some roles were not granted.
     """
     try:
         settings = load(path)
@@ -101,7 +101,7 @@ def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None
         click.echo(f"warning: {lack.key}: {lack.reason}\n    hint: {lack.hint}")
     for name, result in results.items():
         if isinstance(result, RenewalError):
-            click.echo(f"{name}: refused: {result.code}: {result.message}")
+            click.echo(f"{name}: not granted: {result.code}: {result.message}")
             if result.hint:
                 click.echo(f"    hint: {result.hint}")
         else:
@@ -118,10 +118,10 @@ def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None
             f" and an STS outage of up to {duration(least)} goes unnoticed"
         )
     count = len(settings.profiles)
-    refused = sum(isinstance(result, RenewalError) for result in results.values())
+    missed = sum(isinstance(result, RenewalError) for result in results.values())
     click.echo(
         f"{settings.path}: valid, {count} profile{'' if count == 1 else 's'}"
-        + (f", {refused} refused" if refused else "")
+        + (f", {missed} not granted" if missed else "")
     )
 
 
