@@ -176,7 +176,7 @@ def _default_section(draft: Draft, case: Case) -> None:
         if draft.profile.section:
             path = (*path, "section")
         reason = "the section `default` is what every process on the host falls back to"
-        case.add(path, reason, "name it otherwise, or set `allow_default: true`")
+        case.add(path, reason, "give it another name, or set `allow_default: true`")
 
 
 def region_of(draft: Draft, environment: Mapping[str, str]) -> str | None:

@@ -28,7 +28,7 @@ def check_endpoint(
         path = ("endpoint", "groups", group)
         if group in own:
             reason = f"has the name of profile {shown(own[group])}, whose token it would be"
-            case.add(path, reason, "call the group otherwise")
+            case.add(path, reason, "give the group another name")
         _check_members(case, targets, path, names)
 
 

@@ -74,7 +74,7 @@ def _follower(draft: Draft, case: Case) -> None:
     for key in HUBS_AFFAIR:
         if getattr(draft.profile, key) is not None and key not in draft.inherited:
             hint = "set it in the hub's configuration"
-            case.add_to(draft, key, "is the hub's to say where a profile follows it", hint)
+            case.add_to(draft, key, "is decided by the hub that this profile follows", hint)
     if draft.profile.account_id and "account_id" not in draft.inherited:
         hint = "leave it out: the role, and so its account, is known to the hub alone"
         case.add_to(draft, "account_id", "cannot be true where a profile follows a hub", hint)

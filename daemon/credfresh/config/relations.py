@@ -218,4 +218,4 @@ def check_file_names(case: Case) -> None:
         owner = owners.setdefault(safe_name(name), name)
         if owner != name:
             reason = f"has the same file name as profile {shown(owner)}"
-            case.add(("profiles", name), reason, "call it otherwise: letters, digits and `. _ -`")
+            case.add(("profiles", name), reason, "rename it: letters, digits and `. _ -`")

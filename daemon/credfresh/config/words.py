@@ -247,7 +247,7 @@ def section(value: object) -> str:
     """
     word = text(value)
     if not word.isascii() or not word.isprintable():
-        raise RefusedError("must be printable ASCII", hint="some SDKs cannot read the file else")
+        raise RefusedError("must be printable ASCII", hint="else some SDKs cannot read the file")
     if word != word.strip():
         raise RefusedError("must not begin or end with a space")
     if "]" in word or "[" in word:

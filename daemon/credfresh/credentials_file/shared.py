@@ -189,7 +189,7 @@ class SharedCredentialsFile:
             path=self._path,
             step="swap",
             code="contended",
-            hint="find who writes it all the time, or keep a file of our own",
+            hint="find who writes it all the time, or give credfresh a file of its own",
         )
 
     def _publish_over(self, place: Place, standing: Standing | None, asked: Asked) -> PublishReport:

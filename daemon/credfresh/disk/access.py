@@ -125,7 +125,7 @@ class Access:
                 path=path,
                 step="read",
                 code="planted",
-                hint="remove this name, and keep the file where nobody else may create names",
+                hint="remove this name, and keep the file where nobody else may create files",
             )
 
     def _owned(self, info: os.stat_result) -> bool:

@@ -133,7 +133,7 @@ class LifeLock:
                         path=place.path,
                         step="claim",
                         code="planted",
-                        hint="remove it, and keep the file where nobody else may create names",
+                        hint="remove it, and keep the file where nobody else may create files",
                     )
                 free = _flock(descriptor)
                 said = os.pread(descriptor, _MOST_NOTE, 0).decode("ascii", "replace")

@@ -131,7 +131,7 @@ class Lookups:
     def _led(self) -> str:
         """Name the variables that direct the chain, which silently skips what they name in vain."""
         led = ", ".join(f"{name}={self.environ[name]}" for name in _LEAD if self.environ.get(name))
-        return f"the daemon's environment has {led}: is that right? else " if led else ""
+        return f"the daemon's environment has {led}: is that right? Otherwise: " if led else ""
 
     def _sdk_files(self) -> tuple[str, str]:
         config = self.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"

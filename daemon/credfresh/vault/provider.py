@@ -90,7 +90,7 @@ def _secret(engine: Engine, profile: Profile, version: Version) -> Secret:
             f"{path}: {what}",
             code=NO_SECRET,
             mend=Mend.TIME,
-            hint="the hub has no such profile, or has not published it for long",
+            hint="the hub has no such profile, or has not published it for a long time",
         )
     try:
         return decoded(version.document)
