@@ -155,7 +155,7 @@ class Lookups:
                 f"credential {credential}, but there is no $CREDENTIALS_DIRECTORY",
                 lambda _: None,
                 f"the unit needs LoadCredential={credential}:PATH (read when the unit starts);"
-                " who runs credfresh by hand has none",
+                " if you run credfresh by hand, there is none",
             )
         path = f"{directory}/{credential}"
         return self._profile(name, profile, path, path)
