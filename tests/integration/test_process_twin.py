@@ -233,6 +233,30 @@ def test_orphans_go_at_a_reload_and_at_the_next_start(directory: Path) -> None:
     assert files == names(directory)
 
 
+def test_an_orphan_whose_config_somebody_removed_goes_at_a_reload(directory: Path) -> None:
+    """The credentials of a profile that is gone do not stay for want of their proof."""
+    twins = keeper(directory)
+    report(twins, wanted(directory, "production", "dev"))
+    (directory / "dev.config").unlink()
+    done = report(twins, wanted(directory, "production"))
+
+    assert [("path", str(directory)), ("twin", "dev")] == list(done.remarks[0].fields)
+    assert not [name for name in names(directory) if name.startswith("dev")]
+
+
+def test_an_orphan_whose_config_somebody_removed_goes_at_the_next_start(directory: Path) -> None:
+    """The mark in its env says who wrote it, though not that credentials of another form are."""
+    publish_and_leave(directory, wanted(directory, "production", "dev", "theirs"))
+    for name in ("dev.config", "theirs.config"):
+        (directory / name).unlink()
+    (directory / "theirs.json").write_text("by hand")
+
+    publish_and_leave(directory, wanted(directory, "production"))
+
+    files = {"production.json", "production.config", "production.env", "config", "empty"}
+    assert files | {"theirs.json"} == names(directory)
+
+
 def test_foreign_files_stay(directory: Path) -> None:
     """Files of users and of other instances are neither removed nor overwritten."""
     publish_and_leave(directory, wanted(directory, "theirs"), instance="another")

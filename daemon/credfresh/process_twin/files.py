@@ -115,7 +115,7 @@ class Files:
             PublishError: they stay.
         """
         config, credentials = (self._entry(place, f"{name}.{each}") for each in ("config", "json"))
-        proven = config.found is not None and self._ours(config.found.data)
+        proven = self._marked(config)
         if credentials.found is None or not (proven or name in self._met):
             return False
         self._remove(credentials)
@@ -135,18 +135,26 @@ class Files:
     def remove(self, place: Place, name: str) -> bool:
         """Take the files of a twin away, if they are ours; say whether there were any.
 
+        If somebody has removed the config that proves it, so does having met the twin, or the mark
+        in its env: then the credentials must have our form.
+
         Raises:
             PublishError: one stays.
         """
-        config = self._entry(place, f"{name}.config")
-        if config.found is None or not self._ours(config.found.data):
+        entries = {suffix: self._entry(place, f"{name}.{suffix}") for suffix in SUFFIXES}
+        if self._unmarked(entries["config"]):
             return False
-        for suffix in SUFFIXES:
-            entry = self._entry(place, f"{name}.{suffix}")
-            if suffix != "env" or not self._unmarked(entry):
-                self._remove(entry)
+        proven = self._marked(entries["config"]) or name in self._met
+        if not (proven or self._marked(entries["env"])):
+            return False
+        if self._unmarked(entries["env"]):
+            del entries["env"]
+        if not (proven or _has_our_form(entries["json"].found)):
+            del entries["json"]
+        for entry in entries.values():
+            self._remove(entry)
         self._met.discard(name)
-        return True
+        return any(entry.found is not None for entry in entries.values())
 
     def remove_common(self, place: Place) -> None:
         """Take a file that all profiles shared away, if it is ours.
@@ -173,7 +181,7 @@ class Files:
         proof, standing = config.found, credentials.found
         if self._unmarked(config):
             raise _foreign(config.place)
-        if standing is None or twin.expiration_of(standing.data) is not None:
+        if standing is None or _has_our_form(standing):
             return  # before the owner is looked up: that may fail, and stop no withdrawal
         if proof is None or not proof.data or not self._access(rights).trusts(proof.info):
             raise _foreign(credentials.place)
@@ -221,6 +229,10 @@ class Files:
         found = entry.found
         return found is not None and bool(found.data) and not self._ours(found.data)
 
+    def _marked(self, entry: _Entry) -> bool:
+        """Say whether a file bears our mark."""
+        return entry.found is not None and self._ours(entry.found.data)
+
     def _ours(self, data: bytes) -> bool:
         return twin.marked(data, self._instance)
 
@@ -236,6 +248,11 @@ class Files:
         if key not in self._accesses:
             self._accesses[key] = Access(rights)
         return self._accesses[key]
+
+
+def _has_our_form(credentials: Found | None) -> bool:
+    """Say whether we can have written these credentials."""
+    return credentials is not None and twin.expiration_of(credentials.data) is not None
 
 
 def _foreign(place: Place) -> PublishError:

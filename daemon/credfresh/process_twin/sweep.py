@@ -12,7 +12,7 @@ from credfresh.disk.paths import Place, trusted_owner
 from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
 
-_CONFIG = ".config"
+_CONFIG, _ENV = ".config", ".env"
 
 
 def sweep(place: Place, instance: str, steps: Steps) -> frozenset[str]:
@@ -26,8 +26,12 @@ def sweep(place: Place, instance: str, steps: Steps) -> frozenset[str]:
         for entry in entries:
             if atomic.is_temporary(entry):
                 _drop(place, entry)
-    names = (entry.removesuffix(_CONFIG) for entry in entries if entry.endswith(_CONFIG))
-    return frozenset(name for name in names if name and _is_ours(place, name, instance, steps))
+    proofs = {entry.removesuffix(_ENV): entry for entry in entries if entry.endswith(_ENV)}
+    # If somebody has removed the config of a twin, its env still says who wrote it.
+    proofs |= {entry.removesuffix(_CONFIG): entry for entry in entries if entry.endswith(_CONFIG)}
+    return frozenset(
+        name for name, proof in proofs.items() if name and _is_ours(place, proof, instance, steps)
+    )
 
 
 def _drop(place: Place, entry: str) -> None:
@@ -37,9 +41,8 @@ def _drop(place: Place, entry: str) -> None:
             os.unlink(entry, dir_fd=place.directory)
 
 
-def _is_ours(place: Place, name: str, instance: str, steps: Steps) -> bool:
-    entry = folder.beside(place, f"{name}{_CONFIG}")
+def _is_ours(place: Place, proof: str, instance: str, steps: Steps) -> bool:
     with contextlib.suppress(PublishError):
-        standing = folder.read(entry, steps)
+        standing = folder.read(folder.beside(place, proof), steps)
         return standing is not None and twin.marked(standing.data, instance)
     return False
