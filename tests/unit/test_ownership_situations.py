@@ -198,6 +198,12 @@ class TestAltered:
         outcome = merged(stood, issued=("ASIAPROD0",), withdraw={"prod"})
         assert ("[a]\n# note\n", ("prod",)) == (outcome.data.decode(), outcome.removed)
 
+    def test_nothing_of_an_altered_withdrawn_section_is_in_the_way_of_the_next_one(self) -> None:
+        """Its region is ours as well; if it stayed, so would a header that is nobody's any more."""
+        header, _, keys = block(piece("prod", region="eu-west-1")).split("\n", 2)
+        stood = f"[a]\n{header}\n{keys}"
+        assert "[a]\n" == result(stood, issued=("ASIAPROD0",), withdraw={"prod"})
+
     def test_a_withdrawn_section_with_other_keys_is_left_and_told(self) -> None:
         """Keys that we did not issue are not removed; a flaw says where they stand."""
         stood = "[a]\n" + block(OURS).replace("ASIAPROD0\naws_secret", "AKIAHUMAN\naws_secret")

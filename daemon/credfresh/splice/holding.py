@@ -34,6 +34,8 @@ RULING = frozenset(
 )
 """The keys that decide which credentials a reader of a section gets: they cannot stand beside
 ours. (botocore prefers `aws_security_token` to the session token, and a role to static keys.)"""
+WRITTEN = RULING | {"region"}
+"""The same, and what else a block of ours may set."""
 KEY_ID = "aws_access_key_id"
 
 

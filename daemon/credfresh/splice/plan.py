@@ -76,7 +76,7 @@ class Plan:
                 continue
             stretch = self._stretch(place)
             if self._issued_all(place):
-                rest = holding.remainder(stretch, 0, holding.RULING)
+                rest = holding.remainder(stretch, 0, holding.WRITTEN)
                 self._drafts[place] = _headless(stretch, rest, self._note(stretch))
                 self._removed.append(name)
             elif self._marked_ours(holding.claims(stretch)):
