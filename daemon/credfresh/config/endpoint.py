@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from credfresh.config.checks import Case
 from credfresh.config.echo import did_you_mean, got, shown
 from credfresh.settings import EndpointSettings, FileTarget, TokenFile
 from credfresh.twin import safe_name
+
+LOCK = "tokens.credfresh"
+"""The name of the lock in the directory of tokens (`endpoint.tokens`)."""
 
 
 def check_endpoint(
@@ -30,6 +33,22 @@ def check_endpoint(
             reason = f"has the name of profile {shown(own[group])}, whose token it would be"
             case.add(path, reason, "give the group another name")
         _check_members(case, targets, path, names)
+    for name, key in _files(case, endpoint.groups or {}):
+        if name == LOCK:
+            reason = "has the name of the lock beside the tokens, where its own would be"
+            case.add(key, reason, "call it otherwise")
+
+
+def _files(
+    case: Case, groups: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the name of each token's file, and the key that it is called by."""
+    grouped = {name for names in groups.values() for name in names}
+    for group in groups:
+        yield group, ("endpoint", "groups", group)
+    for name in case.drafts:
+        if name not in grouped:
+            yield safe_name(name), ("profiles", name)
 
 
 def _check_members(

@@ -6,6 +6,7 @@ import pytest
 
 from configs import ROLE, TOP, accepted, one_profile, only_problem, profiles, refused
 from credfresh.config import schema
+from credfresh.endpoint.tokens import LOCK
 from credfresh.settings import TcpAddress
 
 TOP_KEYS = tuple(schema.ConfigFile.model_fields)
@@ -566,6 +567,25 @@ def test_places_in_one_directory_do_not_collide() -> None:
         )
     )
     assert {"a", "b", "c"} == set(found.profiles)
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "path"),
+    [
+        (f"{LOCK}.credfresh", "", f"profiles.'{LOCK}.credfresh'"),
+        ("a", f", groups: {{{LOCK}.credfresh: [a]}}", f"endpoint.groups.'{LOCK}.credfresh'"),
+    ],
+)
+def test_a_token_is_not_called_like_the_lock_beside_it(name: str, groups: str, path: str) -> None:
+    """It could never be written: the lock would count as somebody else's token."""
+    endpoint = f"{{listen: '127.0.0.1:9465', token_dir: /run/credfresh/tokens{groups}}}"
+    problem = only_problem(profiles(f"{name}: {{role_arn: ROLE}}", top=f"endpoint: {endpoint}\n"))
+    assert path == problem.path
+    assert "the lock beside the tokens" in problem.reason
+    other = (
+        f"{{listen: '127.0.0.1:9465', token_dir: /run/credfresh/tokens, groups: {{g: [{name}]}}}}"
+    )
+    accepted(profiles(f"{name}: {{role_arn: ROLE}}", top=f"endpoint: {other}\n"))
 
 
 @pytest.mark.parametrize("metrics", ["textfile: /run/credfresh/a.prom", "listen: '127.0.0.1:9464'"])
