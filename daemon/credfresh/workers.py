@@ -122,6 +122,8 @@ class _Worker:
         with contextlib.suppress(_GivenUp):
             while (job := self.jobs.get()) is not None:
                 job()
+                # A thread may idle for good: it keeps no provider and no keys from its last job.
+                del job
 
 
 class _GivenUp(SystemExit):

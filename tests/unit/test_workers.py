@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -66,6 +67,13 @@ def _hold() -> Iterator[Hold]:
     assert hold.ended()
     sys.settrace(tracers[0])
     threading.settrace(tracers[1])
+
+
+class Attempt:
+    """A job that can be referred to weakly."""
+
+    def __call__(self) -> None:
+        """Do nothing."""
 
 
 def start(workers: Workers, ticket: int, job: Callable[[], None]) -> threading.Thread:
@@ -250,3 +258,16 @@ def test_without_threads_nothing_is_started_and_nothing_is_lost(
         assert not workers.probe(lambda: None)
     assert 2 == workers.free
     assert not workers.exhausted
+
+
+def test_an_idle_worker_keeps_nothing_of_its_last_job() -> None:
+    """Each worker would keep a provider that a reload has replaced, with all its clients."""
+    workers = Workers(1)
+    forgotten = threading.Event()
+    job = Attempt()
+    weakref.finalize(job, forgotten.set)
+    workers.start(1, job)
+    del job
+
+    assert forgotten.wait(10)
+    workers.stop()
