@@ -36,7 +36,7 @@ def check_endpoint(
     for name, key in _files(case, endpoint.groups or {}):
         if name == LOCK:
             reason = "has the name of the lock beside the tokens, where its own would be"
-            case.add(key, reason, "call it otherwise")
+            case.add(key, reason, "give it another name")
 
 
 def _files(
