@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import struct
+import time
 from typing import Any
 
 from credfresh.control import protocol
@@ -30,7 +31,8 @@ _TIMEVAL = struct.Struct("ll")  # socket(7): SO_SNDTIMEO, SO_RCVTIMEO
 def ask(path: str, request: Request, *, patience: float = PATIENCE) -> dict[str, Any]:
     """Ask the daemon that listens at `path`, and return its answer.
 
-    Waits for `patience` seconds for the answer, after at most five for the connection.
+    Waits for `patience` seconds for the answer, after at most five for the connection; twice that
+    at most if it comes in pieces.
 
     Raises:
         ControlError: there is no answer, or it is a refusal.
@@ -47,20 +49,22 @@ def ask(path: str, request: Request, *, patience: float = PATIENCE) -> dict[str,
             # The daemon may have refused, with an answer, before it had read all of the request.
             if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                 raise _unreached(path, error) from None
-        line = _receive(connection, path)
+        line = _receive(connection, path, time.monotonic() + patience)
     try:
         return protocol.decode_answer(line, request)
     except RequestError as error:
         raise ControlError(error.code, error.message, hint=error.hint) from None
 
 
-def _receive(connection: socket.socket, path: str) -> bytes:
+def _receive(connection: socket.socket, path: str, give_up: float) -> bytes:
     received = bytearray()
     try:
         while data := connection.recv(1 << 20):
             received += data
             if len(received) > MOST_ANSWER:
                 raise ControlError("too_long", f"{path}: the answer does not end")
+            if time.monotonic() > give_up:  # SO_RCVTIMEO is for one piece, however small
+                raise _unreached(path, OSError(errno.EAGAIN, ""))
     except OSError as error:
         raise _unreached(path, error) from None
     if not received:
