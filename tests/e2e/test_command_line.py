@@ -238,6 +238,26 @@ def test_output_that_cannot_be_written_is_told() -> None:
     assert "credfresh: cannot write what was found: no space left on device\n" == done.stderr
 
 
+@pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&1 | exit"])
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["ensure", "production", "--valid-for", "1m", "--socket", "/nonexistent"], 69),
+        (["check", "--config", "/nonexistent"], 78),
+        (["check", "surplus"], 2),
+    ],
+)
+def test_an_error_of_which_nobody_hears_keeps_its_exit_status(
+    arguments: list[str], status: int, stderr: str, tmp_path: Path
+) -> None:
+    """A job goes by the status, also where stderr is on a full disk or its reader has gone."""
+    told = tmp_path / "status"
+    words = ["sh", "-c", f'("$@"; echo $? > {told}) {stderr}', "sh", COMMAND, *arguments]
+    subprocess.run(words, timeout=60, check=False)
+
+    assert f"{status}\n" == told.read_text()
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_output_beyond_a_limit_of_file_size_is_told(tmp_path: Path, unbuffered: str) -> None:
     """A quota, or `ulimit -f`: some of it has been written."""

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import re
 import sys
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from credfresh import __version__, collector
 from credfresh.cli.exits import Exit, status_of
 from credfresh.errors import ConfigError, CredfreshError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 COMMANDS = {
     "run": "keep all profiles fresh until told to stop",
@@ -122,6 +126,10 @@ def main() -> None:
     sys.stdout = open(  # noqa: SIM115 - no Path
         1, "w", encoding=sys.stdout.encoding, errors="replace", closefd=False
     )
+    errors = io.BufferedWriter(_Heedless(2, "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(
+        errors, encoding=sys.stderr.encoding, errors="backslashreplace", line_buffering=True
+    )
     try:
         cli(standalone_mode=True)
     except CredfreshError as error:
@@ -139,6 +147,16 @@ def main() -> None:
         raise SystemExit(Exit.FAILED) from None
     finally:
         _discard_unwritten()
+
+
+class _Heedless(io.FileIO):
+    """Standard error, where nobody may listen: that must not change the exit status."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:  # its disk is full, or its reader has gone
+            return memoryview(data).nbytes
 
 
 def _open_closed_streams() -> None:
