@@ -7,6 +7,7 @@ leaves the directory, and the next start removes it.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from credfresh import summary
+from credfresh.config.places import MOST_SOCKET_PATH
 from credfresh.errors import AlreadyRunningError, CredfreshError
 from credfresh.life.desk import Desk
 from credfresh.model import Clock, Instant, rfc3339
@@ -44,6 +46,8 @@ ACCOUNTS = {
 }
 EXTERNAL_ID = "demo-external-id"
 OWN = "point XDG_RUNTIME_DIR to a directory of yours"
+PLAIN = re.compile(r"/[A-Za-z0-9_./-]*")
+"""A path that the demo's configuration can name as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,15 +229,17 @@ def _table(statuses: list[ProfileStatus], *, colour: bool = False) -> str:
 
 def default_directory() -> Path:
     """Return the directory for the demo of this user."""
-    own = os.environ.get("XDG_RUNTIME_DIR", "")
+    name, own = f"credfresh-demo-{os.getuid()}", os.environ.get("XDG_RUNTIME_DIR", "")
+    usable = PLAIN.fullmatch(own) and len(str(Stage(Path(own, name)).control)) <= MOST_SOCKET_PATH
     # In a container or after `su` it may not exist, or belong to another user.
-    usable = own.startswith("/") and os.access(own, os.W_OK | os.X_OK) and _is_ours(own)
-    return Path(own if usable else "/tmp") / f"credfresh-demo-{os.getuid()}"  # noqa: S108 - sticky; the directory is made 0700 and checked
+    usable = usable and os.access(own, os.W_OK | os.X_OK) and _is_ours(own)
+    return Path(own if usable else "/tmp", name)  # noqa: S108 - sticky; the directory is made 0700 and checked
 
 
 def _is_ours(path: str) -> bool:
     info = Path(path).stat()
-    return stat.S_ISDIR(info.st_mode) and info.st_uid == os.getuid()
+    ours = stat.S_ISDIR(info.st_mode) and info.st_uid == os.getuid()
+    return ours and not info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _yaml(stage: Stage, url: str) -> str:
