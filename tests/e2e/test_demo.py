@@ -230,6 +230,22 @@ def test_the_directory_of_a_killed_demo_is_removed_by_the_next(environment: dict
     assert not stage.exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+@pytest.mark.parametrize("file", ["env", "credentials"], ids=["at_once", "while_it_runs"])
+def test_a_demo_that_is_ended_by_a_signal_leaves_nothing(
+    environment: dict[str, str], file: str, number: signal.Signals
+) -> None:
+    """Closing the terminal removes the directory, also before the daemon heeds signals."""
+    stage = stage_of(environment)
+    with subprocess.Popen([COMMAND, "demo"], env=environment, stdout=subprocess.DEVNULL) as demo:
+        wait_until((stage / file).exists, "its file")
+        demo.send_signal(number)
+        status = demo.wait(30)
+
+    assert status in {0, 128 + number}
+    assert not stage.exists()
+
+
 def test_two_demos_do_not_disturb_each_other(environment: dict[str, str]) -> None:
     """The second one is refused with 75, and the first one's directory stays."""
     stage = stage_of(environment)

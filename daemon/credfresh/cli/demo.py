@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import click
 
@@ -33,11 +35,14 @@ def command(limit: float | None) -> None:
     """
     for name in ("NO_PROXY", "no_proxy"):  # to the simulated STS leads no proxy
         os.environ[name] = f"{os.environ.get(name, '')},127.0.0.1".lstrip(",")
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the daemon heeds one of them, and later
+        if signal.getsignal(number) is not signal.SIG_IGN:  # by nohup(1)
+            signal.signal(number, _ended)
     stage = Stage(default_directory())
     live = sys.stdout.isatty() and obeys_codes(os.environ)
     with stage.enter(), Simulator(clock, grant_seconds=LIFETIME) as sts:
-        stage.build(sts)
         try:
+            stage.build(sts)
             screen = Screen(
                 _write,
                 clock=clock,
@@ -56,6 +61,10 @@ def command(limit: float | None) -> None:
         finally:
             stage.clear()
     click.echo("The demo has ended; nothing of it is left.")
+
+
+def _ended(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 @contextmanager
