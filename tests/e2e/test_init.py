@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -119,3 +120,33 @@ def test_init_names_a_file_that_cannot_be_read(host: Host, aws: Path) -> None:
     done = init(host)
     assert 1 == done.returncode
     assert "is a directory" in done.stderr
+
+
+def test_init_sends_no_control_characters_of_an_aws_file_to_the_terminal(
+    host: Host, aws: Path
+) -> None:
+    """Names and values there may hold anything; a terminal would obey it."""
+    role = "role_arn = arn:aws:iam::111111111111:role/x\nsource_profile = k\x1b]0;title\x07\n"
+    (aws / "config").write_text(f"[profile a\x7fb]\n{role}[profile a\x7fb]\n")
+    done = init(host)
+
+    assert 0 == done.returncode
+    assert {"note: ", "left out: "} <= set(re.findall(r"^[a-z ]+: ", done.stderr, re.MULTILINE))
+    assert done.stderr.replace("\n", "").isprintable()
+
+
+def test_init_says_that_the_working_directory_is_gone(host: Host) -> None:
+    """A shell may stand in a directory that was removed."""
+    gone = host.root / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", COMMAND, "init"],
+        cwd=gone,
+        env=host.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 1 == done.returncode
+    assert done.stderr.startswith("credfresh: the working directory is gone\nhint: ")

@@ -11,6 +11,7 @@ from credfresh.errors import CredfreshError
 from credfresh.regular import only_regular
 from credfresh.starter.aws_files import AwsFile, read
 from credfresh.starter.writing import starter
+from credfresh.summary import plain
 
 MOST_BYTES = 16 * 1024 * 1024
 """The largest AWS file that is read."""
@@ -28,6 +29,11 @@ def command(output: str | None) -> None:
 
     Exit status: 0 written; 1 a file cannot be read, or is there already.
     """
+    try:
+        os.getcwd()  # noqa: PTH109 - no Path is made of it
+    except OSError:
+        hint = "change to a directory that is there"
+        raise CredfreshError("the working directory is gone", hint=hint) from None
     files = [
         _file("AWS_CONFIG_FILE", "~/.aws/config"),
         _file("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
@@ -43,9 +49,9 @@ def command(output: str | None) -> None:
     else:
         _write(output, made.text)
     for oddity in found.oddities:
-        click.echo(f"note: {oddity}", err=True)
+        click.echo(f"note: {plain(oddity)}", err=True)
     for name, why in made.left_out:
-        click.echo(f"left out: {name}: {why}", err=True)
+        click.echo(plain(f"left out: {name}: {why}"), err=True)
     count = len(made.profiles)
     what = f"{count} profile{'' if count == 1 else 's'}" if count else "no role found: an example"
     click.echo(f"{output or 'stdout'}: {what}", err=True)
