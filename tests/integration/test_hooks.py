@@ -176,6 +176,14 @@ class TestRun:
         ).carry_out()
         assert "x" * (MOST_OUTPUT - 20) == ended.output
 
+    def test_long_output_without_a_space_is_not_repeated(self) -> None:
+        """There is no place to cut it where no secret can be: JSON may have no spaces."""
+        secret = "aB3" * 13 + "c"
+        ended = sh(
+            f"head -c {MOST_OUTPUT - 20} /dev/zero | tr '\\0' :; printf {secret}"
+        ).carry_out()
+        assert (None, "") == (ended.failure, ended.output)
+
     def test_output_that_is_not_utf8_is_told_too(self) -> None:
         """Bytes that are not UTF-8 are replaced."""
         assert "\ufffd\ufffd!" == sh("printf '\\377\\376!'").carry_out().output

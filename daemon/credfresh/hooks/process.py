@@ -125,7 +125,7 @@ class Run:
 def _text(output: bytes) -> str:
     if len(output) == MOST_OUTPUT:
         # Only whole words: half a secret would not be recognised as one, and be logged.
-        output = output[: max(map(output.rfind, (b" ", b"\n")), default=0)]
+        output = output[: max(0, output.rfind(b" "), output.rfind(b"\n"))]
     return output.decode("utf-8", "replace").strip()
 
 
