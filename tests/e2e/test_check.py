@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from pathlib import Path
 
 from credfresh.simulator import faults
-from host import Host
+from host import COMMAND, Host, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +59,19 @@ def test_check_online_calls_no_faster_than_the_daemon_may(host: Host) -> None:
     assert 0 == result.returncode, result.stderr
     first, _, third = (call.at.boot for call in host.sts.calls)
     assert 0.7 < third - first  # two seconds, less what it took to get ready for the first
+
+
+def test_check_online_is_ended_at_once_while_sts_hangs(host: Host) -> None:
+    """Ctrl-C waits for no answer, and shows no traceback."""
+    host.configure(extra="sts: {read_timeout: 30s}\n")
+    host.sts.inject(faults.Hang(), times=3)
+    words = [COMMAND, "check", "--online", "--config", str(host.config)]
+    with subprocess.Popen(words, env=host.environment, stderr=subprocess.PIPE, text=True) as check:
+        wait_until(lambda: host.sts.in_flight == 3, "the calls")
+        check.send_signal(signal.SIGINT)
+        _, said = check.communicate(timeout=10)
+
+    assert (-signal.SIGINT, "") == (check.returncode, said)
 
 
 def test_check_online_reports_in_json(host: Host) -> None:
