@@ -90,11 +90,17 @@ def kind(value: object) -> str:
 
 
 def dotted(path: Path) -> str:
-    """Render a path as `profiles.production.policy_arns[2]`, odd names in quotes."""
+    """Render a path as `profiles.production.policy_arns[2]`, odd names in quotes.
+
+    Below a hidden key it ends: to YAML, the text of `external_id: {text}` is a name.
+    """
+    named = 2 if path[:1] in (("profiles",), ("sources",)) else 1  # by people: it hides nothing
+    hides = (end for end, part in enumerate(path[named:], named + 1) if part in HIDDEN)
+    shown_to = min(next(hides, _MOST_PARTS), _MOST_PARTS)
     parts = [
-        f"[{part}]" if isinstance(part, int) else f".{_name(part)}" for part in path[:_MOST_PARTS]
+        f"[{part}]" if isinstance(part, int) else f".{_name(part)}" for part in path[:shown_to]
     ]
-    rest = "…" if len(path) > _MOST_PARTS else ""
+    rest = "…" if len(path) > shown_to else ""
     return "".join(parts).removeprefix(".") + rest
 
 

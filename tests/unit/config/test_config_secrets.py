@@ -17,6 +17,11 @@ WORD = "hunter2"
         one_profile(f"external_id: 'a {WORD}'"),
         one_profile(f"external_id: [{WORD}]"),
         one_profile(f"external_id: {{{WORD}: {WORD}}}"),
+        one_profile(f"external_id: {{{WORD}}}"),
+        one_profile(f"external_id: {{{WORD}: a, {WORD}: b}}"),
+        one_profile(f"external_id: {{{WORD}: *a}}"),
+        one_profile(f"on_renew: {{command: [/x, {WORD}:]}}"),
+        one_profile(top=f"sources: {{a: {{credential_process: [/x, {{{WORD}}}]}}}}\n"),
         one_profile(f"policy: '{WORD}'"),
         one_profile(f"policy: '{{\"Statement\": {WORD}}}'"),
         one_profile(f"policy: {{Version: {WORD}}}"),
@@ -62,6 +67,12 @@ WORD = "hunter2"
 def test_values_of_keys_that_may_be_secret_are_not_repeated(text: str) -> None:
     """This holds for the message and for all that is attached to the error."""
     assert WORD not in repr(refused(text))
+
+
+def test_the_place_of_a_mistake_is_named_in_a_profile_that_is_called_as_a_hidden_key() -> None:
+    """Only what stands below the key itself is left out."""
+    paths = {problem.path for problem in refused(profiles("policy: {region: }"))}
+    assert "profiles.policy.region" in paths
 
 
 @pytest.mark.parametrize(
