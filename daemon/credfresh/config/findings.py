@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from credfresh.config.echo import Path, dotted
@@ -40,6 +40,15 @@ class Findings:
     def add_at(self, root: Place, path: Path, reason: str, *, hint: str | None = None) -> None:
         """Record one problem at the value of `path`; if it is absent, at the key above it."""
         self.add(value_or_parent(root, path), path, reason, hint=hint)
+
+    def hide_below(self, path: Path) -> None:
+        """Leave the names below `path` out of what is recorded: they may be a secret in braces."""
+        place = dotted(path)
+        below = f"{place}.", f"{place}["
+        self.problems[:] = [
+            replace(each, path=f"{place}…") if each.path.startswith(below) else each
+            for each in self.problems
+        ]
 
     @property
     def full(self) -> bool:

@@ -205,6 +205,7 @@ def _unknown_key(path: Path, document: Document, findings: Findings) -> str | No
         hint = f"it belongs {home}"
     else:
         hint = f"known here: {', '.join(known)}"
+    findings.hide_below(path)
     findings.add(place, path, "unknown key", hint=hint)
     return meant
 

@@ -37,6 +37,9 @@ WORD = "hunter2"
         one_profile(f"endpoint_url: https://me:7{WORD}"),
         one_profile(f"endpoint_url: sts.example.com/?{WORD}"),
         one_profile(f"aws_secret_access_key: {WORD}"),
+        one_profile(f"aws_secret_access_key: {{{WORD}}}"),
+        one_profile(f"aws_secret_access_key: [{{{WORD}}}]"),
+        one_profile(top=f"password: {{{WORD}}}\n"),
         one_profile(f"on_renew: {{command: [{WORD}]}}"),
         one_profile(
             top="endpoint: {listen: '127.0.0.1:9465', token_dir: /run/t,"
