@@ -73,6 +73,23 @@ def test_withdraw_leaves_nothing_of_ours_and_all_of_theirs(host: Host, socket: P
     assert {"mine", "production"} == set(host.sections())
 
 
+def test_a_withdrawn_profile_comes_back_to_a_section_that_kept_a_setting(
+    host: Host, socket: Path
+) -> None:
+    """A setting of somebody else stays, with the header; it is not in the way of `renew`."""
+    running(host)
+    last = list(host.sections())[-1]
+    with host.credentials.open("a") as file:
+        file.write("output = json\n")
+    assert 0 == host.command("withdraw", last, "--socket", str(socket)).returncode
+    assert host.credentials.read_text().endswith(f"[{last}]\noutput = json\n")
+
+    done = host.command("renew", last, "--socket", str(socket))
+    assert 0 == done.returncode, done.stderr
+    section = host.sections()[last]
+    assert {"aws_session_token", "output"} <= section.keys()
+
+
 def test_withdraw_takes_the_twins_too(host: Host, socket: Path) -> None:
     """No file holds the credentials any more, and renewing brings section and twin back."""
     directory = host.root / "run" / "process"

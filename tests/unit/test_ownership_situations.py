@@ -6,6 +6,7 @@ import pytest
 
 from credfresh.publication import Refusal
 from credfresh.splice import ownership
+from credfresh.splice.holding import RULING
 from credfresh.splice.ownership import Piece
 from pieces import INSTANCE, SECRET, block, merge, piece, pieces
 
@@ -243,6 +244,36 @@ class TestForeign:
         outcome = merged(stood, OURS, STAGE)
         assert stood + block(STAGE) == outcome.data.decode()
         assert [("profile-prod", "foreign")] == [(r.profile, r.code) for r in outcome.refused]
+
+    @pytest.mark.parametrize("settings", ["output = json\n", "# c\ns3 =\n  max = 9\n", "output=x"])
+    def test_a_section_that_says_nothing_of_credentials_takes_our_block(
+        self, settings: str
+    ) -> None:
+        """Such a section is left when ours goes; else the profile could never come back."""
+        stood = f"[a]\n[prod]\n{settings}"
+        with_ours = result(stood, OURS)
+        assert f"[a]\n{block(OURS)}{settings}" == with_ours
+        assert stood == result(with_ours)
+        assert stood == result(with_ours, withdraw={"prod"})
+
+    @pytest.mark.parametrize(
+        "stood",
+        [
+            *(f"[prod]\noutput = json\n{key} = x\n" for key in sorted(RULING)),
+            "[prod]\noutput = json\nregion = us-east-1\n",
+            "[prod]\r\noutput = json\r\n",
+            "[prod] # ours\noutput = json\n",
+            "[prod]\n  output = json\n",
+            "[prod]\noutput = json\n[prod]\n",
+            "[prod]\n# credfresh v=2\noutput = json\n",
+            "[prod]\n# output = json\n",
+        ],
+    )
+    def test_our_block_is_put_into_no_section_that_would_change_by_it(self, stood: str) -> None:
+        """Nor would taking the block away give its bytes back."""
+        outcome = merged(stood, piece("prod", region="eu-west-1"))
+        assert stood == outcome.data.decode()
+        assert ["foreign"] == [refusal.code for refusal in outcome.refused]
 
     def test_a_refusal_says_where_and_what_to_do(self) -> None:
         """An operator is given the line and the way out."""

@@ -15,7 +15,8 @@ hold more below our block: that is foreign and stays, even if the block is remov
   mark is there: many writers of this file drop all comments. Otherwise it was taken, or is foreign.
 - Adopting a section replaces the same lines and keeps the others.
 - If a block is removed and key lines of somebody else stay, the header stays too: without it they
-  would change the section above.
+  would change the section above. A block can be put between such a header and such lines: no byte
+  of theirs changes, and a profile that was withdrawn can come back.
 - Names are compared trimmed, as nine of the seventeen readers tried do: a foreign `[ a ]` is in
   the way of `[a]`, since for those readers ours would replace it.
 - If our block and a foreign section share a name, ours is kept fresh and the flaw is reported:

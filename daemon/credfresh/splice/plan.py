@@ -120,14 +120,14 @@ class Plan:
             self._drafts[place] = Draft(self._render(wanted), rest)
 
     def _claim(self, places: tuple[int, ...], wanted: Piece) -> None:
-        """Put back a section that was altered, adopt one that may be adopted, else refuse."""
+        """Put back a section that was altered, enter or adopt one that we may, else refuse."""
         place = places[0]
         simple = len(places) == 1 and self._claimable(place, wanted.section)
         if simple and self._issued_all(place):
             self._repaired.append(wanted.section)
         elif simple and wanted.adopt:
             self._adopted.append(wanted.section)
-        else:
+        elif not (simple and self._silent(place, wanted)):
             self._refuse(places, wanted)
             return
         stretch = self._stretch(place)
@@ -157,6 +157,20 @@ class Plan:
         """Say whether a section can be rewritten: all readers agree on its bounds."""
         section = self._document.sections[place]
         return section.name.strip() == name and not section.tangled
+
+    def _silent(self, place: int, wanted: Piece) -> bool:
+        """Say whether a section has settings, but none that has to do with credentials.
+
+        Our block can be put between them and the header, and be taken away again, without a change
+        of any other byte. So they look after a block of ours has been removed.
+        """
+        stretch, header = self._stretch(place), f"[{wanted.section}]\n".encode()
+        settings = stretch.removeprefix(header)
+        return (
+            settings != stretch
+            and holding.has_content(settings)
+            and holding.remainder(stretch, 0, wanted.keys) == settings
+        )
 
     def _issued_all(self, place: int, *proven: str) -> bool:
         """Say whether every access key id in a section is ours, and no mark is another's."""
