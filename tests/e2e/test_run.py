@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 from credfresh.life.daemon import ECHO
 from credfresh.simulator import faults
-from host import ENVIRONMENTS, Host, wait_until
+from host import ENVIRONMENTS, Host, Running, wait_until
 
 
 def test_the_daemon_publishes_all_environments_and_leaves_them_at_the_end(host: Host) -> None:
@@ -159,3 +160,33 @@ def test_no_secret_is_printed_at_any_level(host: Host) -> None:
         secrets += [section["aws_secret_access_key"], section["aws_session_token"]]
     assert len(secrets) == 7
     assert not [secret for secret in secrets if secret in output]
+
+
+def test_a_sighup_while_the_daemon_starts_is_a_reload(host: Host) -> None:
+    """It ends the daemon no more than a later one does, and is not forgotten."""
+    running = host.start("run")
+    seen = _sighup(running)
+    for _ in range(4):  # on a busy machine this process may be too slow to see it
+        if "Blk" not in seen:
+            running.stop()
+            running = host.start("run")
+            seen = _sighup(running)
+    assert "Blk" in seen, "it does not hold the signal while it starts"
+    running.signal(signal.SIGHUP)
+    running.wait_for("config_reloaded")
+    running.wait_for("file_published")
+    assert 0 == running.stop()
+
+
+def _sighup(running: Running) -> set[str]:
+    """Wait until SIGHUP does not end a process; say whether it is blocked or caught: proc(5)."""
+    seen: set[str] = set()
+
+    def safe() -> bool:
+        status = Path(f"/proc/{running.process.pid}/status").read_text()
+        masks = {mask: status.partition(f"Sig{mask}:")[2].split()[0] for mask in ("Blk", "Cgt")}
+        seen.update(m for m, bits in masks.items() if int(bits, 16) >> signal.SIGHUP - 1 & 1)
+        return bool(seen)
+
+    wait_until(safe, "SIGHUP does not end it")
+    return seen

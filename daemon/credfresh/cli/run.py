@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
+from credfresh import signals
 from credfresh.cli.composition import compose, format_option, refusal_logged, serving, start
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import config_option
@@ -23,11 +26,12 @@ def command(path: str, log_format: LogFormat | None) -> None:
     Exit status: 0 a clean stop; 1 forced, or not all was written, or it could not begin; 75 another
     daemon keeps the file; 78 bad configuration.
     """
-    settings, log = start(path, log_format)
-    parts = serving(settings, log)
-    with refusal_logged(log):
-        clean = compose(
-            settings, log, log=log, attendants=parts.attendants, outlets=parts.outlets
-        ).run()
+    with signals.held((signal.SIGHUP, signal.SIGUSR1)):
+        settings, log = start(path, log_format)
+        parts = serving(settings, log)
+        with refusal_logged(log):
+            clean = compose(
+                settings, log, log=log, attendants=parts.attendants, outlets=parts.outlets
+            ).run()
     if not clean:
         raise SystemExit(Exit.FAILED)
