@@ -237,7 +237,8 @@ def test_a_demo_that_is_ended_by_a_signal_leaves_nothing(
 ) -> None:
     """Closing the terminal removes the directory, also before the daemon heeds signals."""
     stage = stage_of(environment)
-    with subprocess.Popen([COMMAND, "demo"], env=environment, stdout=subprocess.DEVNULL) as demo:
+    command = ["env", "--default-signal=HUP", COMMAND, "demo"]  # the tests may run under nohup(1)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as demo:
         wait_until((stage / file).exists, "its file")
         demo.send_signal(number)
         status = demo.wait(30)
