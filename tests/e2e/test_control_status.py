@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from credfresh.cli.status import PUBLIC
 from host import COMMAND, ENVIRONMENTS, Host, ask, running, wait_until
 
 SHAPE = Draft202012Validator(
@@ -43,6 +44,7 @@ def test_status_in_json_follows_its_schema(host: Host) -> None:
     assert list(ENVIRONMENTS) == [p["profile"] for p in report["profiles"]]
     sections = host.sections()
     for profile in report["profiles"]:
+        assert list(PUBLIC) == list(profile)
         section = sections[profile["profile"]]
         assert section["aws_access_key_id"] == profile["access_key_id"]
         assert section["x_security_token_expires"] == profile["expiration"]
