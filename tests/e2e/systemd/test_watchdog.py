@@ -37,8 +37,10 @@ def wedge(service: Service, part: str) -> None:
         service.systemctl("kill", "--signal=USR2", "--kill-whom=main")
         return
     wish = service.outside(f"/run/credfresh/.wedge-{part}")
-    wish.touch()
-    service.machine.run("chown", "credfresh", f"/run/credfresh/{wish.name}")
+    made = service.outside("/run/credfresh/.wedge")
+    made.touch()
+    service.machine.run("chown", "credfresh", f"/run/credfresh/{made.name}")
+    made.rename(wish)  # the part may hang, and remove it, at once
     if part == "publisher":  # it hangs at its next write
         service.systemctl("kill", "--signal=USR1", "--kill-whom=main")
         service.wait_for("credentials_renewed", count=24)
