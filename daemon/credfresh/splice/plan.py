@@ -162,7 +162,7 @@ class Plan:
         """Say whether a section has settings, but none that has to do with credentials.
 
         Our block can be put between them and the header, and be taken away again, without a change
-        of any other byte. So they look after a block of ours has been removed.
+        of any other byte. This is what a block of ours leaves where others have put settings.
         """
         stretch, header = self._stretch(place), f"[{wanted.section}]\n".encode()
         settings = stretch.removeprefix(header)
