@@ -138,10 +138,13 @@ def test_a_page_that_happens_to_be_xml_is_a_key_error(sts: Simulator, user: User
     assert "html" == sts.calls[0].outcome
 
 
-def test_a_body_shorter_than_announced_is_a_closed_connection(sts: Simulator, user: User) -> None:
-    """The session was issued all the same, which the client cannot know."""
+def test_a_body_shorter_than_announced_is_no_answer(sts: Simulator, user: User) -> None:
+    """The session was issued all the same, which the client cannot know.
+
+    botocore says that the connection was closed; since 1.44 it parses what has come.
+    """
     sts.inject(faults.Truncate(0.5))
-    with pytest.raises(ConnectionClosedError):
+    with pytest.raises((ConnectionClosedError, ResponseParserError)):
         assume(sts, user)
     assert 1 == len(sts.sessions)
 

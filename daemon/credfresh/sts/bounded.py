@@ -29,6 +29,7 @@ class BoundedSession(URLLib3Session):
         url = str(request.url)
         request.stream_output = True  # else the call below reads all of the answer
         answer = super().send(request)
+        answer.raw.enforce_content_length = True  # botocore 1.44 takes what broke off for the whole
         answer.raw = Bounded(answer.raw)
         try:
             _ = answer.content  # reads, and keeps what it has read
