@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -350,3 +351,55 @@ def test_a_withdrawn_profile_is_left_in_no_file(old: Path, new: Path) -> None:
     files.publish({"dev": Publication(publication("dev", new).profile, withdraw=True)})
 
     assert FOREIGN == old.read_bytes()
+
+
+def alter(path: Path) -> None:
+    """Change the secret in a section of ours, so that its mark proves nothing any more."""
+    path.write_bytes(re.sub(rb"(aws_secret_access_key = )\S+", rb"\1altered", path.read_bytes()))
+
+
+@pytest.mark.parametrize("then", ["moved", "moved and withdrawn", "removed"])
+def test_an_altered_section_goes_with_its_profile(old: Path, new: Path, then: str) -> None:
+    """A section that somebody altered a moment ago does not outlive its profile in the old file."""
+    old.write_bytes(b"")
+    new.parent.mkdir()
+    files = keeping(old)
+    files.publish(wanted(old, "dev"))
+    alter(old)
+    moved = wanted(new, "dev", serial=1)
+    gone = {"dev": Publication(moved["dev"].profile, withdraw=True)}
+
+    files.publish({"moved": moved, "moved and withdrawn": gone, "removed": {}}[then])
+
+    assert b"" == old.read_bytes()
+    keeper(old).claim()
+
+
+def test_an_altered_section_goes_although_the_first_try_fails(old: Path, new: Path) -> None:
+    """If the old file cannot be written when the profile moves, the altered section goes later."""
+    new.parent.mkdir()
+    old.write_bytes(b"")
+    files = keeping(old)
+    files.publish(wanted(old, "dev"))
+    alter(old)
+    old.chmod(0o666)
+
+    files.publish(wanted(new, "dev", serial=1))
+    old.chmod(0o600)
+    files.publish(wanted(new, "dev", serial=1))
+
+    assert b"" == old.read_bytes()
+
+
+def test_keys_pasted_into_the_section_of_a_profile_that_moves_stay(old: Path, new: Path) -> None:
+    """A section of a moved profile that holds keys that we did not issue stays in the old file."""
+    new.parent.mkdir()
+    files = keeping(old)
+    files.publish(wanted(old, "dev"))
+    pasted = old.read_bytes().replace(b"= ASIAFAKE000000000000", b"= AKIAPASTED")
+    old.write_bytes(pasted)
+
+    files.publish(wanted(new, "dev", serial=1))
+
+    assert pasted == old.read_bytes()
+    keeper(old).claim()

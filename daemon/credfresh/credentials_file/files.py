@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from credfresh.credentials_file import moves
 from credfresh.credentials_file.shared import SharedCredentialsFile
@@ -96,24 +97,24 @@ class CredentialsFiles:
         """Make every file equal to what is wanted of it; return what became of each, by path."""
         shares = self._shares(wanted)
         leaving = {
-            path: moves.moving(self._stood.get(path, {}), share, wanted)
+            path: moves.leaving(self._stood.get(path, {}), share, wanted)
             for path, share in shares.items()
         }
         outcomes: dict[str, Outcome] = {}
         for path in sorted(shares, key=lambda path: not shares[path]):  # what is to go, last
-            outcome = self._publish(path, {**shares[path], **leaving[path]})
+            outcome = self._publish(path, shares[path], leaving[path])
             if not shares[path] and isinstance(outcome, PublishError) and outcome.nowhere:
                 outcome, leaving[path], self._stood[path] = PublishReport(written=False), {}, {}
             outcomes[path] = outcome
         for path, left in leaving.items():
-            still = {
-                name: each
+            moved = {
+                name: replace(each, withdraw=True)
                 for name, each in left.items()
-                if not moves.arrived(wanted[name], outcomes)
+                if not each.withdraw and moves.arrived(wanted[name], outcomes)
             }
             first = outcomes[path]
-            if len(still) < len(left) and isinstance(first, PublishReport):
-                second = self._publish(path, {**shares[path], **still})
+            if moved and isinstance(first, PublishReport):
+                second = self._publish(path, shares[path], {**left, **moved})
                 outcomes[path] = moves.together(first, second)
         for path, outcome in outcomes.items():
             if not self._stood[path] and isinstance(outcome, PublishReport):
@@ -157,9 +158,10 @@ class CredentialsFiles:
         self._stood.pop(path, None)
         del self._targets[path]
 
-    def _publish(self, path: str, share: Wanted) -> Outcome:
-        outcome = _published(self._files[path], path, share)
-        self._stood[path] = moves.remembered(self._stood.get(path, {}), share, outcome)
+    def _publish(self, path: str, share: Wanted, left: Wanted) -> Outcome:
+        outcome = _published(self._files[path], path, {**share, **left})
+        stood = self._stood.get(path, {})
+        self._stood[path] = moves.remembered(stood, share, left, outcome)
         return outcome
 
     def _file(self, target: FileTarget) -> None:

@@ -6,7 +6,6 @@ file first, and its old section stays as it is until that has succeeded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from credfresh.disk.paths import resolved, same_place
@@ -23,20 +22,23 @@ def same_file(one: str, other: str) -> bool:
         return False
 
 
-def moving(stood: Wanted, share: Wanted, wanted: Wanted) -> dict[str, Publication]:
-    """Return what to leave in a file: the profiles that stood there and are wanted in another one.
+def leaving(stood: Wanted, share: Wanted, wanted: Wanted) -> dict[str, Publication]:
+    """Return what to do about the profiles that stood in a file and are not wanted in it any more.
 
-    `share` is what is wanted of this file. A section that another profile now has in this file is
-    not left, nor is a profile that is withdrawn.
+    `share` is what is wanted of this file. One that is wanted in another file is left as it stands;
+    all others are withdrawn, so that a section of ours that somebody has altered goes as well. A
+    section that another profile now has in this file is not touched.
     """
-    gone = [
-        publication.profile
-        for name, publication in stood.items()
-        if name not in share and name in wanted
-        if not (wanted[name].withdraw or publication.withdraw)
-    ]
+    gone = {name: each for name, each in stood.items() if name not in share}
     taken = {publication.profile.section for publication in share.values()} if gone else set()
-    return {profile.name: Publication(profile) for profile in gone if profile.section not in taken}
+    return {
+        name: Publication(
+            each.profile,
+            withdraw=each.withdraw or name not in wanted or wanted[name].withdraw,
+        )
+        for name, each in gone.items()
+        if each.profile.section not in taken
+    }
 
 
 def arrived(publication: Publication, outcomes: Outcomes) -> bool:
@@ -48,9 +50,14 @@ def arrived(publication: Publication, outcomes: Outcomes) -> bool:
     return all(refusal.profile != profile.name for refusal in outcome.refused)
 
 
-def remembered(stood: Wanted, share: Wanted, outcome: Outcome) -> Mapping[str, Publication]:
-    """Return what may stand in a file after a publish; if it failed, also what stood before."""
-    return share if isinstance(outcome, PublishReport) else {**stood, **share}
+def remembered(stood: Wanted, share: Wanted, left: Wanted, outcome: Outcome) -> Wanted:
+    """Return what may stand in a file after a publish of its share and of what has `left` it.
+
+    If it failed, that is also what stood before.
+    """
+    still = {name: each for name, each in left.items() if not each.withdraw}
+    before = {} if isinstance(outcome, PublishReport) else stood
+    return {**before, **share, **still}
 
 
 def together(first: PublishReport, second: Outcome) -> Outcome:
