@@ -11,7 +11,7 @@ Removals go in the same order, and a failure of one stops no other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from credfresh.model import Grant
@@ -41,11 +41,26 @@ class Remembering(Claimable, Protocol):
         """Return the credentials that are still published, by profile."""
 
 
+class First(Remembering, Protocol):
+    """A destination that remembers, and whose memory others can help."""
+
+    def recognise(self, access_key_ids: Collection[str]) -> None:
+        """Know these access key ids, too, as ones that we issued."""
+
+
+class Following(Claimable, Protocol):
+    """A destination that is made equal to the one that remembers."""
+
+    def issued_to(self, profiles: Mapping[str, Profile]) -> Collection[str]:
+        """Return the access key ids that stand in it for `profiles`, if we provably issued them."""
+
+
 class InOrder:
     """Publishes to the destination that remembers, then to the others."""
 
-    def __init__(self, first: Remembering, *others: Claimable) -> None:
+    def __init__(self, first: First, *others: Following) -> None:
         self._first = first
+        self._others = others
         self._all: tuple[Claimable, ...] = (first, *others)
 
     def claim(self) -> None:
@@ -67,13 +82,21 @@ class InOrder:
             destination.release()
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
-        """Return the credentials that stand in the first, by profile."""
-        return self._first.standing(profiles)
+        """Return the credentials that stand in the first, by profile.
+
+        What somebody altered there while no daemon ran is not believed; but if the others prove
+        that we issued it, it can be put back.
+        """
+        grants = self._first.standing(profiles)
+        doubtful = {name: profile for name, profile in profiles.items() if name not in grants}
+        for other in self._others if doubtful else ():
+            self._first.recognise(other.issued_to(doubtful))
+        return grants
 
     def publish(self, wanted: Wanted) -> Outcomes:
         """Publish everywhere; a failure of one stops no other."""
         outcomes = dict(self._first.publish(wanted))
-        for destination in self._all[1:]:
+        for destination in self._others:
             outcomes.update(destination.publish(wanted))
         return outcomes
 

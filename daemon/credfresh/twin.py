@@ -72,6 +72,11 @@ def expiration_of(data: bytes) -> str | None:
     return expiration if _TIME.fullmatch(expiration) else None
 
 
+def access_key_id_of(data: bytes) -> str | None:
+    """Return the `AccessKeyId` in `data`; None unless `credentials_json` can have rendered it."""
+    return None if expiration_of(data) is None else json.loads(data).get("AccessKeyId")
+
+
 def config(profiles: Iterable[Profile], instance: str) -> bytes:
     """Return a config file in which each of these profiles prints its twin."""
     parts = [f"{MARK}{instance}\n"]

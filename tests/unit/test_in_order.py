@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,8 @@ class Place:
         self.outcomes = outcomes or {}
         self.taken = False
         self.drifted = False
+        self.grants: dict[str, Grant] = {}
+        self.recognised: set[str] = set()
 
     def claim(self) -> None:
         if self.taken:
@@ -43,7 +45,13 @@ class Place:
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
         self.turns.append(f"standing {self.name}")
-        return {}
+        return self.grants
+
+    def recognise(self, access_key_ids: Collection[str]) -> None:
+        self.recognised = set(access_key_ids)
+
+    def issued_to(self, profiles: Mapping[str, Profile]) -> Collection[str]:
+        return {f"id of {name} in {self.name}" for name in profiles}
 
     def publish(self, wanted: Wanted) -> Outcomes:
         self.turns.append(f"publish {self.name}")
@@ -79,6 +87,19 @@ def test_only_the_first_destination_is_believed_at_a_start() -> None:
     InOrder(Place("section", turns), Place("twin", turns)).standing({})
 
     assert ["standing section"] == turns
+
+
+def test_the_others_say_what_we_issued_to_profiles_that_the_first_has_lost() -> None:
+    """A profile that the first still has is not looked for in the others."""
+    turns: list[str] = []
+    section = Place("section", turns)
+    one, other = (granted(with_twin(DIRECTORY, name)) for name in ("one", "other"))
+    assert one.grant is not None
+    section.grants = {"one": one.grant}
+
+    InOrder(section, Place("twin", turns)).standing({"one": one.profile, "other": other.profile})
+
+    assert {"id of other in twin"} == section.recognised
 
 
 def test_a_claim_that_is_refused_claims_nothing() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from credfresh.credentials_file import moves
@@ -92,6 +92,11 @@ class CredentialsFiles:
             except PublishError:
                 continue  # the first publish reports it
         return grants
+
+    def recognise(self, access_key_ids: Collection[str]) -> None:
+        """Know these access key ids, too, as ones that we issued."""
+        for file in self._files.values():
+            file.recognise(access_key_ids)
 
     def publish(self, wanted: Wanted) -> dict[str, Outcome]:
         """Make every file equal to what is wanted of it; return what became of each, by path."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from credfresh.credentials_file import leftovers, rivals, warm
 from credfresh.credentials_file.asked import Asked, Pieces
@@ -19,7 +19,7 @@ from credfresh.credentials_file.tenure import Tenure, Turn
 from credfresh.disk import atomic, writing
 from credfresh.disk.access import Access
 from credfresh.disk.locks import Pause
-from credfresh.disk.paths import Place, resolved
+from credfresh.disk.paths import Place, resolved, trustworthy
 from credfresh.disk.steps import StepHook, Steps, claimed
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock, Grant
@@ -79,6 +79,12 @@ class SharedCredentialsFile:
         """Say whether an access key id is one that we issued. Safe in any thread."""
         return access_key_id in self._pieces.issued
 
+    def recognise(self, access_key_ids: Iterable[str]) -> None:
+        """Know these, too, as ours: sections that hold no others are put back if altered."""
+        now = self._clock().wall
+        for access_key_id in access_key_ids:
+            self._pieces.issued.setdefault(access_key_id, now)
+
     def claim(self) -> None:
         """Become the only daemon that keeps the file, and clear up after the one before.
 
@@ -113,7 +119,7 @@ class SharedCredentialsFile:
             standing.close()
             document = self._knowledge.document(standing)
             self._knowledge.saw(standing, document)
-            if not warm.trustworthy(place, standing.info):
+            if not trustworthy(place, standing.info):
                 return {}
         grants = warm.believed(document, self._instance, profiles, self._clock())
         for grant in grants.values():

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
-from credfresh.disk.paths import OTHERS_WRITE, Place, trusted_owner
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.settings import Profile
 from credfresh.splice import mark, ownership
 from credfresh.splice.holding import Document
-
-
-def trustworthy(place: Place, info: os.stat_result) -> bool:
-    """Say whether only root or we can have written a file, so that its marks are believed."""
-    return place.private and trusted_owner(info.st_uid) and not info.st_mode & OTHERS_WRITE
 
 
 def believed(

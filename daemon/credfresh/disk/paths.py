@@ -83,6 +83,11 @@ def trusted_owner(uid: int, other: int | None = None) -> bool:
     return uid in (0, os.geteuid(), other)
 
 
+def trustworthy(place: Place, info: os.stat_result) -> bool:
+    """Say whether only root or we can have written a file, so that what it says is believed."""
+    return place.private and trusted_owner(info.st_uid) and not info.st_mode & OTHERS_WRITE
+
+
 class _Walk:
     """A position in the tree, moved one component at a time."""
 

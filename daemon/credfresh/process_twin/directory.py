@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -71,6 +71,14 @@ class ProcessDirectory:
         if self._life is not None:
             self._life.close()
             self._life = None
+
+    def issued(self, names: Iterable[str]) -> set[str]:
+        """Return the access key ids in the twins of these names that we provably issued."""
+        try:
+            with self._entered() as place:
+                return set(filter(None, (self._files.issued(place, name) for name in names)))
+        except PublishError:
+            return set()  # the first publish meets the same, and reports it
 
     def publish(self, wanted: Wanted) -> dict[str, Outcome]:
         """Make the directory equal to what is wanted; report on it, and on each failing twin."""

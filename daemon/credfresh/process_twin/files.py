@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from credfresh import twin
 from credfresh.disk import folder
 from credfresh.disk.access import Access, for_readers, group_of
 from credfresh.disk.folder import Found
-from credfresh.disk.paths import Place
+from credfresh.disk.paths import Place, trustworthy
 from credfresh.disk.steps import StepHook, Steps
 from credfresh.errors import PublishError
 from credfresh.model import Clock, Grant, rfc3339
@@ -73,6 +74,17 @@ class Files:
         """Count anew, and look anew which group each credentials file has."""
         self.written = 0
         self._groups.clear()
+
+    def issued(self, place: Place, name: str) -> str | None:
+        """Return the access key id in a twin, if nobody but us can have written it."""
+        with contextlib.suppress(PublishError):  # the first publish meets the same, and reports it
+            config = self._entry(place, f"{name}.config").found
+            credentials = self._entry(place, f"{name}.json").found
+            if config is None or credentials is None or not self._ours(config.data):
+                return None
+            if trustworthy(place, config.info) and trustworthy(place, credentials.info):
+                return twin.access_key_id_of(credentials.data)
+        return None
 
     def bring(self, place: Place, publication: Publication, where: Twin) -> Kept:
         """Make one profile's files equal to what is wanted.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from credfresh.errors import AlreadyRunningError, PublishError
 from credfresh.model import Clock
 from credfresh.process_twin.directory import ProcessDirectory
 from credfresh.publication import Outcome, Publication, PublishReport, Wanted
-from credfresh.settings import FileTarget
+from credfresh.settings import FileTarget, Profile
 
 
 class ProcessTwins:
@@ -44,6 +44,14 @@ class ProcessTwins:
         """Give the claims up."""
         for directory in self._directories.values():
             directory.release()
+
+    def issued_to(self, profiles: Mapping[str, Profile]) -> set[str]:
+        """Return the access key ids in the twins of `profiles` that we provably issued."""
+        names: dict[str, list[str]] = {path: [] for path in self._directories}
+        for profile in profiles.values():
+            if profile.twin is not None and profile.twin.directory in names:
+                names[profile.twin.directory].append(profile.twin.name)
+        return {each for path in names for each in self._directories[path].issued(names[path])}
 
     def publish(self, wanted: Wanted) -> dict[str, Outcome]:
         """Make every directory equal to what is wanted of it; see `publication.Outcomes`."""
