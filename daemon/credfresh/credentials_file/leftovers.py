@@ -28,15 +28,21 @@ _AT_ONCE = Patience(lambda _: None, 0.0)
 def note(kept: Iterable[Replaced]) -> str:
     """Return the note about files that were replaced and are kept."""
     return "".join(
-        _line(late.name, late.successor, late.was) for late in kept if late.name is not None
+        _line(late.name, late.successor or Version(), late.was)
+        for late in kept
+        if late.name is not None
     )
 
 
-def before(temporary: Temporary, standing: Standing | None, successor: Version) -> str:
-    """Return the line to add to the note before a swap; empty when nothing is replaced."""
+def before(temporary: Temporary, standing: Standing | None, new: Version, *, alone: bool) -> str:
+    """Return the line to add to the note before a swap; empty when nothing is replaced.
+
+    `alone`: what is to stand differs from what stands by what is ours alone.
+    """
     if standing is None:
         return ""
-    return _line(temporary.name, successor, version(standing.info))
+    told = new if alone else Version(new.inode)  # its inode shows that a swap never came about
+    return _line(temporary.name, told, version(standing.info))
 
 
 def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) -> Sequence[Replaced]:
@@ -110,7 +116,7 @@ def _replaced(
     except OSError:  # the disk has lost what nobody wrote into
         os.close(descriptor)
         return None
-    return Replaced(descriptor, entry, expected, put, old, new)
+    return Replaced(descriptor, entry, expected, old, put, new if new.size else None)
 
 
 def _line(name: str, new: Version, old: Version) -> str:

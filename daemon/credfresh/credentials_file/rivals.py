@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from credfresh.credentials_file.replaced import Replaced
+from credfresh.credentials_file.replaced import Replaced, Writers
 from credfresh.credentials_file.standing import READ, Standing, Version, version
 from credfresh.disk import atomic
 from credfresh.disk.atomic import Temporary
@@ -35,7 +35,7 @@ def swap(
     temporary: Temporary,
     standing: Standing | None,
     data: bytes,
-    successor: Version,
+    successor: Version | None,
     *,
     steps: Steps,
 ) -> Replaced | None:
@@ -53,7 +53,7 @@ def swap(
                 raise OvertakenError from None
             temporary.named = False
             return None
-        watched = _still(place, standing)
+        writers = _still(place, standing)
         try:
             exchanged = atomic.exchange(place.directory, temporary.name, place.name)
             if not exchanged:
@@ -63,7 +63,7 @@ def swap(
     temporary.named = False
     name = temporary.name if exchanged else None
     was = version(standing.info)
-    return Replaced(standing.descriptor, name, standing.data, data, was, successor, watched)
+    return Replaced(standing.descriptor, name, standing.data, was, data, successor, writers)
 
 
 def confirm(place: Place, temporary: Temporary, replaced: Replaced | None, steps: Steps) -> None:
@@ -84,7 +84,7 @@ def confirm(place: Place, temporary: Temporary, replaced: Replaced | None, steps
         # Somebody wrote into ours in these microseconds: that is the newer, and stays.
         atomic.exchange(place.directory, replaced.name, place.name)
         left = os.open(replaced.name, READ, dir_fd=place.directory)
-        raise OvertakenError(replace(replaced, descriptor=left, watched=False))
+        raise OvertakenError(replace(replaced, descriptor=left, writers=Writers.UNKNOWN))
 
 
 def _undone(
@@ -100,18 +100,18 @@ def _undone(
         return None
     temporary.named = False
     mine = replaced.put
-    return Replaced(descriptor, replaced.name, mine, mine, was, Version())
+    return Replaced(descriptor, replaced.name, mine, was, mine, None)
 
 
-def _still(place: Place, standing: Standing) -> bool:
-    """Make sure, as far as can be, that the file is as it was read; say whether we watch it."""
+def _still(place: Place, standing: Standing) -> Writers:
+    """Make sure, as far as can be, that the file is as it was read; return who may write it."""
     answer = watch(standing.descriptor)
     if answer is Watch.BUSY and not standing.busy:
         raise OvertakenError
     same = stands(standing.descriptor, place.name, place.directory)
     if not same or not atomic.holds(standing.descriptor, standing.data):
         raise OvertakenError
-    return answer is Watch.KEPT
+    return Writers.WATCHED if answer is Watch.KEPT else Writers.UNKNOWN
 
 
 def _as_read(place: Place, replaced: Replaced) -> bool:
@@ -120,6 +120,6 @@ def _as_read(place: Place, replaced: Replaced) -> bool:
         return False
     if not stands(replaced.descriptor, replaced.name, place.directory):
         return False
-    if replaced.watched:
+    if replaced.writers is Writers.WATCHED:
         return not disturbed(replaced.descriptor)
     return replaced.expected is None or atomic.holds(replaced.descriptor, replaced.expected)

@@ -93,7 +93,7 @@ class SecondLook:
             waits = Patience(self._pause, 0.0) if late.busy else patience  # wait in vain only once
             try:
                 if not late.altered(waits):
-                    if late.certain:
+                    if late.final:
                         self._drop(place, late)
                     continue
                 theirs = self._read(place, late)
@@ -102,14 +102,15 @@ class SecondLook:
                 raise
             if theirs is not None:
                 data = merged if isinstance(merged, bytes) else merged.data
-                merged = carry_over(late.base, theirs, data) if _shared(late, data) else theirs
+                whole = late.differs_by_ours(data)
+                merged = theirs if whole else carry_over(late.base, theirs, data)
         return merged
 
     def taken_over(self, place: Place, *replaced: Replaced) -> None:
         """What `basis` returned last stands on disk now, in the place of `replaced`."""
         for late in list(self._late):
             late.taken_over()
-            if late.certain:
+            if late.final:
                 self._drop(place, late)
         self.keep(place, *replaced)
 
@@ -129,11 +130,3 @@ class SecondLook:
     def _drop(self, place: Place, late: Replaced) -> None:
         self._late.remove(late)
         late.drop(place.directory)
-
-
-def _shared(late: Replaced, stands: bytes) -> bool:
-    """Say whether more than ours has changed in the file since a rival read what it altered.
-
-    If not, the rival's version is taken as it is, in its order and with all its comments.
-    """
-    return late.expected is None or not late.successor.size or stands != late.put

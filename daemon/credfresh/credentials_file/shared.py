@@ -251,9 +251,9 @@ class SharedCredentialsFile:
         temporary = writing.prepare(place, data, attributes, self._steps)
         try:
             made = version(os.fstat(temporary.descriptor))
-            new = made if alone else made._replace(size=0)
-            self._second_look.note(leftovers.before(temporary, standing, new))
-            replaced = rivals.swap(place, temporary, standing, data, new, steps=self._steps)
+            self._second_look.note(leftovers.before(temporary, standing, made, alone=alone))
+            successor = made if alone else None
+            replaced = rivals.swap(place, temporary, standing, data, successor, steps=self._steps)
             try:
                 rivals.confirm(place, temporary, replaced, self._steps)
             except PublishError:
@@ -263,8 +263,8 @@ class SharedCredentialsFile:
             if replaced is not None:
                 atomic.narrow(replaced.descriptor, attributes.mode)
             info = writing.stamp(temporary, self._steps, self._clock)
-            if replaced is not None:
-                replaced.successor = new._replace(mtime=info.st_mtime_ns)
+            if replaced is not None and replaced.successor is not None:
+                replaced.successor = made._replace(mtime=info.st_mtime_ns)
                 self._second_look.note()
             self._make_durable(place)
         finally:
