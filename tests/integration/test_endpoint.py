@@ -219,6 +219,16 @@ def test_unwanted_tokens_are_removed_and_foreign_files_stay(directory: Path) -> 
     assert {"production", "theirs", "notes", "tokens.credfresh"} == left
 
 
+def test_a_temporary_of_a_killed_daemon_is_removed(directory: Path) -> None:
+    """Also an empty one, in which no token tells whose it is."""
+    directory.mkdir()
+    (directory / ".production.credfresh-0123abcd.tmp").touch()
+
+    bring(Tokens("test", Chance()), directory, "production")
+
+    assert {"production", "tokens.credfresh"} == {entry.name for entry in directory.iterdir()}
+
+
 def test_tokens_open_what_they_may_though_a_full_disk_lost_their_files(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

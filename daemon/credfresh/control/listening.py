@@ -45,7 +45,7 @@ class ListeningSocket:
         """
         group = self._group()
         with resolved(self._path, any_kind=True) as place, self._steps("listen"):
-            _sweep(place)
+            atomic.sweep(place.directory, place.name, kind=stat.S_IFSOCK)  # bound, not renamed
             self._judge_standing(place)
             listener = socket.socket(
                 socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
@@ -145,13 +145,3 @@ class ListeningSocket:
 
 def _look(place: Place, name: str) -> os.stat_result:
     return os.stat(name, dir_fd=place.directory, follow_symlinks=False)
-
-
-def _sweep(place: Place) -> None:
-    """Remove the sockets of daemons that died between binding and renaming."""
-    for entry in os.listdir(place.directory):  # noqa: PTH208 - relative to a descriptor
-        if atomic.is_temporary(entry, place.name):
-            with contextlib.suppress(OSError):
-                info = _look(place, entry)
-                if stat.S_ISSOCK(info.st_mode) and trusted_owner(info.st_uid):
-                    os.unlink(entry, dir_fd=place.directory)

@@ -11,14 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from credfresh.credentials_file.replaced import Replaced
 from credfresh.credentials_file.standing import READ, Patience, Standing, Version, read, version
 from credfresh.disk import atomic
 from credfresh.disk.atomic import Temporary
-from credfresh.disk.paths import Place, trusted_owner
+from credfresh.disk.paths import Place
 
 _LINE = re.compile(r"^swap=([0-9a-f]{8}) new=(\d+:\d+:\d+) old=(\d+:\d+:\d+)$", re.MULTILINE)
 
@@ -57,7 +56,9 @@ def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) ->
     kept: dict[str, Replaced] = {}
     noted = {serial: (_version(new), _version(old)) for serial, new, old in _LINE.findall(found)}
     with contextlib.ExitStack() as opened:
-        for entry, info in _ours(place, owner, spare):
+        for entry, info in atomic.leftovers(place.directory, place.name, owner=owner):
+            if entry in spare:
+                continue
             serial = atomic.serial(entry)
             late = _replaced(place, entry, info, *noted[serial]) if serial in noted else None
             if late is not None and (late.altered(_AT_ONCE) or late.busy):
@@ -70,17 +71,6 @@ def sweep(place: Place, found: str, owner: int | None, spare: Container[str]) ->
                     os.unlink(entry, dir_fd=place.directory)
         opened.pop_all()
     return [kept[serial] for serial in noted if serial in kept]
-
-
-def _ours(
-    place: Place, owner: int | None, spare: Container[str]
-) -> Iterator[tuple[str, os.stat_result]]:
-    for entry in os.listdir(place.directory):  # noqa: PTH208 - pathlib takes no descriptor
-        if entry in spare or not atomic.is_temporary(entry, place.name):
-            continue
-        info = os.stat(entry, dir_fd=place.directory, follow_symlinks=False)
-        if stat.S_ISREG(info.st_mode) and trusted_owner(info.st_uid, owner):
-            yield entry, info
 
 
 def _replaced(

@@ -8,7 +8,8 @@ content. It is then put in place by one of three swaps:
 - `fill` if nothing stood there: it fails if something stands there by then;
 - `replace` if the file system knows no exchange.
 
-A reader finds the old file or the new one, whole, at any moment.
+A reader finds the old file or the new one, whole, at any moment. What a killed process left of its
+temporaries is found again by `leftovers`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ import ctypes
 import errno
 import os
 import re
+import stat
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from credfresh.disk.paths import trusted_owner
 
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 _NOREPLACE, _EXCHANGE = 1, 2  # RENAME_* of linux/fs.h
@@ -83,6 +88,35 @@ def is_temporary(entry: str, name: str | None = None) -> bool:
     """Say whether a directory entry has the name of a temporary of ours, for `name` or any file."""
     of = ".+" if name is None else re.escape(name)
     return re.fullmatch(rf"\.{of}\.credfresh-[0-9a-f]{{8}}\.tmp", entry) is not None
+
+
+def leftovers(
+    directory: int, name: str | None = None, *, kind: int = stat.S_IFREG, owner: int | None = None
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the temporaries that a killed process left, for the file `name` or any file.
+
+    Only what is of this kind, and belongs to root, to us or to `owner`, can be one of ours.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    for entry in os.listdir(directory):
+        if is_temporary(entry, name):
+            with contextlib.suppress(FileNotFoundError):
+                info = os.stat(entry, dir_fd=directory, follow_symlinks=False)
+                if stat.S_IFMT(info.st_mode) == kind and trusted_owner(info.st_uid, owner):
+                    yield entry, info
+
+
+def sweep(directory: int, name: str | None = None, *, kind: int = stat.S_IFREG) -> None:
+    """Remove the temporaries that a killed process left; see `leftovers`.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    for entry, _ in leftovers(directory, name, kind=kind):
+        with contextlib.suppress(OSError):  # of a read-only file system: at the next sweep
+            os.unlink(entry, dir_fd=directory)
 
 
 def serial(entry: str) -> str:

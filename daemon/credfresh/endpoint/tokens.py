@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from credfresh.disk import folder
+from credfresh.disk import atomic, folder
 from credfresh.disk.access import Access, for_readers, group_of
 from credfresh.disk.locks import LifeLock
 from credfresh.disk.paths import Place
@@ -121,6 +121,7 @@ class Tokens:
             if self._life is not None:
                 self._life.close()
             self._life = life
+            atomic.sweep(place.directory)
 
     def _bring(
         self, place: Place, target: FileTarget, rights: FileTarget, taken: Container[str]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -167,10 +166,9 @@ def put(path: str, content: bytes, mode: int) -> None:
 def sweep(path: str) -> None:
     """Remove half-written files that a killed daemon left beside the file."""
     folder, name = os.path.split(path)
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if not atomic.is_temporary(entry.name, name):
-                continue
-            info = entry.stat(follow_symlinks=False)
-            if stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid():
-                Path(entry.path).unlink()
+    with contextlib.suppress(OSError):
+        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            atomic.sweep(directory, name)
+        finally:
+            os.close(directory)
