@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from credfresh.credentials_file import moves
 from credfresh.credentials_file.shared import SharedCredentialsFile
@@ -32,6 +32,16 @@ def distrusted(targets: Iterable[FileTarget]) -> tuple[PublishError, ...]:
     return tuple(errors)
 
 
+@dataclass(slots=True)
+class _Kept:
+    """A file that we keep, by one path."""
+
+    target: FileTarget
+    file: SharedCredentialsFile
+    stood: Wanted = field(default_factory=dict)
+    """What may stand in it, by profile: what a profile that is gone from here has left."""
+
+
 class CredentialsFiles:
     """Splits what is wanted by file. For one thread at a time.
 
@@ -51,15 +61,14 @@ class CredentialsFiles:
         self._instance = instance
         self._clock = clock
         self._pause = pause
-        self._targets: dict[str, FileTarget] = {}
-        self._files: dict[str, SharedCredentialsFile] = {}
-        self._stood: dict[str, Wanted] = {}
+        self._kept: dict[str, _Kept] = {}
+        """By path, as the configuration spells it."""
         for target in targets:
-            self._file(target)
+            self._keep(target)
 
     def issued(self, access_key_id: str) -> bool:
         """Say whether an access key id is one that we issued. Safe in any thread."""
-        return any(file.issued(access_key_id) for file in tuple(self._files.values()))
+        return any(kept.file.issued(access_key_id) for kept in tuple(self._kept.values()))
 
     def claim(self) -> None:
         """Become the only daemon that keeps these files.
@@ -70,46 +79,47 @@ class CredentialsFiles:
             AlreadyRunningError: another one keeps one of them; none is claimed then.
         """
         try:
-            for file in self._files.values():
+            for kept in self._kept.values():
                 with contextlib.suppress(PublishError):
-                    file.claim()
+                    kept.file.claim()
         except AlreadyRunningError:
             self.release()
             raise
 
     def release(self) -> None:
         """Give the claims up."""
-        for file in self._files.values():
-            file.release()
+        for kept in self._kept.values():
+            kept.file.release()
 
     def standing(self, profiles: Mapping[str, Profile]) -> Mapping[str, Grant]:
         """Return the credentials that stand in the files, by profile."""
         grants: dict[str, Grant] = {}
-        for path, file in self._files.items():
+        for path, kept in self._kept.items():
             mine = {name: p for name, p in profiles.items() if p.target.path == path}
             try:
-                grants.update(file.standing(mine))
+                grants.update(kept.file.standing(mine))
             except PublishError:
                 continue  # the first publish reports it
         return grants
 
     def recognise(self, access_key_ids: Collection[str]) -> None:
         """Know these access key ids, too, as ones that we issued."""
-        for file in self._files.values():
-            file.recognise(access_key_ids)
+        for kept in self._kept.values():
+            kept.file.recognise(access_key_ids)
 
     def publish(self, wanted: Wanted) -> dict[str, Outcome]:
         """Make every file equal to what is wanted of it; return what became of each, by path."""
         shares = self._shares(wanted)
         leaving = {
-            path: moves.leaving(self._stood.get(path, {}), share, wanted)
+            path: moves.leaving(self._kept[path].stood, share, wanted)
             for path, share in shares.items()
         }
         outcomes: dict[str, Outcome] = {}
         for path in sorted(shares, key=lambda path: not shares[path]):  # what is to go, last
             outcome = self._publish(path, shares[path], leaving[path])
             if not shares[path] and isinstance(outcome, PublishError) and outcome.nowhere:
-                outcome, leaving[path], self._stood[path] = PublishReport(written=False), {}, {}
+                outcome, leaving[path] = PublishReport(written=False), {}
+                self._kept[path].stood = {}
             outcomes[path] = outcome
         for path, left in leaving.items():
             moved = {
@@ -122,18 +132,18 @@ class CredentialsFiles:
                 second = self._publish(path, shares[path], {**left, **moved})
                 outcomes[path] = moves.together(first, second)
         for path, outcome in outcomes.items():
-            if not self._stood[path] and isinstance(outcome, PublishReport):
+            if not self._kept[path].stood and isinstance(outcome, PublishReport):
                 self._let_go(path)
         return outcomes
 
     def tick(self) -> bool:
         """Look after every file; True asks for a `publish`."""
-        again = [file.tick() for file in self._files.values()]  # all of them, so no generator
+        again = [kept.file.tick() for kept in self._kept.values()]  # all of them, so no generator
         return any(again)
 
     def _shares(self, wanted: Wanted) -> dict[str, dict[str, Publication]]:
         """Return what is wanted of each file, by path; see to it that each file is kept."""
-        shares: dict[str, dict[str, Publication]] = {path: {} for path in self._files}
+        shares: dict[str, dict[str, Publication]] = {path: {} for path in self._kept}
         for name, publication in wanted.items():
             shares.setdefault(publication.profile.target.path, {})[name] = publication
         for path in [path for path, share in shares.items() if not share]:
@@ -142,43 +152,39 @@ class CredentialsFiles:
                 del shares[path]
                 self._hand_over(path, alias)
         for share in filter(None, shares.values()):
-            self._file(next(iter(share.values())).profile.target)
+            self._keep(next(iter(share.values())).profile.target)
         return shares
 
     def _hand_over(self, path: str, alias: str) -> None:
         """Keep a file by another path: our own claim would refuse a second keeper."""
-        known = self._files.get(alias)
-        if known is not None and known.claimed:
+        known = self._kept.get(alias)
+        if known is not None and known.file.claimed:
             self._let_go(path)
             return
-        self._files[alias] = self._files[path]
-        self._stood[alias] = {**self._stood.get(alias, {}), **self._stood.get(path, {})}
-        # So that `_file` finds the new one to differ.
-        self._targets[alias] = self._targets.pop(path)
-        self._stood.pop(path, None)
-        del self._files[path]
+        kept = self._kept[alias] = self._kept.pop(path)
+        if known is not None:
+            kept.stood = {**known.stood, **kept.stood}
 
     def _let_go(self, path: str) -> None:
-        self._files.pop(path).release()
-        self._stood.pop(path, None)
-        del self._targets[path]
+        self._kept.pop(path).file.release()
 
     def _publish(self, path: str, share: Wanted, left: Wanted) -> Outcome:
-        outcome = _published(self._files[path], path, {**share, **left})
-        stood = self._stood.get(path, {})
-        self._stood[path] = moves.remembered(stood, share, left, outcome)
+        kept = self._kept[path]
+        outcome = _published(kept.file, path, {**share, **left})
+        kept.stood = moves.remembered(kept.stood, share, left, outcome)
         return outcome
 
-    def _file(self, target: FileTarget) -> None:
+    def _keep(self, target: FileTarget) -> None:
         """Keep the file of a target, with the rights that it asks for."""
-        path = target.path
-        if path not in self._files:
-            self._files[path] = SharedCredentialsFile(
+        kept = self._kept.get(target.path)
+        if kept is None:
+            file = SharedCredentialsFile(
                 target, instance=self._instance, clock=self._clock, pause=self._pause
             )
-        elif self._targets[path] != target:
-            self._files[path].serve(target)
-        self._targets[path] = target
+            self._kept[target.path] = _Kept(target, file)
+        elif kept.target != target:
+            kept.target = target
+            kept.file.serve(target)
 
 
 def _published(file: SharedCredentialsFile, path: str, share: Wanted) -> Outcome:
