@@ -277,6 +277,29 @@ def test_no_temporary_stays_at_the_old_target_of_a_link(tmp_path: Path) -> None:
     assert [] == temporaries(here / "credentials")
 
 
+@pytest.mark.parametrize("published", [True, False])
+def test_no_temporary_stays_beside_a_link_that_took_the_place_of_the_file(
+    tmp_path: Path, *, published: bool
+) -> None:
+    """If the file was moved and a link put in its place, no temporary stays beside the link."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for directory in (here, there):
+        directory.mkdir()
+    path = here / "credentials"
+    file = keeper(path)
+    for serial in (0, 1):
+        file.publish(wanted(path, "dev", serial=serial))
+    path.rename(there / "credentials")
+    path.symlink_to(there / "credentials")
+
+    if published:
+        file.publish(wanted(path, "dev", serial=2))
+    file.release()
+
+    assert [] == temporaries(path)
+    assert "dev" in read_by_sdk(there / "credentials")
+
+
 def test_an_end_where_the_directory_is_gone_holds_nothing_open(tmp_path: Path) -> None:
     """If the directory is gone at the end, descriptors of replaced files are closed anyway."""
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count

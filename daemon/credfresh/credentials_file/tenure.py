@@ -94,8 +94,15 @@ class Tenure:
         self.second_look.keep(place, *late)
 
     def _leave(self, path: str) -> None:
-        """Let go of what was replaced there; see `SecondLook.leave`."""
-        with contextlib.suppress(PublishError, OSError), resolved(path) as place:
+        """Let go of what was replaced there; see `SecondLook.leave`.
+
+        A claimed path is real: a link that stands there now leads elsewhere.
+        """
+        real = path == self.path
+        with (
+            contextlib.suppress(PublishError, OSError),
+            resolved(path, follow_last=not real) as place,
+        ):
             self.second_look.leave(place)
         self.second_look.leave(None)
 
