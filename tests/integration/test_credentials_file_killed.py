@@ -336,6 +336,41 @@ def test_a_temporary_that_was_never_swapped_restores_nothing(harness: Harness) -
     assert [] == temporaries(harness.path)
 
 
+@pytest.mark.parametrize(("late", "left"), [(b"", 0), (THEIRS, 1)])
+def test_where_a_link_takes_the_place_of_the_file_only_late_writes_stay_beside_it(
+    harness: Harness, late: bytes, left: int
+) -> None:
+    """The file was moved elsewhere after the kill: what was replaced is cleared up all the same."""
+    harness.published_late(late).close()
+    harness.killed()
+    elsewhere = harness.path.with_name("elsewhere")
+    elsewhere.mkdir()
+    harness.path.rename(elsewhere / "credentials")
+    harness.path.symlink_to(elsewhere / "credentials")
+
+    assert {"foreign", "dev"} == harness.settle()
+
+    assert left == len(temporaries(harness.path))
+    assert [] == temporaries(elsewhere / "credentials")
+
+
+def test_a_link_in_the_place_of_another_daemon_s_file_takes_nothing_from_it(
+    harness: Harness,
+) -> None:
+    """While another daemon still keeps what stood there, its replaced files are its own."""
+    harness.published_late(b"").close()
+    other = harness.file
+    elsewhere = harness.path.with_name("elsewhere")
+    elsewhere.mkdir()
+    harness.path.rename(elsewhere / "credentials")
+    harness.path.symlink_to(elsewhere / "credentials")
+
+    harness.settle()
+
+    assert 1 == len(temporaries(harness.path))
+    other.release()
+
+
 @needs_root
 @pytest.mark.parametrize(("owner", "swept"), [(65_534, False), (0, True)])
 def test_only_temporaries_of_ours_are_swept(harness: Harness, owner: int, *, swept: bool) -> None:

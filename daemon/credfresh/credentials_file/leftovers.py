@@ -9,6 +9,7 @@ two is found, and what is new in it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Container, Iterable, Sequence
@@ -91,10 +92,15 @@ def _replaced(
         successor = os.open(place.name, READ, dir_fd=place.directory)
     except FileNotFoundError:
         return None
-    try:
-        put = read(successor) if version(os.fstat(successor)) == new else b""
-    finally:
-        os.close(successor)
+    except OSError as error:
+        if error.errno != errno.ELOOP:  # O_NOFOLLOW: a link
+            raise
+        put = b""
+    else:
+        try:
+            put = read(successor) if version(os.fstat(successor)) == new else b""
+        finally:
+            os.close(successor)
     try:
         descriptor = os.open(entry, READ, dir_fd=place.directory)
     except PermissionError:  # the daemon before us was another user

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from credfresh.credentials_file import leftovers
 from credfresh.credentials_file.remarks import Remarks
 from credfresh.credentials_file.second_look import SecondLook
+from credfresh.disk import atomic
 from credfresh.disk.locks import LifeLock, Pause, WriteLock
-from credfresh.disk.paths import Place, resolved
+from credfresh.disk.paths import Place, resolved, same_place
 from credfresh.disk.steps import Steps
-from credfresh.errors import PublishError
+from credfresh.errors import AlreadyRunningError, PublishError
 
 PATIENCE = 10.0
 """Seconds that we wait for the write lock."""
@@ -29,6 +30,7 @@ class Tenure:
     def __init__(self, instance: str, steps: Steps, pause: Pause) -> None:
         self._instance = instance
         self._steps = steps
+        self._pause = pause
         self._life: LifeLock | None = None
         self.second_look = SecondLook(pause, self._note)
 
@@ -63,6 +65,7 @@ class Tenure:
         except BaseException:
             self.close()  # so that the next one sweeps again, by the same note
             raise
+        self._clear_beside(place, owner)
 
     def sweep(self, place: Place, owner: int | None) -> None:
         """Remove what failed writes left behind.
@@ -87,6 +90,22 @@ class Tenure:
         if self._life is not None:
             self._life.close()
             self._life = None
+
+    def _clear_beside(self, place: Place, owner: int | None) -> None:
+        """Clear up where the path itself is, if a link has been put in the place of a file of ours.
+
+        Late writes of rivals stay there: the file to which they would go is gone.
+        """
+        with (
+            contextlib.suppress(AlreadyRunningError, PublishError, OSError),
+            resolved(self._steps.path, follow_last=False) as link,
+        ):
+            if not same_place(link, place) and any(
+                atomic.leftovers(link.directory, link.name, owner=owner)
+            ):
+                before = Tenure(self._instance, self._steps, self._pause)
+                before.keep(link, owner)
+                before.end(link.path)
 
     def _sweep(self, place: Place, found: str, owner: int | None) -> None:
         with self._steps("sweep"):
