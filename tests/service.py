@@ -250,7 +250,7 @@ class Service:
         shutil.copytree(of, package, ignore=shutil.ignore_patterns("__pycache__"))
         self.machine.run("chmod", "-R", "a+rX", _PACKAGE)
         self.machine.run(interpreter(), "-IS", "-m", "compileall", "-q", _PACKAGE)
-        main = program("from credfresh.cli import main\nsys.exit(main())\n")
+        main = program("from credfresh.__main__ import main\nsys.exit(main())\n")
         self.machine.write("/usr/bin/credfresh", main, 0o755)
         delay = (SYSTEMD / "restart-delay").read_text()
         self.machine.write("/usr/lib/credfresh/restart-delay", delay, 0o755)

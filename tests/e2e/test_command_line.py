@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import credfresh
+from asking import served
 from credfresh.cli import COMMANDS
 from disk import needs_root
 from host import COMMAND, ENVIRONMENTS, Host, wait_until
@@ -225,6 +227,43 @@ def test_the_daemon_starts_without_importing_the_sdk(host: Host) -> None:
         check=True,
     )
     assert "imported: apscheduler" == result.stdout.splitlines()[-1]
+
+
+SLOW = """
+import sys, threading
+print("importing", file=sys.stderr, flush=True)
+threading.Event().wait()
+"""
+
+
+def test_ctrl_c_during_the_imports_ends_a_command_without_a_word(tmp_path: Path) -> None:
+    """Who types it at once sees no traceback of Python, and a shell sees SIGINT."""
+    (tmp_path / "click.py").write_text(SLOW)
+    with subprocess.Popen(
+        [sys.executable, "-m", "credfresh", "status"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stderr is not None
+        assert "importing\n" == command.stderr.readline()
+        command.send_signal(signal.SIGINT)
+        assert (-signal.SIGINT, "") == (command.wait(20), command.stderr.read())
+
+
+def test_ctrl_c_ends_a_waiting_job_without_a_word(tmp_path: Path) -> None:
+    """So it does while `ensure` waits for an answer."""
+    path = tmp_path / "control.sock"
+    tmp_path.chmod(0o700)
+    with served(path) as daemon:
+        daemon.keeps = lambda _: True
+        words = [COMMAND, "ensure", "production", "--valid-for", "45m", "--socket", str(path)]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as job:
+            wait_until(lambda: bool(daemon.questions), "the question")
+            job.send_signal(signal.SIGINT)
+            _, said = job.communicate(timeout=20)
+
+    assert (-signal.SIGINT, "") == (job.returncode, said)
 
 
 def test_output_that_cannot_be_written_is_told() -> None:

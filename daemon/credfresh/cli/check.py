@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -47,9 +46,6 @@ def command(path: str, *, online: bool, as_json: bool) -> None:
         problems = [asdict(problem) for problem in error.problems]
         click.echo(json.dumps({"version": 1, "valid": False, "problems": problems}))
         raise SystemExit(Exit.CONFIG) from None
-    if online and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        # Ctrl-C ends it at once: nothing is written, and threads wait long for an STS that hangs.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
     results = dict(try_roles(settings)) if online else {}
     if as_json:
         click.echo(json.dumps(_report(settings, results, online=online)))

@@ -35,7 +35,8 @@ def command(limit: float | None) -> None:
     """
     for name in ("NO_PROXY", "no_proxy"):  # to the simulated STS leads no proxy
         os.environ[name] = f"{os.environ.get(name, '')},127.0.0.1".lstrip(",")
-    for number in (signal.SIGTERM, signal.SIGHUP):  # the daemon heeds one of them, and later
+    # The daemon heeds two of them, and later.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # by nohup(1)
             signal.signal(number, _ended)
     stage = Stage(default_directory())

@@ -125,6 +125,8 @@ def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict
     live = os.isatty(_STDOUT) and obeys_codes(os.environ) and not as_json
     pause = threading.Event()
     signal.signal(signal.SIGTERM, _ended)  # `timeout` sends it: the screen is given back
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if live:
             click.echo(ENTER_SCREEN, nl=False)
