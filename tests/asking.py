@@ -98,3 +98,26 @@ def served(path: Path, mode: int = 0o600) -> Iterator[Oracle]:
         oracle.server.stop(PATIENCE)
         listening.close()
         assert not oracle.server.alive()
+
+
+@contextmanager
+def foreign(path: Path, line: bytes) -> Iterator[None]:
+    """Let another service listen at this path: it answers everybody with this line."""
+
+    def serve() -> None:
+        while True:
+            with listener.accept()[0] as connection:
+                if not connection.recv(65536):
+                    return
+                connection.sendall(line)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        service = threading.Thread(target=serve, daemon=True)
+        service.start()
+        try:
+            yield
+        finally:
+            connect(path).close()
+            service.join(PATIENCE)

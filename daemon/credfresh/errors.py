@@ -164,13 +164,34 @@ class AlreadyRunningError(CredfreshError):
         )
 
 
+class ControlCode(StrEnum):
+    """Why the running daemon does not do what it was asked (docs/control.md)."""
+
+    ANOTHER_DAEMON = "another_daemon"
+    BAD_REQUEST = "bad_request"
+    BUSY = "busy"
+    INTERNAL = "internal"
+    NO_RELOAD = "no_reload"
+    NOT_ALLOWED = "not_allowed"  # also of the client, which may not connect
+    STOPPING = "stopping"
+    TOO_LONG = "too_long"
+    TOO_SLOW = "too_slow"
+    UNKNOWN_PROFILE = "unknown_profile"
+    UNSUPPORTED_VERSION = "unsupported_version"  # also of the client, about the daemon's
+
+    # The client's own: the daemon has not said them.
+    BAD_ANSWER = "bad_answer"  # what answers is no daemon
+    NO_DAEMON = "no_daemon"
+    OTHER = "other"  # a word of a later daemon
+
+    @classmethod
+    def _missing_(cls, value: object) -> ControlCode:  # noqa: ARG003 - enum's signature
+        return cls.OTHER
+
+
 class ControlError(CredfreshError):
-    """The running daemon was not reached, or does not do what it was asked.
+    """The running daemon was not reached, or does not do what it was asked."""
 
-    `code` says which and why: `no_daemon`, `not_allowed` to connect and `too_long` are the
-    client's own words, the others the daemon's (docs/control.md).
-    """
-
-    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, code: ControlCode, message: str, *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.code = code

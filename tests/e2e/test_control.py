@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from asking import exchange
+from asking import exchange, foreign
 from credfresh.config.json_schema import json_schema
 from disk import needs_root
 from host import COMMAND, Host, ask, running
@@ -117,6 +117,32 @@ def test_an_unknown_profile_is_a_usage_error(host: Host, socket: Path) -> None:
         done = host.command(*command, "--socket", str(socket))
         assert 2 == done.returncode
         assert "did you mean `production`?" in done.stderr
+
+
+ODD = b'{"version": 1, "answer": {"profiles": [{"profile": 3}], "reached": true, "accepted": 1}}\n'
+
+
+@pytest.mark.parametrize("line", [b"HTTP/1.1 400 Bad Request\r\n\r\n", ODD])
+def test_another_service_at_the_socket_is_told_as_such(host: Host, line: bytes) -> None:
+    """As if no daemon ran: 69, also where it answers with JSON; the file is judged."""
+    assert 0 == host.start("once").wait()
+    path = host.root / "run" / "other.sock"
+    with foreign(path, line):
+        orders = [ask(host, c, "--socket", str(path)) for c in ("renew", "reload", "withdraw")]
+        judged = [
+            ask(host, "ensure", "production", "--valid-for", asked, "--socket", str(path))
+            for asked in ("45m", "2h")
+        ]
+        shown = ask(host, "status", "--socket", str(path))
+
+    for done in [*orders, judged[1]]:
+        assert 69 == done.returncode, done.stderr
+        assert done.stderr.startswith(f"credfresh: {path}: what answers there is no credfresh")
+        assert 2 == done.stderr.count("\n")  # the message and a hint
+    assert 0 == judged[0].returncode, judged[0].stderr
+    assert judged[0].stdout.startswith("production: valid for 59m")
+    assert 0 == shown.returncode
+    assert f"{path}: what answers there is no credfresh" in shown.stderr
 
 
 @needs_root

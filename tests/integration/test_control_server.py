@@ -20,7 +20,8 @@ import pytest
 from asking import PATIENCE, STATUS, Oracle, connect, exchange, received, served
 from credfresh.control import protocol, server
 from credfresh.control.listening import ListeningSocket
-from credfresh.control.protocol import Ensure, Reload, RequestError, Status
+from credfresh.control.protocol import Ensure, Reload, Status
+from credfresh.errors import ControlCode, ControlError
 from credfresh.settings import ControlSettings
 from disk import for_children, needs_root
 from host import wait_until
@@ -337,7 +338,9 @@ def test_closing_answers_and_disconnects_all_clients(path: Path) -> None:
         waiting.sendall(ENSURE)
         wait_until(lambda: bool(oracle.questions), "the question")
         assert oracle.server is not None
-        oracle.server.refuse([oracle.questions[0].ticket], RequestError("stopping", "it ends"))
+        oracle.server.refuse(
+            [oracle.questions[0].ticket], ControlError(ControlCode.STOPPING, "it ends")
+        )
         began = time.monotonic()
     assert time.monotonic() - began < server.REQUEST_TIME / 2
     assert "stopping" == json.loads(received(waiting))["error"]["code"]

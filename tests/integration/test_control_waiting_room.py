@@ -10,10 +10,9 @@ import pytest
 
 from credfresh.config.echo import did_you_mean
 from credfresh.control import protocol, waiting_room
-from credfresh.control.protocol import RequestError
 from credfresh.control.waiting_room import FEW, WaitingRoom
 from credfresh.control.wishes import Wishes
-from credfresh.errors import Mend, PublishError
+from credfresh.errors import ControlError, Mend, PublishError
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk
 from credfresh.publication import PublishReport, Refusal
@@ -357,7 +356,7 @@ def test_an_unknown_profile_is_refused_with_what_was_meant(harness: Harness) -> 
         lambda: harness.room.renew(1, ("dev", "prd")),
         lambda: harness.room.withdraw(1, ("dev", "prd")),
     ):
-        with pytest.raises(RequestError, match="'prd'") as caught:
+        with pytest.raises(ControlError, match="'prd'") as caught:
             ask()
         assert "unknown_profile" == caught.value.code
         assert "did you mean `prod`?" == caught.value.hint
@@ -380,7 +379,7 @@ def test_a_flood_of_unknown_names_costs_a_tenth_of_the_time(
     hints = []
     began = harness.clock().boot
     while harness.clock().boot < began + 1.0:
-        with pytest.raises(RequestError) as caught:
+        with pytest.raises(ControlError) as caught:
             harness.room.ensure(1, protocol.Ensure("prd", 1, 1))
         hints.append(caught.value.hint)
         harness.clock.advance(0.001)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,10 +19,11 @@ from credfresh.control.protocol import (
     Reload,
     Renew,
     Request,
-    RequestError,
     Status,
     Withdraw,
 )
+from credfresh.errors import ControlCode, ControlError, Problem
+from credfresh.statuses import ProfileStatus
 
 REQUESTS: list[Request] = [
     Status(),
@@ -36,9 +40,9 @@ REQUESTS: list[Request] = [
 ]
 
 
-def refusal(line: bytes) -> RequestError:
+def refusal(line: bytes) -> ControlError:
     """Return why a line is no request."""
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(ControlError) as caught:
         protocol.decode_request(line)
     return caught.value
 
@@ -122,11 +126,11 @@ NEARLY = st.fixed_dictionaries(
     | NEARLY.map(lambda said: json.dumps(said).encode())
 )
 def test_any_bytes_are_decoded_to_a_request_or_an_error(line: bytes) -> None:
-    """The result is a request that can be sent, or a RequestError that can be sent back."""
+    """The result is a request that can be sent, or a ControlError that can be sent back."""
     request, refused = None, None
     try:
         request = protocol.decode_request(line)
-    except RequestError as error:
+    except ControlError as error:
         refused = error
 
     if request is not None:
@@ -134,7 +138,7 @@ def test_any_bytes_are_decoded_to_a_request_or_an_error(line: bytes) -> None:
     else:
         assert refused is not None
         assert refused.code in {"bad_request", "unsupported_version"}
-        assert protocol.encode_error(refused.code, refused.message, hint=refused.hint)
+        assert protocol.encode_error(refused)
 
 
 @pytest.mark.parametrize("version", ["2", '"1"', "null", "true", "1.0", "1.5", "[]"])
@@ -152,7 +156,13 @@ def test_a_profile_named_twice_is_asked_for_once() -> None:
 
 def test_an_answer_arrives_as_it_was_sent() -> None:
     """It is one line, and keeps names beyond ASCII and undecodable bytes of paths."""
-    answer = {"reached": True, "seconds_left": 1, "asked_s": 1, "profile": "größe\n\udcff"}
+    answer = {
+        "reached": True,
+        "seconds_left": 1,
+        "asked_s": 1,
+        "profile": "größe\n\udcff",
+        "new": 1,
+    }
     line = protocol.encode_answer(answer)
 
     assert 1 == line.count(b"\n")
@@ -162,10 +172,19 @@ def test_an_answer_arrives_as_it_was_sent() -> None:
 def test_an_error_arrives_with_its_code_and_hint() -> None:
     """The client raises the exception that the daemon meant."""
     for hint in ("sudo", None):
-        with pytest.raises(RequestError) as caught:
-            protocol.decode_answer(protocol.encode_error("not_allowed", "no", hint=hint), Status())
+        meant = ControlError(ControlCode.NOT_ALLOWED, "no", hint=hint)
+        with pytest.raises(ControlError) as caught:
+            protocol.decode_answer(protocol.encode_error(meant), Status())
         error = caught.value
         assert ("not_allowed", "no", hint) == (error.code, error.message, error.hint)
+
+
+def test_an_error_with_a_code_of_a_later_daemon_arrives_too() -> None:
+    """Version 1 may get new codes; what the daemon says is still told."""
+    line = b'{"version": 1, "error": {"code": "too_late", "message": "no", "hint": null}}'
+    with pytest.raises(ControlError, match="no") as caught:
+        protocol.decode_answer(line, Status())
+    assert ControlCode.OTHER is caught.value.code
 
 
 @pytest.mark.parametrize(
@@ -187,8 +206,8 @@ def test_an_error_arrives_with_its_code_and_hint() -> None:
     ],
 )
 def test_an_answer_of_another_service_is_an_error(line: bytes) -> None:
-    """A client that was pointed at another service raises RequestError and does not crash."""
-    with pytest.raises(RequestError) as caught:
+    """A client that was pointed at another service raises ControlError and does not crash."""
+    with pytest.raises(ControlError) as caught:
         protocol.decode_answer(line, Status())
     assert "bad_answer" == caught.value.code
 
@@ -207,14 +226,58 @@ def test_an_answer_that_lacks_a_field_is_an_error(
     request_: Request, answer: dict[str, object]
 ) -> None:
     """A client does not end in a traceback where a daemon leaves something out."""
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(ControlError) as caught:
         protocol.decode_answer(protocol.encode_answer(answer), request_)
     assert "bad_answer" == caught.value.code
 
 
+PROFILE = ProfileStatus("dev", "fresh", "arn", 9.5, 8.5, 7.5, 6.5, 0, "ASIA", None, None).as_json()
+OUTCOME = {"profile": "dev", "earlier": False, "expiration": None, "error": None, "hint": "wait"}
+ENSURED = {"profile": "dev", "asked_s": 60, "seconds_left": 50}
+MISTAKE = asdict(Problem("credfresh.yaml", 1, 2, "sts", "no such key"))
+ANSWERS: list[tuple[Request, dict[str, Any]]] = [
+    (Status(), {"instance": "5f2a", "reload_refused": None, "profiles": [PROFILE]}),
+    (Ensure("dev", 60, 1), {"reached": True, **ENSURED}),
+    (
+        Ensure("dev", 60, 1),
+        {"reached": False, "error": "no", "hint": None, "most_s": None, **ENSURED},
+    ),
+    (Renew(), {"profiles": [{"renewed": True, **OUTCOME}]}),
+    (Withdraw(), {"profiles": [{"withdrawn": False, **OUTCOME}]}),
+    (
+        Reload(),
+        {"accepted": True, "added": ["a"], "removed": [], "changed": [], "needs_restart": []},
+    ),
+    (Reload(), {"accepted": False, "problems": [MISTAKE]}),
+]
+
+
+def altered(value: Any) -> Iterator[Any]:
+    """Yield copies of a value of JSON that have another type in one place, for each place."""
+    yield 3.5
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from ({**value, key: odd} for odd in altered(inner))
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            yield from ([*value[:at], odd, *value[at + 1 :]] for odd in altered(inner))
+
+
+@pytest.mark.parametrize(("request_", "answer"), ANSWERS)
+def test_an_answer_of_which_any_part_has_another_type_is_an_error(
+    request_: Request, answer: dict[str, Any]
+) -> None:
+    """A client reads only what it has judged: another service may answer with well-formed JSON."""
+    assert answer == protocol.decode_answer(protocol.encode_answer(answer), request_)
+    for odd in altered(answer):
+        with pytest.raises(ControlError) as caught:
+            protocol.decode_answer(protocol.encode_answer(odd), request_)
+        assert "bad_answer" == caught.value.code, odd
+
+
 def test_an_answer_of_a_later_version_is_an_error_that_names_it() -> None:
     """The error says which version the daemon speaks."""
-    with pytest.raises(RequestError, match="version 2"):
+    with pytest.raises(ControlError, match="version 2"):
         protocol.decode_answer(json.dumps({"version": 2, "answer": {}}).encode(), Status())
 
 
@@ -225,7 +288,7 @@ def test_everybody_may_ask_status_and_ensure_and_others_nothing_else(request_: R
         protocol.check_right(request_, uid=uid, own=998)
     for_all = isinstance(request_, Status | Ensure)
     for uid in (1, 997, 999, 65534):
-        with contextlib.nullcontext() if for_all else pytest.raises(RequestError) as caught:
+        with contextlib.nullcontext() if for_all else pytest.raises(ControlError) as caught:
             protocol.check_right(request_, uid=uid, own=998)
         if caught is not None:
             assert "not_allowed" == caught.value.code
@@ -239,7 +302,7 @@ def test_a_request_for_another_instance_is_refused(request_: Request) -> None:
     for name in request_.instances or ("other",):
         protocol.check_instance(request_, name)
     if request_.instances:
-        with pytest.raises(RequestError) as caught:
+        with pytest.raises(ControlError) as caught:
             protocol.check_instance(request_, "other")
         assert "another_daemon" == caught.value.code
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from credfresh.cli.options import DEFAULT_CONFIG
 from credfresh.control import client
-from credfresh.errors import ConfigError, ControlError
+from credfresh.errors import ConfigError, ControlCode, ControlError
 
 if TYPE_CHECKING:
     from credfresh.config.excerpt import Excerpt
-    from credfresh.control.protocol import Request
+    from credfresh.control.protocol import Answer, Asked
     from credfresh.statuses import ProfileStatus
 
 DEFAULT_FILE = "/run/credfresh/credentials"
@@ -36,7 +36,7 @@ class Whereabouts:
         """
         return self._socket or self._excerpt.socket or client.DEFAULT_SOCKET
 
-    def ask(self, request: Request, *, patience: float = client.PATIENCE) -> dict[str, Any]:
+    def ask(self, request: Asked[Answer], *, patience: float = client.PATIENCE) -> Answer:
         """Ask the daemon; see `client.ask`.
 
         Raises:
@@ -46,7 +46,7 @@ class Whereabouts:
         try:
             return client.ask(self.socket, request, patience=patience)
         except ControlError as error:
-            if error.code != "no_daemon" or self._config is None or self._socket:
+            if error.code is not ControlCode.NO_DAEMON or self._config is None or self._socket:
                 raise
             if self._excerpt.socket is not None:
                 raise

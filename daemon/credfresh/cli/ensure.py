@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from dataclasses import replace
-from typing import Any
 
 import click
 
@@ -15,7 +14,8 @@ from credfresh.cli.asking import Whereabouts
 from credfresh.cli.exits import OF_CONTROL, Exit
 from credfresh.cli.options import Duration, ProfileName, client_options, json_option
 from credfresh.control import protocol
-from credfresh.errors import ControlError
+from credfresh.control.shapes import NotReached, Reached
+from credfresh.errors import ControlCode, ControlError
 from credfresh.summary import duration
 
 GRACE = 10.0
@@ -83,7 +83,7 @@ def command(
         raise SystemExit(Exit.NOT_REACHED)
 
 
-def _patiently(where: Whereabouts, request: protocol.Ensure) -> dict[str, Any]:
+def _patiently(where: Whereabouts, request: protocol.Ensure) -> Reached | NotReached:
     """Ask; while all places are taken, ask again until the timeout is over."""
     pause = threading.Event()
     end = time.monotonic() + request.timeout
@@ -93,12 +93,12 @@ def _patiently(where: Whereabouts, request: protocol.Ensure) -> dict[str, Any]:
         try:
             return where.ask(asked, patience=left + GRACE)
         except ControlError as error:
-            if error.code != "busy" or left <= 0:
+            if error.code is not ControlCode.BUSY or left <= 0:
                 raise
         pause.wait(RETRY)
 
 
-def _shortfall(answer: dict[str, Any]) -> str:
+def _shortfall(answer: NotReached) -> str:
     """Say how much life there is, and why it is not more."""
     has = f"has {duration(answer['seconds_left'])} left, not {duration(answer['asked_s'])}"
     if answer["most_s"] is not None:

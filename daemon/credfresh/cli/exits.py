@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 
-from credfresh.errors import AlreadyRunningError, ConfigError, ControlError, CredfreshError
+from credfresh.errors import (
+    AlreadyRunningError,
+    ConfigError,
+    ControlCode,
+    ControlError,
+    CredfreshError,
+)
 
 
 class Exit(IntEnum):
@@ -23,13 +29,15 @@ class Exit(IntEnum):
     CONFIG = 78
 
 
-OF_CONTROL: Mapping[str, Exit] = {
-    "no_daemon": Exit.UNAVAILABLE,
-    "another_daemon": Exit.UNAVAILABLE,
-    "stopping": Exit.UNAVAILABLE,
-    "busy": Exit.UNAVAILABLE,
-    "not_allowed": Exit.NOT_ALLOWED,
-    "unknown_profile": Exit.USAGE,
+OF_CONTROL: Mapping[ControlCode, Exit] = {
+    ControlCode.NO_DAEMON: Exit.UNAVAILABLE,
+    ControlCode.BAD_ANSWER: Exit.UNAVAILABLE,
+    ControlCode.UNSUPPORTED_VERSION: Exit.UNAVAILABLE,
+    ControlCode.ANOTHER_DAEMON: Exit.UNAVAILABLE,
+    ControlCode.STOPPING: Exit.UNAVAILABLE,
+    ControlCode.BUSY: Exit.UNAVAILABLE,
+    ControlCode.NOT_ALLOWED: Exit.NOT_ALLOWED,
+    ControlCode.UNKNOWN_PROFILE: Exit.USAGE,
 }
 """The exit status for a code of the control socket; for any other it is FAILED."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from credfresh.cli.composition import (
@@ -19,6 +17,7 @@ from credfresh.cli.options import config_option
 from credfresh.config.file import load
 from credfresh.control.client import ask
 from credfresh.control.protocol import MOST_TIMEOUT, Renew, Status
+from credfresh.control.shapes import ProfileState, Report
 from credfresh.errors import AlreadyRunningError, ConfigError, ControlError
 from credfresh.logs import Log
 from credfresh.settings import LogFormat, Settings
@@ -99,5 +98,5 @@ def _by_the_daemon(settings: Settings, log: Log) -> bool | None:
     return not failed
 
 
-def _not_fresh(report: dict[str, Any]) -> list[dict[str, Any]]:
+def _not_fresh(report: Report) -> list[ProfileState]:
     return [profile for profile in report["profiles"] if profile["state"] != "fresh"]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from credfresh.cli import say
 from credfresh.cli.exits import Exit
+from credfresh.control.shapes import Renewals, Withdrawals
 
 _EARLIER_HINT = "if you have changed something since, ask again in half a minute"
 
 
-def show(answer: dict[str, Any], verb: str, *, as_json: bool) -> None:
+def show(answer: Renewals | Withdrawals, verb: str, *, as_json: bool) -> None:
     """Tell what became of each profile; leave with 3 if some could not be `verb`."""
-    profiles = answer["profiles"]
+    profiles: Sequence[Mapping[str, Any]] = answer["profiles"]
     failed = [profile for profile in profiles if not profile[verb]]
     if as_json:
         click.echo(json.dumps({"version": 1, **answer}))
@@ -27,7 +29,7 @@ def show(answer: dict[str, Any], verb: str, *, as_json: bool) -> None:
         for profile in failed:
             said = f"{profile['profile']}: not {_verb(profile, verb)}: {profile['error']}"
             say(said, profile["hint"])
-        if any(profile.get("earlier") for profile in profiles):
+        if any(profile["earlier"] for profile in profiles):
             say("`moments ago`: STS was not asked again", _EARLIER_HINT)
         if not profiles:
             click.echo("no profile is meant")
@@ -35,6 +37,6 @@ def show(answer: dict[str, Any], verb: str, *, as_json: bool) -> None:
         raise SystemExit(Exit.SOME_FAILED)
 
 
-def _verb(profile: dict[str, Any], verb: str) -> str:
+def _verb(profile: Mapping[str, Any], verb: str) -> str:
     """Return what was done; an outcome that is not of this request says so."""
-    return f"{verb} moments ago" if profile.get("earlier") else verb
+    return f"{verb} moments ago" if profile["earlier"] else verb

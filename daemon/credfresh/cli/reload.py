@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
@@ -11,6 +10,7 @@ from credfresh.cli.asking import Whereabouts
 from credfresh.cli.exits import Exit
 from credfresh.cli.options import client_options, json_option
 from credfresh.control.protocol import Reload
+from credfresh.control.shapes import Mistake, Reloaded
 from credfresh.errors import Problem
 
 PATIENCE = 120.0
@@ -36,13 +36,17 @@ def command(socket: str | None, config: str | None, *, as_json: bool) -> None:
         click.echo(_told(done))
     else:
         for problem in done["problems"]:
-            known = {key: problem[key] for key in Problem.__dataclass_fields__}
-            click.echo(str(Problem(**known)), err=True)
+            click.echo(str(_problem(problem)), err=True)
     if not done["accepted"]:
         raise SystemExit(Exit.CONFIG)
 
 
-def _told(done: dict[str, Any]) -> str:
+def _problem(told: Mistake) -> Problem:
+    where = told["source"], told["line"], told["column"], told["path"]
+    return Problem(*where, told["reason"], told["hint"])
+
+
+def _told(done: Reloaded) -> str:
     lines = [
         f"{what}: {', '.join(done[what])}" for what in ("added", "changed", "removed") if done[what]
     ]

@@ -12,10 +12,10 @@ import click
 
 from credfresh.cli import say
 from credfresh.cli.asking import Whereabouts
-from credfresh.cli.exits import Exit
+from credfresh.cli.exits import OF_CONTROL, Exit
 from credfresh.cli.options import client_options, json_option
 from credfresh.control.protocol import Status
-from credfresh.errors import ControlError
+from credfresh.errors import ControlCode, ControlError
 from credfresh.summary import (
     ENTER_SCREEN,
     LEAVE_SCREEN,
@@ -72,15 +72,13 @@ def command(socket: str | None, config: str | None, *, as_json: bool, watch: boo
 def _report(where: Whereabouts) -> dict[str, Any]:
     """Return the profiles as the daemon describes them, or else the marks in the file."""
     try:
-        told = where.ask(Status(instances=where.instances))
-        refused = told.get("reload_refused")  # older daemons do not say
-        return {"from": "daemon", "profiles": told["profiles"], "reload_refused": refused}
+        return {"from": "daemon", **where.ask(Status(instances=where.instances))}
     except ControlError as error:
-        if error.code not in ("no_daemon", "another_daemon", "stopping"):
+        if OF_CONTROL.get(error.code) != Exit.UNAVAILABLE or error.code is ControlCode.BUSY:
             raise
         profiles = [status.as_json() for status in where.statuses_in_file(error)]
-        path, hint = where.credentials_file, error.hint
-    return {"from": "file", "profiles": profiles, "path": path, "hint": hint}
+        why, path, hint = error.message, where.credentials_file, error.hint
+    return {"from": "file", "profiles": profiles, "why": why, "path": path, "hint": hint}
 
 
 def _show(report: dict[str, Any], *, as_json: bool) -> None:
@@ -97,7 +95,7 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     for line in advice(profiles):
         click.echo(f"hint: {line}", err=True)
     if report["from"] == "file":
-        say(f"no daemon answers; this is what the marks in {report['path']} say", report["hint"])
+        say(f"{report['why']}; this is what the marks in {report['path']} say", report["hint"])
     elif report["reload_refused"] is not None:
         say(
             f"the last reload was refused: {report['reload_refused']}",
@@ -146,7 +144,7 @@ def _again(where: Whereabouts, shown: dict[str, Any]) -> dict[str, Any]:
     try:
         return _report(where)
     except ControlError as error:
-        if error.code != "busy":
+        if error.code is not ControlCode.BUSY:
             raise
         return shown
 

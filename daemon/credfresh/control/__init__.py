@@ -2,5 +2,5 @@
 
     client ── one line of JSON ──▶ server (its own thread) ▶ attendant (the main thread)
 
-Nothing is imported here: a client loads only `client` and `protocol`.
+Nothing is imported here: a client loads only `client`, `protocol` and `shapes`.
 """

@@ -9,10 +9,9 @@ from typing import Any
 
 from credfresh.control import protocol
 from credfresh.control.listening import ListeningSocket
-from credfresh.control.protocol import RequestError
 from credfresh.control.server import Question, Server
 from credfresh.control.waiting_room import WaitingRoom
-from credfresh.errors import CredfreshError
+from credfresh.errors import ControlCode, ControlError, CredfreshError
 from credfresh.events import Emit
 from credfresh.life.desk import Desk, Errand
 from credfresh.life.reloader import Reload
@@ -129,12 +128,12 @@ class ControlSocket:
         def act() -> None:
             try:
                 self._act(question)
-            except RequestError as error:
+            except ControlError as error:
                 self._refuse(question.ticket, error)
 
         if not self._desk.guard(act):
             message = "a mistake in credfresh; the daemon's log says where"
-            self._refuse(question.ticket, RequestError("internal", message))
+            self._refuse(question.ticket, ControlError(ControlCode.INTERNAL, message))
 
     def _act(self, question: Question) -> None:
         protocol.check_instance(question.request, self._desk.settings.instance)
@@ -153,7 +152,9 @@ class ControlSocket:
 
     def _reload(self) -> dict[str, Any]:
         if self._desk.reload is None:
-            raise RequestError("no_reload", "this daemon has no configuration file to read again")
+            raise ControlError(
+                ControlCode.NO_RELOAD, "this daemon has no configuration file to read again"
+            )
         return reload_as_json(self._desk.reload())
 
     def _withdraw(self, question: Question, names: tuple[str, ...]) -> None:
@@ -186,7 +187,7 @@ class ControlSocket:
         if self._server is not None:
             self._server.answer([ticket], lambda: body)
 
-    def _refuse(self, ticket: int, error: RequestError) -> None:
+    def _refuse(self, ticket: int, error: ControlError) -> None:
         if self._server is not None:
             self._server.refuse([ticket], error)
 

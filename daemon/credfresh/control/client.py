@@ -7,11 +7,10 @@ import os
 import socket
 import struct
 import time
-from typing import Any
 
 from credfresh.control import protocol
-from credfresh.control.protocol import Request, RequestError
-from credfresh.errors import ControlError
+from credfresh.control.protocol import Answer, Asked
+from credfresh.errors import ControlCode, ControlError
 
 DEFAULT_SOCKET = "/run/credfresh/control.sock"
 
@@ -28,7 +27,7 @@ _NOBODY = {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR, errno.ECONNRESET, er
 _TIMEVAL = struct.Struct("ll")  # socket(7): SO_SNDTIMEO, SO_RCVTIMEO
 
 
-def ask(path: str, request: Request, *, patience: float = PATIENCE) -> dict[str, Any]:
+def ask(path: str, request: Asked[Answer], *, patience: float = PATIENCE) -> Answer:
     """Ask the daemon that listens at `path`, and return its answer.
 
     Waits for `patience` seconds for the answer, after at most five for the connection; twice that
@@ -52,8 +51,10 @@ def ask(path: str, request: Request, *, patience: float = PATIENCE) -> dict[str,
         line = _receive(connection, path, time.monotonic() + patience)
     try:
         return protocol.decode_answer(line, request)
-    except RequestError as error:
-        raise ControlError(error.code, error.message, hint=error.hint) from None
+    except ControlError as error:
+        if error.code is ControlCode.BAD_ANSWER:
+            error.message = f"{path}: {error.message}"
+        raise
 
 
 def _receive(connection: socket.socket, path: str, give_up: float) -> bytes:
@@ -62,13 +63,14 @@ def _receive(connection: socket.socket, path: str, give_up: float) -> bytes:
         while data := connection.recv(1 << 20):
             received += data
             if len(received) > MOST_ANSWER:
-                raise ControlError("too_long", f"{path}: the answer does not end")
+                message = f"{path}: what answers there does not end"
+                raise ControlError(ControlCode.BAD_ANSWER, message)
             if time.monotonic() > give_up:  # SO_RCVTIMEO is for one piece, however small
                 raise _unreached(path, OSError(errno.EAGAIN, ""))
     except OSError as error:
         raise _unreached(path, error) from None
     if not received:
-        raise ControlError("no_daemon", f"{path}: the daemon went away without an answer")
+        raise ControlError(ControlCode.NO_DAEMON, f"{path}: the daemon went away without an answer")
     return bytes(received)
 
 
@@ -76,14 +78,16 @@ def _unreached(path: str, error: OSError) -> ControlError:
     number = error.errno or 0
     if number in (errno.EACCES, errno.EPERM):
         return ControlError(
-            "not_allowed",
+            ControlCode.NOT_ALLOWED,
             f"{path}: not allowed to connect",
             hint='join the group that control.mode "0660" lets in, or run it as root',
         )
     if number == errno.EAGAIN:
-        return ControlError("no_daemon", f"{path}: no answer in time")
+        return ControlError(ControlCode.NO_DAEMON, f"{path}: no answer in time")
     reason = os.strerror(number).lower() if number else str(error)
     if number in _NOBODY:
         hint = "is it running, and does it listen there? --socket names another place"
-        return ControlError("no_daemon", f"{path}: no daemon answers ({reason})", hint=hint)
-    return ControlError("no_daemon", f"{path}: cannot be asked: {reason}")
+        return ControlError(
+            ControlCode.NO_DAEMON, f"{path}: no daemon answers ({reason})", hint=hint
+        )
+    return ControlError(ControlCode.NO_DAEMON, f"{path}: cannot be asked: {reason}")

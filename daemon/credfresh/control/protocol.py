@@ -10,7 +10,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, TypeVar, cast
+
+from credfresh.control.shapes import (
+    NotReached,
+    NotReloaded,
+    Reached,
+    Reloaded,
+    Renewals,
+    Report,
+    Withdrawals,
+    fitting,
+)
+from credfresh.errors import ControlCode, ControlError
 
 VERSION = 1
 
@@ -27,29 +39,24 @@ MOST_VALID_FOR = 43_200.0
 """Seconds: the longest session that AWS STS grants (AssumeRole, DurationSeconds)."""
 
 
-class RequestError(Exception):
-    """A request is refused; `code` is for programs, `message` a sentence for people."""
-
-    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
+Answer = TypeVar("Answer", covariant=True)  # noqa: PLC0105 - a word for people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class Asked(Generic[Answer]):
+    """A request, and what its answer is."""
+
     instances: tuple[str, ...] = ()
     """Only a daemon that is called one of these may answer; any if none is named."""
 
 
 @dataclass(frozen=True, slots=True)
-class Status(_Asked):
+class Status(Asked[Report]):
     """How are all profiles?"""
 
 
 @dataclass(frozen=True, slots=True)
-class Ensure(_Asked):
+class Ensure(Asked[Reached | NotReached]):
     """Tell me when the published credentials of `profile` last for `valid_for` more seconds.
 
     The answer comes within `timeout` seconds.
@@ -61,19 +68,19 @@ class Ensure(_Asked):
 
 
 @dataclass(frozen=True, slots=True)
-class Renew(_Asked):
+class Renew(Asked[Renewals]):
     """Renew these profiles now, all if none is named, and tell me what came of it."""
 
     profiles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Reload(_Asked):
+class Reload(Asked[Reloaded | NotReloaded]):
     """Read the configuration again, and tell me what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Withdraw(_Asked):
+class Withdraw(Asked[Withdrawals]):
     """Take away what is published for these profiles, for all if none is named."""
 
     profiles: tuple[str, ...] = ()
@@ -81,35 +88,14 @@ class Withdraw(_Asked):
 
 Request = Status | Ensure | Renew | Reload | Withdraw
 
-_ANSWERS: Mapping[type[Request], frozenset[str]] = {
-    Status: frozenset({"profiles"}),
-    Ensure: frozenset({"reached", "seconds_left", "asked_s"}),
-    Renew: frozenset({"profiles"}),
-    Reload: frozenset({"accepted"}),
-    Withdraw: frozenset({"profiles"}),
+_ANSWERS: Mapping[type[Asked[Any]], tuple[type, ...]] = {
+    Status: (Report,),
+    Ensure: (Reached, NotReached),
+    Renew: (Renewals,),
+    Reload: (Reloaded, NotReloaded),
+    Withdraw: (Withdrawals,),
 }
-"""The keys that each answer must have."""
-
-_VERDICTS: Mapping[type[Request], tuple[str, frozenset[str], frozenset[str]]] = {
-    Ensure: ("reached", frozenset(), frozenset({"error", "hint", "most_s"})),
-    Reload: (
-        "accepted",
-        frozenset({"added", "removed", "changed", "needs_restart"}),
-        frozenset({"problems"}),
-    ),
-}
-"""The key of an answer's verdict, and the further keys that it must have if true, and if false."""
-
-_OUTCOME = frozenset({"profile", "expiration", "error", "hint"})
-_OF_EACH: Mapping[type[Request], frozenset[str]] = {
-    Status: frozenset(
-        {"profile", "state", "expiration", "seconds_left", "lifetime_s", "renew_in_s", "last_error"}
-    ),
-    Renew: _OUTCOME | {"renewed"},
-    Reload: frozenset({"source", "line", "column", "path", "reason", "hint"}),
-    Withdraw: _OUTCOME | {"withdrawn"},
-}
-"""The keys that each item of an answer's `profiles`, or `problems`, must have."""
+"""The shapes of the answer to each."""
 
 PRIVILEGED = (Renew, Reload, Withdraw)
 """Requests for root and the daemon's user alone; the others are for all who may connect."""
@@ -120,7 +106,7 @@ def suffices(life_left: float, valid_for: float) -> bool:
     return life_left > 0 and life_left >= valid_for
 
 
-def encode_request(request: Request) -> bytes:
+def encode_request(request: Asked[Any]) -> bytes:
     """Return a request as its line."""
     said: dict[str, Any] = {"version": VERSION, "ask": type(request).__name__.lower()}
     match request:
@@ -139,18 +125,18 @@ def decode_request(line: bytes) -> Request:
     """Return the request in a line.
 
     Raises:
-        RequestError: the line is no request of this version.
+        ControlError: the line is no request of this version.
     """
     try:
         said = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise RequestError("bad_request", "not a line of JSON") from None
+        raise ControlError(ControlCode.BAD_REQUEST, "not a line of JSON") from None
     if not isinstance(said, dict):
-        raise RequestError("bad_request", "not a JSON object")
+        raise ControlError(ControlCode.BAD_REQUEST, "not a JSON object")
     version = said.pop("version", None)
     if version != VERSION or type(version) is not int:  # True and 1.0 are 1 to Python
-        raise RequestError(
-            "unsupported_version", f"this daemon speaks version {VERSION} of the protocol"
+        raise ControlError(
+            ControlCode.UNSUPPORTED_VERSION, f"this daemon speaks version {VERSION} of the protocol"
         )
     ask = said.pop("ask", None)
     instances = _names(said, "instances")
@@ -172,9 +158,9 @@ def decode_request(line: bytes) -> Request:
         case "withdraw":
             request = Withdraw(_names(said, "profiles"), instances=instances)
         case _:
-            raise RequestError("bad_request", "`ask` names nothing that can be asked")
+            raise ControlError(ControlCode.BAD_REQUEST, "`ask` names nothing that can be asked")
     if said:
-        raise RequestError("bad_request", f"{len(said)} unknown keys beside {ask}")
+        raise ControlError(ControlCode.BAD_REQUEST, f"{len(said)} unknown keys beside {ask}")
     return request
 
 
@@ -189,12 +175,12 @@ def check_right(request: Request, *, uid: int, own: int) -> None:
     pass for root or for the daemon's user.
 
     Raises:
-        RequestError: the user may not make it.
+        ControlError: the user may not make it.
     """
     if isinstance(request, PRIVILEGED) and uid not in (0, own):
         you = "another user" if uid == NOBODY else f"uid {uid}"
-        raise RequestError(
-            "not_allowed",
+        raise ControlError(
+            ControlCode.NOT_ALLOWED,
             f"{type(request).__name__.lower()} is for root and the daemon's user (uid {own});"
             f" you are {you}",
             hint="sudo, or ask for status and ensure only",
@@ -205,11 +191,11 @@ def check_instance(request: Request, instance: str) -> None:
     """Refuse a request that is meant for another daemon than `instance`.
 
     Raises:
-        RequestError: the request names other instances only.
+        ControlError: the request names other instances only.
     """
     if request.instances and instance not in request.instances:
-        raise RequestError(
-            "another_daemon",
+        raise ControlError(
+            ControlCode.ANOTHER_DAEMON,
             f"the daemon that answers is another configuration's (instance {instance})",
             hint="where yours names no socket: set control.socket there, or use --socket",
         )
@@ -220,16 +206,17 @@ def encode_answer(answer: Mapping[str, Any]) -> bytes:
     return _line({"version": VERSION, "answer": answer})
 
 
-def encode_error(code: str, message: str, *, hint: str | None = None) -> bytes:
+def encode_error(error: ControlError) -> bytes:
     """Return an error as its line."""
-    return _line({"version": VERSION, "error": {"code": code, "message": message, "hint": hint}})
+    said = {"code": error.code, "message": error.message, "hint": error.hint}
+    return _line({"version": VERSION, "error": said})
 
 
-def decode_answer(line: bytes, request: Request) -> dict[str, Any]:
+def decode_answer(line: bytes, request: Asked[Answer]) -> Answer:
     """Return the daemon's answer to `request`.
 
     Raises:
-        RequestError: the line is an error, or no answer of this version.
+        ControlError: the line is an error, or no answer of this version.
     """
     try:
         said = json.loads(line)
@@ -237,30 +224,17 @@ def decode_answer(line: bytes, request: Request) -> dict[str, Any]:
         said = None
     match said:
         case {"error": {"code": str(code), "message": str(message), "hint": str() | None as hint}}:
-            raise RequestError(code, message, hint=hint)
-        case {"version": int(1), "answer": dict(answer)} if _whole(answer, request):
-            return answer
+            raise ControlError(ControlCode(code), message, hint=hint)
         case {"version": int(version)} if version != VERSION:
-            raise RequestError("unsupported_version", f"the daemon speaks version {version}")
-        case _:
-            message = "what answers here is no credfresh daemon, or not of this version"
-            raise RequestError("bad_answer", message)
-
-
-def _whole(answer: Mapping[str, Any], request: Request) -> bool:
-    """Say whether an answer has all the keys that a client reads."""
-    asked = type(request)
-    members = _ANSWERS[asked]
-    if asked in _VERDICTS:
-        verdict, if_true, if_false = _VERDICTS[asked]
-        members |= if_true if answer.get(verdict) else if_false
-    of_each = _OF_EACH.get(asked, frozenset())
-    each = answer.get("profiles", answer.get("problems", []))
-    return (
-        answer.keys() >= members
-        and isinstance(each, list)
-        and all(isinstance(one, dict) and one.keys() >= of_each for one in each)
-    )
+            message = f"the daemon speaks version {version} of the protocol"
+            hint = "use the credfresh of its own version; after an upgrade, restart the daemon"
+            raise ControlError(ControlCode.UNSUPPORTED_VERSION, message, hint=hint)
+        case {"version": int(1), "answer": answer}:
+            if any(fitting(shape)(answer) for shape in _ANSWERS[type(request)]):
+                return cast("Answer", answer)
+    message = "what answers there is no credfresh daemon, or not of this version"
+    hint = "find out what listens there; after an upgrade, restart the daemon"
+    raise ControlError(ControlCode.BAD_ANSWER, message, hint=hint)
 
 
 def _line(said: Mapping[str, Any]) -> bytes:
@@ -279,13 +253,13 @@ def is_name(text: str) -> bool:
 def _name(value: object) -> str:
     if isinstance(value, str) and is_name(value):
         return value
-    raise RequestError("bad_request", f"a name is a text of 1 to {MOST_NAME} characters")
+    raise ControlError(ControlCode.BAD_REQUEST, f"a name is a text of 1 to {MOST_NAME} characters")
 
 
 def _names(said: dict[str, Any], key: str) -> tuple[str, ...]:
     names = said.pop(key, [])
     if not isinstance(names, list):
-        raise RequestError("bad_request", f"`{key}` must be a list of names")
+        raise ControlError(ControlCode.BAD_REQUEST, f"`{key}` must be a list of names")
     return tuple(dict.fromkeys(_name(name) for name in names))
 
 
@@ -294,4 +268,6 @@ def _seconds(said: dict[str, Any], key: str, most: float) -> float:
     # To Python a bool is an int; and json reads 1e999 as infinity.
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most:
         return float(value)
-    raise RequestError("bad_request", f"`{key}` must be a number of seconds, 0 to {most:.0f}")
+    raise ControlError(
+        ControlCode.BAD_REQUEST, f"`{key}` must be a number of seconds, 0 to {most:.0f}"
+    )

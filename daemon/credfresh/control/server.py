@@ -22,7 +22,8 @@ from typing import Any
 
 from credfresh.control import protocol
 from credfresh.control.clientele import MOST_CLIENTS, Client, Clientele, Peer, State, places
-from credfresh.control.protocol import Request, RequestError
+from credfresh.control.protocol import Request
+from credfresh.errors import ControlCode, ControlError
 from credfresh.model import Clock
 
 REQUEST_TIME = 5.0
@@ -31,8 +32,8 @@ REQUEST_TIME = 5.0
 ANSWER_TIME = 10.0
 """Seconds that a client may take to read its answer."""
 
-_BUSY = protocol.encode_error(
-    "busy", "too many clients at the same time", hint="try again in a moment"
+_BUSY = ControlError(
+    ControlCode.BUSY, "too many clients at the same time", hint="try again in a moment"
 )
 _SEND_BUFFER = 32 * 1024
 _AT_ONCE = 64
@@ -108,10 +109,9 @@ class Server:
         """Answer these clients, except those that have left."""
         self._send(_Answer(tuple(tickets), body))
 
-    def refuse(self, tickets: Iterable[int], error: RequestError) -> None:
+    def refuse(self, tickets: Iterable[int], error: ControlError) -> None:
         """Answer these clients with an error."""
-        line = protocol.encode_error(error.code, error.message, hint=error.hint)
-        self._send(_Answer(tuple(tickets), line))
+        self._send(_Answer(tuple(tickets), protocol.encode_error(error)))
 
     def move(self, listener: socket.socket) -> None:
         """Let clients in at another socket from now on; those who have come already stay."""
@@ -146,7 +146,7 @@ class Server:
         self._take_answers()
         for client in self._clients:
             if client.state is State.WAITING:
-                self._reply(client, protocol.encode_error("stopping", "the daemon ends"))
+                self._turn_away(client, ControlError(ControlCode.STOPPING, "the daemon ends"))
         while any(c.unsent for c in self._clients) and self._clock().boot < give_up:
             self._turn(0.05)
 
@@ -204,7 +204,7 @@ class Server:
         self._poll.register(accepted, _IN)
         leaves = self._clients.admit(client)
         if leaves is not None:
-            self._reply(leaves, _BUSY)
+            self._turn_away(leaves, _BUSY)
         if client.state is State.ASKING:
             self._read(client)
 
@@ -234,7 +234,7 @@ class Server:
             self._let_go(client)
         elif len(line) >= protocol.MOST_REQUEST:
             message = f"a request has at most {protocol.MOST_REQUEST:,} bytes"
-            self._reply(client, protocol.encode_error("too_long", message))
+            self._turn_away(client, ControlError(ControlCode.TOO_LONG, message))
         else:
             self._take(client, bytes(line))
 
@@ -244,9 +244,8 @@ class Server:
         try:
             request = protocol.decode_request(line)
             protocol.check_right(request, uid=client.peer.uid, own=self._own)
-        except RequestError as error:
-            line = protocol.encode_error(error.code, error.message, hint=error.hint)
-            self._reply(client, line)
+        except ControlError as error:
+            self._turn_away(client, error)
             return
         self._clients.enter(client, State.WAITING)
         # The answering side limits how long a question waits; this deadline is the last resort.
@@ -267,6 +266,9 @@ class Server:
                     client = self._clients.holder(ticket)
                     if client is not None and client.state is State.WAITING:
                         self._reply(client, line)
+
+    def _turn_away(self, client: Client, error: ControlError) -> None:
+        self._reply(client, protocol.encode_error(error))
 
     def _reply(self, client: Client, line: bytes) -> None:
         self._clients.enter(client, State.ANSWERED)
@@ -289,7 +291,7 @@ class Server:
     def _too_late(self, client: Client) -> None:
         if client.state is State.ASKING:
             message = f"no request within {REQUEST_TIME:.0f} s"
-            self._reply(client, protocol.encode_error("too_slow", message))
+            self._turn_away(client, ControlError(ControlCode.TOO_SLOW, message))
         else:
             self._let_go(client)
 

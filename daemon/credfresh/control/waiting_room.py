@@ -11,7 +11,6 @@ from typing import Any
 
 from credfresh.config.echo import did_you_mean
 from credfresh.control import protocol
-from credfresh.control.protocol import RequestError
 from credfresh.control.wishes import (
     Denied,
     Ensure,
@@ -25,7 +24,7 @@ from credfresh.control.wishes import (
     Wishes,
     Withdraw,
 )
-from credfresh.errors import Mend, RenewalError
+from credfresh.errors import ControlCode, ControlError, Mend, RenewalError
 from credfresh.life.desk import Desk
 from credfresh.life.entry import Entry
 from credfresh.life.roster import status
@@ -149,8 +148,8 @@ class WaitingRoom:
     def _entry(self, name: str) -> Entry:
         entry = self._desk.supervisor.roster.get(name)
         if entry is None:
-            raise RequestError(
-                "unknown_profile",
+            raise ControlError(
+                ControlCode.UNKNOWN_PROFILE,
                 f"there is no profile {name!r}",
                 hint=self._meant(name) or "`credfresh status` lists them",
             )
