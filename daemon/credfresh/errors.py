@@ -164,6 +164,10 @@ class AlreadyRunningError(CredfreshError):
         )
 
 
+class NotAllowedError(CredfreshError):
+    """This user may not do what the command would have to."""
+
+
 class ControlCode(StrEnum):
     """Why the running daemon does not do what it was asked (docs/control.md)."""
 

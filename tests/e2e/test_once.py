@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
+import pytest
+
+from disk import needs_root
 from host import ENVIRONMENTS, Host
 
 
@@ -104,3 +111,29 @@ def test_once_beside_a_daemon_of_another_configuration_is_refused(host: Host) ->
 
     assert 75 == done.returncode
     assert "pid=" in done.stdout
+
+
+@needs_root
+@pytest.mark.parametrize("mode", ["0600", "0666"])
+def test_once_of_a_user_who_may_not_write_says_so_in_one_sentence(host: Host, mode: str) -> None:
+    """Beside a daemon that it may not ask to renew: 77, and nothing is tried."""
+    host.sts.remove_role("arn:aws:iam::222222222222:role/preproduction")
+    host.configure(extra=f'control:\n  socket: {host.root}/run/control.sock\n  mode: "{mode}"\n')
+    host.start("run").wait_for("daemon_ready")
+    done = subprocess.run(
+        # It may read everything, as others may not enter the checkout, but write nothing.
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+         "--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search", "--",
+         sys.executable, "-m", "credfresh", "once", "--config", str(host.config)],
+        env=host.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+
+    assert 77 == done.returncode, done.stdout
+    [refused] = map(json.loads, done.stdout.splitlines())
+    assert "start_refused" == refused["event"]
+    sentence = {"0600": "uid 65534 may not write there", "0666": "renew is for root and"}[mode]
+    assert sentence in refused["error"]
+    assert refused["hint"]

@@ -11,6 +11,7 @@ from credfresh.errors import (
     ControlCode,
     ControlError,
     CredfreshError,
+    NotAllowedError,
 )
 
 
@@ -49,6 +50,8 @@ def status_of(error: CredfreshError) -> Exit:
             return Exit.CONFIG
         case AlreadyRunningError():
             return Exit.ALREADY_RUNNING
+        case NotAllowedError():
+            return Exit.NOT_ALLOWED
         case ControlError():
             return OF_CONTROL.get(error.code, Exit.FAILED)
         case _:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from credfresh.cli.composition import (
@@ -18,7 +20,7 @@ from credfresh.config.file import load
 from credfresh.control.client import ask
 from credfresh.control.protocol import MOST_TIMEOUT, Renew, Status
 from credfresh.control.shapes import ProfileState, Report
-from credfresh.errors import AlreadyRunningError, ConfigError, ControlError
+from credfresh.errors import AlreadyRunningError, ConfigError, ControlError, NotAllowedError
 from credfresh.logs import Log
 from credfresh.settings import LogFormat, Settings
 
@@ -41,7 +43,7 @@ def command(path: str, log_format: LogFormat | None) -> None:
     with refusal_logged(log), problems_logged(log):
         try:
             fresh = _alone(settings, log)
-        except (AlreadyRunningError, ConfigError) as error:
+        except (AlreadyRunningError, ConfigError, NotAllowedError) as error:
             # Root must not write where the daemon's user could redirect it: that daemon may.
             done = _by_the_daemon(settings, log)
             if done is None:
@@ -58,14 +60,37 @@ def _alone(settings: Settings, log: Log) -> bool:
 
     Raises:
         AlreadyRunningError: another one keeps the file.
-        ConfigError: this user may not write there.
+        ConfigError: somebody else could redirect what this user writes.
+        NotAllowedError: this user can write none of the files.
     """
     from credfresh.hooks import Hooks  # noqa: PLC0415 - see `compose`
 
+    _may_write(settings)
     trust(settings)
     hooks = (Hooks(log),)
     statuses = compose(settings, log, attendants=hooks, outlets=hooks, patience=PATIENCE).once()
     return all(status.state == "fresh" for status in statuses)
+
+
+def _may_write(settings: Settings) -> None:
+    """Check that this user can write at least one of the files: else all calls of STS are in vain.
+
+    Raises:
+        NotAllowedError: all are where only others may write.
+    """
+    folders = {os.path.dirname(os.path.realpath(target.path)) for target in settings.targets}  # noqa: PTH120
+    for folder in folders:
+        try:
+            os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600))
+        except PermissionError:
+            continue
+        except OSError:  # whatever else is wrong is told when it is written
+            pass
+        return
+    raise NotAllowedError(
+        f"{' and '.join(sorted(folders))}: uid {os.geteuid()} may not write there",
+        hint="run it as the daemon's user, or as root",
+    )
 
 
 def _by_the_daemon(settings: Settings, log: Log) -> bool | None:
