@@ -81,14 +81,20 @@ def table(
 
 
 def advice(profiles: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return lines like `a, b: what to do`: each hint once, the most urgent first, at most five."""
-    wanting: dict[str, list[str]] = {}
-    for profile in sorted(profiles, key=_urgency):
-        if hint := profile.get("hint"):
-            wanting.setdefault(plain(hint), []).append(plain(profile["profile"]))
+    """Return what to do about profiles: as `hints`, the most urgent first, at most five."""
+    ordered = sorted(profiles, key=_urgency)
+    return hints((profile["profile"], profile["hint"]) for profile in ordered)[:_ADVISED]
+
+
+def hints(wanting: Iterable[tuple[str, str | None]]) -> list[str]:
+    """Return lines like `a, b: what to do` for profiles and their hints: each hint once."""
+    by_hint: dict[str, list[str]] = {}
+    for name, hint in wanting:
+        if hint:
+            by_hint.setdefault(plain(hint), []).append(plain(name))
     return [
         f"{', '.join(names[:_NAMED])}{' …' if len(names) > _NAMED else ''}: {hint}"
-        for hint, names in list(wanting.items())[:_ADVISED]
+        for hint, names in by_hint.items()
     ]
 
 

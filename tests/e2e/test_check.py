@@ -51,6 +51,16 @@ def test_check_online_names_who_was_not_granted(host: Host) -> None:
     assert not host.credentials.exists()
 
 
+def test_check_online_says_once_what_to_do_about_several_roles(host: Host) -> None:
+    """Roles that are refused for the same reason are named together in front of the hint."""
+    host.sts.inject(faults.access_denied(), times=3)
+    result = host.command("check", "--online", "--config", str(host.config))
+
+    assert 3 == result.stdout.count("not granted: AccessDenied: ")
+    [hint] = [line for line in result.stdout.splitlines() if "hint:" in line]
+    assert hint.startswith("hint: development, preproduction, production: check that the role")
+
+
 def test_check_online_calls_no_faster_than_the_daemon_may(host: Host) -> None:
     """`sts.calls_per_second` may be low because others use the account's quota, too."""
     host.configure(extra="sts: {calls_per_second: 1}\n")

@@ -48,6 +48,18 @@ def test_renew_says_what_failed(host: Host, socket: Path) -> None:
     assert before == host.sections()["preproduction"]
 
 
+def test_renew_says_once_what_to_do_about_several_profiles(host: Host, socket: Path) -> None:
+    """The profiles that failed for the same reason are named in front of the hint."""
+    running(host)
+    for number, name in enumerate(ENVIRONMENTS, 1):
+        host.sts.remove_role(f"arn:aws:iam::{str(number) * 12}:role/{name}")
+    done = host.command("renew", "--socket", str(socket))
+
+    assert 3 == done.stderr.count("not renewed: AccessDenied")
+    assert 1 == done.stderr.count("hint: ")
+    assert "hint: development, preproduction, production: check" in done.stderr
+
+
 def test_withdraw_leaves_nothing_of_ours_and_all_of_theirs(host: Host, socket: Path) -> None:
     """The file is then as before the daemon, and only `renew` by name brings profiles back."""
     foreign = "# mine\n[mine]\naws_access_key_id = AKIAMINE\n"

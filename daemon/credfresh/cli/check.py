@@ -23,7 +23,7 @@ from credfresh.model import Grant
 from credfresh.policy import much_shorter, plan
 from credfresh.renewer import attempt, parent_unusable
 from credfresh.settings import Notice, Profile, Settings
-from credfresh.summary import duration
+from credfresh.summary import duration, hints
 
 
 @click.command("check")
@@ -102,10 +102,11 @@ def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None
     for name, result in results.items():
         if isinstance(result, RenewalError):
             click.echo(f"{name}: not granted: {result.code}: {result.message}")
-            if result.hint:
-                click.echo(f"    hint: {result.hint}")
         else:
             click.echo(f"{name}: granted for {duration(result.lifetime + 0.5)}")
+    refused = {name: r.hint for name, r in results.items() if isinstance(r, RenewalError)}
+    for line in hints(refused.items()):
+        click.echo(f"hint: {line}")
     guaranteed: dict[float, list[str]] = {}
     for profile in settings.profiles.values():
         least = guarantee_of(profile, settings, results.get(profile.name))
@@ -118,10 +119,9 @@ def _print(settings: Settings, results: dict[str, Grant | RenewalError]) -> None
             f" and an STS outage of up to {duration(least)} goes unnoticed"
         )
     count = len(settings.profiles)
-    missed = sum(isinstance(result, RenewalError) for result in results.values())
     click.echo(
         f"{settings.path}: valid, {count} profile{'' if count == 1 else 's'}"
-        + (f", {missed} not granted" if missed else "")
+        + (f", {len(refused)} not granted" if refused else "")
     )
 
 

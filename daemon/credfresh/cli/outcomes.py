@@ -11,6 +11,7 @@ import click
 from credfresh.cli import say
 from credfresh.cli.exits import Exit
 from credfresh.control.shapes import Renewals, Withdrawals
+from credfresh.summary import hints
 
 _EARLIER_HINT = "if you have changed something since, ask again in half a minute"
 
@@ -27,8 +28,9 @@ def show(answer: Renewals | Withdrawals, verb: str, *, as_json: bool) -> None:
                 until = f", valid until {profile['expiration']}" if profile["expiration"] else ""
                 click.echo(f"{profile['profile']}: {_verb(profile, verb)}{until}")
         for profile in failed:
-            said = f"{profile['profile']}: not {_verb(profile, verb)}: {profile['error']}"
-            say(said, profile["hint"])
+            say(f"{profile['profile']}: not {_verb(profile, verb)}: {profile['error']}")
+        for line in hints((profile["profile"], profile["hint"]) for profile in failed):
+            click.echo(f"hint: {line}", err=True)
         if any(profile["earlier"] for profile in profiles):
             say("`moments ago`: STS was not asked again", _EARLIER_HINT)
         if not profiles:
