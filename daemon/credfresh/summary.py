@@ -31,6 +31,8 @@ _SPARED = (HEADER.index(""), HEADER.index("AT LEAST"))
 """The columns that are left out, in this order, where errors would have too little room."""
 _ROOM = 30
 """Columns in which an error can be recognised: its code, and a few words."""
+_NAME = 20
+"""Columns that a name keeps, however narrow the terminal: with state and life left that is 40."""
 _NAMED = 3
 _ADVISED = 5
 
@@ -58,8 +60,8 @@ def table(
     """Return profiles, as `ProfileStatus.as_json` gives them, as an aligned table.
 
     A bar shows the share of life that is left. Lines are cut to `width` columns; if that would
-    hide errors, the bar is left out. If there are more profiles than `height` lines have room for,
-    the most urgent are shown, and the others counted.
+    hide errors, the bar is left out, and long names are cut. If there are more profiles than
+    `height` lines have room for, the most urgent are shown, and the others counted.
     """
     shown = list(profiles)
     more = ""
@@ -68,9 +70,12 @@ def table(
         more = f"\n… and {len(profiles) - len(shown):,} more"
     rows = [(_row(profile), str(profile["state"])) for profile in shown]
     widths = [max(len(HEADER[i]), *(len(row[i]) for row, _ in rows), 0) for i in range(_LAST)]
-    for column in _SPARED:
-        if width is not None and any(row[_LAST] for row, _ in rows):
+    if width is not None:
+        room = _ROOM if any(row[_LAST] for row, _ in rows) else 0
+        for column in _SPARED if room else ():
             widths = _widened(widths, column, width)
+        lacking = sum(w + 2 for w in widths if w) + room - width
+        widths[0] = max(min(_NAME, widths[0]), widths[0] - max(0, lacking))
     lines = [_line(HEADER, widths, width)]
     for row, state in rows:
         line = _line(row, widths, width)
@@ -163,6 +168,10 @@ def _widened(widths: list[int], column: int, limit: int) -> list[int]:
 
 def _line(cells: Sequence[str], widths: Sequence[int], limit: int | None) -> str:
     columns = zip(cells[:_LAST], widths, strict=True)
-    ahead = [cell.ljust(width) for cell, width in columns if width]
+    ahead = [_cut(cell, width).ljust(width) for cell, width in columns if width]
     line = "  ".join([*ahead, cells[_LAST]]).rstrip()
-    return line if limit is None or len(line) <= limit else line[: max(1, limit - 1)] + "…"
+    return line if limit is None else _cut(line, limit)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: max(1, limit - 1)] + "…"

@@ -124,6 +124,20 @@ def test_an_error_is_shown_in_a_terminal_of_the_usual_width() -> None:
     assert "█" in summary.table(failing[:1], width=80)
 
 
+@pytest.mark.parametrize("error", [None, "AccessDenied: no"])
+def test_a_long_name_leaves_room_for_the_state_in_a_narrow_terminal(error: str | None) -> None:
+    """Where colours are not wanted, the state is nowhere else."""
+    long = status("a-long-name-of-an-environment-in-production", error=error).as_json()
+
+    assert (
+        summary.table([long], width=40)
+        .split("\n")[1]
+        .startswith("a-long-name-of-an-e…  fresh  30m00s")
+    )
+    assert long["profile"] in summary.table([long], width=140)
+    assert "a-long-name-of-an-environ" in summary.table([long], width=100)
+
+
 def test_with_more_profiles_than_lines_the_most_urgent_are_shown() -> None:
     """Expired profiles come first, then late ones, then those with the least life left."""
     profiles = [status(f"p{n}", left=60.0 * n).as_json() for n in range(1, 101)]

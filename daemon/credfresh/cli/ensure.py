@@ -61,9 +61,9 @@ def command(
     suffice; 77 not allowed.
     """
     if valid_for > protocol.MOST_VALID_FOR:
-        raise click.BadParameter("no session lasts longer than 12h", param_hint="--valid-for")
+        raise click.BadParameter("no session lasts longer than 12h", param_hint="'--valid-for'")
     if timeout > protocol.MOST_TIMEOUT:
-        raise click.BadParameter("1h at most", param_hint="--timeout")
+        raise click.BadParameter("1h at most", param_hint="'--timeout'")
     where = Whereabouts(socket, config)
     request = protocol.Ensure(profile, valid_for, timeout, instances=where.instances)
     try:
