@@ -133,16 +133,17 @@ def test_ensure_without_a_daemon_judges_the_file(host: Host) -> None:
     """Without a daemon the exit status is 0 if the file suffices, otherwise 69."""
     assert 0 == host.start("once").wait()
     nobody = str(host.root / "nobody")
-    for valid_for, profile, status in (
-        ("45m", "production", 0),
-        ("2h", "production", 69),
-        ("1s", "staging", 69),
+    for valid_for, profile, status, said in (
+        ("45m", "production", 0, ""),
+        ("2h", "production", 69, "production has 59m"),
+        ("1s", "staging", 69, "credfresh has written no section [staging] there\n"),
     ):
         done = host.command(
             "ensure", profile, "--valid-for", valid_for,
             "--socket", nobody, "--config", str(host.config),
         )  # fmt: skip
         assert status == done.returncode, done.stderr
+        assert said in done.stderr
 
 
 def test_expired_credentials_fail_every_ensure(host: Host) -> None:

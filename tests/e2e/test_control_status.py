@@ -78,6 +78,7 @@ def test_without_a_daemon_the_marks_of_the_file_are_shown(host: Host) -> None:
     SHAPE.validate(report)
     assert 0 == shown.returncode
     assert "no daemon answers" in shown.stderr
+    assert f"this is what the marks in {host.credentials} say" in shown.stderr
     assert "file" == report["from"]
     assert set(ENVIRONMENTS) == {p["profile"] for p in report["profiles"]}
     for profile in report["profiles"]:
@@ -87,6 +88,15 @@ def test_without_a_daemon_the_marks_of_the_file_are_shown(host: Host) -> None:
             profile["last_error"],
         )
         assert profile["role_arn"].endswith(f":role/{profile['profile']}")
+
+
+def test_without_a_daemon_a_file_that_credfresh_has_not_written_is_told(host: Host) -> None:
+    """The table is empty, which is not all fresh."""
+    host.credentials.write_text("[mine]\naws_access_key_id = AKIAMINE\n")
+    shown = ask(host, "status")
+
+    assert 4 == shown.returncode
+    assert f"{host.credentials} has no marks\n" in shown.stderr
 
 
 def test_without_a_daemon_expired_marks_are_expired(host: Host) -> None:

@@ -125,8 +125,10 @@ def _judge_file(
         }
         click.echo(json.dumps(shape))
     if not reached:
-        has = f"has {duration(left)} left" if status is not None else "has no such section of ours"
-        message = f"{unreached.message}; {where.credentials_file}: {request.profile} {has}"
+        has = f"{request.profile} has {duration(left)} left, not {duration(request.valid_for)}"
+        if status is None:
+            has = f"credfresh has written no section [{request.profile}] there"
+        message = f"{unreached.message}; {where.credentials_file}: {has}"
         raise ControlError(unreached.code, message, hint=unreached.hint)
     if not as_json:
         click.echo(

@@ -13,6 +13,10 @@ from credfresh.cli.exits import Exit
 from credfresh.control.shapes import Renewals, Withdrawals
 from credfresh.summary import hints
 
+_NOTHING = {
+    "renewed": "nothing to renew; a profile that was withdrawn comes back if it is named",
+    "withdrawn": "nothing to withdraw",
+}
 _EARLIER_HINT = "if you have changed something since, ask again in half a minute"
 
 
@@ -34,7 +38,7 @@ def show(answer: Renewals | Withdrawals, verb: str, *, as_json: bool) -> None:
         if any(profile["earlier"] for profile in profiles):
             say("`moments ago`: STS was not asked again", _EARLIER_HINT)
         if not profiles:
-            click.echo("no profile is meant")
+            click.echo(_NOTHING[verb])
     if failed:
         raise SystemExit(Exit.SOME_FAILED)
 

@@ -95,7 +95,9 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     for line in advice(profiles):
         click.echo(f"hint: {line}", err=True)
     if report["from"] == "file":
-        say(f"{report['why']}; this is what the marks in {report['path']} say", report["hint"])
+        path = report["path"]
+        found = f"this is what the marks in {path} say"
+        say(f"{report['why']}; {found if profiles else f'{path} has no marks'}", report["hint"])
     elif report["reload_refused"] is not None:
         say(
             f"the last reload was refused: {report['reload_refused']}",
