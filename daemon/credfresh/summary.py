@@ -121,6 +121,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}h{minutes % 60:02}m"
 
 
+def cut(text: str, limit: int) -> str:
+    """Return a text in at most `limit` columns; the dots say that there is more."""
+    return text if len(text) <= limit else text[: max(1, limit - 1)] + "…"
+
+
 def redrawn(text: str) -> str:
     """Return `text` with codes that draw it from the top of the screen without flicker."""
     return "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J"
@@ -168,10 +173,6 @@ def _widened(widths: list[int], column: int, limit: int) -> list[int]:
 
 def _line(cells: Sequence[str], widths: Sequence[int], limit: int | None) -> str:
     columns = zip(cells[:_LAST], widths, strict=True)
-    ahead = [_cut(cell, width).ljust(width) for cell, width in columns if width]
+    ahead = [cut(cell, width).ljust(width) for cell, width in columns if width]
     line = "  ".join([*ahead, cells[_LAST]]).rstrip()
-    return line if limit is None else _cut(line, limit)
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: max(1, limit - 1)] + "…"
+    return line if limit is None else cut(line, limit)

@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import threading
-from typing import Any, NoReturn
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
 
 import click
 
@@ -21,6 +23,7 @@ from credfresh.summary import (
     LEAVE_SCREEN,
     advice,
     coloured,
+    cut,
     obeys_codes,
     redrawn,
     table,
@@ -65,44 +68,51 @@ def command(socket: str | None, config: str | None, *, as_json: bool, watch: boo
         report = _watch(where, report, as_json=as_json)
     else:
         _show(report, as_json=as_json)
-    if not report["profiles"] or any(p["state"] != "fresh" for p in report["profiles"]):
+    if not report.profiles or any(p["state"] != "fresh" for p in report.profiles):
         raise SystemExit(Exit.NOT_FRESH)
 
 
-def _report(where: Whereabouts) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What there is to show; `remark` and `hint` are for people."""
+
+    whence: Literal["daemon", "file"]
+    profiles: Sequence[Mapping[str, Any]]
+    remark: str | None = None
+    hint: str | None = None
+
+
+def _report(where: Whereabouts) -> Report:
     """Return the profiles as the daemon describes them, or else the marks in the file."""
     try:
-        return {"from": "daemon", **where.ask(Status(instances=where.instances))}
+        told = where.ask(Status(instances=where.instances))
     except ControlError as error:
         if OF_CONTROL.get(error.code) != Exit.UNAVAILABLE or error.code is ControlCode.BUSY:
             raise
         profiles = [status.as_json() for status in where.statuses_in_file(error)]
-        why, path, hint = error.message, where.credentials_file, error.hint
-    return {"from": "file", "profiles": profiles, "why": why, "path": path, "hint": hint}
+        path = where.credentials_file
+        found = f"this is what the marks in {path} say" if profiles else f"{path} has no marks"
+        return Report("file", profiles, f"{error.message}; {found}", error.hint)
+    if told["reload_refused"] is None:
+        return Report("daemon", told["profiles"])
+    remark = f"the last reload was refused: {told['reload_refused']}"
+    hint = "mend it and run `credfresh reload`; until then the configuration before it counts"
+    return Report("daemon", told["profiles"], remark, hint)
 
 
-def _show(report: dict[str, Any], *, as_json: bool) -> None:
-    profiles = report["profiles"]
+def _show(report: Report, *, as_json: bool) -> None:
     if as_json:
-        shown = [{key: profile.get(key) for key in PUBLIC} for profile in profiles]
-        shape = {"version": 1, "from": report["from"], "profiles": shown}
-        click.echo(json.dumps(shape))
+        shown = [{key: profile[key] for key in PUBLIC} for profile in report.profiles]
+        click.echo(json.dumps({"version": 1, "from": report.whence, "profiles": shown}))
         return
     live = os.isatty(_STDOUT)
     colour = live and coloured(os.environ)
     width = _size()[0] if live else None
-    click.echo(table(profiles, colour=colour, width=width))
-    for line in advice(profiles):
+    click.echo(table(report.profiles, colour=colour, width=width))
+    for line in advice(report.profiles):
         click.echo(f"hint: {line}", err=True)
-    if report["from"] == "file":
-        path = report["path"]
-        found = f"this is what the marks in {path} say"
-        say(f"{report['why']}; {found if profiles else f'{path} has no marks'}", report["hint"])
-    elif report["reload_refused"] is not None:
-        say(
-            f"the last reload was refused: {report['reload_refused']}",
-            "mend it and run `credfresh reload`; until then the configuration before it counts",
-        )
+    if report.remark is not None:
+        say(report.remark, report.hint)
     if "AWS_CONFIG_FILE" in os.environ:
         from credfresh.cli.shadow import shadow  # noqa: PLC0415 - only where a twin may be meant
 
@@ -120,7 +130,7 @@ def _size() -> tuple[int, int]:
     return size.columns or 80, size.lines or 24
 
 
-def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+def _watch(where: Whereabouts, report: Report, *, as_json: bool) -> Report:
     """Show it again and again; return what was shown last."""
     live = os.isatty(_STDOUT) and obeys_codes(os.environ) and not as_json
     pause = threading.Event()
@@ -141,7 +151,7 @@ def _watch(where: Whereabouts, report: dict[str, Any], *, as_json: bool) -> dict
             click.echo(LEAVE_SCREEN, nl=False)
 
 
-def _again(where: Whereabouts, shown: dict[str, Any]) -> dict[str, Any]:
+def _again(where: Whereabouts, shown: Report) -> Report:
     """Ask anew; return what was shown before if the daemon is busy with others."""
     try:
         return _report(where)
@@ -155,9 +165,11 @@ def _ended(number: int, _frame: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _show_screen(report: dict[str, Any]) -> None:
+def _show_screen(report: Report) -> None:
     columns, lines = _size()
-    colour = coloured(os.environ)
-    shown = table(report["profiles"], colour=colour, width=columns, height=max(3, lines - 2))
-    whence = "" if report["from"] == "daemon" else f"no daemon answers: from {report['path']}. "
-    click.echo(redrawn(f"{shown}\n\n{whence}Ctrl-C ends it."), nl=False)
+    below = ["", "Ctrl-C ends it."]
+    if report.remark is not None:
+        below.insert(1, cut(report.remark, columns))
+    height = max(3, lines - len(below))
+    shown = table(report.profiles, colour=coloured(os.environ), width=columns, height=height)
+    click.echo(redrawn("\n".join([shown, *below])), nl=False)
