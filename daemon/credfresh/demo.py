@@ -93,7 +93,9 @@ class Stage:
             claim.bind(f"\0{self.directory}")
         except OSError:
             claim.close()
-            raise AlreadyRunningError(str(self.credentials), holder="another demo") from None
+            error = AlreadyRunningError(str(self.credentials), holder="another demo")
+            error.hint = "end that one, or point XDG_RUNTIME_DIR to another directory of yours"
+            raise error from None
         return claim
 
     def build(self, sts: Simulator) -> None:

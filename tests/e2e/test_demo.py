@@ -266,3 +266,4 @@ def test_two_demos_do_not_disturb_each_other(environment: dict[str, str]) -> Non
 
     assert 75 == second.returncode
     assert "another demo" in second.stderr
+    assert "hint: end that one, or point XDG_RUNTIME_DIR to another directory" in second.stderr
