@@ -103,18 +103,16 @@ def _by_the_daemon(settings: Settings, log: Log) -> bool | None:
     """
     if settings.control is None:
         return None
-    path = settings.control.socket
+    path, ours = settings.control.socket, (settings.instance,)
     try:
-        before = ask(path, Status())
+        before = ask(path, Status(instances=ours))
     except ControlError:
-        return None
-    if before["instance"] != settings.instance:
         return None
     # A profile that was withdrawn by hand has no next renewal: it stays so.
     due = [p["profile"] for p in _not_fresh(before) if p["renew_at"] is not None]
     if due:
-        ask(path, Renew(tuple(due)), patience=MOST_TIMEOUT)
-    after = ask(path, Status()) if due else before
+        ask(path, Renew(tuple(due), instances=ours), patience=MOST_TIMEOUT)
+    after = ask(path, Status(instances=ours)) if due else before
     failed = [p["profile"] for p in _not_fresh(after)]
     # The daemon does not know profiles that were added since it read the configuration.
     known = {profile["profile"] for profile in after["profiles"]}
