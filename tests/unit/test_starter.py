@@ -354,6 +354,17 @@ def test_a_repeated_section_is_reported() -> None:
     )
 
 
+@pytest.mark.parametrize("header", ["prod", "profile deploy prod", 'profile "a b'])
+def test_a_role_in_a_section_that_sdks_ignore_is_told(header: str) -> None:
+    """In the config file a profile is called [profile NAME]: people forget the word, or quotes."""
+    text = f"[{header}]\nrole_arn = arn:aws:iam::111111111111:role/deploy\nsource_profile = x\n"
+    found = read(AwsFile(CONFIG_PATH, text), None)
+
+    assert {} == found.profiles
+    [oddity] = found.oddities
+    assert oddity.startswith(f"{CONFIG_PATH}: [{header}] is no profile to an SDK: ")
+
+
 @pytest.mark.parametrize(
     ("text", "written"),
     [

@@ -47,7 +47,8 @@ def read(config: AwsFile | None, credentials: AwsFile | None) -> AwsProfiles:
     """Read the config file and the credentials file; None stands for a missing file.
 
     Sections of the config file are `[default]` and `[profile NAME]` (NAME may be quoted), those of
-    the credentials file bare names; nested settings and other sections are ignored.
+    the credentials file bare names; nested settings and other sections are ignored, as by SDKs,
+    but a role in one of those is odd.
 
     Raises:
         CredfreshError: a file cannot be understood by any SDK.
@@ -59,6 +60,11 @@ def read(config: AwsFile | None, credentials: AwsFile | None) -> AwsProfiles:
             name = _profile_of(section)
             if name is not None:
                 profiles[name] = _merged(profiles.get(name), name, values, config.path)
+            elif "role_arn" in values:
+                oddities.append(
+                    f"{config.path}: [{section}] is no profile to an SDK: call it"
+                    " [profile NAME], with quotes around a NAME that has spaces"
+                )
     if credentials is not None:
         for section, values in _sections(credentials, oddities):
             profiles[section] = _merged(profiles.get(section), section, values, credentials.path)
