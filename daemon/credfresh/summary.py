@@ -105,7 +105,7 @@ def hints(wanting: Iterable[tuple[str, str | None]]) -> list[str]:
 
 def bar(left: float, whole: float) -> str:
     """Draw the share of life that is left; at least one block while there is any."""
-    share = min(1.0, max(0.0, left / whole)) if whole > 0 else 0.0
+    share = max(0, min(left, whole)) / whole if whole > 0 else 0.0
     blocks = max(1, round(share * BAR)) if share > 0 else 0
     return "█" * blocks + "░" * (BAR - blocks)
 

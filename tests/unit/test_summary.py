@@ -55,10 +55,10 @@ def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "blocks"), [(0, 0), (1, 1), (1800, 10), (3600, 20), (9999, 20), (-5, 0)]
+    ("left", "blocks"), [(0, 0), (1, 1), (1800, 10), (3600, 20), (9999, 20), (10**400, 20), (-5, 0)]
 )
 def test_the_bar_shows_the_share_of_life(left: float, blocks: int) -> None:
-    """Any life shows at least one block, and none shows none."""
+    """Any life shows at least one block, none shows none, and no number is too large."""
     assert "█" * blocks + "░" * (20 - blocks) == summary.bar(left, 3600)
 
 
