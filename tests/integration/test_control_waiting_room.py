@@ -417,12 +417,14 @@ def test_a_costly_look_is_followed_by_a_pause_however_often_clients_ask(
 
 
 def test_a_refused_section_denies_at_once(harness: Harness) -> None:
-    """`ensure` fails at once if the section is somebody else's."""
+    """`ensure` fails at once if the section is somebody else's; a job learns in which file."""
     refusal = Refusal("prod", "taken", "somebody's keys stand there", "remove them")
-    harness.supervisor.roster["prod"].refusal = refusal
+    entry = harness.supervisor.roster["prod"]
+    entry.refusal = refusal
     harness.ensure(1, "prod", 60)
     answer = harness.answers[1]
-    assert ("refused", refusal.reason, refusal.hint) == (
+    reason = f"{entry.profile.target.path}: {refusal.reason}"
+    assert ("refused", reason, refusal.hint) == (
         answer["code"],
         answer["error"],
         answer["hint"],

@@ -180,7 +180,7 @@ class WaitingRoom:
             withdrawn=entry.withdrawn,
             gone=entry.profile.name in self._gone,
             failure=None if entry.error is None else _failure(entry.error),
-            refusal=None if entry.refusal is None else _refusal(entry.refusal),
+            refusal=None if entry.refusal is None else _refusal(path, entry.refusal),
             unwritten=None if unwritten is None else Trouble(unwritten.message, unwritten.hint),
         )
 
@@ -247,5 +247,5 @@ def _failure(error: RenewalError) -> Trouble:
     return Trouble(f"{error.code}: {error.message}", error.hint, for_human=error.mend is Mend.HUMAN)
 
 
-def _refusal(refusal: Refusal) -> Trouble:
-    return Trouble(refusal.reason, refusal.hint, for_human=True)
+def _refusal(path: str, refusal: Refusal) -> Trouble:
+    return Trouble(f"{path}: {refusal.reason}", refusal.hint, for_human=True)
