@@ -177,3 +177,16 @@ def test_ensure_without_daemon_and_configuration_judges_the_file_of_the_sdks(hos
     )
     assert 0 == done.returncode, done.stderr
     assert {"from": "file", "reached": True}.items() <= json.loads(done.stdout).items()
+
+
+def test_the_hint_to_a_job_that_cannot_read_the_configuration_names_what_suffices(
+    host: Host,
+) -> None:
+    """Where no daemon answers the socket alone does not: it takes the file, too."""
+    done = host.command(
+        "ensure", "production", "--valid-for", "45m",
+        "--socket", str(host.root / "nobody"), "--config", str(host.root / "none.yaml"),
+    )  # fmt: skip
+
+    assert 78 == done.returncode
+    assert "--socket and AWS_SHARED_CREDENTIALS_FILE" in done.stderr

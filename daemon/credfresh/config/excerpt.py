@@ -57,7 +57,9 @@ def excerpt(path: str, environment: Mapping[str, str]) -> Excerpt:
             data = file.read(MOST_BYTES)
     except OSError as error:
         reason = f"cannot be read: {str(error.strerror).lower()}"
-        hint = "name the socket with --socket: no configuration is needed then"
+        hint = (
+            "name another, or none: --socket and AWS_SHARED_CREDENTIALS_FILE are enough"
+        )
         raise ConfigError((Problem(path, 0, 0, "", reason, hint),)) from None
     found = _usual(data + b"\n")
     if found is None:
