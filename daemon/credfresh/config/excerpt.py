@@ -57,9 +57,7 @@ def excerpt(path: str, environment: Mapping[str, str]) -> Excerpt:
             data = file.read(MOST_BYTES)
     except OSError as error:
         reason = f"cannot be read: {str(error.strerror).lower()}"
-        hint = (
-            "name another, or none: --socket and AWS_SHARED_CREDENTIALS_FILE are enough"
-        )
+        hint = "name another, or none: --socket and AWS_SHARED_CREDENTIALS_FILE are enough"
         raise ConfigError((Problem(path, 0, 0, "", reason, hint),)) from None
     found = _usual(data + b"\n")
     if found is None:
