@@ -46,15 +46,12 @@ class Whereabouts:
         try:
             return client.ask(self.socket, request, patience=patience)
         except ControlError as error:
-            if error.code is not ControlCode.NO_DAEMON or self._config is None or self._socket:
-                raise
-            if self._excerpt.socket is not None:
-                raise
-            hint = (
-                f"is it running? {self._config} names no control.socket:"
-                " without systemd its daemon has no socket"
-            )
-            raise ControlError(error.code, error.message, hint=hint) from None
+            if error.code is ControlCode.NO_DAEMON and self._unsaid:
+                error.hint = (
+                    f"is it running? {self._config} names no control.socket:"
+                    " without systemd its daemon has no socket"
+                )
+            raise
 
     @property
     def instances(self) -> tuple[str, ...]:
@@ -66,7 +63,7 @@ class Whereabouts:
         Raises:
             ConfigError: the configuration cannot be read.
         """
-        if self._config is None or self._socket or self._excerpt.socket:
+        if self._config is None or not self._unsaid:
             return ()
         from credfresh.config.identity import default_instance  # noqa: PLC0415 - rarely needed
 
@@ -101,6 +98,11 @@ class Whereabouts:
             reason = str(error.strerror).lower()
             message = f"{unreached.message}; {path}: cannot be read: {reason}"
             raise ControlError(unreached.code, message, hint=unreached.hint) from None
+
+    @property
+    def _unsaid(self) -> bool:
+        """Whether a configuration was named that does not say where the socket is."""
+        return self._config is not None and not self._socket and not self._excerpt.socket
 
     @cached_property
     def _excerpt(self) -> Excerpt:
