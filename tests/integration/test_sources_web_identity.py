@@ -181,13 +181,19 @@ def test_a_token_file_that_is_no_regular_file_is_refused_at_once(
 
 
 @pytest.mark.timeout(20)
+@pytest.mark.parametrize("way", ["itself", "source_profile"])
 def test_a_fifo_as_the_token_file_of_a_profile_is_refused_at_once(
-    provide: Provide, tmp_path: Path
+    provide: Provide, tmp_path: Path, way: str
 ) -> None:
-    """A profile may name a token file as well as the configuration can."""
+    """A profile may name a token file as well as the configuration can; so may the one above it."""
     os.mkfifo(tmp_path / "token")
+    above = {
+        "itself": "",
+        "source_profile": "role_arn = arn:aws:iam::1:role/r\nsource_profile = up\n[profile up]\n",
+    }
     (tmp_path / "file").write_text(
-        f"[oidc]\nrole_arn = arn:aws:iam::1:role/o\nweb_identity_token_file = {tmp_path}/token\n"
+        f"[profile oidc]\n{above[way]}"
+        f"role_arn = arn:aws:iam::1:role/o\nweb_identity_token_file = {tmp_path}/token\n"
     )
     error = refused(provide(FileSource(str(tmp_path / "file"), "oidc")))
     assert ("source_unreadable", Mend.HUMAN) == (error.code, error.mend)

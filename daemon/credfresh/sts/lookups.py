@@ -9,21 +9,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import botocore.session
 from botocore.config import Config
 from botocore.credentials import (
-    AssumeRoleProvider,
     AssumeRoleWithWebIdentityCredentialFetcher,
-    AssumeRoleWithWebIdentityProvider,
-    ContainerProvider,
     Credentials,
     DeferredRefreshableCredentials,
     EnvProvider,
-    InstanceMetadataProvider,
     ProcessProvider,
 )
 
-from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.principals import (
     DefaultChain,
     Ec2Source,
@@ -37,14 +31,10 @@ from credfresh.principals import (
     WebIdentitySource,
 )
 from credfresh.regular import Identity, identity_at
-from credfresh.sts import metadata
-from credfresh.sts.bounded import bound
+from credfresh.sts import chain, metadata
 from credfresh.sts.clients import Clients, Endpoint
 from credfresh.sts.processes import BoundedProcess
-from credfresh.sts.token_file import token_in
-
-_BEYOND_FILES = ("env", "ec2-credentials-file", "boto-config", "container-role", "iam-role")
-"""The providers in the SDK's chain to which a named profile must not fall back."""
+from credfresh.sts.token_file import token_loader
 
 _LEAD = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")
 """The variables that direct the SDK's chain to one profile, or to other files."""
@@ -164,45 +154,11 @@ class Lookups:
         self, name: str, files: tuple[str, str, str] | None, endpoint: Endpoint
     ) -> Credentials | None:
         """Ask the SDK's own chain, or, given a profile and two files, only those files."""
-        if files is None:
-            session = botocore.session.Session()
-        else:
-            profile, config, shared = files
-            session = botocore.session.Session(
-                profile=profile,
-                session_vars={
-                    "config_file": (None, None, config, None),
-                    "credentials_file": (None, None, shared, None),
-                },
-            )
-        session.set_config_variable("region", endpoint.region)
-        session.set_default_client_config(self.config)
-        bound(session, self.config)
-        named = session.get_config_variable("profile") or "default"
-        _refuse_prompt(name, session, named)
-        chain = session.get_component("credential_provider")
-
-        # A profile's credential_process is bounded, as that of a source; botocore bounds neither.
-        def bounded(profile: str) -> ProcessProvider:
-            return ProcessProvider(profile, lambda: session.full_config, popen=self._starts(name))
-
-        chain.insert_after(ProcessProvider.METHOD, bounded(named))
-        chain.remove(ProcessProvider.METHOD)  # removes the first of that name: botocore's
-        # A role's source_profile may have one, too; this is the only place to set ours for it.
-        roles: Any = chain.get_provider(AssumeRoleProvider.METHOD)
-        roles._profile_provider_builder._create_process_provider = bounded  # noqa: SLF001
-        container = metadata.container(self.environ)
-        chain.insert_after(ContainerProvider.METHOD, container)
-        chain.remove(ContainerProvider.METHOD)
-        instance = metadata.bounded(chain.get_provider(InstanceMetadataProvider.METHOD))
-        # A role's credential_source names them too.
-        roles._credential_sourcer._providers[1:] = container, instance  # noqa: SLF001 - the same
-        identities: Any = chain.get_provider(AssumeRoleWithWebIdentityProvider.METHOD)
-        identities._token_loader_cls = _token_loader  # noqa: SLF001 - the same
-        for link in _BEYOND_FILES if files else ():
-            chain.remove(link)
-        found: Credentials | None = chain.load_credentials()
-        return found
+        session = chain.session_of(files, endpoint.region, self.config)
+        chain.refuse_prompt(name, session)
+        return chain.resolver(
+            session, self.environ, self._starts(name), beyond_files=files is None
+        ).load_credentials()
 
     def _instance(self) -> Lookup:
         return Lookup(
@@ -217,7 +173,7 @@ class Lookups:
             fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
                 # botocore wants an unsigned client: give it ours, which is made once.
                 client_creator=lambda _service, **_config: self.clients.unsigned(endpoint),
-                web_identity_token_loader=_token_loader(source.token_file),
+                web_identity_token_loader=token_loader(source.token_file),
                 role_arn=source.role_arn,
                 extra_args={"RoleSessionName": source.role_session_name or "credfresh"},
             )
@@ -247,30 +203,3 @@ class Lookups:
             "it must print Version 1 JSON with AccessKeyId and SecretAccessKey",
             stale="look at the command, or at the cache that it keeps; and at this host's clock",
         )
-
-
-def _token_loader(path: str) -> Callable[[], str]:
-    """Return what reads a token. botocore's own waits for a FIFO, and sends an empty token."""
-    return partial(token_in, path)
-
-
-def _refuse_prompt(name: str, session: botocore.session.Session, first: str) -> None:
-    """Refuse a profile for which, or for a `source_profile` of which, the SDK would prompt."""
-    profiles = session.full_config["profiles"]
-    seen: set[str] = set()
-    at: str | None = first
-    while at is not None and at not in seen:
-        seen.add(at)
-        profile = profiles.get(at, {})
-        if "role_arn" not in profile:
-            return
-        if "mfa_serial" in profile:
-            raise RenewalError(
-                f"source {name}: its profile {at} has an mfa_serial, and nobody is there to type a"
-                " code",
-                code="source_needs_mfa",
-                mend=Mend.HUMAN,
-                scope=Scope.SOURCE,
-                hint="use a principal whose role needs no MFA, or a credential_process that asks",
-            )
-        at = profile.get("source_profile")

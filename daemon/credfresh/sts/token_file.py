@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
+from functools import partial
 
 from credfresh.errors import CredfreshError, Mend
 
@@ -33,6 +35,11 @@ class UnusableTokenError(CredfreshError):
     def __init__(self, message: str, *, mend: Mend, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.mend = mend
+
+
+def token_loader(path: str) -> Callable[[], str]:
+    """Return what reads a token. botocore's own waits for a FIFO, and sends an empty token."""
+    return partial(token_in, path)
 
 
 def token_in(path: str) -> str:
