@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 import fakes
 from aws_servers import ScriptedServer
 from credfresh.errors import RenewalError, Scope
-from credfresh.model import Grant
+from credfresh.model import Grant, SessionCredentials
+from credfresh.principals import Principal
+from credfresh.settings import Profile, StsLimits
 from credfresh.sts import StsProvider
 
 Provide = Callable[..., StsProvider]
+
+
+class ProviderAt(StsProvider):
+    """A provider whose profiles ask one endpoint, unless they say another."""
+
+    def __init__(
+        self, url: str, sources: Mapping[str, Principal], limits: StsLimits, **rest: Any
+    ) -> None:
+        super().__init__(sources, limits, **rest)
+        self._url = url
+
+    def obtain(
+        self,
+        profile: Profile,
+        parent: SessionCredentials | None,
+        waits: Callable[[Scope], None] = lambda _: None,
+    ) -> Grant:
+        there = replace(profile, endpoint_url=profile.endpoint_url or self._url)
+        return super().obtain(there, parent, waits)
 
 
 def obtain(provider: StsProvider) -> Grant:

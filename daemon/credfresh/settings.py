@@ -166,7 +166,6 @@ class StsLimits:
     max_concurrency: int = 16
     connect_timeout: float = 3.0
     read_timeout: float = 10.0
-    endpoint_url: str | None = None
 
 
 LogFormat = Literal["auto", "json", "console"]

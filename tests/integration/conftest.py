@@ -14,7 +14,7 @@ from credfresh.cli.clock import clock
 from credfresh.principals import Principal
 from credfresh.settings import StsLimits
 from credfresh.sts import StsProvider
-from sources import Provide
+from sources import Provide, ProviderAt
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +55,10 @@ def provide(sts: ScriptedServer) -> Provide:
         environ: Mapping[str, str] | None = None,
         issued: Callable[[str], bool] = lambda _: False,
     ) -> StsProvider:
-        return StsProvider(
+        return ProviderAt(
+            sts.url,
             {"ci": source},
-            StsLimits(endpoint_url=sts.url, connect_timeout=2.0, read_timeout=2.0),
+            StsLimits(connect_timeout=2.0, read_timeout=2.0),
             clock=clock,
             issued=issued,
             environ=environ or {},

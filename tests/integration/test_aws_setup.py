@@ -28,6 +28,7 @@ from credfresh.model import Grant
 from credfresh.principals import EnvironmentSource, Principal, WebIdentitySource
 from credfresh.settings import Profile, StsLimits
 from credfresh.sts import StsProvider
+from sources import ProviderAt
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "aws-setup.md"
@@ -63,9 +64,10 @@ def aws() -> Iterator[AwsServer]:
 
 def provider(aws: AwsServer, source: Principal, keys: tuple[str, str] = ("", "")) -> StsProvider:
     """Return a provider whose source `ci` is `source`."""
-    return StsProvider(
+    return ProviderAt(
+        aws.url,
         {"ci": source},
-        StsLimits(endpoint_url=aws.url),
+        StsLimits(),
         clock=clock,
         environ={"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1]},
     )

@@ -26,8 +26,8 @@ from credfresh.logs import configure
 from credfresh.principals import EnvironmentSource
 from credfresh.settings import LogSettings, StsLimits
 from credfresh.simulator import Simulator
-from credfresh.sts import StsProvider
 from simulated import ROLE_ARN, USER_ARN
+from sources import ProviderAt
 
 CANARY = "canary-9f3b1c"
 """A secret of a form that no filter recognizes, so only code that never prints it passes."""
@@ -68,9 +68,10 @@ def test_botocore_does_not_log_what_sts_answered(stream: Stream) -> None:
     with Simulator(clock) as sts:
         user = sts.add_user(USER_ARN)
         sts.add_role(ROLE_ARN, trusts={user.arn})
-        provider = StsProvider(
+        provider = ProviderAt(
+            sts.url,
             {"ci": EnvironmentSource()},
-            StsLimits(endpoint_url=sts.url),
+            StsLimits(),
             clock=clock,
             environ={
                 "AWS_ACCESS_KEY_ID": user.access_key_id,

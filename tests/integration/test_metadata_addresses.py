@@ -15,9 +15,9 @@ from credfresh.cli.clock import clock
 from credfresh.errors import RenewalError, Scope
 from credfresh.principals import Ec2Source, EcsSource, Principal
 from credfresh.settings import StsLimits
-from credfresh.sts import StsProvider
 from disk import needs_root
 from loopback import also_at, loopback_only
+from sources import ProviderAt
 
 EC2 = "169.254.169.254"
 ECS = "169.254.170.2"
@@ -44,9 +44,10 @@ def _sts(_alone: None) -> Iterator[ScriptedServer]:
 
 def renew(sts: ScriptedServer, source: Principal, environ: Mapping[str, str]) -> str:
     """Renew a profile of the source; return the key id that signed."""
-    provider = StsProvider(
+    provider = ProviderAt(
+        sts.url,
         {"ci": source},
-        StsLimits(endpoint_url=sts.url, connect_timeout=2.0, read_timeout=2.0),
+        StsLimits(connect_timeout=2.0, read_timeout=2.0),
         clock=clock,
         environ=environ,
     )

@@ -16,7 +16,7 @@ from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Grant
 from credfresh.principals import EnvironmentSource
 from credfresh.settings import StsLimits
-from credfresh.sts import StsProvider
+from sources import ProviderAt
 
 
 @pytest.fixture(scope="module", name="sts")
@@ -36,9 +36,10 @@ def _proxy(sts: ScriptedServer) -> Iterator[str]:
 
 def obtain(url: str, *, read_timeout: float = 30.0) -> Grant:
     """Make one attempt at a renewal."""
-    provider = StsProvider(
+    provider = ProviderAt(
+        url,
         {"ci": EnvironmentSource()},
-        StsLimits(endpoint_url=url, connect_timeout=2.0, read_timeout=read_timeout),
+        StsLimits(connect_timeout=2.0, read_timeout=read_timeout),
         clock=clock,
         environ={"AWS_ACCESS_KEY_ID": "AKIASOURCE", "AWS_SECRET_ACCESS_KEY": "secret"},
     )

@@ -16,8 +16,7 @@ import fakes
 from aws_servers import Answer, Request, ScriptedServer, scripted
 from credfresh.principals import EcsSource, FileSource
 from credfresh.settings import StsLimits
-from credfresh.sts import StsProvider
-from sources import Provide, container_json, obtain, refused, signers
+from sources import Provide, ProviderAt, container_json, obtain, refused, signers
 
 
 def test_a_source_is_looked_up_once_for_all_attempts_that_wait(
@@ -86,9 +85,10 @@ def test_a_lookup_that_hangs_is_written_off_and_its_late_answer_dropped(
     path.write_text(
         f"[ci]\ncredential_process = {sys.executable} {tmp_path / 'p.py'} {begun} {fifo}\n"
     )
-    provider = StsProvider(
+    provider = ProviderAt(
+        sts.url,
         {"ci": FileSource(str(path), "ci")},
-        StsLimits(endpoint_url=sts.url),
+        StsLimits(),
         clock=clock,
         environ={},
     )

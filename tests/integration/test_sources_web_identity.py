@@ -18,9 +18,8 @@ from credfresh.cli.clock import clock
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.principals import FileSource, WebIdentitySource
 from credfresh.settings import StsLimits
-from credfresh.sts import StsProvider
 from programs import free_port
-from sources import Provide, obtain, refused, signers
+from sources import Provide, ProviderAt, obtain, refused, signers
 
 
 def test_web_identity_rereads_its_token(
@@ -203,9 +202,10 @@ def test_a_fifo_as_the_token_file_of_a_profile_is_refused_at_once(
 def test_web_identity_works_against_moto(moto: AwsServer, tmp_path: Path) -> None:
     """A server of another project grants the unsigned request, and AssumeRole with its keys."""
     (tmp_path / "token").write_text("a.b.c")
-    provider = StsProvider(
+    provider = ProviderAt(
+        moto.url,
         {"ci": WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::111111111111:role/oidc")},
-        StsLimits(endpoint_url=moto.url),
+        StsLimits(),
         clock=clock,
         environ={},
     )

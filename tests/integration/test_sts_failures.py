@@ -26,8 +26,8 @@ from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Instant
 from credfresh.principals import EnvironmentSource
 from credfresh.settings import StsLimits
-from credfresh.sts import StsProvider
 from programs import free_port
+from sources import ProviderAt
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIASOURCE", "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -44,9 +44,10 @@ def failure(url: str, *, slow: float = 0.0, patience: float = 10.0) -> RenewalEr
         true = clock()
         return Instant(true.wall - slow, true.boot)
 
-    provider = StsProvider(
+    provider = ProviderAt(
+        url,
         {"ci": EnvironmentSource()},
-        StsLimits(endpoint_url=url, connect_timeout=patience, read_timeout=patience),
+        StsLimits(connect_timeout=patience, read_timeout=patience),
         clock=behind,
         environ=KEYS,
     )
@@ -379,8 +380,8 @@ def test_a_message_that_quotes_the_token_is_cleaned(sts: ScriptedServer) -> None
 
 def test_arguments_that_the_sdk_refuses_need_a_human(sts: ScriptedServer) -> None:
     """Parameters that the SDK refuses need a human, and nothing is sent."""
-    provider = StsProvider(
-        {"ci": EnvironmentSource()}, StsLimits(endpoint_url=sts.url), clock=clock, environ=KEYS
+    provider = ProviderAt(
+        sts.url, {"ci": EnvironmentSource()}, StsLimits(), clock=clock, environ=KEYS
     )
     with pytest.raises(RenewalError) as failed:
         provider.obtain(fakes.profile(source="ci", duration=1), None)

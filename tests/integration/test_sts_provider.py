@@ -22,6 +22,7 @@ from credfresh.model import SessionCredentials
 from credfresh.principals import EnvironmentSource, FileSource
 from credfresh.settings import Profile, StsLimits
 from credfresh.sts import StsProvider
+from sources import ProviderAt
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIASOURCE", "AWS_SECRET_ACCESS_KEY": "source-secret"}
 PARENT = SessionCredentials("ASIAPARENT", "parent-secret", "parent-token", 0.0)
@@ -29,9 +30,10 @@ PARENT = SessionCredentials("ASIAPARENT", "parent-secret", "parent-token", 0.0)
 
 def provider(url: str, **limits: float) -> StsProvider:
     """Return a provider whose one source is the environment, with keys in it."""
-    return StsProvider(
+    return ProviderAt(
+        url,
         {"ci": EnvironmentSource()},
-        StsLimits(endpoint_url=url, connect_timeout=2.0, **{"read_timeout": 2.0, **limits}),  # type: ignore[arg-type] # tests pass floats
+        StsLimits(connect_timeout=2.0, **{"read_timeout": 2.0, **limits}),  # type: ignore[arg-type] # tests pass floats
         clock=clock,
         environ=KEYS,
     )
@@ -248,9 +250,10 @@ def test_refused_keys_are_looked_up_again_at_once_and_once(
         return Answer(403, error_xml("InvalidClientTokenId"))
 
     sts.script = rotate
-    asking = StsProvider(
+    asking = ProviderAt(
+        sts.url,
         {"ci": FileSource(str(path), "ci")},
-        StsLimits(endpoint_url=sts.url),
+        StsLimits(),
         clock=clock,
         environ={},
     )
@@ -299,9 +302,10 @@ def test_a_chain_of_three_roles_works_against_ministack(ministack: AwsServer) ->
         trust = json.loads(json.dumps(TRUST_ALL))
         trust["Statement"][0]["Principal"]["AWS"] = arns[-1]
         arns.append(ministack.role(name, trust, MAY_ASSUME))
-    asking = StsProvider(
+    asking = ProviderAt(
+        ministack.url,
         {"ci": EnvironmentSource()},
-        StsLimits(endpoint_url=ministack.url),
+        StsLimits(),
         clock=clock,
         environ={"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret},
     )
@@ -327,9 +331,10 @@ def test_ministack_refuses_a_wrong_secret_and_we_name_the_source(ministack: AwsS
     """A wrong secret is blamed on the source, and a human must mend it."""
     key_id, _ = ministack.user("typo-ci", MAY_ASSUME)
     arn = ministack.role("typo-role", TRUST_ALL)
-    asking = StsProvider(
+    asking = ProviderAt(
+        ministack.url,
         {"ci": EnvironmentSource()},
-        StsLimits(endpoint_url=ministack.url),
+        StsLimits(),
         clock=clock,
         environ={"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": "mistyped"},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +9,6 @@ import boto3
 import pytest
 from botocore.utils import parse_timestamp
 
-import fakes
 from credfresh import __version__
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.settings import StsLimits
@@ -50,16 +48,6 @@ def test_the_sdk_makes_one_attempt_with_bounded_timeouts() -> None:
     assert 1 == config.retries["total_max_attempts"]
     assert (1.5, 4.0) == (config.connect_timeout, config.read_timeout)
     assert 32 == config.max_pool_connections
-
-
-def test_a_profiles_endpoint_goes_before_everybodys() -> None:
-    """The profile's endpoint_url counts first, then that of `sts`, then the SDK's own."""
-    profile = fakes.profile()
-    own = replace(profile, endpoint_url="http://own")
-    limits = StsLimits(endpoint_url="http://all")
-    assert Endpoint("eu-west-1", "http://own") == Endpoint.of(own, limits)
-    assert Endpoint("eu-west-1", "http://all") == Endpoint.of(profile, limits)
-    assert Endpoint("eu-west-1") == Endpoint.of(profile, StsLimits())
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,9 @@ def _source(shape: source_shapes.Source) -> principals.Source:  # noqa: PLR0911 
 
 
 def _sts(shape: schema.Sts | None) -> settings.StsLimits:
-    return settings.StsLimits(**shape.given()) if shape else settings.StsLimits()
+    given = shape.given() if shape else {}
+    given.pop("endpoint_url", None)  # each profile has it
+    return settings.StsLimits(**given)
 
 
 def _hook(shape: schema.OnRenew | None) -> settings.Hook | None:

@@ -10,7 +10,7 @@ from credfresh.life.admission import Lane
 from credfresh.life.entry import Entry, Phase
 from credfresh.model import Instant
 from credfresh.publication import Refusal
-from credfresh.settings import Profile, Settings, StsLimits
+from credfresh.settings import Profile, Settings
 from credfresh.statuses import ProfileStatus
 
 
@@ -65,9 +65,9 @@ class Roster:
         """Return the entry of `name`, None when there is none (any more)."""
         return self._entries.get(name)
 
-    def add(self, profile: Profile, limits: StsLimits, now: Instant) -> Entry:
+    def add(self, profile: Profile, now: Instant) -> Entry:
         """Take in a profile, due now."""
-        entry = self._entries[profile.name] = Entry(profile, _lane(profile, limits), due=now)
+        entry = self._entries[profile.name] = Entry(profile, _lane(profile), due=now)
         if profile.source_profile is not None:
             self._children.setdefault(profile.source_profile, []).append(profile.name)
         return entry
@@ -84,7 +84,7 @@ class Roster:
         lingering = {name: entry for name, entry in self._gone.items() if entry.lingers(now)}
         changed = set()
         for profile in settings.profiles.values():
-            entry = self.add(profile, settings.sts, now)
+            entry = self.add(profile, now)
             known = before.get(profile.name)
             if known is None:
                 known = lingering.pop(profile.name, None)
@@ -133,12 +133,11 @@ class Roster:
         return [status(entry, now) for entry in self]
 
 
-def _lane(profile: Profile, limits: StsLimits) -> Lane:
+def _lane(profile: Profile) -> Lane:
     """Return what an attempt for `profile` depends on beside its own request."""
-    endpoint = profile.endpoint_url or limits.endpoint_url
     fips = "-fips" if profile.fips else ""
     return Lane(
-        endpoint=endpoint or f"sts{fips}.{profile.region}",
+        endpoint=profile.endpoint_url or f"sts{fips}.{profile.region}",
         source=f"profile {profile.source_profile}" if profile.source_profile else profile.source,
     )
 

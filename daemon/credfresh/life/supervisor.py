@@ -71,7 +71,7 @@ class Supervisor:
         """
         now = self._clock()
         for profile in self._settings.profiles.values():
-            entry = self.roster.add(profile, self._settings.sts, now)
+            entry = self.roster.add(profile, now)
             grant = standing.get(profile.name)
             if grant is not None:
                 entry.published, entry.published_as = grant, profile

@@ -61,9 +61,9 @@ class Endpoint:
     fips: bool = False
 
     @classmethod
-    def of(cls, profile: Profile, limits: StsLimits) -> Endpoint:
-        """Return the endpoint of a profile: its own, else that of all profiles, else the SDK's."""
-        return cls(profile.region, profile.endpoint_url or limits.endpoint_url, profile.fips)
+    def of(cls, profile: Profile) -> Endpoint:
+        """Return the endpoint that a profile asks."""
+        return cls(profile.region, profile.endpoint_url, profile.fips)
 
 
 def client_config(limits: StsLimits) -> Config:

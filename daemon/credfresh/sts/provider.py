@@ -34,7 +34,6 @@ class StsProvider:
         issued: Callable[[str], bool] = lambda _: False,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self._limits = limits
         self._clock = clock
         self._clients = Clients(limits)
         self._sources = Sources(
@@ -64,7 +63,7 @@ class StsProvider:
             waits(Scope.ENDPOINT)
             caller = Caller(parent=profile.source_profile or parent.access_key_id)
             return self._assume(profile, SourceKeys.of(parent), caller)
-        endpoint = Endpoint.of(profile, self._limits)
+        endpoint = Endpoint.of(profile)
         keys = self._sources.keys(profile.source, endpoint)
         caller = Caller(source=profile.source)
         waits(Scope.ENDPOINT)
@@ -85,7 +84,7 @@ class StsProvider:
     def _assume(self, profile: Profile, keys: SourceKeys, caller: Caller) -> Grant:
         sent = self._clock()
         try:
-            assume_role = self._clients.at(Endpoint.of(profile, self._limits))
+            assume_role = self._clients.at(Endpoint.of(profile))
             sent = self._clock()
             answer = assume_role(arguments(profile), keys)
             return granted(answer, profile, sent, took=self._since(sent))

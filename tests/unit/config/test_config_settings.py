@@ -166,7 +166,7 @@ def test_keys_beside_the_profiles_reach_the_settings() -> None:
         )
     )
     assert settings.instance == "host-a"
-    assert settings.sts == StsLimits(2.5, 4, 1, 30, None)
+    assert settings.sts == StsLimits(2.5, 4, 1, 30)
     assert settings.log == LogSettings("debug", "json")
     assert settings.ready == "fresh"
 
