@@ -29,6 +29,12 @@ _MOST_PARTS = 8
 _RUN = re.compile(r"[A-Za-z0-9+/=]{20,}")
 _HEX = re.compile(r"[0-9A-Fa-f]{32,}")
 _VAULT = re.compile(r"\bhv[sbr]\.")
+_IN_URL = re.compile(r"//[^/@\s]*:[^/@\s]+@")
+"""A user's password in a URL."""
+_NOT_PLAIN = re.compile(
+    "[\xa0\xab\xad\xbb\u2000-\u2015\u2018-\u201f\u202a-\u202f\u205f-\u2060\u2212\u3000\ufeff]"
+)
+"""The spaces, dashes and quotes of word processors, and characters that cannot be seen."""
 _LONG = 40
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 _MOST_CANDIDATES = 200
@@ -41,7 +47,7 @@ def looks_secret(text: str) -> bool:
     digit. An access key id (no lower case) and a role ARN are not taken for one. A false alarm
     costs one `(got …)`.
     """
-    if "PRIVATE KEY" in text or _HEX.search(text) or _VAULT.search(text):
+    if "PRIVATE KEY" in text or any(p.search(text) for p in (_HEX, _VAULT, _IN_URL)):
         return True
     return any(
         any(c.islower() for c in run)
@@ -108,6 +114,12 @@ def _name(part: str) -> str:
     if looks_secret(part):
         return "(name not shown)"
     return part if _PLAIN.fullmatch(part) and len(part) <= _MOST_SHOWN else shown(part)
+
+
+def not_plain(text: str) -> str | None:
+    """Return the hint for a text with a character that looks like another, if it has one."""
+    odd = _NOT_PLAIN.search(text)
+    return odd and f"`{ascii(odd[0])[1:-1]}` is no plain space, dash or quote: type the line anew"
 
 
 def closest(word: str, candidates: Iterable[str], *, least: float = 0.6) -> str | None:

@@ -58,7 +58,7 @@ def _parsed(text: str) -> object:
     except json.JSONDecodeError as error:
         raise RefusedError(
             f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno} of it",
-            hint="no file is read: write the policy itself here" if _FILE.match(text) else None,
+            hint=_instead(text),
             got="",
         ) from None
     except RecursionError:
@@ -68,6 +68,13 @@ def _parsed(text: str) -> object:
     except ValueError:  # a number of thousands of digits
         raise RefusedError("is not JSON that IAM takes", got="") from None
     return parsed
+
+
+def _instead(text: str) -> str | None:
+    """Return the hint for what people write in the place of a policy."""
+    if _FILE.match(text):
+        return "no file is read: write the policy itself here"
+    return "a managed policy goes into `policy_arns`" if text.startswith("arn:") else None
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

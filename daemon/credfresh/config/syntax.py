@@ -76,6 +76,8 @@ _SENTENCES: tuple[tuple[str, str, str | None], ...] = (
 _INI = re.compile(r"\A(?:\s*[#;].*\n|\s*\n)*\s*\[[^\[\]{},:\"']+\][ \t]*\r?\n\s*[a-z_]+ *=")
 """A header of a section, and a key of it."""
 
+_UNMERGED = re.compile(r"^(?:<{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
+
 _BEHIND = (
     "nothing can stand behind the closing quote or bracket",
     "within single quotes a `'` is written twice",
@@ -92,6 +94,11 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str | None]:
         return _cannot_start(_character(text, mark.line, mark.column))
     if _INI.search(text):
         return "is a credentials or config file of the SDK's, and not YAML", _INSTEAD
+    if _UNMERGED.search(text):
+        return (
+            "holds the marks of a merge that was not finished",
+            "look for `<<<<<<<` and `>>>>>>>`",
+        )
     if (
         mark
         and re.search("expected key|block end", said)

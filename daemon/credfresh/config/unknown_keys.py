@@ -53,7 +53,8 @@ def _hint(
     plain = re.sub(r"[^\x21-\x7e]", "", key)
     home = home_of(key)
     if plain != key and home_of(plain):
-        return f"it is `{plain}` with characters that cannot be seen: type the line anew", None
+        hint = f"it is `{plain}` with characters that are not plain: type the line anew"
+        return hint, plain if plain in known else None
     if is_key_material(key):
         return KEYS_HINT, None
     if key in _AWS_WORDS:

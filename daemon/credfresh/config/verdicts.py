@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from credfresh.config import schema, source_shapes
 from credfresh.config.document import Document
-from credfresh.config.echo import Path, closest, did_you_mean, got, kind
+from credfresh.config.echo import Path, closest, did_you_mean, got, kind, not_plain
 from credfresh.config.findings import Findings, find, key_of, value_or_parent
 from credfresh.config.known_keys import model_of, value_at
 from credfresh.config.unknown_keys import (
@@ -134,8 +134,9 @@ def _wrong_value(error: ErrorDetails, path: Path, document: Document, findings: 
             hint = _mapping(path)
         case _:
             pass
-    if isinstance(value, str) and re.search(r"\$\{?[A-Za-z_]", value):
-        hint = "`$` is not expanded: write it out"
+    if isinstance(value, str):
+        variable = re.search(r"\$\{?[A-Za-z_]", value)
+        hint = "`$` is not expanded: write it out" if variable else not_plain(value) or hint
     findings.add(place, path, reason, hint=hint)
 
 

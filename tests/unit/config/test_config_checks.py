@@ -72,9 +72,18 @@ def test_unknown_keys_at_every_level_are_named_with_what_was_meant() -> None:
         ("external_id: ${ID}", "external_id", "`$` is not expanded"),
         ("session_name: build", "session_name", "did you mean `role_session_name`?"),
         ("name: x", "name", "its name is the key that it stands under"),
-        ("\u00a0region: eu-west-1", "'\\xa0region'", "it is `region` with characters that cannot"),
+        ("\u00a0region: eu-west-1", "'\\xa0region'", "it is `region` with characters that are not"),
+        (
+            "\u201cregion\u201d: x",
+            "'\\u201cregion\\u201d'",
+            "it is `region` with characters that are",
+        ),
+        ("region: eu\u2011west\u20111", "region", "`\\u2011` is no plain space, dash or quote"),
+        ("region: \u201ceu-west-1\u201d", "region", "`\\u201c` is no plain space, dash or quote"),
+        ("duration: \u200b1h", "duration", "`\\u200b` is no plain space, dash or quote"),
         ("session_tags: [{Key: team, Value: x}]", "session_tags", "such as {team: release}"),
         ("policy: file://policy.json", "policy", "no file is read"),
+        ("policy: arn:aws:iam::aws:policy/ReadOnlyAccess", "policy", "a managed policy goes into"),
     ],
 )
 def test_habits_from_aws_files_get_hints(line: str, path: str, hint: str) -> None:
@@ -84,6 +93,12 @@ def test_habits_from_aws_files_get_hints(line: str, path: str, hint: str) -> Non
     )
     assert f"profiles.production.{path}" == problem.path
     assert (problem.hint or "").startswith(hint)
+
+
+def test_a_key_with_a_character_that_cannot_be_seen_is_not_missed_as_well() -> None:
+    """The line is there for whoever looks at it, so "is required" would bewilder."""
+    problem = only_problem(one_profile("").replace("role_arn", "role\u200b_arn"))
+    assert "it is `role_arn` with characters that are not plain: type the line anew" == problem.hint
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,17 @@ def test_half_of_a_surrogate_pair_is_named() -> None:
 
 
 @pytest.mark.parametrize("loader", LOADERS)
+def test_an_unfinished_merge_is_named(loader: type) -> None:
+    """The marks of git are no YAML, but what is wrong with them as YAML is of no use."""
+    text = one_profile("duration: 1h")
+    mine, theirs = "    duration: 1h\n", "    duration: 2h\n"
+    assert mine in text
+    merged = f"<<<<<<< HEAD\n{mine}=======\n{theirs}>>>>>>> longer\n"
+    problem = only_problem(text.replace(mine, merged), loader=loader)
+    assert "holds the marks of a merge that was not finished" == problem.reason
+
+
+@pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("line", ["region:\u00a0eu-west-1", "region\uff1a eu-west-1"])
 def test_a_space_or_colon_that_only_looks_like_one_is_hinted_at(line: str, loader: type) -> None:
     """Web pages have no-break spaces, and word processors colons of full width."""

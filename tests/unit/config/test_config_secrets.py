@@ -34,6 +34,8 @@ WORD = "hunter2"
         one_profile(f"endpoint_url: https://me:{WORD}@sts.example.com"),
         one_profile(f"endpoint_url: http://sts.example.com/?{WORD}"),
         one_profile(f"endpoint_url: ftp://me:{WORD}"),
+        one_profile(top=f"metrics: {{listen: 'http://me:{WORD}@127.0.0.1:9464'}}\n"),
+        one_profile(top=f"ready: https://me:{WORD}@host/\n"),
         one_profile(f"endpoint_url: https://me:7{WORD}"),
         one_profile(f"endpoint_url: sts.example.com/?{WORD}"),
         one_profile(f"aws_secret_access_key: {WORD}"),
@@ -107,6 +109,7 @@ def test_a_key_pasted_as_a_name_is_not_repeated() -> None:
         "-----BEGIN PRIVATE KEY-----",
         "abcdEFGHijklMNOPqrstUVWXyzABcdEFghIJklMN",  # one key in a thousand has no digit
         "hvs.CAESIJabcdefghijklmnopqrst",
+        "https://me:hunter2@host/path",
     ],
 )
 def test_keys_tokens_and_digests_look_secret(text: str) -> None:
@@ -121,6 +124,7 @@ def test_keys_tokens_and_digests_look_secret(text: str) -> None:
         "AKIAIOSFODNN7EXAMPLE",
         "arn:aws:iam::111111111111:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0123ab",
         "/var/lib/buildkite-agent/credentials",
+        "http://[::1]:9464/a:b@c",
         "https://vpce-0123456789abcdef0.sts.eu-west-1.vpce.amazonaws.com",
         "credfresh-build-host-017.internal.example.com-production",
     ],
