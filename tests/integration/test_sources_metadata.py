@@ -14,7 +14,7 @@ from credfresh.answers import MOST_ANSWER
 from credfresh.errors import Mend
 from credfresh.principals import DefaultChain, Ec2Source, EcsSource, FileSource, Principal
 from credfresh.settings import StsLimits
-from credfresh.sts.clients import Clients, Endpoint
+from credfresh.sts.clients import Clients, StsEndpoint
 from programs import free_port
 from sources import Provide, container_json, denied, obtain, refused, signers
 
@@ -102,7 +102,7 @@ def test_the_instance_metadata_is_not_asked_for_defaults(monkeypatch: pytest.Mon
     monkeypatch.setenv("AWS_DEFAULTS_MODE", "auto")
     with scripted(imds) as metadata:
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url)
-        Clients(StsLimits()).at(Endpoint("eu-west-1"))
+        Clients(StsLimits()).at(StsEndpoint("eu-west-1"))
         assert not metadata.requests
 
 

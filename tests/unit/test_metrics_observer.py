@@ -7,7 +7,7 @@ import threading
 from credfresh.life.agenda import Agenda
 from credfresh.life.desk import Desk, Errand
 from credfresh.metrics.observer import LEAST_AGE, REST, Observer
-from credfresh.metrics.snapshot import Taken, take
+from credfresh.metrics.snapshot import RawSnapshot, take
 from fakes import FakeClock, Unguarded, profile, settings
 from simulation import Simulation
 
@@ -26,7 +26,7 @@ class Counter:
         self.desk = Desk(sim.settings, sim.supervisor, Agenda(), self.clock, self.post, Unguarded())
         self.observer = Observer(self.desk, self.take, patience=patience)
 
-    def take(self) -> Taken:
+    def take(self) -> RawSnapshot:
         self.taken += 1
         self.clock.advance(self.took)
         return take(self.desk, {}, None)

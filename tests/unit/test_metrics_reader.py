@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from credfresh.metrics import reader
-from credfresh.metrics.reader import Held, Reader, scan, stands
+from credfresh.metrics.reader import PublishedKey, Reader, scan, stands
 from credfresh.publication import Publication
 from credfresh.splice.ownership import piece
 from fakes import EPOCH, FakeClock, grant, profile
@@ -27,7 +27,7 @@ def test_our_sections_are_found_with_key_and_expiration() -> None:
     """Each section of ours says what it holds, with foreign text between them."""
     data = b"# by hand\n[theirs]\naws_access_key_id = AKIAEXAMPLE\n" + block("dev") + block("prod")
 
-    expected = Held("ASIAFAKE000000000000", EPOCH + 3600)
+    expected = PublishedKey("ASIAFAKE000000000000", EPOCH + 3600)
     assert {"dev": expected, "prod": expected} == scan(data, "test")
 
 

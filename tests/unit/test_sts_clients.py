@@ -12,7 +12,7 @@ from botocore.utils import parse_timestamp
 from credfresh import __version__
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.settings import StsLimits
-from credfresh.sts.clients import USER_AGENT, Clients, Endpoint, client_config, timestamp
+from credfresh.sts.clients import USER_AGENT, Clients, StsEndpoint, client_config, timestamp
 
 
 def test_the_regional_endpoint_is_asked_whatever_the_environment_prefers(
@@ -26,10 +26,10 @@ def test_the_regional_endpoint_is_asked_whatever_the_environment_prefers(
     hosts = {
         endpoint: clients.at(endpoint).url
         for endpoint in (
-            Endpoint("us-east-1"),
-            Endpoint("cn-north-1"),
-            Endpoint("us-east-2", fips=True),
-            Endpoint("eu-west-1", "http://127.0.0.1:4566"),
+            StsEndpoint("us-east-1"),
+            StsEndpoint("cn-north-1"),
+            StsEndpoint("us-east-2", fips=True),
+            StsEndpoint("eu-west-1", "http://127.0.0.1:4566"),
         )
     }
     assert [
@@ -38,7 +38,7 @@ def test_the_regional_endpoint_is_asked_whatever_the_environment_prefers(
         "https://sts-fips.us-east-2.amazonaws.com",
         "http://127.0.0.1:4566",
     ] == list(hosts.values())
-    assert clients.at(Endpoint("us-east-1")) is clients.at(Endpoint("us-east-1"))
+    assert clients.at(StsEndpoint("us-east-1")) is clients.at(StsEndpoint("us-east-1"))
 
 
 def test_the_sdk_makes_one_attempt_with_bounded_timeouts() -> None:
@@ -99,7 +99,7 @@ def test_a_bad_value_in_the_environment_needs_a_human(
     """No client can be made with such a value; the hint says where to look."""
     monkeypatch.setenv(name, value)
     with pytest.raises(RenewalError, match=said) as failed:
-        Clients(StsLimits()).at(Endpoint("eu-west-1"))
+        Clients(StsLimits()).at(StsEndpoint("eu-west-1"))
     assert Mend.HUMAN is failed.value.mend
     assert "AWS_* in the environment" in str(failed.value.hint)
 
@@ -112,5 +112,5 @@ def test_a_client_that_cannot_be_made_is_a_failure_of_the_endpoint(
     clients = Clients(StsLimits())
     for way in (clients.at, clients.unsigned):
         with pytest.raises(RenewalError) as failed:
-            way(Endpoint("eu-west-1"))
+            way(StsEndpoint("eu-west-1"))
         assert Scope.ENDPOINT is failed.value.scope

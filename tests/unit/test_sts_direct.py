@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 import fakes
 from credfresh.settings import StsLimits
 from credfresh.sts.assume import arguments
-from credfresh.sts.clients import USER_AGENT, Clients, Endpoint
+from credfresh.sts.clients import USER_AGENT, Clients, StsEndpoint
 from credfresh.sts.direct import AssumeRole
 from credfresh.sts.keys import SourceKeys
 
@@ -59,14 +59,14 @@ class Line:
         return answer
 
 
-def on(line: Line, endpoint: Endpoint) -> AssumeRole:
+def on(line: Line, endpoint: StsEndpoint) -> AssumeRole:
     """Return the operation at an endpoint, over this line."""
     assume_role = Clients(StsLimits()).at(endpoint)
     vars(assume_role)["_http"].http_session = line
     return assume_role
 
 
-def by_the_client(endpoint: Endpoint, keys: SourceKeys = KEYS) -> AWSPreparedRequest:
+def by_the_client(endpoint: StsEndpoint, keys: SourceKeys = KEYS) -> AWSPreparedRequest:
     """Return the request that the SDK's own client makes of the same arguments."""
     client = boto3.client(
         "sts",
@@ -109,17 +109,17 @@ def _text(value: object) -> str:
 @pytest.mark.parametrize(
     "endpoint",
     [
-        Endpoint("eu-west-1"),
-        Endpoint("us-east-2", fips=True),
-        Endpoint("us-gov-west-1", fips=True),
-        Endpoint("cn-north-1"),
-        Endpoint("aws-global"),
-        Endpoint("eu-west-1", "http://127.0.0.1:4566"),
-        Endpoint("eu-west-1", "https://proxy.example/some/path"),
+        StsEndpoint("eu-west-1"),
+        StsEndpoint("us-east-2", fips=True),
+        StsEndpoint("us-gov-west-1", fips=True),
+        StsEndpoint("cn-north-1"),
+        StsEndpoint("aws-global"),
+        StsEndpoint("eu-west-1", "http://127.0.0.1:4566"),
+        StsEndpoint("eu-west-1", "https://proxy.example/some/path"),
     ],
     ids=str,
 )
-def test_the_request_is_the_one_of_the_sdks_client(endpoint: Endpoint) -> None:
+def test_the_request_is_the_one_of_the_sdks_client(endpoint: StsEndpoint) -> None:
     """URL, arguments, signer and region are the same, and so is the global endpoint's region."""
     line = Line()
     on(line, endpoint)(arguments(FULL), KEYS)
@@ -133,17 +133,17 @@ def test_requests_go_to_the_host_that_the_sdks_endpoint_rules_name(
     """Signed requests go to the host that the SDK's rules of endpoints name."""
     monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", "true")
     line = Line()
-    on(line, Endpoint(region))(arguments(FULL), KEYS)
-    assert told(by_the_client(Endpoint(region))) == told(line.sent)
+    on(line, StsEndpoint(region))(arguments(FULL), KEYS)
+    assert told(by_the_client(StsEndpoint(region))) == told(line.sent)
 
 
 def test_malformed_keys_are_sent_for_sts_to_refuse() -> None:
     """They were pasted with typographic quotes: STS refuses them, and no endpoint is blamed."""
     pasted = SourceKeys("\u201cAKIAPASTED\u201d", "s3cret", "t0ken\u200b")
     line = Line()
-    on(line, Endpoint("eu-west-1"))(arguments(FULL), pasted)
+    on(line, StsEndpoint("eu-west-1"))(arguments(FULL), pasted)
     assert line.sent is not None
-    assert told(by_the_client(Endpoint("eu-west-1"), pasted)) == told(line.sent)
+    assert told(by_the_client(StsEndpoint("eu-west-1"), pasted)) == told(line.sent)
     values: list[object] = list(line.sent.headers.values())
     assert all(isinstance(value, bytes) or str(value).isascii() for value in values)
 
@@ -151,14 +151,14 @@ def test_malformed_keys_are_sent_for_sts_to_refuse() -> None:
 def test_the_user_agent_names_credfresh() -> None:
     """CloudTrail shows the user agent, which names credfresh."""
     line = Line()
-    on(line, Endpoint("eu-west-1"))(arguments(FULL), KEYS)
+    on(line, StsEndpoint("eu-west-1"))(arguments(FULL), KEYS)
     assert line.sent is not None
     assert USER_AGENT == _text(line.sent.headers["User-Agent"])
 
 
 def test_the_answer_is_read_as_the_client_reads_it() -> None:
     """It has the headers of HTTP, from which the server's clock is known."""
-    answer = on(Line(), Endpoint("eu-west-1"))(arguments(FULL), KEYS)
+    answer = on(Line(), StsEndpoint("eu-west-1"))(arguments(FULL), KEYS)
     assert {"AccessKeyId": "ASIANEW"} == answer["Credentials"]
     assert "now" == answer["ResponseMetadata"]["HTTPHeaders"]["date"]
 
@@ -166,7 +166,7 @@ def test_the_answer_is_read_as_the_client_reads_it() -> None:
 def test_a_refusal_is_the_sdks_error() -> None:
     """Its response has what STS says, and the status."""
     with pytest.raises(ClientError) as refused:
-        on(Line(403, REFUSAL), Endpoint("eu-west-1"))(arguments(FULL), KEYS)
+        on(Line(403, REFUSAL), StsEndpoint("eu-west-1"))(arguments(FULL), KEYS)
     assert "AccessDenied" == refused.value.response["Error"]["Code"]
     assert 403 == refused.value.response["ResponseMetadata"]["HTTPStatusCode"]
 
@@ -175,14 +175,14 @@ def test_invalid_arguments_are_refused_before_anything_is_sent() -> None:
     """They fail the SDK's own validation, as with its client."""
     line = Line()
     with pytest.raises(ParamValidationError):
-        on(line, Endpoint("eu-west-1"))({"RoleArn": 1}, KEYS)
+        on(line, StsEndpoint("eu-west-1"))({"RoleArn": 1}, KEYS)
     assert line.sent is None
 
 
 def test_timeouts_and_limits_of_connections_are_as_configured() -> None:
     """Timeouts and number of connections are as configured; dead connections are noticed."""
     limits = StsLimits(connect_timeout=1.5, read_timeout=4.0, max_concurrency=16)
-    http = vars(vars(Clients(limits).at(Endpoint("eu-west-1")))["_http"].http_session)
+    http = vars(vars(Clients(limits).at(StsEndpoint("eu-west-1")))["_http"].http_session)
     assert (1.5, 4.0) == (http["_timeout"].connect_timeout, http["_timeout"].read_timeout)
     assert 32 == http["_max_pool_connections"]
     assert len(http["_socket_options"]) == 2

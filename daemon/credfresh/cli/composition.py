@@ -135,7 +135,7 @@ def refusal_logged(log: Log) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigFile:
+class SettingsFile:
     """Where the running daemon reads its configuration again: a `SettingsSource`."""
 
     path: str
@@ -229,7 +229,7 @@ def compose(
         emit=emit,
         notifier=Notifier(os.environ.get("NOTIFY_SOCKET")),
         watchdog=watchdog_limit(os.environ, os.getpid()),
-        source=ConfigFile(settings.path, log, lambda now: fleet.provider(now, sts(now)))
+        source=SettingsFile(settings.path, log, lambda now: fleet.provider(now, sts(now)))
         if log
         else None,
         attendants=(Soon(first.prepare), *fleet.attendants, *attendants),

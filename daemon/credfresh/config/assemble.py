@@ -13,6 +13,7 @@ from credfresh.config.drafts import Draft
 from credfresh.config.endpoint import endpoint_of
 from credfresh.config.identity import default_instance
 from credfresh.config.notices import notices_for
+from credfresh.config.relations import folder_of
 from credfresh.config.session import default_session_name
 from credfresh.config.surroundings import Surroundings, control_socket
 from credfresh.config.vault_shapes import engine_of
@@ -130,17 +131,11 @@ def _profile(  # noqa: PLR0917 - all that a profile is made of
 
 
 def _twins(case: Case, targets: Mapping[str, settings.FileTarget]) -> dict[str, settings.Twin]:
-    """Return where each profile's twin is kept; none is kept without a `process_dir`.
-
-    The directory has the owner, group and mode of the default file. If some profiles have another
-    file, everybody may pass through the directory, but not list it.
-    """
+    """Return where each profile's twin is kept; none is kept without a `process_dir`."""
     directory = case.file.process_dir
     if directory is None:
         return {}
-    shared = replace(targets[""], path=directory)
-    if any(targets[name] != targets[""] for name in case.drafts):
-        shared = replace(shared, mode=shared.mode | 0o001)
+    shared = folder_of(directory, case, targets)
     return {name: settings.Twin(directory, safe_name(name), shared) for name in case.drafts}
 
 

@@ -69,7 +69,7 @@ def shown(text: str) -> str:
     return ascii(text)
 
 
-def got(value: object, path: Path = ()) -> str:
+def got(value: object, path: Path) -> str:
     """Render `(got …)` for a value at `path`: its kind where its content may be secret."""
     match value:
         case str() if HIDDEN.isdisjoint(path):

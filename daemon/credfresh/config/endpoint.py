@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from credfresh.config.checks import Case
 from credfresh.config.echo import did_you_mean, got, shown
+from credfresh.config.relations import folder_of
 from credfresh.settings import EndpointSettings, FileTarget, TokenFile
 from credfresh.twin import safe_name
 
@@ -84,12 +85,9 @@ def endpoint_of(case: Case, targets: Mapping[str, FileTarget]) -> EndpointSettin
     }
     grouped = {name for names in groups.values() for name in names}
     groups |= {safe_name(name): [name] for name in case.drafts if name not in grouped}
-    folder = replace(targets[""], path=endpoint.token_dir)
-    if any(targets[name] != targets[""] for name in case.drafts):
-        folder = replace(folder, mode=folder.mode | 0o001)
     return EndpointSettings(
         listen=endpoint.listen,
-        folder=folder,
+        folder=folder_of(endpoint.token_dir, case, targets),
         tokens=tuple(
             TokenFile(
                 replace(targets[names[0]], path=f"{endpoint.token_dir}/{group}"),

@@ -37,7 +37,7 @@ class Findings:
             Problem(self.source, where.line, where.column, dotted(path), reason, hint)
         )
 
-    def add_at(self, root: Place, path: Path, reason: str, *, hint: str | None = None) -> None:
+    def add_at(self, root: Place, path: Path, reason: str, *, hint: str | None) -> None:
         """Record one problem at the value of `path`; if it is absent, at the key above it."""
         self.add(value_or_parent(root, path), path, reason, hint=hint)
 

@@ -35,7 +35,7 @@ ADVICE = {
 def notices_for(
     profiles: Mapping[str, Profile],
     targets: Iterable[FileTarget],
-    on_renew: Hook | None = None,
+    on_renew: Hook | None,
     *,
     needed: float,
     allowed: float,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from credfresh.config import source_shapes
 from credfresh.config.checks import Case
@@ -134,6 +135,16 @@ def targets_of(case: Case, resolve: Resolve) -> dict[str, FileTarget]:
             case.add_to(draft, "credentials_file", reason, hint)
         found[draft.name] = known
     return found
+
+
+def folder_of(path: str, case: Case, targets: Mapping[str, FileTarget]) -> FileTarget:
+    """Return a directory with the owner, group and mode of the default file.
+
+    If some profiles have another file, everybody may pass through the directory, but not list it.
+    """
+    first = targets[""]
+    passes = any(targets[name] != first for name in case.drafts)
+    return replace(first, path=path, mode=first.mode | 0o001 if passes else first.mode)
 
 
 def check_metrics(case: Case) -> None:

@@ -9,7 +9,7 @@ from credfresh.errors import PublishError
 from credfresh.events import Emit
 from credfresh.life.desk import Desk
 from credfresh.metrics.observer import Observer
-from credfresh.metrics.snapshot import Taken, take
+from credfresh.metrics.snapshot import RawSnapshot, take
 from credfresh.model import Instant
 from credfresh.publisher import Published
 from credfresh.settings import Address, MetricsSettings, Settings, TcpAddress
@@ -59,7 +59,7 @@ class Metrics:
             self._textfile.close()
         self._stop_listening()
 
-    def _take(self) -> Taken:
+    def _take(self) -> RawSnapshot:
         return take(self._desk, self._writes, self._last_write)
 
     def _count(self, message: Published) -> None:

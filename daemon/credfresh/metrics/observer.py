@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 from credfresh.life.desk import Desk, Errand
 from credfresh.metrics.reader import Reader, stands
-from credfresh.metrics.snapshot import Snapshot, Taken, unfold
+from credfresh.metrics.snapshot import RawSnapshot, Snapshot, unfold
 from credfresh.metrics.view import View, judge
 
 PATIENCE = 2.0
@@ -28,7 +28,7 @@ class Observer:
     """
 
     def __init__(
-        self, desk: Desk, take: Callable[[], Taken], *, patience: float = PATIENCE
+        self, desk: Desk, take: Callable[[], RawSnapshot], *, patience: float = PATIENCE
     ) -> None:
         self._desk = desk
         # A reload may name another, which the files bear from the next start on.
@@ -37,7 +37,7 @@ class Observer:
         self._patience = patience
         self._reader = Reader()
         self._lock = threading.Lock()
-        self._asked: SimpleQueue[Taken | None] | None = None
+        self._asked: SimpleQueue[RawSnapshot | None] | None = None
         self._closed = False
         self._view: View | None = None
         self._good_until = 0.0
@@ -79,7 +79,7 @@ class Observer:
             taken = self._answer()
         return None if taken is None else unfold(taken)
 
-    def _answer(self) -> Taken | None:
+    def _answer(self) -> RawSnapshot | None:
         # If an errand is still waiting, its answer is awaited; no other one is sent.
         asked = self._asked
         if self._closed:

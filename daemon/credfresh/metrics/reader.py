@@ -24,14 +24,14 @@ _SECTION = re.compile(rb"^\[([^\[\]\r\n]+)\]", re.MULTILINE)
 _EXPIRES = re.compile(rb" expires=([0-9TZ:-]{20}) ")
 
 
-class Held(NamedTuple):
+class PublishedKey(NamedTuple):
     """What one section of ours holds."""
 
     access_key_id: str
     expires: float
 
 
-Sections = Mapping[str, Held]
+Sections = Mapping[str, PublishedKey]
 """Our proven sections of one file, by name."""
 
 
@@ -77,11 +77,11 @@ def stands(path: str) -> bool:
     return stat.S_ISREG(info.st_mode) and info.st_size > 0
 
 
-def scan(data: bytes, instance: str) -> dict[str, Held]:
+def scan(data: bytes, instance: str) -> dict[str, PublishedKey]:
     """Return the sections of `instance` whose sum is right, if they are the first of their name."""
     headers = list(_SECTION.finditer(data))
     ends = [header.start() for header in headers[1:]] + [len(data)]
-    found: dict[str, Held] = {}
+    found: dict[str, PublishedKey] = {}
     seen: set[bytes] = set()
     for header, end in zip(headers, ends, strict=False):
         name = header[1]
@@ -92,12 +92,12 @@ def scan(data: bytes, instance: str) -> dict[str, Held]:
     return found
 
 
-def _held(data: bytes, start: int, end: int, instance: str) -> Held | None:
+def _held(data: bytes, start: int, end: int, instance: str) -> PublishedKey | None:
     block = mark.find(data, start, end)
     expires = _EXPIRES.search(data, start, end)
     if block is None or expires is None or block.instance != instance:
         return None
     try:
-        return Held(block.key, datetime.fromisoformat(expires[1].decode()).timestamp())
+        return PublishedKey(block.key, datetime.fromisoformat(expires[1].decode()).timestamp())
     except ValueError:
         return None

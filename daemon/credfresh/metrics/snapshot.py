@@ -99,7 +99,7 @@ _row = attrgetter(*_Row._fields)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class RawSnapshot:
     """A snapshot that is not worked out yet. It may hold secrets, so it is not kept."""
 
     now: Instant
@@ -111,9 +111,9 @@ class Taken:
     last_write: float | None
 
 
-def take(desk: Desk, writes: Mapping[str, int], last_write: float | None) -> Taken:
+def take(desk: Desk, writes: Mapping[str, int], last_write: float | None) -> RawSnapshot:
     """Take a snapshot, in the main thread."""
-    return Taken(
+    return RawSnapshot(
         now=desk.clock(),
         settings=desk.settings,
         rows=[_row(entry) for entry in desk.supervisor.roster],
@@ -124,7 +124,7 @@ def take(desk: Desk, writes: Mapping[str, int], last_write: float | None) -> Tak
     )
 
 
-def unfold(taken: Taken) -> Snapshot:
+def unfold(taken: RawSnapshot) -> Snapshot:
     """Work out a snapshot, in any thread."""
     now = taken.now
     rows = [row for row in map(_Row._make, taken.rows) if not row.withdrawn]

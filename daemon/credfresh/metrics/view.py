@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from credfresh.metrics.reader import Held, Sections
+from credfresh.metrics.reader import PublishedKey, Sections
 from credfresh.metrics.snapshot import Figures, Snapshot
 from credfresh.statuses import State
 
@@ -56,7 +56,7 @@ def judge(
     return View(snapshot, profiles, {state: counted[state] for state in STATES})
 
 
-def _judged(one: Figures, held: Held | None, snapshot: Snapshot) -> Figures:
+def _judged(one: Figures, held: PublishedKey | None, snapshot: Snapshot) -> Figures:
     if one.state not in VALID or one.expiration is None:
         return one
     if held is None:

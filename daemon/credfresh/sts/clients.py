@@ -53,7 +53,7 @@ together twice a request, a tenth of what the request costs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class StsEndpoint:
     """Where a request goes. `url` is None for the region's own."""
 
     region: str
@@ -61,7 +61,7 @@ class Endpoint:
     fips: bool = False
 
     @classmethod
-    def of(cls, profile: Profile) -> Endpoint:
+    def of(cls, profile: Profile) -> StsEndpoint:
         """Return the endpoint that a profile asks."""
         return cls(profile.region, profile.endpoint_url, profile.fips)
 
@@ -111,11 +111,11 @@ class Clients:
         self._parsers.set_parser_defaults(timestamp_parser=timestamp)
         self._trusted = core.get_config_variable("ca_bundle")
         self._session = boto3.Session(botocore_session=core)
-        self._made: dict[Endpoint, AssumeRole] = {}
-        self._unsigned: dict[Endpoint, STSClient] = {}
+        self._made: dict[StsEndpoint, AssumeRole] = {}
+        self._unsigned: dict[StsEndpoint, STSClient] = {}
         self._lock = threading.Lock()  # making clients from one session is not thread-safe
 
-    def at(self, endpoint: Endpoint) -> AssumeRole:
+    def at(self, endpoint: StsEndpoint) -> AssumeRole:
         """Return the function that calls AssumeRole at an endpoint.
 
         Raises:
@@ -123,7 +123,7 @@ class Clients:
         """
         return self._once(self._made, endpoint, self._direct)
 
-    def unsigned(self, endpoint: Endpoint) -> STSClient:
+    def unsigned(self, endpoint: StsEndpoint) -> STSClient:
         """Return the client of an endpoint for calls that need no signature.
 
         Raises:
@@ -132,7 +132,10 @@ class Clients:
         return self._once(self._unsigned, endpoint, self._anonymous)
 
     def _once(
-        self, made: dict[Endpoint, _Made], endpoint: Endpoint, make: Callable[[Endpoint], _Made]
+        self,
+        made: dict[StsEndpoint, _Made],
+        endpoint: StsEndpoint,
+        make: Callable[[StsEndpoint], _Made],
     ) -> _Made:
         found = made.get(endpoint)
         if found is not None:
@@ -154,7 +157,7 @@ class Clients:
             hint="look at region, endpoint_url and fips, and at AWS_* in the environment",
         )
 
-    def _direct(self, endpoint: Endpoint) -> AssumeRole:
+    def _direct(self, endpoint: StsEndpoint) -> AssumeRole:
         return AssumeRole(
             self._client(endpoint),
             self._limits,
@@ -163,7 +166,7 @@ class Clients:
             user_agent=USER_AGENT,
         )
 
-    def _anonymous(self, endpoint: Endpoint) -> STSClient:
+    def _anonymous(self, endpoint: StsEndpoint) -> STSClient:
         client = self._client(endpoint, signature_version=UNSIGNED)
         url = client.meta.endpoint_url
         bounded = http_endpoint(client, url, self._limits, self._trusted).http_session
@@ -172,7 +175,7 @@ class Clients:
         events.register("before-send.sts", lambda request, **_: bounded.send(request))
         return client
 
-    def _client(self, endpoint: Endpoint, **options: Any) -> STSClient:
+    def _client(self, endpoint: StsEndpoint, **options: Any) -> STSClient:
         if endpoint.fips:
             options["use_fips_endpoint"] = True
         return self._session.client(

@@ -35,7 +35,7 @@ class SourceKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class FoundKeys:
     """The keys that were found, and the state of the files (`Lookup.seen`) just before."""
 
     seen: object

@@ -32,7 +32,7 @@ from credfresh.principals import (
 )
 from credfresh.regular import Identity, identity_at
 from credfresh.sts import chain, metadata
-from credfresh.sts.clients import Clients, Endpoint
+from credfresh.sts.clients import Clients, StsEndpoint
 from credfresh.sts.processes import BoundedProcess
 from credfresh.sts.token_file import token_loader
 
@@ -52,7 +52,7 @@ class Lookup:
     """
 
     wanted: str
-    load: Callable[[Endpoint], Credentials | None]
+    load: Callable[[StsEndpoint], Credentials | None]
     hint: str
     files: tuple[str, ...] = ()
     stale: str = "look at what gives them, and at this host's clock"
@@ -151,7 +151,7 @@ class Lookups:
         return self._profile(name, profile, path, path)
 
     def _chain(
-        self, name: str, files: tuple[str, str, str] | None, endpoint: Endpoint
+        self, name: str, files: tuple[str, str, str] | None, endpoint: StsEndpoint
     ) -> Credentials | None:
         """Ask the SDK's own chain, or, given a profile and two files, only those files."""
         session = chain.session_of(files, endpoint.region, self.config)
@@ -169,7 +169,7 @@ class Lookups:
         )
 
     def _web_identity(self, source: WebIdentitySource) -> Lookup:
-        def load(endpoint: Endpoint) -> Credentials:
+        def load(endpoint: StsEndpoint) -> Credentials:
             fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
                 # botocore wants an unsigned client: give it ours, which is made once.
                 client_creator=lambda _service, **_config: self.clients.unsigned(endpoint),

@@ -11,7 +11,7 @@ from credfresh.principals import Principal
 from credfresh.settings import Profile, StsLimits
 from credfresh.sts.assume import arguments, granted
 from credfresh.sts.classify import Caller, classify
-from credfresh.sts.clients import Clients, Endpoint
+from credfresh.sts.clients import Clients, StsEndpoint
 from credfresh.sts.codes import REFUSED_KEYS, WRONG_KEYS
 from credfresh.sts.keys import SourceKeys
 from credfresh.sts.sources import Sources
@@ -63,7 +63,7 @@ class StsProvider:
             waits(Scope.ENDPOINT)
             caller = Caller(parent=profile.source_profile or parent.access_key_id)
             return self._assume(profile, SourceKeys.of(parent), caller)
-        endpoint = Endpoint.of(profile)
+        endpoint = StsEndpoint.of(profile)
         keys = self._sources.keys(profile.source, endpoint)
         caller = Caller(source=profile.source)
         waits(Scope.ENDPOINT)
@@ -84,7 +84,7 @@ class StsProvider:
     def _assume(self, profile: Profile, keys: SourceKeys, caller: Caller) -> Grant:
         sent = self._clock()
         try:
-            assume_role = self._clients.at(Endpoint.of(profile))
+            assume_role = self._clients.at(StsEndpoint.of(profile))
             sent = self._clock()
             answer = assume_role(arguments(profile), keys)
             return granted(answer, profile, sent, took=self._since(sent))

@@ -22,8 +22,8 @@ from credfresh.model import Clock
 from credfresh.principals import DEFAULT_SOURCE, DefaultChain, Principal
 from credfresh.settings import StsLimits
 from credfresh.sts.classify import Caller, classify, not_understood
-from credfresh.sts.clients import Clients, Endpoint, client_config
-from credfresh.sts.keys import Held, SourceKeys
+from credfresh.sts.clients import Clients, StsEndpoint, client_config
+from credfresh.sts.keys import FoundKeys, SourceKeys
 from credfresh.sts.lookups import Lookup, Lookups
 from credfresh.sts.scrub import scrubbed
 from credfresh.sts.token_file import UnusableTokenError
@@ -70,10 +70,10 @@ class Sources:
         self._lookups = {name: lookups.of(name, source) for name, source in named.items()}
         self._clock = clock
         self._issued = issued
-        self._sources: dict[tuple[str, Endpoint | None], _Source] = {}
+        self._sources: dict[tuple[str, StsEndpoint | None], _Source] = {}
         self._lock = threading.Lock()
 
-    def keys(self, name: str, endpoint: Endpoint) -> SourceKeys:
+    def keys(self, name: str, endpoint: StsEndpoint) -> SourceKeys:
         """Return the source's current keys; `endpoint` is asked if they come from STS.
 
         Raises:
@@ -82,7 +82,7 @@ class Sources:
         return self._source(name, endpoint).keys(endpoint)
 
     def after_refusal(
-        self, name: str, endpoint: Endpoint, *, refused: SourceKeys, known: bool
+        self, name: str, endpoint: StsEndpoint, *, refused: SourceKeys, known: bool
     ) -> SourceKeys:
         """Return the keys after STS refused `refused`: look again, unless that was done since.
 
@@ -93,7 +93,7 @@ class Sources:
         """
         return self._source(name, endpoint).after_refusal(endpoint, refused, known=known)
 
-    def _source(self, name: str, endpoint: Endpoint) -> _Source:
+    def _source(self, name: str, endpoint: StsEndpoint) -> _Source:
         """Return the source; if its keys come from STS, there is one for each endpoint.
 
         Else one endpoint that fails would fail the profiles of the others, too.
@@ -130,16 +130,18 @@ class _Source:
         self._clock = clock
         self._issued = issued
         self._lock = threading.Lock()
-        self._held: Held | None = None
+        self._held: FoundKeys | None = None
         self._flight: _Flight | None = None
 
-    def keys(self, endpoint: Endpoint) -> SourceKeys:
+    def keys(self, endpoint: StsEndpoint) -> SourceKeys:
         held = self._held
         if held is not None and held.good(self._lookup.seen()):
             return held.keys
         return self._look(endpoint, held)
 
-    def after_refusal(self, endpoint: Endpoint, refused: SourceKeys, *, known: bool) -> SourceKeys:
+    def after_refusal(
+        self, endpoint: StsEndpoint, refused: SourceKeys, *, known: bool
+    ) -> SourceKeys:
         held = self._held
         if held is not None and held.keys != refused:
             return self.keys(endpoint)
@@ -151,7 +153,7 @@ class _Source:
         return refused
 
     def _look(
-        self, endpoint: Endpoint, held: Held | None, *, keep: Held | None = None
+        self, endpoint: StsEndpoint, held: FoundKeys | None, *, keep: FoundKeys | None = None
     ) -> SourceKeys:
         """Look the keys up, or wait for another thread's lookup.
 
@@ -176,18 +178,18 @@ class _Source:
             return self._failure("source_timeout", "the lookup has not ended", Mend.TIME)
 
     def _fly(
-        self, flight: _Flight, endpoint: Endpoint, held: Held | None, keep: Held | None
+        self, flight: _Flight, endpoint: StsEndpoint, held: FoundKeys | None, keep: FoundKeys | None
     ) -> SourceKeys | RenewalError:
         found = self._found(endpoint, held)
         with self._lock:
             if self._flight is flight:  # else it was given up, and comes too late
                 self._flight = None
-                self._held = found if isinstance(found, Held) else keep
-        outcome = found.keys if isinstance(found, Held) else found
+                self._held = found if isinstance(found, FoundKeys) else keep
+        outcome = found.keys if isinstance(found, FoundKeys) else found
         flight.outcome.set_result(outcome)
         return outcome
 
-    def _found(self, endpoint: Endpoint, held: Held | None) -> Held | RenewalError:
+    def _found(self, endpoint: StsEndpoint, held: FoundKeys | None) -> FoundKeys | RenewalError:
         try:
             seen = self._lookup.seen()  # first, so that a change while we read shows next time
             credentials = (
@@ -214,7 +216,7 @@ class _Source:
                 hint="the source must not read a section that credfresh writes: name another file"
                 " or profile, or unset AWS_PROFILE and AWS_SHARED_CREDENTIALS_FILE",
             )
-        return Held(
+        return FoundKeys(
             seen, credentials, SourceKeys(frozen.access_key, frozen.secret_key, frozen.token)
         )
 
