@@ -40,7 +40,8 @@ def _tcp(word: str, *, also: str = "", instead: str = "") -> TcpAddress:
         raise RefusedError("must have a port from 1 to 65535")
     host = "127.0.0.1" if host == "localhost" else host
     if not _is_loopback(host):
-        raise RefusedError("must be an address of the loopback", hint=f"{_CONTAINER_HINT}{instead}")
+        hint = f"{_CONTAINER_HINT}{instead}" if host else f"{_TCP_HINT}{also}"
+        raise RefusedError("must be an address of the loopback", hint=hint)
     # In one spelling: clients have their own, and send it in the Host header.
     return TcpAddress(str(ipaddress.ip_address(host)), int(match[2]))
 

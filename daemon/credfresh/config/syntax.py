@@ -60,7 +60,16 @@ _SENTENCES: tuple[tuple[str, str, str | None], ...] = (
     ("alphabetic or numeric", "a text that begins with `*` or `&` needs quotes", None),
     ("incompatible YAML document", "only YAML 1.x is read", None),
     ("directive", "directives (`%`) are refused", None),
-    ("document start", "nothing may follow the end of the document", None),
+    (
+        "document start",
+        "nothing may follow the end of the document",
+        "the keys at the top stand in one column",
+    ),
+    (
+        "unexpected ':'",
+        "a `:` and a space must stand behind a key here",
+        "a space follows the `:` of each key, also in braces",
+    ),
     (
         "expected key|block end|'-' indicator",
         "the line does not continue what stands above it",

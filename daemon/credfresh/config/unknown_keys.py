@@ -8,10 +8,13 @@ from credfresh.config.document import Document
 from credfresh.config.echo import Path, closest
 from credfresh.config.findings import Findings, key_of, value_or_parent
 from credfresh.config.known_keys import home_of, known_keys, value_at
+from credfresh.config.source_shapes import SOURCE_KINDS
 
+_AS_SOURCE = "say it as a source: sources: {{NAME: {{{}}}}}, and `source: NAME`"
+_NO_SIGN_IN = "nobody is there to sign in: let the role trust a principal that needs no browser"
 _AWS_WORDS = {
-    "credential_source": "say it as a source: sources: {NAME: {ec2_instance_metadata: true}},"
-    " and `source: NAME`",
+    "credential_source": _AS_SOURCE.format("ec2_instance_metadata: true"),
+    "web_identity_token_file": _AS_SOURCE.format("web_identity: {token_file: PATH, role_arn: ARN}"),
     "duration_seconds": "did you mean `duration`?",
     "name": "its name is the key that it stands under",
     "mfa_serial": "nobody is there to type a code: let the role trust a principal without MFA",
@@ -55,14 +58,21 @@ def _hint(
     if plain != key and home_of(plain):
         hint = f"it is `{plain}` with characters that are not plain: type the line anew"
         return hint, plain if plain in known else None
-    if is_key_material(key):
-        return KEYS_HINT, None
-    if key in _AWS_WORDS:
-        return _AWS_WORDS[key], None
+    if brought := _brought(key, path):
+        return brought, None
     meant = closest(key, known, least=0.9 if home else 0.6)
     if meant:
         return f"did you mean `{meant}`?", meant
     return f"it belongs {home}" if home else f"known here: {', '.join(known)}", None
+
+
+def _brought(key: str, path: Path) -> str | None:
+    """Return the hint for a key that people know from elsewhere."""
+    if is_key_material(key):
+        return KEYS_HINT
+    if key in SOURCE_KINDS and path[0] in {"profiles", "defaults"}:
+        return _AS_SOURCE.format(f"{key}: …")
+    return _NO_SIGN_IN if key.startswith("sso_") else _AWS_WORDS.get(key)
 
 
 def meant_beside(path: Path, document: Document) -> frozenset[Path]:

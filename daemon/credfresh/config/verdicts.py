@@ -34,6 +34,7 @@ _MISSING_HINTS = {
     "profile": "the section that holds the principal's keys: [NAME]",
     "credentials_file": "the file to publish in: {path: /run/credfresh/credentials}",
     "profiles": "the roles to keep assumed, by name",
+    "listen": "write it as 127.0.0.1:9465",
 }
 
 _FEW = 6
@@ -105,6 +106,8 @@ def _path(error: ErrorDetails) -> Path:
 
 def _mapping(path: Path) -> str:
     """Return the hint if something else stands in the place of the mapping at `path`."""
+    if path[0] == "sources" and len(path) == 2:  # noqa: PLR2004  # sources.NAME
+        return "such as {profile: NAME}, or {credentials_file: PATH, profile: NAME}"
     model = model_of(path)
     keys = tuple(model.model_fields) if model else ()
     named = f" ({', '.join(keys)})" if 0 < len(keys) <= _FEW else ""

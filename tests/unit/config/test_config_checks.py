@@ -81,6 +81,10 @@ def test_unknown_keys_at_every_level_are_named_with_what_was_meant() -> None:
         ("region: eu\u2011west\u20111", "region", "`\\u2011` is no plain space, dash or quote"),
         ("region: \u201ceu-west-1\u201d", "region", "`\\u201c` is no plain space, dash or quote"),
         ("duration: \u200b1h", "duration", "`\\u200b` is no plain space, dash or quote"),
+        ("profile: ci", "profile", "say it as a source: sources: {NAME: {profile: …}}, and"),
+        ("credential_process: /x", "credential_process", "say it as a source"),
+        ("web_identity_token_file: /x", "web_identity_token_file", "say it as a source"),
+        ("sso_session: x", "sso_session", "nobody is there to sign in"),
         ("session_tags: [{Key: team, Value: x}]", "session_tags", "such as {team: release}"),
         ("policy: file://policy.json", "policy", "no file is read"),
         ("policy: arn:aws:iam::aws:policy/ReadOnlyAccess", "policy", "a managed policy goes into"),
@@ -151,6 +155,21 @@ def test_a_misspelt_region_is_found_before_its_name_fails_to_resolve() -> None:
     assert "garage" == accepted(own).profiles["a"].region
     named = accepted(wrong, {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:4566"})
     assert "eu-west1" == named.profiles["a"].region
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "hint"),
+    [
+        ("sources: {ci: build}", "sources.ci", "such as {profile: NAME}, or {credentials_file:"),
+        ("metrics: {listen: ':9464'}", "metrics.listen", "write it as 127.0.0.1:9464 or"),
+        ("endpoint: {token_dir: /run/t}", "endpoint.listen", "write it as 127.0.0.1:9465"),
+    ],
+)
+def test_a_value_that_is_half_right_is_shown_whole(line: str, path: str, hint: str) -> None:
+    """The name of a profile alone, a port alone, an endpoint without one."""
+    problem = only_problem(one_profile(top=f"{line}\n"))
+    assert path == problem.path
+    assert (problem.hint or "").startswith(hint)
 
 
 def test_a_profile_that_is_not_indented_is_recognised() -> None:

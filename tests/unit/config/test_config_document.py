@@ -201,6 +201,22 @@ def test_a_value_that_yaml_would_take_for_something_else_is_refused(
     assert "secret" not in str(problem)
 
 
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            "sources: {ci:{environment:true}}\n",
+            "a space follows the `:` of each key, also in braces",
+        ),
+        (" instance: a\nready: fresh\n", "the keys at the top stand in one column"),
+    ],
+)
+def test_the_slips_of_a_beginner_have_a_hint(text: str, hint: str, loader: type) -> None:
+    """What YAML says of them, if anything, is about YAML."""
+    assert hint == refused(text, loader=loader)[-1].hint
+
+
 def test_a_missing_space_in_braces_is_named() -> None:
     """YAML takes all of it for a key."""
     problem = refused("log: {level:info}")[-1]
