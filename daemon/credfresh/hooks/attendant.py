@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 
 from credfresh.errors import unforeseen
 from credfresh.events import Emit
 from credfresh.hooks.process import Ended, Order, Run
+from credfresh.hooks.secrets import Secrets
 from credfresh.life.desk import Desk, Errand
 from credfresh.life.rate_limited import RateLimited
 from credfresh.model import Grant, rfc3339
@@ -33,12 +33,6 @@ cannot be killed."""
 
 PATIENCE = 0.5
 """Seconds that killed commands are waited for at the end."""
-
-TAIL = 20
-"""Characters at the end of a secret by which it is found: the beginnings of tokens are alike."""
-
-REDACTED = "[redacted]"
-"""What replaces a secret, as elsewhere in the log."""
 
 WHOLE = ""
 """The name under which the command for the whole publish waits; no profile has this name."""
@@ -64,13 +58,13 @@ class _Wish:
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """A run, its thread, and secrets that it may have read but `_secrets` has dropped since."""
+    """A run, its thread, and secrets that it may have read and `_secrets` has dropped since."""
 
     run: Run
     thread: threading.Thread
     until: float
     """Boot-clock second from which it is overdue."""
-    seen: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list, repr=False)
 
 
 class Hooks:
@@ -87,9 +81,7 @@ class Hooks:
         """The access key id that was last seen for each profile; None before the first look."""
         self._hooked = False
         """Whether any command is configured."""
-        self._secrets: dict[str, tuple[str, ...]] = {}
-        """What no command's output may repeat: the newest secrets of each profile, and the previous
-        ones, which the file may still hold. Those of removed profiles stay: they are valid."""
+        self._secrets = Secrets()
         self._renewed: dict[str, str] = {}
         """The new access key ids, by profile, that are not known to be on disk yet."""
         self._refused: dict[str, Publication] = {}
@@ -119,7 +111,9 @@ class Hooks:
         for name, publication in changes.items():
             if publication is not None and publication.grant is not None:
                 own = publication.grant.credentials
-                self._remember(name, (own.secret_access_key, own.session_token))
+                dropped = self._secrets.note(name, own, keep=self._hooked)
+                for running in self._running.values():
+                    running.seen.extend(dropped)
         for name in changes.keys() - keys.keys():
             self._renewed.pop(name, None)
         if self._known is None:
@@ -127,14 +121,6 @@ class Hooks:
             return
         self._renewed |= {n: key for n, key in keys.items() if self._known.get(n) != key}
         self._known |= keys
-
-    def _remember(self, name: str, newest: tuple[str, str]) -> None:
-        known = self._secrets.get(name, ())
-        if known[:2] == newest:
-            return
-        self._secrets[name] = (*newest, *known[:2]) if self._hooked else newest
-        for running in self._running.values():
-            running.seen.extend(known[2:] if self._hooked else known)
 
     def close(self) -> None:
         """Kill the commands that run, and drop those that wait; log each."""
@@ -246,24 +232,12 @@ class Hooks:
 
     def _tell(self, name: str, command: str, ended: Ended, seen: Iterable[str] = ()) -> None:
         emit = self._limited or self._emit
-        output = self._without_secrets(ended.output, seen)
+        output = self._secrets.taken_out(ended.output, seen)
         fields = {"profile": name or None, "command": command, "output": output or None}
         if ended.failure is None:
             emit("hook_ran", took_ms=round(ended.took * 1000, 1), **fields)
         else:
             emit("hook_failed", error=ended.failure, **fields)
-
-    def _without_secrets(self, output: str, seen: Iterable[str]) -> str:
-        """Replace known secrets: among other letters they might not be recognised by their look."""
-        if not output:
-            return output
-        plain = output.replace("\\/", "/")  # JSON may escape the slash
-        tails = {secret[-TAIL:]: secret for secret in chain(*self._secrets.values())}
-        ends = (plain[start : start + TAIL] for start in range(len(plain)))
-        for secret in {*seen, *(tails[end] for end in ends if end in tails)}:
-            output = output.replace(secret, REDACTED)
-            output = output.replace(secret.replace("/", "\\/"), REDACTED)
-        return output
 
 
 def _hooked(settings: Settings) -> bool:
