@@ -28,22 +28,8 @@ def check_chains(case: Case) -> None:
             continue
         if parent in case.drafts:
             parents[draft.name] = parent
-        elif parent in case.names("profiles"):
-            if not _is_broken(parent, case):
-                case.add_to(
-                    draft,
-                    "source_profile",
-                    f"is disabled (got {shown(parent)})",
-                    "enable that profile, or disable this one too",
-                )
         else:
-            known = case.names("profiles")
-            hint = did_you_mean(parent, known)
-            if parent in case.names("sources"):
-                hint = "that is a source: use `source`"
-            elif hint is None:
-                hint = "it names a profile of this file; one of ~/.aws is a source (`sources`)"
-            case.add_to(draft, "source_profile", f"no such profile (got {shown(parent)})", hint)
+            _add_no_parent(draft, parent, case)
     for name in parents:
         _check_heir(
             case.drafts[name], [case.drafts[above] for above in _above(name, parents)], case
@@ -57,6 +43,23 @@ def check_chains(case: Case) -> None:
             f"is a cycle: {ring}",
             "a chain must begin with a profile that has a `source`",
         )
+
+
+def _add_no_parent(draft: Draft, parent: str, case: Case) -> None:
+    """Record that a `source_profile` names no enabled profile, and what may be meant."""
+    known = case.names("profiles")
+    if parent in known:
+        if not _is_broken(parent, case):
+            hint = "enable that profile, or disable this one too"
+            case.add_to(draft, "source_profile", f"is disabled (got {shown(parent)})", hint)
+        return
+    if parent in case.names("sources"):
+        hint = "that is a source: use `source`"
+    else:
+        hint = did_you_mean(parent, known) or (
+            "it names a profile of this file; one of ~/.aws is a source (`sources`)"
+        )
+    case.add_to(draft, "source_profile", f"no such profile (got {shown(parent)})", hint)
 
 
 def _is_broken(name: str, case: Case) -> bool:
