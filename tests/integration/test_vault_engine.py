@@ -37,6 +37,7 @@ from credfresh.principals import (
 from credfresh.vault.engine import ConflictError, Engine
 from credfresh.vault.hub import Hub
 from credfresh.vault.secret import Version
+from credfresh.vault.token import Token
 from fakes import EventLog
 from programs import free_port
 
@@ -411,10 +412,10 @@ def test_threads_that_wait_for_a_login_share_its_failure(tmp_path: Path) -> None
     """One after the other, each with its timeouts, they would be past their deadlines."""
     everybody = threading.Barrier(9)
 
-    class Asked(Engine):
-        def _logged_in(self, client: hvac.Client, *, refused: str | None) -> str:
+    class Asked(Token):
+        def give(self, client: hvac.Client, *, refused: str | None = None) -> str:
             everybody.wait()
-            return super()._logged_in(client, refused=refused)
+            return super().give(client, refused=refused)
 
     def late(_: Request) -> Answer:
         threading.Event().wait(1.0)  # nobody is so late that he does not wait for it
@@ -422,8 +423,8 @@ def test_threads_that_wait_for_a_login_share_its_failure(tmp_path: Path) -> None
 
     login = written(tmp_path / "file", CANARY).path
     with scripted(late) as other, ThreadPoolExecutor(8) as pool:
-        engine = Asked(VaultEngine(other.url, AppRole(login, login)), clock=clock, salt="test")
-        asked = [pool.submit(engine.read, "x") for _ in range(8)]
+        token = Asked(VaultEngine(other.url, AppRole(login, login)), clock=clock, salt="test")
+        asked = [pool.submit(token.give, hvac.Client(url=other.url)) for _ in range(8)]
         everybody.wait()
         failures = [each.exception() for each in asked]
         logins = len(other.requests)
