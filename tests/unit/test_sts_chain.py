@@ -47,7 +47,7 @@ def test_the_default_chain_has_the_links_of_the_sdks_in_its_order(
 
 def test_the_chain_of_a_named_profile_ends_at_its_files(file: str) -> None:
     """It has the links of the SDK's that read the profile, and none beyond."""
-    session = chain.session_of(("build", file, file), "eu-west-1", Config())
+    session = chain.session_of(chain.NamedProfile("build", file, file), "eu-west-1", Config())
     ours = chain.resolver(session, {}, starts, beyond_files=False)
     of_files = [m for m in methods(create_credential_resolver(session)) if m not in BEYOND_FILES]
     assert of_files == methods(ours)

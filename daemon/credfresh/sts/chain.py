@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.config import Config
 from botocore.credentials import (
@@ -35,17 +35,24 @@ Starts = Callable[..., BoundedProcess]
 """Starts a `credential_process`; botocore calls it for Popen."""
 
 
-def session_of(files: tuple[str, str, str] | None, region: str, config: Config) -> Session:
-    """Return the SDK's session: as the environment says, or for a profile and two files."""
-    if files is None:
+class NamedProfile(NamedTuple):
+    """A profile of the SDK's, and the files that it is read from: they may be one."""
+
+    name: str
+    config_file: str
+    credentials_file: str
+
+
+def session_of(named: NamedProfile | None, region: str, config: Config) -> Session:
+    """Return the SDK's session for a profile, or else as the environment says."""
+    if named is None:
         session = Session()
     else:
-        profile, config_file, shared = files
         session = Session(
-            profile=profile,
+            profile=named.name,
             session_vars={
-                "config_file": (None, None, config_file, None),
-                "credentials_file": (None, None, shared, None),
+                "config_file": (None, None, named.config_file, None),
+                "credentials_file": (None, None, named.credentials_file, None),
             },
         )
     session.set_config_variable("region", region)

@@ -132,7 +132,7 @@ class Lookups:
         files = tuple(dict.fromkeys((config, shared)))
         return Lookup(
             f"keys of profile {profile} in {' or '.join(files)}",
-            partial(self._chain, name, (profile, config, shared)),
+            partial(self._chain, name, chain.NamedProfile(profile, config, shared)),
             "it needs aws_access_key_id and aws_secret_access_key, or what else an SDK's profile"
             " may say, and must be readable by the daemon's user",
             files=files,
@@ -151,13 +151,13 @@ class Lookups:
         return self._profile(name, profile, path, path)
 
     def _chain(
-        self, name: str, files: tuple[str, str, str] | None, endpoint: StsEndpoint
+        self, name: str, named: chain.NamedProfile | None, endpoint: StsEndpoint
     ) -> Credentials | None:
-        """Ask the SDK's own chain, or, given a profile and two files, only those files."""
-        session = chain.session_of(files, endpoint.region, self.config)
+        """Ask the SDK's own chain or, given a profile, only the files of that."""
+        session = chain.session_of(named, endpoint.region, self.config)
         chain.refuse_prompt(name, session)
         return chain.resolver(
-            session, self.environ, self._starts(name), beyond_files=files is None
+            session, self.environ, self._starts(name), beyond_files=named is None
         ).load_credentials()
 
     def _instance(self) -> Lookup:
@@ -186,7 +186,7 @@ class Lookups:
             asks_sts=True,
         )
 
-    def _starts(self, name: str) -> Callable[..., BoundedProcess]:
+    def _starts(self, name: str) -> chain.Starts:
         """Return what starts a process for the source `name`; botocore calls it for Popen."""
 
         def start(command: list[str], **_pipes: object) -> BoundedProcess:
