@@ -86,6 +86,7 @@ def test_first_retry_comes_within_two_seconds() -> None:
         (Mend.THROTTLE, 100, 10),
         (Mend.HUMAN, 3600, 300),
         (Mend.HUMAN, 5, 300),
+        (Mend.HUMAN, 0, 300),
     ],
 )
 def test_the_cap_depends_on_who_can_mend_it_and_on_the_life_left(
@@ -188,6 +189,32 @@ def test_with_few_calls_a_second_bursts_lie_close() -> None:
     )
 
     assert max(moments.values()) <= 12
+
+
+def test_a_restart_draws_no_other_moment() -> None:
+    """Whole seconds are kept in the file, so the same grant is read back a little older."""
+    close = Rhythm(longest=4.0)
+    for n in range(100):
+        key = f"ASIA{n:016d}"
+        before, after = (
+            policy.plan(grant(profile(), NOW + late, key=key), RenewBefore(), close).renew_at
+            for late in (0.9, 0.0)
+        )
+        assert abs(before.wall - after.wall) <= close.longest
+
+
+def test_hosts_that_follow_one_hub_do_not_ask_together() -> None:
+    """They hold the same grant, and each host's name spreads what it asks for."""
+    leader = grant(profile(), NOW)
+    moments = [
+        policy.plan(
+            replace(leader, upstream=Upstream(1600.0, f"host-{n}")), RenewBefore()
+        ).renew_at.boot
+        for n in range(100)
+    ]
+
+    low, high = policy.FOLLOWS
+    assert max(moments) - min(moments) > 0.8 * (high - low) * 3600
 
 
 @given(KEYS, LIFETIMES, RHYTHMS)

@@ -24,12 +24,32 @@ def test_an_attempt_returns_the_grant() -> None:
 
 
 def test_an_attempt_returns_a_failure_and_does_not_raise_it() -> None:
-    """A failure that the provider names is returned, not raised."""
+    """It is kept for as long as the profile fails, so without the frames, which hold keys."""
     provider = FakeProvider(FakeClock())
     error = failure("Throttling")
     provider.fault = lambda _: error
 
-    assert error is renewer.attempt(provider, profile(), None)
+    result = renewer.attempt(provider, profile(), None)
+
+    assert error is result
+    assert error.__traceback__ is None
+
+
+@pytest.mark.parametrize(
+    ("source", "parent", "asked"),
+    [("engine", None, "engine"), ("ci", None, "sts"), ("engine", "parent", "sts")],
+)
+def test_the_provider_of_a_profiles_source_is_asked(
+    source: str, parent: str | None, asked: str
+) -> None:
+    """A chained profile has its parent's keys instead, whatever source `defaults` names."""
+    clock = FakeClock()
+    providers = {"sts": FakeProvider(clock), "engine": FakeProvider(clock)}
+    both = renewer.BySource(providers["sts"], {"engine": providers["engine"]})
+
+    both.obtain(profile(source=source, source_profile=parent), None, lambda _: None)
+
+    assert [asked] == [name for name, provider in providers.items() if provider.calls]
 
 
 class Broken:
@@ -46,12 +66,12 @@ class Broken:
 
 @pytest.mark.parametrize("error", [KeyError("AssumeRoleResult"), ValueError("wJalr-secret")])
 def test_an_unforeseen_error_of_a_provider_is_a_failed_attempt(error: Exception) -> None:
-    """An unforeseen error is a failure that time may mend, told by its type and nothing else."""
+    """Time may mend it, it says nothing of others, and is told by its type and nothing else."""
     result = renewer.attempt(Broken(error), profile(), None)
 
     assert isinstance(result, RenewalError)
     assert type(error).__name__ == result.code
-    assert Mend.TIME is result.mend
+    assert (Mend.TIME, Scope.NONE) == (result.mend, result.scope)
     assert "secret" not in str(result)
     assert "at test_renewer.py:" in result.message
     assert result.__traceback__ is None
