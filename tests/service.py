@@ -98,15 +98,14 @@ class Watch:
 class Service:
     """The unit, its configuration and its drop-ins, on a machine."""
 
-    def __init__(self, machine: Machine, sts: Simulator, *, installed: bool = False) -> None:
+    def __init__(self, machine: Machine, sts: Simulator) -> None:
         self.machine = machine
         self.sts = sts
         self.user = sts.add_user("arn:aws:iam::111111111111:user/ci")
         for number, name in enumerate(PROFILES):
             sts.add_role(role(number, name), trusts={self.user.arn})
         self.watch: Watch | None = None
-        if not installed:
-            self._install()
+        self._install()
         self._prepare()
         self.mark = machine.cursor()
 

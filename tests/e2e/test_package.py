@@ -17,6 +17,7 @@ from credfresh.cli.exits import Exit
 from debian import NEXT, PYTHON, ROOT, Debian, package_in, sh
 from programs import needed
 
+pytestmark = pytest.mark.timeout(300)  # the first of them has the package built
 UNEDITED = '"path": "profiles", "reason": "is required"'
 CLEAN = """
 set -eu
