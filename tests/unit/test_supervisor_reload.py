@@ -10,6 +10,7 @@ import pytest
 
 from credfresh import policy
 from credfresh.errors import Mend, PublishError, Scope
+from credfresh.life.entry import Phase
 from credfresh.principals import FileSource
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
@@ -29,6 +30,43 @@ def test_a_queued_profile_that_is_removed_makes_no_call() -> None:
 
     assert 1 == sim.workers.started
     assert 0 == sim.supervisor.in_flight
+
+
+def test_a_queued_profile_that_moves_to_another_endpoint_starts_there() -> None:
+    """It waits no longer behind the one probe of the dead endpoint that it leaves."""
+    dead = [profile(name, endpoint_url="http://dead") for name in ("a", "b")]
+    sim = simulate(*dead)
+    sim.provider.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)
+    sim.start()
+    sim.workers.hold = True
+    sim.run(5)
+    probing, queued = sorted(sim.supervisor.roster, key=lambda entry: entry.phase.value)
+    assert (Phase.IN_FLIGHT, Phase.QUEUED) == (probing.phase, queued.phase)
+    sim.provider.fault = lambda _: None
+    sim.workers.hold = False
+    name = queued.profile.name
+    sim.supervisor.reload(
+        settings(probing.profile, replace(queued.profile, endpoint_url="http://well"))
+    )
+    sim.run(2)
+
+    assert "fresh" == sim.supervisor.roster[name].state(sim.clock())
+
+
+def test_a_reload_with_other_limits_keeps_to_them() -> None:
+    """Calls that come in one burst before come one by one afterwards."""
+    names = [f"p{n}" for n in range(10)]
+    sim = simulate(*map(profile, names))
+    sim.start()
+    sim.run(5)
+    sim.supervisor.reload(
+        settings(*map(profile, names), sts=StsLimits(calls_per_second=1)), FakeProvider(sim.clock)
+    )
+    for name in names:
+        sim.supervisor.renew(name)
+    sim.run(4.5, step=0.1)
+
+    assert 15 >= sim.workers.started >= 14
 
 
 def test_a_reload_with_other_sources_asks_another_provider() -> None:
@@ -76,14 +114,16 @@ def test_a_reload_leaves_unchanged_profiles_alone() -> None:
 
 
 def test_a_reload_takes_in_new_profiles_and_lets_old_ones_go() -> None:
-    """A new profile is renewed at once; a removed one is forgotten in the same publish."""
+    """A new profile is renewed at once; a removed one is forgotten, and that is published at once."""
     sim = simulate(profile("old"), profile("kept"))
     sim.start()
 
     sim.supervisor.reload(settings(profile("kept"), profile("new")))
+    urgent = sim.outlet.urgent[-1]
     sim.run(1)
 
     assert ["old", "kept", "new"] == [name for name, _ in sim.provider.calls]
+    assert urgent
     assert sim.outlet.published["old"] is None
     assert not sim.timers.armed("old")
 

@@ -30,6 +30,25 @@ def test_a_renew_causes_one_attempt_now() -> None:
     assert not sim.supervisor.renew("unknown")
 
 
+def test_a_renewal_that_somebody_waits_for_is_published_at_once() -> None:
+    """Whoever asks for it as well does not wait; what nobody waits for is written with others."""
+    sim = simulate()
+    sim.start()
+    sim.run(10)
+    sim.outlet.urgent.clear()
+    sim.workers.hold = True
+    sim.supervisor.renew("production", awaited=True)
+    sim.settle()
+    sim.supervisor.renew("production")  # SIGUSR1
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.run(2)
+    sim.supervisor.renew("production")
+    sim.run(2)
+
+    assert [True, False] == sim.outlet.urgent
+
+
 def test_renews_in_a_burst_keep_the_floor() -> None:
     """However many there are, attempts for one profile are a second apart (I6)."""
     sim = simulate()
@@ -50,6 +69,7 @@ def test_a_withdrawn_profile_leaves_and_rests_until_a_renew_names_it() -> None:
     sim.run(10)
 
     assert frozenset({"a"}) == sim.supervisor.withdraw(["a", "unknown"])
+    assert sim.outlet.urgent[-1]
     sim.settle()
     gone = sim.outlet.published["a"]
     assert gone is not None

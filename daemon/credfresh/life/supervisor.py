@@ -76,7 +76,7 @@ class Supervisor:
             if grant is not None:
                 entry.published, entry.published_as = grant, profile
                 plan = entry.take(grant)
-                if entry.fits() and entry.usable(now):
+                if entry.fits():  # where they have expired, that is past as well
                     entry.due = plan.renew_at
             self._schedule.arm(entry, entry.due)
         self._attempts.limit(self._settings.sts, (entry.lane for entry in self.roster))
