@@ -84,6 +84,7 @@ class Simulation:
         if self._limited is not None:
             self._limited.look(self.clock())
         self._next_beat = self.clock().boot + self.supervisor.beat()
+        self.supervisor.pump()
         self._drain()
 
     def _drain(self) -> None:

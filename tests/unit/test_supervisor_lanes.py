@@ -190,3 +190,25 @@ def test_an_attempt_without_a_thread_that_a_suspend_overtakes_fails_as_any_other
     sim.run(policy.CAP)
     assert 0 == sim.supervisor.in_flight
     assert "fresh" == sim.supervisor.roster["one"].state(sim.clock())
+
+
+def test_each_time_all_threads_hang_is_told_once() -> None:
+    """It is told with how many profiles wait; that it is over is not an event."""
+    sim = simulate(*(profile(f"p{n}") for n in range(6)), sts=StsLimits(max_concurrency=2))
+    sim.workers.keep_hung = True
+    sim.provider.hang = lambda _: Scope.ENDPOINT
+    sim.start()
+    sim.run(600)
+    assert 4 == len(sim.workers.hung)
+    [told] = sim.log.of("workers_exhausted")
+    assert told["waiting"]
+
+    sim.provider.hang = lambda _: None
+    sim.workers.end_hung()
+    sim.run(75)
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+    assert 1 == len(sim.log.of("workers_exhausted"))
+
+    sim.provider.hang = lambda _: Scope.ENDPOINT
+    sim.run(3600)
+    assert 2 == len(sim.log.of("workers_exhausted"))

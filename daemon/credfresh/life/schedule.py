@@ -50,10 +50,6 @@ class Schedule:
         else:
             self._timers.arm(entry.profile.name, due.wall)
 
-    def disarm(self, name: str) -> None:
-        """Let no alarm ring for `name`."""
-        self._timers.disarm(name)
-
     def early(self, entry: Entry, now: Instant) -> bool:
         """Arm again an entry that has come due too early; say whether it has.
 

@@ -93,8 +93,6 @@ class Supervisor:
         before, self._settings = self._settings, settings
         self._provider = provider or self._provider
         changes = self.roster.reload(settings, now, anew=provider is not None)
-        for name in changes.removed:
-            self._schedule.disarm(name)
         for name in changes.removed | changes.changed:
             self._attempts.discard(name)
         self._attempts.limit(settings.sts, (entry.lane for entry in self.roster))
@@ -147,7 +145,6 @@ class Supervisor:
         known = [entry for name in names if (entry := self.roster.get(name)) is not None]
         for entry in known:
             entry.withdraw()
-            self._schedule.disarm(entry.profile.name)
             self._attempts.discard(entry.profile.name)
         self._outlet.update({e.profile.name: e.publication(now) for e in known}, urgent=True)
         return frozenset(entry.profile.name for entry in known)
@@ -156,6 +153,7 @@ class Supervisor:
         """Act on one message."""
         match message:
             case Due(name):
+                # An alarm may ring for who is gone, withdrawn or under way meanwhile.
                 entry = self.roster.get(name)
                 if entry is not None and entry.phase is Phase.ARMED:
                     self._come_due(entry, self._clock())
@@ -171,7 +169,6 @@ class Supervisor:
         for entry in self._schedule.visit(self.roster, now):
             if entry.phase is Phase.ARMED:
                 if now.reached(entry.due):
-                    self._schedule.disarm(entry.profile.name)
                     self._come_due(entry, now)
                 else:
                     self._schedule.keep(entry)
@@ -183,8 +180,6 @@ class Supervisor:
                 after_s=policy.ATTEMPT_LIMIT,
             )
             self._judge(flight, error)
-        self._follow()
-        self.pump()
         return min(BEAT, self._attempts.deadline_in(now))
 
     def pump(self) -> float | None:
