@@ -58,7 +58,7 @@ def provide(sts: ScriptedServer) -> Provide:
         return ProviderAt(
             sts.url,
             {"ci": source},
-            StsLimits(connect_timeout=2.0, read_timeout=2.0),
+            StsLimits(read_timeout=30.0),  # loopback, but on a busy machine
             clock=clock,
             issued=issued,
             environ=environ or {},

@@ -47,7 +47,7 @@ def renew(sts: ScriptedServer, source: Principal, environ: Mapping[str, str]) ->
     provider = ProviderAt(
         sts.url,
         {"ci": source},
-        StsLimits(connect_timeout=2.0, read_timeout=2.0),
+        StsLimits(read_timeout=30.0),
         clock=clock,
         environ=environ,
     )
