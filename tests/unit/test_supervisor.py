@@ -94,6 +94,33 @@ def test_a_failure_keeps_the_last_good_credentials_and_tries_again() -> None:
     assert Phase.ARMED is entry.phase
 
 
+def test_a_throttled_attempt_is_repeated_when_sts_says() -> None:
+    """Also where chance would have repeated it sooner."""
+    sim = simulate()
+    sim.provider.fault = lambda _: failure("Throttling", mend=Mend.THROTTLE, retry_after=40.0)
+    sim.start()
+    sim.run(39)
+    assert 1 == len(sim.provider.calls)
+
+    sim.run(2)
+    assert 2 == len(sim.provider.calls)
+
+
+def test_only_what_readers_wait_for_is_published_at_once() -> None:
+    """They wait where all has expired; a renewal ahead of that is written with others."""
+    sim = simulate()
+    sim.start()
+    sim.outlet.urgent.clear()
+    sim.run(1800)
+    assert [False] == sim.outlet.urgent
+    sim.provider.fault = lambda _: failure()
+    sim.run(3600, step=5)
+    sim.provider.fault = lambda _: None
+    sim.run(70)
+
+    assert [False, True] == sim.outlet.urgent
+
+
 def test_only_the_change_of_state_is_told() -> None:
     """An outage of many attempts is one renewal_failed and one renewal_recovered."""
     sim = simulate()

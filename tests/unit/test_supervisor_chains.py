@@ -52,6 +52,20 @@ def test_a_child_of_a_broken_parent_fails_without_a_call_and_follows_its_recover
     assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
 
 
+def test_a_child_that_waits_for_its_parent_goes_ahead_when_that_fails() -> None:
+    """The parent's last good credentials are valid, so nothing is to be waited for any more."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.start()
+    sim.run(10)
+    sim.provider.fault = lambda name: failure() if name == "parent" else None
+    sim.supervisor.renew("parent")
+    sim.supervisor.renew("child")
+    sim.run(2)
+
+    assert ["parent", "child"] == [name for name, _ in sim.provider.calls[2:]]
+    assert "fresh" == sim.supervisor.roster["child"].state(sim.clock())
+
+
 def test_a_child_still_renews_while_its_failing_parent_has_life_left() -> None:
     """While a parent cannot renew, its last good credentials are used for as long as they last."""
     sim = simulate(profile("child", source_profile="parent"), profile("parent"))

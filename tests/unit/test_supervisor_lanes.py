@@ -72,6 +72,23 @@ def test_a_source_failure_holds_back_the_other_profiles_of_the_source() -> None:
     assert 1 == sim.log.names().count("source_recovered")
 
 
+def test_a_source_that_recovers_starts_no_second_attempt_of_a_profile_in_flight() -> None:
+    """Each endpoint has a probe of its own, and the first success ends the wait of all others."""
+    sim = simulate(profile("a"), profile("b", endpoint_url="http://other"))
+    sim.provider.fault = lambda _: failure("NoKeys", scope=Scope.SOURCE)
+    sim.start()
+    sim.provider.fault = lambda _: None
+    sim.workers.hold = True
+    sim.run(5)
+    first, _ = sim.workers.held.values()
+    started = sim.workers.started
+    first()
+    sim.run(5)
+
+    assert 1 == len(sim.log.of("source_recovered"))
+    assert (1, started) == (sim.supervisor.in_flight, sim.workers.started)
+
+
 def test_credentials_of_another_hub_do_not_prove_the_source_well() -> None:
     """A hub whose keys are revoked and that follows another one is not told to be well."""
     sim = simulate(*(profile(f"p{n}", source="ci") for n in range(3)))
