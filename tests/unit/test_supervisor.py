@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from credfresh import policy
@@ -92,6 +94,22 @@ def test_a_failure_keeps_the_last_good_credentials_and_tries_again() -> None:
     assert first is entry.published
     assert entry.failures > 3
     assert Phase.ARMED is entry.phase
+
+
+def test_the_less_life_is_left_the_sooner_a_failed_attempt_is_repeated() -> None:
+    """The next one comes within a tenth of what is left, and within a minute in any case."""
+    sim = simulate()
+    sim.roll = 0.999
+    sim.start()
+    [(_, began)] = sim.provider.calls
+    sim.provider.fault = lambda _: failure()
+    sim.run(3600)
+
+    boots = [boot for _, boot in sim.provider.calls[1:]]
+    assert len(boots) > 50
+    for one, following in itertools.pairwise(boots):
+        left = began + 3600 - one
+        assert following - one <= max(1.0, min(left / 10, policy.CAP)) + 1
 
 
 def test_a_throttled_attempt_is_repeated_when_sts_says() -> None:

@@ -9,7 +9,7 @@ from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.life.entry import Phase
 from credfresh.life.ports import Due, Finished
 from credfresh.settings import StsLimits
-from fakes import failure, grant, profile
+from fakes import failure, grant, profile, settings
 from simulation import simulate
 
 
@@ -229,3 +229,33 @@ def test_each_time_all_threads_hang_is_told_once() -> None:
     sim.provider.hang = lambda _: Scope.ENDPOINT
     sim.run(3600)
     assert 2 == len(sim.log.of("workers_exhausted"))
+
+
+def test_after_a_suspend_what_still_has_life_goes_before_what_has_expired() -> None:
+    """One call in time keeps it valid; what has expired is no worse off a little later."""
+    gone = [profile(f"gone{n}", duration=900) for n in range(20)]
+    sim = simulate(*gone, profile("alive", duration=1800), sts=StsLimits(calls_per_second=1))
+    sim.start()
+    sim.run(30)
+    before = len(sim.provider.calls)
+    sim.clock.advance(1750)
+    sim.run(2)
+
+    assert "alive" in [name for name, _ in sim.provider.calls[before:]]
+
+
+def test_many_new_profiles_let_no_other_expire() -> None:
+    """A reload after a suspend brings more of them than the rate allows in the life that is left.
+
+    Whoever reads a new profile has to wait anyway; whoever reads another one does not.
+    """
+    limits = StsLimits(calls_per_second=1)
+    sim = simulate(profile("old"), sts=limits)
+    sim.start()
+    sim.clock.advance(3550)
+    new = [profile(f"new{n}") for n in range(100)]
+    sim.supervisor.reload(settings(*new, profile("old"), sts=limits))
+    sim.run(120)
+
+    assert [] == sim.log.of("profile_expired")
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)

@@ -63,15 +63,15 @@ class Attempts:
     def queue(self, entry: Entry, now: Instant) -> None:
         """Let `entry` wait for its turn; of those that may start, the nearest to expiry goes first.
 
-        What has been tried and failed, or has expired, is ordered as if it expired a whole round
-        from now, or later. If it always came first, profiles that fail could use up the rate for
-        ever, while others, for which one call would do, expire in the queue (I4).
+        What failed, has expired or was never published is ordered as if it expired a whole round
+        from now, or later. If it came first, such profiles could use up the rate (for ever, where
+        they fail), while others, for which one call would do, expire in the queue (I4).
         """
         entry.phase = Phase.QUEUED
         name = entry.profile.name
         self._queued[name] = entry
         expires = entry.published.expires_at.boot if entry.published else 0.0
-        if entry.attempts and (entry.failures or expires <= now.boot):
+        if entry.failures or expires <= now.boot:
             expires = max(expires, now.boot + self._round)
         self._admission.enqueue(name, entry.lane, expires)
 
