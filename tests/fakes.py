@@ -78,9 +78,6 @@ class FakeTimers:
     def arm(self, key: str, at: float) -> None:
         self.at[key] = at
 
-    def disarm(self, key: str) -> None:
-        self.at.pop(key, None)
-
     def armed(self, key: str) -> bool:
         return key in self.at
 

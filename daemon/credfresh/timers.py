@@ -71,11 +71,6 @@ class _Alarms(MemoryJobStore):  # type: ignore[misc] # apscheduler gives no type
             self._sleeps_until = at
             return True
 
-    def disarm(self, key: str) -> None:
-        """Forget `key`, if it is armed."""
-        with self._lock:
-            self._armed.pop(key, None)
-
     def armed(self, key: str) -> bool:
         """Say whether `key` will ring."""
         return key in self._armed
@@ -125,10 +120,6 @@ class ApschedulerTimers:
         """
         if self._alarms.arm(key, at) and self._scheduler.running:
             self._scheduler.wakeup()
-
-    def disarm(self, key: str) -> None:
-        """Forget `key`; do nothing if it is not armed."""
-        self._alarms.disarm(key)
 
     def armed(self, key: str) -> bool:
         """Say whether `key` will ring."""

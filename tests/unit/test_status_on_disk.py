@@ -97,6 +97,20 @@ def test_a_profile_that_stands_only_in_its_old_place_is_missing(moved: Profile) 
 
 
 @MOVED
+def test_a_late_report_of_the_old_place_says_nothing_of_the_new_one(moved: Profile) -> None:
+    """The publisher was writing to the old place while the reload moved the profile."""
+    one = profile()
+    sim = Simulation(settings(one))
+    sim.disk_full = True
+    sim.start()
+    landed = dict(sim.outlet.unreported)
+    sim.supervisor.reload(settings(moved))
+    sim.supervisor.handle(Published({one.target.path: PublishReport(written=True)}, landed, 0.001))
+
+    assert "missing" == sim.supervisor.roster["production"].state(sim.clock())
+
+
+@MOVED
 def test_a_profile_that_stood_at_the_start_is_missing_in_its_new_place(moved: Profile) -> None:
     """The same holds if nothing could be written since the start."""
     one = profile()
@@ -142,6 +156,22 @@ def test_a_refusal_counts_only_for_the_place_that_it_was_about(moved: Profile) -
     assert ("missing", f"{path}: ENOSPC") == (told.state, told.last_error)
 
 
+def test_of_several_troubles_the_one_to_mend_first_is_told() -> None:
+    """No renewal helps while somebody's section stands there, and no disk while STS refuses."""
+    one = profile()
+    sim = started(one)
+    sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
+    sim.supervisor.renew("production")
+    sim.run(5)
+    path = one.target.path
+    refusal = Refusal("production", "foreign", "somebody's section", "adopt: true")
+
+    told = published(sim, {path: failed(path, "ENOSPC", "write")})
+    assert "AccessDenied: AccessDenied was answered" == told.last_error
+    told = published(sim, {path: PublishReport(written=False, refused=(refusal,))})
+    assert "somebody's section" == told.last_error
+
+
 def test_another_file_s_trouble_is_not_this_profile_s() -> None:
     """Each profile is judged by the file that it is published to."""
     one, other = profile("a"), profile("b", path="/run/other/credentials")
@@ -166,6 +196,19 @@ def test_a_twin_that_cannot_be_written_makes_its_profile_late(place: str, tmp_pa
     assert ("late", 0) == (told.state, told.consecutive_failures)
     assert "ENOENT" in (told.last_error or "")
     assert "fresh" == published(sim, {one.target.path: report}).state
+
+
+def test_a_profile_whose_twin_stands_only_in_its_old_place_is_late(tmp_path: Path) -> None:
+    """After a reload with another `process_dir`, readers of the twin there find nothing yet."""
+    sim = started(with_twin(tmp_path / "old"))
+    sim.disk_full = True
+    sim.supervisor.reload(settings(with_twin(tmp_path / "new")))
+    sim.run(5)
+
+    assert "late" == sim.supervisor.roster["production"].state(sim.clock())
+    sim.disk_full = False
+    sim.run(5)
+    assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
 
 
 WHO_MENDS = pytest.mark.parametrize(

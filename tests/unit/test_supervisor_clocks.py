@@ -60,15 +60,32 @@ def test_an_alarm_that_rings_during_a_beat_is_not_lost(monkeypatch: pytest.Monke
     assert 2 == len(sim.provider.calls)
 
 
-def test_alarms_that_were_stopped_at_the_end_are_not_lost() -> None:
-    """Where `once` waits for its commands the beats go on, and nothing has gone wrong."""
+def test_an_alarm_that_rang_before_the_clock_was_set_back_starts_nothing() -> None:
+    """What is due by neither clock any more is armed again, once and for its own time."""
     sim = simulate()
     sim.start()
-    sim.supervisor.drain()
+    sim.run(10)
+    due = sim.supervisor.roster["production"].due
+    sim.clock.step(7200)
+    [rung] = sim.timers.ringing(sim.clock().wall)
+    sim.clock.step(-7200)
+    sim.supervisor.handle(Due(rung))
+    sim.settle()
 
-    sim.run(ROUND + BEAT)
+    assert 1 == len(sim.provider.calls)
+    assert due.wall == pytest.approx(sim.timers.at["production"], abs=1e-4)
 
-    assert [] == sim.log.of("profile_orphaned")
+
+def test_an_attempt_that_is_asked_for_too_early_is_armed_for_the_end_of_the_floor() -> None:
+    """Until then nobody is woken for it (I6)."""
+    sim = simulate()
+    sim.start()
+    sim.clock.advance(0.25)
+    sim.supervisor.renew("production")
+    sim.settle()
+
+    over = sim.clock().wall + policy.FLOOR - 0.25
+    assert over == pytest.approx(sim.timers.at["production"], abs=1e-4)
 
 
 def test_an_alarm_that_never_rings_delays_a_renewal_by_one_beat(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from credfresh.errors import Mend, PublishError
+from credfresh.life.supervisor import BEAT
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
 from fakes import failure, profile, settings
@@ -24,6 +25,19 @@ def test_expiry_is_told_once_and_keeps_the_section() -> None:
     assert published is not None
     assert not published.withdraw
     assert sim.provider.calls[-1][1] > sim.clock().boot - 301
+
+
+def test_the_expiry_of_what_stands_is_told_within_a_beat() -> None:
+    """Also while the disk is full, and newer credentials are in hand."""
+    sim = simulate(profile(duration=930))
+    sim.start()
+    expires = sim.clock() + 930
+    sim.disk_full = True
+    while not sim.log.of("profile_expired"):
+        sim.run(1)
+
+    assert sim.supervisor.roster["production"].usable(sim.clock())
+    assert sim.clock().boot <= expires.boot + BEAT + 1
 
 
 def test_on_expired_remove_withdraws_the_section_and_success_brings_it_back() -> None:

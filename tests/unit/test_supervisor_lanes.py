@@ -46,8 +46,9 @@ def test_an_attempt_past_its_deadline_is_given_up_and_its_late_answer_dropped() 
 
 
 def test_no_attempt_is_in_flight_for_more_than_the_limit() -> None:
-    """All attempts hang for an hour, and each is given up by a beat within 60 s."""
-    sim = simulate(*(profile(f"p{n}") for n in range(5)), hold=True)
+    """All attempts hang for an hour; each is given up by a beat within 60 s of its own start."""
+    profiles = [profile(f"p{n}") for n in range(5)]
+    sim = simulate(*profiles, hold=True, sts=StsLimits(calls_per_second=0.3))
     sim.start()
 
     for _ in range(3600):
@@ -103,7 +104,13 @@ def test_credentials_of_another_hub_do_not_prove_the_source_well() -> None:
     assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
     assert 0 == sim.log.names().count("source_recovered")
     sim.provider.from_another_hub = False
-    sim.supervisor.renew("p0")
+    sim.workers.hold = True
+    for n in range(3):
+        sim.supervisor.renew(f"p{n}")
+    sim.run(5)
+    assert 1 == sim.supervisor.in_flight, "it is still probed"
+    sim.workers.hold = False
+    sim.workers.release()
     sim.run(5)
     assert 1 == sim.log.names().count("source_recovered")
 

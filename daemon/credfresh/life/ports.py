@@ -20,10 +20,7 @@ class Timers(Protocol):
     """Alarm clocks: a key that was armed comes back as a `Due` message, or may fail to."""
 
     def arm(self, key: str, at: float) -> None:
-        """Ring at wall-clock second `at`."""
-
-    def disarm(self, key: str) -> None:
-        """Do not ring."""
+        """Ring at wall-clock second `at`, and not at the time that was set for `key` before."""
 
     def armed(self, key: str) -> bool:
         """Say whether the key will ring."""

@@ -33,7 +33,6 @@ class Schedule:
         self._timers = timers
         self._post = post
         self._emit = emit
-        self._stopped = False
         self._near: set[str] = set()
         self._next_round = -math.inf
 
@@ -42,10 +41,7 @@ class Schedule:
         entry.phase = Phase.ARMED
         entry.due = due
         self._near.add(entry.profile.name)
-        if self._stopped:
-            return
         if self._clock().reached(due):
-            self._timers.disarm(entry.profile.name)
             self._post(Due(entry.profile.name))
         else:
             self._timers.arm(entry.profile.name, due.wall)
@@ -64,7 +60,7 @@ class Schedule:
 
     def keep(self, entry: Entry) -> None:
         """Arm `entry` again if its alarm was lost (I1)."""
-        if self._stopped or self._timers.armed(entry.profile.name):
+        if self._timers.armed(entry.profile.name):
             return
         if self._clock().reached(entry.due):
             return  # it has rung meanwhile; if not, the next beat takes what is due
@@ -89,9 +85,3 @@ class Schedule:
         soon = now + (ROUND + SPARE)
         self._near = {entry.profile.name for entry in roster if entry.needs_visit(soon)}
         return list(roster)
-
-    def stop(self, names: list[str]) -> None:
-        """Arm nothing any more; nothing rings for `names`."""
-        self._stopped = True
-        for name in names:
-            self._timers.disarm(name)

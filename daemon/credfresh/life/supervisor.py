@@ -153,7 +153,7 @@ class Supervisor:
         """Act on one message."""
         match message:
             case Due(name):
-                # An alarm may ring for who is gone, withdrawn or under way meanwhile.
+                # No alarm is taken back: it may ring for who is gone, withdrawn or under way.
                 entry = self.roster.get(name)
                 if entry is not None and entry.phase is Phase.ARMED:
                     self._come_due(entry, self._clock())
@@ -201,7 +201,6 @@ class Supervisor:
     def drain(self) -> None:
         """Start nothing more; attempts in flight may still end."""
         self._draining = True
-        self._schedule.stop([entry.profile.name for entry in self.roster])
 
     @property
     def in_flight(self) -> int:
