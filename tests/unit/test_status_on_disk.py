@@ -156,6 +156,20 @@ def test_a_refusal_counts_only_for_the_place_that_it_was_about(moved: Profile) -
     assert ("missing", f"{path}: ENOSPC") == (told.state, told.last_error)
 
 
+def test_a_refusal_outlives_a_reload_that_leaves_its_place() -> None:
+    """Nothing is known yet of what stands there now, and until then it is somebody's section."""
+    one = profile()
+    sim = started(one)
+    refusal = Refusal("production", "taken", "somebody's keys", "remove them")
+    refused = PublishReport(written=False, refused=(refusal,))
+    sim.supervisor.handle(Published({one.target.path: refused}, {}, 0.001))
+    sim.disk_full = True
+    sim.supervisor.reload(settings(profile(duration=7200)))
+    sim.settle()
+
+    assert "refused" == sim.supervisor.roster["production"].state(sim.clock())
+
+
 def test_of_several_troubles_the_one_to_mend_first_is_told() -> None:
     """No renewal helps while somebody's section stands there, and no disk while STS refuses."""
     one = profile()

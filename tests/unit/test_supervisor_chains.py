@@ -103,6 +103,22 @@ def test_a_child_moves_to_another_parent() -> None:
     assert 4 == len(sim.provider.calls)
 
 
+def test_a_waiting_child_that_moves_to_a_new_parent_waits_for_that_one() -> None:
+    """It has waited once, but for another: it does not fail for want of keys that are on the way."""
+    sim = simulate(profile("child", source_profile="one"), profile("one"))
+    sim.provider.hang = lambda name: Scope.ENDPOINT if name == "one" else None
+    sim.start()
+    sim.run(5)
+
+    sim.supervisor.reload(
+        settings(profile("child", source_profile="two"), profile("one"), profile("two"))
+    )
+    sim.run(2)
+
+    assert [] == sim.log.of("renewal_failed")
+    assert ["two", "child"] == [name for name, _ in sim.provider.calls[-2:]]
+
+
 def test_a_waiting_child_is_not_forgotten_when_its_parent_is_removed() -> None:
     """Its parent never answered; the new configuration gives it a source instead."""
     sim = simulate(profile("child", source_profile="parent"), profile("parent"))

@@ -142,9 +142,8 @@ class Entry:
     def change(self, profile: Profile, lane: Lane, now: Instant) -> None:
         """Go over to another configuration of this profile.
 
-        It is due now if its request changed, or if its last attempt failed (what was wrong may be
-        mended), or if somebody has asked for a renewal that waits for its turn. If request or lane
-        changed, the answer of an attempt in flight does not count.
+        It is due now if its request changed, or if somebody has asked for a renewal that waits for
+        its turn. If request or lane changed, the answer of an attempt in flight does not count.
         """
         asked = self.plan is not None and self.due.boot < self.plan.renew_at.boot
         if (profile.request, lane) != (self.profile.request, self.lane):
@@ -154,15 +153,13 @@ class Entry:
         self.profile, self.lane = profile, lane
         self.waits_for_parent = False
         plan = self.take(self.grant) if self.grant is not None else None
-        in_time = self.fits() and not self.failures and not asked
-        self.due = plan.renew_at if plan and in_time else now
+        self.due = plan.renew_at if plan and self.fits() and not asked else now
 
     def forget(self) -> None:
         """Forget the credentials; the answer of an attempt in flight does not count."""
         self.generation += 1
         self.grant = self.plan = self.published = self.refusal = self.error = None
         self.failures, self.waits_for_parent, self.told_expired = 0, False, False
-        self.withdrawn = False
 
     def come_back(self, profile: Profile, lane: Lane, now: Instant) -> None:
         """Come back after a removal: like a new one, but for its floor and attempt in flight."""
