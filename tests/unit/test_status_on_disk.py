@@ -90,7 +90,8 @@ def test_a_profile_that_stands_only_in_its_old_place_is_missing(moved: Profile) 
     sim.supervisor.reload(settings(moved))
     sim.run(5)
 
-    assert "missing" == sim.supervisor.roster["production"].state(sim.clock())
+    [told] = sim.supervisor.roster.statuses(sim.clock())
+    assert ("missing", 0.0, None) == (told.state, told.seconds_left, told.access_key_id)
     sim.disk_full = False
     sim.run(5)
     assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())

@@ -2,26 +2,97 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
+import pytest
+
 from credfresh.errors import Mend, Scope
+from credfresh.life.entry import Phase
 from credfresh.life.ports import Due
+from credfresh.settings import Profile, Settings
 from fakes import failure, profile, settings
-from simulation import simulate
+from simulation import Simulation, simulate
+
+NAMES = ("deeper", "deep", "audit", "production")
 
 
-def test_a_child_is_renewed_with_its_parents_new_keys() -> None:
-    """A chain starts in dependency order, each link with the credentials just granted above it."""
-    sim = simulate(
-        profile("leaf", source_profile="middle"),
-        profile("middle", source_profile="root"),
-        profile("root"),
-    )
+def chain(**roles: str) -> Settings:
+    """Return settings of a chain of four, the last link first in the file; `roles` by name."""
+    above = dict(itertools.pairwise(NAMES))
+    made: dict[str, Profile] = {}
+    for name in reversed(NAMES):
+        one = profile(name, source_profile=above.get(name))
+        parent = made.get(above.get(name, ""))
+        made[name] = replace(
+            one,
+            role_arn=roles.get(name, one.role_arn),
+            source_request=parent.request if parent else None,
+        )
+    return settings(*(made[name] for name in NAMES))
 
+
+def states(sim: Simulation) -> dict[str, str]:
+    """Return the state of each profile."""
+    return {e.profile.name: e.state(sim.clock()) for e in sim.supervisor.roster}
+
+
+@pytest.mark.parametrize("order", [NAMES, NAMES[::-1]])
+def test_each_role_of_a_chain_is_assumed_with_its_parents_new_keys(
+    order: tuple[str, ...],
+) -> None:
+    """This holds for a chain of any depth, in whatever order renewals are asked for."""
+    sim = Simulation(chain())
     sim.start()
-    sim.run(1, step=0.1)
+    sim.run(60)
+    assert [*NAMES[::-1]] == [name for name, _ in sim.provider.calls]
+    for name in order:
+        sim.supervisor.renew(name)
+    sim.run(5)
 
-    assert ["root", "middle", "leaf"] == [name for name, _ in sim.provider.calls]
-    keys = {e["profile"]: e["access_key_id"] for e in sim.log.of("credentials_renewed")}
-    assert [None, keys["root"], keys["middle"]] == sim.provider.parents
+    assert [*NAMES[::-1]] == [name for name, _ in sim.provider.calls[4:]]
+    fresh = [f"ASIAFAKE{serial:012d}" for serial in (4, 5, 6)]
+    assert [None, *fresh] == sim.provider.parents[4:]
+
+
+def test_no_profile_is_assumed_with_keys_of_a_role_that_was_replaced() -> None:
+    """While STS refuses the new role, profiles chained to it keep what they have and are late.
+
+    Valid keys of the old role are in memory all the time.
+    """
+    sim = Simulation(chain())
+    sim.start()
+    sim.run(60)
+    sim.provider.fault = lambda name: (
+        failure("AccessDenied", mend=Mend.HUMAN) if name == "audit" else None
+    )
+    sim.supervisor.reload(chain(audit="arn:aws:iam::111111111111:role/other"))
+    sim.run(900)
+
+    assert {"audit"} == {name for name, _ in sim.provider.calls[4:]}
+    assert {"production": "fresh"} | dict.fromkeys(NAMES[:3], "late") == states(sim)
+    sim.provider.fault = lambda _: None
+    sim.supervisor.renew("audit")
+    sim.run(5)
+    assert dict.fromkeys(NAMES, "fresh") == states(sim)
+
+
+def test_a_chain_waits_for_its_hung_head_and_does_not_fail() -> None:
+    """The whole chain is due and its head hangs: the others wait for it and do not fail."""
+    sim = Simulation(chain())
+    sim.start()
+    sim.run(60)
+    sim.workers.hold = True
+    sim.clock.advance(4000)
+    sim.settle()
+    sim.run(20)
+    assert Phase.IN_FLIGHT is sim.supervisor.roster["production"].phase
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.run(5)
+
+    assert dict.fromkeys(NAMES, "fresh") == states(sim)
+    assert [] == sim.log.of("renewal_failed")
 
 
 def test_a_child_waits_for_a_parent_that_is_being_renewed() -> None:
@@ -104,7 +175,7 @@ def test_a_child_moves_to_another_parent() -> None:
 
 
 def test_a_waiting_child_that_moves_to_a_new_parent_waits_for_that_one() -> None:
-    """It has waited once, but for another: it does not fail for want of keys that are on the way."""
+    """It has waited once, but for another; it does not fail while the keys are on the way."""
     sim = simulate(profile("child", source_profile="one"), profile("one"))
     sim.provider.hang = lambda name: Scope.ENDPOINT if name == "one" else None
     sim.start()

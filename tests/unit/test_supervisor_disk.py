@@ -178,20 +178,3 @@ def test_a_second_expiry_after_a_late_write_is_told_again() -> None:
     sim.run(1000, step=5)
 
     assert 2 == sim.log.names().count("profile_expired")
-
-
-def test_a_renamed_section_counts_only_once_it_stands_under_its_new_name() -> None:
-    """Readers look for the new name: what stands under the old one is about to go."""
-    sim = simulate()
-    sim.start()
-    sim.disk_full = True
-    sim.supervisor.reload(settings(replace(profile(), section="deploy")))
-    sim.settle()
-
-    [status] = sim.supervisor.roster.statuses(sim.clock())
-    assert ("missing", 0.0, None) == (status.state, status.seconds_left, status.access_key_id)
-
-    sim.disk_full = False
-    sim.settle()
-    [status] = sim.supervisor.roster.statuses(sim.clock())
-    assert "fresh" == status.state

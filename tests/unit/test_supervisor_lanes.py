@@ -73,6 +73,45 @@ def test_a_source_failure_holds_back_the_other_profiles_of_the_source() -> None:
     assert 1 == sim.log.names().count("source_recovered")
 
 
+def test_all_profiles_of_a_source_recover_with_it() -> None:
+    """They succeed within seconds of the first, not when their own five minutes have passed."""
+    names = [f"team-{number}" for number in range(12)]
+    sim = simulate(*map(profile, names))
+    sim.roll = 0.9
+    sim.start()
+    broken = failure("source_failed", mend=Mend.HUMAN, scope=Scope.SOURCE)
+    sim.provider.fault = lambda _: broken
+    for name in names:
+        sim.supervisor.renew(name)
+        sim.run(11)
+    sim.run(240)
+    sim.provider.fault = lambda _: None
+    while not sim.log.of("source_recovered"):
+        sim.run(1)
+    sim.run(2)
+
+    assert [0] * 12 == [entry.failures for entry in sim.supervisor.roster]
+
+
+def test_profiles_of_another_source_keep_the_time_of_their_next_attempt() -> None:
+    """A profile that fails with another source keeps the time of its own next attempt."""
+    sim = simulate(profile("a", source="one"), profile("b", source="two"))
+    sim.roll = 0.9
+    sim.start()
+    broken = failure("source_failed", mend=Mend.HUMAN, scope=Scope.SOURCE)
+    sim.provider.fault = lambda _: broken
+    sim.supervisor.renew("a")
+    sim.supervisor.renew("b")
+    sim.run(1)
+    sim.provider.fault = lambda name: broken if name == "b" else None
+    due = sim.supervisor.roster["b"].due
+    sim.supervisor.renew("a")
+    sim.run(5)
+
+    assert 1 == len(sim.log.of("source_recovered"))
+    assert due.boot <= sim.supervisor.roster["b"].due.boot
+
+
 def test_a_source_that_recovers_starts_no_second_attempt_of_a_profile_in_flight() -> None:
     """Each endpoint has a probe of its own, and the first success ends the wait of all others."""
     sim = simulate(profile("a"), profile("b", endpoint_url="http://other"))
