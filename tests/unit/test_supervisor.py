@@ -152,6 +152,21 @@ def test_only_the_change_of_state_is_told() -> None:
     assert 1 == sim.log.names().count("renewal_recovered")
 
 
+def test_a_profile_fails_since_the_first_of_its_failures() -> None:
+    """A success ends it, and the next failure is the first again."""
+    sim = simulate()
+    sim.provider.fault = lambda _: failure()
+    sim.start()
+    entry, first = sim.supervisor.roster["production"], sim.clock()
+    sim.run(200)
+    assert entry.failures > 3
+    assert first == entry.failing_since
+
+    sim.provider.fault = lambda _: None
+    sim.run(61)
+    assert entry.failing_since is None
+
+
 def test_a_failure_says_how_long_what_is_published_lasts() -> None:
     """The line alone says how urgent it is; a first attempt leaves nothing to expire."""
     sim = simulate()

@@ -7,7 +7,7 @@ import itertools
 from credfresh import policy
 from credfresh.life.entry import Phase
 from credfresh.settings import RenewBefore
-from fakes import profile, settings
+from fakes import failure, profile, settings
 from simulation import simulate
 
 
@@ -92,6 +92,53 @@ def test_a_withdrawn_profile_leaves_and_rests_until_a_renew_names_it() -> None:
     sim.run(5)
     assert "fresh" == entry.state(sim.clock())
     assert entry.error is None
+
+
+def test_what_could_not_be_taken_away_yet_is_not_told_to_be_gone() -> None:
+    """While the disk is full its readers go on finding keys that somebody wants to be gone."""
+    sim = simulate()
+    sim.start()
+    sim.disk_full = True
+    sim.supervisor.withdraw(["production"])
+    sim.settle()
+    entry = sim.supervisor.roster["production"]
+    assert "late" == entry.state(sim.clock())
+
+    sim.disk_full = False
+    sim.settle()
+    assert "missing" == entry.state(sim.clock())
+
+
+def test_a_profile_that_is_brought_back_begins_anew() -> None:
+    """Neither its failures before, nor the withdrawal, count for what is asked for now."""
+    sim = simulate()
+    sim.provider.fault = lambda _: failure()
+    sim.start()
+    sim.run(120)
+    sim.supervisor.withdraw(["production"])
+    entry = sim.supervisor.roster["production"]
+    assert (0, None) == (entry.failures, entry.failing_since)
+
+    sim.workers.hold = True
+    sim.supervisor.renew("production")
+    sim.settle()
+    assert entry.error is None
+    assert not sim.supervisor.roster.settled(sim.clock())
+
+
+def test_a_child_that_is_brought_back_waits_for_its_parent_again() -> None:
+    """It does not fail for want of keys that are on the way."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"), hold=True)
+    sim.start()
+    sim.supervisor.withdraw(["child"])
+    sim.supervisor.renew("child")
+    sim.settle()
+    assert [] == sim.log.of("renewal_failed")
+
+    sim.workers.hold = False
+    sim.workers.release()
+    sim.run(2)
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
 
 
 def test_an_attempt_in_flight_at_a_withdrawal_is_not_published() -> None:

@@ -159,7 +159,7 @@ class Entry:
         """Forget the credentials; the answer of an attempt in flight does not count."""
         self.generation += 1
         self.grant = self.plan = self.published = self.refusal = self.error = None
-        self.failures, self.waits_for_parent, self.told_expired = 0, False, False
+        self.failures, self.failing_since, self.waits_for_parent = 0, None, False
 
     def come_back(self, profile: Profile, lane: Lane, now: Instant) -> None:
         """Come back after a removal: like a new one, but for its floor and attempt in flight."""
