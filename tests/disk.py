@@ -7,9 +7,11 @@ import errno
 import fcntl
 import functools
 import os
+import re
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -24,6 +26,7 @@ from credfresh.disk.locks import Watch, watch
 from credfresh.publication import Publication, PublishReport
 from credfresh.settings import FileTarget
 from fakes import grant, profile
+from host import wait_until
 
 FOREIGN = b"# by hand\n[foreign]\naws_access_key_id = AKIAFOREIGN\naws_secret_access_key = theirs\n"
 
@@ -182,6 +185,15 @@ def settle(file: SharedCredentialsFile, path: Path, serial: int = 2) -> None:
         if not file.tick():
             break
         file.publish(wanted(path, "dev", serial=serial))
+
+
+def wait_for_rival(rival: threading.Thread, path: Path) -> None:
+    """Wait until our lease on this file blocks the rival in open(2), or until it has ended."""
+    breaking = re.compile(rf"LEASE +BREAKING .*:{path.stat().st_ino} ")  # proc_locks(5)
+    wait_until(
+        lambda: not rival.is_alive() or bool(breaking.search(Path("/proc/locks").read_text())),
+        "a rival at our lease",
+    )
 
 
 def read_by_sdk(path: Path) -> Mapping[str, Mapping[str, str]]:

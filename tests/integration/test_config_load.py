@@ -75,12 +75,12 @@ def test_problems_of_the_content_carry_the_path(config: Path) -> None:
     assert str(caught.value).startswith(f"{config}:6:15: profiles.production.duration: ")
 
 
-@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666, 0o1666])
 def test_a_file_that_others_may_write_is_refused(config: Path, mode: int) -> None:
     """A file that group or others may write is refused: they could have commands run."""
     config.chmod(mode)
     problem = refusal(config)
-    assert problem.reason.startswith(f"others may write the file (mode 0{mode:o})")
+    assert problem.reason.startswith(f"others may write the file (mode {mode:04o})")
     assert problem.hint == f"chmod go-w {config}"
 
 

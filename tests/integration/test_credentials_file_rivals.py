@@ -28,6 +28,7 @@ from disk import (
     read_by_sdk,
     settle,
     temporaries,
+    wait_for_rival,
     wanted,
     without_leases,
 )
@@ -271,7 +272,7 @@ def test_a_rival_blocked_by_our_lease_is_let_in_by_the_next_tick(
     file.publish(wanted(path, "dev"))
     rival = threading.Thread(target=append_at_the_end, args=(other,))
     rival.start()
-    threading.Event().wait(0.2)  # for the rival to block in open(2)
+    wait_for_rival(rival, other)
 
     file.tick()
 
@@ -362,12 +363,11 @@ def test_a_writer_that_comes_at_the_swap_gets_its_turn(
     content = path.read_bytes()
     rival = threading.Thread(target=path.write_bytes, args=(content + THEIRS,))
     exchange = atomic.exchange
-    pause = threading.Event()
 
     def exchange_with_a_rival_waiting(directory: int, one: str, other: str) -> bool:
         if not rival.ident:
             rival.start()
-            pause.wait(0.2)  # for the rival to block in open(2)
+            wait_for_rival(rival, path)
         return exchange(directory, one, other)
 
     monkeypatch.setattr(atomic, "exchange", exchange_with_a_rival_waiting)

@@ -283,6 +283,19 @@ def test_a_closed_twin_hides_no_renewal_that_is_overdue(tmp_path: Path) -> None:
     assert not sim.supervisor.roster.settled(sim.clock())
 
 
+def test_a_closed_twin_hides_no_request_that_is_still_to_be_granted(tmp_path: Path) -> None:
+    """A reload asks for something else while STS is out: that holds up the start as well."""
+    one = with_twin(tmp_path / "process")
+    sim = started(one)
+    sim.provider.fault = lambda _: failure()
+    sim.supervisor.reload(settings(replace(one, duration=7200)))
+    sim.run(5)
+    where = one.twin.directory if one.twin else ""
+
+    published(sim, {one.target.path: PublishReport(written=False), where: failed(where, "EROFS")})
+    assert not sim.supervisor.roster.settled(sim.clock())
+
+
 def test_a_profile_published_with_keys_of_its_old_role_is_late() -> None:
     """The keys are valid, but are not what the configuration asks for."""
     one = profile()

@@ -57,6 +57,18 @@ def test_on_expired_remove_withdraws_the_section_and_success_brings_it_back() ->
     assert "fresh" == sim.supervisor.roster["production"].state(sim.clock())
 
 
+def test_on_expired_remove_takes_away_nothing_whose_end_is_not_known() -> None:
+    """What stands at the start and is not believed may be valid, and somebody may use it."""
+    sim = simulate(profile(on_expired="remove"))
+    sim.provider.fault = lambda _: failure()
+    sim.start()
+    sim.run(600)
+
+    asked = sim.outlet.published["production"]
+    assert asked is not None
+    assert not asked.withdraw
+
+
 def test_a_renewal_that_could_not_be_published_makes_its_profile_late() -> None:
     """While a renewal could not be published the profile is late, judged by what is on disk."""
     sim = simulate()
