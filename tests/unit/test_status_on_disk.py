@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from credfresh.errors import Mend, PublishError
+from credfresh.life.entry import OVERDUE
 from credfresh.publication import Outcomes, PublishReport, Refusal
 from credfresh.publisher import Published
 from credfresh.settings import Profile
@@ -294,6 +295,19 @@ def test_a_closed_twin_hides_no_request_that_is_still_to_be_granted(tmp_path: Pa
 
     published(sim, {one.target.path: PublishReport(written=False), where: failed(where, "EROFS")})
     assert not sim.supervisor.roster.settled(sim.clock())
+
+
+def test_a_renewal_on_its_way_makes_its_profile_late_after_a_minute_and_no_sooner() -> None:
+    """Each renewal takes a moment, and may wait for others or be tried again."""
+    sim = started(profile())
+    entry = sim.supervisor.roster["production"]
+    sim.workers.count = 0
+    sim.clock.advance(entry.due.boot - sim.clock().boot)
+    sim.run(OVERDUE - 1)
+    assert "fresh" == entry.state(sim.clock())
+
+    sim.run(2)
+    assert "late" == entry.state(sim.clock())
 
 
 def test_a_profile_published_with_keys_of_its_old_role_is_late() -> None:

@@ -290,8 +290,9 @@ def test_a_profile_brought_back_during_its_attempt_makes_no_second_one() -> None
     """A new attempt is made only when the old one has ended and its answer was dropped."""
     sim = simulate(profile("old"), profile("kept"), hold=True)
     sim.start()
-    sim.supervisor.reload(settings(profile("kept")))
-    sim.settle()
+    for _ in range(2):
+        sim.supervisor.reload(settings(profile("kept")))
+        sim.settle()
     sim.supervisor.reload(settings(profile("kept"), profile("old")))
     sim.run(3)
     assert 2 == sim.supervisor.in_flight

@@ -413,12 +413,16 @@ def test_sources_that_may_be_users_may_last_longer(source: str) -> None:
     assert accepted(one_profile("duration: 12h")).profiles["production"].duration == 43_200
 
 
-def test_a_source_that_reads_our_section_is_refused() -> None:
-    """Such a source would be fed by the sessions that it makes."""
-    text = one_profile(
-        top="sources: {s: {credentials_file: /run/credfresh/credentials, profile: production}}\n"
+OURS = "/run/credfresh/credentials"
+
+
+@pytest.mark.parametrize("link", [OURS, "/etc/ours"])
+def test_a_source_that_reads_our_section_is_refused(link: str) -> None:
+    """Such a source would be fed by the sessions that it makes, by whatever path."""
+    text = one_profile(top=f"sources: {{s: {{credentials_file: {link}, profile: production}}}}\n")
+    problem = only_problem(
+        text, resolve=lambda path: "/data/ours" if path in {link, OURS} else path
     )
-    problem = only_problem(text)
     assert problem.path == "sources.s"
     assert problem.reason == "reads the section 'production' that profile 'production' publishes"
     assert "source_profile" in (problem.hint or "")
