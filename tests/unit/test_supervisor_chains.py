@@ -148,6 +148,37 @@ def test_a_child_still_renews_while_its_failing_parent_has_life_left() -> None:
     assert 2 == len([name for name, _ in sim.provider.calls if name == "child"])
 
 
+def test_a_parent_that_is_renewed_twice_starts_no_second_attempt_of_its_child() -> None:
+    """The first renewal ends the child's wait; the second finds its attempt in flight."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.provider.fault = lambda _: failure("AccessDenied", mend=Mend.HUMAN)
+    sim.start()
+    sim.run(2)
+    assert sim.supervisor.roster["child"].starved()
+    sim.provider.fault = lambda _: None
+    sim.workers.hold = True
+    before = sim.workers.started
+    for _ in range(2):
+        sim.supervisor.renew("parent")
+        sim.run(2)
+        *_, parent = sim.workers.held.values()
+        parent()
+        sim.run(2)
+
+    assert (1, before + 3) == (sim.supervisor.in_flight, sim.workers.started)
+
+
+def test_a_child_that_is_removed_is_forgotten_by_its_parent() -> None:
+    """The parent is renewed as before (I1)."""
+    sim = simulate(profile("child", source_profile="parent"), profile("parent"))
+    sim.start()
+    sim.run(10)
+    sim.supervisor.reload(settings(profile("parent")))
+    sim.run(1900)
+
+    assert ["parent", "child", "parent"] == [name for name, _ in sim.provider.calls]
+
+
 def test_a_starving_child_says_nothing_about_the_endpoint() -> None:
     """While the endpoint is down for the parent, a child that waits is not its recovery."""
     sim = simulate(profile("child", source_profile="parent"), profile("parent"))

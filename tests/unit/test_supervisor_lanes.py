@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from credfresh import policy
 from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.life.admission import Lane
 from credfresh.life.entry import Phase
 from credfresh.life.ports import Due, Finished
-from credfresh.settings import StsLimits
-from fakes import failure, grant, profile, settings
+from credfresh.life.roster import Roster
+from credfresh.settings import Profile, StsLimits
+from fakes import FakeClock, failure, grant, profile, settings
 from simulation import simulate
+
+ALL = StsLimits(endpoint_url="http://all")
+
+
+@pytest.mark.parametrize(
+    ("one", "limits", "lane"),
+    [
+        (profile(), StsLimits(), Lane("sts.eu-west-1", "default")),
+        (replace(profile(), fips=True), StsLimits(), Lane("sts-fips.eu-west-1", "default")),
+        (profile(source="ci"), ALL, Lane("http://all", "ci")),
+        (profile(endpoint_url="http://own"), ALL, Lane("http://own", "default")),
+        (profile(source_profile="parent"), ALL, Lane("http://all", "profile parent")),
+    ],
+)
+def test_an_attempt_fails_with_the_endpoint_that_it_asks_and_the_keys_that_it_uses(
+    one: Profile, limits: StsLimits, lane: Lane
+) -> None:
+    """A profile's own endpoint goes before that of all, and its parent's keys before a source."""
+    assert lane == Roster().add(one, limits, FakeClock()()).lane
 
 
 def test_an_endpoint_that_is_down_is_told_once_for_all_its_profiles() -> None:

@@ -117,10 +117,7 @@ class Roster:
 
     def tried(self, now: Instant) -> bool:
         """Say whether every profile that was due has had an attempt end."""
-        return all(
-            entry.attempts > 0 or (not entry.waits_for_parent and not now.reached(entry.due))
-            for entry in self
-        )
+        return all(entry.attempts > 0 or not now.reached(entry.due) for entry in self)
 
     def settled(self, now: Instant, *, fresh: bool = False) -> bool:
         """Say whether every profile is fresh, or (unless `fresh`) waits for a human."""

@@ -62,10 +62,10 @@ def test_a_directory_that_some_sdk_could_not_name_is_refused(path: str) -> None:
     assert problem.hint
 
 
-def test_the_credentials_file_does_not_lie_among_the_twins() -> None:
-    """Neither does the file of a single profile."""
-    text = one_profile(
-        "credentials_file: {path: /run/credfresh/process/sub/credentials}", top=DIRECTORY
-    )
+@pytest.mark.parametrize("path", ["/run/credfresh/process/sub/credentials", "/link"])
+def test_the_credentials_file_does_not_lie_among_the_twins(path: str) -> None:
+    """Neither does the file of a single profile, nor one to which a link leads."""
+    text = one_profile(f"credentials_file: {{path: {path}}}", top=DIRECTORY)
+    links = {"/link": "/run/credfresh/process/credentials"}
 
-    assert "process_dir" == only_problem(text).path
+    assert "process_dir" == only_problem(text, resolve=lambda to: links.get(to, to)).path
