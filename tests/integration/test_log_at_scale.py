@@ -1,4 +1,4 @@
-"""What the log makes of an outage of ten thousand profiles, simulated over some 20 minutes."""
+"""What the log makes of an outage of many profiles, simulated over some 20 minutes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from credfresh.life.rate_limited import MOST
 from credfresh.settings import StsLimits
 from fakes import EventLog, FakeClock, failure, grant, profile, settings
 from simulation import Simulation
+
+
+MANY = 20 * MOST
+"""Profiles: far more than lines of one kind that are told in a minute."""
 
 
 class Minutes(EventLog):
@@ -33,14 +37,12 @@ class Minutes(EventLog):
     [(Scope.ENDPOINT, Mend.TIME), (Scope.SOURCE, Mend.HUMAN), (Scope.PROFILE, Mend.HUMAN)],
     ids=["STS is gone", "the source is refused", "every role is refused"],
 )
-def test_an_outage_of_ten_thousand_profiles_is_a_bounded_number_of_lines(
-    scope: Scope, mend: Mend
-) -> None:
+def test_an_outage_of_many_profiles_is_a_bounded_number_of_lines(scope: Scope, mend: Mend) -> None:
     """Through outage, expiry and recovery, lines per minute are bounded.
 
     Renewals are each logged, as fast as the rate allows them.
     """
-    profiles = [profile(f"team-{n:05d}", duration=900) for n in range(10_000)]
+    profiles = [profile(f"team-{n:05d}", duration=900) for n in range(MANY)]
     # In steps of a second half of them start: some 50 calls a second, as by default.
     limits = StsLimits(calls_per_second=100, max_concurrency=64)
     sim = Simulation(settings(*profiles, sts=limits))
@@ -64,5 +66,5 @@ def test_an_outage_of_ten_thousand_profiles_is_a_bounded_number_of_lines(
     told = Counter(log.names()) + Counter(
         {str(f["name"]): int(str(f["lines"])) for f in log.of("lines_withheld")}
     )
-    assert 10_000 == told["profile_expired"]
-    assert told["credentials_renewed"] > 2000
+    assert MANY == told["profile_expired"]
+    assert told["credentials_renewed"] > MANY / 2
