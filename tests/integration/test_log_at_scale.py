@@ -12,7 +12,6 @@ from credfresh.settings import StsLimits
 from fakes import EventLog, FakeClock, failure, grant, profile, settings
 from simulation import Simulation
 
-
 MANY = 20 * MOST
 """Profiles: far more than lines of one kind that are told in a minute."""
 

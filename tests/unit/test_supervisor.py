@@ -149,7 +149,8 @@ def test_only_the_change_of_state_is_told() -> None:
     sim.run(120)
 
     assert 1 == sim.log.names().count("renewal_failed")
-    assert 1 == sim.log.names().count("renewal_recovered")
+    [told] = sim.log.of("renewal_recovered")
+    assert len(sim.provider.calls) - 2 == told["failures"]
 
 
 def test_a_profile_fails_since_the_first_of_its_failures() -> None:
@@ -232,6 +233,18 @@ def test_a_much_shorter_grant_is_a_success_told_once() -> None:
 
     assert 1 == sim.log.names().count("grant_shortened")
     assert 7 <= len(sim.provider.calls) <= 9
+
+
+def test_grants_that_are_shortened_again_are_told_again() -> None:
+    """The role lasted as long as asked in between: somebody has changed it twice."""
+    sim = simulate()
+    for sim.provider.lifetime in (900, 3600, 900):
+        if not sim.provider.calls:
+            sim.start()
+        sim.supervisor.renew("production")
+        sim.run(2)
+
+    assert 2 == sim.log.names().count("grant_shortened")
 
 
 def test_a_clamped_renew_before_is_told_with_both_figures() -> None:

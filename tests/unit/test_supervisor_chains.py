@@ -137,6 +137,27 @@ def test_a_child_that_waits_for_its_parent_goes_ahead_when_that_fails() -> None:
     assert "fresh" == sim.supervisor.roster["child"].state(sim.clock())
 
 
+def test_a_child_waits_for_its_parent_for_a_minute_at_most() -> None:
+    """The parent waits for the one probe of a dead endpoint; its last good keys are valid."""
+    hog, parent = (profile(name, endpoint_url="http://dead") for name in ("hog", "parent"))
+    sim = simulate(profile("child", source_profile="parent"), parent, hog)
+    sim.start()
+    sim.run(10)
+    sim.provider.fault = lambda name: (
+        failure("ConnectionError", scope=Scope.ENDPOINT) if name == "hog" else None
+    )
+    sim.supervisor.renew("hog")
+    sim.run(1)
+    sim.provider.hang = lambda name: None if name == "child" else Scope.ENDPOINT
+    began = len(sim.provider.calls)
+    for name in ("hog", "parent", "child"):
+        sim.supervisor.renew(name)
+        sim.run(2)
+    sim.run(60)
+
+    assert "child" in [name for name, _ in sim.provider.calls[began:]]
+
+
 def test_a_child_still_renews_while_its_failing_parent_has_life_left() -> None:
     """While a parent cannot renew, its last good credentials are used for as long as they last."""
     sim = simulate(profile("child", source_profile="parent"), profile("parent"))

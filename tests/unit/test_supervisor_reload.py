@@ -391,6 +391,34 @@ def test_a_reload_retries_failing_profiles_and_tells_only_of_changed_ones() -> N
     assert {"a", "b"} == {e["profile"] for e in sim.log.of("renewal_recovered")}
 
 
+def test_a_profile_removed_while_it_fails_has_not_recovered_when_it_comes_back() -> None:
+    """Its end was never told, and as a new profile it has not failed."""
+    sim = simulate(profile("a"), profile("kept"))
+    sim.provider.fault = lambda name: failure() if name == "a" else None
+    sim.start()
+    sim.supervisor.reload(settings(profile("kept")))
+    sim.run(60)
+    sim.provider.fault = lambda _: None
+    sim.supervisor.reload(settings(profile("a"), profile("kept")))
+    sim.run(3)
+
+    assert sim.supervisor.roster.settled(sim.clock(), fresh=True)
+    assert [] == sim.log.of("renewal_recovered")
+
+
+def test_what_is_odd_about_a_grant_is_told_again_when_its_profile_has_changed() -> None:
+    """Someone who asked for another duration, or renew_before, learns what came of it."""
+    sim = simulate(profile(renew_before=RenewBefore(share=None, seconds=800.0)))
+    sim.provider.lifetime = 900
+    sim.start()
+    later = profile(duration=7200, renew_before=RenewBefore(share=None, seconds=850.0))
+    sim.supervisor.reload(settings(later))
+    sim.run(3)
+
+    assert [3600, 7200] == [e["asked_s"] for e in sim.log.of("grant_shortened")]
+    assert [800, 850] == [e["renew_before_s"] for e in sim.log.of("renew_before_clamped")]
+
+
 def test_a_source_removed_while_broken_is_told_again_when_it_comes_back() -> None:
     """Its end was never told, so the first event says nothing about its state now."""
     sim = simulate(profile("a", source="old"))

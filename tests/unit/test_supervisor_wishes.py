@@ -231,9 +231,12 @@ def test_a_child_of_a_withdrawn_parent_keeps_what_it_has_and_says_why_it_cannot_
     sim.start()
     sim.run(10)
     sim.supervisor.withdraw(["parent"])
+    child = sim.supervisor.roster["child"]
+    sim.supervisor.renew("child")
+    sim.run(2)
+    assert child.starved()
     sim.run(1900)
 
-    child = sim.supervisor.roster["child"]
     assert "late" == child.state(sim.clock())
     assert child.error is not None
     assert child.for_human(sim.clock())

@@ -176,7 +176,7 @@ class Announcer:
             if (scope, what) in taken
         }
         for name in before.profiles.keys() - now.profiles.keys():
-            self._forget(name)
+            self._failing.pop(name, None)
         for target in set(now.targets) - set(before.targets):
             if target.path in self._unwritable:
                 self._unwritable[target.path] = ""
@@ -186,12 +186,6 @@ class Announcer:
         for told in (self._failing, self._refused):
             if name in told:
                 told[name] = ""
-        self._shortened.discard(name)
-        self._clamped.discard(name)
-
-    def _forget(self, name: str) -> None:
-        self._failing.pop(name, None)
-        self._refused.pop(name, None)
         self._shortened.discard(name)
         self._clamped.discard(name)
 
