@@ -289,6 +289,63 @@ def test_after_a_signal_the_file_is_looked_at_no_more_often_than_before(
     assert later[-1] - began > 0.75 * pause * len(later)
 
 
+class Onlooker:
+    """An attendant that withdraws `dev`, and an outlet that keeps what it is told at first."""
+
+    def __init__(self) -> None:
+        self.first: Mapping[str, Publication | None] | None = None
+        self.withdrawn = False
+
+    def open(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def withdraw(self) -> None:
+        self.desk.supervisor.withdraw(["dev"])
+        self.withdrawn = True
+
+    def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
+        del urgent
+        self.first = self.first or changes
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_signal_to_renew_all_brings_back_nothing_that_was_withdrawn() -> None:
+    """SIGUSR1 is sent by scripts; keys that somebody took away come back only by name."""
+    looks = Onlooker()
+    harness = Harness(settings(profile("dev"), profile("production")), attendants=[looks])
+
+    def renewed() -> bool:
+        if "daemon_ready" in harness.log.names() and harness.sts.calls == 2:
+            if not looks.withdrawn:
+                looks.desk.post(Errand(looks.withdraw))
+            else:
+                os.kill(os.getpid(), signal.SIGUSR1)
+        return harness.sts.calls > 2
+
+    watcher = stop_when(harness, renewed)
+    assert harness.daemon.run()
+
+    watcher.join()
+    assert ["production"] == [n for n, p in last_write(harness).items() if p.grant]
+
+
+def test_outlets_are_told_at_first_what_stands() -> None:
+    """Nothing is renewed soon, and what they serve is there from the start."""
+    looks = Onlooker()
+    harness = Harness(settings(profile()), outlets=[looks])
+    harness.files.stands = {"production": grant(profile(), clock())}
+    watcher = stop_when(harness, lambda: "daemon_ready" in harness.log.names())
+    assert harness.daemon.run()
+
+    watcher.join()
+    assert looks.first is not None
+    told = looks.first["production"]
+    assert told is not None
+    assert harness.files.stands["production"] is told.grant
+
+
 def test_once_tries_every_profile_and_returns() -> None:
     """`once` needs no signal: it ends when every profile has been tried and published."""
     harness = Harness(settings(profile("dev"), profile("production", source_profile="dev")))

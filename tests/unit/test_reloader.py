@@ -13,6 +13,7 @@ from configs import one_profile
 from credfresh.config.file import load
 from credfresh.errors import ConfigError, CredfreshError, Problem
 from credfresh.life.reloader import GONE, MOST_TOLD, Reloader, Taken, brief
+from credfresh.principals import EnvironmentSource
 from credfresh.settings import LogSettings, Settings, StsLimits
 from fakes import EventLog, FakeClock, FakeProvider, profile, settings
 
@@ -150,13 +151,16 @@ def test_the_provider_stays_unless_its_sources_or_limits_change(
     source.now = settings(profile("production", duration=7200), profile("extra"))
     same = reloader.take()
     source.now = replace(source.now, sts=StsLimits(read_timeout=5.0))
-    other = reloader.take()
+    limits = reloader.take()
+    source.now = replace(source.now, sources={"ci": EnvironmentSource()})
+    sources = reloader.take()
     again = reloader.take()
 
-    assert [False, True, False] == [
-        isinstance(taken, Taken) and taken.provider is not None for taken in (same, other, again)
+    assert [False, True, True, False] == [
+        isinstance(taken, Taken) and taken.provider is not None
+        for taken in (same, limits, sources, again)
     ]
-    assert 1 == source.providers
+    assert 2 == source.providers
 
 
 def test_keys_that_need_a_restart_are_named(source: FakeSource, log: EventLog) -> None:
@@ -241,6 +245,24 @@ def test_a_file_that_was_read_while_somebody_wrote_it_is_read_again(
     path.write_text("ha")
     reloader.take()
     path.write_text("half")
+
+    assert [False, True, False] == looks(reloader)
+
+
+def test_a_file_that_is_written_while_a_reload_reads_it_is_read_again(
+    tmp_path: Path, source: FakeSource, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read is the file as it was before."""
+    path = tmp_path / "c.yaml"
+    path.write_text("old")
+    reloader = reloader_of(path, source, log)
+
+    def load() -> Settings:
+        path.write_text("newer")
+        return replace(OLD, path=str(path))
+
+    monkeypatch.setattr(source, "load", load)
+    reloader.take()
 
     assert [False, True, False] == looks(reloader)
 

@@ -56,16 +56,14 @@ class Harness:
         )
         notifier = Notifier(address)
         self.readiness = Readiness(self.desk, notifier, self.sim.log)
+        self.publisher = Publisher(
+            MemoryDestination(), clock=self.sim.clock, roll=lambda: 0.0, report=lambda _: None
+        )
         self.reloading = Reloading(
             self.desk,
             Reloader(config, self, self.sim.log),
             workers=self.workers,
-            publisher=Publisher(
-                MemoryDestination(),
-                clock=self.sim.clock,
-                roll=lambda: 0.0,
-                report=lambda _: None,
-            ),
+            publisher=self.publisher,
             readiness=self.readiness,
             emit=self.sim.log,
         )
@@ -119,7 +117,11 @@ def test_a_reload_reaches_all_parts(harness: Harness) -> None:
     known: list[Settings] = []
     harness.desk.on_reloaded.append(known.append)
     harness.now = replace(
-        settings(profile("production"), profile("extra"), sts=StsLimits(max_concurrency=3)),
+        settings(
+            profile("production", duration=900),
+            profile("extra"),
+            sts=StsLimits(max_concurrency=3),
+        ),
         notices=(Notice("short_session", (("profile", "extra"), ("profiles", 1))),),
     )
 
@@ -130,8 +132,9 @@ def test_a_reload_reaches_all_parts(harness: Harness) -> None:
     assert harness.now is harness.desk.settings
     assert [harness.now] == known == harness.applied
     assert 3 == harness.workers.free
+    assert 4.5 == harness.publisher._coalescer.limit
     assert ["production", "extra"] == [e.profile.name for e in harness.sim.supervisor.roster]
-    assert [{"added": 1, "removed": 1, "changed": 0, "needs_restart": None}] == harness.sim.log.of(
+    assert [{"added": 1, "removed": 1, "changed": 1, "needs_restart": None}] == harness.sim.log.of(
         "config_reloaded"
     )
     assert "short_session" in harness.sim.log.names()
@@ -215,10 +218,12 @@ def test_the_file_is_watched_only_with_reload_auto(harness: Harness) -> None:
     harness.now = replace(harness.now, ready="fresh")
     path.write_text("changed again")
     applied = []
+    harness.told()
     for _ in range(3):
         assert POLL == harness.reloading.look(harness.sim.clock())
         applied.append(len(harness.applied))
     assert [1, 2, 2] == applied
+    assert ["RELOADING=1"] == [line.split("\n")[0] for line in harness.told() if "RELO" in line]
 
 
 def test_the_file_is_watched_as_soon_as_a_client_s_reload_wants_it(harness: Harness) -> None:
