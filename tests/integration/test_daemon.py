@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from credfresh.cli.clock import clock
-from credfresh.errors import AlreadyRunningError, Mend, Scope
+from credfresh.errors import AlreadyRunningError, CredfreshError, Mend, Scope
 from credfresh.life.daemon import DRAIN, ECHO, FLUSH, Daemon
 from credfresh.life.desk import Attendant, Desk, Errand
 from credfresh.life.ports import Outlet
@@ -365,6 +365,37 @@ def test_once_ends_although_nothing_succeeds() -> None:
 
     assert ["missing", "missing"] == [s.state for s in statuses]
     assert 1 == harness.sts.calls
+
+
+class Doorkeeper:
+    """An attendant that notes its end, and that may not begin."""
+
+    def __init__(self, name: str, closed: list[str], *, begins: bool = True) -> None:
+        self.name = name
+        self.closed = closed
+        self.begins = begins
+
+    def open(self, desk: Desk) -> None:
+        del desk
+        if not self.begins:
+            raise CredfreshError("the port is taken")
+
+    def close(self) -> None:
+        self.closed.append(self.name)
+
+
+def test_a_daemon_whose_attendant_cannot_begin_leaves_nothing_behind() -> None:
+    """The others end, the last one first, and another daemon may have the file."""
+    closed: list[str] = []
+    doors = [Doorkeeper("first", closed), Doorkeeper("second", closed, begins=False)]
+    harness = Harness(settings(profile()), attendants=doors)
+
+    with pytest.raises(CredfreshError):
+        harness.daemon.run()
+
+    assert ["second", "first"] == closed
+    assert not harness.files.claimed
+    assert 0 == harness.sts.calls
 
 
 def test_a_second_daemon_on_the_file_is_refused_before_any_call() -> None:

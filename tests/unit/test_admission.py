@@ -238,3 +238,53 @@ def test_a_probe_that_made_no_call_is_followed_by_another_probe() -> None:
         admission.enqueue(f"p{n}", HERE, n)
 
     assert ["p0"] == admission.admit(0.0, slots=10)
+
+
+def lanes(*names: str) -> list[Lane]:
+    """Return lanes written as `endpoint/source`."""
+    return [Lane(*name.split("/")) for name in names]
+
+
+def test_all_who_waited_for_a_probe_start_when_it_succeeds() -> None:
+    """They go to the same endpoint with keys of other sources, and there are workers for all."""
+    a, b, c, _ = each = lanes("E/a", "E/b", "E/c", "other/a")
+    admission = Admission(50)
+    admission.limit(50, 16, each)
+    ended(admission, a, Scope.ENDPOINT)
+    admission.enqueue("probe", a, 0.0)
+    assert ["probe"] == admission.admit(0.0, 16)
+    admission.enqueue("second", b, 1.0)
+    admission.enqueue("third", c, 2.0)
+    assert [] == admission.admit(0.0, 15)
+    admission.finished(a, None)
+
+    assert ["second", "third"] == admission.admit(1.0, 16)
+
+
+def test_who_may_not_start_after_all_makes_way_for_the_next() -> None:
+    """Its endpoint is open again, and its source is not."""
+    x, y, away, here = each = lanes("E/s", "E/t", "F/s", "E/u")
+    admission = Admission(50)
+    admission.limit(50, 2, each)  # one at each endpoint, and with each source
+    admission.enqueue("away", away, 0.0)
+    admission.enqueue("here", here, 0.0)
+    assert {"away", "here"} == set(admission.admit(0.0, 2))
+    admission.enqueue("x", x, 1.0)
+    admission.enqueue("y", y, 2.0)
+    assert [] == admission.admit(1.0, 2)
+    admission.finished(here, None)
+
+    assert ["y"] == admission.admit(1.0, 2)
+
+
+def test_more_workers_let_in_who_waited_for_one() -> None:
+    """A reload takes effect at once, not when something ends."""
+    here, _ = each = lanes("E/s", "F/t")
+    admission = Admission(50)
+    admission.limit(50, 2, each)
+    admission.enqueue("first", here, 0.0)
+    admission.enqueue("second", here, 1.0)
+    assert ["first"] == admission.admit(0.0, 2)
+    admission.limit(50, 16, each)
+
+    assert ["second"] == admission.admit(0.0, 15)
