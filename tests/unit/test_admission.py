@@ -288,3 +288,16 @@ def test_more_workers_let_in_who_waited_for_one() -> None:
     admission.limit(50, 16, each)
 
     assert ["second"] == admission.admit(0.0, 15)
+
+
+def test_those_that_stay_keep_their_order_when_most_are_taken_out() -> None:
+    """A reload takes most profiles away: the nearest to expiry still goes first."""
+    admission = Admission(1000)
+    waiting = {f"p{n}": float(n * 37 % 101) for n in range(100)}
+    for name, expires in waiting.items():
+        admission.enqueue(name, HERE, expires)
+    stay = {name: expires for name, expires in waiting.items() if expires % 5 in (0.0, 4.0)}
+    for name in waiting.keys() - stay.keys():
+        admission.discard(name)
+
+    assert sorted(stay, key=stay.__getitem__) == admission.admit(0.0, slots=100)

@@ -126,6 +126,9 @@ def test_a_part_that_comes_back_is_told_and_feeds_again(harness: Harness) -> Non
 
     assert ["part_silent", "part_recovered"] == harness.log.names()
     assert ["fed"] == harness.listener.heard
+    harness.silent = {"scheduler"}
+    harness.run(LIMIT)
+    assert ["part_silent", "part_recovered", "part_silent"] == harness.log.names()
 
 
 def test_late_answers_of_an_earlier_round_feed_nobody(harness: Harness) -> None:
