@@ -152,6 +152,42 @@ def test_the_publisher_is_idle_once_all_that_was_asked_has_been_tried(harness: H
     assert harness.publisher.idle()
 
 
+def test_the_publisher_is_not_idle_while_it_writes(harness: Harness) -> None:
+    """`once` would end before the outcome is known."""
+    writes, over = threading.Event(), threading.Event()
+
+    def slow(wanted: Wanted) -> Outcomes:
+        writes.set()
+        over.wait(10)
+        return MemoryDestination().publish(wanted)
+
+    harness.destination.publish = slow  # type: ignore[method-assign]
+    harness.publisher.start({"production": publication()})
+    assert writes.wait(10)
+    assert not harness.publisher.idle()
+
+    over.set()
+    harness.next_report()
+    assert harness.publisher.idle()
+
+
+def test_a_success_ends_the_backoff() -> None:
+    """The next failure is tried again as soon as the first one."""
+    harness = Harness(roll=1.0)
+    harness.publisher.start({"production": publication()})
+    harness.next_report()
+    error = PublishError("full", path=PATH, step="write", code="ENOSPC")
+    for failing in (error, error, error, error, error, None, error):
+        harness.destination.failing = failing
+        harness.publisher.update({}, urgent=True)
+        harness.next_report()
+    harness.destination.failing = None
+    harness.wait(2.0)
+
+    assert harness.next_report().outcomes
+    assert harness.publisher.stop(10)
+
+
 def test_stopping_writes_without_waiting_for_quiet(harness: Harness) -> None:
     """A stop, whose time is short, writes also an update that is not urgent."""
     harness.publisher.start({})
