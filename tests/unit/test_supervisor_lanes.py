@@ -16,24 +16,22 @@ from credfresh.settings import Profile, StsLimits
 from fakes import FakeClock, failure, grant, profile, settings
 from simulation import simulate
 
-ALL = StsLimits(endpoint_url="http://all")
-
 
 @pytest.mark.parametrize(
-    ("one", "limits", "lane"),
+    ("one", "lane"),
     [
-        (profile(), StsLimits(), Lane("sts.eu-west-1", "default")),
-        (replace(profile(), fips=True), StsLimits(), Lane("sts-fips.eu-west-1", "default")),
-        (profile(source="ci"), ALL, Lane("http://all", "ci")),
-        (profile(endpoint_url="http://own"), ALL, Lane("http://own", "default")),
-        (profile(source_profile="parent"), ALL, Lane("http://all", "profile parent")),
+        (profile(), Lane("sts.eu-west-1", "default")),
+        (replace(profile(), fips=True), Lane("sts-fips.eu-west-1", "default")),
+        (profile(source="ci"), Lane("sts.eu-west-1", "ci")),
+        (profile(endpoint_url="http://own"), Lane("http://own", "default")),
+        (profile(source_profile="parent"), Lane("sts.eu-west-1", "profile parent")),
     ],
 )
 def test_an_attempt_fails_with_the_endpoint_that_it_asks_and_the_keys_that_it_uses(
-    one: Profile, limits: StsLimits, lane: Lane
+    one: Profile, lane: Lane
 ) -> None:
-    """A profile's own endpoint goes before that of all, and its parent's keys before a source."""
-    assert lane == Roster().add(one, limits, FakeClock()()).lane
+    """A profile's own endpoint goes before the region's, and its parent's keys before a source."""
+    assert lane == Roster().add(one, FakeClock()()).lane
 
 
 def test_an_endpoint_that_is_down_is_told_once_for_all_its_profiles() -> None:

@@ -319,21 +319,6 @@ def test_a_profile_that_comes_back_much_later_is_a_new_one() -> None:
     assert 1 == sim.supervisor.roster["old"].attempts
 
 
-def test_another_endpoint_for_all_profiles_is_the_one_that_is_told_to_fail() -> None:
-    """No profile says anything else than before; what it depends on has changed."""
-    sim = simulate()
-    sim.start()
-    other = FakeProvider(sim.clock)
-    other.fault = lambda _: failure("ConnectionError", scope=Scope.ENDPOINT)
-    sim.supervisor.reload(
-        settings(profile(), sts=StsLimits(endpoint_url="https://other.example")), other
-    )
-    sim.supervisor.renew("production")
-    sim.run(3)
-
-    assert ["https://other.example"] == [e["endpoint"] for e in sim.log.of("endpoint_failed")]
-
-
 def test_a_profile_that_comes_back_knows_nothing_of_its_file_as_it_was() -> None:
     """The file was mended while the profile was gone: it is fresh once it is renewed."""
     old, kept = profile("old", path="/old"), profile("kept")

@@ -91,7 +91,7 @@ class Roster:
                 if known is None:
                     continue
                 known.come_back(profile, entry.lane, now)
-            elif (known.profile, known.lane) != (profile, entry.lane):
+            elif known.profile != profile:
                 changed.add(profile.name)
                 known.change(profile, entry.lane, now)
             known.profile = profile  # if equal, then but for the rhythm of all profiles
