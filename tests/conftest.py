@@ -6,9 +6,11 @@ import os
 import re
 import signal
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+from credfresh import one_cpu
 
 # In the background of a shell script SIGINT is ignored, and children inherit that from us: tests
 # that press Ctrl-C would wait in vain.
@@ -67,6 +69,13 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
         report.outcome = "failed"
         report.longrepr = f"skipped, and in CI nothing may be: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _any_cpu() -> Iterator[None]:
+    """Keep nobody on the CPU of workers that are busy when a test ends."""
+    yield
+    one_cpu.go(one_cpu.EVERYWHERE)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,8 @@ hangs or a server that drips. So a worker whose attempt is past its deadline is 
 replaced; at most as many are written off at once as there are workers. It is also made to give up,
 by an exception that is raised as soon as it runs any Python: at the next byte that drips, but not
 inside a system call. Threads are daemonic: a hung one never holds up the exit.
+
+While jobs run, the workers and their owner share one CPU (`one_cpu`).
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import ctypes
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+
+from credfresh import one_cpu
 
 Job = Callable[[], None]
 """A function that a worker calls: it reports its own outcome and does not raise."""
@@ -30,6 +34,7 @@ class Workers:
         self._idle: list[_Worker] = []
         self._busy: dict[int, _Worker] = {}
         self._hung: dict[int, _Worker] = {}
+        self._cpus = one_cpu.EVERYWHERE
 
     @property
     def free(self) -> int:
@@ -51,7 +56,10 @@ class Workers:
             RuntimeError: the system gives no more threads; nothing was started.
         """
         worker = self._idle.pop() if self._idle else _Worker()
+        if not self._busy:
+            self._cpus = one_cpu.stay()
         self._busy[ticket] = worker
+        worker.cpus = self._cpus
         worker.jobs.put(job)
 
     def probe(self, answer: Job) -> bool:
@@ -68,7 +76,7 @@ class Workers:
 
     def finish(self, ticket: int) -> None:
         """Take back the worker whose job has reported."""
-        worker = self._busy.pop(ticket, None)
+        worker = self._release(ticket)
         if worker is not None:
             self._idle.append(worker)
 
@@ -77,7 +85,7 @@ class Workers:
 
         False if there is none: the job could not be started, and nobody has been told yet.
         """
-        worker = self._busy.pop(ticket, None)
+        worker = self._release(ticket)
         if worker is None:
             return False
         worker.give_up()
@@ -101,12 +109,20 @@ class Workers:
             worker.jobs.put(None)
         self._idle.clear()
 
+    def _release(self, ticket: int) -> _Worker | None:
+        worker = self._busy.pop(ticket, None)
+        if worker is not None and not self._busy:
+            one_cpu.go(one_cpu.EVERYWHERE)
+        return worker
+
 
 class _Worker:
     """One thread and its inbox; None ends it."""
 
     def __init__(self) -> None:
         self.jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self.cpus = one_cpu.EVERYWHERE
+        """Where it is to run its next job."""
         self.thread = threading.Thread(target=self._run, name="credfresh-worker", daemon=True)
         self.thread.start()
 
@@ -121,6 +137,7 @@ class _Worker:
     def _run(self) -> None:
         with contextlib.suppress(_GivenUp):
             while (job := self.jobs.get()) is not None:
+                one_cpu.go(self.cpus)
                 job()
                 # A thread may idle for good: it keeps no provider and no keys from its last job.
                 del job

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from credfresh import one_cpu
 from credfresh.watch import ProcessWatch, kill_group
 
 MOST_OUTPUT = 2000
@@ -82,6 +83,7 @@ class Run:
     def _start(self, told: int) -> subprocess.Popen[bytes] | None:
         if self._killed:
             return None
+        one_cpu.go(one_cpu.EVERYWHERE)  # the command inherits where this thread may run
         self._process = subprocess.Popen(  # noqa: S603 - argv of the configuration, no shell
             self._order.command,
             stdin=told,

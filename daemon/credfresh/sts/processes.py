@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
+from credfresh import one_cpu
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.watch import ProcessWatch, kill_group
 
@@ -42,6 +43,7 @@ class BoundedProcess:
     ) -> None:
         self._name = name
         self._limit = limit
+        one_cpu.go(one_cpu.EVERYWHERE)  # the process inherits where this thread may run
         self._process = subprocess.Popen(  # noqa: S603 - argv of the configuration, no shell
             list(argv),
             stdin=subprocess.DEVNULL,
