@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from credfresh.one_cpu import EVERYWHERE
 from host import wait_until
 from service import CREDENTIALS, PROFILES, SYSTEMD, Service
 
@@ -67,6 +68,17 @@ def test_systemd_verifies_the_installed_unit_and_drop_ins(hardened: Service) -> 
     hardened.drop_in("typo", "[Service]\nUMaks=0077\n")
     assert "UMaks" in hardened.machine.run(*verify).stderr
     hardened.outside("/etc/systemd/system/credfresh.service.d/typo.conf").unlink()
+
+
+@pytest.mark.skipif(len(EVERYWHERE) < 2, reason="this machine has one CPU alone")
+def test_the_threads_that_renew_may_choose_a_cpu(hardened: Service) -> None:
+    """The unit's filter permits it: a worker still has that of its last call, as the only one."""
+    threads = f"/proc/{hardened.show('MainPID')}/task"
+    shown = hardened.machine.run("sh", "-c", f"grep -h ^Cpus_allowed_list: {threads}/*/status")
+    allowed = {line.split()[1] for line in shown.stdout.splitlines()}
+
+    assert any(cpus.isdecimal() for cpus in allowed), allowed
+    assert any(not cpus.isdecimal() for cpus in allowed), allowed
 
 
 def test_the_exposure_is_small_while_it_runs(hardened: Service) -> None:
