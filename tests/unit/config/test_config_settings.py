@@ -324,6 +324,14 @@ def test_long_session_names_stay_distinct() -> None:
     assert len({p.role_session_name for p in settings.profiles.values()}) == 2
 
 
+def test_long_host_names_have_session_names_of_their_own() -> None:
+    """Hosts whose names begin alike can be told apart in CloudTrail, though the ends are cut."""
+    hosts = [f"{'h' * 70}{n}" for n in (1, 2)]
+    named = [accepted(profiles("a: {role_arn: ROLE}"), hostname=host) for host in hosts]
+
+    assert 2 == len({settings.profiles["a"].role_session_name for settings in named})
+
+
 def test_the_instance_follows_the_name_of_the_file() -> None:
     """By default it is 16 hex digits made of its path, whichever release a link there leads to.
 
