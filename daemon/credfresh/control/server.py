@@ -32,9 +32,7 @@ REQUEST_TIME = 5.0
 ANSWER_TIME = 10.0
 """Seconds that a client may take to read its answer."""
 
-_BUSY = ControlError(
-    ControlCode.BUSY, "too many clients at the same time", hint="try again in a moment"
-)
+_BUSY = ControlError(ControlCode.BUSY, "too many clients at once", hint="try again in a moment")
 _SEND_BUFFER = 32 * 1024
 _AT_ONCE = 64
 _SWEEP = 0.5
