@@ -99,7 +99,7 @@ def test_an_answer_that_drips_is_given_up_after_a_minute_and_holds_up_nobody(
     sts.inject(faults.Drip(0.9), role=STRICKEN, times=1)
     running.signal(signal.SIGUSR1)
 
-    wait_until(lambda: running.events("attempt_abandoned") != [], "the deadline", patience=90)
+    wait_until(lambda: running.events("endpoint_failed") != [], "the deadline", patience=90)
 
     assert [("development", 60)] == [
         (e["profile"], e["after_s"]) for e in running.events("attempt_abandoned")
@@ -134,7 +134,7 @@ def test_a_resolver_that_hangs_is_given_up_after_a_minute_and_holds_up_nobody(
         TEST_HANGING_FILE=str(hangs),
     )
 
-    wait_until(lambda: running.events("attempt_abandoned") != [], "the deadline", patience=90)
+    wait_until(lambda: running.events("endpoint_failed") != [], "the deadline", patience=90)
 
     assert [("development", 60)] == [
         (e["profile"], e["after_s"]) for e in running.events("attempt_abandoned")
