@@ -115,18 +115,10 @@ def main() -> int:
     """Try every mutant whose title holds the argument (all without one)."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     mutants = [m for m in listed() if wanted in m.title]
-    alive, again = 0, list[Mutant]()
+    alive = 0
     for mutant, said in verdicts(mutants):
+        alive += said != "killed"
         print(f"{said:10} {mutant.title}  ({mutant.test})", flush=True)  # noqa: T201 - its purpose
-        if said == "SURVIVED":
-            again.append(mutant)
-        else:
-            alive += said != "killed"
-    # Beside a dozen others two threads may never have met where it shows: once more, alone.
-    for mutant in again:
-        for _, said in verdicts([mutant]):
-            print(f"alone: {said:10} {mutant.title}", flush=True)  # noqa: T201 - the same
-            alive += said != "killed"
     print(f"{len(mutants) - alive} killed, {alive} not")  # noqa: T201 - the same
     return 1 if alive or not mutants else 0
 
