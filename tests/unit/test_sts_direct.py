@@ -183,6 +183,7 @@ def test_timeouts_and_limits_of_connections_are_as_configured() -> None:
     """Timeouts and number of connections are as configured; dead connections are noticed."""
     limits = StsLimits(connect_timeout=1.5, read_timeout=4.0, max_concurrency=16)
     http = vars(vars(Clients(limits).at(StsEndpoint("eu-west-1")))["_http"].http_session)
-    assert (1.5, 4.0) == (http["_timeout"].connect_timeout, http["_timeout"].read_timeout)
-    assert 32 == http["_max_pool_connections"]
-    assert len(http["_socket_options"]) == 2
+    pool = http["_pool"]
+    assert (1.5, 4.0) == (pool.timeout.connect_timeout, pool.timeout.read_timeout)
+    assert 32 == pool.pool.maxsize
+    assert len(pool.conn_kw["socket_options"]) == 2

@@ -26,18 +26,28 @@ class BoundedSession(URLLib3Session):
             AnswerTooLongError: the answer is longer than the bound.
             BotoCoreError: no answer came, or it broke off.
         """
-        url = str(request.url)
         request.stream_output = True  # else the call below reads all of the answer
         answer = super().send(request)
-        answer.raw.enforce_content_length = True  # botocore 1.44 takes what broke off for the whole
-        answer.raw = Bounded(answer.raw)
-        try:
-            _ = answer.content  # reads, and keeps what it has read
-        except urllib3.ReadTimeoutError as error:
-            raise ReadTimeoutError(endpoint_url=url, error=error) from error
-        except urllib3.HTTPError as error:
-            raise ConnectionClosedError(endpoint_url=url, request=request, error=error) from error
-        return answer
+        return read(answer, request)
+
+
+def read(answer: AWSResponse, request: AWSRequest | AWSPreparedRequest) -> AWSResponse:
+    """Read the answer that has begun, and return it; it keeps what was read.
+
+    Raises:
+        AnswerTooLongError: the answer is longer than the bound.
+        BotoCoreError: it broke off.
+    """
+    url = str(request.url)
+    answer.raw.enforce_content_length = True  # botocore 1.44 takes what broke off for the whole
+    answer.raw = Bounded(answer.raw)
+    try:
+        _ = answer.content
+    except urllib3.ReadTimeoutError as error:
+        raise ReadTimeoutError(endpoint_url=url, error=error) from error
+    except urllib3.HTTPError as error:
+        raise ConnectionClosedError(endpoint_url=url, request=request, error=error) from error
+    return answer
 
 
 def bound(session: Session, config: Config) -> None:

@@ -8,7 +8,8 @@ its client says where requests go and for which region they are signed, and is n
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
@@ -22,7 +23,7 @@ from botocore.parsers import ResponseParserError, ResponseParserFactory
 from botocore.serialize import create_serializer
 
 from credfresh.settings import StsLimits
-from credfresh.sts.bounded import BoundedSession
+from credfresh.sts.connections import Connections
 from credfresh.sts.keys import SourceKeys
 
 if TYPE_CHECKING:  # the stubs are not there at run time
@@ -54,7 +55,8 @@ class AssumeRole:
     ) -> None:
         service = client.meta.service_model
         self.url, self.signed_for = destination(client)
-        self._http = http_endpoint(client, self.url, limits, trusted)
+        connections = partial(Connections, self.url)
+        self._http = http_endpoint(client, self.url, limits, trusted, connections)
         self._user_agent = user_agent
         self._operation = service.operation_model(_OPERATION)
         self._serializer = create_serializer(service.protocol)
@@ -111,10 +113,13 @@ def destination(client: STSClient) -> tuple[str, tuple[str, str]]:
     return url, (service, region)
 
 
-def http_endpoint(client: STSClient, url: str, limits: StsLimits, trusted: Any) -> HttpEndpoint:
+def http_endpoint(
+    client: STSClient, url: str, limits: StsLimits, trusted: Any, sessions: Callable[..., Any]
+) -> HttpEndpoint:
     """Return what sends requests as the client would, through the environment's proxies, too.
 
-    Answers are read up to a bound. Workers that were written off may hold a connection each.
+    `sessions` makes the session that sends. Workers that were written off may hold a connection
+    each.
     """
     made: HttpEndpoint = EndpointCreator(client.meta.events).create_endpoint(
         client.meta.service_model,
@@ -123,7 +128,7 @@ def http_endpoint(client: STSClient, url: str, limits: StsLimits, trusted: Any) 
         verify=trusted,
         timeout=(limits.connect_timeout, limits.read_timeout),  # type: ignore[arg-type] # the stubs know one for both
         max_pool_connections=2 * limits.max_concurrency,
-        http_session_cls=BoundedSession,
+        http_session_cls=sessions,  # type: ignore[arg-type] # it is only called
         socket_options=[
             (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
             (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
