@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 MOST_ANSWER = 1 << 20
 """Bytes of an answer at most, decoded; one with credentials takes a few thousand."""
 
 
+@lru_cache(64)  # the answers of a burst come in the same few seconds
 def http_time(text: str) -> float:
     """Return the time in a header, in wall seconds; a time without a zone is UTC.
 

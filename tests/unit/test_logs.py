@@ -203,7 +203,7 @@ def test_a_reader_that_has_gone_away_does_no_harm() -> None:
 def test_a_reader_that_has_stopped_reading_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Lines are dropped while the pipe is full, and counted when it is read again."""
+    """While the pipe is full one line is kept and others are dropped, to be counted afterwards."""
     monkeypatch.setattr("credfresh.logs.stream.PATIENCE", 0.01)
     reading, writing = os.pipe()
     with (
@@ -219,8 +219,10 @@ def test_a_reader_that_has_stopped_reading_holds_nobody_up(
         after = [json.loads(line) for line in reader]
 
     assert list(range(len(before))) == [line["in_flight"] for line in before]
-    assert ["log_lines_lost", "daemon_stopped"] == [line["event"] for line in after]
-    assert 2000 == len(before) + after[0]["lines"]
+    kept, lost, last = after
+    assert len(before) == kept["in_flight"]
+    assert ("log_lines_lost", "daemon_stopped") == (lost["event"], last["event"])
+    assert 2000 == len(before) + 1 + lost["lines"]
 
 
 def test_a_terminal_that_has_stopped_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:

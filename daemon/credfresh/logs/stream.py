@@ -47,7 +47,9 @@ class Stream:
         self._lock = threading.Lock()
         self._lost = 0
         self._rest = ""
-        """Of a line that was begun."""
+        """Of a line that was begun, or not yet."""
+        self._kept = False
+        """Whether the stream may keep what was written."""
         self._at_once = sys.maxsize
         self._descriptor: int | None = None
         self._poll = select.poll()
@@ -79,7 +81,7 @@ class Stream:
     def take_lost(self) -> int:
         """Return how many lines were lost, once the stream takes lines again; else 0."""
         with self._lock:
-            if not self._lost or not self._takes(time.monotonic()):
+            if not self._lost or not self._takes():
                 return 0
             lost, self._lost = self._lost, 0
             return lost
@@ -88,13 +90,17 @@ class Stream:
         text = f"<{PRIORITY[level]}>{line}\n" if self._journal else f"{line}\n"
         with self._lock:
             # Who has not read for a while is not waited for again until it does.
-            give_up = time.monotonic() + (0.0 if self._lost or self._rest else PATIENCE)
-            if not (self._takes(give_up) and self._take_in(text)):
+            if (self._behind() and not self._takes()) or not self._take_in(text):
                 self._lost += 1
 
-    def _takes(self, give_up: float) -> bool:
-        """Say whether the reader reads, and has got what was kept for it."""
-        kept = self._reads(give_up) and self._put_out(give_up) and self._go_on(give_up)
+    def _behind(self) -> bool:
+        """Say whether lines are lost, or something is kept that must be written first."""
+        return bool(self._lost or self._rest or self._kept)
+
+    def _takes(self) -> bool:
+        """Say whether the reader reads just now, and has got what was kept for it."""
+        now = time.monotonic()
+        kept = self._reads(now) and self._put_out(now) and self._go_on(now)
         return kept and not self._rest
 
     def _reads(self, give_up: float) -> bool:
@@ -112,6 +118,7 @@ class Stream:
         """Write the rest of a line as far as the reader takes it; say whether it is not lost."""
         while self._rest and self._reads(give_up):
             piece, self._rest = self._rest[: self._at_once], self._rest[self._at_once :]
+            self._kept = True
             try:
                 with contextlib.suppress(BlockingIOError):  # a terminal's end of line: it is kept
                     self._stream.write(piece)
@@ -136,6 +143,7 @@ class Stream:
             except (OSError, ValueError):
                 return False
             else:
+                self._kept = False
                 return True
         return False
 

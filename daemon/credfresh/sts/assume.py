@@ -73,8 +73,8 @@ def granted(answer: Mapping[str, Any], profile: Profile, sent: Instant, took: fl
         # With an expiration years ahead, a reader would never look again. With a `Date` that is
         # hours behind (a proxy's), readers must not be told an expiration that has passed.
         latest = max(date, sent.wall) + profile.duration + MOST_OVER
-        believed = min(credentials.expiration, latest)
-        credentials = replace(credentials, expiration=believed)
+        if credentials.expiration > latest:
+            credentials = replace(credentials, expiration=latest)
     return Grant(
         credentials=credentials,
         sent_at=sent,

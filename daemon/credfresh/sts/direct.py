@@ -10,11 +10,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from botocore.auth import SigV4Auth
-from botocore.awsrequest import create_request_object, prepare_request_dict
+from botocore.awsrequest import AWSRequest, create_request_object, prepare_request_dict
 from botocore.credentials import ReadOnlyCredentials
 from botocore.endpoint import Endpoint as HttpEndpoint
 from botocore.endpoint import EndpointCreator, convert_to_response_dict
@@ -71,11 +72,11 @@ class AssumeRole:
             AnswerTooLongError: the answer is longer than the bound.
         """
         asked = self._serializer.serialize_to_request(arguments, self._operation)
-        asked["body"] = urlencode(asked["body"])  # once, both for signing and for sending
+        asked["body"] = urlencode(asked["body"]).encode()  # once, both to sign and to send
         prepare_request_dict(asked, self.url, user_agent=self._user_agent)
         request = create_request_object(asked)
         signs = ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
-        SigV4Auth(signs, *self.signed_for).add_auth(request)
+        _Signer(signs, *self.signed_for).add_auth(request)
         sent = self._http.http_session.send(self._http.prepare_request(request))
         answer = convert_to_response_dict(sent, self._operation)
         refused = answer["status_code"] >= _REFUSED
@@ -88,6 +89,23 @@ class AssumeRole:
         if refused:
             raise ClientError(read, _OPERATION)
         return dict(read)
+
+
+class _Signer(SigV4Auth):
+    """The SDK's signer for one request, whose body is bytes. It works out nothing twice."""
+
+    _headers: Any = None
+
+    def headers_to_sign(self, request: AWSRequest) -> Any:
+        """Return the headers that are signed; asked for the canonical form, and for their names."""
+        if self._headers is None:
+            self._headers = super().headers_to_sign(request)
+        return self._headers
+
+    def payload(self, request: AWSRequest) -> str:
+        """Return the digest of the body; the SDK's prepares all of the request for it."""
+        body: Any = request.data
+        return sha256(body).hexdigest()
 
 
 def _unread(answer: Mapping[str, Any]) -> dict[str, Any]:
