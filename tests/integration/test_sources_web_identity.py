@@ -110,6 +110,19 @@ def test_an_answer_that_is_not_understood_is_not_held_against_the_token_file(
     assert "something other than STS" in str(error.hint)
 
 
+def test_an_answer_that_broke_off_concerns_the_endpoint(
+    provide: Provide, sts: ScriptedServer, tmp_path: Path
+) -> None:
+    """It is not taken for an answer of something other than STS."""
+    (tmp_path / "token").write_text("a.b.c")
+    half = grant_xml(operation="AssumeRoleWithWebIdentity")[:-40]
+    sts.script = lambda _: Answer(body=half, length=5000)
+    source = WebIdentitySource(str(tmp_path / "token"), "arn:aws:iam::1:role/o")
+    error = refused(provide(source), Scope.ENDPOINT)
+    assert ("source_unreachable", Mend.TIME) == (error.code, error.mend)
+    assert "cannot be understood" not in error.message
+
+
 def test_a_failed_lookup_logs_nothing(
     provide: Provide, sts: ScriptedServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

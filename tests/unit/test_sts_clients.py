@@ -33,10 +33,10 @@ def test_the_regional_endpoint_is_asked_whatever_the_environment_prefers(
         )
     }
     assert [
-        "https://sts.us-east-1.amazonaws.com",
-        "https://sts.cn-north-1.amazonaws.com.cn",
-        "https://sts-fips.us-east-2.amazonaws.com",
-        "http://127.0.0.1:4566",
+        "https://sts.us-east-1.amazonaws.com/",
+        "https://sts.cn-north-1.amazonaws.com.cn/",
+        "https://sts-fips.us-east-2.amazonaws.com/",
+        "http://127.0.0.1:4566/",
     ] == list(hosts.values())
     assert clients.at(StsEndpoint("us-east-1")) is clients.at(StsEndpoint("us-east-1"))
 

@@ -57,7 +57,7 @@ def session_of(named: NamedProfile | None, region: str, config: Config) -> Sessi
         )
     session.set_config_variable("region", region)
     session.set_default_client_config(config)
-    bound(session, config)
+    bound(session, session.get_config_variable("ca_bundle"), config)
     return session
 
 

@@ -25,8 +25,8 @@ from botocore.utils import parse_timestamp
 from credfresh import __version__
 from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.settings import Profile, StsLimits
-from credfresh.sts.bounded import BoundedSession
-from credfresh.sts.direct import AssumeRole, http_endpoint
+from credfresh.sts.bounded import bound
+from credfresh.sts.direct import AssumeRole
 from credfresh.sts.scrub import scrubbed
 
 if TYPE_CHECKING:  # the stubs are not there at run time
@@ -169,13 +169,7 @@ class Clients:
 
     def _anonymous(self, endpoint: StsEndpoint) -> STSClient:
         client = self._client(endpoint, signature_version=UNSIGNED)
-        url = client.meta.endpoint_url
-        bounded = http_endpoint(
-            client, url, self._limits, self._trusted, BoundedSession
-        ).http_session
-        # If a handler of this event returns an answer, botocore sends no request itself.
-        events: Any = client.meta.events  # the stubs let no handler return one
-        events.register("before-send.sts", lambda request, **_: bounded.send(request))
+        bound(client.meta.events, self._trusted, self._config)
         return client
 
     def _client(self, endpoint: StsEndpoint, **options: Any) -> STSClient:

@@ -1,28 +1,38 @@
 """Connections to one URL, made as the SDK makes its own: the same proxies, certificates, timeouts.
 
-The SDK's session looks for the proxy, the manager and the pool of connections before each request,
-and has connections that wait for permission to send a body. That is a sixth of what a renewal
-costs; AssumeRole goes to the same place always, and needs none of it.
+A session of the SDK looks for the proxy, the manager and the pool of connections before each
+request, prepares requests for files and streams, and has connections that wait for permission to
+send a body. AssumeRole goes to the same place always and needs none of it, which was a sixth of
+what a renewal costs.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
 from botocore import exceptions as sdk
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import (
     ProxyConfiguration,
     create_urllib3_context,
     get_cert_path,
     mask_proxy_url,
 )
+from botocore.utils import get_environ_proxies
 from urllib3 import exceptions
 
-from credfresh.sts.bounded import read
+from credfresh.answers import Bounded
+from credfresh.settings import StsLimits
+
+_SOCKET_OPTIONS = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+]
 
 _AS_THE_SDKS: Sequence[tuple[type[exceptions.HTTPError], type[sdk.BotoCoreError]]] = (
     (exceptions.SSLError, sdk.SSLError),
@@ -33,41 +43,40 @@ _AS_THE_SDKS: Sequence[tuple[type[exceptions.HTTPError], type[sdk.BotoCoreError]
     (exceptions.ProtocolError, sdk.ConnectionClosedError),
     (exceptions.HTTPError, sdk.HTTPClientError),
 )
-"""What the SDK's session raises instead of urllib3's errors; the first that fits."""
+"""What the SDK raises instead of urllib3's errors; the first that fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. The names of `headers` may be asked for in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
 
 
 class Connections:
-    """The connections to `url`: a session for the SDK's endpoint. Thread-safe.
+    """The connections to `url`. Thread-safe.
 
-    The arguments are those of the SDK's own session. `timeout` is two: to connect and to read, in
-    seconds; no more than `max_pool_connections` are kept.
+    `trusted` names a bundle of certificates, None for the usual ones. Workers that were written off
+    may hold a connection each.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        verify: Any,
-        proxies: Mapping[str, str],
-        timeout: tuple[float, float],
-        max_pool_connections: int,
-        socket_options: Sequence[tuple[int, int, int]],
-        **_: object,
-    ) -> None:
+    def __init__(self, url: str, limits: StsLimits, trusted: str | None) -> None:
         self._url = url
-        connect, answer = timeout
+        verify: Any = trusted or os.environ.get("REQUESTS_CA_BUNDLE") or True
         how: dict[str, Any] = {
-            "timeout": urllib3.Timeout(connect=connect, read=answer),
-            "maxsize": max_pool_connections,
+            "timeout": urllib3.Timeout(connect=limits.connect_timeout, read=limits.read_timeout),
+            "maxsize": 2 * limits.max_concurrency,
             "ssl_context": create_urllib3_context(),
             "cert_reqs": "CERT_REQUIRED",
             "ca_certs": get_cert_path(verify),
-            "socket_options": list(socket_options),
+            "socket_options": _SOCKET_OPTIONS,
         }
         at = urlsplit(url)
         self._target = (at.path or "/") + (f"?{at.query}" if at.query else "")
         self._proxy = ""
-        known: Any = ProxyConfiguration(proxies=proxies)  # the stubs always have a proxy
+        known: Any = ProxyConfiguration(get_environ_proxies(url))  # the stubs always have a proxy
         proxy = known.proxy_url_for(url)
         if proxy is None:
             manager = urllib3.PoolManager(**how)
@@ -79,29 +88,26 @@ class Connections:
                 self._target = url
         self._pool = manager.connection_from_url(url)
 
-    def send(self, request: AWSPreparedRequest) -> AWSResponse:
-        """Send a request to the URL, read the answer up to a bound and return it.
+    def post(self, headers: Mapping[str, bytes], body: bytes) -> Answer:
+        """Send a request, and read the answer up to a bound.
 
         Raises:
             AnswerTooLongError: the answer is longer than the bound.
             BotoCoreError: no answer came, or it broke off.
         """
-        body: Any = request.body  # bytes, whatever the stubs allow
         try:
             begun: Any = self._pool.urlopen(
-                str(request.method),
+                "POST",
                 self._target,
                 body=body,
-                headers=dict(request.headers),
+                headers=headers,  # type: ignore[arg-type] # bytes are sent as they are
                 retries=False,
                 redirect=False,
                 assert_same_host=False,
                 preload_content=False,
                 decode_content=False,
             )
+            return Answer(begun.status, begun.headers, b"".join(Bounded(begun).stream()))
         except exceptions.HTTPError as error:
             kind = next(sdks for raised, sdks in _AS_THE_SDKS if isinstance(error, raised))
-            raise kind(
-                endpoint_url=self._url, proxy_url=self._proxy, request=request, error=error
-            ) from error
-        return read(AWSResponse(self._url, begun.status, begun.headers, begun), request)
+            raise kind(endpoint_url=self._url, proxy_url=self._proxy, error=error) from error

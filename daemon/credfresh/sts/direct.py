@@ -7,24 +7,20 @@ its client says where requests go and for which region they are signed, and is n
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest, create_request_object, prepare_request_dict
+from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
-from botocore.endpoint import Endpoint as HttpEndpoint
-from botocore.endpoint import EndpointCreator, convert_to_response_dict
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError, ResponseParserFactory
 from botocore.serialize import create_serializer
 
 from credfresh.settings import StsLimits
-from credfresh.sts.connections import Connections
+from credfresh.sts.connections import Answer, Connections
 from credfresh.sts.keys import SourceKeys
 
 if TYPE_CHECKING:  # the stubs are not there at run time
@@ -56,8 +52,7 @@ class AssumeRole:
     ) -> None:
         service = client.meta.service_model
         self.url, self.signed_for = destination(client)
-        connections = partial(Connections, self.url)
-        self._http = http_endpoint(client, self.url, limits, trusted, connections)
+        self._connections = Connections(self.url, limits, trusted)
         self._user_agent = user_agent
         self._operation = service.operation_model(_OPERATION)
         self._serializer = create_serializer(service.protocol)
@@ -72,16 +67,19 @@ class AssumeRole:
             AnswerTooLongError: the answer is longer than the bound.
         """
         asked = self._serializer.serialize_to_request(arguments, self._operation)
-        asked["body"] = urlencode(asked["body"]).encode()  # once, both to sign and to send
-        prepare_request_dict(asked, self.url, user_agent=self._user_agent)
-        request = create_request_object(asked)
+        body = urlencode(asked["body"]).encode()
+        headers = {**asked["headers"], "User-Agent": self._user_agent}
+        request = AWSRequest("POST", self.url, headers, body)
         signs = ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
         _Signer(signs, *self.signed_for).add_auth(request)
-        sent = self._http.http_session.send(self._http.prepare_request(request))
-        answer = convert_to_response_dict(sent, self._operation)
-        refused = answer["status_code"] >= _REFUSED
+        signed = {name: value.encode() for name, value in request.headers.items()}
+        return self._read(self._connections.post(signed, body))
+
+    def _read(self, answer: Answer) -> dict[str, Any]:
+        refused = answer.status >= _REFUSED
+        given = {"status_code": answer.status, "headers": answer.headers, "body": answer.body}
         try:
-            read = self._parser.parse(answer, self._operation.output_shape)
+            read = self._parser.parse(given, self._operation.output_shape)
         except ResponseParserError:
             if not refused:
                 raise
@@ -108,10 +106,10 @@ class _Signer(SigV4Auth):
         return sha256(body).hexdigest()
 
 
-def _unread(answer: Mapping[str, Any]) -> dict[str, Any]:
+def _unread(answer: Answer) -> dict[str, Any]:
     """Return what can be read of a refusal without its body: its status and its headers."""
-    headers = {name.lower(): value for name, value in answer["headers"].items()}
-    return {"ResponseMetadata": {"HTTPStatusCode": answer["status_code"], "HTTPHeaders": headers}}
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return {"ResponseMetadata": {"HTTPStatusCode": answer.status, "HTTPHeaders": headers}}
 
 
 def destination(client: STSClient) -> tuple[str, tuple[str, str]]:
@@ -127,29 +125,5 @@ def destination(client: STSClient) -> tuple[str, tuple[str, str]]:
     signed = urlsplit(client.generate_presigned_url("assume_role", Params=_ANY))
     _key, _date, region, service, _ = parse_qs(signed.query)["X-Amz-Credential"][0].split("/")
     said = urlsplit(client.meta.endpoint_url)
-    url = urlunsplit((signed.scheme, signed.netloc, said.path, said.query, ""))
+    url = urlunsplit((signed.scheme, signed.netloc, said.path or "/", said.query, ""))
     return url, (service, region)
-
-
-def http_endpoint(
-    client: STSClient, url: str, limits: StsLimits, trusted: Any, sessions: Callable[..., Any]
-) -> HttpEndpoint:
-    """Return what sends requests as the client would, through the environment's proxies, too.
-
-    `sessions` makes the session that sends. Workers that were written off may hold a connection
-    each.
-    """
-    made: HttpEndpoint = EndpointCreator(client.meta.events).create_endpoint(
-        client.meta.service_model,
-        client.meta.region_name,
-        url,
-        verify=trusted,
-        timeout=(limits.connect_timeout, limits.read_timeout),  # type: ignore[arg-type] # the stubs know one for both
-        max_pool_connections=2 * limits.max_concurrency,
-        http_session_cls=sessions,  # type: ignore[arg-type] # it is only called
-        socket_options=[
-            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-        ],
-    )
-    return made
