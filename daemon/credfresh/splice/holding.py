@@ -52,11 +52,9 @@ class Piece:
     mark: Mark
     values: tuple[tuple[str, str], ...] = field(repr=False)
     adopt: bool = False
-    sum: str = field(init=False, compare=False)
-    """The sum of its block: a proven block with the same sum says the same."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sum", mark.sum_of(self.render()))
+        mark.check(self.section, self.mark, self.values)
 
     @property
     def keys(self) -> frozenset[str]:

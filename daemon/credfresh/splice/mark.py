@@ -23,10 +23,11 @@ somebody else's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
+from operator import attrgetter
 from typing import NamedTuple
 
 from credfresh.model import rfc3339
@@ -44,6 +45,8 @@ _BLOCK = re.compile(
     rb"(?: nl=([0-9a-f]{8}))?( sum=)([0-9a-f]{16})\n"
 )
 _PLAIN = re.compile(r"[!-~]+")
+_PLAIN_NAMES = ("instance", "role", "request", "key")
+_PLAIN_FIELDS = attrgetter(*_PLAIN_NAMES)
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _FIELD = re.compile(r" ([a-z]+)=(\S*)")
 _FIELDS = re.compile(
@@ -81,21 +84,40 @@ class Block(NamedTuple):
     sum: str
 
 
-def render(section: str, mark: Mark, values: Iterable[tuple[str, str]]) -> bytes:
+def render(section: str, mark: Mark, values: Sequence[tuple[str, str]]) -> bytes:
     """Return the block of a section. The same arguments give the same bytes.
 
     Raises:
         ValueError: something cannot be written in one plain line; the message names the field
             and never repeats the value.
     """
-    body = "".join(f"{key} = {_plain(key, value)}\n" for key, value in values).encode()
+    check(section, mark, values)
+    body = "".join([f"{key} = {value}\n" for key, value in values]).encode()
     fields = (
-        f"[{_section(section)}]\n# credfresh v=1"
-        f" instance={_plain('instance', mark.instance)} role={_plain('role', mark.role)}"
-        f" request={_plain('request', mark.request)} issued={rfc3339(mark.issued)}"
-        f" expires={rfc3339(mark.expires)} key={_plain('key', mark.key)} size={len(body)}"
+        f"[{section}]\n# credfresh v=1 instance={mark.instance} role={mark.role}"
+        f" request={mark.request} issued={rfc3339(mark.issued)} expires={rfc3339(mark.expires)}"
+        f" key={mark.key} size={len(body)}"
     ).encode()
     return _summed(fields, body)
+
+
+def check(section: str, mark: Mark, values: Sequence[tuple[str, str]]) -> None:
+    """Check that all can be written as it must be read.
+
+    Raises:
+        ValueError: something cannot be written in one plain line; the message names the field
+            and never repeats the value.
+    """
+    if not section.isprintable() or section != section.strip() or set(section) & set("[]"):
+        raise ValueError("section: not a printable name without brackets")
+    if section in ("", DEFAULT_SECTION):
+        raise ValueError("section: no name, or [DEFAULT], which leaks into every section")
+    fields = (*_PLAIN_FIELDS(mark), *[value for _, value in values])
+    if all(fields) and _PLAIN.fullmatch("".join(fields)):  # at once, it takes a quarter of the time
+        return
+    named = zip((*_PLAIN_NAMES, *[key for key, _ in values]), fields, strict=True)
+    wrong = next(name for name, value in named if not _PLAIN.fullmatch(value))
+    raise ValueError(f"{wrong}: not printable ASCII without spaces")
 
 
 def with_line_end(block: bytes, line_end: str) -> bytes:
@@ -183,20 +205,6 @@ def _sum(fields: bytes, below: bytes) -> bytes:
     digest = sha256(fields)
     digest.update(below)
     return digest.hexdigest()[:16].encode()
-
-
-def _plain(name: str, value: str) -> str:
-    if not _PLAIN.fullmatch(value):
-        raise ValueError(f"{name}: not printable ASCII without spaces")
-    return value
-
-
-def _section(name: str) -> str:
-    if not name.isprintable() or name != name.strip() or not name or set(name) & set("[]"):
-        raise ValueError("section: not a printable name without brackets")
-    if name == DEFAULT_SECTION:
-        raise ValueError("section: [DEFAULT] leaks into every section")
-    return name
 
 
 def _fields(line: str) -> tuple[str, ...]:

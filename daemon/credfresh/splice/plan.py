@@ -225,9 +225,13 @@ class Plan:
 
 
 def _says(block: mark.Block, wanted: Piece) -> bool:
-    if not block.line_end:
-        return block.sum == wanted.sum
-    return block.sum == mark.sum_of(mark.with_line_end(wanted.render(), block.line_end))
+    """Say whether a proven block says what is wanted: its sum is the same then."""
+    if block.key != wanted.mark.key:  # it was renewed: that need not be rendered twice
+        return False
+    rendered = wanted.render()
+    if block.line_end:
+        rendered = mark.with_line_end(rendered, block.line_end)
+    return block.sum == mark.sum_of(rendered)
 
 
 def _whose(claims: holding.Claims) -> str:
