@@ -12,13 +12,13 @@ from dataclasses import dataclass
 QUIET = 0.05
 """Seconds without a new renewal before a publish starts, at least."""
 
-QUIET_TIMES = 10.0
+QUIET_TIMES = 15.0
 """The quiet before a publish, as a multiple of what the last one took: bursts have gaps."""
 
 MOST_WAIT = 0.5
 """Seconds after the first unpublished renewal at which a publish starts without quiet, at least."""
 
-MOST_WAIT_TIMES = 100.0
+MOST_WAIT_TIMES = 200.0
 """The longest wait before a publish for quiet, as a multiple of what the last one took."""
 
 REST = 250.0
@@ -29,7 +29,7 @@ DELAY_SHARE = 0.005
 """The longest wait and the longest rest, as a share of the shortest lifetime: together with the
 length of a burst (`policy.BURST`) less than the least jitter."""
 
-MOST_DELAY = 10.0
+MOST_DELAY = 20.0
 """The longest wait and the longest rest, seconds."""
 
 URGENT_REST = 0.5

@@ -28,11 +28,11 @@ JITTER = (0.02, 0.07)
 LONGEST_STEP = 512.0
 """Seconds between two bursts of renewals at most, with sessions of twelve hours."""
 
-BURST = 0.0025
+BURST = 0.005
 """How long a burst may last, as a share of the shortest lifetime: no longer than followers wait at
 least. A job that asks for a renewal during a burst waits no longer than that either."""
 
-FOLLOWS = (0.0025, 0.013)
+FOLLOWS = (0.005, 0.013)
 """The bounds of a follower's delay after its hub's renewal, as shares of the granted lifetime:
 below the least jitter, so that a follower's readers find `renew_before` of life left as well."""
 

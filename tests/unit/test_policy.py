@@ -177,7 +177,7 @@ def test_two_daemons_do_not_renew_together() -> None:
 
 
 def test_with_few_calls_a_second_bursts_lie_close() -> None:
-    """At no moment are many more renewed than the calls of 7 seconds can do."""
+    """At no moment are more renewed than the calls of 18 seconds can do."""
     profiles = 1000
     needed = policy.calls_needed([(3600, RenewBefore())] * profiles)
     found = policy.rhythm("host", shortest=3600, busy=needed / 1.0)
@@ -188,7 +188,7 @@ def test_with_few_calls_a_second_bursts_lie_close() -> None:
         for n in range(profiles)
     )
 
-    assert max(moments.values()) <= 12
+    assert max(moments.values()) <= 18
 
 
 def test_a_restart_draws_no_other_moment() -> None:
@@ -230,7 +230,7 @@ def test_a_follower_asks_before_its_hubs_jitter_is_used_up(
     asks_after = made.renew_at.boot - NOW.boot
 
     assert lifetime - asks_after == pytest.approx(made.renew_before, abs=1e-5)
-    assert renews_after + 0.0025 * lifetime - 1e-5 <= asks_after <= 0.5 * lifetime + 1e-5
+    assert renews_after + 0.005 * lifetime - 1e-5 <= asks_after <= 0.5 * lifetime + 1e-5
 
 
 def test_a_follower_asks_at_expiration_at_the_latest() -> None:
