@@ -56,7 +56,7 @@ MOST_A_SECOND = 40.0
 
 SETTLE = 4.0
 STEADY = 256.0
-"""Seconds: four bursts of the largest number of profiles."""
+"""Seconds: two bursts of the largest number of profiles."""
 
 LOOKS = 5.0
 """Seconds that the bare loop runs before the window, and again after it."""
