@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
+from bao import Certificates
 from credfresh.settings import StsLimits
 from credfresh.sts.connections import Connections
 from programs import free_port
@@ -30,7 +34,8 @@ Post = Callable[[], tuple[int, str, bytes]]
 def sdks(url: str) -> Post:
     """Return what sends requests by the SDK's own session."""
     timeout: Any = (3.0, 0.5)  # the stubs know one for both
-    session = URLLib3Session(proxies=get_environ_proxies(url), timeout=timeout)
+    verify: Any = os.environ.get("REQUESTS_CA_BUNDLE") or True  # and no bundle
+    session = URLLib3Session(proxies=get_environ_proxies(url), timeout=timeout, verify=verify)
 
     def post() -> tuple[int, str, bytes]:
         answer = session.send(AWSRequest("POST", url, HEADERS, BODY).prepare())
@@ -53,12 +58,19 @@ def ours(url: str) -> Post:
 class Recorder:
     """Keeps the bytes of each request, gives its `answer`, and hangs up where that has no length.
 
-    It is silent if it `sleeps`.
+    It is silent if it `sleeps`; with `tls` it speaks that.
     """
 
-    def __init__(self, answer: bytes = ANSWER % b"200 OK", *, sleeps: bool = False) -> None:
+    def __init__(
+        self,
+        answer: bytes = ANSWER % b"200 OK",
+        *,
+        sleeps: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._answer = answer
         self._sleeps = sleeps
+        self._tls = tls
         self.heard: list[bytes] = []
 
     @contextlib.contextmanager
@@ -81,14 +93,21 @@ class Recorder:
 
     def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError):  # the client has enough, or the server ends
-            while heard := client.recv(65536):
-                while heard.startswith(b"POST") and not heard.endswith(BODY):
-                    heard += client.recv(65536)
-                self.heard.append(heard)
-                if not self._sleeps:
-                    client.sendall(self._answer)
-                if b"Content-Length: 2" not in self._answer:
-                    client.shutdown(socket.SHUT_RDWR)
+            if self._tls is None:
+                self._talk(client)
+            else:
+                with self._tls.wrap_socket(client, server_side=True) as opened:
+                    self._talk(opened)
+
+    def _talk(self, client: socket.socket) -> None:
+        while heard := client.recv(65536):
+            while heard.startswith(b"POST") and not heard.endswith(BODY):
+                heard += client.recv(65536)
+            self.heard.append(heard)
+            if not self._sleeps:
+                client.sendall(self._answer)
+            if b"Content-Length: 2" not in self._answer:
+                client.shutdown(socket.SHUT_RDWR)
 
 
 def said(make: Callable[[str], Post], url: str, recorder: Recorder) -> list[object]:
@@ -197,3 +216,19 @@ def test_a_server_that_is_not_there_is_the_sdks_error(
     theirs, our = (failed(make, url.format(port)) for make in (sdks, ours))
     assert theirs == our
     assert our.startswith(kind)
+
+
+def test_a_trusted_certificate_serves_its_own_host_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a bundle of one's own, too: a certificate of another host is refused."""
+    certificates = Certificates.new(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.ca))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificates.make("sts.test"))
+    with Recorder(tls=tls).running() as at:
+        other = at.replace("127.0.0.1", "localhost")
+        good = [make(f"https://{at}/")() for make in (sdks, ours)]
+        wrong = {failed(make, f"https://{other}/") for make in (sdks, ours)}
+    assert good[0] == good[1]
+    assert {"SSLError of SSLError"} == wrong
