@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from credfresh.config.schema import ConfigFile
+from credfresh.config.strict import Strict
 
 
 def json_schema() -> dict[str, Any]:
     """Return the schema (draft 2020-12) of the configuration as YAML 1.2 editors read it."""
-    schema = _tidy(ConfigFile.model_json_schema())
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    schema = ConfigFile.model_json_schema()
+    models = {model.__name__: model for model in _models(Strict)}
+    for name, part in [(ConfigFile.__name__, schema), *schema["$defs"].items()]:
+        for key, text in _descriptions(models[name]).items():
+            part["properties"][key] = {"description": text, **part["properties"][key]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_tidy(schema)}
+
+
+def _models(base: type[Strict]) -> Iterator[type[Strict]]:
+    for model in base.__subclasses__():
+        yield model
+        yield from _models(model)
+
+
+def _descriptions(model: type[Strict]) -> dict[str, str]:
+    """Return the docstring under each key of a model, also of those that it inherits.
+
+    pydantic can read them, too, but only while it makes the class: so for each command that is run.
+    """
+    found: dict[str, str] = {}
+    for base in model.__mro__[: model.__mro__.index(Strict)]:
+        (made,) = ast.parse(inspect.getsource(base)).body
+        for each, below in pairwise(ast.iter_child_nodes(made)):
+            match each, below:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=key)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    found.setdefault(key, inspect.cleandoc(text))
+    return found
 
 
 def _tidy(node: Any) -> Any:

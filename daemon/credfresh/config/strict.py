@@ -14,7 +14,6 @@ class Strict(BaseModel):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         defer_build=True,  # the whole file's validator holds all others, and is built once
     )
 
