@@ -165,6 +165,13 @@ class TestAltered:
         stood = ("[a]\n" + block(OURS) + "[z]\n").replace("\n", "\r\n")
         assert "[a]\r\n" + block(OURS) + "[z]\r\n" == result(stood, OURS, issued=("ASIAPROD0",))
 
+    def test_a_line_that_ends_in_a_carriage_return_swallows_nothing(self) -> None:
+        """What stood between it and the next line goes, but for the line feed between the two."""
+        theirs = "mac = 1\raws_session_token = x\n"
+        stood = block(OURS).replace(SECRET, "edited") + theirs + "b = 2\n" + theirs + "[z]\n"
+        expected = block(OURS) + "mac = 1\r\nb = 2\nmac = 1\r\n[z]\n"
+        assert expected == result(stood, OURS, issued=("ASIAPROD0",))
+
     def test_a_foreign_key_inside_our_block_moves_below_it(self) -> None:
         """`aws configure set` adds its line after the last key: the line stays, ours are whole."""
         lines = block(OURS).splitlines(keepends=True)

@@ -111,22 +111,22 @@ def remainder(stretch: bytes, block: int, taken: Collection[str] = ()) -> bytes:
     Lines that continue the block's last value go with it. If a new block takes its place, `taken`
     are the keys that must not stand beside it: lines that set them go, and so do other marks; and
     an indented key line moves to column 0, or it would continue our last value.
+
+    A line feed outlives its line if what stays before it has none: readers for whom a carriage
+    return ends no line would take what follows, or the next section, for a part of that.
     """
-    kept = []
+    kept: list[bytes] = []
     ours = block > 0
     for line in lines(stretch):
         if line.start < max(block, 1):
             continue
         ours = ours and line.kind in ("blank", "comment", "more")
-        if ours and line.kind == "more":
-            continue
         raw = stretch[line.start : line.end]
-        if taken:
-            if _marking(line) or (line.kind in ("key", "more") and line.name in taken):
-                continue
-            if line.kind in ("key", "junk"):
-                raw = at_column_0(raw)
-        kept.append(raw)
+        if (ours and line.kind == "more") or (taken and _in_the_way(line, taken)):
+            if raw.endswith(b"\n") and kept and kept[-1].endswith(b"\r"):
+                kept.append(b"\n")
+            continue
+        kept.append(at_column_0(raw) if taken and line.kind in ("key", "junk") else raw)
     return b"".join(kept)
 
 
@@ -139,6 +139,11 @@ def header(stretch: bytes) -> bytes:
     """Return a section's header line."""
     first = next(lines(stretch))
     return stretch[: first.end]
+
+
+def _in_the_way(line: Line, taken: Collection[str]) -> bool:
+    """Say whether a line cannot stand below a new block that sets the `taken` keys."""
+    return _marking(line) or (line.kind in ("key", "more") and line.name in taken)
 
 
 def _marking(line: Line) -> bool:
