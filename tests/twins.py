@@ -26,7 +26,7 @@ def with_twin(directory: Path, name: str = "production", *, mode: int = 0o600) -
     """Return a profile whose twin is kept in a directory."""
     one = profile(name, path=str(directory.parent / "credentials"))
     place = Twin(str(directory), safe_name(name), shared(directory, mode))
-    return replace(one, target=replace(one.target, mode=mode), twin=place)
+    return replace(one, target=one.target._replace(mode=mode), twin=place)
 
 
 def granted(one: Profile, serial: int = 0, *, lifetime: float = 3600.0) -> Publication:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -95,10 +96,9 @@ def calls_needed(profiles: Iterable[tuple[int, RenewBefore]]) -> float:
 
     Each profile is the seconds it asks for, and how long before their end to renew.
     """
-    asked = [(float(seconds), before.of(seconds)) for seconds, before in profiles]
     return sum(
-        1 / (life - min(before, MOST_RENEW_BEFORE * life) - JITTER[1] * life)
-        for life, before in asked
+        many / (life - min(before.of(life), MOST_RENEW_BEFORE * life) - JITTER[1] * life)
+        for (life, before), many in Counter(profiles).items()
     )
 
 

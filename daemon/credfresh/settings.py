@@ -10,14 +10,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from credfresh.principals import DEFAULT_SOURCE, Principal, Source, VaultEngine, VaultSource
 from credfresh.regular import Identity
 
 
-@dataclass(frozen=True, slots=True)
-class FileTarget:
+class FileTarget(NamedTuple):
     """A shared credentials file, and who may read it. `path` is absolute, not yet resolved."""
 
     path: str
@@ -50,8 +49,7 @@ class Twin:
         return f"{self.directory}/{self.name}.json"
 
 
-@dataclass(frozen=True, slots=True)
-class RenewBefore:
+class RenewBefore(NamedTuple):
     """How long before expiration to renew: a share of the granted lifetime, or seconds."""
 
     share: float | None = 0.5

@@ -378,7 +378,7 @@ def test_a_second_daemon_on_the_directory_is_refused(directory: Path) -> None:
 def test_a_token_has_the_group_of_its_readers(directory: Path) -> None:
     """A token file has the configured group."""
     wanted = token_file(directory)
-    wanted = replace(wanted, target=replace(wanted.target, group="4711"))
+    wanted = replace(wanted, target=wanted.target._replace(group="4711"))
 
     Tokens("test", Chance()).bring(folder_of(directory), [wanted])
 

@@ -130,12 +130,12 @@ def test_a_group_of_its_own_reads_its_twin_and_passes_through_the_directory() ->
 
 
 def _a_group_of_its_own(directory: Path) -> None:
-    target = replace(shared(directory, 0o641), group="4711")
+    target = shared(directory, 0o641)._replace(group="4711")
     one = with_twin(directory, "reports", mode=0o640)
     assert one.twin is not None
     one = replace(
         one,
-        target=replace(one.target, group="4712"),
+        target=one.target._replace(group="4712"),
         twin=replace(one.twin, shared=target),
     )
     twins = ProcessTwins([target], instance="test", clock=clock)
@@ -211,7 +211,7 @@ def test_a_changed_mode_is_applied(directory: Path) -> None:
     asked = wanted(directory, "production")
     report(twins, asked)
     [one] = asked.values()
-    wider = replace(one, profile=replace(one.profile, target=replace(one.profile.target, mode=416)))
+    wider = replace(one, profile=replace(one.profile, target=one.profile.target._replace(mode=416)))
 
     report(twins, {"production": wider})
 

@@ -113,7 +113,7 @@ def test_a_newer_twin_of_the_configured_owner_is_believed(directory: Path) -> No
     """A file of the configured owner is trusted: the daemon itself gave it to that owner."""
     plant(directory / "production.json", newer_twin(directory))
     one = with_twin(directory)
-    one = replace(one, target=replace(one.target, owner=str(SOMEBODY)))
+    one = replace(one, target=one.target._replace(owner=str(SOMEBODY)))
     later = clock().wall + 60
     os.utime(directory / "production.json", (later, later))
 
@@ -180,7 +180,7 @@ def test_a_twin_of_an_owner_that_does_not_exist_can_be_withdrawn(
     report(twins, wanted(directory, "production"))
     twins.release()
     one = with_twin(directory)
-    one = replace(one, target=replace(one.target, owner="nobody-of-this-name"))
+    one = replace(one, target=one.target._replace(owner="nobody-of-this-name"))
 
     keeper(directory).publish({"production": Publication(one, withdraw=True)})
 

@@ -65,7 +65,7 @@ def profile_of(root: Path, group: str, mode: int = 0o640) -> Profile:
     return replace(
         one,
         target=FileTarget(str(root / group / "credentials"), mode),
-        twin=replace(one.twin, shared=replace(one.twin.shared, mode=mode | 0o001)),
+        twin=replace(one.twin, shared=one.twin.shared._replace(mode=mode | 0o001)),
     )
 
 

@@ -6,7 +6,6 @@ import grp
 import os
 import pwd
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,8 +125,8 @@ def test_the_group_of_a_file_counts_only_if_it_can_be_trusted(
     assert group_of(target) == MINE
     Path(target.path).touch()
     assert group_of(target) == MINE
-    assert group_of(replace(target, path=str(tmp_path / "gone" / "credentials"))) is None
-    assert group_of(replace(target, owner="nobody-here")) is None
+    assert group_of(target._replace(path=str(tmp_path / "gone" / "credentials"))) is None
+    assert group_of(target._replace(owner="nobody-here")) is None
 
     monkeypatch.setattr("credfresh.disk.access.trusted_owner", lambda *_: False)
     assert group_of(target) is None
@@ -140,7 +139,7 @@ def test_a_group_that_the_namespace_does_not_have_is_given_to_no_file(
     monkeypatch.setattr("os.getgroups", lambda: [65_534])
     with resolved(str(tmp_path / "token")) as place:
         rights = FileTarget(place.path, 0o640)
-        assert for_readers(rights, 65_534, place) == replace(rights, mode=0o600)
-        assert for_readers(rights, MINE, place) == replace(rights, group=str(MINE))
-        named = replace(rights, group="4711")
+        assert for_readers(rights, 65_534, place) == rights._replace(mode=0o600)
+        assert for_readers(rights, MINE, place) == rights._replace(group=str(MINE))
+        named = rights._replace(group="4711")
         assert for_readers(named, 65_534, place) == named

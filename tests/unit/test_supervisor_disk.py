@@ -140,7 +140,7 @@ def test_a_failing_file_is_told_again_at_a_reload_only_if_its_settings_changed()
         for path in ("/a", "/b")
     }
     sim.supervisor.handle(Published(outcomes, {}, 0.01))
-    corrected = replace(a, target=replace(a.target, group="built"))
+    corrected = replace(a, target=a.target._replace(group="built"))
     sim.supervisor.reload(settings(corrected, b))
     sim.supervisor.handle(Published(outcomes, {}, 0.01))
     sim.supervisor.handle(Published(outcomes, {}, 0.01))

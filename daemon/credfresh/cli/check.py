@@ -138,9 +138,10 @@ def guarantee_of(
         return None
     if profile.source_profile is None and profile.source in settings.engines:
         return plan(result, profile.renew_before).renew_before if result else None
+    lifetime = profile.duration
     if result is not None and much_shorter(result):
-        profile = replace(profile, duration=int(result.lifetime))
-    return guarantee(profile)
+        lifetime = int(result.lifetime)
+    return guarantee(lifetime, profile.renew_before)
 
 
 def _report(

@@ -28,7 +28,7 @@ _NAMES = {"role": 64, "policy": 128}
 _NAME = {kind: re.compile(rf"[A-Za-z0-9_+=,.@-]{{1,{most}}}") for kind, most in _NAMES.items()}
 _OWNER = {"role": re.compile(r"[0-9]{12}"), "policy": re.compile(r"[0-9]{12}|aws")}
 _PATH = re.compile(r"(?:[\x21-\x7e]{1,510}/)?")
-
+_USUAL_ROLE = re.compile(r"arn:aws:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@-]{1,64}")
 
 _INSTEAD = {
     "user": "a user is who assumes roles: put its keys into a source, and name a role here",
@@ -59,6 +59,8 @@ def role_arn(value: object) -> str:
 
     Bounds: AWS STS API reference, AssumeRole, RoleArn (20 to 2,048 characters).
     """
+    if isinstance(value, str) and _USUAL_ROLE.fullmatch(value):  # one of thousands, perhaps
+        return value
     return _iam_arn(value, "role")
 
 

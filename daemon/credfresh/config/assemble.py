@@ -42,10 +42,9 @@ def assemble(
         name: _profile(draft, case, targets[name], twins.get(name), surroundings, rhythm)
         for name, draft in case.drafts.items()
     }
-    for name, draft in case.drafts.items():
-        engine = (file.sources or {}).get(draft.source)
-        if isinstance(engine, source_shapes.VaultSource) and case.follows_hub(draft):
-            profiles[name] = _followed(profiles[name], engine_of(engine.vault))
+    for name, draft in case.drafts.items() if case.engines else ():
+        if case.follows_hub(draft):
+            profiles[name] = _followed(profiles[name], engine_of(case.engines[draft.source]))
     sources: dict[str, principals.Source] = {principals.DEFAULT_SOURCE: principals.DefaultChain()}
     sources.update((name, _source(shape)) for name, shape in (file.sources or {}).items())
     used = dict.fromkeys([targets[""], *(targets[name] for name in profiles)])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from credfresh.config import arn, schema, source_shapes
+from credfresh.config import arn, schema, source_shapes, vault_shapes
 from credfresh.config.drafts import Draft
 from credfresh.config.echo import Path, did_you_mean, shown
 from credfresh.config.findings import Findings, Place
@@ -23,6 +23,8 @@ ROLE_CREDENTIALS = (
 )
 """Sources whose credentials are those of a role."""
 
+_REGION = re.compile(r"[a-z0-9-]{1,63}")
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -33,6 +35,16 @@ class Case:
     drafts: Mapping[str, Draft]
     environment: Mapping[str, str]
     findings: Findings
+    engines: Mapping[str, vault_shapes.Vault] = field(init=False)
+    """The engines among the sources: who names one follows a hub."""
+
+    def __post_init__(self) -> None:
+        engines = {
+            name: source.vault
+            for name, source in (self.file.sources or {}).items()
+            if isinstance(source, source_shapes.VaultSource)
+        }
+        object.__setattr__(self, "engines", engines)
 
     def add(self, path: Path, reason: str, hint: str | None = None) -> None:
         """Record a problem."""
@@ -46,9 +58,7 @@ class Case:
 
     def follows_hub(self, draft: Draft) -> bool:
         """Say whether a profile comes from an engine and not from STS."""
-        source = (self.file.sources or {}).get(draft.source)
-        chained = draft.profile.source_profile is not None
-        return not chained and isinstance(source, source_shapes.VaultSource)
+        return draft.source in self.engines and draft.profile.source_profile is None
 
     def names(self, section: str) -> tuple[str, ...]:
         """Return all names under a section of the file, faulty or disabled ones too."""
@@ -140,7 +150,7 @@ def _region(draft: Draft, case: Case) -> None:
     if region is None:
         hint = "set it here or under `defaults`; AWS_REGION and AWS_DEFAULT_REGION are not set"
         case.add(path, "is required", hint)
-    elif not re.fullmatch(r"[a-z0-9-]{1,63}", region):
+    elif not _REGION.fullmatch(region):
         reason = "AWS_REGION or AWS_DEFAULT_REGION in the environment is not an AWS region"
         case.add(path, reason, "set `region` here or under `defaults`")
     elif sts_endpoint(draft, case.file):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from credfresh.config import schema
 from credfresh.config.findings import Findings
@@ -15,9 +15,10 @@ DURATION = 3600
 
 RENEW_BEFORE = RenewBefore()
 
+_NONE: frozenset[str] = frozenset()
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+
+class Draft(NamedTuple):
     """One enabled profile, with what it inherits filled in."""
 
     name: str
@@ -61,21 +62,21 @@ def drafts_of(file: schema.ConfigFile, findings: Findings) -> dict[str, Draft]:
     wrong_defaults, wrong_in = _faulty(findings)
     found: dict[str, Draft] = {}
     for name, profile in file.profiles.items():
-        wrong = wrong_in.get(name, set()) | _absent(profile, wrong_defaults)
+        wrong = _NONE
+        if findings.faulty:
+            wrong = _absent(profile, wrong_defaults).union(wrong_in.get(name, _NONE))
         inherited = _absent(profile, given)
-        vars(profile).update((key, given[key]) for key in inherited)
+        vars(profile).update([(key, given[key]) for key in inherited])
         if profile.enabled is not False and "enabled" not in wrong:
-            found[name] = Draft(name, profile, frozenset(inherited), frozenset(wrong))
+            found[name] = Draft(name, profile, inherited, wrong)
     return found
 
 
-def _absent(own: schema.Profile, keys: Iterable[str]) -> set[str]:
+def _absent(own: schema.Profile, keys: Iterable[str]) -> frozenset[str]:
     """Return those of `keys` that the profile leaves to the defaults."""
     values = vars(own)
-    absent = {key for key in keys if values[key] is None}
-    if values["source_profile"] is not None:
-        absent.discard("source")
-    return absent
+    absent = frozenset([key for key in keys if values[key] is None])
+    return absent if values["source_profile"] is None else absent - {"source"}
 
 
 def _faulty(findings: Findings) -> tuple[set[str], dict[str, set[str]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 from credfresh.config.checks import Case
 from credfresh.config.echo import did_you_mean, got, shown
@@ -90,7 +89,7 @@ def endpoint_of(case: Case, targets: Mapping[str, FileTarget]) -> EndpointSettin
         folder=folder_of(endpoint.token_dir, case, targets),
         tokens=tuple(
             TokenFile(
-                replace(targets[names[0]], path=f"{endpoint.token_dir}/{group}"),
+                targets[names[0]]._replace(path=f"{endpoint.token_dir}/{group}"),
                 frozenset(names),
                 tuple(dict.fromkeys(targets[name] for name in names)),
             )

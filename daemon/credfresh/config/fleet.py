@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from credfresh.config import source_shapes, vault_shapes
+from credfresh.config import vault_shapes
 from credfresh.config.checks import Case
 from credfresh.config.drafts import Draft
 from credfresh.config.echo import Path
@@ -30,9 +30,8 @@ def check_fleet(case: Case) -> None:
     """Check every engine, and the profiles that are published there or come from there."""
     if case.file.vault is not None:
         _engine(("vault",), case.file.vault, case)
-    for name, source in (case.file.sources or {}).items():
-        if isinstance(source, source_shapes.VaultSource):
-            _engine(("sources", name, "vault"), source.vault, case)
+    for name, engine in case.engines.items():
+        _engine(("sources", name, "vault"), engine, case)
     for draft in case.drafts.values():
         follows = case.follows_hub(draft)
         if follows:

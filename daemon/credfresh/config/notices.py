@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from credfresh.policy import MOST_RENEW_BEFORE
-from credfresh.settings import FileTarget, Hook, Notice, Profile
+from credfresh.settings import FileTarget, Hook, Notice, Profile, RenewBefore
 
 BOTOCORE_WINDOW = 900
 """Seconds; botocore asks again for credentials that have less left than this (15 minutes)."""
@@ -46,11 +47,15 @@ def notices_for(
     all profiles; `needed` and `allowed` are calls a second.
     """
     counted: dict[Notice, list[str]] = {}
+    about_session = cache(_about_session)  # thousands of profiles have one duration
     for profile in profiles.values():
-        for notice in _about_profile(profile):
+        notices = about_session(profile.duration, profile.renew_before)
+        if not _USUAL.fullmatch(profile.section):
+            notices += (Notice("unusual_section_name", (("section", profile.section),)),)
+        for notice in notices + _about_hook(profile.on_renew):
             counted.setdefault(notice, []).append(profile.name)
     found = [notice for target in targets for notice in _about_file(target)]
-    found += _about_hook(on_renew)
+    found.extend(_about_hook(on_renew))
     if needed > BUSY * allowed:
         pace = (("calls_per_second", allowed), ("needed_per_second", float(f"{needed:.3g}")))
         found.append(Notice("calls_per_second_low", pace))
@@ -60,29 +65,28 @@ def notices_for(
     return tuple(found)
 
 
-def guarantee(profile: Profile) -> float:
+def guarantee(duration: float, renew_before: RenewBefore) -> float:
     """Return the seconds of life that a reader finds at least, if the whole duration is granted."""
-    return min(profile.renew_before.of(profile.duration), MOST_RENEW_BEFORE * profile.duration)
+    return min(renew_before.of(duration), MOST_RENEW_BEFORE * duration)
 
 
-def _about_profile(profile: Profile) -> Iterator[Notice]:
-    wished = profile.renew_before.of(profile.duration)
-    if wished > MOST_RENEW_BEFORE * profile.duration:
-        most = int(MOST_RENEW_BEFORE * profile.duration)
-        fields = (("renew_before_s", int(wished)), ("clamped_s", most))
-        yield Notice("renew_before_clamped", fields)
-    if profile.duration <= BOTOCORE_WINDOW:
-        yield Notice("short_session", (("duration_s", profile.duration),))
-    elif (least := guarantee(profile)) < BOTOCORE_WINDOW:
-        yield Notice("short_guarantee", (("guarantee_s", int(least)),))
-    if not _USUAL.fullmatch(profile.section):
-        yield Notice("unusual_section_name", (("section", profile.section),))
-    yield from _about_hook(profile.on_renew)
+def _about_session(duration: int, renew_before: RenewBefore) -> tuple[Notice, ...]:
+    found = []
+    wished, least = renew_before.of(duration), guarantee(duration, renew_before)
+    if wished > least:
+        fields = (("renew_before_s", int(wished)), ("clamped_s", int(least)))
+        found.append(Notice("renew_before_clamped", fields))
+    if duration <= BOTOCORE_WINDOW:
+        found.append(Notice("short_session", (("duration_s", duration),)))
+    elif least < BOTOCORE_WINDOW:
+        found.append(Notice("short_guarantee", (("guarantee_s", int(least)),)))
+    return tuple(found)
 
 
-def _about_hook(hook: Hook | None) -> Iterator[Notice]:
-    if hook is not None and hook.command[0].rpartition("/")[2] in NEED_RIGHTS:
-        yield Notice("hook_needs_rights", (("command", hook.command[0]),))
+def _about_hook(hook: Hook | None) -> tuple[Notice, ...]:
+    if hook is None or hook.command[0].rpartition("/")[2] not in NEED_RIGHTS:
+        return ()
+    return (Notice("hook_needs_rights", (("command", hook.command[0]),)),)
 
 
 def _about_file(target: FileTarget) -> Iterator[Notice]:

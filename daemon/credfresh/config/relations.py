@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from credfresh.config import source_shapes
 from credfresh.config.checks import Case
@@ -147,7 +146,7 @@ def folder_of(path: str, case: Case, targets: Mapping[str, FileTarget]) -> FileT
     """
     first = targets[""]
     passes = any(targets[name] != first for name in case.drafts)
-    return replace(first, path=path, mode=first.mode | 0o001 if passes else first.mode)
+    return first._replace(path=path, mode=first.mode | 0o001 if passes else first.mode)
 
 
 def check_metrics(case: Case) -> None:
@@ -177,11 +176,15 @@ def check_sections(case: Case, targets: Mapping[str, FileTarget], resolve: Resol
                 path = (*path, "section")
             reason = f"profile {shown(owner)} publishes to the section {shown(draft.section)} too"
             case.add(path, reason, "give one of them another `section` or `credentials_file`")
-    written = {(resolve(path), section): owner for (path, section), owner in owners.items()}
-    _check_sources(case, written, resolve)
+    files = {resolve(target.path): target.path for target in targets.values()}
+
+    def owner_of(path: str, section: str) -> str | None:
+        return owners.get((files.get(resolve(path), ""), section))
+
+    _check_sources(case, owner_of)
 
 
-def _check_sources(case: Case, written: Mapping[tuple[str, str], str], resolve: Resolve) -> None:
+def _check_sources(case: Case, owner_of: Callable[[str, str], str | None]) -> None:
     """Check that no source reads what we write: roles would be assumed with our own sessions."""
     shared = case.environment.get("AWS_SHARED_CREDENTIALS_FILE")
     if not shared and (home := case.environment.get("HOME")):
@@ -195,12 +198,12 @@ def _check_sources(case: Case, written: Mapping[tuple[str, str], str], resolve: 
                 where = shared
             case _:
                 continue
-        owner = written.get((resolve(where), section))
+        owner = owner_of(where, section)
         if owner is not None:
             reason = f"reads the section {shown(section)} that profile {shown(owner)} publishes"
             case.add(("sources", name), reason, hint)
     section = case.environment.get("AWS_PROFILE", "default")
-    owner = written.get((resolve(shared), section)) if shared else None
+    owner = owner_of(shared, section) if shared else None
     users = [
         d
         for d in case.drafts.values()

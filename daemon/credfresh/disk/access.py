@@ -6,7 +6,6 @@ import grp
 import os
 import pwd
 import stat
-from dataclasses import replace
 from typing import Literal
 
 from credfresh.disk import atomic
@@ -191,8 +190,8 @@ def for_readers(rights: FileTarget, group: int | None, place: Place) -> FileTarg
     if rights.group is not None or not rights.mode & ~closed:
         return rights
     if group is not None and (group == _birth_group(place) or _may_give(group)):
-        return replace(rights, group=str(group))
-    return replace(rights, mode=closed)
+        return rights._replace(group=str(group))
+    return rights._replace(mode=closed)
 
 
 def _birth_group(place: Place) -> int:

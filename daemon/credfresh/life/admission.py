@@ -19,6 +19,7 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from credfresh.errors import Scope
 
@@ -30,8 +31,7 @@ BURST_CALLS = 50
 """The most calls that may start at once, at any rate."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """The two things that an attempt depends on beside its own request."""
 
     endpoint: str

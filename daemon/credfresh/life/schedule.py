@@ -36,12 +36,13 @@ class Schedule:
         self._near: set[str] = set()
         self._next_round = -math.inf
 
-    def arm(self, entry: Entry, due: Instant) -> None:
-        """Make the next attempt for `entry` eligible at `due`."""
+    def arm(self, entry: Entry, now: Instant, due: Instant | None = None) -> None:
+        """Make the next attempt for `entry` eligible at `due`, or else now."""
+        due = due or now
         entry.phase = Phase.ARMED
         entry.due = due
         self._near.add(entry.profile.name)
-        if self._clock().reached(due):
+        if now.reached(due):
             self._post(Due(entry.profile.name))
         else:
             self._timers.arm(entry.profile.name, due.wall)
@@ -55,17 +56,19 @@ class Schedule:
         if now.boot >= entry.not_before and now.reached(entry.due):
             return False
         # At least a millisecond: sums of two clocks are rounded, and must not come out as "now".
-        self.arm(entry, now + max(entry.not_before - now.boot, now.until(entry.due), 0.001))
+        wait = max(entry.not_before - now.boot, now.until(entry.due), 0.001)
+        self.arm(entry, now, now + wait)
         return True
 
     def keep(self, entry: Entry) -> None:
         """Arm `entry` again if its alarm was lost (I1)."""
         if self._timers.armed(entry.profile.name):
             return
-        if self._clock().reached(entry.due):
+        now = self._clock()
+        if now.reached(entry.due):
             return  # it has rung meanwhile; if not, the next beat takes what is due
         self._emit("profile_orphaned", profile=entry.profile.name)
-        self.arm(entry, entry.due)
+        self.arm(entry, now, entry.due)
 
     def reread(self, now: Instant, *, stepped: bool) -> None:
         """Make the timers read the clock again; if it was stepped, the next visit is to all."""

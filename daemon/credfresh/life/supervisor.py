@@ -78,7 +78,7 @@ class Supervisor:
                 plan = entry.take(grant)
                 if entry.fits():  # where they have expired, that is past as well
                     entry.due = plan.renew_at
-            self._schedule.arm(entry, entry.due)
+            self._schedule.arm(entry, now, entry.due)
         self._attempts.limit(self._settings.sts, (entry.lane for entry in self.roster))
         return {entry.profile.name: entry.publication(now) for entry in self.roster}
 
@@ -101,7 +101,7 @@ class Supervisor:
             self._tell.changed(name)
             entry = self.roster[name]
             if entry.phase is not Phase.IN_FLIGHT:
-                self._schedule.arm(entry, entry.due)
+                self._schedule.arm(entry, now, entry.due)
         for entry in self.roster:
             if entry.withdrawn or entry.failures:
                 self.renew(entry.profile.name)
@@ -218,7 +218,7 @@ class Supervisor:
             return
         if self._chains.must_wait(entry, now):
             entry.waits_for_parent = True
-            self._schedule.arm(entry, now + policy.ATTEMPT_LIMIT)
+            self._schedule.arm(entry, now, now + policy.ATTEMPT_LIMIT)
             return
         entry.waits_for_parent = False
         starving = self._chains.starves(entry, now)
@@ -246,9 +246,10 @@ class Supervisor:
         """Let all who failed with an endpoint or a source try again when it has recovered."""
         recovered = self._tell.recovered()
         if recovered:
+            now = self._clock()
             for entry in self.roster:
                 if entry.phase is Phase.ARMED and entry.failed_with() in recovered:
-                    self._schedule.arm(entry, self._clock())
+                    self._schedule.arm(entry, now)
 
     def _judge(self, flight: Flight, result: Grant | RenewalError) -> None:
         """Count an attempt that has ended, and decide what follows from it."""
@@ -273,7 +274,7 @@ class Supervisor:
         plan = entry.take(grant)
         self._tell.renewed(entry, grant, plan)
         entry.failures, entry.error = 0, None
-        self._schedule.arm(entry, plan.renew_at)
+        self._schedule.arm(entry, now, plan.renew_at)
         self._outlet.update({entry.profile.name: entry.publication(now)}, urgent=urgent)
         for child in self._chains.freed(entry, renewed=True):
             self._schedule.arm(child, now)
@@ -285,6 +286,6 @@ class Supervisor:
             entry.failures, error.mend, entry.life_left(now), self._roll(), error.retry_after
         )
         self._tell.failed(entry, error, delay)
-        self._schedule.arm(entry, now + delay)
+        self._schedule.arm(entry, now, now + delay)
         for child in self._chains.freed(entry, renewed=False):
             self._schedule.arm(child, now)

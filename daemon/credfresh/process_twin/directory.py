@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from credfresh import twin
 from credfresh.disk import folder
@@ -197,8 +196,8 @@ class ProcessDirectory:
             for name in (twin.CONFIG, twin.EMPTY):
                 self._files.remove_common(folder.beside(place, name))
             return
-        rights = replace(self._shared, mode=self._shared.mode & 0o666)
-        self._put_common(place, twin.EMPTY, b"", replace(rights, mode=0o644))
+        rights = self._shared._replace(mode=self._shared.mode & 0o666)
+        self._put_common(place, twin.EMPTY, b"", rights._replace(mode=0o644))
         self._put_common(place, twin.CONFIG, twin.config(profiles, self._instance), rights)
 
     def _put_common(self, place: Place, name: str, data: bytes, rights: FileTarget) -> None:

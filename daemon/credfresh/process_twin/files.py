@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from credfresh import twin
 from credfresh.disk import folder
@@ -99,7 +99,7 @@ class Files:
             self._entry(place, f"{where.name}.{suffix}") for suffix in ("config", "env", "json")
         )
         rights = for_readers(
-            replace(profile.target, path=where.path), self._group_of(profile.target), place
+            profile.target._replace(path=where.path), self._group_of(profile.target), place
         )
         if where.name not in self._met:
             self._judge(config, credentials, rights)
