@@ -27,6 +27,16 @@ def keep() -> None:
     gc.freeze()
 
 
+def pause() -> None:
+    """Switch the collector off until `resume`."""
+    gc.disable()
+
+
+def resume() -> None:
+    """Let the collector run again."""
+    gc.enable()
+
+
 @contextmanager
 def paused() -> Iterator[None]:
     """Switch the collector off until the end of the block."""

@@ -229,6 +229,45 @@ def test_the_daemon_starts_without_importing_the_sdk(host: Host) -> None:
     assert "imported: apscheduler" == result.stdout.splitlines()[-1]
 
 
+WATCHED = """
+import gc, math, os, signal, sys
+from credfresh.cli import composition
+
+class Watcher:
+    def open(self, desk):
+        print("opened:", gc.isenabled())
+        desk.agenda.add(self.look)
+
+    def look(self, now):
+        if not gc.isenabled():
+            return 0.1
+        print("later:", True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return math.inf
+
+    def close(self):
+        pass
+
+settings, log = composition.start(sys.argv[1], "json")
+composition.compose(settings, log, attendants=[Watcher()]).run()
+"""
+
+
+def test_the_collector_of_cycles_rests_while_the_daemon_starts_and_no_longer(host: Host) -> None:
+    """What is made then stays, and to look at it would take time; later there are real cycles."""
+    result = subprocess.run(
+        [sys.executable, "-c", WATCHED, str(host.config)],
+        env=host.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ["opened: False", "later: True"] == [
+        line for line in result.stdout.splitlines() if line[:1] != "{"
+    ]
+
+
 SLOW = """
 import sys, threading
 print("importing", file=sys.stderr, flush=True)

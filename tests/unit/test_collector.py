@@ -30,6 +30,16 @@ def test_a_pause_of_the_garbage_collector_outlasts_one_within_it() -> None:
     assert (False, True) == (between, gc.isenabled())
 
 
+def test_the_garbage_collector_rests_from_a_pause_until_it_is_resumed() -> None:
+    """Also if a block within it pauses as well."""
+    collector.pause()
+    with collector.paused():
+        pass
+    between = gc.isenabled()
+    collector.resume()
+    assert (False, True) == (between, gc.isenabled())
+
+
 def test_a_configuration_with_mistakes_leaves_the_garbage_collector_on(tmp_path: Path) -> None:
     """A daemon reads many bad configurations, and must collect after each of them."""
     path = tmp_path / "credfresh.yaml"

@@ -92,7 +92,7 @@ def test_each_proven_section_of_ours_is_read_back() -> None:
     ours, other = piece("prod"), piece("stage", instance="other")
     altered = block(piece("dev")).replace(SECRET, "edited")
     document = ownership.read((block(ours) + block(other) + altered + "[z]\nk = v\n").encode())
-    assert (Owned("prod", ours.mark, ours.values),) == ownership.owned(document, INSTANCE)
+    assert (Owned("prod", ours.mark, dict(ours.values)),) == ownership.owned(document, INSTANCE)
 
 
 def test_a_proven_section_that_lacks_a_field_is_passed_over() -> None:
@@ -109,7 +109,7 @@ def test_credentials_that_were_read_back_need_no_write() -> None:
     standing = merge(b"[a]\nk = v", pieces(ours))
     (found,) = ownership.owned(ownership.read(standing.data), INSTANCE)
     again = piece("prod", region="eu-west-1")
-    assert (found.mark, found.values) == (again.mark, again.values)
+    assert (found.mark, found.values) == (again.mark, dict(again.values))
     assert standing.data == merge(standing.data, pieces(again)).data
 
 

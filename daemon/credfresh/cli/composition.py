@@ -81,16 +81,19 @@ def start(
 ) -> tuple[Settings, Log]:
     """Load the configuration and open the log, for `run` and `once`.
 
+    The collector of cycles is paused then, until soon after the daemon has started (`compose`).
+
     Raises:
         ConfigError: it is not valid, and people are watching.
         SystemExit: it is not valid; each problem has been logged.
     """
     collector.settle()
+    collector.pause()
     at_first = LogSettings(format=log_format or "auto")
     log = configure(at_first, stream=sys.stdout, clock=clock)
-    with problems_logged(log), collector.paused():
+    with problems_logged(log):
         settings = load(path)
-        collector.keep()
+    collector.keep()
     wished = replace(settings.log, format=log_format) if log_format else settings.log
     log = configure(wished, stream=sys.stdout, clock=clock)
     for notice in settings.notices:
@@ -232,6 +235,6 @@ def compose(
         source=SettingsFile(settings.path, log, lambda now: fleet.provider(now, sts(now)))
         if log
         else None,
-        attendants=(Soon(first.prepare), *fleet.attendants, *attendants),
+        attendants=(Soon(collector.resume), Soon(first.prepare), *fleet.attendants, *attendants),
         outlets=(*fleet.outlets, *outlets),
     )

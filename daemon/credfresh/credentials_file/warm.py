@@ -31,7 +31,7 @@ def believed(
 
 
 def _grant(owned: ownership.Owned, profile: Profile, now: Instant) -> Grant | None:
-    said, values = owned.mark, dict(owned.values)
+    said, values = owned.mark, owned.values
     asked = float(profile.duration)
     if not mark.sane(said, now=now.wall, asked=asked, any_key=profile.any_key_id):
         return None

@@ -103,14 +103,12 @@ class Hooks:
     def update(self, changes: Mapping[str, Publication | None], *, urgent: bool = False) -> None:
         """Note what was renewed; the first call tells what stands at the start."""
         del urgent
-        keys = {
-            name: publication.grant.credentials.access_key_id
-            for name, publication in changes.items()
-            if publication is not None and publication.grant and not publication.withdraw
-        }
+        keys: dict[str, str] = {}
         for name, publication in changes.items():
             if publication is not None and publication.grant is not None:
                 own = publication.grant.credentials
+                if not publication.withdraw:
+                    keys[name] = own.access_key_id
                 dropped = self._secrets.note(name, own, keep=self._hooked)
                 for running in self._running.values():
                     running.seen.extend(dropped)

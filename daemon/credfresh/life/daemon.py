@@ -183,6 +183,7 @@ class Daemon:
             self._agenda.add(chore)
         if self._watchdog is not None:
             self._agenda.add(self._watchdog.look)
+        self._desk.agenda.turn(self._clock())
         self._publisher.start(first)  # last: it is busy at once, and would slow down all the rest
 
     def _loop(self, done: Callable[[], bool]) -> None:

@@ -41,7 +41,7 @@ SESSION_KEY = "ASIA"
 
 _BLOCK = re.compile(
     rb"\[([^\[\]\r\n]+)\]\n"
-    rb"# credfresh v=1 instance=([!-~]+)(?: [!-~]+)*? key=([!-~]+) size=([0-9]{1,9})"
+    rb"# credfresh v=1 instance=([!-~]++)(?: [!-~]++)*? key=([!-~]++) size=([0-9]{1,9})"
     rb"(?: nl=([0-9a-f]{8}))?( sum=)([0-9a-f]{16})\n"
 )
 _PLAIN = re.compile(r"[!-~]+")
@@ -173,7 +173,7 @@ def claim(line: str) -> Claim | None:
     return Claim(fields["instance"], fields["key"], fields.get("nl", ""))
 
 
-def parse(block: bytes) -> tuple[Mark, tuple[tuple[str, str], ...]] | None:
+def parse(block: bytes) -> tuple[Mark, dict[str, str]] | None:
     """Return a proven block's mark and values; None when a field is missing or malformed."""
     line, _, body = block.partition(b"\n")[2].decode("ascii", "replace").partition("\n")
     try:
@@ -181,7 +181,7 @@ def parse(block: bytes) -> tuple[Mark, tuple[tuple[str, str], ...]] | None:
         mark = Mark(instance, role, request, _seconds(issued), _seconds(expires), key)
     except (KeyError, ValueError):
         return None
-    return mark, tuple(_VALUE.findall(body))
+    return mark, dict(_VALUE.findall(body))
 
 
 def sane(mark: Mark, *, now: float, asked: float, any_key: bool = False) -> bool:

@@ -57,7 +57,7 @@ class Owned:
 
     section: str
     mark: mark.Mark
-    values: tuple[tuple[str, str], ...] = field(repr=False)
+    values: Mapping[str, str] = field(repr=False)
 
 
 def piece(publication: Publication, instance: str) -> Piece:
