@@ -88,7 +88,9 @@ def _source_exists(draft: Draft, case: Case) -> None:
     if draft.source != DEFAULT_SOURCE and not case.has("sources", draft.source):
         known = (DEFAULT_SOURCE, *case.names("sources"))
         names = ", ".join(map(shown, known[:10]))
-        hint = did_you_mean(draft.source, known) or f"describe it under `sources`; known: {names}"
+        hint = did_you_mean(draft.source, known) or (
+            f"describe it under `sources` ({{profile: NAME}} is one of ~/.aws); known: {names}"
+        )
         case.add_to(draft, "source", f"no such source (got {shown(draft.source)})", hint)
 
 
