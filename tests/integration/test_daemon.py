@@ -17,6 +17,7 @@ from credfresh.errors import AlreadyRunningError, CredfreshError, Mend, Scope
 from credfresh.life.daemon import DRAIN, ECHO, FLUSH, Daemon
 from credfresh.life.desk import Attendant, Desk, Errand
 from credfresh.life.ports import Outlet
+from credfresh.life.rate_limited import MOST
 from credfresh.life.reloader import Reloader, SettingsSource
 from credfresh.life.reloading import Reloading
 from credfresh.model import Grant, Instant, SessionCredentials
@@ -25,6 +26,7 @@ from credfresh.publication import Outcomes, Publication, Wanted
 from credfresh.renewer import Provider
 from credfresh.settings import Profile, Settings
 from fakes import EventLog, MemoryDestination, failure, grant, profile, settings
+from host import wait_until
 
 
 class MemoryFiles(MemoryDestination):
@@ -221,6 +223,29 @@ def test_the_daemon_publishes_every_profile_and_stops_when_told() -> None:
     assert ["daemon_stopping", "daemon_stopped"] == harness.log.names()[-2:]
 
 
+def test_a_daemon_that_has_ended_leaves_no_thread_behind() -> None:
+    """Scheduler, workers and publisher end with it: whoever embeds it can start another."""
+    before = set(threading.enumerate())
+    harness = Harness(settings(profile()))
+    stop_when(harness, lambda: "daemon_ready" in harness.log.names()).join(0)
+
+    harness.daemon.run()
+
+    wait_until(lambda: set(threading.enumerate()) <= before, "the end of all threads")
+
+
+def test_the_end_tells_how_many_lines_were_withheld() -> None:
+    """Of many failures of one kind the log tells some at once, and counts the others."""
+    harness = Harness(settings(*(profile(f"p{number}") for number in range(MOST + 20))))
+    harness.sts.refuse = True
+
+    harness.daemon.once()
+
+    assert [("renewal_failed", 20)] == [
+        (told["name"], told["lines"]) for told in harness.log.of("lines_withheld")
+    ]
+
+
 def test_the_daemon_renews_ahead_of_expiration() -> None:
     """Sessions of three seconds are renewed several times and never expire."""
     harness = Harness(settings(profile()), QuickSts(lifetime=3.0))
@@ -379,6 +404,17 @@ def test_once_ends_although_nothing_succeeds() -> None:
 
     assert ["missing", "missing"] == [s.state for s in statuses]
     assert 1 == harness.sts.calls
+
+
+def test_once_does_not_wait_for_the_retries_of_those_that_failed() -> None:
+    """Where STS is down and profiles are many, a retry of one of them is always under way."""
+    harness = Harness(settings(*(profile(f"p{number}") for number in range(80))))
+    harness.sts.refuse = True
+
+    statuses = harness.daemon.once()
+
+    assert {"missing"} == {status.state for status in statuses}
+    assert {1, 2} >= {status.consecutive_failures for status in statuses} >= {1}
 
 
 class Doorkeeper:

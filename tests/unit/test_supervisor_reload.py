@@ -29,7 +29,7 @@ def test_a_queued_profile_that_is_removed_makes_no_call() -> None:
     sim.run(3)
 
     assert 1 == sim.workers.started
-    assert not sim.supervisor.busy
+    assert 0 == sim.supervisor.in_flight
 
 
 def test_a_queued_profile_that_moves_to_another_endpoint_starts_there() -> None:

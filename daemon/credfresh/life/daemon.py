@@ -246,11 +246,8 @@ class Daemon:
         return self._workers.probe(answer) or _answer_now(answer)
 
     def _tried(self) -> bool:
-        return (
-            not self._supervisor.busy
-            and self._supervisor.roster.tried(self._clock())
-            and self._publisher.idle()
-        )
+        # Not whether all is quiet: if many profiles fail, a retry of one is always under way.
+        return self._supervisor.roster.tried(self._clock()) and self._publisher.idle()
 
     def _shutdown(self) -> bool:
         self._notifier.stopping()

@@ -207,11 +207,6 @@ class Supervisor:
         """How many attempts have not ended."""
         return self._attempts.in_flight
 
-    @property
-    def busy(self) -> bool:
-        """Whether an attempt is in flight or waits for its turn."""
-        return self._attempts.in_flight + self._attempts.waiting > 0
-
     def _come_due(self, entry: Entry, now: Instant) -> None:
         """Queue the attempt, unless it is too early or has to wait for its parent's."""
         if self._schedule.early(entry, now):
