@@ -252,7 +252,6 @@ class Daemon:
     def _shutdown(self) -> bool:
         self._notifier.stopping()
         self._emit("daemon_stopping", in_flight=self._supervisor.in_flight)
-        self._supervisor.drain()
         self._timers.stop()
         asked, give_up = self._signals, self._clock().boot + DRAIN
         while self._supervisor.in_flight and self._signals == asked:
