@@ -97,6 +97,18 @@ class TestOurs:
         stood = "[a]\nk =\n" + block(OURS) + "  continued\nx = 1\n"
         assert "[a]\nk =\n[prod]\nx = 1\n" == result(stood)
 
+    def test_an_indented_key_below_our_block_outlives_it(self) -> None:
+        """Many readers find a key in it, which may be somebody's own: it does not go with ours."""
+        pasted = "  aws_access_key_id = AKIAHUMAN\n\n  aws_secret_access_key=theirs\n  tail\n"
+        expected = "[prod]\naws_access_key_id = AKIAHUMAN\n\naws_secret_access_key=theirs\n"
+        assert expected == result(block(OURS) + pasted)
+        assert expected == result(block(OURS) + pasted, withdraw={"prod"})
+
+    def test_an_indented_key_that_would_be_a_second_one_goes_with_our_block(self) -> None:
+        """At column 0 it would make the file unreadable for botocore, which did not see it."""
+        stood = block(OURS) + "  output = text\n  k = 1\n  k = 2\noutput = json\n"
+        assert "[prod]\nk = 1\noutput = json\n" == result(stood)
+
     def test_a_copy_of_our_section_goes(self) -> None:
         """One of two identical sections is enough, and botocore cannot read a file with two."""
         outcome = merged(block(OURS) + "[z]\n" + block(OURS), OURS)
@@ -142,6 +154,19 @@ class TestAltered:
         stood = block(OURS) + "aws_access_key_id=AKIAHUMAN\n"
         outcome = merged(stood, NEWER, issued=("ASIAPROD0", "ASIAPROD1"))
         assert (stood, "taken") == (outcome.data.decode(), outcome.refused[0].code)
+
+    @pytest.mark.parametrize("edited", [SECRET, "edited"], ids=["proven", "altered"])
+    def test_an_indented_key_id_below_ours_makes_a_section_taken(self, edited: str) -> None:
+        """For botocore it continues our last value, for many readers it outranks our key id."""
+        stood = block(OURS).replace(SECRET, edited) + "  aws_access_key_id = AKIAHUMAN\n  x = y\n"
+        outcome = merged(stood, NEWER, issued=("ASIAPROD0", "ASIAPROD1"))
+        assert (stood, "taken") == (outcome.data.decode(), outcome.refused[0].code)
+
+    def test_an_indented_setting_below_our_block_moves_to_column_0(self) -> None:
+        """It stays a key for the readers that found one."""
+        outcome = merged(block(OURS) + "  output = json\n  tail\n  role_arn = x\n", NEWER)
+        assert block(NEWER) + "output = json\n" == outcome.data.decode()
+        assert outcome.repaired == ("prod",)
 
     def test_an_orphan_leaves_a_pasted_key_id_behind(self) -> None:
         """Our block is removed, but a key id that was pasted below it stays."""
@@ -274,6 +299,7 @@ class TestForeign:
             "[prod]\noutput = json\n[prod]\n",
             "[prod]\n# credfresh v=2\noutput = json\n",
             "[prod]\n# output = json\n",
+            "[prod]\noutput = json\n  aws_access_key_id = AKIAHUMAN\n",
         ],
     )
     def test_our_block_is_put_into_no_section_that_would_change_by_it(self, stood: str) -> None:

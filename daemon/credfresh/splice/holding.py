@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from credfresh.splice import ini, mark
-from credfresh.splice.ini_lines import Line, at_column_0, lines
+from credfresh.splice.ini_lines import Line, at_column_0, lines, setting
 from credfresh.splice.mark import Mark
 
 RULING = frozenset(
@@ -93,14 +93,15 @@ def label(data: bytes, start: int, end: int) -> tuple[Held | None, bool]:
 
 
 def claims(stretch: bytes) -> Claims:
-    """Return the key ids and the marks in a section, which tell whose it may be."""
+    """Return the key ids and the marks in a section, which tell whose it may be.
+
+    An indented line continues a value for botocore; for many other readers it sets a key.
+    """
     found = list(lines(stretch))
+    said = [(line.name, line.value) for line in found if line.kind in ("key", "more")]
+    said += [each for line in found if line.kind == "more" and (each := setting(line.value))]
     return Claims(
-        frozenset(
-            line.value
-            for line in found
-            if line.kind in ("key", "more") and line.name == KEY_ID and line.value
-        ),
+        frozenset(value for key, value in said if key == KEY_ID and value),
         frozenset(mark.claim(line.value) for line in found if _marking(line)),
     )
 
@@ -108,25 +109,33 @@ def claims(stretch: bytes) -> Claims:
 def remainder(stretch: bytes, block: int, taken: Collection[str] = ()) -> bytes:
     """Return what stays of a section without its first `block` bytes (0: without its header).
 
-    Lines that continue the block's last value go with it. If a new block takes its place, `taken`
-    are the keys that must not stand beside it: lines that set them go, and so do other marks; and
-    an indented key line moves to column 0, or it would continue our last value.
+    An indented line directly below the block continues its last value for botocore, and sets a key
+    for many other readers. So one that sets a key for both once it stands at column 0 moves there,
+    unless the section has that key; any other goes with the block.
+
+    If a new block takes its place, `taken` are the keys that must not stand beside it: lines that
+    set them go, and so do other marks; and an indented key line moves to column 0, or it would
+    continue our last value.
 
     A line feed outlives its line if what stays before it has none: readers for whom a carriage
     return ends no line would take what follows, or the next section, for a part of that.
     """
     kept: list[bytes] = []
+    below = [line for line in lines(stretch) if line.start >= max(block, 1)]
+    keys = {"", *(line.name for line in below if line.kind == "key")}
     ours = block > 0
-    for line in lines(stretch):
-        if line.start < max(block, 1):
-            continue
-        ours = ours and line.kind in ("blank", "comment", "more")
+    for line in below:
         raw = stretch[line.start : line.end]
-        if (ours and line.kind == "more") or (taken and _in_the_way(line, taken)):
+        ours = ours and line.kind in ("blank", "comment", "more")
+        continues = ours and line.kind == "more"
+        key = _own_key(line) if continues else line.name
+        if (continues and key in keys) or (taken and _in_the_way(line, key, taken)):
             if raw.endswith(b"\n") and kept and kept[-1].endswith(b"\r"):
                 kept.append(b"\n")
             continue
-        kept.append(at_column_0(raw) if taken and line.kind in ("key", "junk") else raw)
+        keys.add(key)
+        moves = continues or (taken and line.kind in ("key", "junk"))
+        kept.append(at_column_0(raw) if moves else raw)
     return b"".join(kept)
 
 
@@ -141,9 +150,15 @@ def header(stretch: bytes) -> bytes:
     return stretch[: first.end]
 
 
-def _in_the_way(line: Line, taken: Collection[str]) -> bool:
-    """Say whether a line cannot stand below a new block that sets the `taken` keys."""
-    return _marking(line) or (line.kind in ("key", "more") and line.name in taken)
+def _in_the_way(line: Line, key: str, taken: Collection[str]) -> bool:
+    """Say whether a line of a key cannot stand below a new block that sets the `taken` keys."""
+    return _marking(line) or (line.kind in ("key", "more") and key in taken)
+
+
+def _own_key(line: Line) -> str:
+    """Return the key that a continuation would set at column 0; "" if no key for some reader."""
+    said = setting(line.value) if "=" in line.value else None
+    return said[0] if said else ""
 
 
 def _marking(line: Line) -> bool:

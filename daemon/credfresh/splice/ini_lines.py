@@ -139,6 +139,15 @@ def header_name(line: str) -> str:
     return line[1:close] if line.startswith("[") and close > 1 else ""
 
 
+def setting(line: str) -> tuple[str, str] | None:
+    """Return the key, in lower case, and the value that a stripped line sets, if it sets any."""
+    delimiter = _DELIMITER.search(line)
+    if delimiter is None or not delimiter.start():
+        return None
+    key = line[: delimiter.start()].rstrip().lower()
+    return key, line[delimiter.end() :].strip()
+
+
 def lines(stretch: bytes) -> Iterator[Line]:
     """Classify each line. Before the first header, every other line is `junk`."""
     headed = False
@@ -160,13 +169,12 @@ def lines(stretch: bytes) -> Iterator[Line]:
             continue
         level = indent
         name = header_name(content)
-        delimiter = _DELIMITER.search(content)
         if name:
             headed, key = True, ""
             yield Line(start, end, "header", name)
-        elif headed and delimiter and content[: delimiter.start()].strip():
-            key = content[: delimiter.start()].rstrip().lower()
-            yield Line(start, end, "key", key, content[delimiter.end() :].strip())
+        elif headed and (said := setting(content)):
+            key, value = said
+            yield Line(start, end, "key", key, value)
         else:
             yield Line(start, end, "junk", value=content)
 
