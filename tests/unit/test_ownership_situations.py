@@ -109,6 +109,20 @@ class TestOurs:
         stood = block(OURS) + "  output = text\n  k = 1\n  k = 2\noutput = json\n"
         assert "[prod]\nk = 1\noutput = json\n" == result(stood)
 
+    @pytest.mark.parametrize("put", [(), (STAGE,)], ids=["removed", "replaced"])
+    def test_a_comment_of_a_removed_section_does_not_continue_the_section_above(
+        self, put: tuple[Piece, ...]
+    ) -> None:
+        """The SDKs for Rust and Java 2 take an indented one for a part of the value above it."""
+        stood = "[a]\nk = v\n" + block(OURS) + "\n  # why\n\t; how\n[z]\n"
+        ours = "".join(map(block, put))
+        assert "[a]\nk = v\n\n# why\n; how\n[z]\n" + ours == result(stood, *put)
+
+    def test_the_header_stays_for_a_key_that_only_some_readers_find(self) -> None:
+        """Java 1 ends lines also at Unicode's line separator."""
+        tail = "# why\u2028role_arn = x\n"
+        assert "[a]\n[prod]\n" + tail == result("[a]\n" + block(OURS) + tail)
+
     def test_a_copy_of_our_section_goes(self) -> None:
         """One of two identical sections is enough, and botocore cannot read a file with two."""
         outcome = merged(block(OURS) + "[z]\n" + block(OURS), OURS)

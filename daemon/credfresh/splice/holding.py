@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from credfresh.splice import ini, mark
-from credfresh.splice.ini_lines import Line, at_column_0, lines, setting
+from credfresh.splice.ini_lines import Line, at_column_0, lines, setting, text
 from credfresh.splice.mark import Mark
 
 RULING = frozenset(
@@ -139,9 +139,24 @@ def remainder(stretch: bytes, block: int, taken: Collection[str] = ()) -> bytes:
     return b"".join(kept)
 
 
+def unindented(stretch: bytes) -> bytes:
+    """Return a text with the comments that it starts with at column 0.
+
+    To the SDKs for Rust and Java 2 an indented one would continue the value above it.
+    """
+    moved: list[bytes] = []
+    for line in lines(stretch):
+        if line.kind not in ("blank", "comment"):
+            return b"".join(moved) + stretch[line.start :]
+        raw = stretch[line.start : line.end]
+        moved.append(at_column_0(raw) if line.kind == "comment" else raw)
+    return b"".join(moved)
+
+
 def has_content(stretch: bytes) -> bool:
-    """Say whether a text holds more than comments and blank lines."""
-    return any(line.kind not in ("blank", "comment") for line in lines(stretch))
+    """Say whether a text holds more than comments and blank lines, by any reader's line ends."""
+    contents = map(str.strip, text(stretch).splitlines())
+    return any(content and content[0] not in "#;" for content in contents)
 
 
 def header(stretch: bytes) -> bytes:

@@ -250,6 +250,7 @@ def _left_alone(document: Document, names: Iterable[str]) -> Iterator[Flaw]:
 
 def _headless(stretch: bytes, rest: bytes, note: str = "") -> Draft:
     """Return what is left of a section without its block; its header stays only if it must."""
+    rest = holding.unindented(rest)
     return Draft(b"", holding.header(stretch) + rest if holding.has_content(rest) else rest, note)
 
 
