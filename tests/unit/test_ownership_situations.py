@@ -310,6 +310,7 @@ class TestForeign:
             "[prod]\r\noutput = json\r\n",
             "[prod] # ours\noutput = json\n",
             "[prod]\n  output = json\n",
+            "[prod]\n  # c\noutput = json\n",
             "[prod]\noutput = json\n[prod]\n",
             "[prod]\n# credfresh v=2\noutput = json\n",
             "[prod]\n# output = json\n",

@@ -169,6 +169,7 @@ class Plan:
         return (
             settings != stretch
             and holding.has_content(settings)
+            and holding.unindented(settings) == settings
             and not holding.claims(stretch).key_ids
             and holding.remainder(stretch, 0, wanted.keys) == settings
         )
