@@ -257,15 +257,14 @@ def grant_xml(
     lifetime: float = 3600.0,
     operation: str = "AssumeRole",
 ) -> str:
-    """Return an answer of AssumeRole; an empty `expiration` leaves it out."""
+    """Return an answer of AssumeRole to anybody; an empty `expiration` leaves it out."""
     if expiration is None:
         expiration = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + lifetime))  # noqa: TID251 - the server has a clock of its own
     expires = f"<Expiration>{expiration}</Expiration>" if expiration else ""
     return (
         f'<{operation}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
         f"<{operation}Result><AssumedRoleUser>"
-        "<AssumedRoleId>AROA:stub</AssumedRoleId>"
-        "<Arn>arn:aws:sts::111111111111:assumed-role/stub/stub</Arn></AssumedRoleUser>"
+        "<AssumedRoleId>AROA:stub</AssumedRoleId></AssumedRoleUser>"
         f"<Credentials><AccessKeyId>{key_id}</AccessKeyId>"
         f"<SecretAccessKey>{secret}</SecretAccessKey>"
         f"<SessionToken>{token}</SessionToken>{expires}</Credentials>"

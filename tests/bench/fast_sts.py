@@ -30,7 +30,7 @@ _HEAD = (
 _GRANT = (
     '<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result>'
     "<AssumedRoleUser><AssumedRoleId>AROAFAKE:bench</AssumedRoleId>"
-    "<Arn>arn:aws:sts::111111111111:assumed-role/deploy/bench</Arn></AssumedRoleUser>"
+    "<Arn>arn:aws:sts::111111111111:anybody-whoever-asks</Arn></AssumedRoleUser>"
     "<Credentials><AccessKeyId>ASIA{serial:016d}</AccessKeyId>"
     "<SecretAccessKey>bench/{serial:034d}</SecretAccessKey>"
     "<SessionToken>{token}{serial:016d}</SessionToken><Expiration>{until}</Expiration>"

@@ -50,7 +50,7 @@ def ours(url: str) -> Post:
 
     def post() -> tuple[int, str, bytes]:
         answer = connections.post({name: text.encode() for name, text in HEADERS.items()}, BODY)
-        return answer.status, answer.headers["date"], answer.body
+        return answer.status, answer.headers.get("date", ""), answer.body
 
     return post
 
@@ -232,3 +232,21 @@ def test_a_trusted_certificate_serves_its_own_host_alone(
         wrong = {failed(make, f"https://{other}/") for make in (sdks, ours)}
     assert good[0] == good[1]
     assert {"SSLError of SSLError"} == wrong
+
+
+class Hints(Recorder):
+    """Gives an interim answer to each request, and keeps the answer to it until the next."""
+
+    def _talk(self, client: socket.socket) -> None:
+        while client.recv(65536).endswith(BODY):
+            client.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+            if not client.recv(65536).endswith(BODY):
+                return
+            client.sendall(ANSWER % b"200 OK")
+
+
+def test_an_answer_that_follows_an_interim_one_is_not_given_to_the_next_request() -> None:
+    """It holds the credentials of another profile."""
+    with Hints().running() as at:
+        post = ours(f"http://{at}/")
+        assert [103, 103, 103] == [post()[0] for _ in range(3)]

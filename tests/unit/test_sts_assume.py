@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fakes
-from credfresh.errors import RenewalError
+from credfresh.errors import RenewalError, Scope
 from credfresh.model import Instant, SessionCredentials
 from credfresh.settings import Profile
 from credfresh.sts.assume import MOST_OVER, arguments, granted, server_time
@@ -116,6 +116,40 @@ def test_an_answer_without_credentials_is_a_failure(odd: dict[str, Any]) -> None
     """The failure says what is missing."""
     with pytest.raises(RenewalError, match="without AccessKeyId and Secret"):
         granted(odd, PROFILE, SENT, 0.0)
+
+
+def whose(arn: str | None) -> dict[str, Any]:
+    """Return an answer that says whose session it is."""
+    return {**answer(SENT.wall + 3600), "AssumedRoleUser": {"Arn": arn}}
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:sts::222222222222:assumed-role/deploy/mine",
+        "arn:aws:sts::111111111111:assumed-role/admin/mine",
+        "arn:aws:sts::111111111111:assumed-role/deploy/theirs",
+    ],
+)
+def test_the_session_of_another_is_refused(arn: str) -> None:
+    """A proxy that mixes answers up publishes no profile's credentials under another's name."""
+    asked = replace(
+        PROFILE,
+        role_arn="arn:aws:iam::111111111111:role/some/path/deploy",
+        role_session_name="mine",
+    )
+    with pytest.raises(RenewalError, match="not asked for") as error:
+        granted(whose(arn), asked, SENT, 0.0)
+    assert ("GrantOfAnother", Scope.ENDPOINT) == (error.value.code, error.value.scope)
+    mine = whose("arn:aws:sts::111111111111:assumed-role/Deploy/mine")
+    assert "ASIA" == granted(mine, asked, SENT, 0.0).credentials.access_key_id
+
+
+@pytest.mark.parametrize("arn", [None, "", "arn:aws:iam:::user/me", "sess"])
+def test_servers_that_do_not_name_the_session_are_believed(arn: str | None) -> None:
+    """Servers other than AWS's leave the ARN out, or make up their own."""
+    for said in (whose(arn), answer(SENT.wall + 3600)):
+        assert "ASIA" == granted(said, PROFILE, SENT, 0.0).credentials.access_key_id
 
 
 def test_every_argument_that_is_sent_is_one_of_assume_role() -> None:

@@ -6,13 +6,14 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from credfresh.answers import http_time
-from credfresh.errors import Mend, RenewalError
+from credfresh.errors import Mend, RenewalError, Scope
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.settings import Profile
 
@@ -21,6 +22,12 @@ MOST_OVER = 5.0
 
 YEAR_10000 = 253_402_300_800.0
 """The first wall second that no file, log line or client can write."""
+
+_SESSION = re.compile(r"arn:[\w-]+:sts::(\d{12}):assumed-role/([\w+=,.@-]+)/([\w+=,.@-]+)")
+"""The ARN of a role session; servers other than AWS's may give none, or another.
+
+https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumedRoleUser.html
+"""
 
 
 def arguments(profile: Profile) -> dict[str, Any]:
@@ -59,6 +66,7 @@ def granted(answer: Mapping[str, Any], profile: Profile, sent: Instant, took: fl
         RenewalError: nothing usable was granted.
     """
     credentials = _credentials(answer)
+    _check_whose(answer, profile)
     date = server_time(answer)
     now_there = sent.wall if date is None else date
     lifetime = min(credentials.expiration - now_there, profile.duration + MOST_OVER)
@@ -108,3 +116,19 @@ def _credentials(answer: Mapping[str, Any]) -> SessionCredentials:
         )
     key_id, secret, token = map(str, texts)
     return SessionCredentials(key_id, secret, token, wall)
+
+
+def _check_whose(answer: Mapping[str, Any], profile: Profile) -> None:
+    """Refuse the session of another role or name: nothing else ties an answer to its request."""
+    arn = str((answer.get("AssumedRoleUser") or {}).get("Arn"))
+    told = _SESSION.fullmatch(arn)
+    account, role = profile.role_arn.split(":")[4], profile.role_arn.rpartition("/")[2]
+    asked = (account, role.casefold(), profile.role_session_name)
+    if told and asked != (told[1], told[2].casefold(), told[3]):
+        raise RenewalError(
+            f"STS answered with the session {arn}, which was not asked for",
+            code="GrantOfAnother",
+            mend=Mend.TIME,
+            scope=Scope.ENDPOINT,
+            hint="something on the way mixes answers up: look at proxy and endpoint_url",
+        )

@@ -34,6 +34,9 @@ _SOCKET_OPTIONS = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
 ]
 
+_FINAL = 200
+"""The first HTTP status of answers that no other follows."""
+
 _AS_THE_SDKS: Sequence[tuple[type[exceptions.HTTPError], type[sdk.BotoCoreError]]] = (
     (exceptions.SSLError, sdk.SSLError),
     (exceptions.NewConnectionError, sdk.EndpointConnectionError),
@@ -107,6 +110,8 @@ class Connections:
                 preload_content=False,
                 decode_content=False,
             )
+            if begun.status < _FINAL:
+                begun.close()  # the next request here would get the final answer to this one
             return Answer(begun.status, begun.headers, b"".join(Bounded(begun).stream()))
         except exceptions.HTTPError as error:
             kind = next(sdks for raised, sdks in _AS_THE_SDKS if isinstance(error, raised))
