@@ -55,6 +55,14 @@ def ours(url: str) -> Post:
     return post
 
 
+def request(client: socket.socket) -> bytes:
+    """Return the next request, with its body if it is no CONNECT; empty if the client hung up."""
+    heard = more = client.recv(65536)
+    while more and heard.startswith(b"POST") and not heard.endswith(BODY):
+        heard += (more := client.recv(65536))
+    return heard
+
+
 class Recorder:
     """Keeps the bytes of each request, gives its `answer`, and hangs up where that has no length.
 
@@ -100,9 +108,7 @@ class Recorder:
                     self._talk(opened)
 
     def _talk(self, client: socket.socket) -> None:
-        while heard := client.recv(65536):
-            while heard.startswith(b"POST") and not heard.endswith(BODY):
-                heard += client.recv(65536)
+        while heard := request(client):
             self.heard.append(heard)
             if not self._sleeps:
                 client.sendall(self._answer)
@@ -238,11 +244,10 @@ class Hints(Recorder):
     """Gives an interim answer to each request, and keeps the answer to it until the next."""
 
     def _talk(self, client: socket.socket) -> None:
-        while client.recv(65536).endswith(BODY):
+        while request(client):
             client.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
-            if not client.recv(65536).endswith(BODY):
-                return
-            client.sendall(ANSWER % b"200 OK")
+            if request(client):
+                client.sendall(ANSWER % b"200 OK")
 
 
 def test_an_answer_that_follows_an_interim_one_is_not_given_to_the_next_request() -> None:

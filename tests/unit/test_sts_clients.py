@@ -101,7 +101,7 @@ def test_a_bad_value_in_the_environment_needs_a_human(
     with pytest.raises(RenewalError, match=said) as failed:
         Clients(StsLimits()).at(StsEndpoint("eu-west-1"))
     assert Mend.HUMAN is failed.value.mend
-    assert "AWS_* in the environment" in str(failed.value.hint)
+    assert "AWS_* and *_PROXY in the environment" in str(failed.value.hint)
 
 
 def test_a_client_that_cannot_be_made_is_a_failure_of_the_endpoint(
@@ -114,3 +114,26 @@ def test_a_client_that_cannot_be_made_is_a_failure_of_the_endpoint(
         with pytest.raises(RenewalError) as failed:
             way(StsEndpoint("eu-west-1"))
         assert Scope.ENDPOINT is failed.value.scope
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://me:s3#cret@proxy.example:3128",
+        "http://me:s3/cret@proxy.example:3128",
+        "http://me:s3[cret@proxy.example:3128",
+        "http://me:s3cr%C3%A9t@proxy.example:3128",
+        "http://me:s3cret@proxy.example:port",
+    ],
+)
+def test_a_proxy_that_cannot_be_one_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    """With a `#` in the password, the parser takes what is before it for a port, and quotes it."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(RenewalError) as failed:
+        Clients(StsLimits()).at(StsEndpoint("eu-west-1"))
+    assert "HTTPS_PROXY is not the URL of a proxy" in str(failed.value)
+    assert "s3" not in str(failed.value)
+    assert "\\x" not in str(failed.value)
+    assert Mend.HUMAN is failed.value.mend

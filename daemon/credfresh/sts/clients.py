@@ -155,7 +155,7 @@ class Clients:
             code=code,
             mend=Mend.HUMAN,
             scope=Scope.ENDPOINT,
-            hint="look at region, endpoint_url and fips, and at AWS_* in the environment",
+            hint="look at region, endpoint_url, fips, and AWS_* and *_PROXY in the environment",
         )
 
     def _direct(self, endpoint: StsEndpoint) -> AssumeRole:

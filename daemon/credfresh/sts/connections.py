@@ -48,6 +48,11 @@ _AS_THE_SDKS: Sequence[tuple[type[exceptions.HTTPError], type[sdk.BotoCoreError]
 )
 """What the SDK raises instead of urllib3's errors; the first that fits."""
 
+_NO_PROXY = (
+    "{variable} is not the URL of a proxy; its user and password must be ASCII, with special"
+    " characters written as %XX"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -63,6 +68,9 @@ class Connections:
 
     `trusted` names a bundle of certificates, None for the usual ones. Workers that were written off
     may hold a connection each.
+
+    Raises:
+        BotoCoreError: the environment names a proxy that cannot be one.
     """
 
     def __init__(self, url: str, limits: StsLimits, trusted: str | None) -> None:
@@ -84,9 +92,13 @@ class Connections:
         if proxy is None:
             manager = urllib3.PoolManager(**how)
         else:
-            self._proxy = mask_proxy_url(proxy)
-            how["proxy_headers"] = known.proxy_headers_for(proxy)
-            manager = urllib3.ProxyManager(proxy, **how)
+            try:
+                self._proxy = mask_proxy_url(proxy)
+                how["proxy_headers"] = known.proxy_headers_for(proxy)
+                manager = urllib3.ProxyManager(proxy, **how)
+            except ValueError:  # its text may quote the password
+                said = _NO_PROXY.format(variable=f"{at.scheme.upper()}_PROXY")
+                raise sdk.InvalidConfigError(error_msg=said) from None
             if at.scheme == "http":  # such a proxy sends the request on, and must be told where
                 self._target = url
         self._pool = manager.connection_from_url(url)
