@@ -8,12 +8,13 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
@@ -255,3 +256,34 @@ def test_an_answer_that_follows_an_interim_one_is_not_given_to_the_next_request(
     with Hints().running() as at:
         post = ours(f"http://{at}/")
         assert [103, 103, 103] == [post()[0] for _ in range(3)]
+
+
+class Forgets(Recorder):
+    """Answers three requests at once, and whatever comes first on a connection; then no more.
+
+    So do the connections that a firewall has forgotten.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._three = threading.Barrier(3)
+
+    def _talk(self, client: socket.socket) -> None:
+        self.heard.append(request(client))
+        if len(self.heard) <= self._three.parties:
+            self._three.wait()
+        client.sendall(ANSWER % b"200 OK")
+        while request(client):
+            pass
+
+
+def test_of_kept_connections_that_are_dead_only_one_costs_an_attempt() -> None:
+    """What fails leaves its place to a new one: else each would take until its timeout in turn."""
+    with Forgets().running() as at:
+        post = ours(f"http://{at}/")
+        with ThreadPoolExecutor(3) as pool:
+            three = [pool.submit(post) for _ in range(3)]
+        assert [200] * 3 == [asked.result()[0] for asked in three]
+        with pytest.raises(ReadTimeoutError):
+            post()
+        assert 200 == post()[0]

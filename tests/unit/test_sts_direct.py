@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
@@ -32,6 +33,9 @@ FULL = replace(
     transitive_tag_keys=("team",),
     source_identity="me",
 )
+FORGETFUL = 240
+"""Seconds after which the most impatient address translators forget a silent connection."""
+
 ANSWER = b"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
 <Credentials><AccessKeyId>ASIANEW</AccessKeyId></Credentials></AssumeRoleResult>
 </AssumeRoleResponse>"""
@@ -183,4 +187,7 @@ def test_timeouts_and_limits_of_connections_are_as_configured() -> None:
     pool = vars(vars(Clients(limits).at(StsEndpoint("eu-west-1")))["_connections"])["_pool"]
     assert (1.5, 4.0) == (pool.timeout.connect_timeout, pool.timeout.read_timeout)
     assert 32 == pool.pool.maxsize
-    assert len(pool.conn_kw["socket_options"]) == 2
+    options = {name: value for _, name, value in pool.conn_kw["socket_options"]}
+    assert 1 == options[socket.TCP_NODELAY] == options[socket.SO_KEEPALIVE]
+    assert options[socket.TCP_KEEPIDLE] < FORGETFUL
+    assert options[socket.TCP_KEEPINTVL] * options[socket.TCP_KEEPCNT] < FORGETFUL
