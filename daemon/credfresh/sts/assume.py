@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from credfresh.answers import http_time
-from credfresh.errors import Mend, RenewalError, Scope
+from credfresh.errors import Mend, RenewalError
 from credfresh.model import Grant, Instant, SessionCredentials
 from credfresh.settings import Profile
 
@@ -129,6 +129,5 @@ def _check_whose(answer: Mapping[str, Any], profile: Profile) -> None:
             f"STS answered with the session {arn}, which was not asked for",
             code="GrantOfAnother",
             mend=Mend.TIME,
-            scope=Scope.ENDPOINT,
             hint="something on the way mixes answers up: look at proxy and endpoint_url",
         )
