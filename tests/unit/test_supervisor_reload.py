@@ -10,7 +10,9 @@ import pytest
 
 from credfresh import policy
 from credfresh.errors import Mend, PublishError, Scope
-from credfresh.life.entry import Phase
+from credfresh.life.admission import Lane
+from credfresh.life.attempts import Attempts
+from credfresh.life.entry import Entry, Phase
 from credfresh.principals import FileSource
 from credfresh.publication import PublishReport, Refusal
 from credfresh.publisher import Published
@@ -30,6 +32,18 @@ def test_a_queued_profile_that_is_removed_makes_no_call() -> None:
 
     assert 1 == sim.workers.started
     assert 0 == sim.supervisor.in_flight
+
+
+def test_a_profile_that_is_taken_out_is_not_counted_among_those_that_wait() -> None:
+    """The event about workers that all hang says how many wait for one."""
+    sim = simulate(profile("a"), profile("b"))
+    attempts = Attempts(StsLimits(), workers=sim.workers, post=lambda _: None)
+    for name in ("a", "b"):
+        attempts.queue(Entry(profile(name), Lane("sts", "default"), sim.clock()), sim.clock())
+
+    attempts.discard("a")
+
+    assert 1 == attempts.waiting
 
 
 def test_a_queued_profile_that_moves_to_another_endpoint_starts_there() -> None:
