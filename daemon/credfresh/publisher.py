@@ -74,8 +74,8 @@ class Publisher:
             self._coalescer.limit = limit
 
     def start(self, wanted: Mapping[str, Publication]) -> None:
-        """Start, and make the destination equal to `wanted`."""
-        self._incoming = dict(wanted)
+        """Start, and make the destination equal to `wanted`, as changed by updates before."""
+        self._incoming = {**wanted, **self._incoming}
         self._looked = self._clock().boot
         self._coalescer.note(self._looked, urgent=True)
         self._thread.start()

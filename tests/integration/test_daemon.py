@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -227,10 +228,11 @@ def test_a_daemon_that_has_ended_leaves_no_thread_behind() -> None:
     """Scheduler, workers and publisher end with it: whoever embeds it can start another."""
     before = set(threading.enumerate())
     harness = Harness(settings(profile()))
-    stop_when(harness, lambda: "daemon_ready" in harness.log.names()).join(0)
+    watcher = stop_when(harness, lambda: "daemon_ready" in harness.log.names())
 
     harness.daemon.run()
 
+    watcher.join()
     wait_until(lambda: set(threading.enumerate()) <= before, "the end of all threads")
 
 
@@ -383,6 +385,33 @@ def test_outlets_are_told_at_first_what_stands() -> None:
     told = looks.first["production"]
     assert told is not None
     assert harness.files.stands["production"] is told.grant
+
+
+class Early:
+    """An attendant that withdraws a profile in its first turn."""
+
+    def open(self, desk: Desk) -> None:
+        def chore(_now: Instant) -> float:
+            desk.supervisor.withdraw(["dev"])
+            return math.inf
+
+        desk.agenda.add(chore)
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_is_asked_for_in_the_first_turn_is_published() -> None:
+    """The configuration may have changed since it was read: a reload is then the first thing."""
+    stands = {name: grant(profile(name), clock()) for name in ("dev", "production")}
+    harness = Harness(settings(*map(profile, stands)), attendants=[Early()])
+    harness.files.stands = stands
+    watcher = stop_when(harness, lambda: bool(harness.files.writes))
+
+    harness.daemon.run()
+
+    watcher.join()
+    assert {"dev"} == {name for name, asked in last_write(harness).items() if asked.withdraw}
 
 
 def test_once_tries_every_profile_and_returns() -> None:
