@@ -180,6 +180,18 @@ print("imported:", *sorted(heavy & sys.modules.keys()))
 """
 
 
+def printed(host: Host, program: str, *arguments: str) -> list[str]:
+    """Return the lines that a Python program prints, which must end well."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env=host.environment | {"CREDFRESH_CONFIG": str(host.config)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout.splitlines()
+
+
 @pytest.mark.parametrize(
     ("arguments", "heavy"),
     [
@@ -195,15 +207,7 @@ def test_commands_that_look_at_a_file_do_not_import_the_sdk(
     host: Host, arguments: list[str], heavy: list[str]
 ) -> None:
     """Commands that only look at a file do not import the SDK."""
-    result = subprocess.run(
-        [sys.executable, "-c", IMPORTED, *arguments],
-        env=host.environment | {"CREDFRESH_CONFIG": str(host.config)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert ["imported:", *heavy] == result.stdout.splitlines()[-1].split()
+    assert ["imported:", *heavy] == printed(host, IMPORTED, *arguments)[-1].split()
 
 
 COMPOSED = """
@@ -218,15 +222,7 @@ print("imported:", *sorted({"boto3", "botocore", "apscheduler"} & sys.modules.ke
 
 def test_the_daemon_starts_without_importing_the_sdk(host: Host) -> None:
     """The SDK is not imported at the start: it is not needed while everything is fresh."""
-    result = subprocess.run(
-        [sys.executable, "-c", COMPOSED, str(host.config)],
-        env=host.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert "imported: apscheduler" == result.stdout.splitlines()[-1]
+    assert "imported: apscheduler" == printed(host, COMPOSED, str(host.config))[-1]
 
 
 WATCHED = """
@@ -255,17 +251,8 @@ composition.compose(settings, log, attendants=[Watcher()]).run()
 
 def test_the_collector_of_cycles_rests_while_the_daemon_starts_and_no_longer(host: Host) -> None:
     """What is made then stays, and to look at it would take time; later there are real cycles."""
-    result = subprocess.run(
-        [sys.executable, "-c", WATCHED, str(host.config)],
-        env=host.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert ["opened: False", "later: True"] == [
-        line for line in result.stdout.splitlines() if line[:1] != "{"
-    ]
+    said = printed(host, WATCHED, str(host.config))
+    assert ["opened: False", "later: True"] == [line for line in said if line[:1] != "{"]
 
 
 SLOW = """

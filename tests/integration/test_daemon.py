@@ -387,6 +387,29 @@ def test_outlets_are_told_at_first_what_stands() -> None:
     assert harness.files.stands["production"] is told.grant
 
 
+class LateSts(QuickSts):
+    """Refuses the first attempt; the second ends when the third has begun, which takes longer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.third = threading.Event()
+
+    def obtain(
+        self, profile: Profile, parent: SessionCredentials | None, waits: Callable[[Scope], None]
+    ) -> Grant:
+        del parent, waits
+        self.calls += 1
+        match self.calls:
+            case 1:
+                raise failure("Throttling", mend=Mend.TIME)
+            case 2:
+                self.third.wait(30)
+            case _:
+                self.third.set()
+                threading.Event().wait(0.3)
+        return grant(profile, clock(), key=f"ASIA{self.calls:016d}")
+
+
 class Early:
     """An attendant that withdraws a profile in its first turn."""
 
@@ -444,6 +467,16 @@ def test_once_does_not_wait_for_the_retries_of_those_that_failed() -> None:
 
     assert {"missing"} == {status.state for status in statuses}
     assert {1, 2} >= {status.consecutive_failures for status in statuses} >= {1}
+
+
+def test_once_waits_for_a_retry_that_is_under_way_when_all_have_been_tried() -> None:
+    """What it brings is published, and its command run, before anything ends."""
+    harness = Harness(settings(profile("dev"), profile("production")), LateSts())
+
+    statuses = harness.daemon.once()
+
+    assert ["fresh", "fresh"] == [status.state for status in statuses]
+    assert [{"in_flight": 0}] == harness.log.of("daemon_stopping")
 
 
 class Doorkeeper:

@@ -145,7 +145,7 @@ class Daemon:
             try:
                 self._loop(lambda: self._signals > 0 or self._tried())
                 self._supervisor.drain()  # what takes longer than a session would never be done
-                self._loop(lambda: self._signals > 0 or self._desk.done())
+                self._loop(lambda: self._signals > 0 or self._done())
             finally:
                 self._shutdown()
         return self._supervisor.roster.statuses(self._clock())
@@ -248,6 +248,9 @@ class Daemon:
     def _tried(self) -> bool:
         # Not whether all is quiet: if many profiles fail, a retry of one is always under way.
         return self._supervisor.roster.tried(self._clock()) and self._publisher.idle()
+
+    def _done(self) -> bool:
+        return not self._supervisor.in_flight and self._publisher.idle() and self._desk.done()
 
     def _shutdown(self) -> bool:
         self._notifier.stopping()
