@@ -14,7 +14,6 @@ import socket
 import stat
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from credfresh import summary
@@ -24,6 +23,7 @@ from credfresh.life.desk import Desk
 from credfresh.model import Clock, Instant, rfc3339
 from credfresh.simulator import Simulator
 from credfresh.statuses import ProfileStatus
+from credfresh.values import dataclass
 
 LIFETIME = 30.0
 """Seconds that the simulated STS grants, whatever is asked for: so that renewals can be watched."""

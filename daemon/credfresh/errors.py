@@ -7,8 +7,9 @@ carries a secret: messages are built from names, paths, codes and counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from credfresh.values import dataclass
 
 
 class Mend(StrEnum):

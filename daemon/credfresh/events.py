@@ -6,8 +6,9 @@ event that is not listed here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from credfresh.values import dataclass
 
 Level = Literal["debug", "info", "warning", "error"]
 

@@ -7,9 +7,11 @@ machine started, suspend included (CLOCK_BOOTTIME). Durations are seconds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import lru_cache
+
+from credfresh.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from credfresh.errors import Mend
 from credfresh.model import Grant, Instant, Upstream
 from credfresh.settings import RenewBefore, Rhythm
+from credfresh.values import dataclass
 
 MOST_RENEW_BEFORE = 0.8
 """`renew_before` is clamped to this share of the granted lifetime, or it would renew for ever."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from credfresh.values import dataclass
 
 DEFAULT_SOURCE = "default"
 """The reserved source name: the SDK's own chain."""

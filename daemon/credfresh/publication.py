@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from credfresh.errors import PublishError
 from credfresh.model import Grant
 from credfresh.settings import Profile
+from credfresh.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from credfresh import policy
 from credfresh.coalescer import Coalescer
@@ -17,6 +16,7 @@ from credfresh.errors import Mend, PublishError
 from credfresh.model import Clock, Instant, Roll
 from credfresh.publication import Outcomes, Publication, has_landed
 from credfresh.renewer import Destination
+from credfresh.values import dataclass
 
 LOOK = 10.0
 """Seconds between two looks whether what was published has drifted."""

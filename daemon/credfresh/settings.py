@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from credfresh.principals import DEFAULT_SOURCE, Principal, Source, VaultEngine, VaultSource
 from credfresh.regular import Identity
+from credfresh.values import dataclass
 
 
 class FileTarget(NamedTuple):

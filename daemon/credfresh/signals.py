@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from types import FrameType
+
+from credfresh.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

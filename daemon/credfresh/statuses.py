@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from credfresh.model import rfc3339
+from credfresh.values import dataclass
 
 State = Literal["fresh", "late", "expired", "missing", "refused"]
 """Judged by what is on disk. `fresh`: valid, not overdue. `late`: valid, and overdue by more than

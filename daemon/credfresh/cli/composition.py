@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, get_args
 
 import click
@@ -27,6 +27,7 @@ from credfresh.model import Roll
 from credfresh.notify import Notifier, watchdog_limit
 from credfresh.renewer import Provider
 from credfresh.settings import LogFormat, LogSettings, Settings
+from credfresh.values import dataclass
 
 if TYPE_CHECKING:
     from credfresh.life.daemon import Daemon

@@ -6,13 +6,13 @@ The configuration may be meant for another host.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from credfresh.credentials_file import distrusted
 from credfresh.disk.access import Account, number_of
 from credfresh.disk.paths import WRITABLE_BY_OTHERS
 from credfresh.settings import FileTarget, Settings, UnixAddress
+from credfresh.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

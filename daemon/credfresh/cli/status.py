@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 import click
@@ -28,6 +27,7 @@ from credfresh.summary import (
     redrawn,
     table,
 )
+from credfresh.values import dataclass
 
 PUBLIC = (
     "profile",

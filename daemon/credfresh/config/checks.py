@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from credfresh.config import arn, schema, source_shapes, vault_shapes
 from credfresh.config.drafts import Draft
@@ -12,6 +12,7 @@ from credfresh.config.echo import Path, did_you_mean, shown
 from credfresh.config.findings import Findings, Place
 from credfresh.config.words import is_of_aws, spell
 from credfresh.principals import DEFAULT_SOURCE
+from credfresh.values import dataclass
 
 CHAINED_DURATION = 3600
 """Seconds; the most that STS grants to role credentials (role chaining), whatever the role says."""

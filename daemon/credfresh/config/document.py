@@ -9,7 +9,7 @@ Python. Every scalar is a string, so that nothing is misread as YAML 1.1 does (t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import yaml
 
@@ -17,6 +17,7 @@ from credfresh.config.decoding import START, at, decode
 from credfresh.config.echo import Path
 from credfresh.config.findings import Findings, Place
 from credfresh.config.syntax import MOST_DEPTH, TOO_DEEP, explain
+from credfresh.values import dataclass
 
 Tree = dict[str, "Tree"] | list["Tree"] | str
 """What a document holds: mappings, lists and text."""

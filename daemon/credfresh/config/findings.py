@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import NamedTuple
 
 from credfresh.config.echo import Path, dotted
 from credfresh.errors import ConfigError, Problem
+from credfresh.values import dataclass
 
 MOST_PROBLEMS = 200
 """Problems that are listed at most: nobody reads more."""

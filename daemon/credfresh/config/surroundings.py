@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from credfresh.values import dataclass
 
 SOCKET = "control.sock"
 """The name of the control socket in the service's RuntimeDirectory=."""

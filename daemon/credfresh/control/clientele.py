@@ -6,8 +6,10 @@ import resource
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
+
+from credfresh.values import dataclass
 
 MOST_CLIENTS = 2048
 """Clients at the same time; each takes some 2 KB, and 32 KB in the kernel while it is answered."""

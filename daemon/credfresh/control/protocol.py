@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from credfresh.control.shapes import (
@@ -23,6 +22,7 @@ from credfresh.control.shapes import (
     fitting,
 )
 from credfresh.errors import ControlCode, ControlError
+from credfresh.values import dataclass
 
 VERSION = 1
 

@@ -16,7 +16,6 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -25,6 +24,7 @@ from credfresh.control.clientele import MOST_CLIENTS, Client, Clientele, Peer, S
 from credfresh.control.protocol import Request
 from credfresh.errors import ControlCode, ControlError
 from credfresh.model import Clock
+from credfresh.values import dataclass
 
 REQUEST_TIME = 5.0
 """Seconds from the connection to the end of the request."""

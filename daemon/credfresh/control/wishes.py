@@ -9,10 +9,11 @@ start in a crowd, or again and again, cause next to no calls of STS.
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from credfresh.control.protocol import suffices
+from credfresh.values import dataclass
 
 MARGIN = 5.0
 """Seconds of a grant that cannot be promised, because asking and publishing take time."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from credfresh.publication import Publication, Refusal, Wanted
 from credfresh.splice import ownership
 from credfresh.splice.ownership import Piece
+from credfresh.values import dataclass
 
 REMEMBERED = 3600.0
 """Seconds after its expiration that an access key id of ours is still known as ours, at least."""

@@ -7,9 +7,9 @@ directory each time was most of its work.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from credfresh.model import Clock, Instant
+from credfresh.values import dataclass
 
 GOOD_FOR = 60.0
 """Seconds after which a thorough look is due whatever a glance says: directories further up, which

@@ -22,9 +22,9 @@ import re
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from credfresh.disk.paths import trusted_owner
+from credfresh.values import dataclass
 
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 _NOREPLACE, _EXCHANGE = 1, 2  # RENAME_* of linux/fs.h

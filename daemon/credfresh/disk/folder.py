@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from credfresh.disk import atomic, writing
 from credfresh.disk.access import Access
@@ -22,6 +22,7 @@ from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
 from credfresh.regular import Identity, identity
 from credfresh.settings import FileTarget
+from credfresh.values import dataclass
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

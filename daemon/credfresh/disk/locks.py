@@ -23,13 +23,13 @@ import re
 import signal
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from credfresh.disk.paths import Place, trusted_owner
 from credfresh.disk.steps import failure
 from credfresh.errors import AlreadyRunningError, PublishError
+from credfresh.values import dataclass
 
 Pause = Callable[[float], object]
 """Waits that many seconds."""

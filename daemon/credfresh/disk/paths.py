@@ -14,10 +14,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from credfresh.disk.steps import failure
 from credfresh.errors import PublishError
+from credfresh.values import dataclass
 
 MOST_LINKS = 40
 """As many symbolic links as Linux follows in one path (path_resolution(7))."""

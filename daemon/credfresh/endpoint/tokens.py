@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from credfresh.disk import atomic, folder
 from credfresh.disk.access import Access, for_readers, group_of
@@ -22,6 +22,7 @@ from credfresh.disk.steps import Steps
 from credfresh.errors import PublishError
 from credfresh.regular import Identity
 from credfresh.settings import FileTarget, TokenFile
+from credfresh.values import dataclass
 
 LOCK = "tokens"
 """The name of the file whose life lock is that of the directory."""

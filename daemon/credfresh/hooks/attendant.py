@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 
 from credfresh.errors import unforeseen
@@ -23,6 +23,7 @@ from credfresh.model import Grant, rfc3339
 from credfresh.publication import Publication, PublishReport, has_landed
 from credfresh.publisher import Published
 from credfresh.settings import Hook, Profile, Settings
+from credfresh.values import dataclass
 
 AT_ONCE = 4
 """Commands that run at the same time at most."""

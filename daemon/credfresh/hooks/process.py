@@ -7,9 +7,9 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from credfresh import one_cpu
+from credfresh.values import dataclass
 from credfresh.watch import ProcessWatch, kill_group
 
 MOST_OUTPUT = 2000

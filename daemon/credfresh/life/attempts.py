@@ -8,7 +8,6 @@ with `discard`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import takewhile
 
 from credfresh import policy
@@ -19,6 +18,7 @@ from credfresh.life.ports import Finished, Workers
 from credfresh.model import Grant, Instant
 from credfresh.renewer import Progress, hung, threadless
 from credfresh.settings import StsLimits
+from credfresh.values import dataclass
 
 Work = Callable[[Progress], Grant | RenewalError]
 """One attempt, run in a worker; it does not raise."""

@@ -9,7 +9,7 @@ no mistake of an attendant ends the daemon.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from credfresh.life.supervisor import Supervisor
 from credfresh.model import Clock
 from credfresh.publisher import Published
 from credfresh.settings import Settings
+from credfresh.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ state; they post a message.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from credfresh.errors import RenewalError
 from credfresh.model import Grant
 from credfresh.publication import Publication
 from credfresh.publisher import Published
+from credfresh.values import dataclass
 
 
 class Timers(Protocol):

@@ -6,7 +6,7 @@ told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from credfresh.errors import ConfigError, CredfreshError, Problem, unforeseen
@@ -15,6 +15,7 @@ from credfresh.life.roster import Changes
 from credfresh.regular import identity_at
 from credfresh.renewer import Provider
 from credfresh.settings import Settings
+from credfresh.values import dataclass
 
 POLL = 1.0
 """Seconds between two looks at the configuration file, with `reload: auto`.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from credfresh.errors import PublishError, RenewalError
 from credfresh.life.admission import Lane
@@ -12,6 +11,7 @@ from credfresh.model import Instant
 from credfresh.publication import Refusal
 from credfresh.settings import Profile, Settings
 from credfresh.statuses import ProfileStatus
+from credfresh.values import dataclass
 
 
 def status(entry: Entry, now: Instant) -> ProfileStatus:

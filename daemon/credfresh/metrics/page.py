@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from urllib.parse import quote, urlencode
@@ -20,6 +19,7 @@ from credfresh.metrics.timeline import Axis, axis_for, draw, scale
 from credfresh.metrics.view import STATES, VALID, View
 from credfresh.model import rfc3339
 from credfresh.statuses import State
+from credfresh.values import dataclass
 
 MOST_ROWS = 500
 """Profiles that are shown at most, the most urgent first."""

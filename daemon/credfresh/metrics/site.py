@@ -11,7 +11,6 @@ import io
 import math
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -20,6 +19,7 @@ from credfresh.metrics import exposition, page
 from credfresh.metrics.page_cache import PageCache
 from credfresh.metrics.view import View
 from credfresh.model import Clock
+from credfresh.values import dataclass
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

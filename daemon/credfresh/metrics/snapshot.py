@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from credfresh.model import Grant, Instant
 from credfresh.publication import Refusal
 from credfresh.settings import Profile, Settings
 from credfresh.statuses import State
+from credfresh.values import dataclass
 
 RESULTS: tuple[Result, ...] = ("success", "transient", "throttled", "needs_human")
 """The possible results of an attempt."""

@@ -6,9 +6,9 @@ Places are attributes in percent, since the page's policy allows no inline style
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from credfresh.metrics.snapshot import Figures
+from credfresh.values import dataclass
 
 NOW = 36.0
 """Where now is, in percent from the left, with more room for the future. page.css draws it."""

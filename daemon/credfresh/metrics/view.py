@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from credfresh.metrics.reader import PublishedKey, Sections
 from credfresh.metrics.snapshot import Figures, Snapshot
 from credfresh.statuses import State
+from credfresh.values import dataclass
 
 VALID: tuple[State, ...] = ("fresh", "late")
 """The states in which a reader gets credentials that work."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from credfresh import twin
 from credfresh.disk import folder
@@ -17,6 +16,7 @@ from credfresh.model import Clock, Grant, rfc3339
 from credfresh.publication import Publication
 from credfresh.regular import Identity, identity
 from credfresh.settings import FileTarget, Twin
+from credfresh.values import dataclass
 
 SUFFIXES = ("json", "env", "config")
 """The files of one twin, in the order of their removal: the last one proves the others ours."""

@@ -11,10 +11,11 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from credfresh.simulator import refusals
 from credfresh.simulator.query import Query
+from credfresh.values import dataclass
 
 DEFAULT_DURATION = 3600
 LEAST_DURATION = 900

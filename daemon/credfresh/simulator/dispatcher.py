@@ -6,7 +6,6 @@ import itertools
 import re
 import threading
 import uuid
-from dataclasses import dataclass
 from email.utils import formatdate
 
 from credfresh.model import Clock
@@ -25,6 +24,7 @@ from credfresh.simulator.query import Query
 from credfresh.simulator.refusals import StsError
 from credfresh.simulator.service import Service
 from credfresh.simulator.wire import HttpRequest, Reply
+from credfresh.values import dataclass
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)")
 _UNALTERED = Grant()

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from credfresh.simulator.query import Query
+from credfresh.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from credfresh.model import Instant
+from credfresh.values import dataclass
 
 KEPT = 100_000
 """How many calls are kept one by one; counts are kept for all."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import parse_qsl
 
 from credfresh.simulator.wire import HttpRequest
+from credfresh.values import dataclass
 
 _MEMBER = re.compile(r"(?P<list>[A-Za-z]+)\.member\.(?P<number>[1-9][0-9]{0,4})(?P<rest>\..+)?")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from http.client import HTTPMessage
 
@@ -20,6 +20,7 @@ from botocore.credentials import Credentials
 
 from credfresh.simulator import refusals
 from credfresh.simulator.wire import HttpRequest
+from credfresh.values import dataclass
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _SCOPE_PARTS = 5

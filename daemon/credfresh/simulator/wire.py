@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
+
+from credfresh.values import dataclass
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of request line and headers at most; a session token's header has some hundred bytes."""

@@ -11,9 +11,10 @@ import os
 from base64 import b32encode, b64encode
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from credfresh.simulator import refusals
+from credfresh.values import dataclass
 
 LEAST_MAX_SESSION = 3600
 MOST_MAX_SESSION = 43_200

@@ -7,11 +7,12 @@ looked at once, in the order of the file, and none after the last flaw that is r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 from credfresh.splice.ini import Document, lines_of
 from credfresh.splice.ini_lines import DEFAULT_SECTION, Code, Finding, examine
+from credfresh.values import dataclass
 
 MOST_FLAWS = 20
 """Flaws of one file that are reported at once; when they are mended, the next ones are."""

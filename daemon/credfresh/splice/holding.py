@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from credfresh.splice import ini, mark
 from credfresh.splice.ini_lines import Line, at_column_0, lines, setting, text
 from credfresh.splice.mark import Mark
+from credfresh.values import dataclass
 
 RULING = frozenset(
     {

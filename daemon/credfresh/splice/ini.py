@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
@@ -28,6 +28,7 @@ from credfresh.splice.ini_lines import (
     examine,
     text,
 )
+from credfresh.values import dataclass
 
 _LINE = re.compile(rb"[^\r\n]*")
 

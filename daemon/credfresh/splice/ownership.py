@@ -27,7 +27,7 @@ hold more below our block: that is foreign and stays, even if the block is remov
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import itemgetter
 
 from credfresh.model import rfc3339
@@ -35,6 +35,7 @@ from credfresh.publication import Publication
 from credfresh.splice import holding, ini, mark
 from credfresh.splice.holding import KEY_ID, Document, Piece
 from credfresh.splice.plan import Merge, Plan
+from credfresh.values import dataclass
 
 __all__ = [
     "Document",

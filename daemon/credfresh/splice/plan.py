@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from credfresh.publication import Refusal
@@ -11,6 +11,7 @@ from credfresh.splice import holding, ini, mark
 from credfresh.splice.flaws import Flaw, flaws_of
 from credfresh.splice.holding import Document, Piece
 from credfresh.splice.layout import Draft, lay_out
+from credfresh.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

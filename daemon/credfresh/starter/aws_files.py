@@ -6,9 +6,10 @@ import configparser
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from credfresh.errors import CredfreshError
+from credfresh.values import dataclass
 
 _KEYS = frozenset({"aws_access_key_id", "aws_secret_access_key"})
 _SECRETS = _KEYS | {"aws_session_token", "aws_security_token"}

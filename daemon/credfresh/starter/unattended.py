@@ -6,12 +6,13 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from credfresh.config.checks import CHAINED_DURATION
 from credfresh.config.words import LEAST_DURATION, MOST_DURATION, spell
 from credfresh.starter.aws_files import AwsProfile
+from credfresh.values import dataclass
 
 MOST_IN_A_ROW = 16
 """Roles in one chain of `source_profile` at most; nobody has more on purpose."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from credfresh.config import arn, words
 from credfresh.errors import ConfigError
 from credfresh.starter.aws_files import AwsProfiles
 from credfresh.starter.unattended import Draft, Judge, Line, Source
+from credfresh.values import dataclass
 
 Check = Callable[[str], object]
 """Takes a configuration; raises ConfigError if it is not valid."""

@@ -12,7 +12,6 @@ import socket
 import ssl
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from botocore import exceptions as sdk
@@ -24,6 +23,7 @@ from credfresh.errors import Mend, RenewalError, Scope, unforeseen
 from credfresh.sts.assume import server_time
 from credfresh.sts.codes import CLOCK_CODES, THROTTLES, Rule, rule_of
 from credfresh.sts.scrub import scrubbed
+from credfresh.values import dataclass
 
 CLOCK_TOLERANCE = 300.0
 """Seconds that signatures may be off; beyond, the clock is blamed and not the signature.

@@ -11,7 +11,6 @@ import os
 import platform
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +27,7 @@ from credfresh.settings import Profile, StsLimits
 from credfresh.sts.bounded import bound
 from credfresh.sts.direct import AssumeRole
 from credfresh.sts.scrub import scrubbed
+from credfresh.values import dataclass
 
 if TYPE_CHECKING:  # the stubs are not there at run time
     from types_boto3_sts import STSClient

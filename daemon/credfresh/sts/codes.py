@@ -6,9 +6,8 @@ https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from credfresh.errors import Mend, Scope
+from credfresh.values import dataclass
 
 REFUSED_KEYS = frozenset(
     {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +28,7 @@ from urllib3 import exceptions
 
 from credfresh.answers import Bounded
 from credfresh.settings import StsLimits
+from credfresh.values import dataclass
 
 _SOCKET_OPTIONS = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),

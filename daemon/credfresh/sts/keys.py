@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from botocore.credentials import (
     ContainerProvider,
@@ -13,6 +13,7 @@ from botocore.credentials import (
 )
 
 from credfresh.model import SessionCredentials
+from credfresh.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -35,6 +34,7 @@ from credfresh.sts import chain, metadata
 from credfresh.sts.clients import Clients, StsEndpoint
 from credfresh.sts.processes import BoundedProcess
 from credfresh.sts.token_file import token_loader
+from credfresh.values import dataclass
 
 _LEAD = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")
 """The variables that direct the SDK's chain to one profile, or to other files."""

@@ -9,8 +9,9 @@ stops by its own clock before another hub starts by its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from credfresh.values import dataclass
 
 LEASE = 15.0
 """Seconds that a lease lasts after its holder's last write."""

@@ -8,11 +8,12 @@ will be renewed again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from credfresh.model import Grant, Instant, SessionCredentials, Upstream, rfc3339
 from credfresh.settings import Profile
+from credfresh.values import dataclass
 
 MARK = "credfresh"
 """The key of the mark inside the secret."""
