@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from functools import partial
 from typing import assert_never
 
 from credfresh import policy, principals, settings
@@ -29,7 +30,6 @@ def assemble(
 ) -> settings.Settings:
     """Return the settings of a file that has passed every check."""
     file = case.file
-    twins = _twins(case, targets)
     instance = file.instance or default_instance(source)
     sts = _sts(file.sts)
     needed = policy.calls_needed((d.duration, d.renew_before) for d in case.drafts.values())
@@ -38,10 +38,7 @@ def assemble(
         shortest=min(draft.duration for draft in case.drafts.values()),
         busy=needed / sts.calls_per_second,
     )
-    profiles = {
-        name: _profile(draft, case, targets[name], twins.get(name), surroundings, rhythm)
-        for name, draft in case.drafts.items()
-    }
+    profiles = _profiles(case, targets, surroundings, rhythm)
     for name, draft in case.drafts.items() if case.engines else ():
         if case.follows_hub(draft):
             profiles[name] = _followed(profiles[name], engine_of(case.engines[draft.source]))
@@ -88,6 +85,36 @@ def _chained(profiles: Mapping[str, settings.Profile]) -> dict[str, settings.Pro
     return {name: done[name] for name in profiles}
 
 
+def _profiles(
+    case: Case,
+    targets: Mapping[str, settings.FileTarget],
+    surroundings: Surroundings,
+    rhythm: settings.Rhythm,
+) -> dict[str, settings.Profile]:
+    """Return the profiles; a plain one is made like the first, which takes half the time."""
+    twins = _twins(case, targets)
+    profiles: dict[str, settings.Profile] = {}
+    another: Callable[..., settings.Profile] | None = None
+    for name, draft in case.drafts.items():
+        twin = twins.get(name)
+        if draft.plain and another is not None:
+            profiles[name] = another(
+                name=name,
+                section=draft.section,
+                role_arn=draft.profile.role_arn or "",
+                role_session_name=_session_name(draft, surroundings),
+                twin=twin,
+            )
+            continue
+        profile = profiles[name] = _profile(draft, case, targets[name], twin, surroundings, rhythm)
+        if draft.plain:
+            another = partial(
+                settings.Profile,
+                **{f.name: getattr(profile, f.name) for f in fields(profile) if f.init},
+            )
+    return profiles
+
+
 def _profile(  # noqa: PLR0917 - all that a profile is made of
     draft: Draft,
     case: Case,
@@ -102,8 +129,7 @@ def _profile(  # noqa: PLR0917 - all that a profile is made of
         name=draft.name,
         section=draft.section,
         role_arn=shape.role_arn or "",
-        role_session_name=shape.role_session_name
-        or default_session_name(surroundings.hostname, draft.name),
+        role_session_name=_session_name(draft, surroundings),
         duration=draft.duration,
         renew_before=draft.renew_before,
         region=region_of(draft, surroundings.environment) or "",
@@ -127,6 +153,11 @@ def _profile(  # noqa: PLR0917 - all that a profile is made of
         on_renew=_hook(shape.on_renew),
         rhythm=rhythm,
     )
+
+
+def _session_name(draft: Draft, surroundings: Surroundings) -> str:
+    given = draft.profile.role_session_name
+    return given or default_session_name(surroundings.hostname, draft.name)
 
 
 def _twins(case: Case, targets: Mapping[str, settings.FileTarget]) -> dict[str, settings.Twin]:

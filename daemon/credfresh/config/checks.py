@@ -73,11 +73,15 @@ class Case:
 
 
 def check_profiles(case: Case) -> None:
-    """Check every enabled profile by itself."""
+    """Check every enabled profile by itself; what all plain ones share, with the first of them."""
+    passed = False
     for draft in case.drafts.values():
-        for keys, check in _CHECKS:
+        known = len(case.findings.problems)
+        for keys, check in _OF_NAMES if passed and draft.plain else _CHECKS:
             if not draft.faulty or draft.sound(*keys):
                 check(draft, case)
+        if draft.plain and not draft.faulty and len(case.findings.problems) == known:
+            passed = True
 
 
 def _source_exists(draft: Draft, case: Case) -> None:
@@ -218,3 +222,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Draft, Case], None]], ...] = (
     (("section", "allow_default"), _default_section),
 )
 """Each check, and the keys that it relies on: it is left out where one of them was refused."""
+
+_OF_NAMES = tuple(
+    (keys, check) for keys, check in _CHECKS if check in {_policy_arns, _region, _default_section}
+)
+"""Those that look at the profile's name or one of `NAMES`."""

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from credfresh.config.findings import Findings, Place
 
 MOST_BYTES = 8 * 1024 * 1024
 """The largest configuration read: three times what 10,000 profiles with every key need."""
 
-START = Place(1, 1, 1, 1, {})
+
+class _Point(NamedTuple):
+    """A `Mark` where no parser has been."""
+
+    line: int
+    column: int
+
+
+START = Place(None, None, {})
 """The beginning of the file."""
 
 # YAML 1.1 section 5.1 (c-printable): what may stand in a stream at all.
@@ -50,9 +59,5 @@ def _first_bad_byte(data: bytes) -> int | None:
 
 def _end_of(text: str) -> Place:
     lines = re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text)
-    return at(len(lines) - 1, len(lines[-1].removeprefix("\ufeff")))
-
-
-def at(line: int, column: int) -> Place:
-    """Return the place of a parser's mark, which counts from 0."""
-    return Place(line + 1, column + 1, line + 1, column + 1, {})
+    end = _Point(len(lines) - 1, len(lines[-1].removeprefix("\ufeff")))
+    return Place(end, end, {})

@@ -13,9 +13,9 @@ from dataclasses import field
 
 import yaml
 
-from credfresh.config.decoding import START, at, decode
+from credfresh.config.decoding import START, decode
 from credfresh.config.echo import Path
-from credfresh.config.findings import Findings, Place
+from credfresh.config.findings import Findings, Mark, Place, key_of
 from credfresh.config.syntax import MOST_DEPTH, TOO_DEEP, explain
 from credfresh.values import dataclass
 
@@ -27,8 +27,6 @@ Loader = type[yaml.BaseLoader] | type[yaml.cyaml.CBaseLoader]
 FASTEST: Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _LEAF: dict[str | int, Place] = {}
-_Spot = tuple[int, int]
-"""A line and a column, both counted from 1."""
 
 
 class _StopReadingError(Exception):
@@ -62,17 +60,17 @@ def read(data: bytes, findings: Findings, loader: Loader = FASTEST) -> Document:
 def _feed(builder: _Builder, text: str, loader: Loader) -> bool:
     """Build to the end, or record the first thing that cannot be understood and return False."""
     try:
+        problems = builder.findings.problems
         for event in _events(text, loader):
             builder.feed(event)
-            if builder.findings.full:
+            if problems and builder.findings.full:
                 break
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line, mark.column) if mark else (0, 0)
         reason, hint = explain(error, text)
         # libyaml gives no event for a line that nests too deep; the path to its key is known.
         path = builder.path() if (reason, hint) == TOO_DEEP else ()
-        builder.findings.add(at(line, column), path, reason, hint=hint)
+        builder.findings.add(Place(mark, mark, {}), path, reason, hint=hint)
         return False
     except _StopReadingError:
         return False
@@ -105,19 +103,19 @@ class _Frame:
     into: dict[str, Tree] | list[Tree]
     within: dict[str | int, Place]
     key: str | int | None
-    key_spot: _Spot = (1, 1)
+    key_mark: Mark | None = None
+    """Where the key stands; None in a list, where it is a number."""
     attached: bool = True
     """False for the second value of a duplicate key, which is read to its end and dropped."""
 
-    def attach(self, value: Tree, spot: _Spot, within: dict[str | int, Place]) -> None:
+    def attach(self, value: Tree, mark: Mark | None, within: dict[str | int, Place]) -> None:
         """Attach a value, with its position and that of its key."""
-        if not self.attached:
+        if not self.attached or self.key is None:
             return
+        self.within[self.key] = Place(mark, self.key_mark or mark, within)
         if isinstance(self.into, list):
-            self.within[len(self.into)] = Place(*spot, *spot, within)
             self.into.append(value)
         elif isinstance(self.key, str):
-            self.within[self.key] = Place(*spot, *self.key_spot, within)
             self.into[self.key] = value
 
     def next(self) -> None:
@@ -172,7 +170,7 @@ class _Builder:
         if _is_nothing(event):
             self._nothing(frame, event)
         else:
-            frame.attach(event.value, _spot(event), _LEAF)
+            frame.attach(event.value, event.start_mark, _LEAF)
         frame.next()
 
     def _nothing(self, frame: _Frame, event: yaml.ScalarEvent) -> None:
@@ -185,14 +183,15 @@ class _Builder:
 
     def _key(self, frame: _Frame, event: yaml.ScalarEvent) -> None:
         name = frame.key = event.value
-        frame.key_spot = _spot(event)
+        frame.key_mark = event.start_mark
         if name == "<<" and not event.style:
             hint = "write the keys out, or put what profiles share under `defaults`"
             self._stop(event, "merge keys (`<<`) are refused", hint)
         first = frame.within.get(name)
         frame.attached = first is None
         if first is not None:
-            reason = f"is set twice; the first is at {first.key_line}:{first.key_column}"
+            key = key_of(first)
+            reason = f"is set twice; the first is at {key.line}:{key.column}"
             self.findings.add(_place(event), self.path(), reason, hint="keep one of them")
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:
@@ -208,7 +207,7 @@ class _Builder:
         if frame is None:
             self.root, self.place = into, _place(event, within)
         else:
-            frame.attach(into, _spot(event), within)
+            frame.attach(into, event.start_mark, within)
         self.stack.append(_Frame(into, within, None if isinstance(into, dict) else 0))
 
     def _alias(self, event: yaml.AliasEvent) -> None:
@@ -234,7 +233,7 @@ class _Builder:
         if not frame.attached:
             return
         if isinstance(frame.key, str):
-            frame.within[frame.key] = Place(*_spot(event), *frame.key_spot, _LEAF)
+            frame.within[frame.key] = Place(event.start_mark, frame.key_mark, _LEAF)
             self.findings.faulty.add(self.path())
         else:
             self.findings.faulty.add(tuple(f.key for f in self.stack[:-1] if f.key is not None))
@@ -248,14 +247,8 @@ class _Builder:
 
 
 def _is_nothing(event: yaml.ScalarEvent) -> bool:
-    return event.value in _NULLS and not event.style and not event.tag
-
-
-def _spot(event: yaml.Event) -> _Spot:
-    mark = event.start_mark
-    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    return event.value in _NULLS and not (event.style or event.tag)
 
 
 def _place(event: yaml.Event, within: dict[str | int, Place] = _LEAF) -> Place:
-    spot = _spot(event)
-    return Place(*spot, *spot, within)
+    return Place(event.start_mark, event.start_mark, within)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from credfresh.config import schema
@@ -15,6 +15,9 @@ DURATION = 3600
 
 RENEW_BEFORE = RenewBefore()
 
+NAMES = frozenset({"role_arn", "section"})
+"""Keys that few profiles share: all that most of them set."""
+
 _NONE: frozenset[str] = frozenset()
 
 
@@ -23,10 +26,12 @@ class Draft(NamedTuple):
 
     name: str
     profile: schema.Profile
-    inherited: frozenset[str]
+    inherited: Collection[str]
     """Keys whose value comes from `defaults`."""
     faulty: frozenset[str]
     """Keys that were refused; checks that depend on them are left out."""
+    plain: bool
+    """Whether it sets nothing but `NAMES`: all such profiles are alike in the rest."""
 
     @property
     def section(self) -> str:
@@ -65,10 +70,11 @@ def drafts_of(file: schema.ConfigFile, findings: Findings) -> dict[str, Draft]:
         wrong = _NONE
         if findings.faulty:
             wrong = _absent(profile, wrong_defaults).union(wrong_in.get(name, _NONE))
-        inherited = _absent(profile, given)
-        vars(profile).update([(key, given[key]) for key in inherited])
+        plain = profile.model_fields_set <= NAMES
+        inherits = given if plain else {key: given[key] for key in _absent(profile, given)}
+        vars(profile).update(inherits)
         if profile.enabled is not False and "enabled" not in wrong:
-            found[name] = Draft(name, profile, inherited, wrong)
+            found[name] = Draft(name, profile, inherits, wrong, plain)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from credfresh.config.echo import Path, dotted
 from credfresh.errors import ConfigError, Problem
@@ -13,14 +13,34 @@ MOST_PROBLEMS = 200
 """Problems that are listed at most: nobody reads more."""
 
 
-class Place(NamedTuple):
-    """Where a value and its key stand (1-based), and the same for all within it."""
+class Mark(Protocol):
+    """A point in the file, as the parser has it: counted from 0."""
 
-    line: int
-    column: int
-    key_line: int
-    key_column: int
+    @property
+    def line(self) -> int:
+        """The line."""
+
+    @property
+    def column(self) -> int:
+        """The column."""
+
+
+class Place(NamedTuple):
+    """Where a value and its key stand (None: at the beginning), and the same for all within it."""
+
+    mark: Mark | None
+    key_mark: Mark | None
     within: dict[str | int, Place]
+
+    @property
+    def line(self) -> int:
+        """The line of the value, counted from 1."""
+        return self.mark.line + 1 if self.mark else 1
+
+    @property
+    def column(self) -> int:
+        """The column of the value, counted from 1."""
+        return self.mark.column + 1 if self.mark else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +101,7 @@ def find(root: Place, path: Path) -> Place | None:
 
 def key_of(place: Place) -> Place:
     """Return the place of a value's key."""
-    return Place(place.key_line, place.key_column, place.key_line, place.key_column, {})
+    return Place(place.key_mark, place.key_mark, {})
 
 
 def value_or_parent(root: Place, path: Path) -> Place:

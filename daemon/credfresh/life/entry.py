@@ -103,7 +103,8 @@ class Entry:
         """Whether readers of its file find nothing of ours: no file, or somebody else's section."""
         if self.refusal is not None:
             return True  # a section of somebody else's stands there
-        if self.published_as is not None and self.published_as.place != self.profile.place:
+        was = self.published_as
+        if was is not None and was is not self.profile and was.place != self.profile.place:
             return True  # a reload names another file or section, and nothing has reached it
         error = self.unwritten
         return error is not None and error.code in NOTHING_STANDS.get(error.step, ())

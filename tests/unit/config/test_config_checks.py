@@ -296,6 +296,36 @@ def test_the_default_section_needs_allow_default() -> None:
     assert accepted(consent).profiles["default"].section == "default"
 
 
+def test_each_profile_is_checked_for_what_it_alone_says() -> None:
+    """Those that set a role alone share all other checks; names, roles and sections are theirs."""
+    text = profiles(
+        """
+        a: {role_arn: ROLE}
+        b: {role_arn: 'arn:aws-cn:iam::111111111111:role/x'}
+        c: {role_arn: 'arn:aws:iam::999999999999:role/x'}
+        d: {role_arn: ROLE, section: default}
+        default: {role_arn: ROLE}
+        """,
+        defaults="{region: eu-west-1, policy_arns: ['arn:aws:iam::111111111111:policy/p']}",
+    )
+    assert sorted({path for path, _ in found(text)}) == [
+        "profiles.b.policy_arns",
+        "profiles.b.region",
+        "profiles.c.policy_arns",
+        "profiles.d.section",
+        "profiles.default",
+    ]
+
+
+def test_a_mistake_that_all_inherit_is_told_of_each() -> None:
+    """Nothing that one has not passed is taken for passed by the others."""
+    text = profiles(
+        "a: {role_arn: ROLE}\nb: {role_arn: ROLE}\nc: {role_arn: ROLE}",
+        defaults="{region: eu-west-1, duration: 15m, renew_before: 20m}",
+    )
+    assert [path for path, _ in found(text)] == [f"profiles.{x}.renew_before" for x in "abc"]
+
+
 def test_source_and_source_profile_exclude_each_other() -> None:
     """A role is assumed by one principal."""
     text = profiles("a: {role_arn: ROLE}\nb: {role_arn: ROLE, source: default, source_profile: a}")

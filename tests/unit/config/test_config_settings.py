@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 
 import pytest
 
@@ -185,6 +186,31 @@ def test_a_profile_overrides_the_defaults() -> None:
     a, b = settings.profiles["a"], settings.profiles["b"]
     assert (a.duration, a.session_tags) == (900, (("own", "x"),))
     assert (b.duration, b.session_tags) == (7200, (("all", "y"),))
+
+
+def test_what_one_profile_is_does_not_depend_on_the_others() -> None:
+    """Most profiles set nothing but a role: they share what they inherit, and nothing else."""
+    texts = {
+        "one": "{role_arn: 'arn:aws:iam::111111111111:role/one'}",
+        "two": "{role_arn: 'arn:aws:iam::222222222222:role/two', section: second}",
+        "odd": "{role_arn: ROLE, duration: 15m}",
+        "three": "{role_arn: ROLE}",
+    }
+    shared = """{
+        region: eu-west-1, duration: 2h, account_id: true, session_tags: {all: y},
+        on_expired: remove, credentials_file: {path: /run/other/credentials},
+        on_renew: {command: [/bin/true]}, fips: true}"""
+    top = "process_dir: /run/credfresh/process\n"
+
+    def read(names: Iterable[str]) -> Mapping[str, Profile]:
+        text = "\n".join(f"{name}: {texts[name]}" for name in names)
+        return accepted(profiles(text, top=top, defaults=shared)).profiles
+
+    together = read(texts)
+    alone = [read([name])[name] for name in texts]
+    assert [each.duration for each in together.values()] == [7200, 7200, 900, 7200]
+    assert list(together.values()) == alone
+    assert [each.request for each in together.values()] == [each.request for each in alone]
 
 
 def test_a_chained_profile_does_not_inherit_the_source() -> None:
