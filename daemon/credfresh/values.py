@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["dataclass"]
 
@@ -19,4 +19,17 @@ else:
 
     def dataclass(*, frozen: bool = False, **options: bool) -> Callable[[type], type]:
         """Make a dataclass; what is `frozen` is compared and hashed so, and not protected."""
-        return dataclasses.dataclass(unsafe_hash=frozen, **options)
+
+        def make(cls: type) -> type:
+            made = dataclasses.dataclass(**options)(cls)
+            if frozen:
+                made.__hash__ = _hash
+            return made
+
+        return make
+
+
+def _hash(value: Any) -> int:
+    """Return what `dataclasses` would; few values are keys, and it compiles a method for each."""
+    compared = [each.name for each in dataclasses.fields(value) if each.compare]
+    return hash(tuple([getattr(value, name) for name in compared]))

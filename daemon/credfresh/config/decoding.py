@@ -21,8 +21,10 @@ class _Point(NamedTuple):
 START = Place(None, None, {})
 """The beginning of the file."""
 
-# YAML 1.1 section 5.1 (c-printable): what may stand in a stream at all.
-_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# YAML 1.1 section 5.1 (c-printable): what may stand in a stream at all. Of text that is all ASCII a
+# part of it is enough; the whole takes a while to compile.
+_UNPRINTABLE_ASCII = "[^\t\n\r -~]"
+_UNPRINTABLE = "[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def decode(data: bytes, findings: Findings) -> str:
@@ -42,7 +44,7 @@ def decode(data: bytes, findings: Findings) -> str:
         findings.add(_end_of(before), (), reason, hint="save the file as UTF-8")
         findings.raise_if_any()
     text = data.decode("utf-8").removeprefix("\ufeff")
-    if odd := _UNPRINTABLE.search(text):
+    if odd := re.search(_UNPRINTABLE_ASCII if text.isascii() else _UNPRINTABLE, text):
         reason = f"the character U+{ord(odd.group()):04X} cannot stand in YAML"
         findings.add(_end_of(text[: odd.start()]), (), reason)
         findings.raise_if_any()
