@@ -176,7 +176,7 @@ def check_sections(case: Case, targets: Mapping[str, FileTarget], resolve: Resol
                 path = (*path, "section")
             reason = f"profile {shown(owner)} publishes to the section {shown(draft.section)} too"
             case.add(path, reason, "give one of them another `section` or `credentials_file`")
-    files = {resolve(target.path): target.path for target in targets.values()}
+    files = {resolve(path): path for path in {target.path: None for target in targets.values()}}
 
     def owner_of(path: str, section: str) -> str | None:
         return owners.get((files.get(resolve(path), ""), section))
@@ -204,14 +204,13 @@ def _check_sources(case: Case, owner_of: Callable[[str, str], str | None]) -> No
             case.add(("sources", name), reason, hint)
     section = case.environment.get("AWS_PROFILE", "default")
     owner = owner_of(shared, section) if shared else None
-    users = [
-        d
-        for d in case.drafts.values()
-        if d.source == DEFAULT_SOURCE and not d.profile.source_profile
-    ]
-    if owner is not None and users:
+    if owner is None:
+        return
+    users = (d for d in case.drafts.values() if not d.profile.source_profile)
+    user = next((d for d in users if d.source == DEFAULT_SOURCE), None)
+    if user is not None:
         reason = f"the SDK's own chain reads the section that profile {shown(owner)} publishes"
-        case.add(("profiles", users[0].name, "source"), reason, hint)
+        case.add(("profiles", user.name, "source"), reason, hint)
 
 
 def check_twins(case: Case, targets: Mapping[str, FileTarget], resolve: Resolve) -> None:
