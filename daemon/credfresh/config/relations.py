@@ -176,7 +176,8 @@ def check_sections(case: Case, targets: Mapping[str, FileTarget], resolve: Resol
                 path = (*path, "section")
             reason = f"profile {shown(owner)} publishes to the section {shown(draft.section)} too"
             case.add(path, reason, "give one of them another `section` or `credentials_file`")
-    files = {resolve(path): path for path in {target.path: None for target in targets.values()}}
+    paths = dict.fromkeys(target.path for target in targets.values())
+    files = {resolve(path): path for path in paths}
 
     def owner_of(path: str, section: str) -> str | None:
         return owners.get((files.get(resolve(path), ""), section))
