@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from credfresh.errors import Mend
 from credfresh.model import Grant, Instant, Upstream
@@ -91,14 +90,15 @@ def _drawn(seed: str, bounds: tuple[float, float]) -> float:
     return low + (high - low) * (int.from_bytes(digest[:8]) / 2**64)
 
 
-def calls_needed(profiles: Iterable[tuple[int, RenewBefore]]) -> float:
+def calls_needed(profiles: Mapping[tuple[int, RenewBefore], int]) -> float:
     """Return the calls a second that renewing all `profiles` takes on average, at most.
 
-    Each profile is the seconds it asks for, and how long before their end to renew.
+    Each kind of profile is the seconds it asks for, and how long before their end to renew; the
+    value says how many there are.
     """
     return sum(
         many / (life - min(before.of(life), MOST_RENEW_BEFORE * life) - JITTER[1] * life)
-        for (life, before), many in Counter(profiles).items()
+        for (life, before), many in profiles.items()
     )
 
 

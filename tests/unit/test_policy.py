@@ -23,7 +23,7 @@ LIFETIMES = st.floats(1, 43200)
 
 def rhythm(salt: str) -> Rhythm:
     """Return the rhythm of a daemon with three profiles and the default rate."""
-    needed = policy.calls_needed([(3600, RenewBefore())] * 3)
+    needed = policy.calls_needed({(3600, RenewBefore()): 3})
     return policy.rhythm(salt, shortest=3600, busy=needed / 50.0)
 
 
@@ -179,7 +179,7 @@ def test_two_daemons_do_not_renew_together() -> None:
 def test_with_few_calls_a_second_bursts_lie_close() -> None:
     """At no moment are more renewed than the calls of 18 seconds can do."""
     profiles = 1000
-    needed = policy.calls_needed([(3600, RenewBefore())] * profiles)
+    needed = policy.calls_needed({(3600, RenewBefore()): profiles})
     found = policy.rhythm("host", shortest=3600, busy=needed / 1.0)
     moments = Counter(
         policy.plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from functools import partial
@@ -32,10 +33,11 @@ def assemble(
     file = case.file
     instance = file.instance or default_instance(source)
     sts = _sts(file.sts)
-    needed = policy.calls_needed((d.duration, d.renew_before) for d in case.drafts.values())
+    sessions = Counter((draft.duration, draft.renew_before) for draft in case.drafts.values())
+    needed = policy.calls_needed(sessions)
     rhythm = policy.rhythm(
         f"{surroundings.hostname} {instance}",
-        shortest=min(draft.duration for draft in case.drafts.values()),
+        shortest=min(duration for duration, _ in sessions),
         busy=needed / sts.calls_per_second,
     )
     profiles = _profiles(case, targets, surroundings, rhythm)

@@ -29,6 +29,7 @@ _LOOSE = re.compile(
 """A part of a duration as people write it: `1 hour`, `90min`, `1.5h`."""
 _LATER_OF_FILE = "the credentials file is read by SDKs that take it for something else"
 _PREFIXES = ("profile ", "sso-session ", "services ")
+_USUAL_SECTION = re.compile(r"(?!DEFAULT\Z)[A-Za-z0-9_][A-Za-z0-9._-]{,127}")
 
 
 class RefusedError(ValueError):
@@ -245,6 +246,8 @@ def section(value: object) -> str:
     Seen in the parsers of 17 SDKs and tools: names beyond ASCII break some, `DEFAULT` is magic
     to Python's configparser, and names that begin with `profile ` are read as another profile's.
     """
+    if isinstance(value, str) and _USUAL_SECTION.fullmatch(value):  # one of thousands, perhaps
+        return value
     word = text(value)
     if not word.isascii() or not word.isprintable():
         raise RefusedError("must be printable ASCII", hint="else some SDKs cannot read the file")
