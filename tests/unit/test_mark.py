@@ -101,6 +101,16 @@ def test_a_proven_block_that_lacks_a_field_is_not_believed(missing: str) -> None
     assert mark.parse(head + b" " + rest.partition(b" ")[2]) is None
 
 
+def test_a_value_that_is_not_ascii_is_not_believed() -> None:
+    """Whoever wrote it, it was not us; and no character of a key is replaced by another."""
+    assert mark.parse(BLOCK.replace(b"abc+/=", "ä".encode())) is None
+
+
+def test_a_key_begins_its_line() -> None:
+    """What stands further on is no key, and a long line is not searched once for each place."""
+    assert mark.parse(BLOCK + b"note region = x\n" + b"a = " * 20_000) == (SAID, dict(VALUES))
+
+
 @pytest.mark.parametrize("stamp", ["2026-13-24T12:00:00Z", "yesterday", "", "2026-11-24T12:00:00"])
 def test_a_malformed_time_is_not_believed(stamp: str) -> None:
     """A malformed time gives no mark, and no traceback."""
