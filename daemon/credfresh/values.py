@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(*, frozen: bool = False, **options: bool) -> Callable[[type], type]:
-        """Make a dataclass; what is `frozen` is compared and hashed so, and not protected."""
+        """Make a dataclass; a `frozen` one has a hash, as `dataclasses` gives it."""
 
         def make(cls: type) -> type:
             made = dataclasses.dataclass(**options)(cls)
-            if frozen:
+            if frozen and made.__hash__ is None:
                 made.__hash__ = _hash
             return made
 
@@ -30,6 +30,6 @@ else:
 
 
 def _hash(value: Any) -> int:
-    """Return what `dataclasses` would; few values are keys, and it compiles a method for each."""
+    """Hash a value as `dataclasses` does, which compiles a method for each class at every start."""
     compared = [each.name for each in dataclasses.fields(value) if each.compare]
     return hash(tuple([getattr(value, name) for name in compared]))

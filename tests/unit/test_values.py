@@ -23,3 +23,16 @@ def test_mypy_refuses_to_change_a_value() -> None:
 def test_values_are_compared_hashed_and_replaced_by_what_they_hold() -> None:
     """Whatever is frozen only for mypy must still be good as a key."""
     assert {Point(1), Point(1, 0), replace(Point(2), x=1)} == {Point(1)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Token:
+    """One of its kind, whatever it holds."""
+
+    held: list[int]
+
+
+def test_what_is_compared_by_identity_is_hashed_by_it() -> None:
+    """As with `dataclasses`: what it holds need not have a hash."""
+    one, other = Token([]), Token([])
+    assert len({one, other, one}) == 2
