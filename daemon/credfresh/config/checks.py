@@ -73,15 +73,22 @@ class Case:
 
 
 def check_profiles(case: Case) -> None:
-    """Check every enabled profile by itself; what all plain ones share, with the first of them."""
+    """Check every enabled profile by itself; once one plain profile passes `_SHARED`, all do."""
     passed = False
     for draft in case.drafts.values():
+        _run(_OWN, draft, case)
+        if draft.plain and passed:
+            continue
         known = len(case.findings.problems)
-        for keys, check in _OF_NAMES if passed and draft.plain else _CHECKS:
-            if not draft.faulty or draft.sound(*keys):
-                check(draft, case)
+        _run(_SHARED, draft, case)
         if draft.plain and not draft.faulty and len(case.findings.problems) == known:
             passed = True
+
+
+def _run(checks: _Checks, draft: Draft, case: Case) -> None:
+    for keys, check in checks:
+        if not draft.faulty or draft.sound(*keys):
+            check(draft, case)
 
 
 def _source_exists(draft: Draft, case: Case) -> None:
@@ -211,19 +218,21 @@ def sts_endpoint(draft: Draft, file: schema.ConfigFile) -> str | None:
     return draft.profile.endpoint_url or (file.sts.endpoint_url if file.sts else None)
 
 
-_CHECKS: tuple[tuple[tuple[str, ...], Callable[[Draft, Case], None]], ...] = (
+_Checks = tuple[tuple[tuple[str, ...], Callable[[Draft, Case], None]], ...]
+"""Checks, each with the keys that it relies on: it is left out where one of them was refused."""
+
+_OWN: _Checks = (
+    (("role_arn", "policy_arns"), _policy_arns),
+    (("region", "endpoint_url"), _region),
+    (("section", "allow_default"), _default_section),
+)
+"""Those that look at a profile's name, or at one of `PLAIN_KEYS`: its role and its section."""
+
+_SHARED: _Checks = (
     (("source", "source_profile"), _source_exists),
     (("source", "source_profile", "duration"), _chained_duration),
     (("duration", "renew_before"), _renew_before),
     (("session_tags", "transitive_tag_keys"), _transitive_tags),
-    (("role_arn", "policy_arns"), _policy_arns),
-    (("region", "endpoint_url"), _region),
     (("fips", "endpoint_url"), _fips),
-    (("section", "allow_default"), _default_section),
 )
-"""Each check, and the keys that it relies on: it is left out where one of them was refused."""
-
-_OF_NAMES = tuple(
-    (keys, check) for keys, check in _CHECKS if check in {_policy_arns, _region, _default_section}
-)
-"""Those that look at the profile's name or one of `NAMES`."""
+"""Those that look at nothing in which plain profiles differ."""

@@ -15,8 +15,8 @@ DURATION = 3600
 
 RENEW_BEFORE = RenewBefore()
 
-NAMES = frozenset({"role_arn", "section"})
-"""Keys that few profiles share: all that most of them set."""
+PLAIN_KEYS = frozenset({"role_arn", "section"})
+"""All that most profiles set: two profiles that set nothing else inherit the same."""
 
 _NONE: frozenset[str] = frozenset()
 
@@ -31,7 +31,7 @@ class Draft(NamedTuple):
     faulty: frozenset[str]
     """Keys that were refused; checks that depend on them are left out."""
     plain: bool
-    """Whether it sets nothing but `NAMES`: all such profiles are alike in the rest."""
+    """Whether it sets none but `PLAIN_KEYS`: all such profiles are alike in every other key."""
 
     @property
     def section(self) -> str:
@@ -70,7 +70,7 @@ def drafts_of(file: schema.ConfigFile, findings: Findings) -> dict[str, Draft]:
         wrong = _NONE
         if findings.faulty:
             wrong = _absent(profile, wrong_defaults).union(wrong_in.get(name, _NONE))
-        plain = profile.model_fields_set <= NAMES
+        plain = profile.model_fields_set <= PLAIN_KEYS
         inherits = given if plain else {key: given[key] for key in _absent(profile, given)}
         vars(profile).update(inherits)
         if profile.enabled is not False and "enabled" not in wrong:

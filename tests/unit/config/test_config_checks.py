@@ -326,6 +326,15 @@ def test_a_mistake_that_all_inherit_is_told_of_each() -> None:
     assert [path for path, _ in found(text)] == [f"profiles.{x}.renew_before" for x in "abc"]
 
 
+def test_a_profile_whose_key_was_refused_says_nothing_about_the_others() -> None:
+    """What relies on that key was not judged there, so nobody has passed it."""
+    text = profiles(
+        "a: {role_arn: ROLE, duration: long}\nb: {role_arn: ROLE}",
+        defaults="{region: eu-west-1, duration: 15m, renew_before: 20m}",
+    )
+    assert [path for path, _ in found(text)] == ["profiles.a.duration", "profiles.b.renew_before"]
+
+
 def test_source_and_source_profile_exclude_each_other() -> None:
     """A role is assumed by one principal."""
     text = profiles("a: {role_arn: ROLE}\nb: {role_arn: ROLE, source: default, source_profile: a}")
