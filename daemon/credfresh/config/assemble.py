@@ -96,25 +96,28 @@ def _profiles(
     """Return the profiles; a plain one is made like the first, which takes half the time."""
     twins = _twins(case, targets)
     profiles: dict[str, settings.Profile] = {}
-    another: Callable[..., settings.Profile] | None = None
+    plain: Callable[..., settings.Profile] | None = None
     for name, draft in case.drafts.items():
         twin = twins.get(name)
-        if draft.plain and another is not None:
-            profiles[name] = another(
+        if draft.plain and plain is not None:
+            profiles[name] = plain(
                 name=name,
                 section=draft.section,
                 role_arn=draft.profile.role_arn or "",
                 role_session_name=_session_name(draft, surroundings),
                 twin=twin,
             )
-            continue
-        profile = profiles[name] = _profile(draft, case, targets[name], twin, surroundings, rhythm)
-        if draft.plain:
-            another = partial(
-                settings.Profile,
-                **{f.name: getattr(profile, f.name) for f in fields(profile) if f.init},
-            )
+        else:
+            made = _profile(draft, case, targets[name], twin, surroundings, rhythm)
+            profiles[name] = made
+            plain = _more_like(made) if draft.plain else plain
     return profiles
+
+
+def _more_like(profile: settings.Profile) -> Callable[..., settings.Profile]:
+    """Return what makes profiles like this one but for what is passed: `replace` takes longer."""
+    same = {each.name: getattr(profile, each.name) for each in fields(profile) if each.init}
+    return partial(settings.Profile, **same)
 
 
 def _profile(  # noqa: PLR0917 - all that a profile is made of

@@ -59,11 +59,11 @@ def read(data: bytes, findings: Findings, loader: Loader = FASTEST) -> Document:
 
 def _feed(builder: _Builder, text: str, loader: Loader) -> bool:
     """Build to the end, or record the first thing that cannot be understood and return False."""
+    problems = builder.findings.problems
     try:
-        problems = builder.findings.problems
         for event in _events(text, loader):
             builder.feed(event)
-            if problems and builder.findings.full:
+            if problems and builder.findings.full:  # asked for each event: there are none as a rule
                 break
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
