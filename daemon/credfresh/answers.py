@@ -40,14 +40,15 @@ class Bounded:
     def __init__(self, body: Any) -> None:
         self._body = body
 
-    def stream(self, *how: Any, **more: Any) -> Iterator[bytes]:
-        """Yield the body in parts, as its own `stream` does.
+    def stream(self, amt: int = 1 << 16, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001 - urllib3's signature
+        """Yield the body in parts, of `amt` bytes at most.
 
         Raises:
             AnswerTooLongError: it is longer than `MOST_ANSWER`; the connection is closed.
         """
         given = 0
-        for part in self._body.stream(*how, **more):
+        # Its own `stream` would take a chunk of a negative length for all that ever comes, at once.
+        while part := self._body.read1(amt, decode_content):
             given += len(part)
             if given > MOST_ANSWER:
                 self._body.close()

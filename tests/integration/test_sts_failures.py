@@ -135,8 +135,9 @@ def test_a_truncated_answer_concerns_the_endpoint_and_is_not_quoted(sts: Scripte
 @pytest.mark.parametrize("head", [
     "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5000000\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
     "HTTP/1.1 502 Bad Gateway\r\n\r\n",
-], ids=["length", "chunked", "refusal"])  # fmt: skip
+], ids=["length", "chunked", "negative chunk", "refusal"])  # fmt: skip
 def test_an_answer_without_end_is_not_waited_for(head: str) -> None:
     """An answer over 1 MiB is not read on: each worker could hold one in memory."""
     with listening(head.encode() + bytes(16 * MOST_ANSWER)) as url:
@@ -144,6 +145,15 @@ def test_an_answer_without_end_is_not_waited_for(head: str) -> None:
     assert ("AnswerTooLongError", Mend.TIME, Scope.ENDPOINT) == told(error)
     assert error.message.endswith("it is longer than 1 MiB")
     assert "something other than STS" in str(error.hint)
+
+
+@pytest.mark.parametrize("size", ["-5", "five", ""])
+def test_a_chunk_without_a_length_concerns_the_endpoint(size: str) -> None:
+    """What follows such a chunk is not taken for its content."""
+    head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with listening(f"{head}{size}\r\n<Assume".encode()) as url:
+        error = failure(url)
+    assert ("ConnectionClosedError", Mend.TIME, Scope.ENDPOINT) == told(error)
 
 
 def test_silence_ends_with_the_read_timeout() -> None:

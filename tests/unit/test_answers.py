@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from credfresh.answers import MOST_ANSWER, AnswerTooLongError, Bounded
@@ -19,13 +17,12 @@ class Body:
         self.read = 0
         self.closed = False
 
-    def stream(self, amt: int, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001 - urllib3's signature
+    def read1(self, amt: int, decode_content: bool | None = None) -> bytes:  # noqa: FBT001 - urllib3's signature
         assert decode_content is True
-        while self.left:
-            part = bytes(min(amt, self.left))
-            self.left -= len(part)
-            self.read += len(part)
-            yield part
+        part = bytes(min(amt, self.left))
+        self.left -= len(part)
+        self.read += len(part)
+        return part
 
     def close(self) -> None:
         self.closed = True
