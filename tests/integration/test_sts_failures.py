@@ -200,6 +200,7 @@ def test_a_failed_tls_handshake_gets_a_hint_about_the_bundle() -> None:
         ("missing.pem", "No such file or directory"),
         ("directory", "Is a directory"),
         ("empty.pem", "no certificate in it"),
+        ("half.pem", "a certificate in it cannot be read"),
     ],
 )
 def test_an_unreadable_bundle_is_named_with_its_variable(
@@ -208,12 +209,79 @@ def test_an_unreadable_bundle_is_named_with_its_variable(
     """The message quotes the variable, its file and the reason."""
     (tmp_path / "directory").mkdir()
     (tmp_path / "empty.pem").touch()
+    (tmp_path / "half.pem").write_text("-----BEGIN CERTIFICATE-----\nMIIB\n")
     monkeypatch.setenv(name, f"{tmp_path}/{file}")
     with listening(None) as url:
         error = failure(url.replace("http:", "https:"))
     assert ("SSLError", Mend.TIME, Scope.ENDPOINT) == told(error)
     assert error.message.endswith(f"failed: {name}={tmp_path}/{file}: {why}")
     assert "certificates" in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("reply", "what", "hint"),
+    [
+        (
+            b"HTTP/1.1 407 \x1b[31m",
+            " refuses a connection to https://sts.invalid/: HTTP 407",
+            "user",
+        ),
+        (b"HTTP/1.0 503 Busy", " refuses a connection to https://sts.invalid/: HTTP 503", "allows"),
+    ],
+)
+def test_what_a_proxy_says_to_connect_is_told_by_its_status(
+    monkeypatch: pytest.MonkeyPatch, reply: bytes, what: str, hint: str
+) -> None:
+    """A missing password is a matter of the proxy's URL, and other refusals of the proxy."""
+    with listening(reply + b"\r\nContent-Length: 0\r\n\r\n") as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.replace("//", "//me:s3cretpw@"))
+        error = failure("https://sts.invalid")
+    assert ("ProxyConnectionError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert f"the proxy{what}" == error.message
+    assert hint in str(error.hint)
+    assert "s3cretpw" not in error.message + str(error.hint)
+
+
+def test_a_password_that_a_proxy_of_plain_http_misses_belongs_into_its_url(
+    sts: ScriptedServer,
+) -> None:
+    """Without TLS the proxy answers in the place of STS."""
+    sts.script = lambda _: Answer(407, "<html>who are you")
+    error = failure(sts.url)
+    assert ("HTTP407", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert "HTTP_PROXY" in str(error.hint)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_not_there_is_not_said_to_refuse(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """Whoever looks at what the proxy allows would look in vain."""
+    monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://127.0.0.1:{free_port()}")
+    error = failure(f"{scheme}://sts.invalid")
+    assert ("ProxyConnectionError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert "the proxy cannot be reached" == error.message
+
+
+def test_a_proxy_of_plain_http_that_hangs_up_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It said nothing that could be told."""
+    with listening(b"") as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        error = failure("http://sts.invalid")
+    assert ("ProxyConnectionError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert "the proxy does not let us through" == error.message
+
+
+def test_the_url_of_a_proxy_that_wrongly_begins_with_https_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its variable is HTTPS_PROXY, but most proxies speak no TLS themselves."""
+    with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.replace("http:", "https:"))
+        error = failure("https://sts.invalid")
+    assert ("ProxyConnectionError", Mend.TIME, Scope.ENDPOINT) == told(error)
+    assert "TLS with the proxy itself failed" == error.message
+    assert "http://" in str(error.hint)
 
 
 def test_an_untrusted_certificate_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_an_unknown_code_is_judged_by_its_status() -> None:
     assert ("HTTP429", Mend.THROTTLE) == (slow.code, slow.mend)
 
 
-@pytest.mark.parametrize("status", [302, 307, 402, 403, 407])
+@pytest.mark.parametrize("status", [302, 307, 402, 403])
 def test_a_refusal_without_a_code_concerns_the_endpoint(status: int) -> None:
     """A redirect, a portal or a proxy answers all alike, so it is told once for all."""
     page = refusal({"ResponseMetadata": {"HTTPStatusCode": status}})

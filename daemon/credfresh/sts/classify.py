@@ -21,7 +21,7 @@ from credfresh.answers import AnswerTooLongError, http_time
 from credfresh.causes import beneath, certificate_refusal
 from credfresh.errors import Mend, RenewalError, Scope, unforeseen
 from credfresh.sts.assume import server_time
-from credfresh.sts.codes import CLOCK_CODES, THROTTLES, Rule, rule_of
+from credfresh.sts.codes import CLOCK_CODES, PROXY_LOGIN, RULES, THROTTLES, Rule, rule_of
 from credfresh.sts.scrub import scrubbed
 from credfresh.values import dataclass
 
@@ -42,6 +42,13 @@ _BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 """The variables that name the certificates that the SDK trusts; the first that is set counts."""
 
 _NOT_STS = "something other than STS answered: look at endpoint_url and proxy"
+
+_PROXY_HINT = (
+    "look whether the proxy allows that host, and reaches it; NO_PROXY names hosts without"
+)
+"""For a proxy that answers CONNECT with anything but 200."""
+
+_PROXY_TLS_HINT = "a proxy that speaks no TLS itself is named as http://, in HTTPS_PROXY too"
 
 _NO_CODE = Rule(Mend.TIME, Scope.ENDPOINT, _NOT_STS)
 """For an answer without a code: from a proxy or a portal in the place of the whole endpoint."""
@@ -148,7 +155,7 @@ def _refusal(
             hint="lower sts.calls_per_second, or ask AWS for a higher STS quota",
             retry_after=_retry_after(metadata.get("HTTPHeaders") or {}, wall),
         )
-    rule = rule_of(code, status) if told.get("Code") else _NO_CODE
+    rule = rule_of(code, status) if told.get("Code") else RULES.get(code, _NO_CODE)
     scope = rule.scope
     if scope is Scope.SOURCE and caller.source is None:
         scope = Scope.PROFILE  # the parent is a profile of its own, with its own renewals
@@ -230,7 +237,7 @@ def _transport(error: sdk.BotoCoreError) -> RenewalError:
         case sdk.ConnectionClosedError() | sdk.IncompleteReadError():
             what = f"{where} closed the connection before it had answered"
         case sdk.ProxyConnectionError():
-            what = "the proxy does not let us through"
+            what, hint = _proxy_failure(error, where)
         case _:
             what = f"cannot reach {where}"
             if any(isinstance(e, socket.gaierror) for e in beneath(error)):
@@ -239,6 +246,20 @@ def _transport(error: sdk.BotoCoreError) -> RenewalError:
     return RenewalError(
         what, code=type(error).__name__, mend=Mend.TIME, scope=Scope.ENDPOINT, hint=hint
     )
+
+
+def _proxy_failure(error: Exception, where: str) -> tuple[str, str]:
+    """Return what a proxy did, and a hint. Its own words are not repeated but for the status."""
+    for each in beneath(error):
+        if refusal := re.search(r"Tunnel connection failed: (\d{3})\b", str(each)):
+            status = refusal[1]
+            hint = PROXY_LOGIN if status == "407" else _PROXY_HINT
+            return f"the proxy refuses a connection to {where}: HTTP {status}", hint
+        if isinstance(each, ConnectionRefusedError | TimeoutError | socket.gaierror):
+            return "the proxy cannot be reached", "look at the proxy, HTTPS_PROXY and HTTP_PROXY"
+        if isinstance(each, ssl.SSLError):
+            return "TLS with the proxy itself failed", _PROXY_TLS_HINT
+    return "the proxy does not let us through", "look at network, proxy and endpoint_url"
 
 
 def _unusable_bundle(error: Exception) -> str | None:
@@ -254,6 +275,8 @@ def _unreadable(error: BaseException) -> str | None:
     match error:
         case ssl.SSLError(reason="NO_CERTIFICATE_OR_CRL_FOUND"):
             return "no certificate in it"
+        case ssl.SSLError(library="X509"):
+            return "a certificate in it cannot be read"
         case ssl.SSLError():
             return None
         case FileNotFoundError() | PermissionError() | IsADirectoryError() | NotADirectoryError():

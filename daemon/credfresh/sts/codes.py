@@ -99,8 +99,13 @@ _SICK = Rule(
     Scope.ENDPOINT,
     "the endpoint has a fault; it is tried again by itself. If it is AWS's: AWS Health Dashboard",
 )
+PROXY_LOGIN = (
+    "the proxy wants a user and a password, or others: they are part of the URL in HTTPS_PROXY and"
+    " HTTP_PROXY: docs/operations.md"
+)
 
 RULES = {
+    "HTTP407": Rule(Mend.TIME, Scope.ENDPOINT, PROXY_LOGIN),
     "AccessDenied": _DENIED,
     "AccessDeniedException": _DENIED,
     "NotAuthorized": _DENIED,
