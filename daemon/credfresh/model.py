@@ -29,9 +29,9 @@ class Instant:
         """Return the moment `seconds` later on both clocks."""
         return Instant(self.wall + seconds, self.boot + seconds)
 
-    def reached(self, deadline: Instant) -> bool:
-        """Say whether either clock has passed the deadline."""
-        return self.wall >= deadline.wall or self.boot >= deadline.boot
+    def reached(self, deadline: Instant, *, ago: float = 0.0) -> bool:
+        """Say whether either clock has passed the deadline, by `ago` seconds at least."""
+        return self.wall >= deadline.wall + ago or self.boot >= deadline.boot + ago
 
     def until(self, deadline: Instant) -> float:
         """Return the seconds until the deadline is reached; 0 if it has been."""

@@ -157,7 +157,7 @@ def _together(earliest: float, drawn: float, latest: float, rhythm: Rhythm) -> f
     widest = min(latest - earliest, rhythm.longest)
     if widest <= 0:  # a life so short that the clock cannot tell the bounds apart
         return drawn
-    step = 2.0 ** math.floor(math.log2(widest))
+    step = math.ldexp(0.5, math.frexp(widest)[1])  # the largest power of two that fits
     nearest = rhythm.phase + round((drawn - rhythm.phase) / step) * step
     if nearest > latest:
         return nearest - step

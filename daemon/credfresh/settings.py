@@ -288,8 +288,8 @@ class Settings:
     @property
     def targets(self) -> tuple[FileTarget, ...]:
         """Every credentials file that is kept, each once, the default one first."""
-        seen = dict.fromkeys([self.target, *(p.target for p in self.profiles.values())])
-        return tuple(seen)
+        others = {p.target.path: p.target for p in self.profiles.values()}  # one path, one target
+        return tuple(({self.target.path: self.target} | others).values())
 
     @property
     def twin_directories(self) -> tuple[FileTarget, ...]:

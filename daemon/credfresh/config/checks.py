@@ -59,6 +59,8 @@ class Case:
 
     def follows_hub(self, draft: Draft) -> bool:
         """Say whether a profile comes from an engine and not from STS."""
+        if not self.engines:  # as a rule: there are as many questions as profiles
+            return False
         return draft.source in self.engines and draft.profile.source_profile is None
 
     def names(self, section: str) -> tuple[str, ...]:

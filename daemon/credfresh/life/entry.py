@@ -264,5 +264,5 @@ def judge(
         return "missing"
     if now.reached(published.expires_at):
         return "expired"
-    overdue = plan is not None and now.reached(plan.renew_at + OVERDUE)
+    overdue = plan is not None and now.reached(plan.renew_at, ago=OVERDUE)
     return "late" if overdue or behind or published is not grant else "fresh"

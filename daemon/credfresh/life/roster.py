@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from credfresh.errors import PublishError, RenewalError
 from credfresh.life.admission import Lane
@@ -133,10 +134,13 @@ class Roster:
 def _lane(profile: Profile) -> Lane:
     """Return what an attempt for `profile` depends on beside its own request."""
     fips = "-fips" if profile.fips else ""
-    return Lane(
-        endpoint=profile.endpoint_url or f"sts{fips}.{profile.region}",
-        source=f"profile {profile.source_profile}" if profile.source_profile else profile.source,
+    return _shared(
+        profile.endpoint_url or f"sts{fips}.{profile.region}",
+        f"profile {profile.source_profile}" if profile.source_profile else profile.source,
     )
+
+
+_shared = lru_cache(1024)(Lane)  # thousands of profiles are in a few lanes
 
 
 def _error_and_hint(entry: Entry) -> tuple[str | None, str | None]:
