@@ -40,17 +40,22 @@ class Bounded:
     def __init__(self, body: Any) -> None:
         self._body = body
 
-    def stream(self, amt: int = 1 << 16, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001 - urllib3's signature
-        """Yield the body in parts, of `amt` bytes at most.
+    def stream(self, *how: Any, **more: Any) -> Iterator[bytes]:
+        """Yield the body in parts, as its own `stream` does.
 
         Raises:
             AnswerTooLongError: it is longer than `MOST_ANSWER`; the connection is closed.
         """
         given = 0
-        # Its own `stream` would take a chunk of a negative length for all that ever comes, at once.
-        while part := self._body.read1(amt, decode_content):
+        parts = self._chunks if self._body.chunked else self._body.stream
+        for part in parts(*how, **more):
             given += len(part)
             if given > MOST_ANSWER:
                 self._body.close()
                 raise AnswerTooLongError
+            yield part
+
+    def _chunks(self, amt: int = 1 << 16, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001 - urllib3's signature
+        # Its own `stream` would take a chunk of a negative length for all that ever comes, at once.
+        while part := self._body.read1(amt, decode_content):
             yield part
