@@ -8,7 +8,7 @@ mypy refuses every assignment to one all the same.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["dataclass"]
@@ -23,13 +23,13 @@ else:
         def make(cls: type) -> type:
             made = dataclasses.dataclass(**options)(cls)
             if frozen and made.__hash__ is None:
-                made.__hash__ = _hash
+                compared = [each.name for each in dataclasses.fields(made) if each.compare]
+                made.__hash__ = _hash(compared)
             return made
 
         return make
 
 
-def _hash(value: Any) -> int:
-    """Hash a value as `dataclasses` does, which compiles a method for each class at every start."""
-    compared = [each.name for each in dataclasses.fields(value) if each.compare]
-    return hash(tuple([getattr(value, name) for name in compared]))
+def _hash(names: Sequence[str]) -> Callable[[Any], int]:
+    """Return what `dataclasses` would compile, for each class and at every start."""
+    return lambda value: hash(tuple([getattr(value, name) for name in names]))
